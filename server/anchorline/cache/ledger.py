@@ -1,0 +1,65 @@
+"""The ledger: what each provider is believed to hold now.
+
+A prefix is identified by the hash of everything up to its end (`Segment.prefix`). It is warm until it
+expires; a read refreshes it, and the clock runs from the *start* of a request (Anthropic's rule, the
+strictest of all). The ledger is filled from outcomes and from transcripts, and read by every plan.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, Protocol
+
+import msgspec
+
+Source = Literal["outcome", "transcript"]
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One prefix that a provider holds: `tokens` of it, from `written_at` until `expires_at` (epoch seconds)."""
+
+    provider: str
+    account: str
+    model: str
+    prefix: bytes
+    tokens: int
+    ttl: str
+    written_at: float
+    expires_at: float
+    source: Source = "outcome"
+
+
+class Ledger(Protocol):
+    """What the planner asks of a ledger."""
+
+    def held(self, provider: str, account: str) -> Mapping[bytes, Entry]:
+        """Return the entries of one account by prefix hash, expired ones among them (they explain a miss)."""
+        ...
+
+
+class MemoryLedger:
+    """A ledger in memory: for one process, and as the copy that a server reads while it plans."""
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._accounts: dict[tuple[str, str], dict[bytes, Entry]] = {}
+        for entry in entries:
+            self.put(entry)
+
+    def held(self, provider: str, account: str) -> Mapping[bytes, Entry]:
+        """Return the entries of one account by prefix hash."""
+        return self._accounts.get((provider, account), {})
+
+    def put(self, entry: Entry) -> None:
+        """Take in an entry; of two for one prefix and model the later expiry wins."""
+        held = self._accounts.setdefault((entry.provider, entry.account), {})
+        known = held.get(entry.prefix)
+        if known is None or known.model != entry.model or known.expires_at <= entry.expires_at:
+            held[entry.prefix] = entry
+
+    def forget_before(self, moment: float) -> int:
+        """Drop what expired before `moment` (epoch seconds); return how many entries that were."""
+        dropped = 0
+        for held in self._accounts.values():
+            old = [prefix for prefix, entry in held.items() if entry.expires_at < moment]
+            for prefix in old:
+                del held[prefix]
+            dropped += len(old)
+        return dropped

@@ -1,0 +1,256 @@
+"""Settings: one `anchorline.toml` for the user, one for the project, and the same keys from the editor.
+
+A value that does not fit is reported with its key and file and its default is used instead: a typo never
+stops a plan. A project comes from strangers, so it may make privacy stricter but never looser, and may not
+name files outside itself (`USER_ONLY`).
+"""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+from msgspec import Meta
+
+FILE_NAME = "anchorline.toml"
+TextMode = Literal["off", "redacted", "full"]
+STRICTNESS: tuple[TextMode, ...] = get_args(TextMode)
+
+
+class Refine(msgspec.Struct, frozen=True):
+    """Refinement of the draft."""
+
+    enabled: Annotated[bool, Meta(description="Propose a refined draft.")] = True
+    max_hints: Annotated[int, Meta(ge=0, le=2, description="Clarity hints shown for one prompt, at most.")] = 2
+
+
+class Cache(msgspec.Struct, frozen=True):
+    """Prompt-cache anchors."""
+
+    anchors: Annotated[
+        Literal["respect", "extend", "replace"],
+        Meta(
+            description="What to do with breakpoints that the client has set: keep them and add none, "
+            "use the slots they leave, or replace them."
+        ),
+    ] = "extend"
+    ttl: Annotated[
+        Literal["auto", "5m", "1h"], Meta(description="Lifetime of planned anchors; `auto` takes the cheapest.")
+    ] = "auto"
+    account: Annotated[
+        str, Meta(max_length=64, description="Label of the provider account whose cache is meant.")
+    ] = "default"
+
+
+class Route(msgspec.Struct, frozen=True):
+    """Choice of the model."""
+
+    enabled: Annotated[bool, Meta(description="Propose a model; otherwise keep the request's own.")] = True
+    model: Annotated[
+        str, Meta(max_length=128, description="Model assumed where the prompt names none.")
+    ] = "claude-sonnet-5"
+    allow: Annotated[
+        tuple[str, ...], Meta(description="Models that may be proposed; empty allows those of the same provider.")
+    ] = ()
+    success_usd: Annotated[
+        float,
+        Meta(ge=0, le=1000, description="What a solved request is worth in USD: higher prefers stronger models."),
+    ] = 0.5
+    sticky: Annotated[bool, Meta(description="Keep a session on its model unless a switch pays for itself.")] = True
+
+
+class Store(msgspec.Struct, frozen=True):
+    """What is recorded, on this machine only."""
+
+    enabled: Annotated[bool, Meta(description="Record plans and outcomes.")] = True
+    text: Annotated[
+        TextMode,
+        Meta(description="Prompt text in the database: none, with secrets masked, or as it is."),
+    ] = "off"
+    path: Annotated[str, Meta(description="Database file; empty means the platform's data folder.")] = ""
+
+
+class Editor(msgspec.Struct, frozen=True):
+    """What the language server shows."""
+
+    diagnostics: Annotated[bool, Meta(description="Show diagnostics.")] = True
+    hover: Annotated[bool, Meta(description="Explain the plan on hover.")] = True
+    inlay_hints: Annotated[bool, Meta(description="Show tokens and anchors as inlay hints.")] = True
+    code_lens: Annotated[bool, Meta(description="Show one line with the plan at the top of the prompt.")] = False
+    chat: Annotated[bool, Meta(description="Serve chat drafts as well (VS Code's `chatSessionInput:`).")] = False
+
+
+class Files(msgspec.Struct, frozen=True):
+    """The user's own data files, merged over the built-in ones."""
+
+    providers: Annotated[str, Meta(description="TOML file with cache rules, as in docs/providers.md.")] = ""
+    models: Annotated[str, Meta(description="TOML file with models and prices, as in docs/models.md.")] = ""
+
+
+class Log(msgspec.Struct, frozen=True):
+    """The log on standard error."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="Least severe message that is logged. Prompt text is never logged at any level."),
+    ] = "warning"
+
+
+class Config(msgspec.Struct, frozen=True):
+    """All settings."""
+
+    refine: Refine = Refine()
+    cache: Cache = Cache()
+    route: Route = Route()
+    store: Store = Store()
+    editor: Editor = Editor()
+    files: Files = Files()
+    log: Log = Log()
+
+
+USER_ONLY = frozenset({"store.path", "files.providers", "files.models", "cache.account"})
+"""Keys that a project file may not set: they name places and accounts outside the project."""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """A setting that was not taken: where it stands, and why not."""
+
+    source: str
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.key}: {self.message}" if self.key else f"{self.source}: {self.message}"
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """Settings with their origin: `origins` maps each key that was set to the source that set it."""
+
+    config: Config = Config()
+    origins: dict[str, str] = {}
+    problems: tuple[Problem, ...] = ()
+
+
+class Key(msgspec.Struct, frozen=True):
+    """One documented setting."""
+
+    name: str
+    type: str
+    default: Any
+    description: str
+    user_only: bool
+
+
+def keys() -> Iterator[Key]:
+    """Yield every setting with its type, default and description, in the order of the documentation."""
+    for section in msgspec.structs.fields(Config):
+        for field in msgspec.structs.fields(section.type):
+            name = f"{section.name}.{field.name}"
+            base, meta = get_args(field.type)
+            yield Key(name, _type_name(base), field.default, meta.description, name in USER_ONLY)
+
+
+def _type_name(base: Any) -> str:
+    choices = get_args(base)
+    if choices and choices[-1] is ...:
+        return "list of strings"
+    if choices:
+        return " | ".join(f'"{choice}"' for choice in choices)
+    return {bool: "boolean", int: "integer", float: "number", str: "string"}[base]
+
+
+def user_file() -> Path:
+    """Return the user's settings file (`ANCHORLINE_CONFIG` overrides the platform's place)."""
+    override = os.environ.get("ANCHORLINE_CONFIG")
+    if override:
+        return Path(override)
+    from platformdirs import user_config_path  # noqa: PLC0415  (keeps start-up light)
+
+    return user_config_path("anchorline", appauthor=False) / FILE_NAME
+
+
+def load(root: Path | None = None, editor: Mapping[str, Any] | None = None) -> Loaded:
+    """Read the user's file, then the project's in `root`, then the `editor`'s settings; later ones win.
+
+    The editor's settings are the user's own, so they may say what the user's file may. Never raises.
+    """
+    loaded = Loaded()
+    user = user_file()
+    loaded = _merge_file(loaded, user, project=False)
+    if root is not None and (root / FILE_NAME) != user:
+        loaded = _merge_file(loaded, root / FILE_NAME, project=True)
+    if editor:
+        loaded = merge(loaded, editor, source="editor settings", project=False)
+    return loaded
+
+
+def _merge_file(loaded: Loaded, path: Path, *, project: bool) -> Loaded:
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return loaded
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        problem = Problem(str(path), "", f"can't be read, its settings are ignored: {error}")
+        return msgspec.structs.replace(loaded, problems=(*loaded.problems, problem))
+    return merge(loaded, values, source=str(path), project=project)
+
+
+def merge(loaded: Loaded, values: Mapping[str, Any], *, source: str, project: bool) -> Loaded:
+    """Lay `values` (section → key → value) over `loaded`, keeping what does not fit as it was."""
+    problems = list(loaded.problems)
+    origins = dict(loaded.origins)
+    sections = {field.name: field.type for field in msgspec.structs.fields(Config)}
+    changed: dict[str, Any] = {}
+    for name, given in values.items():
+        if name not in sections:
+            problems.append(Problem(source, name, f"no such section; there are {', '.join(sections)}"))
+            continue
+        if not isinstance(given, Mapping):
+            problems.append(Problem(source, name, "is a section, so it takes a table of keys"))
+            continue
+        current = getattr(loaded.config, name)
+        taken = _section(current, name, given, source, project, problems)
+        if taken:
+            changed[name] = msgspec.structs.replace(current, **taken)
+            origins.update({f"{name}.{key}": source for key in taken})
+    return Loaded(msgspec.structs.replace(loaded.config, **changed), origins, tuple(problems))
+
+
+def _section(
+    current: msgspec.Struct,
+    name: str,
+    given: Mapping[str, Any],
+    source: str,
+    project: bool,
+    problems: list[Problem],
+) -> dict[str, Any]:
+    fields = {field.name: field for field in msgspec.structs.fields(type(current))}
+    taken: dict[str, Any] = {}
+    for key, value in given.items():
+        full = f"{name}.{key}"
+        field = fields.get(key)
+        if field is None:
+            problems.append(Problem(source, full, f"no such key; [{name}] has {', '.join(fields)}"))
+        elif project and full in USER_ONLY:
+            problems.append(Problem(source, full, "only your own settings may set this; ignored"))
+        elif project and _looser(full, value, getattr(current, key)):
+            problems.append(
+                Problem(source, full, f"a project can only be stricter; {getattr(current, key)!r} is kept")
+            )
+        else:
+            try:
+                taken[key] = msgspec.convert(value, field.type)
+            except msgspec.ValidationError as error:
+                kept = getattr(current, key)
+                problems.append(Problem(source, full, f"{error}; {kept!r} is used"))
+    return taken
+
+
+def _looser(key: str, value: Any, current: Any) -> bool:
+    if key == "store.text" and value in STRICTNESS:
+        return STRICTNESS.index(value) > STRICTNESS.index(current)
+    if key in ("store.enabled", "editor.chat"):
+        return bool(value) and not current
+    return False

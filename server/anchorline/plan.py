@@ -1,0 +1,204 @@
+"""The Plan: everything Anchorline decides about one prompt, as one versioned value.
+
+The same type is sent over LSP, printed by ``anchorline plan --json``, spliced by the gateway and written to
+the store. `schema()` is the JSON Schema of it, kept in ``docs/plan.schema.json`` by a test.
+
+Tokens are provider tokens (estimated unless said otherwise), money is USD, times are seconds unless the name
+ends in ``_ms``. Positions in a draft are characters; positions in a source are bytes.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+RefinementStatus = Literal["proposed", "unchanged", "refused", "unavailable"]
+MissCode = Literal[
+    "never_sent", "expired", "model_changed", "compacted", "prefix_edited", "below_minimum", "no_anchor"
+]
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """Who decided. `propensity` is the probability with which this arm was chosen (1 outside experiments)."""
+
+    name: str = "heuristic"
+    version: str = "1"
+    arm: str = "default"
+    propensity: float = 1.0
+
+
+class Edit(msgspec.Struct, frozen=True):
+    """Replace the draft's characters `start:end` by `text`, because of `reason`."""
+
+    start: int
+    end: int
+    text: str
+    reason: str
+
+
+class Hint(msgspec.Struct, frozen=True):
+    """One thing that is unclear in the draft's characters `start:end`; `code` is a rule such as AL101."""
+
+    code: str
+    message: str
+    start: int
+    end: int
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A fact that only the developer can supply. It is asked, never invented."""
+
+    slot: str
+    text: str
+
+
+class Refinement(msgspec.Struct, frozen=True):
+    """A proposed rewrite of the draft: never applied without the developer's consent.
+
+    `text` is the whole refined draft, and is present only when `status` is ``proposed``. Applying `edits`
+    to the draft gives `text`. With any other status `reason` says why nothing is proposed.
+    """
+
+    status: RefinementStatus
+    reason: str
+    text: str | None = None
+    edits: tuple[Edit, ...] = ()
+    hints: tuple[Hint, ...] = ()
+    questions: tuple[Question, ...] = ()
+    engine: str = "rules"
+
+
+class Trim(msgspec.Struct, frozen=True):
+    """A lossless saving: `segment` can be replaced by a reference to `original`."""
+
+    segment: int
+    pointer: str
+    action: Literal["reference"]
+    original: int
+    tokens_saved: int
+    reason: str
+
+
+class Anchor(msgspec.Struct, frozen=True):
+    """A cache breakpoint at the end of `segment`: the provider keeps the `prefix_tokens` before it for `ttl`.
+
+    `origin` tells the client's own markers from the ones that the plan adds.
+    """
+
+    segment: int
+    pointer: str
+    prefix_tokens: int
+    ttl: str
+    reason: str
+    origin: Literal["client", "plan"] = "plan"
+
+
+class Miss(msgspec.Struct, frozen=True):
+    """Why the cache would not hit."""
+
+    code: MissCode
+    text: str
+
+
+class Keepalive(msgspec.Struct, frozen=True):
+    """Pings that keep a prefix warm: `pings` of them, one every `every_s` seconds."""
+
+    pings: int
+    every_s: int
+    reason: str
+
+
+class CachePlan(msgspec.Struct, frozen=True):
+    """What the provider's prompt cache holds now, and what to ask it to hold.
+
+    `p_hit` is the probability that at least 90 % of the prefix believed warm is read from the cache.
+    `warm_tokens` are believed warm now, `expires_in_s` says for how long.
+    """
+
+    provider: str
+    mode: Literal["explicit", "automatic", "local", "none"]
+    anchors: tuple[Anchor, ...]
+    p_hit: float
+    warm_tokens: int
+    expires_in_s: int | None
+    expected_read_tokens: int
+    expected_write_tokens: int
+    keepalive: Keepalive | None = None
+    miss_reasons: tuple[Miss, ...] = ()
+    reason: str = ""
+
+
+class Alternative(msgspec.Struct, frozen=True):
+    """One model that was considered: what it would probably do, cost and take."""
+
+    target: str
+    tier: str
+    p_success: float
+    cost_usd: float
+    latency_ms: int
+    score: float
+    excluded: str | None = None
+
+
+class Route(msgspec.Struct, frozen=True):
+    """The model to send to. `sticky`: kept because the session already runs on it."""
+
+    target: str
+    tier: str
+    alternatives: tuple[Alternative, ...]
+    sticky: bool
+    reason: str
+
+
+class Tokens(msgspec.Struct, frozen=True):
+    """Input tokens of the whole prompt with a 90 % interval."""
+
+    estimate: int
+    low: int
+    high: int
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """Expected USD of this request's input and of reading its prefix again in the next one.
+
+    The next request is part of it because that is where an anchor's write premium comes back; docs/cost.md
+    derives it. `without_plan_usd` is the same sum for the prompt exactly as the client would send it.
+    `request_usd` is this request's own input and output alone.
+    """
+
+    usd: float
+    without_plan_usd: float
+    request_usd: float
+    low_usd: float
+    high_usd: float
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision about one prompt. `failure` is set when Anchorline failed open: nothing is changed then."""
+
+    id: str
+    created_at: float
+    schema: Literal[1] = SCHEMA_VERSION
+    format: str
+    draft_hash: str | None
+    prompt_hash: str
+    session: str | None
+    policy: Policy
+    refinement: Refinement
+    trims: tuple[Trim, ...]
+    cache: CachePlan
+    route: Route
+    tokens: Tokens
+    cost: Cost
+    timing: dict[str, float]
+    failure: str | None = None
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a Plan."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Anchorline plan",
+        **msgspec.json.schema(Plan),
+    }

@@ -1,0 +1,151 @@
+"""The prompt: an ordered run of segments, read from any format, without copying the text.
+
+A `Segment` is a slice of the source in the order in which the provider renders it (tools, system, messages).
+It carries its content digest, the hash of the whole prefix up to its end, and a token estimate, so that the
+planner never has to look at the text again. `Prompt.text` reads a segment's bytes when somebody does need
+them (the draft, a reason that quotes), from memory or from the file.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+Kind = Literal[
+    "tool",  # one tool definition
+    "system",  # system or developer instructions
+    "document",  # attached file, instruction file
+    "text",  # prose of a turn
+    "tool_use",
+    "tool_result",
+    "thinking",
+    "image",
+    "front_matter",
+    "fence",
+    "other",
+]
+Role = Literal["system", "user", "assistant", "tool"]
+Format = Literal["markdown", "anthropic", "openai-chat", "openai-responses", "claude-code", "codex"]
+
+
+class Segment(msgspec.Struct, frozen=True, gc=False):
+    """One part of a prompt.
+
+    `start:end` are bytes of the source. `digest` (16 bytes) identifies the content without cache markers;
+    `prefix` (16 bytes) identifies everything sent up to and including this segment. `tokens` is the estimate,
+    `spread` its standard error as a share of `tokens`. `section`, `message` and `block` say where it stands
+    in a request body (``block`` is -1 when the message's content is a plain string).
+    """
+
+    kind: Kind
+    role: Role
+    start: int
+    end: int
+    digest: bytes
+    prefix: bytes
+    tokens: int
+    spread: float
+    section: Literal["tools", "system", "messages"]
+    message: int
+    block: int
+
+    @property
+    def size(self) -> int:
+        """Bytes in the source."""
+        return self.end - self.start
+
+
+class Marker(msgspec.Struct, frozen=True):
+    """A cache breakpoint that the client itself has set, at the end of `segment`."""
+
+    segment: int
+    ttl: str
+    start: int
+    end: int
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """The newest instruction: the only text that refinement may touch.
+
+    `start:end` are bytes of the source. Where `encoded` is true they hold a JSON string literal (quotes
+    included), else the text itself in UTF-8.
+    """
+
+    text: str
+    segment: int
+    start: int
+    end: int
+    encoded: bool
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """A request that the source itself shows was sent: what a transcript tells about the cache.
+
+    `prefix` is the hash of the prompt as sent, `at` epoch seconds of its start; tokens are the provider's own
+    counts (`None`: not told).
+    """
+
+    at: float
+    model: str
+    prefix: bytes
+    segments: int
+    input: int
+    read: int | None = None
+    write: int | None = None
+    ttl: str | None = None
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """All that will be sent.
+
+    `now` is when the prompt is (or, for a transcript, was) about to be sent, in epoch seconds; None means
+    the present. `compacted`: the history before was replaced by a summary. `load` returns source bytes.
+    """
+
+    format: Format
+    segments: tuple[Segment, ...]
+    load: Callable[[int, int], bytes]
+    draft: Draft | None = None
+    markers: tuple[Marker, ...] = ()
+    model: str | None = None
+    provider: str | None = None
+    session: str | None = None
+    max_tokens: int | None = None
+    sent: tuple[Sent, ...] = ()
+    now: float | None = None
+    compacted: bool = False
+    automatic_ttl: str | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Estimated input tokens of the whole prompt."""
+        return sum(segment.tokens for segment in self.segments)
+
+    @property
+    def hash(self) -> str:
+        """Hash of everything that is sent, in hex."""
+        return self.segments[-1].prefix.hex() if self.segments else "0" * 32
+
+    def text(self, segment: Segment) -> str:
+        """Return a segment's source text. Invalid UTF-8 is shown as U+FFFD."""
+        return self.load(segment.start, segment.end).decode("utf-8", "replace")
+
+    def pointer(self, index: int) -> str:
+        """Return the JSON pointer (RFC 6901) of a segment in its request body, or ``#N`` elsewhere."""
+        segment = self.segments[index]
+        if self.format not in ("anthropic", "openai-chat", "openai-responses"):
+            return f"#{index}"
+        root = "input" if self.format == "openai-responses" and segment.section == "messages" else segment.section
+        if segment.section == "messages":
+            path = f"/{root}/{segment.message}"
+            return path if segment.block < 0 else f"{path}/content/{segment.block}"
+        return f"/{root}" if segment.message < 0 else f"/{root}/{segment.message}"
+
+
+class PromptError(ValueError):
+    """A source that is no prompt. The message names what is wrong; `offset` is the byte, `line` counts from 1."""
+
+    def __init__(self, message: str, *, offset: int | None = None, line: int | None = None) -> None:
+        super().__init__(message)
+        self.offset = offset
+        self.line = line

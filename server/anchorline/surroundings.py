@@ -1,0 +1,40 @@
+"""What the editor knows around a draft: the facts that grounding may use, and the only ones.
+
+Clients send these with a plan or refine request; the language server adds what it knows from open documents.
+Names are the protocol's (camelCase on the wire).
+"""
+
+import msgspec
+
+
+class Selection(msgspec.Struct, frozen=True, rename="camel"):
+    """Selected text. `start_line` and `end_line` count from 1, inclusive."""
+
+    path: str
+    start_line: int
+    end_line: int
+    text: str = ""
+
+
+class Diagnostic(msgspec.Struct, frozen=True, rename="camel"):
+    """One of the editor's own diagnostics near the cursor. `line` counts from 1."""
+
+    path: str
+    line: int
+    message: str
+    severity: str = "error"
+
+
+class Surroundings(msgspec.Struct, frozen=True, rename="camel"):
+    """Everything known about the place where the draft is written. Paths are workspace-relative."""
+
+    active_file: str | None = None
+    selection: Selection | None = None
+    symbol: str | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+    open_files: tuple[str, ...] = ()
+    recent_edits: tuple[str, ...] = ()
+    workspace_root: str | None = None
+
+
+NOTHING = Surroundings()
