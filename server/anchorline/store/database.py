@@ -1,0 +1,281 @@
+"""The database file: where it is, who may read it, and how it is opened.
+
+It is one SQLite file in WAL mode that several editors share. The file, its -wal and its -shm are the owner's
+alone (0600): SQLite gives the two the mode of the first, so that one is made before SQLite sees it.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+FILE_NAME = "anchorline.db"
+SCHEMA = 1
+"""Number of the newest migration that this program knows."""
+TABLES = ("sessions", "segments", "requests", "plans", "outcomes", "feedback", "ledger", "texts")
+BUSY_S = 5.0
+LEDGER_KEPT_S = 7 * 86_400
+"""Expired ledger entries explain a miss for a week, then they go."""
+OPEN_S = 30.0
+"""How long opening waits for other programs before it gives up, seconds."""
+
+_REASONS = {
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_IOERR: "reading or writing it failed (is the disk full or failing?)",
+    sqlite3.SQLITE_READONLY: "the file or its folder is read-only",
+    sqlite3.SQLITE_PERM: "permission denied",
+    sqlite3.SQLITE_CANTOPEN: "the file can't be opened (is its folder there and writable?)",
+    sqlite3.SQLITE_BUSY: "another program keeps it locked",
+    sqlite3.SQLITE_LOCKED: "another program keeps it locked",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged",
+    sqlite3.SQLITE_NOTADB: "the file is not a database",
+}
+
+
+class StoreError(Exception):
+    """The database can't be used. The message names the file and says why, for the developer to read."""
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Which file a path led to when it was opened."""
+
+    device: int
+    inode: int
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """A database open for writing. `notice` tells what the developer should know about the opening."""
+
+    database: "Database"
+    identity: Identity
+    notice: str | None = None
+
+
+def locate(setting: str = "") -> Path:
+    """Return where the database is: `setting`, else ``ANCHORLINE_DATA_DIR``, else the platform's data folder."""
+    if setting:
+        return Path(setting).expanduser()
+    folder = os.environ.get("ANCHORLINE_DATA_DIR")
+    return (Path(folder) if folder else _default_folder()) / FILE_NAME
+
+
+def _default_folder() -> Path:
+    from platformdirs import user_data_path  # noqa: PLC0415  (keeps start-up light)
+
+    return user_data_path("anchorline", appauthor=False)
+
+
+def files(path: Path) -> tuple[Path, ...]:
+    """Return the files that a database may consist of."""
+    return (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm"))
+
+
+def damaged(path: Path) -> list[Path]:
+    """Return what was set aside of earlier, damaged databases, oldest first."""
+    return sorted(path.parent.glob(f"{path.name}.damaged-*")) if path.parent.is_dir() else []
+
+
+def code(error: sqlite3.Error) -> int:
+    """Return SQLite's primary result code of an error, or -1 where the module itself raised it."""
+    extended = getattr(error, "sqlite_errorcode", None)
+    return -1 if extended is None else extended & 0xFF
+
+
+def explain(path: Path, error: Exception) -> str:
+    """Return one sentence part on what is wrong with the database at `path`."""
+    if isinstance(error, StoreError):
+        return str(error)
+    if isinstance(error, sqlite3.Error):
+        return f"{path}: {_REASONS.get(code(error), str(error))}"
+    if isinstance(error, OSError):
+        return f"{error.filename or path}: {error.strerror or error}"
+    return f"{path}: {type(error).__name__}"
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Tell whether waiting may help."""
+    return code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Tell whether the file itself is broken."""
+    return code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def identity(path: Path) -> Identity | None:
+    """Return which file `path` leads to, or None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return Identity(found.st_dev, found.st_ino)
+
+
+def protect(path: Path) -> None:
+    """Make folder and file, for the owner's eyes only.
+
+    Folders that are made here, and the platform's own folder for Anchorline, are 0700. An existing folder
+    that somebody chose is left as it is. An existing file is changed by name, never opened: closing a second
+    handle would drop this process's own SQLite locks on it.
+    """
+    if path.is_dir():
+        raise StoreError(f"{path}: this is a folder, not a database file")
+    folder = path.parent
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    for parent in reversed(missing):
+        parent.mkdir(mode=0o700, exist_ok=True)
+    if os.name == "posix" and folder == _default_folder() and folder.stat().st_mode & 0o777 != 0o700:
+        folder.chmod(0o700)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    if os.name == "posix":
+        for file in files(path):
+            with suppress(FileNotFoundError):
+                if file.stat().st_mode & 0o077:
+                    file.chmod(0o600)
+
+
+def open_for_writing(path: Path) -> Opened:
+    """Open, and where needed create, migrate or replace, the database at `path`.
+
+    A damaged file is set aside under another name, and a new one is begun. Raises StoreError for one of a
+    newer Anchorline or of another program, and where the file can't be opened or written.
+    """
+    notice = None
+    deadline = time.monotonic() + OPEN_S
+    while True:
+        known: Identity | None = None
+        try:
+            protect(path)
+            known = identity(path)
+            if known is None:
+                continue  # set aside by another program a moment ago
+            return Opened(_connect(path), known, notice)
+        except sqlite3.Error as error:
+            if is_damage(error) and known is not None:
+                notice = set_aside(path, known) or notice
+            elif not is_busy(error) or time.monotonic() > deadline:
+                raise StoreError(explain(path, error)) from error
+        except OSError as error:
+            raise StoreError(explain(path, error)) from error
+
+
+def set_aside(path: Path, known: Identity) -> str | None:
+    """Rename a damaged database; return what to tell, or None when another program has already done it."""
+    if identity(path) != known:
+        return None
+    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    aside = path.with_name(f"{path.name}.damaged-{moment}")
+    while aside.exists():
+        aside = aside.with_name(aside.name + "-again")
+    for file, name in zip(files(path), files(aside), strict=True):
+        with suppress(FileNotFoundError):
+            file.rename(name)
+    return f"{path} was damaged. It is kept as {aside.name}, and a new database was begun."
+
+
+def _connect(path: Path) -> "Database":
+    from sqlite_utils import Database  # noqa: PLC0415  (a tenth of a second: only where rows are written)
+
+    connection = sqlite3.connect(path, timeout=BUSY_S)
+    try:
+        db = Database(connection, execute_plugins=False)
+        db.execute("PRAGMA foreign_keys = ON")
+        db.execute("PRAGMA secure_delete = ON")
+        refuse_foreign(path, connection)
+        db.enable_wal()
+        db.execute("PRAGMA synchronous = NORMAL")
+        _migrate(db)
+    except BaseException:
+        connection.close()
+        raise
+    return db
+
+
+def refuse_foreign(path: Path, connection: sqlite3.Connection) -> None:
+    """Raise StoreError when the file belongs to another program or a newer Anchorline."""
+    schema = read_schema(connection)
+    if schema is None:
+        names = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()
+        if names[0]:
+            raise StoreError(f"{path}: this is another program's database")
+    elif schema > SCHEMA:
+        raise StoreError(
+            f"{path}: a newer Anchorline wrote it (schema {schema}, this one knows {SCHEMA}), "
+            "so it is only read here. Update Anchorline to record again"
+        )
+
+
+def read_schema(connection: sqlite3.Connection) -> int | None:
+    """Return the number of the last migration applied, or None where there is none."""
+    table = "SELECT 1 FROM sqlite_master WHERE name = '_sqlite_migrations'"
+    if connection.execute(table).fetchone() is None:
+        return None
+    row = connection.execute(
+        "SELECT max(name) FROM _sqlite_migrations WHERE migration_set = 'anchorline'"
+    ).fetchone()
+    return int(row[0][:4]) if row[0] else None
+
+
+def _migrate(db: "Database") -> None:
+    from anchorline.store.migrations import migrations  # noqa: PLC0415  (imports sqlite_utils)
+
+    if not migrations.pending(db):
+        return
+    with writing(db):  # two programs may start at once: the second waits, then finds nothing to do
+        migrations.apply(db)
+        db.execute("INSERT OR IGNORE INTO about (name, value) VALUES ('key', ?)", [os.urandom(16).hex()])
+        db.execute("INSERT OR IGNORE INTO about (name, value) VALUES ('dropped', '0')")
+
+
+@contextmanager
+def writing(db: "Database") -> Iterator[None]:
+    """Hold one transaction that takes the write lock first.
+
+    `Database.atomic` begins a deferred one: after a read it can't wait for another program's write and fails
+    with SQLITE_BUSY_SNAPSHOT at once. Inside this one `atomic` makes savepoints.
+    """
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.commit()
+    except BaseException:
+        db.rollback()
+        raise
+
+
+def close(db: "Database") -> None:
+    """Let SQLite update its statistics, and close."""
+    with suppress(sqlite3.Error):  # it is only statistics, so it does not wait for others
+        db.execute("PRAGMA busy_timeout = 100")
+        db.execute("PRAGMA optimize")
+    db.close()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Hold a read-only connection, also in a read-only folder. Raises StoreError."""
+    uri = path.absolute().as_uri() + "?mode=ro"
+    try:
+        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S)
+        try:
+            connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError as error:
+            connection.close()
+            # A WAL database needs its -shm, which can't be made here. Without a -wal it is all in the file.
+            if code(error) != sqlite3.SQLITE_CANTOPEN or files(path)[1].exists():
+                raise
+            connection = sqlite3.connect(uri + "&immutable=1", uri=True)
+        with closing(connection):
+            connection.row_factory = sqlite3.Row
+            yield connection
+    except sqlite3.Error as error:
+        raise StoreError(explain(path, error)) from error

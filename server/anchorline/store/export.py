@@ -1,0 +1,78 @@
+"""Export: the tables as JSON lines, one file a table, for any other program to read.
+
+Without texts an export holds hashes, lengths, kinds and numbers. Hashes of prompts, drafts and prefixes are
+keyed with this database's random key on the way out: equal stays equal, and nobody can confirm a guess.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from anchorline.store import database, privacy
+from anchorline.store.database import TABLES, StoreError
+
+
+def tables(*, text: bool) -> tuple[str, ...]:
+    """Return the tables that an export has: `texts` only where `text` asks for it."""
+    return TABLES if text else tuple(table for table in TABLES if table != "texts")
+
+
+def export(path: Path, folder: Path, names: tuple[str, ...]) -> dict[str, int]:
+    """Write each table of `names` to ``folder/NAME.jsonl``; return the rows by table.
+
+    All are of one moment. A file is complete or not there; files are the owner's alone. Raises StoreError.
+    """
+    counts: dict[str, int] = {}
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with database.reading(path) as connection:
+            connection.execute("BEGIN")
+            for name in names:
+                target = folder / f"{name}.jsonl"
+                part = folder / f".{name}.jsonl.part"
+                part.unlink(missing_ok=True)
+                with os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as stream:
+                    counts[name] = _write(connection, name, stream)
+                part.replace(target)
+    except OSError as error:
+        raise StoreError(database.explain(folder, error)) from error
+    return counts
+
+
+def stream(path: Path, name: str, target: IO[bytes]) -> int:
+    """Write one table to an open file; return the number of rows. Raises StoreError."""
+    with database.reading(path) as connection:
+        return _write(connection, name, target)
+
+
+def _write(connection: sqlite3.Connection, name: str, target: IO[bytes]) -> int:
+    count = 0
+    for row in _rows(connection, name):
+        target.write(msgspec.json.encode(row) + b"\n")
+        count += 1
+    return count
+
+
+def _rows(connection: sqlite3.Connection, name: str) -> Iterator[dict[str, Any]]:
+    if name not in TABLES or database.read_schema(connection) is None:
+        return
+    key = bytes.fromhex(connection.execute("SELECT value FROM about WHERE name = 'key'").fetchone()[0])
+    for row in connection.execute(f"SELECT * FROM {name} ORDER BY rowid"):  # noqa: S608  (one of TABLES)
+        values = dict(row)
+        for column in ("plan", "candidates", "signals"):
+            if column in values and values[column] is not None and (name, column) in _JSON:
+                values[column] = msgspec.json.decode(values[column])
+        if name == "plans":
+            for field in ("draft_hash", "prompt_hash"):
+                if values["plan"].get(field) is not None:
+                    values["plan"][field] = privacy.tag(values["plan"][field], key)
+        if name == "ledger":
+            values["prefix"] = privacy.tag(values["prefix"], key)
+        yield values
+
+
+_JSON = frozenset({("plans", "plan"), ("plans", "candidates"), ("outcomes", "signals")})

@@ -1,0 +1,123 @@
+"""The schema, migration by migration. Import it where a database is opened for writing, and nowhere else.
+
+A migration that was released is never edited: a later one changes what it made. Names start with the number
+of the schema that they lead to. Times are epoch seconds, sizes bytes, money USD.
+"""
+
+from sqlite_utils import Database, Migrations
+from sqlite_utils.db import ForeignKey
+
+migrations = Migrations("anchorline")
+
+
+@migrations(name="0001_initial")
+def initial(db: Database) -> None:
+    """Create the tables for prompts, plans, what became of them, and the ledger."""
+    db.table("about").create({"name": str, "value": str}, pk="name", not_null={"value"})
+    db.table("sessions").create(
+        {"id": str, "first_at": float, "last_at": float, "format": str},
+        pk="id",
+        not_null={"first_at", "last_at", "format"},
+    )
+    db.table("segments").create(
+        {"hash": str, "parent": str, "content": str, "kind": str, "role": str, "size": int, "tokens": int},
+        pk="hash",
+        not_null={"content", "kind", "role", "size", "tokens"},
+    )
+    db.table("plans").create(
+        {
+            "id": str,
+            "created_at": float,
+            "session": str,
+            "policy": str,
+            "version": str,
+            "arm": str,
+            "propensity": float,
+            "refinement": str,
+            "target": str,
+            "tier": str,
+            "sticky": int,
+            "candidates": str,
+            "provider": str,
+            "p_hit": float,
+            "expected_read_tokens": int,
+            "expected_write_tokens": int,
+            "cost_usd": float,
+            "without_plan_usd": float,
+            "failed": int,
+            "plan": str,
+        },
+        pk="id",
+        not_null={"created_at", "policy", "version", "arm", "propensity", "candidates", "failed", "plan"},
+    )
+    db.table("plans").create_index(["created_at"])
+    db.table("requests").create(
+        {
+            "id": int,
+            "plan": str,
+            "session": str,
+            "at": float,
+            "format": str,
+            "provider": str,
+            "model": str,
+            "last_segment": str,
+            "segments": int,
+            "tokens": int,
+            "size": int,
+            "draft_chars": int,
+            "markers": int,
+            "max_tokens": int,
+            "compacted": int,
+        },
+        pk="id",
+        not_null={"at", "format", "segments", "tokens", "size"},
+        foreign_keys=[ForeignKey("requests", "plan", "plans", "id", on_delete="CASCADE")],
+    )
+    db.table("requests").create_index(["plan"])
+    db.table("outcomes").create(
+        {
+            "id": int,
+            "plan": str,
+            "known": int,
+            "recorded_at": float,
+            "sent_at": float,
+            "decision": str,
+            "edit_distance": int,
+            "input_tokens": int,
+            "read_tokens": int,
+            "write_tokens": int,
+            "output_tokens": int,
+            "latency_ms": float,
+            "signals": str,
+        },
+        pk="id",
+        not_null={"plan", "known", "recorded_at", "signals"},
+    )
+    db.table("outcomes").create_index(["plan"])
+    db.table("feedback").create(
+        {"id": int, "plan": str, "known": int, "recorded_at": float, "thumbs": int, "note_chars": int},
+        pk="id",
+        not_null={"plan", "known", "recorded_at", "thumbs", "note_chars"},
+    )
+    db.table("feedback").create_index(["plan"])
+    db.table("ledger").create(
+        {
+            "provider": str,
+            "account": str,
+            "model": str,
+            "prefix": bytes,
+            "tokens": int,
+            "ttl": str,
+            "written_at": float,
+            "expires_at": float,
+            "source": str,
+        },
+        pk=("provider", "account", "model", "prefix"),
+        not_null={"tokens", "ttl", "written_at", "expires_at", "source"},
+    )
+    db.table("texts").create(
+        {"id": int, "plan": str, "kind": str, "mode": str, "created_at": float, "text": str},
+        pk="id",
+        not_null={"plan", "kind", "mode", "created_at", "text"},
+    )
+    db.table("texts").create_index(["plan"])

@@ -1,0 +1,151 @@
+"""Reading the database: for status, explanation and the ledger. Every call has its own connection.
+
+Nothing here makes a file or imports sqlite-utils; a database that does not exist yet reads as an empty one.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from anchorline.cache.ledger import Entry
+from anchorline.plan import Plan
+from anchorline.store import database, privacy
+from anchorline.store.database import SCHEMA, TABLES, StoreError
+
+
+class Status(msgspec.Struct, frozen=True):
+    """What is recorded. Sizes in bytes, times in epoch seconds; `texts` counts kept texts by mode.
+
+    `dropped` counts plans and ledger updates that found the queue full. `damaged` are files that were set
+    aside. `problem` says why the database can't be read or written, and is None when it can.
+    """
+
+    path: str
+    exists: bool
+    size: int = 0
+    schema: int | None = None
+    counts: dict[str, int] = {}
+    texts: dict[str, int] = {}
+    oldest: float | None = None
+    newest: float | None = None
+    dropped: int = 0
+    damaged: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+class Reader:
+    """Reads the database at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection | None]:
+        """Hold a connection, or None where there is nothing to read yet. Raises StoreError."""
+        if not self.path.exists():
+            yield None
+            return
+        with database.reading(self.path) as connection:
+            yield connection if database.read_schema(connection) else None
+
+    def status(self) -> Status:
+        """Return what is recorded. Never raises: what is wrong stands in `problem`."""
+        damaged = tuple(str(file) for file in database.damaged(self.path))
+        status = Status(str(self.path), self.path.exists(), damaged=damaged)
+        try:
+            with self._connected() as connection:
+                return status if connection is None else self._read_status(connection, status)
+        except (StoreError, OSError) as error:
+            return msgspec.structs.replace(status, problem=database.explain(self.path, error))
+
+    def _read_status(self, connection: sqlite3.Connection, status: Status) -> Status:
+        schema = database.read_schema(connection)
+        counts = {
+            table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608  (constants)
+            for table in TABLES
+        }
+        texts = dict(connection.execute("SELECT mode, count(*) FROM texts GROUP BY mode").fetchall())
+        oldest, newest = connection.execute(
+            "SELECT min(at), max(at) FROM (SELECT created_at AS at FROM plans "
+            "UNION ALL SELECT recorded_at FROM outcomes UNION ALL SELECT recorded_at FROM feedback)"
+        ).fetchone()
+        dropped = connection.execute("SELECT value FROM about WHERE name = 'dropped'").fetchone()
+        size = 0
+        for file in database.files(self.path):
+            with suppress(FileNotFoundError):
+                size += file.stat().st_size
+        newer = schema is not None and schema > SCHEMA
+        return msgspec.structs.replace(
+            status,
+            size=size,
+            schema=schema,
+            counts=counts,
+            texts=texts,
+            oldest=oldest,
+            newest=newest,
+            dropped=int(dropped[0]) if dropped else 0,
+            problem=f"a newer Anchorline wrote it (schema {schema}, this one knows {SCHEMA}): "
+            "it is read, and nothing is recorded"
+            if newer
+            else None,
+        )
+
+    def knows(self, plan_id: str) -> bool:
+        """Tell whether a plan is recorded. Raises StoreError."""
+        with self._connected() as connection:
+            if connection is None:
+                return False
+            row = connection.execute(
+                "SELECT 1 FROM plans WHERE id = ?", [privacy.plan_id(plan_id)]
+            ).fetchone()
+            return row is not None
+
+    def plan(self, plan_id: str) -> Plan | None:
+        """Return a recorded plan: whole where its text was kept, else without reasons and texts.
+
+        None where it is not recorded. Raises StoreError when the database can't be read.
+        """
+        with self._connected() as connection:
+            return None if connection is None else _plan(connection, privacy.plan_id(plan_id))
+
+    def last_plan(self) -> Plan | None:
+        """Return the newest plan, as `plan` does."""
+        with self._connected() as connection:
+            if connection is None:
+                return None
+            row = connection.execute(
+                "SELECT id FROM plans ORDER BY created_at DESC, rowid DESC LIMIT 1"
+            ).fetchone()
+            return _plan(connection, row["id"]) if row else None
+
+    def ledger(self, now: float) -> list[Entry]:
+        """Return what providers are believed to hold, with what expired in the week before `now`.
+
+        Raises StoreError when the database can't be read.
+        """
+        with self._connected() as connection:
+            if connection is None:
+                return []
+            found = connection.execute(
+                "SELECT provider, account, model, prefix, tokens, ttl, written_at, expires_at, source "
+                "FROM ledger WHERE expires_at >= ? ORDER BY written_at",
+                [now - database.LEDGER_KEPT_S],
+            )
+            return [Entry(*row) for row in found]
+
+
+def _plan(connection: sqlite3.Connection, plan_id: str) -> Plan | None:
+    row = connection.execute(
+        "SELECT coalesce((SELECT text FROM texts WHERE texts.plan = plans.id AND kind = 'plan'), plan) "
+        "FROM plans WHERE id = ?",
+        [plan_id],
+    ).fetchone()
+    if row is None:
+        return None
+    try:
+        return msgspec.json.decode(row[0], type=Plan)
+    except msgspec.DecodeError as error:
+        raise StoreError(f"plan {plan_id} can't be read by this version: {error}") from error

@@ -1,0 +1,245 @@
+"""Rows: how a plan, an outcome, feedback and ledger entries are laid into the tables.
+
+Each function runs inside the caller's transaction. What a queue holds of a plan is a `PlanNote`: without the
+source of the prompt, so that a full queue is small and the text is not where it need not be.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from anchorline import redact
+from anchorline.cache.ledger import Entry
+from anchorline.config import TextMode
+from anchorline.outcome import Feedback, Outcome
+from anchorline.plan import Plan
+from anchorline.prompt.model import Prompt, Segment
+from anchorline.store import privacy
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+_SIGNAL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}\Z")
+
+
+class PlanNote(msgspec.Struct, frozen=True):
+    """What is recorded of a plan and its prompt. `draft` is None in mode ``off``."""
+
+    plan: Plan
+    mode: TextMode
+    segments: tuple[Segment, ...]
+    format: str
+    provider: str | None
+    model: str | None
+    draft: str | None
+    draft_chars: int | None
+    markers: int
+    max_tokens: int | None
+    compacted: bool
+
+
+def note(plan: Plan, prompt: Prompt, mode: TextMode) -> PlanNote:
+    """Take from a plan and its prompt what is recorded."""
+    draft = prompt.draft
+    return PlanNote(
+        plan=plan,
+        mode=mode,
+        segments=prompt.segments,
+        format=prompt.format,
+        provider=prompt.provider,
+        model=prompt.model,
+        draft=draft.text if draft and mode != "off" else None,
+        draft_chars=len(draft.text) if draft else None,
+        markers=len(prompt.markers),
+        max_tokens=prompt.max_tokens,
+        compacted=prompt.compacted,
+    )
+
+
+def insert(db: "Database", table: str, row: Mapping[str, object], conflict: str = "ABORT") -> None:
+    """Insert one row. Table and columns come from this module, never from outside.
+
+    `Table.insert` of sqlite-utils asks for the schema at each call; this is ten times faster.
+    """
+    marks = ", ".join("?" * len(row))
+    statement = f"INSERT OR {conflict} INTO {table} ({', '.join(row)}) VALUES ({marks})"  # noqa: S608
+    db.execute(statement, tuple(row.values()))
+
+
+def put_plan(db: "Database", key: bytes, noted: PlanNote) -> None:
+    """Record a plan, its request and the segments that are new. A plan recorded before is replaced."""
+    whole = noted.plan
+    plan = privacy.strip(whole)
+    route, cache, cost = plan.route, plan.cache, plan.cost
+    db.execute("DELETE FROM plans WHERE id = ?", [plan.id])
+    db.execute("DELETE FROM texts WHERE plan = ? AND kind != 'note'", [plan.id])
+    insert(
+        db,
+        "plans",
+        {
+            "id": plan.id,
+            "created_at": plan.created_at,
+            "session": plan.session,
+            "policy": plan.policy.name,
+            "version": plan.policy.version,
+            "arm": plan.policy.arm,
+            "propensity": plan.policy.propensity,
+            "refinement": plan.refinement.status,
+            "target": route.target,
+            "tier": route.tier,
+            "sticky": route.sticky,
+            "candidates": msgspec.json.encode(route.alternatives).decode(),
+            "provider": cache.provider,
+            "p_hit": cache.p_hit,
+            "expected_read_tokens": cache.expected_read_tokens,
+            "expected_write_tokens": cache.expected_write_tokens,
+            "cost_usd": cost.usd,
+            "without_plan_usd": cost.without_plan_usd,
+            "failed": plan.failure is not None,
+            "plan": msgspec.json.encode(plan).decode(),
+        },
+    )
+    if plan.session is not None:
+        db.execute(
+            "INSERT INTO sessions (id, first_at, last_at, format) VALUES (?1, ?2, ?2, ?3) "
+            "ON CONFLICT (id) DO UPDATE SET last_at = max(last_at, ?2), first_at = min(first_at, ?2)",
+            (plan.session, plan.created_at, noted.format),
+        )
+    insert(
+        db,
+        "requests",
+        {
+            "plan": plan.id,
+            "session": plan.session,
+            "at": plan.created_at,
+            "format": noted.format,
+            "provider": None if noted.provider is None else privacy.name(noted.provider),
+            "model": None if noted.model is None else privacy.name(noted.model),
+            "last_segment": _put_segments(db, key, noted.segments),
+            "segments": len(noted.segments),
+            "tokens": plan.tokens.estimate,
+            "size": sum(segment.size for segment in noted.segments),
+            "draft_chars": noted.draft_chars,
+            "markers": noted.markers,
+            "max_tokens": noted.max_tokens,
+            "compacted": noted.compacted,
+        },
+    )
+    for kind, text in privacy.texts(whole, noted.draft, noted.mode).items():
+        insert(
+            db,
+            "texts",
+            {
+                "plan": plan.id,
+                "kind": kind,
+                "mode": noted.mode,
+                "created_at": plan.created_at,
+                "text": text,
+            },
+        )
+    for table in ("outcomes", "feedback"):  # another program may have been faster
+        db.execute(f"UPDATE {table} SET known = 1 WHERE plan = ? AND NOT known", [plan.id])  # noqa: S608
+
+
+def _put_segments(db: "Database", key: bytes, segments: tuple[Segment, ...]) -> str | None:
+    """Record the end of the prompt that is not known yet; return the last segment's hash.
+
+    A row stands for everything up to its end, so that prompts which begin alike share rows, and `parent`
+    leads back to the beginning. The hashes are keyed with a random key of this database: an export confirms
+    nobody's guess of a short text.
+    """
+    last: str | None = None
+    new: list[tuple[str, Segment]] = []
+    for segment in reversed(segments):
+        hashed = privacy.tag(segment.prefix, key)
+        last = last or hashed
+        if db.execute("SELECT 1 FROM segments WHERE hash = ?", [hashed]).fetchone():
+            parent: str | None = hashed
+            break
+        new.append((hashed, segment))
+    else:
+        parent = None
+    for hashed, segment in reversed(new):
+        row = {
+            "hash": hashed,
+            "parent": parent,
+            "content": privacy.tag(segment.digest, key),
+            "kind": segment.kind,
+            "role": segment.role,
+            "size": segment.size,
+            "tokens": segment.tokens,
+        }
+        insert(db, "segments", row, conflict="IGNORE")
+        parent = hashed
+    return last
+
+
+def put_outcome(db: "Database", outcome: Outcome, now: float) -> None:
+    """Record an outcome. One for a plan that is not here is kept too, with `known` 0."""
+    plan = privacy.plan_id(outcome.plan_id)
+    usage = outcome.usage
+    signals = {
+        name if _SIGNAL.match(name) else privacy.tag(name): value for name, value in outcome.signals.items()
+    }
+    insert(
+        db,
+        "outcomes",
+        {
+            "plan": plan,
+            "known": _known(db, plan),
+            "recorded_at": now,
+            "sent_at": outcome.sent_at,
+            "decision": outcome.decision,
+            "edit_distance": outcome.edit_distance,
+            "input_tokens": usage.input if usage else None,
+            "read_tokens": usage.read if usage else None,
+            "write_tokens": usage.write if usage else None,
+            "output_tokens": usage.output if usage else None,
+            "latency_ms": outcome.latency_ms,
+            "signals": msgspec.json.encode(signals).decode(),
+        },
+    )
+
+
+def put_feedback(db: "Database", feedback: Feedback, mode: TextMode, now: float) -> None:
+    """Record thumbs. The note is text: only its length is kept in mode ``off``."""
+    plan = privacy.plan_id(feedback.plan_id)
+    insert(
+        db,
+        "feedback",
+        {
+            "plan": plan,
+            "known": _known(db, plan),
+            "recorded_at": now,
+            "thumbs": feedback.thumbs,
+            "note_chars": len(feedback.note),
+        },
+    )
+    if feedback.note and mode != "off":
+        text = privacy.masked(feedback.note, mode)
+        row = {"plan": plan, "kind": "note", "mode": mode, "created_at": now, "text": text}
+        insert(db, "texts", row)
+
+
+def put_ledger(db: "Database", entries: Iterable[Entry]) -> None:
+    """Record what a provider holds; of two entries for one prefix the later expiry wins.
+
+    A model comes from the request, so an entry whose model is no name is not taken.
+    """
+    for entry in entries:
+        if not (privacy.name(entry.model) and privacy.name(entry.provider)) or redact.find(entry.account):
+            continue
+        db.execute(
+            "INSERT INTO ledger "
+            "(provider, account, model, prefix, tokens, ttl, written_at, expires_at, source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (provider, account, model, prefix) DO UPDATE SET "
+            "tokens = excluded.tokens, ttl = excluded.ttl, written_at = excluded.written_at, "
+            "expires_at = excluded.expires_at, source = excluded.source "
+            "WHERE excluded.expires_at >= ledger.expires_at",
+            msgspec.structs.astuple(entry),
+        )
+
+
+def _known(db: "Database", plan: str) -> bool:
+    return db.execute("SELECT 1 FROM plans WHERE id = ?", [plan]).fetchone() is not None
