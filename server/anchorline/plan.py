@@ -14,9 +14,7 @@ import msgspec
 SCHEMA_VERSION = 1
 
 RefinementStatus = Literal["proposed", "unchanged", "refused", "unavailable"]
-MissCode = Literal[
-    "never_sent", "expired", "model_changed", "compacted", "prefix_edited", "below_minimum", "no_anchor"
-]
+MissCode = Literal["never_sent", "expired", "model_changed", "compacted", "below_minimum", "no_anchor", "no_cache"]
 
 
 class Policy(msgspec.Struct, frozen=True):

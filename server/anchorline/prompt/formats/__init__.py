@@ -1,0 +1,107 @@
+"""Reading a prompt from any format that is known."""
+
+from pathlib import Path, PurePath
+
+import msgspec
+
+from anchorline.prompt.formats import anthropic, body, markdown, openai
+from anchorline.prompt.formats.body import Memory
+from anchorline.prompt.model import Format, Prompt, PromptError
+
+__all__ = ["FORMATS", "Memory", "detect", "read", "read_file"]
+
+FORMATS: tuple[Format, ...] = (
+    "markdown",
+    "anthropic",
+    "openai-chat",
+    "openai-responses",
+    "claude-code",
+    "codex",
+)
+
+_DIALECTS: dict[str, body.Dialect] = {
+    dialect.format: dialect for dialect in (anthropic.Anthropic(), openai.Chat(), openai.Responses())
+}
+_MARKDOWN = (".md", ".markdown", ".mdx", ".txt", ".rules")
+
+
+class _Shape(msgspec.Struct):
+    """The members that tell the bodies apart."""
+
+    messages: msgspec.Raw | None = None
+    input: msgspec.Raw | None = None
+    system: msgspec.Raw | None = None
+    model: str | None = None
+    anthropic_version: str | None = None
+    max_completion_tokens: msgspec.Raw | None = None
+    cache_control: msgspec.Raw | None = None
+
+
+def detect(data: bytes, name: str | None = None) -> Format:
+    """Tell the format of a body or document, by its name where that says enough, else by its shape.
+
+    Session files are told by their first line (see `read_file`). Raises PromptError for JSON that is no known body.
+    """
+    suffix = PurePath(name).suffix.lower() if name else ""
+    if suffix in _MARKDOWN or not data.lstrip()[:1] == b"{":
+        if suffix in (".json", ".jsonc"):
+            raise PromptError("a request body is a JSON object", offset=0)
+        return "markdown"
+    try:
+        shape = msgspec.json.decode(data, type=_Shape)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        if suffix in (".json", ".jsonc"):
+            raise PromptError(f"no request body: {error}", offset=body.offset(str(error))) from error
+        return "markdown"
+    if shape.input is not None and shape.messages is None:
+        return "openai-responses"
+    if shape.messages is None:
+        if suffix in (".json", ".jsonc"):
+            raise PromptError('no request body: it has neither "messages" nor "input"', offset=0)
+        return "markdown"
+    if shape.system is not None or shape.anthropic_version is not None or shape.cache_control is not None:
+        return "anthropic"
+    model = (shape.model or "").lower()
+    if "claude" in model and shape.max_completion_tokens is None:
+        return "anthropic"
+    if model and "claude" not in model:
+        return "openai-chat"
+    return "anthropic" if _ANTHROPIC_BLOCK in bytes(shape.messages) else "openai-chat"
+
+
+_ANTHROPIC_BLOCK = b'"tool_use_id"'
+
+
+def read(
+    data: bytes, *, name: str | None = None, format: Format | None = None, memory: Memory | None = None  # noqa: A002
+) -> Prompt:
+    """Read a prompt document or request body. With a `memory` only what is new of a conversation is read.
+
+    Raises PromptError naming what is wrong and where.
+    """
+    known = format or detect(data, name)
+    dialect = _DIALECTS.get(known)
+    if dialect is not None:
+        return body.read(data, dialect, memory)
+    if known == "markdown":
+        return markdown.read(data, name)
+    raise PromptError(f"{known} is read from a file: use read_file")
+
+
+def read_file(path: Path, *, format: Format | None = None) -> Prompt:  # noqa: A002
+    """Read a prompt from a file: any document or body, or a session file (JSON lines, plain or gzip).
+
+    Session files are streamed. Raises PromptError, or OSError where the file can't be read.
+    """
+    from anchorline.prompt.formats import claude_code, codex  # noqa: PLC0415  (not needed by an editor)
+    from anchorline.prompt.source import first_line, read_bytes  # noqa: PLC0415
+
+    name = path.name.removesuffix(".gz")
+    if format is None and name.endswith(".jsonl"):
+        line = first_line(path)
+        format = "codex" if codex.sniff(line) else "claude-code"  # noqa: A001
+    if format == "claude-code":
+        return claude_code.read(path)
+    if format == "codex":
+        return codex.read(path)
+    return read(read_bytes(path), name=name, format=format)

@@ -1,0 +1,105 @@
+"""Writing anchors into a request body by splicing bytes, and taking them out again.
+
+A body is never parsed and serialised again: that would change bytes that the provider has cached. A splice says
+which bytes go and which come at an offset of the original, so that `strip` gives back exactly what was there.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from anchorline.plan import Anchor
+from anchorline.prompt.model import Format, Prompt, Segment
+
+
+class Splice(msgspec.Struct, frozen=True):
+    """At `offset` of the original, `removed` is replaced by `inserted`."""
+
+    offset: int
+    removed: bytes
+    inserted: bytes
+
+
+class UnmarkableError(ValueError):
+    """A segment that can't carry a marker in its format."""
+
+
+def marker(format_: Format, ttl: str) -> bytes:
+    """Return the member that marks a block, without a comma. ``default`` and ``5m`` need no TTL."""
+    if format_ == "anthropic":
+        lifetime = b"" if ttl in ("5m", "default") else b',"ttl":' + msgspec.json.encode(ttl)
+        return b'"cache_control":{"type":"ephemeral"' + lifetime + b"}"
+    return b'"prompt_cache_breakpoint":{"mode":"explicit"}'
+
+
+def markable(prompt: Prompt, segment: Segment) -> bool:
+    """Tell whether a segment may carry a marker.
+
+    Anthropic refuses thinking blocks and empty text. OpenAI takes parts of messages that are not the model's.
+    """
+    if prompt.format == "anthropic":
+        # {"type":"text","text":""} has 25 bytes; a plain string its two quotes.
+        return segment.kind not in ("thinking", "other") and segment.end - segment.start > 25
+    if prompt.format in ("openai-chat", "openai-responses"):
+        return segment.section == "messages" and segment.block >= 0 and segment.role in ("user", "system")
+    return False
+
+
+def splices(prompt: Prompt, anchors: Sequence[Anchor]) -> tuple[Splice, ...]:
+    """Return the splices that make a body carry exactly `anchors`.
+
+    The client's markers that are among them (origin ``client``) stay untouched, its others are removed.
+    Raises UnmarkableError for a segment that can't carry a marker.
+    """
+    kept = {anchor.segment for anchor in anchors if anchor.origin == "client"}
+    found = [
+        Splice(mark.start, prompt.load(mark.start, mark.end), b"")
+        for mark in prompt.markers
+        if mark.segment not in kept
+    ]
+    for anchor in anchors:
+        if anchor.origin == "plan":
+            found += _insert(prompt, prompt.segments[anchor.segment], anchor.ttl)
+    return tuple(sorted(found, key=lambda splice: (splice.offset, len(splice.removed))))
+
+
+def _insert(prompt: Prompt, segment: Segment, ttl: str) -> list[Splice]:
+    member = marker(prompt.format, ttl)
+    if prompt.load(segment.start, segment.start + 1) == b'"':
+        # Content given as one string becomes a list of one text block, which the provider renders alike.
+        return [
+            Splice(segment.start, b"", b'[{"type":"text","text":'),
+            Splice(segment.end, b"", b"," + member + b"}]"),
+        ]
+    if not markable(prompt, segment):
+        raise UnmarkableError(f"a {segment.kind} segment can't carry a cache marker")
+    return [Splice(segment.end - 1, b"", b"," + member)]
+
+
+def apply(body: bytes, changes: Sequence[Splice]) -> bytes:
+    """Return the body with the splices made. Raises ValueError if they don't belong to it."""
+    parts = []
+    position = 0
+    for change in changes:
+        end = change.offset + len(change.removed)
+        if change.offset < position or body[change.offset : end] != change.removed:
+            raise ValueError(f"the splice at byte {change.offset} does not fit the body")
+        parts += (body[position : change.offset], change.inserted)
+        position = end
+    parts.append(body[position:])
+    return b"".join(parts)
+
+
+def strip(body: bytes, changes: Sequence[Splice]) -> bytes:
+    """Return the body as it was before the splices were made. Raises ValueError if they were not."""
+    shift = 0
+    back = []
+    for change in changes:
+        back.append(Splice(change.offset + shift, change.inserted, change.removed))
+        shift += len(change.inserted) - len(change.removed)
+    return apply(body, back)
+
+
+
+
+__all__ = ["Splice", "UnmarkableError", "apply", "markable", "marker", "splices", "strip"]

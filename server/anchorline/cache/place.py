@@ -1,0 +1,148 @@
+"""Where to put cache breakpoints, and for how long.
+
+An anchor at the tail lets the next request read all of this one. Its lifetime is the one of least expected cost: a
+longer one charges more for the new tokens only and insures the whole prefix, which gives the rule "1h when the new
+part is small" its threshold from the prices and the gaps instead of by hand. Further anchors cost nothing where the
+tail is paid anyway, so the free slots guard what other requests share: the static head, the last warm position (a
+provider looks back only so many blocks), and the place just before the newest turn, which is edited most.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from anchorline.cache.markers import markable
+from anchorline.cache.predict import Warmth
+from anchorline.cache.reuse import GapModel, Trigger
+from anchorline.cache.rules import Lifetime, Provider
+from anchorline.plan import Anchor
+from anchorline.prompt.model import Prompt
+
+
+class Bet(msgspec.Struct, frozen=True):
+    """What one lifetime of the tail is expected to cost, in tokens at the base input price."""
+
+    lifetime: Lifetime | None
+    premium: float
+    saving: float
+    p_reuse: float
+
+    @property
+    def gain(self) -> float:
+        """Expected saving after the premium."""
+        return self.saving - self.premium
+
+
+def bets(
+    provider: Provider, model: str, gaps: GapModel, trigger: Trigger, fresh: int, prefix: int, only: str = "auto"
+) -> list[Bet]:
+    """Return what each lifetime costs and saves for a prefix of `prefix` tokens, `fresh` of them to be written.
+
+    premium = (write − 1)·fresh, saving = P(next request within the lifetime)·(1 − read)·prefix; docs/cost.md derives it.
+    """
+    read = provider.read_price(model)
+    found = []
+    for lifetime in provider.lifetimes:
+        if only in ("auto", lifetime.name):
+            p_reuse = gaps.within(trigger, lifetime.seconds)
+            premium = (lifetime.write - 1) * fresh
+            found.append(Bet(lifetime, premium, p_reuse * (1 - read) * prefix, p_reuse))
+    return found
+
+
+def best(candidates: Sequence[Bet]) -> Bet:
+    """Return the lifetime of least expected cost; none where no anchor pays."""
+    nothing = Bet(None, 0.0, 0.0, 0.0)
+    return max((nothing, *candidates), key=lambda bet: bet.gain)
+
+
+def place(
+    prompt: Prompt, provider: Provider, model: str, warmth: Warmth, bet: Bet, totals: Sequence[int], mode: str
+) -> tuple[Anchor, ...]:
+    """Return all anchors that the request should carry, in order, the client's own among them.
+
+    `mode` is ``respect``, ``extend`` or ``replace`` (config `cache.anchors`). Never more than the provider takes, and
+    never a shorter lifetime before a longer one.
+    """
+    kept = [] if mode == "replace" else _clients(prompt, totals)
+    if mode == "respect" and (kept or prompt.automatic_ttl):
+        return tuple(kept)
+    lifetime = bet.lifetime
+    free = provider.max_breakpoints - len(kept) - (1 if prompt.automatic_ttl else 0)
+    if lifetime is None or free <= 0:
+        return tuple(kept)
+    taken = {anchor.segment for anchor in kept}
+    minimum = provider.minimum(model)
+    chosen: list[Anchor] = []
+    for index, reason in _candidates(prompt, provider, warmth, bet):
+        if len(chosen) == free:
+            break
+        if index in taken or totals[index] < minimum:
+            continue
+        ttl = _ordered(lifetime.name, index, kept, provider)
+        if ttl is not None:
+            taken.add(index)
+            chosen.append(Anchor(index, prompt.pointer(index), totals[index], ttl, reason))
+    return tuple(sorted((*kept, *chosen), key=lambda anchor: anchor.segment))
+
+
+def _clients(prompt: Prompt, totals: Sequence[int]) -> list[Anchor]:
+    return [
+        Anchor(
+            mark.segment,
+            prompt.pointer(mark.segment),
+            totals[mark.segment],
+            "5m" if mark.ttl == "default" and prompt.format == "anthropic" else mark.ttl,
+            "set by the client",
+            "client",
+        )
+        for mark in prompt.markers
+    ]
+
+
+def _candidates(prompt: Prompt, provider: Provider, warmth: Warmth, bet: Bet) -> list[tuple[int, str]]:
+    """Return (segment, reason) in order of worth: the tail first."""
+    segments = prompt.segments
+    tail = _markable_before(prompt, len(segments))
+    if tail < 0:
+        return []
+    assert bet.lifetime is not None  # noqa: S101  (place() has returned where no anchor pays)
+    seconds = bet.lifetime.seconds
+    hours = f"{seconds // 60} min" if seconds < 3600 else f"{seconds // 3600} h"
+    found = [(tail, f"the next request reads all of this one with probability {bet.p_reuse:.2f} within {hours}")]
+    warm = _markable_before(prompt, warmth.last + 1)
+    lookback = provider.lookback
+    if warm >= 0 and lookback is not None and tail - warm > lookback:
+        found.append((warm, f"the warm prefix ends {tail - warm} blocks before the tail, further than is looked back"))
+    head = next((i for i, segment in enumerate(segments) if segment.section == "messages"), 0)
+    static = _markable_before(prompt, head)
+    if static >= 0:
+        found.append((static, "tools and system are shared by every conversation"))
+    turn = segments[tail].message
+    before = next((i for i in range(tail, -1, -1) if segments[i].message != turn), -1)
+    previous = _markable_before(prompt, before + 1)
+    if previous >= head:
+        found.append((previous, "holds when the newest turn is edited and sent again"))
+    return found
+
+
+def _markable_before(prompt: Prompt, index: int) -> int:
+    """Return the last segment before `index` that may carry a marker, or -1."""
+    for candidate in range(index - 1, -1, -1):
+        if markable(prompt, prompt.segments[candidate]):
+            return candidate
+    return -1
+
+
+def _ordered(ttl: str, index: int, kept: Sequence[Anchor], provider: Provider) -> str | None:
+    """Return the lifetime that may stand at `index` between the client's own anchors, or None if none may."""
+    seconds = provider.lifetime(ttl).seconds
+    before = [provider.lifetime(anchor.ttl) for anchor in kept if anchor.segment < index]
+    after = [provider.lifetime(anchor.ttl) for anchor in kept if anchor.segment > index]
+    if not provider.longer_first:
+        return ttl
+    most = min(before, key=lambda lifetime: lifetime.seconds, default=None)
+    least = max(after, key=lambda lifetime: lifetime.seconds, default=None)
+    if most is not None and seconds > most.seconds:
+        ttl, seconds = most.name, most.seconds
+    return None if least is not None and seconds < least.seconds else ttl

@@ -1,0 +1,63 @@
+"""`anchorline lint`: the rules over files."""
+
+import click
+import msgspec
+
+from anchorline.cache.ledger import MemoryLedger
+from anchorline.cli import reading
+from anchorline.lint.finding import Finding
+from anchorline.planner import Planner
+from anchorline.prompt.formats import FORMATS
+from anchorline.prompt.model import Format, Prompt
+
+
+@click.command(name="lint")
+@click.argument("files", nargs=-1, required=True)
+@click.option("--format", "format_", type=click.Choice(FORMATS), help="Format of the files, if it can't be told.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def command(context: click.Context, files: tuple[str, ...], format_: Format | None, as_json: bool) -> None:
+    """Check FILES (``-``: standard input) against the rules.
+
+    Exits with 1 if a finding is an error or a warning, with 2 if a file can't be read.
+
+    \b
+    Example:
+      anchorline lint .github/prompts/*.prompt.md
+    """
+    planner = Planner(reading.settings().config, MemoryLedger())
+    found: list[dict[str, object]] = []
+    unreadable = 0
+    for path in files:
+        try:
+            prompt = reading.prompt(path, format_)
+        except reading.Unreadable as error:
+            unreadable += 1
+            error.show()
+            continue
+        findings = planner.lint(prompt, planner.plan(prompt))
+        found += [_row(path, prompt, finding) for finding in findings]
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode({"findings": found})).decode())
+    else:
+        for row in found:
+            click.echo("{file}:{line}:{column}: {code} {severity}: {message}".format(**row))
+    serious = any(row["severity"] in ("error", "warning") for row in found)
+    context.exit(reading.EXIT_UNREADABLE if unreadable else 1 if serious else 0)
+
+
+def _row(path: str, prompt: Prompt, finding: Finding) -> dict[str, object]:
+    before = prompt.load(0, finding.start)
+    line = before.count(b"\n") + 1
+    column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
+    return {
+        "file": path,
+        "line": line,
+        "column": column,
+        "code": finding.code,
+        "severity": finding.severity,
+        "message": finding.message,
+        "start": finding.start,
+        "end": finding.end,
+        "fix": finding.fix_title or None,
+    }

@@ -1,0 +1,61 @@
+"""The `anchorline` command: a group that imports a subcommand only when it is called."""
+
+import importlib
+import sys
+
+import click
+
+from anchorline import __version__
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "plan": ("plan", "Plan a prompt: refinement, trims, cache anchors, route and cost."),
+    "lint": ("lint", "Check prompts against the rules."),
+    "lsp": ("lsp", "Run the language server over standard input and output."),
+    "outcome": ("outcome", "Record what became of a plan."),
+    "store": ("store", "See, export and purge what is recorded."),
+    "config": ("config", "Show and check the settings."),
+    "rules": ("rules", "List the rules, or explain one."),
+    "doctor": ("doctor", "Check the installation and say what would make it better."),
+}
+
+
+class _Lazy(click.Group):
+    """Knows its commands by name; imports one on use. Most of the start-up time would be imports."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click's signature)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"anchorline.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_text) for name, (_, help_text) in COMMANDS.items()])
+
+
+@click.group(
+    cls=_Lazy,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 done but something was found or refused, 2 wrong usage or unreadable input.",
+)
+@click.version_option(__version__, prog_name="anchorline")
+def cli() -> None:
+    """Plan a prompt before it is sent.
+
+    \b
+    Example:
+      anchorline plan fix.prompt.md
+    """
+
+
+def main() -> None:
+    """Run the command line; output that is cut off (`| head`) is no error."""
+    try:
+        cli()
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)

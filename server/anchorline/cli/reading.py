@@ -1,0 +1,48 @@
+"""What the commands share: reading a prompt from a path or standard input, and saying what is wrong with it."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from anchorline.config import Loaded, load
+from anchorline.prompt import formats
+from anchorline.prompt.model import Format, Prompt, PromptError
+
+EXIT_UNREADABLE = 2
+
+
+class Unreadable(click.ClickException):
+    """An input that is no prompt. Names the file and the position."""
+
+    exit_code = EXIT_UNREADABLE
+
+
+def prompt(path: str, format_: Format | None) -> Prompt:
+    """Read a prompt from a file, or from standard input for ``-``."""
+    try:
+        if path == "-":
+            return formats.read(sys.stdin.buffer.read(), format=format_)
+        return formats.read_file(Path(path), format=format_)
+    except PromptError as error:
+        raise Unreadable(f"{path}: {place(error)}{error}") from error
+    except OSError as error:
+        raise Unreadable(f"{path}: {error.strerror or error}") from error
+
+
+def place(error: PromptError) -> str:
+    """Return "line 3, byte 120: " as far as it is known."""
+    parts = []
+    if error.line is not None:
+        parts.append(f"line {error.line}")
+    if error.offset is not None:
+        parts.append(f"byte {error.offset}")
+    return f"{', '.join(parts)}: " if parts else ""
+
+
+def settings() -> Loaded:
+    """Load the settings for the folder the command runs in; problems go to standard error."""
+    loaded = load(Path.cwd())
+    for problem in loaded.problems:
+        click.echo(f"anchorline: {problem}", err=True)
+    return loaded

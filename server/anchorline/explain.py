@@ -1,0 +1,90 @@
+"""The plan in words: what a developer reads in a hover, in the command line and in a status line."""
+
+from anchorline.plan import Plan
+from anchorline.prompt.model import Prompt
+
+
+def usd(amount: float) -> str:
+    """Return dollars with as many digits as matter."""
+    if abs(amount) >= 1:
+        return f"${amount:,.2f}"
+    return f"${amount:.4f}" if abs(amount) >= 0.001 or amount == 0 else f"${amount:.6f}"
+
+
+def count(tokens: int) -> str:
+    """Return a number of tokens with groups of three digits."""
+    return f"{tokens:,}".replace(",", " ")
+
+
+def span(seconds: int) -> str:
+    """Return minutes and seconds, as in 3:10."""
+    return f"{seconds // 60}:{seconds % 60:02d}"
+
+
+def line(plan: Plan) -> str:
+    """Return the plan in one line."""
+    if plan.failure is not None:
+        return f"Anchorline: no plan ({plan.failure})"
+    cache = plan.cache
+    warm = f", expires in {span(cache.expires_in_s)}" if cache.expires_in_s is not None else ""
+    hit = f"P(hit) {cache.p_hit:.0%}{warm}" if cache.mode != "none" else "not cached"
+    anchors = f"{len(cache.anchors)} anchor{'s' * (len(cache.anchors) != 1)}"
+    return (
+        f"{plan.route.target} · {count(plan.tokens.estimate)} tokens · {hit} · {anchors} · {usd(plan.cost.usd)}"
+    )
+
+
+def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
+    """Return the whole plan with its reasons, as Markdown. `prompt` adds where each anchor stands."""
+    if plan.failure is not None:
+        return f"**No plan.** {plan.failure} The prompt is sent as it is.\n"
+    tokens, cache, route, cost = plan.tokens, plan.cache, plan.route, plan.cost
+    saved = cost.without_plan_usd - cost.usd
+    lines = [
+        f"**Route** `{route.target}` ({route.tier}): {route.reason}",
+        "",
+        f"**Tokens** {count(tokens.estimate)} ({count(tokens.low)} to {count(tokens.high)})",
+        "",
+        f"**Cost** {usd(cost.usd)} with the plan, {usd(cost.without_plan_usd)} without"
+        + (f": {usd(saved)} saved" if saved > 0 else ""),
+        f"(this request {usd(cost.request_usd)}, the rest is its prefix in the next one)",
+        "",
+    ]
+    if cache.mode != "none":
+        expires = f", warm for another {span(cache.expires_in_s)}" if cache.expires_in_s is not None else ""
+        lines += [
+            f"**Cache** P(hit) {cache.p_hit:.0%}{expires}; {count(cache.expected_read_tokens)} tokens read, "
+            f"{count(cache.expected_write_tokens)} written",
+            "",
+        ]
+        lines += [f"- misses: {miss.text}" for miss in cache.miss_reasons]
+        for anchor in cache.anchors:
+            lines.append(
+                f"- anchor `{anchor.pointer}`{_where(prompt, anchor.segment)} for {anchor.ttl}, "
+                f"{count(anchor.prefix_tokens)} tokens: {anchor.reason}"
+            )
+        lines.append("")
+    else:
+        lines += [f"**Cache** {cache.reason}", ""]
+    lines += [f"**Refinement** {plan.refinement.status}: {plan.refinement.reason}", ""]
+    lines += [f"- {edit.reason}" for edit in plan.refinement.edits]
+    lines += [f"- {hint.code}: {hint.message}" for hint in plan.refinement.hints]
+    lines += [f"- question: {question.text}" for question in plan.refinement.questions]
+    if plan.trims:
+        lines += ["", f"**Trims** {count(sum(trim.tokens_saved for trim in plan.trims))} tokens"]
+        lines += [f"- `{trim.pointer}`: {trim.reason}" for trim in plan.trims]
+    others = [one for one in route.alternatives if one.target != route.target]
+    if others:
+        lines += ["", "| model | P(solved) | cost | latency | |", "|---|---|---|---|---|"]
+        for one in others:
+            lines.append(
+                f"| {one.target} | {one.p_success:.0%} | {usd(one.cost_usd)} | {one.latency_ms / 1000:.1f} s "
+                f"| {one.excluded or ''} |"
+            )
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _where(prompt: Prompt | None, segment: int) -> str:
+    if prompt is None or not 0 <= segment < len(prompt.segments):
+        return ""
+    return f" ({prompt.segments[segment].kind.replace('_', ' ')})"

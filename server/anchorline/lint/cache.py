@@ -1,0 +1,126 @@
+"""AL2xx: what makes a prompt cache miss, or makes the provider refuse the request."""
+
+import re
+from collections.abc import Iterator
+
+from anchorline.cache.markers import Splice, splices
+from anchorline.cache.rules import Provider
+from anchorline.lint.finding import Finding
+from anchorline.plan import Plan
+from anchorline.prompt.model import Prompt, Segment
+
+_VOLATILE = re.compile(
+    rb"\b20\d\d-[01]\d-[0-3]\d[T ][0-2]\d:[0-5]\d(?::[0-5]\d)?"  # a moment, not just a date
+    rb"|\b[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b"  # a UUID
+    rb"|\b(?:today is|today's date(?: is|:)|current (?:date|time)(?: is|:)|the (?:date|time) is)[^\n\\\"]{4,60}\d",
+    re.IGNORECASE,
+)
+_STABLE_AFTER = 256
+"""Bytes that must follow on a volatile spot for it to cost anything."""
+
+
+def check(prompt: Prompt, plan: Plan, provider: Provider) -> Iterator[Finding]:
+    """Yield the findings."""
+    yield from _volatile(prompt)
+    if prompt.markers:
+        yield from _client_markers(prompt, plan, provider)
+    elif _uncached(prompt, plan, provider):
+        tokens = plan.tokens.estimate
+        anchors = [anchor for anchor in plan.cache.anchors if anchor.origin == "plan"]
+        start = prompt.segments[anchors[-1].segment].start
+        yield Finding(
+            "AL207",
+            f"{tokens} tokens and no breakpoint: {provider.name} caches nothing of this request",
+            "info",
+            start,
+            start + 1,
+            splices(prompt, plan.cache.anchors),
+            "Insert cache breakpoints",
+        )
+    for trim in plan.trims:
+        segment = prompt.segments[trim.segment]
+        yield Finding(
+            "AL205", f"{trim.reason}: {trim.tokens_saved} tokens", "info", segment.start, segment.end
+        )
+
+
+def _uncached(prompt: Prompt, plan: Plan, provider: Provider) -> bool:
+    return (
+        provider.mode == "explicit"
+        and not provider.implicit
+        and prompt.automatic_ttl is None
+        and prompt.format == "anthropic"
+        and any(anchor.origin == "plan" for anchor in plan.cache.anchors)
+    )
+
+
+def _volatile(prompt: Prompt) -> Iterator[Finding]:
+    """Look where every request begins: tools, system, and standing instructions."""
+    total = prompt.segments[-1].end if prompt.segments else 0
+    for segment in prompt.segments:
+        if segment.role != "system" or segment.kind == "fence":
+            continue
+        text = prompt.load(segment.start, segment.end)
+        for match in _VOLATILE.finditer(text):
+            if prompt.format == "markdown" and total - segment.start - match.end() < _STABLE_AFTER:
+                continue
+            start = segment.start + match.start()
+            fix = _to_the_end(prompt, segment, text, match, total)
+            yield Finding(
+                "AL201",
+                "changes from request to request, so nothing after it can be read from the cache",
+                "warning",
+                start,
+                start + len(match.group()),
+                fix,
+                "Move the volatile line to the end" if fix else "",
+            )
+            break  # one a segment says it
+
+
+def _to_the_end(
+    prompt: Prompt, segment: Segment, text: bytes, match: re.Match[bytes], total: int
+) -> tuple[Splice, ...]:
+    if prompt.format != "markdown":
+        return ()
+    begin = text.rfind(b"\n", 0, match.start()) + 1
+    newline = text.find(b"\n", match.end())
+    if newline < 0:
+        return ()
+    line = text[begin : newline + 1]
+    last = prompt.load(total - 1, total)
+    return (
+        Splice(segment.start + begin, line, b""),
+        Splice(total, b"", (b"" if last == b"\n" else b"\n") + b"\n" + line),
+    )
+
+
+def _client_markers(prompt: Prompt, plan: Plan, provider: Provider) -> Iterator[Finding]:
+    markers = sorted(prompt.markers, key=lambda mark: mark.segment)
+    slots = provider.max_breakpoints - (1 if prompt.automatic_ttl else 0)
+    for mark in markers[slots:] if slots >= 0 else ():
+        message = f"{len(markers)} breakpoints; {provider.name} takes {slots}"
+        yield Finding("AL203", message, "error", mark.start, mark.end)
+    shortest = None
+    totals = 0
+    segment = -1
+    for mark in markers:
+        while segment < mark.segment:
+            segment += 1
+            totals += prompt.segments[segment].tokens
+        minimum = provider.minimum(plan.route.target)
+        if totals < minimum:
+            message = f"about {totals} tokens up to here; {plan.route.target} caches from {minimum} on"
+            yield Finding("AL202", message, "info", mark.start, mark.end)
+        lifetime = provider.lifetime(mark.ttl)
+        seconds = lifetime.seconds if lifetime else 0
+        if provider.longer_first and shortest is not None and seconds > shortest:
+            message = f"a lifetime of {seconds} s may not follow one of {shortest} s"
+            yield Finding("AL204", message, "error", mark.start, mark.end)
+        shortest = seconds if shortest is None else min(shortest, seconds)
+        marked = prompt.segments[mark.segment]
+        if marked.kind == "text" and _EMPTY.search(prompt.load(marked.start, marked.end)):
+            yield Finding("AL206", "the block holds no text", "error", marked.start, marked.end)
+
+
+_EMPTY = re.compile(rb'"text"\s*:\s*"(?:\s|\\[ntr])*"')

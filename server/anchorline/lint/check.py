@@ -1,0 +1,49 @@
+"""Run every rule over a prompt and its plan."""
+
+from anchorline.cache.rules import Provider
+from anchorline.lint import cache, format, safety  # noqa: A004  (named after the rules' group)
+from anchorline.lint.finding import Finding
+from anchorline.plan import Plan
+from anchorline.prompt.model import Prompt, PromptError
+from anchorline.refine.hints import HINTS
+from anchorline.route.catalog import Model
+
+_SHOWN = 100
+"""Findings of one document, at most: an editor drowns in more."""
+
+_CLARITY = {hint.code for hint in HINTS}
+
+
+def check(prompt: Prompt, plan: Plan, provider: Provider, model: Model | None) -> tuple[Finding, ...]:
+    """Return what the rules find, in the order of the text."""
+    found = [
+        *clarity(prompt, plan),
+        *cache.check(prompt, plan, provider),
+        *safety.check(prompt, plan, model),
+        *format.check(prompt),
+    ]
+    found.sort(key=lambda finding: (finding.start, finding.code))
+    return tuple(found[:_SHOWN])
+
+
+def clarity(prompt: Prompt, plan: Plan) -> list[Finding]:
+    """Turn the plan's hints into findings. In a JSON body they mark the whole draft: its text is escaped there."""
+    draft = prompt.draft
+    if draft is None:
+        return []
+    found = []
+    for hint in plan.refinement.hints:
+        if hint.code not in _CLARITY:
+            continue
+        start, end = draft.start, draft.end
+        if not draft.encoded:
+            end = start + len(draft.text[: hint.end].encode())
+            start += len(draft.text[: hint.start].encode())
+        found.append(Finding(hint.code, hint.message, "hint", start, end))
+    return found
+
+
+def unreadable(error: PromptError, size: int) -> Finding:
+    """Return the finding for a document that could not be read."""
+    start = min(error.offset or 0, max(size - 1, 0))
+    return Finding("AL401", str(error), "error", start, min(start + 1, size))

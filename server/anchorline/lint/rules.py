@@ -1,0 +1,111 @@
+"""The catalogue of rules: what each code means. docs/rules.md is generated from it (`anchorline rules --markdown`)."""
+
+import msgspec
+
+from anchorline.lint.finding import Severity
+from anchorline.refine.hints import HINTS
+
+DOCS = "https://github.com/anchorline/anchorline/blob/main/docs/rules.md"
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """One rule. `example` is a prompt (or part of one) that it fires on."""
+
+    code: str
+    title: str
+    severity: Severity
+    explanation: str
+    example: str
+
+    @property
+    def link(self) -> str:
+        """Where the rule is documented."""
+        return f"{DOCS}#{self.code.lower()}"
+
+
+_CLARITY = tuple(Rule(hint.code, hint.title, "hint", hint.explanation, hint.example) for hint in HINTS)
+
+RULES: dict[str, Rule] = {
+    rule.code: rule
+    for rule in (
+        *_CLARITY,
+        Rule(
+            "AL201",
+            "Volatile text before stable text",
+            "warning",
+            "A date, time or random id near the top changes from one request to the next, and with it every byte that "
+            "follows: nothing after it is read from the cache. Put it at the end, or into the newest message.",
+            "Current time: 2026-11-23T09:41:07Z",
+        ),
+        Rule(
+            "AL202",
+            "Prefix too short to be cached",
+            "info",
+            "The provider ignores a breakpoint whose prefix is below the model's minimum, silently.",
+            '"cache_control": {"type": "ephemeral"} on a system prompt of 200 tokens',
+        ),
+        Rule(
+            "AL203",
+            "Too many breakpoints",
+            "error",
+            "The provider refuses a request with more breakpoints than it takes.",
+            'five blocks with "cache_control"',
+        ),
+        Rule(
+            "AL204",
+            "Short lifetime before a long one",
+            "error",
+            "Breakpoints with a longer lifetime must come before those with a shorter one.",
+            'a block with a "5m" marker followed by one with "ttl": "1h"',
+        ),
+        Rule(
+            "AL205",
+            "Large duplicate",
+            "info",
+            "The same block stands here a second time. A reference to the first one says the same in fewer tokens.",
+            "a file that was read twice without a change in between",
+        ),
+        Rule(
+            "AL206",
+            "Breakpoint on an empty block",
+            "error",
+            "The provider refuses a breakpoint on a text block that holds only white space.",
+            '{"type": "text", "text": " ", "cache_control": {"type": "ephemeral"}}',
+        ),
+        Rule(
+            "AL207",
+            "Nothing is cached",
+            "info",
+            "This provider caches only up to a breakpoint, and the request has none.",
+            "an Anthropic request of 5 000 tokens without cache_control",
+        ),
+        Rule(
+            "AL301",
+            "Secret in the prompt",
+            "warning",
+            "This looks like a key or a password. Whatever is sent to a model leaves the machine.",
+            "export API_KEY=… followed by a real key",
+        ),
+        Rule(
+            "AL302",
+            "Larger than the model's context",
+            "error",
+            "The prompt has more tokens than the model takes.",
+            "a prompt of 300 000 tokens for a model of 200 000",
+        ),
+        Rule(
+            "AL401",
+            "Not readable",
+            "error",
+            "The document is neither a prompt nor a request body that is known. Nothing is planned for it.",
+            '{"messages": 3}',
+        ),
+        Rule(
+            "AL402",
+            "Fence that is never closed",
+            "warning",
+            "A fence without an end takes the rest of the prompt with it.",
+            "```python\ndef main(): …",
+        ),
+    )
+}

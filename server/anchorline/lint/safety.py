@@ -1,0 +1,27 @@
+"""AL3xx: what should not be sent, or can't be."""
+
+from collections.abc import Iterator
+
+from anchorline import redact
+from anchorline.lint.finding import Finding
+from anchorline.plan import Plan
+from anchorline.prompt.model import Prompt
+from anchorline.route.catalog import Model
+
+
+def check(prompt: Prompt, plan: Plan, model: Model | None) -> Iterator[Finding]:
+    """Yield the findings."""
+    for segment in prompt.segments:
+        raw = prompt.load(segment.start, segment.end)
+        text = raw.decode("utf-8", "replace")
+        narrow = len(text) == len(raw)
+        for secret in redact.find(text):
+            start, end = secret.start, secret.end
+            if not narrow:
+                start, end = len(text[:start].encode()), len(text[:end].encode())
+            message = f"looks like a secret ({secret.name})"
+            yield Finding("AL301", message, "warning", segment.start + start, segment.start + end)
+    if model is not None and plan.tokens.low > model.context and prompt.segments:
+        last = prompt.segments[-1]
+        message = f"at least {plan.tokens.low} tokens; {model.id} takes {model.context}"
+        yield Finding("AL302", message, "error", last.start, last.end)

@@ -1,0 +1,234 @@
+"""Anthropic Messages bodies: one segment a tool, a system block and a content block, in render order.
+
+Reference: the Messages API (tools → system → messages, `cache_control` on any block).
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from anchorline.prompt import layout
+from anchorline.prompt.formats.body import Builder, Dialect, Frame, Place, lifetime
+from anchorline.prompt.model import Draft, Format, Kind, Role, Segment
+
+
+class _Message(msgspec.Struct):
+    role: str
+    content: list[Raw] | str
+
+
+class _Turn(NamedTuple):
+    """A message: its blocks' bytes, or None where its content is one string."""
+
+    role: Role
+    blocks: list[bytes] | None
+
+
+class _Frame(Frame):
+    system: list[Raw] | str | None | UnsetType = UNSET
+    max_tokens: int | None | UnsetType = UNSET
+    thinking: Raw | UnsetType = UNSET
+    cache_control: Raw | UnsetType = UNSET
+
+
+class _Body(_Frame, kw_only=True):
+    messages: list[_Message]
+
+
+class _Block(msgspec.Struct):
+    type: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Body).decode
+
+_KINDS: dict[bytes, Kind] = {
+    b"text": "text",
+    b"tool_use": "tool_use",
+    b"server_tool_use": "tool_use",
+    b"mcp_tool_use": "tool_use",
+    b"thinking": "thinking",
+    b"redacted_thinking": "thinking",
+    b"image": "image",
+    b"document": "document",
+    b"search_result": "document",
+}
+
+# What stands around a message's content, in any formatting, as long as the other members are plain.
+_PLAIN = rb'"(?!content")[^"\\]*"\s*:\s*(?:"[^"\\]*"|true|false|null|-?[0-9.eE+-]+)\s*'
+_OPEN = re.compile(rb"\{\s*(?:" + _PLAIN + rb",\s*)*" + rb'"content"\s*:\s*')
+_CLOSE = re.compile(rb"\s*(?:,\s*" + _PLAIN + rb")*\}")
+_CLOSE_ARRAY = re.compile(rb"\s*\]\s*(?:,\s*" + _PLAIN + rb")*\}")
+
+_ROLES: dict[str, Role] = {"assistant": "assistant", "system": "system"}
+_HEADS: dict[Role, bytes] = {
+    "user": b'{"role":"user","content":[',
+    "assistant": b'{"role":"assistant","content":[',
+    "system": b'{"role":"system","content":[',
+    "tool": b"",
+}
+_NOT_AN_INSTRUCTION = ("<system-reminder>", "<command-", "<local-command", "Caveat: The messages below")
+
+
+class Anthropic(Dialect):
+    """Anthropic Messages."""
+
+    format: ClassVar[Format] = "anthropic"
+    family: ClassVar[str] = "anthropic"
+    array: ClassVar[bytes] = b'"messages"'
+    marker: ClassVar[bytes] = b'"cache_control"'
+
+    def decode(self, text: bytes) -> tuple[Frame, list[Any]]:
+        """Return the frame and the messages."""
+        body = _decode(text)
+        turns = []
+        for message in body.messages:
+            content = message.content
+            role = _ROLES.get(message.role, "user")
+            turns.append(_Turn(role, list(map(bytes, content)) if type(content) is list else None))
+        return body, turns
+
+    def place(self, body: bytes, position: int, items: Sequence[_Turn]) -> list[Place]:
+        """Find each message's end and the starts of its blocks (or of its one string)."""
+        places: list[Place] = []
+        position = layout.space(body, position)
+        for role, blocks in items:
+            if places:
+                position = position + 1 if body.startswith(b",{", position) else layout.comma(body, position)
+            place = _place_compact(body, position, role, blocks) if blocks else None
+            if place is None:
+                place = _place(body, position, blocks)
+            places.append(place)
+            position = place.end
+        return places
+
+    def preamble(self, builder: Builder, frame: Frame, places: dict[bytes, int]) -> None:
+        """Add tools, then system, then a trace of the settings that invalidate the messages."""
+        assert isinstance(frame, _Frame)  # noqa: S101  (a dialect only meets its own frame)
+        if frame.tools:
+            values = [bytes(tool) for tool in frame.tools]
+            builder.look_from(places[b'"tools"'])
+            starts, _ = layout.spans(builder.body, places[b'"tools"'] + 1, values)
+            for index, (start, tool) in enumerate(zip(starts, values, strict=True)):
+                builder.add("tool", "system", start, tool, "tools", index)
+        if isinstance(frame.system, str) and frame.system:
+            start = places[b'"system"']
+            content = builder.body[start : layout.skip(builder.body, start)]
+            builder.add("system", "system", start, content, "system", -1)
+        elif frame.system:
+            values = [bytes(block) for block in frame.system]
+            builder.look_from(places[b'"system"'])
+            starts, _ = layout.spans(builder.body, places[b'"system"'] + 1, values)
+            for index, (start, block) in enumerate(zip(starts, values, strict=True)):
+                builder.add("system", "system", start, block, "system", index)
+        for setting in (frame.tool_choice, frame.thinking):
+            if setting is not UNSET:
+                builder.chain.add(bytes(setting), b"settings")
+
+    def extend(self, builder: Builder, items: Sequence[_Turn], places: Sequence[Place], index: int) -> None:
+        """Add one segment a content block."""
+        add = builder.add
+        for (role, blocks), (_, starts) in zip(items, places, strict=True):
+            if blocks is None:
+                start = starts[0]
+                content = builder.body[start : layout.skip(builder.body, start)]
+                add("text", role, start, content, "messages", index, -1)
+            else:
+                for block, content in enumerate(blocks):
+                    add(_kind(content), role, starts[block], content, "messages", index, block)
+            index += 1
+
+    def draft(self, body: bytes, segments: Sequence[Segment]) -> Draft | None:
+        """Return the last text of the last message, if that is the user's own."""
+        last = segments[-1].message if segments else -1
+        for index in range(len(segments) - 1, -1, -1):
+            segment = segments[index]
+            if segment.section != "messages" or segment.message != last or segment.role != "user":
+                break
+            if segment.kind == "text":
+                start = segment.start if segment.block < 0 else _text_start(body, segment)
+                draft = string_draft(body, start, index) if start is not None else None
+                if draft is not None:
+                    return draft
+        return None
+
+    def facts(self, frame: Frame) -> dict[str, Any]:
+        """Return the answer's limit and the automatic cache setting."""
+        assert isinstance(frame, _Frame)  # noqa: S101
+        automatic = frame.cache_control
+        marked = isinstance(automatic, Raw) and bytes(automatic).startswith(b"{")
+        return {
+            "max_tokens": frame.max_tokens or None,
+            "automatic_ttl": lifetime(bytes(automatic)) if marked and isinstance(automatic, Raw) else None,
+        }
+
+
+def string_draft(body: bytes, start: int, segment: int) -> Draft | None:
+    """Return the draft in the JSON string at `start`, or None if it is empty or no person wrote it."""
+    end = layout.skip(body, start)
+    text = msgspec.json.decode(body[start:end])
+    if not isinstance(text, str) or not text.strip() or text.lstrip().startswith(_NOT_AN_INSTRUCTION):
+        return None
+    return Draft(text, segment, start, end, encoded=True)
+
+
+def _kind(content: bytes) -> Kind:
+    if content.startswith(b'{"type":"'):
+        name = content[9 : content.find(b'"', 9)]
+    elif content.startswith(b'{"tool_use_id"'):
+        return "tool_result"
+    else:
+        name = (msgspec.json.decode(content, type=_Block).type or "").encode()
+    return _KINDS.get(name) or ("tool_result" if name.endswith(b"tool_result") else "other")
+
+
+def _place_compact(body: bytes, position: int, role: Role, blocks: list[bytes]) -> Place | None:
+    """Place a message that is written as nearly every client writes it, without white space."""
+    head = _HEADS[role]
+    if not body.startswith(head, position):
+        return None
+    position += len(head)
+    starts = []
+    for block in blocks:
+        # One byte stands between two blocks that both match: it can only be the comma.
+        if not body.startswith(block, position):
+            return None
+        starts.append(position)
+        position += len(block) + 1
+    return Place(position + 1, starts) if body.startswith(b"]}", position - 1) else None
+
+
+def _place(body: bytes, position: int, blocks: list[bytes] | None) -> Place:
+    """Place a message in any formatting: quickly if its other members are plain, else value by value."""
+    opened = _OPEN.match(body, position)
+    if opened is not None:
+        start = opened.end()
+        if blocks is None:
+            starts, end, close = [start], layout.skip(body, start), _CLOSE
+        else:
+            starts, end = layout.spans(body, start + 1, blocks)
+            close = _CLOSE_ARRAY
+        closed = close.match(body, end)
+        if closed is not None:
+            return Place(closed.end(), starts)
+    found = [member.start for member in layout.members(body, position) if _decoded(member.key) == "content"]
+    if not found:
+        raise layout.LayoutError(position)
+    end = layout.skip(body, position)
+    if blocks is None:
+        return Place(end, found[-1:])
+    return Place(end, [start for start, _ in layout.elements(body, found[-1])])
+
+
+def _decoded(key: bytes) -> str:
+    return msgspec.json.decode(key, type=str)
+
+
+def _text_start(body: bytes, segment: Segment) -> int | None:
+    start = None
+    for member in layout.members(body, segment.start):
+        if member.key == b'"text"':
+            start = member.start
+    return start

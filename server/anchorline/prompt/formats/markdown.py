@@ -1,0 +1,94 @@
+"""Prompt and instruction files in Markdown: front matter, then prose and fences in turn.
+
+In a prompt file everything after the front matter is the draft. An instruction file (`CLAUDE.md`, `AGENTS.md`,
+…) is context that is sent with every prompt, so it has no draft; its segments are documents.
+"""
+
+import re
+from pathlib import PurePath
+
+from anchorline.prompt.fingerprint import Chain
+from anchorline.prompt.model import Draft, Kind, Prompt, PromptError, Role, Segment
+from anchorline.prompt.tokens import estimate, spread
+
+MAX_BYTES = 8 * 1024 * 1024
+
+_FRONT_MATTER = re.compile(rb"\A---[ \t]*\r?\n.*?^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+_MODEL = re.compile(rb"^model:[ \t]*['\"]?([^'\"\r\n#]+)", re.MULTILINE)
+_FENCE = re.compile(rb"^ {0,3}(`{3,}|~{3,})([^\r\n]*)(?:\r?\n|\Z)", re.MULTILINE)
+
+_INSTRUCTION_NAMES = frozenset({"claude.md", "agents.md", "skill.md", ".rules", "copilot-instructions.md"})
+_INSTRUCTION_SUFFIXES = (".instructions.md", ".agent.md", ".chatmode.md")
+
+
+def is_instructions(name: str) -> bool:
+    """Tell whether a file of this name holds standing instructions rather than a prompt."""
+    base = PurePath(name.replace("\\", "/")).name.lower()
+    return base in _INSTRUCTION_NAMES or base.endswith(_INSTRUCTION_SUFFIXES)
+
+
+def read(data: bytes, name: str | None = None) -> Prompt:
+    """Read a Markdown document. Raises PromptError where it is not UTF-8 or too large."""
+    if len(data) > MAX_BYTES:
+        raise PromptError(f"the document has {len(data)} bytes; at most {MAX_BYTES} are read")
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise PromptError(f"invalid UTF-8: {error.reason}", offset=error.start, line=line) from error
+    instructions = name is not None and is_instructions(name)
+    role: Role = "system" if instructions else "user"
+    prose: Kind = "document" if instructions else "text"
+    chain = Chain()
+    segments: list[Segment] = []
+
+    def add(kind: Kind, start: int, end: int) -> None:
+        content = data[start:end]
+        if not content.strip():
+            return
+        digest, prefix = chain.add(content, kind.encode())
+        index = len(segments)
+        tokens = estimate(content, kind, "other")
+        wide = spread(kind, "other")
+        segments.append(
+            Segment(kind, role, start, end, digest, prefix, tokens, wide, "messages", index, -1)
+        )
+
+    front = _FRONT_MATTER.match(data)
+    body = front.end() if front else 0
+    add("front_matter", 0, body)
+    first = len(segments)
+    position = body
+    for start, end in fences(data, body):
+        add(prose, position, start)
+        add("fence", start, end)
+        position = end
+    add(prose, position, len(data))
+    draft = None
+    if not instructions and data[body:].strip():
+        draft = Draft(data[body:].decode(), first, body, len(data), encoded=False)
+    model = _MODEL.search(front.group()) if front else None
+    return Prompt(
+        format="markdown",
+        segments=tuple(segments),
+        load=lambda start, end: data[start:end],
+        draft=draft,
+        model=model.group(1).decode().strip() if model else None,
+    )
+
+
+def fences(data: bytes, position: int) -> list[tuple[int, int]]:
+    """Return (start, end) of the fenced blocks from `position` on; one that is never closed ends with the text."""
+    found = []
+    opened: re.Match[bytes] | None = None
+    for line in _FENCE.finditer(data, position):
+        mark = line.group(1)
+        if opened is None:
+            if mark.startswith(b"~") or b"`" not in line.group(2):
+                opened = line
+        elif mark.startswith(opened.group(1)) and not line.group(2).strip():
+            found.append((opened.start(), line.end()))
+            opened = None
+    if opened is not None:
+        found.append((opened.start(), len(data)))
+    return found

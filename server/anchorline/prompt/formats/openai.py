@@ -1,0 +1,204 @@
+"""OpenAI bodies: chat completions and Responses.
+
+One segment an item; a message of the user's or the system's whose content is a list gives one segment a part,
+since those are what `prompt_cache_breakpoint` marks (assistant parts can't carry it).
+Reference: the OpenAI API's chat completions and responses.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from anchorline.prompt import layout
+from anchorline.prompt.formats.anthropic import string_draft
+from anchorline.prompt.formats.body import Builder, Dialect, Frame, Place
+from anchorline.prompt.model import Draft, Format, Kind, Role, Segment
+
+
+class _Item(msgspec.Struct):
+    role: str | None = None
+    type: str | None = None
+    content: Raw | UnsetType = UNSET
+
+
+class _Part(msgspec.Struct):
+    type: str | None = None
+
+
+class _ChatFrame(Frame):
+    max_completion_tokens: int | None | UnsetType = UNSET
+    max_tokens: int | None | UnsetType = UNSET
+
+
+class _ChatBody(_ChatFrame, kw_only=True):
+    messages: list[Raw]
+
+
+class _ResponsesFrame(Frame):
+    instructions: str | None | UnsetType = UNSET
+    max_output_tokens: int | None | UnsetType = UNSET
+    prompt_cache_key: str | None | UnsetType = UNSET
+
+
+class _ResponsesBody(_ResponsesFrame, kw_only=True):
+    input: list[Raw] | str
+
+
+_decode_chat = msgspec.json.Decoder(_ChatBody).decode
+_decode_responses = msgspec.json.Decoder(_ResponsesBody).decode
+_decode_item = msgspec.json.Decoder(_Item).decode
+
+_ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
+_PARTS: dict[str | None, Kind] = {
+    "image_url": "image",
+    "input_image": "image",
+    "file": "document",
+    "input_file": "document",
+}
+
+
+class _OpenAI(Dialect):
+    """What both have in common."""
+
+    family: ClassVar[str] = "openai"
+    marker: ClassVar[bytes] = b'"prompt_cache_breakpoint"'
+
+    def place(self, body: bytes, position: int, items: Sequence[Raw]) -> list[Place]:
+        """Find each item's start and end."""
+        values = [bytes(item) for item in items]
+        starts, _ = layout.spans(body, position, values)
+        return [Place(start + len(value), [start]) for start, value in zip(starts, values, strict=True)]
+
+    def extend(self, builder: Builder, items: Sequence[Raw], places: Sequence[Place], index: int) -> None:
+        """Add each item, or its parts."""
+        for offset, (item, place) in enumerate(zip(items, places, strict=True)):
+            self._add(builder, item, place.starts[0], index + offset)
+
+    def _add(self, builder: Builder, item: Raw, start: int, index: int) -> None:
+        content = bytes(item)
+        fields = _decode_item(content)
+        role = _ROLES.get(fields.role or "", "user")
+        if fields.role is None and fields.type != "message":
+            kind, role = _item_kind(fields.type)
+            builder.add(kind, role, start, content, "messages", index)
+            return
+        parts = fields.content
+        if role in ("user", "system") and isinstance(parts, Raw) and memoryview(parts)[0] == 0x5B:
+            array = _member(builder.body, start, "content")
+            for block, (begin, end) in enumerate(layout.elements(builder.body, array)):
+                part = builder.body[begin:end]
+                kind = _part_kind(part, role)
+                builder.add(kind, role, begin, part, "messages", index, block)
+            return
+        kind = "system" if role == "system" else "tool_result" if role == "tool" else "text"
+        builder.add(kind, role, start, content, "messages", index)
+
+    def draft(self, body: bytes, segments: Sequence[Segment]) -> Draft | None:
+        """Return the last text of the last item, if that is a user's message."""
+        last = segments[-1].message if segments else -1
+        for index in range(len(segments) - 1, -1, -1):
+            segment = segments[index]
+            if segment.section != "messages" or segment.message != last or segment.role != "user":
+                break
+            if segment.kind == "text":
+                start = segment.start
+                if body[start : start + 1] == b"{":
+                    start = _member(body, start, "content" if segment.block < 0 else "text")
+                if start >= 0 and body[start : start + 1] == b'"' and (draft := string_draft(body, start, index)):
+                    return draft
+        return None
+
+    def _tools(self, builder: Builder, frame: Frame, places: dict[bytes, int]) -> None:
+        if not frame.tools:
+            return
+        values = [bytes(tool) for tool in frame.tools]
+        builder.look_from(places[b'"tools"'])
+        starts, _ = layout.spans(builder.body, places[b'"tools"'] + 1, values)
+        for index, (start, tool) in enumerate(zip(starts, values, strict=True)):
+            builder.add("tool", "system", start, tool, "tools", index)
+
+
+class Chat(_OpenAI):
+    """OpenAI chat completions."""
+
+    format: ClassVar[Format] = "openai-chat"
+    array: ClassVar[bytes] = b'"messages"'
+
+    def decode(self, text: bytes) -> tuple[Frame, list[Any]]:
+        """Return the frame and the messages."""
+        body = _decode_chat(text)
+        return body, body.messages
+
+    def preamble(self, builder: Builder, frame: Frame, places: dict[bytes, int]) -> None:
+        """Add the tools."""
+        self._tools(builder, frame, places)
+
+    def facts(self, frame: Frame) -> dict[str, Any]:
+        """Return the answer's limit."""
+        assert isinstance(frame, _ChatFrame)  # noqa: S101  (a dialect only meets its own frame)
+        return {"max_tokens": frame.max_completion_tokens or frame.max_tokens or None}
+
+
+class Responses(_OpenAI):
+    """OpenAI Responses."""
+
+    format: ClassVar[Format] = "openai-responses"
+    array: ClassVar[bytes] = b'"input"'
+    output: ClassVar[bytes] = b'"output":'
+
+    def decode(self, text: bytes) -> tuple[Frame, list[Any]]:
+        """Return the frame and the input's items; a plain string is one item."""
+        body = _decode_responses(text)
+        return body, [] if isinstance(body.input, str) else body.input
+
+    def preamble(self, builder: Builder, frame: Frame, places: dict[bytes, int]) -> None:
+        """Add the tools and the instructions, and an input that is a plain string."""
+        assert isinstance(frame, _ResponsesFrame)  # noqa: S101
+        self._tools(builder, frame, places)
+        if frame.instructions:
+            start = places[b'"instructions"']
+            content = builder.body[start : layout.skip(builder.body, start)]
+            builder.add("system", "system", start, content, "system", -1)
+        if isinstance(frame, _ResponsesBody) and isinstance(frame.input, str):
+            start = places[b'"input"']
+            content = builder.body[start : layout.skip(builder.body, start)]
+            builder.add("text", "user", start, content, "messages", 0)
+
+    def facts(self, frame: Frame) -> dict[str, Any]:
+        """Return the answer's limit, and the cache key as the session's name."""
+        assert isinstance(frame, _ResponsesFrame)  # noqa: S101
+        return {"max_tokens": frame.max_output_tokens or None, "session": frame.prompt_cache_key or None}
+
+
+def _member(body: bytes, position: int, name: str) -> int:
+    """Return where the value of an object's member starts: the last one's, where there are several."""
+    found = -1
+    for member in layout.members(body, position):
+        if msgspec.json.decode(member.key) == name:
+            found = member.start
+    return found
+
+
+def _item_kind(name: str | None) -> tuple[Kind, Role]:
+    if name is None:
+        return "other", "user"
+    if name.endswith("_output"):
+        return "tool_result", "tool"
+    if name.endswith("_call"):
+        return "tool_use", "assistant"
+    return ("thinking", "assistant") if name == "reasoning" else ("other", "user")
+
+
+def _part_kind(part: bytes, role: Role) -> Kind:
+    if role == "system":
+        return "system"
+    name = msgspec.json.decode(part, type=_Part).type if part.startswith(b"{") else None
+    return _PARTS.get(name, "text")

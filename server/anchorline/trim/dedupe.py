@@ -1,0 +1,47 @@
+"""Lossless trims: a later copy of a block can be a reference to the first one.
+
+Only what is new may be trimmed. Bytes that the provider already holds cost a tenth; changing one of them means to
+pay for all that follows again. Where the prefix is cold nothing is held, so everything may.
+"""
+
+from collections.abc import Sequence
+
+from anchorline.plan import Trim
+from anchorline.prompt.model import Prompt, Segment
+
+MIN_TOKENS = 100
+"""Shorter blocks save less than a reader loses by looking the first copy up."""
+
+REFERENCE_TOKENS = 20
+"""What the reference itself costs: about as much as "(same as the output of call toolu_… above)"."""
+
+_TRIMMABLE = frozenset({"tool_result", "document", "fence"})
+
+
+def duplicates(prompt: Prompt, warm: int) -> tuple[Trim, ...]:
+    """Return the blocks after segment `warm` (-1: none is warm) that repeat an earlier one byte for byte."""
+    segments = prompt.segments
+    first: dict[bytes, int] = {}
+    trims = []
+    for index, segment in enumerate(segments):
+        if segment.kind not in _TRIMMABLE or segment.tokens < MIN_TOKENS:
+            continue
+        original = first.setdefault(segment.digest, index)
+        if original != index and index > warm and _same(prompt, segments, original, index):
+            saved = segment.tokens - REFERENCE_TOKENS
+            trims.append(
+                Trim(
+                    segment=index,
+                    pointer=prompt.pointer(index),
+                    action="reference",
+                    original=original,
+                    tokens_saved=saved,
+                    reason=f"the same {segment.kind.replace('_', ' ')} already stands at {prompt.pointer(original)}",
+                )
+            )
+    return tuple(trims)
+
+
+def _same(prompt: Prompt, segments: Sequence[Segment], one: int, other: int) -> bool:
+    """Guard against a collision of hashes, which are not cryptographic: the sizes of the contents must fit."""
+    return segments[one].kind == segments[other].kind and segments[one].tokens == segments[other].tokens
