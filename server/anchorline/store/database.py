@@ -60,7 +60,7 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 def locate(setting: str = "") -> Path:
-    """Return where the database is: `setting`, else ``ANCHORLINE_DATA_DIR``, else the platform's data folder."""
+    """Return the database's path: `setting`, else in ``ANCHORLINE_DATA_DIR``, else the platform's folder."""
     if setting:
         return Path(setting).expanduser()
     folder = os.environ.get("ANCHORLINE_DATA_DIR")

@@ -48,8 +48,9 @@ class _Job(msgspec.Struct, frozen=True, eq=False):
 class Recorder:
     """Writes to the database at `path` from a thread of its own, which starts with the first thing to write.
 
-    `text` says what prompt text may be kept and may be changed at any time. `on_problem` is called in that
-    thread, once for each distinct message. Call `close` before the process ends.
+    `text` says what prompt text may be kept and may be changed at any time. `on_problem` is called once, with
+    the reason, when recording stops; `on_notice` when a damaged database was set aside and recording goes on.
+    Both are called in that thread. Call `close` before the process ends.
     """
 
     def __init__(
@@ -57,17 +58,18 @@ class Recorder:
         path: Path,
         text: TextMode = "off",
         on_problem: Callable[[str], None] | None = None,
+        on_notice: Callable[[str], None] | None = None,
         capacity: int = CAPACITY,
     ) -> None:
         self.path = path
         self.text: TextMode = text
         self._on_problem = on_problem
+        self._on_notice = on_notice
         self._capacity = capacity
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._state = State()
-        self._told: set[str] = set()
         self._dropped = 0
         self._unsaved_drops = 0
         self._closing = False
@@ -196,7 +198,7 @@ class Recorder:
                     repairs += 1
                     damaged = self._opened.identity
                     self._shut()
-                    self._tell(database.set_aside(self.path, damaged))
+                    self._tell(self._on_notice, database.set_aside(self.path, damaged))
                 elif not database.is_busy(error) or time.monotonic() > self._give_up_at:
                     raise
 
@@ -234,7 +236,7 @@ class Recorder:
             self._shut()
         if self._opened is None:
             self._opened = database.open_for_writing(self.path)
-            self._tell(self._opened.notice)
+            self._tell(self._on_notice, self._opened.notice)
             self._prepare(self._opened.database)
         return self._opened.database
 
@@ -249,7 +251,7 @@ class Recorder:
                 database.close(opened.database)
 
     def _stop(self, error: Exception, batch: list[_Job]) -> None:
-        message = f"Recording has stopped, plans go on. {database.explain(self.path, error)}."
+        message = database.explain(self.path, error)
         with self._changed:
             self._state = State("stopped", message)
             jobs = [*batch, *self._jobs]
@@ -259,11 +261,10 @@ class Recorder:
         for job in jobs:
             if job.done is not None:
                 job.done.set_exception(StoreError(message))
-        self._tell(message)
+        self._tell(self._on_problem, message)
 
-    def _tell(self, message: str | None) -> None:
-        if message and message not in self._told:
-            self._told.add(message)
-            if self._on_problem is not None:
-                with suppress(Exception):  # the listener's own trouble is not the writer's
-                    self._on_problem(message)
+    @staticmethod
+    def _tell(listener: Callable[[str], None] | None, message: str | None) -> None:
+        if listener is not None and message is not None:
+            with suppress(Exception):  # the listener's own trouble is not the writer's
+                listener(message)

@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 
 _SIGNAL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}\Z")
 
+_PUT_ENTRY = """
+    INSERT INTO ledger (provider, account, model, prefix, tokens, ttl, written_at, expires_at, source)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (provider, account, model, prefix) DO UPDATE SET
+        tokens = excluded.tokens, ttl = excluded.ttl, written_at = excluded.written_at,
+        expires_at = excluded.expires_at, source = excluded.source
+    WHERE excluded.expires_at >= ledger.expires_at
+"""
+
 
 class PlanNote(msgspec.Struct, frozen=True):
     """What is recorded of a plan and its prompt. `draft` is None in mode ``off``."""
@@ -231,14 +240,7 @@ def put_ledger(db: "Database", entries: Iterable[Entry]) -> None:
     for entry in entries:
         if not (privacy.name(entry.model) and privacy.name(entry.provider)) or redact.find(entry.account):
             continue
-        db.execute(
-            "INSERT INTO ledger "
-            "(provider, account, model, prefix, tokens, ttl, written_at, expires_at, source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (provider, account, model, prefix) DO UPDATE SET "
-            "tokens = excluded.tokens, ttl = excluded.ttl, written_at = excluded.written_at, "
-            "expires_at = excluded.expires_at, source = excluded.source "
-            "WHERE excluded.expires_at >= ledger.expires_at",
-            msgspec.structs.astuple(entry),
-        )
+        db.execute(_PUT_ENTRY, msgspec.structs.astuple(entry))
 
 
 def _known(db: "Database", plan: str) -> bool:

@@ -1,0 +1,143 @@
+"""`anchorline outcome`: record what became of a plan, for editors and scripts without the language server."""
+
+import re
+import time
+
+import click
+import msgspec
+
+from anchorline.cli.store import Unusable, settings
+from anchorline.outcome import Feedback, Outcome, PlanId, Usage
+from anchorline.store import database
+from anchorline.store.database import StoreError
+from anchorline.store.reader import Reader
+from anchorline.store.recorder import Recorder
+
+TIMEOUT_S = 30.0
+_SIGNAL = re.compile(r"([A-Za-z][A-Za-z0-9_.-]{0,63})=(true|false|-?\d{1,15}(?:\.\d{1,15})?)\Z")
+
+
+def _signals(
+    context: click.Context,  # noqa: ARG001  (click's signature)
+    parameter: click.Parameter,  # noqa: ARG001
+    values: tuple[str, ...],
+) -> dict[str, bool | int | float]:
+    signals: dict[str, bool | int | float] = {}
+    for given in values:
+        match = _SIGNAL.match(given)
+        if match is None:
+            raise click.BadParameter(f"{given!r} is not NAME=true, NAME=false or NAME=NUMBER")
+        signals[match[1]] = msgspec.json.decode(match[2].encode(), type=bool | int | float)
+    return signals
+
+
+@click.command(name="outcome")
+@click.argument("plan_id")
+@click.option(
+    "--decision", type=click.Choice(["accepted", "modified", "rejected"]), help="The developer's choice."
+)
+@click.option("--edit-distance", type=int, metavar="N", help="Characters between proposal and what was kept.")
+@click.option(
+    "--input", "input_tokens", type=int, metavar="N", help="Input tokens billed, without cache tokens."
+)
+@click.option("--read", "read_tokens", type=int, metavar="N", help="Tokens read from the cache.")
+@click.option("--write", "write_tokens", type=int, metavar="N", help="Tokens written to the cache.")
+@click.option("--output", "output_tokens", type=int, metavar="N", help="Output tokens.")
+@click.option("--latency-ms", type=float, metavar="MS", help="Time to the whole answer.")
+@click.option(
+    "--signal",
+    "signals",
+    multiple=True,
+    callback=_signals,
+    metavar="NAME=VALUE",
+    help="An observation after it.",
+)
+@click.option("--thumbs", type=click.Choice(["up", "down"]), help="Feedback on the plan.")
+@click.option(
+    "--note", default="", metavar="TEXT", help="A note with the thumbs; kept only where store.text is on."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    *,
+    plan_id: str,
+    decision: str | None,
+    edit_distance: int | None,
+    input_tokens: int | None,
+    read_tokens: int | None,
+    write_tokens: int | None,
+    output_tokens: int | None,
+    latency_ms: float | None,
+    signals: dict[str, bool | int | float],
+    thumbs: str | None,
+    note: str,
+    as_json: bool,
+) -> None:
+    """Record what became of the plan PLAN_ID.
+
+    It is on disk when the command ends with 0. Exits with 1 when recording is off or nothing was said.
+
+    \b
+    Example:
+      anchorline outcome 01JD3Z --decision accepted --read 90000 --write 1200 --output 800
+    """
+    tokens = (input_tokens, read_tokens, write_tokens, output_tokens)
+    try:
+        usage = Usage(*(count or 0 for count in tokens)) if any(t is not None for t in tokens) else None
+        said = any(value is not None for value in (decision, edit_distance, usage, latency_ms)) or signals
+        outcome = _outcome(
+            {
+                "planId": plan_id,
+                "decision": decision,
+                "editDistance": edit_distance,
+                "usage": msgspec.to_builtins(usage) if usage else None,
+                "latencyMs": latency_ms,
+                "signals": signals,
+            }
+        )
+        feedback = _feedback(plan_id, thumbs, note)
+    except msgspec.ValidationError as error:
+        raise click.UsageError(str(error)) from error
+    if not said and feedback is None:
+        raise click.ClickException("There is nothing to record: give a decision, tokens, a signal or thumbs.")
+    chosen = settings()
+    if not chosen.enabled:
+        raise click.ClickException("Recording is off (store.enabled), so nothing was recorded.")
+    path = database.locate(chosen.path)
+    recorder = Recorder(path, chosen.text, on_notice=lambda notice: click.echo(notice, err=True))
+    try:
+        waiting = [recorder.outcome(outcome)] if said else []
+        if feedback is not None:
+            waiting.append(recorder.feedback(feedback))
+        deadline = time.monotonic() + TIMEOUT_S
+        for future in waiting:
+            future.result(max(0.0, deadline - time.monotonic()))
+        known = Reader(path).knows(plan_id)
+    except StoreError as error:
+        raise Unusable(str(error)) from error
+    except TimeoutError as error:
+        raise Unusable(f"{path}: another program keeps it locked") from error
+    finally:
+        recorder.close()
+    kept = bool(note) and chosen.text != "off"
+    if as_json:
+        shown = {"recorded": True, "planId": plan_id, "known": known, "noteKept": kept}
+        click.echo(msgspec.json.encode(shown).decode())
+        return
+    click.echo(f"Recorded for {plan_id}.")
+    if not known:
+        click.echo("That plan is not in this database: the outcome is kept, marked as without a plan.")
+    if note and not kept:
+        click.echo("The note was not kept: store.text is off.")
+
+
+def _outcome(values: dict[str, object]) -> Outcome:
+    return msgspec.convert(values, Outcome)
+
+
+def _feedback(plan_id: str, thumbs: str | None, note: str) -> Feedback | None:
+    if thumbs is None:
+        if note:
+            raise click.UsageError("A note goes with --thumbs.")
+        return None
+    values = {"planId": msgspec.convert(plan_id, PlanId), "thumbs": 1 if thumbs == "up" else -1, "note": note}
+    return msgspec.convert(values, Feedback)

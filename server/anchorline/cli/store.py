@@ -1,0 +1,279 @@
+"""`anchorline store`: what is recorded, where, and how to see, switch off, purge and export it."""
+
+import os
+import re
+import tempfile
+import time
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import msgspec
+
+from anchorline import config
+from anchorline.store import database, export, privacy
+from anchorline.store.database import TABLES, StoreError
+from anchorline.store.reader import Reader, Status
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class Unusable(click.ClickException):
+    """A database or file that can't be read or written. The message names it."""
+
+    exit_code = 2
+
+
+@click.group(name="store")
+def command() -> None:
+    """See, switch off, purge and export what is recorded on this machine.
+
+    \b
+    Example:
+      anchorline store status
+    """
+
+
+@command.command()
+def path() -> None:
+    """Print the path of the database.
+
+    \b
+    Example:
+      sqlite3 "$(anchorline store path)" .tables
+    """
+    click.echo(str(_path()))
+
+
+@command.command()
+@AS_JSON
+def status(as_json: bool) -> None:
+    """Show how much is recorded, and what prompt text is kept.
+
+    Exits with 2 when the database can't be read.
+
+    \b
+    Example:
+      anchorline store status --json
+    """
+    chosen = settings()
+    found = Reader(_path()).status()
+    if as_json:
+        shown = {"enabled": chosen.enabled, "text": chosen.text, **msgspec.to_builtins(found)}
+        _print_json(shown)
+    else:
+        _print_status(chosen, found)
+    if found.problem and found.schema is None:
+        raise Unusable(found.problem)
+
+
+def _print_status(chosen: config.Store, found: Status) -> None:
+    click.echo(f"database   {found.path}" + ("" if found.exists else " (nothing is recorded yet)"))
+    click.echo(f"recording  {'on' if chosen.enabled else 'off'}")
+    kept = ", ".join(f"{count} {mode}" for mode, count in sorted(found.texts.items())) or "none"
+    click.echo(f"text       store.text = {chosen.text}; kept now: {kept}")
+    if found.schema is not None:
+        click.echo(f"size       {found.size:,} bytes, schema {found.schema}")
+        click.echo(f"time       {_moment(found.oldest)} to {_moment(found.newest)}")
+        if found.dropped:
+            click.echo(f"dropped    {found.dropped} plans or ledger updates found the queue full")
+        from rich.console import Console  # noqa: PLC0415  (only where a table is printed)
+        from rich.table import Table  # noqa: PLC0415
+
+        table = Table("table", "rows")
+        for name, count in found.counts.items():
+            table.add_row(name, str(count))
+        Console(highlight=False).print(table)
+    for file in found.damaged:
+        click.echo(f"damaged    {file} (kept as it was; `anchorline store purge --all` removes it)")
+    if found.problem and found.schema is not None:
+        click.echo(f"problem    {found.problem}")
+
+
+def _moment(at: float | None) -> str:
+    return "-" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+@command.command()
+def off() -> None:
+    """Stop recording: write `store.enabled = false` into your own settings.
+
+    What is recorded already stays until you purge it. Exits with 1 when the file can't be changed without
+    touching anything else in it.
+
+    \b
+    Example:
+      anchorline store off
+    """
+    file = config.user_file()
+    try:
+        target = file.resolve()
+        before = target.read_text("utf-8") if target.exists() else ""
+        after = switched_off(before)
+        if after is None:
+            raise click.ClickException(f"{file} was left as it is. Write into it: store.enabled = false")
+        if after != before:
+            _replace(target, after)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise Unusable(f"{file}: can't be read: {error}") from error
+    except OSError as error:
+        raise Unusable(f"{file}: {error.strerror or error}") from error
+    click.echo(
+        f"Recording is off (store.enabled in {file}). `anchorline store purge --all` removes what is kept."
+    )
+
+
+def switched_off(text: str) -> str | None:
+    """Return TOML settings with `store.enabled = false` and everything else as it was.
+
+    None where no careful edit of one line does that. Raises TOMLDecodeError when `text` is no TOML.
+    """
+    values = tomllib.loads(text)
+    if values.get("store", {}) == {**values.get("store", {}), "enabled": False}:
+        return text
+    wanted = {**values, "store": {**values.get("store", {}), "enabled": False}}
+    end = "\n" if text and not text.endswith("\n") else ""
+    header = r"(?m)^[ \t]*\[[ \t]*store[ \t]*\][ \t]*(?:#.*)?$"
+    attempts = (
+        re.sub(
+            r"(?m)^([ \t]*(?:store[ \t]*\.[ \t]*)?enabled[ \t]*=[ \t]*)true\b", r"\1false", text, count=count
+        )
+        for count in (1, 0)
+    )
+    inserted = re.sub(header, lambda match: f"{match[0]}\nenabled = false", text, count=1)
+    in_section = re.sub(
+        rf"({header}(?:\n(?![ \t]*\[).*)*?\n[ \t]*enabled[ \t]*=[ \t]*)true\b".replace("(?m)", ""),
+        r"\1false",
+        text,
+        count=1,
+        flags=re.MULTILINE,
+    )
+    appended = f"{text}{end}\n[store]\nenabled = false\n" if text else "[store]\nenabled = false\n"
+    for changed in (in_section, inserted, appended, *attempts):
+        try:
+            if tomllib.loads(changed) == wanted:
+                return changed
+        except tomllib.TOMLDecodeError:
+            continue
+    return None
+
+
+def _replace(target: Path, text: str) -> None:
+    """Write `target` in one step, with the mode it had."""
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+        if target.exists():
+            Path(part).chmod(target.stat().st_mode & 0o777)
+        Path(part).replace(target)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
+
+
+@command.command()
+@click.option("--before", type=click.DateTime(["%Y-%m-%d"]), help="Remove what is older than this day (UTC).")
+@click.option(
+    "--older-than", type=click.IntRange(min=0), metavar="DAYS", help="Remove what is older than this."
+)
+@click.option("--all", "everything", is_flag=True, help="Remove everything.")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@AS_JSON
+def purge(
+    *, before: datetime | None, older_than: int | None, everything: bool, yes: bool, as_json: bool
+) -> None:
+    """Remove recorded rows from every byte of the database, its log and set-aside damaged files.
+
+    Exports that you made are yours to delete. Exits with 1 when there is nothing to remove.
+
+    \b
+    Example:
+      anchorline store purge --older-than 90
+    """
+    if (before is not None) + (older_than is not None) + everything != 1:
+        raise click.UsageError("Say what to remove: --before DATE, --older-than DAYS or --all.")
+    limit: float | None = None
+    what = "everything that is recorded"
+    if before is not None:
+        limit = before.replace(tzinfo=UTC).timestamp()
+    elif older_than is not None:
+        limit = time.time() - older_than * 86_400
+    if limit is not None:
+        what = f"what was recorded before {_moment(limit)}"
+    file = _path()
+    if not yes:
+        click.confirm(f"Remove {what} from {file}?", abort=True, err=True)
+    try:
+        purged = privacy.purge(file, limit)
+    except StoreError as error:
+        raise Unusable(str(error)) from error
+    total = sum(purged.rows.values())
+    if as_json:
+        _print_json({"path": str(file), **msgspec.to_builtins(purged)})
+    else:
+        rows = ", ".join(f"{count} {table}" for table, count in purged.rows.items() if count)
+        click.echo(f"Removed {rows or 'nothing'} from {file}.")
+        for name in purged.files:
+            click.echo(f"Removed {name}.")
+        for name in purged.left:
+            click.echo(f"Left {name}: it may hold newer rows. --all removes it.")
+    if not total and not purged.files:
+        click.get_current_context().exit(1)
+
+
+@command.command(name="export")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--table", type=click.Choice(TABLES), help="One table only; FOLDER may then be - for standard output."
+)
+@click.option("--text", is_flag=True, help="Also the kept prompt texts.")
+@AS_JSON
+def export_command(*, folder: Path, table: str | None, text: bool, as_json: bool) -> None:
+    """Write the tables as JSON lines, one file a table, into FOLDER.
+
+    Without --text there is no prompt text in it: hashes, lengths, kinds and numbers only. Exits with 1 when
+    nothing is recorded.
+
+    \b
+    Example:
+      anchorline store export anchorline-export
+      anchorline store export - --table outcomes
+    """
+    file = _path()
+    if table == "texts" and not text:
+        raise click.UsageError("The table texts is prompt text: add --text.")
+    if not file.exists():
+        raise click.ClickException(f"{file}: nothing is recorded yet")
+    try:
+        if str(folder) == "-":
+            if table is None:
+                raise click.UsageError("Standard output takes one table: add --table.")
+            export.stream(file, table, click.get_binary_stream("stdout"))
+            return
+        counts = export.export(file, folder, (table,) if table else export.tables(text=text))
+    except StoreError as error:
+        raise Unusable(str(error)) from error
+    if as_json:
+        _print_json({"folder": str(folder), "rows": counts})
+        return
+    for name, count in counts.items():
+        click.echo(f"{folder / f'{name}.jsonl'}: {count} rows")
+
+
+def settings() -> config.Store:
+    """Return the store's settings in the folder that the command runs in; problems go to standard error."""
+    loaded = config.load(Path.cwd())
+    for problem in loaded.problems:
+        click.echo(f"anchorline: {problem}", err=True)
+    return loaded.config.store
+
+
+def _path() -> Path:
+    return database.locate(settings().path)
+
+
+def _print_json(value: object) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
