@@ -1,0 +1,188 @@
+"""The requests that are Anchorline's own: `anchorline/plan` and its kin, and the commands that mirror them.
+
+Names are camelCase on the wire. Parameters are checked strictly (a number is no string) and unknown fields
+are ignored, so that newer clients can talk to older servers. docs/protocol.md has an example of each.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from anchorline.outcome import Feedback, Outcome
+from anchorline.prompt.model import Format
+
+PLAN = "anchorline/plan"
+REFINE = "anchorline/refine"
+OUTCOME = "anchorline/outcome"
+FEEDBACK = "anchorline/feedback"
+EXPLAIN = "anchorline/explain"
+STATUS = "anchorline/status"
+
+JSON = Any
+"""A decoded JSON value."""
+
+Line = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Token = int | str
+ShortText = Annotated[str, Meta(max_length=10_000)]
+
+
+class Position(msgspec.Struct, frozen=True, rename="camel"):
+    """A place in a document, both counted from 0; `character` in the negotiated position encoding."""
+
+    line: Line
+    character: Line
+
+
+class Range(msgspec.Struct, frozen=True, rename="camel"):
+    """The text from `start` up to `end`."""
+
+    start: Position
+    end: Position
+
+
+class TextDocument(msgspec.Struct, frozen=True, rename="camel"):
+    """An open document. With a `version`, the request is refused (ContentModified) for any other."""
+
+    uri: str
+    version: int | None = None
+
+
+class PromptBody(msgspec.Struct, frozen=True, rename="camel"):
+    """A prompt that is not a document: `body` is its text, or a request body as a JSON object."""
+
+    body: str | dict[str, Any]
+    format: Format | None = None
+
+
+class Selection(msgspec.Struct, frozen=True, rename="camel"):
+    """What is selected in the editor."""
+
+    uri: str
+    range: Range
+    text: str = ""
+
+
+class EditorDiagnostic(msgspec.Struct, frozen=True, rename="camel"):
+    """One of the editor's own diagnostics, as the Language Server Protocol has it, and its document."""
+
+    uri: str
+    range: Range
+    message: ShortText
+    severity: Literal[1, 2, 3, 4] = 1
+
+
+class Surroundings(msgspec.Struct, frozen=True, rename="camel"):
+    """What the editor knows around the draft. Files are URIs or paths."""
+
+    active_file: str | None = None
+    selection: Selection | None = None
+    symbol: ShortText | None = None
+    diagnostics: Annotated[tuple[EditorDiagnostic, ...], Meta(max_length=1000)] = ()
+    open_files: Annotated[tuple[str, ...], Meta(max_length=1000)] = ()
+    recent_edits: Annotated[tuple[str, ...], Meta(max_length=1000)] = ()
+
+
+class PlanParams(msgspec.Struct, frozen=True, rename="camel"):
+    """The prompt to plan: a document, a range of one (any text), or a body; one of them is needed."""
+
+    text_document: TextDocument | None = None
+    range: Range | None = None
+    prompt: PromptBody | None = None
+    surroundings: Surroundings = Surroundings()
+    target: Annotated[str, Meta(max_length=128)] | None = None
+
+
+class RefineParams(PlanParams, frozen=True, rename="camel"):
+    """As for a plan, and the tokens with which to report progress."""
+
+    partial_result_token: Token | None = None
+    work_done_token: Token | None = None
+
+
+class ExplainParams(msgspec.Struct, frozen=True, rename="camel"):
+    """The plan to explain; the last one where none is named."""
+
+    plan_id: str | None = None
+
+
+class StatusParams(msgspec.Struct, frozen=True, rename="camel"):
+    """Nothing."""
+
+
+class RefineResult(msgspec.Struct, frozen=True, rename="camel"):
+    """The proposed refinement (as in a plan) and, where the prompt is a document, the edit for it."""
+
+    plan_id: str
+    refinement: dict[str, Any]
+    edit: dict[str, Any] | None
+
+
+class Recorded(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Whether it is on disk; the `reason` says why not (recording is off)."""
+
+    recorded: bool
+    reason: str | None = None
+
+
+RECORDING_OFF = Recorded(recorded=False, reason="recording is off (store.enabled)")
+
+
+class Explanation(msgspec.Struct, frozen=True, rename="camel"):
+    """A plan in words."""
+
+    markdown: str
+
+
+class Engine(msgspec.Struct, frozen=True, rename="camel"):
+    """What rewrites drafts."""
+
+    name: str
+    state: Literal["ready", "starting", "failed"]
+
+
+class StoreState(msgspec.Struct, frozen=True, rename="camel"):
+    """Whether outcomes are recorded, what text is kept, and what is wrong if anything is."""
+
+    recording: bool
+    text: Literal["off", "redacted", "full"]
+    problem: str | None = None
+
+
+class PolicyState(msgspec.Struct, frozen=True, rename="camel"):
+    """What decides."""
+
+    name: str
+    version: str
+
+
+class Warm(msgspec.Struct, frozen=True, rename="camel"):
+    """A prefix that a provider is believed to hold now."""
+
+    provider: str
+    model: str
+    tokens: int
+    ttl: str
+    expires_in_s: int
+
+
+class Status(msgspec.Struct, frozen=True, rename="camel"):
+    """The state of the server."""
+
+    version: str
+    engine: Engine
+    store: StoreState
+    policy: PolicyState
+    warm: tuple[Warm, ...]
+
+
+PARAMS: dict[str, type[Any]] = {
+    PLAN: PlanParams,
+    REFINE: RefineParams,
+    OUTCOME: Outcome,
+    FEEDBACK: Feedback,
+    EXPLAIN: ExplainParams,
+    STATUS: StatusParams,
+}
+
+COMMANDS: dict[str, type[Any]] = {method.replace("/", "."): kind for method, kind in PARAMS.items()}

@@ -1,0 +1,1 @@
+"""What the server offers, one method of the protocol a file. `anchorline.lsp.server` binds them."""

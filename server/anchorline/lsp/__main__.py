@@ -1,0 +1,5 @@
+"""``python -m anchorline.lsp`` is ``anchorline lsp``."""
+
+from anchorline.lsp.server import main
+
+main()

@@ -1,0 +1,152 @@
+"""Code actions: what can be changed about a prompt, each as an edit that the editor can undo.
+
+Clients that resolve get the edit when the developer picks the action; the others get it at once. Either way
+it belongs to one version of the document.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from lsprotocol import types
+from pygls.capabilities import get_capability
+from pygls.exceptions import JsonRpcContentModified, JsonRpcInvalidParams
+
+from anchorline.lsp import edits
+from anchorline.lsp.documents import Document
+from anchorline.lsp.features import diagnostics, refine
+from anchorline.lsp.protocol import JSON
+from anchorline.lsp.session import Analysis
+
+if TYPE_CHECKING:
+    from anchorline.lsp.server import Server
+
+OPTIONS = types.CodeActionOptions(
+    code_action_kinds=[types.CodeActionKind.QuickFix, types.CodeActionKind.RefactorRewrite],
+    resolve_provider=True,
+)
+REFINE = "Refine prompt"
+SELECTION = "Refine selection as a prompt"
+BREAKPOINTS = "Insert cache breakpoints"
+SELECTION_LANGUAGES = frozenset({"markdown", "plaintext"})
+
+
+def code_action(server: "Server", params: types.CodeActionParams) -> list[types.CodeAction]:
+    """Return what can be done about the prompt at a range."""
+    document = server.session.documents.get(params.text_document.uri)
+    if document is None:
+        return []
+    start, end = document.offset(params.range.start), document.offset(params.range.end)
+    analysis = server.session.analysis(document)
+    if analysis is None:
+        found = _about_selection(document, params.range, start, end)
+    else:
+        found = [*_fixes(document, analysis, start, end), *_rewrites(server, document, analysis, start, end)]
+    found = [action for action in found if _wanted(action, params.context.only)]
+    if not _resolves(server):
+        for action in found:
+            _complete(server, document, action)
+            action.data = None
+    return found
+
+
+def resolve(server: "Server", action: types.CodeAction) -> types.CodeAction:
+    """Add the edit to an action. Refused (ContentModified) when the document has changed since."""
+    data = action.data
+    if not isinstance(data, dict) or not isinstance(data.get("uri"), str):
+        raise JsonRpcInvalidParams("this code action is not one of Anchorline's")
+    document = server.session.documents.get(data["uri"])
+    if document is None or document.version != data.get("version"):
+        raise JsonRpcContentModified("the document has changed")
+    _complete(server, document, action)
+    return action
+
+
+def _about_selection(
+    document: Document, selected: types.Range, start: int, end: int
+) -> list[types.CodeAction]:
+    if start >= end or document.language not in SELECTION_LANGUAGES:
+        return []
+    where = [[place.line, place.character] for place in (selected.start, selected.end)]
+    return [
+        _action("Refine selection as a prompt", types.CodeActionKind.RefactorRewrite, document, range=where)
+    ]
+
+
+def _fixes(document: Document, analysis: Analysis, start: int, end: int) -> list[types.CodeAction]:
+    actions = []
+    for number, finding in enumerate(analysis.findings):
+        if finding.fix and finding.start <= end and finding.end >= start:
+            title = finding.fix_title or f"Fix {finding.code}"
+            action = _action(title, types.CodeActionKind.QuickFix, document, finding=number)
+            action.diagnostics = [diagnostics.of_finding(document, finding)]
+            actions.append(action)
+    return actions
+
+
+def _rewrites(
+    server: "Server", document: Document, analysis: Analysis, start: int, end: int
+) -> list[types.CodeAction]:
+    plan, prompt = analysis.plan, analysis.prompt
+    if plan is None or prompt is None:
+        return []
+    actions = []
+    draft = prompt.draft
+    if (
+        plan.refinement.status == "proposed"
+        and draft is not None
+        and draft.start <= end
+        and draft.end >= start
+    ):
+        action = _action(REFINE, types.CodeActionKind.RefactorRewrite, document, refine=plan.id)
+        action.is_preferred = False
+        actions.append(action)
+    offered = any(finding.fix_title == BREAKPOINTS for finding in analysis.findings)
+    if not offered and edits.splices_of_plan(prompt, plan):
+        actions.append(_action(BREAKPOINTS, types.CodeActionKind.RefactorRewrite, document, anchors=plan.id))
+    if actions:
+        server.session.remember(plan, prompt)
+    return actions
+
+
+def _action(title: str, kind: types.CodeActionKind, document: Document, **what: JSON) -> types.CodeAction:
+    return types.CodeAction(
+        title=title, kind=kind, data={"uri": document.uri, "version": document.version, **what}
+    )
+
+
+def _wanted(action: types.CodeAction, only: Sequence[types.CodeActionKind | str] | None) -> bool:
+    kind = _value(action.kind)
+    return not only or any(kind == wanted or kind.startswith(f"{wanted}.") for wanted in map(_value, only))
+
+
+def _value(kind: types.CodeActionKind | str | None) -> str:
+    return str(getattr(kind, "value", kind))
+
+
+def _resolves(server: "Server") -> bool:
+    properties = get_capability(
+        server.client_capabilities, "text_document.code_action.resolve_support.properties", []
+    )
+    return "edit" in properties and bool(
+        get_capability(server.client_capabilities, "text_document.code_action.data_support")
+    )
+
+
+def _complete(server: "Server", document: Document, action: types.CodeAction) -> None:
+    data: dict[str, Any] = action.data  # type: ignore[assignment]
+    analysis = server.session.analysis(document)
+    changes: list[types.TextEdit] = []
+    if analysis is None:
+        changes = refine.of_selection(server, document, data.get("range"))
+    elif "finding" in data:
+        number = data["finding"]
+        if isinstance(number, int) and 0 <= number < len(analysis.findings):
+            changes = edits.of_splices(document, analysis.findings[number].fix)
+    elif analysis.plan is not None and analysis.prompt is not None:
+        if "refine" in data and analysis.prompt.draft is not None:
+            changes = edits.of_refinement(document, analysis.prompt.draft, analysis.plan.refinement)
+        elif "anchors" in data:
+            changes = edits.of_splices(document, edits.splices_of_plan(analysis.prompt, analysis.plan))
+    if not changes:
+        raise JsonRpcContentModified("nothing is proposed for the document any more")
+    action.edit = edits.workspace_edit(document, changes, server.client_capabilities)

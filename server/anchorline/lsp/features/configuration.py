@@ -1,0 +1,92 @@
+"""Settings from the editor: `workspace/configuration`, pushed settings, and changes of `anchorline.toml`."""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from lsprotocol import types
+from pygls.capabilities import get_capability
+from pygls.exceptions import JsonRpcException
+
+from anchorline.config import FILE_NAME
+from anchorline.lsp import logs
+from anchorline.lsp.documents import to_path
+from anchorline.lsp.features import diagnostics
+from anchorline.lsp.protocol import JSON
+
+if TYPE_CHECKING:
+    from anchorline.lsp.server import Server
+
+SECTION = "anchorline"
+ANSWER_S = 5.0
+log = logging.getLogger(__name__)
+
+
+def section(settings: JSON) -> dict[str, Any]:
+    """Return our settings: editors send them bare or under the name ``anchorline``."""
+    if not isinstance(settings, dict):
+        return {}
+    inner = settings.get(SECTION, settings)
+    return inner if isinstance(inner, dict) else {}
+
+
+async def register(server: "Server") -> None:
+    """Ask to be told about changes, as far as the client lets us."""
+    wanted = []
+    if get_capability(server.client_capabilities, "workspace.did_change_configuration.dynamic_registration"):
+        options: Any = types.DidChangeConfigurationRegistrationOptions(section=SECTION)
+        wanted.append(
+            types.Registration("anchorline-settings", types.WORKSPACE_DID_CHANGE_CONFIGURATION, options)
+        )
+    if get_capability(server.client_capabilities, "workspace.did_change_watched_files.dynamic_registration"):
+        watcher = types.FileSystemWatcher(glob_pattern=f"**/{FILE_NAME}")
+        options = types.DidChangeWatchedFilesRegistrationOptions([watcher])
+        wanted.append(
+            types.Registration("anchorline-files", types.WORKSPACE_DID_CHANGE_WATCHED_FILES, options)
+        )
+    if wanted:
+        try:
+            await server.client_register_capability_async(types.RegistrationParams(wanted))
+        except JsonRpcException:
+            log.warning("the client refuses to register for changes of the settings")
+
+
+async def refresh(server: "Server") -> None:
+    """Read all settings anew and show what they change."""
+    if get_capability(server.client_capabilities, "workspace.configuration"):
+        item = types.ConfigurationItem(section=SECTION)
+        asked = server.workspace_configuration_async(types.ConfigurationParams([item]))
+        try:
+            answer = await asyncio.wait_for(asked, ANSWER_S)
+        except (JsonRpcException, TimeoutError):
+            log.warning("the client does not tell its settings")
+        else:
+            server.session.editor_settings = section(answer[0]) if answer else {}
+    apply(server)
+
+
+def apply(server: "Server") -> None:
+    """Put the settings in force."""
+    server.session.configure()
+    if server.log_level is None:
+        logs.set_level(server.session.config.log.level)
+    diagnostics.refresh_all(server)
+
+
+async def did_change(server: "Server", params: types.DidChangeConfigurationParams) -> None:
+    """Take in pushed settings; clients that are asked instead push nothing."""
+    if isinstance(params.settings, dict) and params.settings:
+        server.session.editor_settings = section(params.settings)
+    await refresh(server)
+
+
+def file_changed(server: "Server", _params: types.DidChangeWatchedFilesParams) -> None:
+    """Read an `anchorline.toml` that was changed."""
+    apply(server)
+
+
+def folders_changed(server: "Server", params: types.DidChangeWorkspaceFoldersParams) -> None:
+    """Follow the workspace's first folder."""
+    if server.session.root is None and params.event.added:
+        server.session.root = to_path(params.event.added[0].uri)
+        apply(server)

@@ -1,0 +1,46 @@
+"""Hover: why the plan is as it is."""
+
+from typing import TYPE_CHECKING
+
+from lsprotocol import types
+
+from anchorline.outcome import Outcome
+
+if TYPE_CHECKING:
+    from anchorline.lsp.server import Server
+
+
+def hover(server: "Server", params: types.HoverParams) -> types.Hover | None:
+    """Explain the plan of a prompt document, and the segment under the cursor."""
+    document = server.session.documents.get(params.text_document.uri)
+    if document is None or not server.session.config.editor.hover:
+        return None
+    analysis = server.session.analysis(document)
+    if analysis is None or analysis.plan is None or analysis.prompt is None:
+        return None
+    from anchorline import explain  # noqa: PLC0415  (after `initialize` is answered)
+
+    text = explain.markdown(analysis.plan, analysis.prompt)
+    offset = document.offset(params.position)
+    total = 0
+    for segment in analysis.prompt.segments:
+        total += segment.tokens
+        if segment.start <= offset < segment.end:
+            text += f"\n\nThis is {segment.kind} of about {segment.tokens} tokens; {total} up to its end."
+            break
+    outcome = server.session.plans.outcome_of(analysis.plan)
+    if outcome is not None:
+        text += f"\n\nLast outcome: {_words(outcome)}."
+    return types.Hover(types.MarkupContent(types.MarkupKind.Markdown, text))
+
+
+def _words(outcome: Outcome) -> str:
+    words: list[str] = [outcome.decision or "sent"]
+    if outcome.usage is not None:
+        usage = outcome.usage
+        words.append(
+            f"{usage.read} tokens read from the cache, {usage.write} written, {usage.input} at full price"
+        )
+    if outcome.latency_ms is not None:
+        words.append(f"{outcome.latency_ms / 1000:.1f} s")
+    return ", ".join(words)

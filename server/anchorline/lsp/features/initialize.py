@@ -1,0 +1,41 @@
+"""`initialize` and `initialized`: answer first, get ready after."""
+
+import asyncio
+import gc
+from typing import TYPE_CHECKING
+
+from lsprotocol import types
+
+from anchorline.lsp.documents import to_path
+from anchorline.lsp.features import configuration
+
+if TYPE_CHECKING:
+    from anchorline.lsp.server import Server
+
+
+def initialize(server: "Server", params: types.InitializeParams) -> None:
+    """Note the workspace and watch the editor. Nothing heavy: the editor waits."""
+    folders = params.workspace_folders or []
+    root = folders[0].uri if folders else params.root_uri
+    server.session.root = to_path(root) if root else None
+    options = params.initialization_options
+    server.session.editor_settings = configuration.section(options) if isinstance(options, dict) else {}
+    server.watch_editor(params.process_id)
+
+
+async def initialized(server: "Server", _params: types.InitializedParams) -> None:
+    """Read the settings, load the planner and open the store, while the editor goes on."""
+    await configuration.register(server)
+    await configuration.refresh(server)
+    await asyncio.to_thread(_load)
+    _settle()
+
+
+def _load() -> None:
+    import anchorline.planner  # noqa: F401, PLC0415
+
+
+def _settle() -> None:
+    """Keep what start-up made out of later garbage collections: lsprotocol alone is half a million objects."""
+    gc.collect()
+    gc.freeze()

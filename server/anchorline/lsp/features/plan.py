@@ -1,0 +1,156 @@
+"""`anchorline/plan` and the command `anchorline.plan`."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+from lsprotocol import types
+from pygls.exceptions import JsonRpcContentModified, JsonRpcInvalidParams
+
+from anchorline import surroundings as domain
+from anchorline.lsp import protocol
+from anchorline.lsp.documents import Document, to_path
+from anchorline.lsp.jsonrpc import RequestFailed
+from anchorline.plan import Plan
+from anchorline.prompt.model import Prompt, PromptError
+
+if TYPE_CHECKING:
+    from anchorline.lsp.server import Server
+
+SEVERITIES = ("error", "warning", "info", "hint")
+
+
+class Planned(NamedTuple):
+    """A plan and where its prompt came from: `base` is the byte of the document at which it starts."""
+
+    plan: Plan
+    prompt: Prompt
+    document: Document | None
+    version: int | None
+    base: int
+
+
+async def plan(server: "Server", params: protocol.PlanParams) -> dict[str, Any]:
+    """Plan a document, a range of one, or a body."""
+    planned = await make(server, params)
+    return msgspec.to_builtins(planned.plan)  # type: ignore[no-any-return]
+
+
+async def command(server: "Server", params: protocol.PlanParams) -> dict[str, Any]:
+    """As `plan`, and show the plan in one line."""
+    from anchorline import explain  # noqa: PLC0415  (after `initialize` is answered)
+
+    planned = await make(server, params)
+    server.inform(explain.line(planned.plan))
+    return msgspec.to_builtins(planned.plan)  # type: ignore[no-any-return]
+
+
+async def make(server: "Server", params: protocol.PlanParams) -> Planned:
+    """Make the plan that a request asks for, beside the event loop.
+
+    Raises JsonRpcInvalidParams without a prompt, JsonRpcContentModified when the document has (or gets)
+    another version than the one asked about, RequestFailed when it is no prompt.
+    """
+    session = server.session
+    document = _document(server, params)
+    version = document.version if document is not None else None
+    base = 0
+    if document is not None and params.range is not None:
+        base = document.offset(_position(params.range.start))
+    around = surroundings(server, params.surroundings, document)
+    read = _reader(server, params, document)
+    planner = session.planner
+
+    def work() -> tuple[Prompt, Plan]:
+        prompt = read()
+        return prompt, planner.plan(prompt, around, target=params.target)
+
+    try:
+        prompt, made = await session.in_thread(work)
+    except PromptError as error:
+        raise RequestFailed(f"this is no prompt: {error}") from None
+    except OSError as error:
+        raise RequestFailed(f"the file can't be read: {error.strerror}") from None
+    check_version(server, document, version)
+    await session.record(session.remember(made, prompt))
+    return Planned(made, prompt, document, version, base)
+
+
+def check_version(server: "Server", document: Document | None, version: int | None) -> None:
+    """Refuse a result that belongs to an older version of the document."""
+    if document is None:
+        return
+    current = server.session.documents.get(document.uri)
+    if current is not document or document.version != version:
+        raise JsonRpcContentModified("the document has changed")
+
+
+def _document(server: "Server", params: protocol.PlanParams) -> Document | None:
+    if (params.text_document is None) == (params.prompt is None):
+        raise JsonRpcInvalidParams("one of textDocument and prompt is needed")
+    if params.text_document is None:
+        return None
+    document = server.session.documents.get(params.text_document.uri)
+    if document is None:
+        raise JsonRpcInvalidParams("textDocument is not open")
+    if params.text_document.version is not None and params.text_document.version != document.version:
+        raise JsonRpcContentModified("the document has another version")
+    return document
+
+
+def _reader(server: "Server", params: protocol.PlanParams, document: Document | None) -> Callable[[], Prompt]:
+    from anchorline.prompt import formats  # noqa: PLC0415  (after `initialize` is answered)
+
+    if params.prompt is not None:
+        body, kind = params.prompt.body, params.prompt.format
+        data = body.encode("utf-8", "replace") if isinstance(body, str) else msgspec.json.encode(body)
+        name = "prompt.json" if isinstance(body, dict) else None
+        return lambda: formats.read(data, name=name, format=kind)
+    if document is None:
+        raise JsonRpcInvalidParams("one of textDocument and prompt is needed")
+    if params.range is not None:
+        start, end = (
+            document.offset(_position(params.range.start)),
+            document.offset(_position(params.range.end)),
+        )
+        data = document.data[start:end]
+        return lambda: formats.read(data, name="selection.md", format="markdown")
+    if server.session.serving(document) == "transcript" and (path := to_path(document.uri)) is not None:
+        return lambda: formats.read_file(path)
+    data, name = document.data, document.name
+    return lambda: formats.read(data, name=name)
+
+
+def _position(place: protocol.Position) -> types.Position:
+    return types.Position(place.line, place.character)
+
+
+def surroundings(
+    server: "Server", given: protocol.Surroundings, document: Document | None
+) -> domain.Surroundings:
+    """Return what the client tells, and what the open documents tell where it is silent."""
+    session = server.session
+    known = session.surroundings(document)
+    selection = given.selection
+    return domain.Surroundings(
+        active_file=session.relative(given.active_file) if given.active_file else known.active_file,
+        selection=domain.Selection(
+            session.relative(selection.uri),
+            selection.range.start.line + 1,
+            selection.range.end.line + 1,
+            selection.text,
+        )
+        if selection is not None
+        else None,
+        symbol=given.symbol,
+        diagnostics=tuple(_diagnostic(server, each) for each in given.diagnostics),
+        open_files=tuple(session.relative(each) for each in given.open_files) or known.open_files,
+        recent_edits=tuple(session.relative(each) for each in given.recent_edits),
+        workspace_root=known.workspace_root,
+    )
+
+
+def _diagnostic(server: "Server", given: protocol.EditorDiagnostic) -> domain.Diagnostic:
+    path = server.session.relative(given.uri)
+    severity = SEVERITIES[given.severity - 1]
+    return domain.Diagnostic(path, given.range.start.line + 1, given.message, severity)

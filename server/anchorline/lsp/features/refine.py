@@ -1,0 +1,105 @@
+"""`anchorline/refine` and the command `anchorline.refine`: propose, never apply silently."""
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+from lsprotocol import types
+from pygls.capabilities import get_capability
+from pygls.exceptions import JsonRpcException
+
+from anchorline.lsp import edits, protocol
+from anchorline.lsp.documents import Document
+from anchorline.lsp.features import plan
+
+if TYPE_CHECKING:
+    from anchorline.lsp.server import Server
+
+TITLE = "Refining the prompt"
+
+
+async def refine(server: "Server", params: protocol.RefineParams) -> protocol.RefineResult:
+    """Refine the draft of a document, a range of one, or a body."""
+    async with progress(server, params.work_done_token):
+        planned = await plan.make(server, params)
+    return _result(server, planned, _edit(server, planned))
+
+
+async def command(server: "Server", params: protocol.RefineParams) -> protocol.RefineResult:
+    """As `refine`, and apply the edit, which the developer can undo; or say why there is none."""
+    async with progress(server, params.work_done_token):
+        planned = await plan.make(server, params)
+    edit = _edit(server, planned)
+    result = _result(server, planned, edit)
+    if edit is None:
+        server.inform(f"Nothing to refine: {planned.plan.refinement.reason}")
+        return result
+    asked = types.ApplyWorkspaceEditParams(edit, label="Refine prompt")
+    applied = await server.workspace_apply_edit_async(asked)
+    if not applied.applied:
+        reason = applied.failure_reason or "no reason given"
+        server.warn(f"The editor did not apply the refined prompt: {reason}")
+    return result
+
+
+def _result(
+    server: "Server", planned: plan.Planned, edit: types.WorkspaceEdit | None
+) -> protocol.RefineResult:
+    return protocol.RefineResult(
+        plan_id=planned.plan.id,
+        refinement=msgspec.to_builtins(planned.plan.refinement),
+        edit=server.protocol.plain(edit) if edit is not None else None,
+    )
+
+
+def _edit(server: "Server", planned: plan.Planned) -> types.WorkspaceEdit | None:
+    draft = planned.prompt.draft
+    if planned.document is None or draft is None:
+        return None
+    changes = edits.of_refinement(planned.document, draft, planned.plan.refinement, planned.base)
+    return edits.workspace_edit(planned.document, changes, server.client_capabilities) if changes else None
+
+
+def of_selection(server: "Server", document: Document, selected: protocol.JSON) -> list[types.TextEdit]:
+    """Return the edits that refine a selection, given as ``[[line, character], [line, character]]``."""
+    from anchorline.prompt import formats  # noqa: PLC0415  (after `initialize` is answered)
+
+    try:
+        start, end = (document.offset(types.Position(*place)) for place in selected)
+    except (TypeError, ValueError):
+        return []
+    prompt = formats.read(document.data[start:end], name="selection.md", format="markdown")
+    made = server.session.planner.plan(prompt, server.session.surroundings(document))
+    if prompt.draft is None:
+        return []
+    server.session.remember(made, prompt)
+    return edits.of_refinement(document, prompt.draft, made.refinement, start)
+
+
+@asynccontextmanager
+async def progress(server: "Server", token: int | str | None) -> AsyncIterator[None]:
+    """Report that work goes on, with the client's token or one of our own, new for each run."""
+    if token is None:
+        token = await _create(server)
+    if token is None:
+        yield
+        return
+    server.protocol.cancellable(token)
+    server.progress(types.ProgressParams(token, types.WorkDoneProgressBegin(TITLE, cancellable=True)))
+    try:
+        yield
+    finally:
+        server.progress(types.ProgressParams(token, types.WorkDoneProgressEnd()))
+
+
+async def _create(server: "Server") -> str | None:
+    if not get_capability(server.client_capabilities, "window.work_done_progress"):
+        return None
+    token = str(uuid.uuid4())
+    try:
+        await server.window_work_done_progress_create_async(types.WorkDoneProgressCreateParams(token))
+    except JsonRpcException:
+        return None
+    return token

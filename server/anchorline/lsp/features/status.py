@@ -1,0 +1,43 @@
+"""`anchorline/status` and the command `anchorline.status`: what works, what is recorded, what is warm."""
+
+import time
+from typing import TYPE_CHECKING
+
+from anchorline import __version__
+from anchorline.lsp import protocol
+from anchorline.plan import Policy
+
+if TYPE_CHECKING:
+    from anchorline.lsp.server import Server
+
+
+def status(server: "Server", _params: protocol.StatusParams) -> protocol.Status:
+    """Return the state of the server."""
+    session = server.session
+    store = session.config.store
+    policy = Policy()
+    now = time.time()
+    latest = {(entry.provider, entry.account, entry.model, entry.prefix): entry for entry in session.warm}
+    warm = [entry for entry in latest.values() if entry.expires_at > now]
+    return protocol.Status(
+        version=__version__,
+        engine=protocol.Engine("rules", "ready"),
+        store=protocol.StoreState(session.recording.on, store.text, session.recording.problem),
+        policy=protocol.PolicyState(policy.name, policy.version),
+        warm=tuple(
+            protocol.Warm(entry.provider, entry.model, entry.tokens, entry.ttl, int(entry.expires_at - now))
+            for entry in sorted(warm, key=lambda entry: -entry.tokens)[:100]
+        ),
+    )
+
+
+def command(server: "Server", params: protocol.StatusParams) -> protocol.Status:
+    """As `status`, and show it in one line."""
+    state = status(server, params)
+    if state.store.problem:
+        recording = f"not recording ({state.store.problem})"
+    else:
+        recording = "recording" if state.store.recording else "recording is off"
+    warm = f"{len(state.warm)} warm prefixes"
+    server.inform(f"Anchorline {state.version}: policy {state.policy.name}, {recording}, {warm}.")
+    return state

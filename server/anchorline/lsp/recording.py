@@ -1,0 +1,154 @@
+"""The store, as the language server sees it: opened after the start, used from a thread, and allowed to fail.
+
+When the database can't be used, plans go on, recording stops, and the developer is told once.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from anchorline.cache.ledger import Entry
+from anchorline.config import Store
+from anchorline.outcome import Feedback, Outcome
+from anchorline.plan import Plan
+from anchorline.prompt.model import Prompt
+
+if TYPE_CHECKING:
+    from anchorline.store.recorder import Recorder
+
+    Opening = asyncio.Task[Recorder | None]
+
+Done = TypeVar("Done")
+CLOSE_S = 1.5
+log = logging.getLogger(__name__)
+
+
+class NotRecordedError(Exception):
+    """Nothing was written; the message says why, for the developer."""
+
+
+class Recording:
+    """The recorder, once it is open. `report` gets each problem once, `take` what the ledger on disk holds.
+
+    Every call of the recorder is made in one thread: it may wait when its queue is full.
+    """
+
+    def __init__(self, report: Callable[[str], None], take: Callable[[Iterable[Entry]], None]) -> None:
+        self._report = report
+        self._take = take
+        self._told: set[str] = set()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._settings: Store | None = None
+        self._opened: asyncio.Task[Recorder | None] | None = None
+        self.problem: str | None = None
+
+    @property
+    def on(self) -> bool:
+        """Whether outcomes are written."""
+        return self._opened is not None and self.problem is None
+
+    def apply(self, settings: Store) -> None:
+        """Open, close or change the store as the settings say."""
+        if settings == self._settings:
+            return
+        before, self._settings = self._opened, settings
+        self.problem = None
+        self._opened = asyncio.ensure_future(self._reopen(before, settings))
+
+    async def _reopen(
+        self, before: "asyncio.Task[Recorder | None] | None", settings: Store
+    ) -> "Recorder | None":
+        await self._close(before)
+        if not settings.enabled:
+            return None
+        loop = asyncio.get_running_loop()
+
+        def told(message: str) -> None:
+            loop.call_soon_threadsafe(self._tell, message)
+
+        try:
+            recorder, entries = await self._in_thread(lambda: _open(settings, told))
+        except Exception as error:
+            log.exception("the store can't be opened")
+            self.problem = f"the database can't be opened ({type(error).__name__})"
+            self._tell(f"Anchorline does not record, plans go on: {self.problem}")
+            return None
+        self._take(entries)
+        return recorder
+
+    def _tell(self, message: str) -> None:
+        if message not in self._told:
+            self._told.add(message)
+            self._report(message)
+        recorder = self._opened.result() if self._opened is not None and self._opened.done() else None
+        if recorder is not None and recorder.state.status == "stopped":
+            self.problem = recorder.state.message
+
+    async def plan(self, plan: Plan, prompt: Prompt) -> None:
+        """Write a plan that was shown. Without an acknowledgement."""
+        recorder = await self._recorder()
+        if recorder is not None:
+            await self._in_thread(lambda: recorder.plan(plan, prompt))
+
+    async def outcome(self, outcome: Outcome) -> None:
+        """Return once the outcome is on disk. Raises NotRecordedError."""
+        await self._written(lambda recorder: recorder.outcome(outcome))
+
+    async def feedback(self, feedback: Feedback) -> None:
+        """Return once the feedback is on disk. Raises NotRecordedError."""
+        await self._written(lambda recorder: recorder.feedback(feedback))
+
+    async def ledger(self, entries: list[Entry]) -> None:
+        """Write what a provider holds. Without an acknowledgement."""
+        recorder = await self._recorder()
+        if recorder is not None and entries:
+            await self._in_thread(lambda: recorder.ledger(entries))
+
+    async def _written(self, write: "Callable[[Recorder], Future[None]]") -> None:
+        recorder = await self._recorder()
+        if recorder is None:
+            raise NotRecordedError(self.problem or "recording is off (store.enabled)")
+        from anchorline.store.database import StoreError  # noqa: PLC0415  (imported with the recorder)
+
+        try:
+            on_disk: Future[None] = await self._in_thread(lambda: write(recorder))
+            await asyncio.wrap_future(on_disk)
+        except StoreError as error:
+            raise NotRecordedError(str(error)) from None
+
+    async def _recorder(self) -> "Recorder | None":
+        # Shielded: a cancelled request must not cancel the opening that all others wait for.
+        return await asyncio.shield(self._opened) if self._opened is not None else None
+
+    async def _in_thread(self, work: Callable[[], Done]) -> Done:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    async def _close(self, opened: "Opening | None") -> None:
+        if opened is None:
+            return
+        recorder = await asyncio.shield(opened)
+        if recorder is not None:
+            await self._in_thread(lambda: recorder.close(CLOSE_S))
+
+    async def close(self) -> None:
+        """Write what is queued and close, within `CLOSE_S`."""
+        opened, self._opened = self._opened, None
+        await asyncio.wait([asyncio.ensure_future(self._close(opened))], timeout=CLOSE_S)
+
+
+def _open(settings: Store, told: Callable[[str], None]) -> "tuple[Recorder, list[Entry]]":
+    from anchorline.store import database  # noqa: PLC0415  (not at start)
+    from anchorline.store.reader import Reader  # noqa: PLC0415
+    from anchorline.store.recorder import Recorder  # noqa: PLC0415
+
+    path = database.locate(settings.path)
+    recorder = Recorder(path, settings.text, told)
+    try:
+        entries = Reader(path).ledger(time.time())
+    except database.StoreError as error:
+        log.warning("the ledger can't be read (%s)", type(error).__name__)
+        entries = []
+    return recorder, entries
