@@ -1,0 +1,1 @@
+"""Refinement of the draft: analyse, ground, rewrite, guard, propose. Never more than a proposal."""

@@ -1,0 +1,190 @@
+"""Grounding: "this", "the selection", "this error" become what the editor knows them to be.
+
+Every word that is put in is one of the editor's facts or glue ("in", "the code at"). Where a needed fact is
+missing or ambiguous nothing is put in; the hints ask for it. Facts come from a workspace that may be hostile,
+so a path or a name with control characters, backticks or absurd length is not used.
+"""
+
+import re
+from functools import cache
+
+from anchorline.plan import Question
+from anchorline.refine.rewrite import Change
+from anchorline.surroundings import Diagnostic, Surroundings
+
+LONGEST_FACT = 240
+HEAD = 300
+"""Characters in which "this" still points at the editor; further on it points at the text before it."""
+
+NOUNS = (
+    "function|method|class|code|block|snippet|module|lines?|component|query|loop|script|type|struct|hook|handler|endpoint"
+    "|helper|section|part|selection|fragment|implementation|logic|interface|test"
+)
+
+
+@cache
+def _object() -> re.Pattern[str]:
+    """Match a bare "this" or "it" that is the object of a verb, or a bare "this" that is a subject."""
+    verbs = (
+        "fix|debug|explain|refactor|simplify|optimi[sz]e|improve|test|review|rewrite|document|check|clean "
+        "up|speed up|convert"
+        "|rename|extract|split|move|delete|remove|change|update|describe|understand|format|implement|finish|complete|port|inline"
+    )
+    after = (
+        r"(?=\s*(?:[.!?,]|\Z|\n|(?:to|so|and|for|using|with|without|by|because|please|when|in a|in an|into"
+        r"|as|now|asap|up|properly|again"
+        r"|but|or|step|better|faster)\b))"
+    )
+    return re.compile(
+        rf"\b(?:{verbs}) (?:up )?(?P<object>this|it){after}"
+        rf"|\b(?:tests?|docs?|docstrings?|comments?|documentation|type hints?|types|logging|error handling"
+        rf"|validation) "
+        rf"(?:for|to|in|of) (?P<complement>this|it){after}"
+        r"|\b(?:what|why|how) (?:does|is|did|do) (?P<subject>this)(?= (?:do|work|fail|mean|return|crash"
+        r"|break|throw|need|take|raise"
+        r"|slow|broken|failing|happen)\b)"
+        r"|(?:\A|[.!?]\s)(?P<start>This)(?= (?:is broken|is wrong|is slow|is too slow|fails|crashes|breaks"
+        r"|throws|raises|hangs"
+        r"|does(?:n['\u2019]t| not) work))",
+        re.IGNORECASE,
+    )
+
+
+@cache
+def _noun() -> re.Pattern[str]:
+    return re.compile(
+        rf"\b(?:this|the (?:current|selected|highlighted)) (?P<noun>{NOUNS})\b(?!\s*[:(\x00])"
+        r"|\bthe (?P<selection>selection)\b(?!\s*[:(\x00])",
+        re.IGNORECASE,
+    )
+
+
+@cache
+def _file() -> re.Pattern[str]:
+    return re.compile(r"\b(?:this|the current|the active|the open) file\b(?!\s*[:(\x00])", re.IGNORECASE)
+
+
+@cache
+def _error() -> re.Pattern[str]:
+    return re.compile(
+        r"\b(?:this|the|that|these|the current) (?:type |compiler? |lint(?:er|ing)? "
+        r"|build )?(?P<noun>errors?|warnings?|diagnostics?"
+        r"|exceptions?)\b(?=\s*(?:[.!?,]|\Z|\n|(?:here|please|now|and|so|in this|for me)\b))",
+        re.IGNORECASE,
+    )
+
+
+def usable(fact: str | None) -> bool:
+    """Tell whether a fact can be put into a draft as inline code."""
+    return (
+        bool(fact)
+        and fact is not None
+        and len(fact) <= LONGEST_FACT
+        and fact.isprintable()
+        and "`" not in fact
+    )
+
+
+def facts(surroundings: Surroundings) -> frozenset[str]:
+    """Return the texts that grounding may bring in, without their backticks."""
+    found: list[str | None] = [surroundings.active_file, surroundings.symbol, _place(surroundings)]
+    if surroundings.selection is not None:
+        found.append(surroundings.selection.path)
+    for diagnostic in surroundings.diagnostics:
+        found += [_message(diagnostic), f"{diagnostic.path}:{diagnostic.line}"]
+    return frozenset(fact for fact in found if fact is not None and usable(fact))
+
+
+def ground(prose: str, named: bool, surroundings: Surroundings) -> tuple[list[Change], tuple[Question, ...]]:
+    """Return the changes that ground a masked view, and a question where the editor knows several answers.
+
+    `named`: the draft names its target itself (an entity), so a bare "this" may mean that one and stays.
+    """
+    head = prose[:HEAD]
+    low = head.lower()
+    if not any(sign in low for sign in ("this", " it", "the ", "these", "that ")):
+        return [], ()
+    changes: list[Change] = []
+    questions: tuple[Question, ...] = ()
+    error = _error().search(head)
+    if error is not None and surroundings.diagnostics and not named:
+        if len(surroundings.diagnostics) == 1:
+            change = _diagnostic(error, surroundings.diagnostics[0])
+            return ([change], ()) if change is not None else ([], ())
+        if not error["noun"].endswith("s"):
+            questions = (_which(surroundings.diagnostics),)
+    reference = _reference(surroundings)
+    noun = _noun().search(head)
+    if noun is not None and reference is not None and not named:
+        changes.append(
+            _after(noun.end(), reference.removeprefix("the code at "), "the selection in the editor")
+        )
+    elif not named and reference is not None and (change := _bare(head, reference)) is not None:
+        changes.append(change)
+    file = _file().search(head)
+    if (
+        file is not None
+        and not changes
+        and not named
+        and surroundings.active_file
+        and usable(surroundings.active_file)
+    ):
+        changes.append(_after(file.end(), f"`{surroundings.active_file}`", "the file in the editor"))
+    return changes, questions
+
+
+def _bare(head: str, reference: str) -> Change | None:
+    match = _object().search(head)
+    if match is None or match.lastgroup is None:
+        return None
+    start, end = match.span(match.lastgroup)
+    if "\n\n" in head[:start] or re.search(r"[.!?:]\s", head[:start]):
+        return None
+    if head[start].isupper() and reference.startswith("the "):
+        reference = "T" + reference[1:]
+    reason = f"names what \u201c{head[start:end]}\u201d is in the editor"
+    return Change(start, end, reference, reason, "grounding")
+
+
+def _after(position: int, reference: str, reason: str) -> Change:
+    return Change(position, position, f" ({reference})", f"names {reason}", "grounding")
+
+
+def _place(surroundings: Surroundings) -> str | None:
+    selection = surroundings.selection
+    if selection is None:
+        return None
+    first, last = selection.start_line, selection.end_line
+    return f"{selection.path}:{first}" if last <= first else f"{selection.path}:{first}-{last}"
+
+
+def _reference(surroundings: Surroundings) -> str | None:
+    """Return how to name what is selected, or else the symbol around the cursor."""
+    place, symbol = _place(surroundings), surroundings.symbol
+    symbol = symbol if symbol is not None and usable(symbol) else None
+    if place is not None:
+        if not usable(place):
+            return None
+        return f"`{symbol}` in `{place}`" if symbol else f"the code at `{place}`"
+    if symbol is None:
+        return None
+    file = surroundings.active_file
+    return f"`{symbol}` in `{file}`" if file is not None and usable(file) else f"`{symbol}`"
+
+
+def _message(diagnostic: Diagnostic) -> str:
+    return " ".join(diagnostic.message.split())
+
+
+def _diagnostic(error: re.Match[str], diagnostic: Diagnostic) -> Change | None:
+    message, place = _message(diagnostic), f"{diagnostic.path}:{diagnostic.line}"
+    if not usable(place):
+        return None
+    text = f" (`{message}` at `{place}`)" if usable(message) else f" (at `{place}`)"
+    return Change(error.end(), error.end(), text, "names the problem that the editor reports", "grounding")
+
+
+def _which(diagnostics: tuple[Diagnostic, ...]) -> Question:
+    shown = "; ".join(f"{_message(one)[:80]} ({one.path}:{one.line})" for one in diagnostics[:3])
+    more = f"; {len(diagnostics) - 3} more" if len(diagnostics) > 3 else ""
+    return Question("diagnostic", f"Which problem is meant? {shown}{more}")

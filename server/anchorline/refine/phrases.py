@@ -1,0 +1,105 @@
+"""Filler: phrases that can go without changing what is asked, and what else they change in their sentence.
+
+Kept out on purpose: "if possible", "maybe" on its own, "I want you to", "just" and whatever holds a negation
+or a condition, because they say something.
+"""
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+START = r"(?:(?<=[.!?;:][ \n])|(?<=\n)|(?<![\s\S])|(?<=[-*\u2022] )|(?<=\d[.)] ))"
+"""Where a sentence or a list item begins (a fixed-width look behind)."""
+
+POLITE = r"(?:please|kindly|maybe|perhaps|possibly|just)"
+YOU = r"(?:could|can|would|will) (?:you|u|we)"
+
+
+class Filler(NamedTuple):
+    """A phrase that may go. `request`: it made an instruction a question, so the question mark goes too."""
+
+    start: int
+    end: int
+    request: bool
+
+
+@cache
+def _requests() -> re.Pattern[str]:
+    return re.compile(
+        START + r"(?:(?:so|ok|okay|and|well|hi|hello|hey)(?: there)?,? )?"
+        r"(?:i(?: was|'m| am) (?:just )?wondering (?:if|whether) (?:you (?:could|can|would|might)|we could)"
+        r"|i(?:'d| would) (?:really |greatly |very much )?appreciate it if you (?:could|would|can)"
+        r"|it(?:'d| would) be (?:really |very |super )?(?:great|nice|awesome|helpful|good|cool"
+        r"|lovely) if you (?:could|can|would)"
+        rf"|please,? {YOU}|{YOU}(?= {POLITE} )|do you think you (?:could|can)"
+        rf"|{POLITE}(?= {POLITE} ))"
+        rf"(?: {POLITE})*,? (?=[a-z\x00])(?!(?:not|never|be able|tell me if|only)\b)",
+        re.IGNORECASE,
+    )
+
+
+@cache
+def _openers() -> re.Pattern[str]:
+    return re.compile(
+        START
+        + r"(?:(?:so |ok |okay |well,? )?(?:(?:basically|honestly|frankly|to be honest|u+m+|u+h+|uh+m+),? "
+        r"|(?:i mean|you know),(?: like,)? )|(?:hi|hello|hey)(?: there| again| everyone"
+        r"| all)?[,!.] +)(?=[A-Za-z\x00])",
+        re.IGNORECASE,
+    )
+
+
+@cache
+def _middles() -> re.Pattern[str]:
+    return re.compile(
+        r"(?<=[a-z\x00]), (?:you know|i mean|u+m+|u+h+|to be honest|honestly|basically),(?= [a-z\x00])"
+        r"|(?<=[a-z\x00,]) (?:u+m+|u+h+|like,? you know|basically)(?= [a-z\x00])"
+        r"(?! (?:the same|identical|equivalent|no|not|never|every|all|none|nothing|any)\b)",
+        re.IGNORECASE,
+    )
+
+
+@cache
+def _closers() -> re.Pattern[str]:
+    thanks = r"(?:many thanks|thanks|thank you|thx|cheers)(?: so much| a lot| very much| a bunch)?"
+    return re.compile(
+        rf"(?:(?<=[.!?])\s++|(?<! ),?+ ++)(?:{thanks}(?: in advance| for (?:your|the"
+        rf"|any) help)?)[.!]*(?=\s*\Z)"
+        r"|,? if (?:that|this|it) makes (?:any )?sense(?=[.!?]?(?:\s|\Z))",
+        re.IGNORECASE,
+    )
+
+
+REQUEST_SIGNS = (
+    "wondering", "appreciate it if", "great if", "nice if", "awesome if", "helpful if", "good if", "cool if",
+    "lovely if", "you please", "you kindly", "you maybe", "you perhaps", "you possibly", "you just",
+    "u please", "we please", "please could", "please can", "please would", "please will", "please, ",
+    "think you c", "please please", "please maybe", "please kindly", "please just", "maybe please", "kindly please",
+    "just please",
+)  # fmt: skip
+ASIDES = "basically honestly honest frankly mean know um umm ummm uh uhh uhm hi hello hey"
+ASIDE_SIGNS = frozenset(word + mark for word in ASIDES.split() for mark in ("", ",", "!", "."))
+CLOSER_SIGNS = ("thank", "thx", "cheers", "makes sense", "makes any sense")
+
+
+def fillers(prose: str) -> list[Filler]:
+    """Return the filler of a masked view of a draft (`mask.view`), in order, without overlap.
+
+    The caller decides whether the passage is English. Substring tests come first: most drafts have no filler,
+    and the patterns behind them are slower.
+    """
+    low = prose.lower()
+    found: list[Filler] = []
+    if any(sign in low for sign in REQUEST_SIGNS):
+        found += [Filler(*match.span(), request=True) for match in _requests().finditer(prose)]
+    if not ASIDE_SIGNS.isdisjoint(low.split()):
+        found += [Filler(*match.span(), request=False) for match in _openers().finditer(prose)]
+        found += [Filler(*match.span(), request=False) for match in _middles().finditer(prose)]
+    if any(sign in low for sign in CLOSER_SIGNS):
+        found += [Filler(*match.span(), request=False) for match in _closers().finditer(prose)]
+    found.sort()
+    kept: list[Filler] = []
+    for filler in found:
+        if not kept or filler.start >= kept[-1].end:
+            kept.append(filler)
+    return kept

@@ -1,0 +1,149 @@
+"""From a draft to a proposal: analyse, ground, rewrite, guard. Synchronous, deterministic, never raises."""
+
+from anchorline.plan import Edit, Hint, Question, Refinement
+from anchorline.refine import guard
+from anchorline.refine.analyse import analyse
+from anchorline.refine.ground import ground
+from anchorline.refine.hints import hints
+from anchorline.refine.mask import TARGETS
+from anchorline.refine.rewrite import Change, apply, rewrite, settle
+from anchorline.surroundings import NOTHING, Surroundings
+
+LONGEST = 65_536
+"""Characters up to which a draft is looked at: longer ones are pasted material."""
+PASSES = 4
+"""Passes until nothing more is found; a draft that needs more is left alone."""
+
+
+def propose(
+    draft: str, surroundings: Surroundings = NOTHING, *, max_hints: int = 2, follow_up: bool = False
+) -> Refinement:
+    """Return a refined draft with the reason for every edit, or the reason why there is none.
+
+    `follow_up`: the draft continues a conversation, so that references in it may be clear from earlier turns.
+    Refining the proposed text again proposes nothing. Whatever fails, the answer is "unavailable" and the
+    draft stands.
+    """
+    try:
+        return _propose(draft, surroundings, max_hints, follow_up)
+    except Exception as error:  # noqa: BLE001  (fail open: no defect here may stop a prompt)
+        return Refinement(
+            "unavailable", f"refinement failed ({type(error).__name__}); the draft stands as it is"
+        )
+
+
+def _propose(draft: str, surroundings: Surroundings, max_hints: int, follow_up: bool) -> Refinement:
+    if not draft.strip():
+        return Refinement("unchanged", "the draft is empty")
+    if len(draft) > LONGEST:
+        return Refinement(
+            "refused", f"the draft has {len(draft)} characters; refinement looks at {LONGEST} at most"
+        )
+    subject = guard.Subject(draft)
+    analysis = analyse(draft, subject.found)
+    changes, questions = _changes(subject, surroundings)
+    kept, dropped = _guarded(subject, changes, surroundings) if changes else ([], ())
+    shown, asked = hints(draft, subject.prose, analysis, surroundings, most=max_hints, follow_up=follow_up)
+    questions = (*questions, *asked)
+    if kept:
+        return _proposed(draft, kept, dropped, shown, questions)
+    if dropped:
+        return Refinement("refused", _because(dropped), hints=shown, questions=questions)
+    reason = "nothing to rewrite" + ("; something is unclear" if shown else "")
+    return Refinement("unchanged", reason, hints=shown, questions=questions)
+
+
+def _proposed(
+    draft: str,
+    kept: list[Change],
+    dropped: tuple[str, ...],
+    shown: tuple[Hint, ...],
+    asked: tuple[Question, ...],
+) -> Refinement:
+    edits = tuple([Edit(change.start, change.end, change.text, change.reason) for change in kept])
+    reasons = list(dict.fromkeys(change.reason for change in kept))
+    reason = "; ".join(reasons[:4]) + (f"; {len(reasons) - 4} more" if len(reasons) > 4 else "")
+    if dropped:
+        reason += ". " + _because(dropped)
+    return Refinement("proposed", reason, apply(draft, kept), edits, shown, asked)
+
+
+def _because(dropped: tuple[str, ...]) -> str:
+    return "Left out by the guard: " + "; ".join(dropped)
+
+
+def _once(subject: guard.Subject, surroundings: Surroundings) -> tuple[list[Change], tuple[Question, ...]]:
+    grounding: list[Change] = []
+    questions: tuple[Question, ...] = ()
+    if surroundings is not NOTHING:
+        named = any(entity.kind in TARGETS for entity in subject.found)
+        grounding, questions = ground(subject.prose, named, surroundings)
+    changes = rewrite(subject.prose)
+    return (settle([*grounding, *changes]) if grounding else changes), questions
+
+
+def _changes(subject: guard.Subject, surroundings: Surroundings) -> tuple[list[Change], tuple[Question, ...]]:
+    """Return the changes of all passes as changes of the draft itself."""
+    changes, questions = _once(subject, surroundings)
+    if not changes:
+        return [], questions
+    for _ in range(PASSES - 1):
+        more, _ = _once(guard.Subject(apply(subject.text, changes)), surroundings)
+        if not more:
+            return changes, questions
+        changes = compose(subject.text, changes, more)
+    return [], questions
+
+
+def compose(text: str, first: list[Change], second: list[Change]) -> list[Change]:
+    """Return changes of `text` that do what `first`, and then `second` on its result, would do."""
+    pieces: list[Change] = []
+    shift = 0
+    spans: list[tuple[int, int, Change]] = []
+    for change in first:
+        start = change.start + shift
+        spans.append((start, start + len(change.text), change))
+        shift += len(change.text) - (change.end - change.start)
+    after = apply(text, first)
+    index = 0
+    shift = 0
+    for change in second:
+        while index < len(spans) and spans[index][1] < change.start:
+            pieces.append(spans[index][2])
+            shift += len(spans[index][2].text) - (spans[index][2].end - spans[index][2].start)
+            index += 1
+        start, end = change.start - shift, change.end
+        low, high = change.start, change.end
+        reasons, kind = [change.reason], change.kind
+        while index < len(spans) and spans[index][0] <= high:
+            span_start, span_end, earlier = spans[index]
+            start = min(start, earlier.start)
+            low, high = min(low, span_start), max(high, span_end)
+            shift += len(earlier.text) - (earlier.end - earlier.start)
+            reasons.insert(0, earlier.reason)
+            kind = earlier.kind
+            index += 1
+        end = high - shift
+        merged = after[low : change.start] + change.text + after[change.end : high]
+        pieces.append(Change(start, end, merged, "; ".join(dict.fromkeys(reasons)), kind))
+    pieces += [span[2] for span in spans[index:]]
+    return pieces
+
+
+def _guarded(
+    subject: guard.Subject, changes: list[Change], surroundings: Surroundings
+) -> tuple[list[Change], tuple[str, ...]]:
+    """Return the changes that pass the guard: all, else the kinds that pass alone and together, else none."""
+    verdict = guard.check(subject, apply(subject.text, changes), surroundings)
+    if verdict.ok:
+        return changes, ()
+    kept: list[Change] = []
+    dropped: list[str] = []
+    for kind in dict.fromkeys(change.kind for change in changes):
+        tried = [change for change in changes if change in kept or change.kind == kind]
+        alone = guard.check(subject, apply(subject.text, tried), surroundings)
+        if alone.ok:
+            kept = tried
+        else:
+            dropped.append(f"{kind} ({alone.reasons[0]})")
+    return kept, tuple(dropped)

@@ -1,0 +1,352 @@
+"""Deterministic edits of the prose between a draft's entities: conservative, each with its reason.
+
+Every rule works on the masked view, where entities are blank, and answers with `Change`s in the draft's own
+positions. Rules that know English look at the line first and leave anything else alone. `rewrite` settles
+overlaps; whether a change may stand is for the guard to say.
+"""
+
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import pairwise
+from operator import eq
+from typing import NamedTuple
+
+from anchorline.refine.language import english, language
+from anchorline.refine.mask import BLANK
+from anchorline.refine.phrases import fillers
+from anchorline.refine.spelling import SHORTEST, correction, table
+from anchorline.refine.words import common, known
+
+LONGEST_SENTENCE = 400
+MOST_UNKNOWN = 40
+
+
+class Change(NamedTuple):
+    """Replace the draft's characters `start:end` by `text`. Changes of one `kind` stand or fall together."""
+
+    start: int
+    end: int
+    text: str
+    reason: str
+    kind: str
+
+
+class Prose:
+    """The masked view of a draft, with what several rules need to know about it."""
+
+    def __init__(self, masked: str) -> None:
+        self.text = masked
+        self._english: dict[int, bool] = {}
+        self._lines: list[int] = []
+        self._foreign: bool | None = None
+
+    def line(self, position: int) -> tuple[int, int]:
+        """Return where the line around `position` starts and ends."""
+        if not self._lines:
+            self._lines = [0, *(match.end() for match in re.finditer("\n", self.text)), len(self.text) + 1]
+        index = bisect_right(self._lines, position, hi=len(self._lines) - 1) - 1
+        return self._lines[index], self._lines[index + 1] - 1
+
+    def english(self, position: int) -> bool:
+        """Tell whether the line around `position` is surely English in a draft that is not foreign."""
+        if self._foreign is None:
+            self._foreign = language(self.text) not in (None, "en")
+        if self._foreign:
+            return False
+        start, end = self.line(position)
+        if start not in self._english:
+            self._english[start] = english(self.text[start:end])
+        return self._english[start]
+
+    def starts_sentence(self, position: int) -> bool:
+        """Tell whether a sentence or a list item starts at `position`."""
+        start, _ = self.line(position)
+        before = self.text[max(start, position - 40) : position].rstrip(" *_(\"'")
+        return (
+            not before.strip(" \t-*+\u2022#>") or before[-1] in ".!?:" or before.strip(" \t")[:-1].isdecimal()
+        )
+
+
+@cache
+def _sentences() -> re.Pattern[str]:
+    """Match one sentence within a line, with its end mark."""
+    return re.compile(r"[^\s.!?][^.!?\n]*+(?:[.!?]++(?![\s]|\Z)[^.!?\n]*+)*+[.!?]*+")
+
+
+@cache
+def _items() -> re.Pattern[str]:
+    return re.compile(
+        r"^([ \t]{0,12})(?:([-*\u2022\u2013])([ \t]+)|(\d{1,3})([.)])([ \t]+))(?=\S)", re.MULTILINE
+    )
+
+
+@cache
+def _doubled() -> re.Pattern[str]:
+    return re.compile(
+        r"(?<![\w'\u2019\x00.-])(the|an|to|of|in|and|for|with|on|we|you|be|this|are|from|at|by|if|it|its"
+        r"|into|your|our"
+        r"|please)([ \t]++\1)+(?![\w'\u2019\x00-])",
+        re.IGNORECASE,
+    )
+
+
+@cache
+def _end_mark() -> re.Pattern[str]:
+    return re.compile(r"[.!?]++(?=\s|\Z)")
+
+
+@cache
+def _asks() -> re.Pattern[str]:
+    return re.compile(
+        r"\b(?:can|could|would|will|do|does|is|are) (?:you|we|it|they|this|that)\b", re.IGNORECASE
+    )
+
+
+@cache
+def _references() -> re.Pattern[str]:
+    return re.compile(r"\b(?:steps?|items?|points?|numbers?|no\.|options?|#) ?\(?[\d\x00]", re.IGNORECASE)
+
+
+@cache
+def _stray() -> re.Pattern[str]:
+    return re.compile(r"(?<=[a-z,]) {2,}+(?=[a-z])")
+
+
+@cache
+def _words() -> re.Pattern[str]:
+    return re.compile(r"(?<![\w'\u2019\x00@#/\\.-])[A-Za-z]{3,20}+(?![\w'\u2019\x00@/\\-]|\.\w)")
+
+
+def duplicates(prose: Prose) -> Iterator[Change]:
+    """Drop a sentence or line that already stands, word for word, in the same section.
+
+    A sentence with an entity in it stays, because the guard counts entities; so does a short one, one that
+    introduces something (it ends in a colon), and a list item unless it repeats the item just above it.
+    """
+    seen: set[str] = set()
+    above = ""
+    position = 0
+    for line in prose.text.split("\n"):
+        start, position = position, position + len(line) + 1
+        bare = line.strip()
+        if not bare:
+            continue
+        if bare[0] == "#":
+            seen.clear()
+        elif bare[0] in "-*+\u2022|0123456789" or not bare[0].isalpha():
+            if bare == above and _repeatable(bare):
+                yield Change(start - 1, start + len(line), "", "repeats the item above", "duplicate")
+        elif bare in seen and _repeatable(bare) and bare[-1] in ".!?":
+            before = start
+            while before > 0 and prose.text[before - 1] in "\n\r":
+                before -= 1
+            yield Change(before, start + len(line.rstrip("\r")), "", REPEATED, "duplicate")
+        else:
+            yield from _sentence_duplicates(line, start, bare, seen)
+            seen.add(bare)
+        above = bare
+
+
+REPEATED = "repeats an earlier sentence word for word"
+ABBREVIATIONS = ("e.g.", "i.e.", "etc.", "vs.", "cf.", "approx.")
+
+
+def _sentence_duplicates(line: str, start: int, bare: str, seen: set[str]) -> Iterator[Change]:
+    for match in _sentences().finditer(line):
+        sentence = match[0].rstrip()
+        low, high = match.start(), match.start() + len(sentence)
+        if not sentence[0].isupper() or line[:low].rstrip().endswith(ABBREVIATIONS):
+            continue
+        if sentence in seen and len(sentence) < len(bare) and sentence[-1] in ".!?" and _repeatable(sentence):
+            while low > 0 and line[low - 1] in " \t":
+                low -= 1
+            while not low and high < len(line) and line[high] in " \t":
+                high += 1
+            yield Change(start + low, start + high, "", REPEATED, "duplicate")
+        seen.add(sentence)
+
+
+def _repeatable(sentence: str) -> bool:
+    return BLANK not in sentence and len(sentence) >= 16 and sentence.count(" ") >= 3
+
+
+def filler(prose: Prose) -> Iterator[Change]:
+    """Drop filler from English sentences; an instruction put as a question becomes an instruction."""
+    text = prose.text
+    for start, end, request in fillers(text):
+        if not prose.english(min(end, len(text) - 1)):
+            continue
+        following = text[end : end + 1]
+        opens = start == 0 or prose.starts_sentence(start)
+        if opens and following.islower() and not text[start : start + 1].islower():
+            yield Change(start, end + 1, following.upper(), "filler", "filler")
+        else:
+            yield Change(start, end, "", "filler", "filler")
+        if request:
+            yield from _no_question(prose, end)
+
+
+def _no_question(prose: Prose, position: int) -> Iterator[Change]:
+    """Turn the question mark after `position` into a full stop, unless more is asked."""
+    _, end = prose.line(position)
+    rest = prose.text[position : min(end, position + LONGEST_SENTENCE)]
+    mark = _end_mark().search(rest)
+    if mark is not None and mark[0] == "?" and _asks().search(rest, 0, mark.start()) is None:
+        at = position + mark.start()
+        yield Change(at, at + 1, ".", "an instruction, not a question", "filler")
+
+
+def lists(prose: Prose) -> Iterator[Change]:
+    """Give the items of one list one bullet, and number them through where two share a number."""
+    group: list[re.Match[str]] = []
+    for item in _items().finditer(prose.text):
+        if group and not _same_list(prose.text, group[-1], item):
+            yield from _list(prose, group)
+            group = []
+        group.append(item)
+    yield from _list(prose, group)
+
+
+def _same_list(text: str, before: re.Match[str], item: re.Match[str]) -> bool:
+    """Tell whether two items stand on successive lines, equally indented, both numbered or neither."""
+    return (
+        text.find("\n", before.end(), item.start()) == item.start() - 1
+        and before[1] == item[1]
+        and (before[2] is None) == (item[2] is None)
+    )
+
+
+def _list(prose: Prose, group: list[re.Match[str]]) -> Iterator[Change]:
+    if len(group) < 2:
+        return
+    if group[0][2] is not None:
+        bullets = Counter(item[2] for item in group)
+        if len(bullets) > 1:
+            bullet = group[0][2] if bullets[group[0][2]] * 2 >= len(group) else bullets.most_common(1)[0][0]
+            bullet = "-" if bullet in "\u2022\u2013" else bullet
+            for item in group:
+                if item[2] != bullet:
+                    yield Change(item.start(2), item.end(2), bullet, "one bullet for the whole list", "list")
+        return
+    numbers = [int(item[4]) for item in group]
+    marks = Counter(item[5] for item in group)
+    if len(marks) > 1:
+        mark = group[0][5] if marks[group[0][5]] * 2 >= len(group) else marks.most_common(1)[0][0]
+        for item in group:
+            if item[5] != mark:
+                yield Change(
+                    item.start(5), item.end(5), mark, "one kind of number for the whole list", "list"
+                )
+    repeated = any(map(eq, numbers, numbers[1:]))
+    rising = all(0 <= after - before <= 1 for before, after in pairwise(numbers))
+    if not (repeated and rising) or len(set(numbers)) == 1 or _references().search(prose.text):
+        return
+    for index, item in enumerate(group):
+        number = numbers[0] + index
+        if numbers[index] != number:
+            yield Change(item.start(4), item.end(4), str(number), "numbers the items through", "list")
+
+
+def doubled(prose: Prose) -> Iterator[Change]:
+    """Drop a function word that was typed twice."""
+    tokens = prose.text.lower().split()
+    if True not in map(eq, tokens, tokens[1:]):
+        return
+    for match in _doubled().finditer(prose.text):
+        if prose.english(match.start()):
+            yield Change(match.end(1), match.end(), "", f"\u201c{match[1]}\u201d twice", "doubled")
+
+
+def whitespace(prose: Prose) -> Iterator[Change]:
+    """Close up stray spaces between words and more than two empty lines."""
+    text = prose.text
+    if "  " in text:
+        position = 0
+        for line in text.split("\n"):
+            match = _stray().search(line) if "  " in line else None
+            if match and line.strip().count("  ") == 1 and "|" not in line and prose.english(position):
+                yield Change(
+                    position + match.start(), position + match.end(), " ", "stray spaces", "whitespace"
+                )
+            position += len(line) + 1
+    if "\n\n\n\n" in text:
+        for match in re.finditer(r"(?<!\n)\n{4,}+(?!\Z)", text):
+            yield Change(match.start(), match.end(), "\n\n", "empty lines", "whitespace")
+
+
+def typos(prose: Prose) -> Iterator[Change]:
+    """Correct misspellings that are sure.
+
+    Beyond the table, a word that stands twice is taken for a name, and a draft with more than `MOST_UNKNOWN`
+    unknown words for something else than plain English.
+    """
+    found: dict[str, list[int]] = {}
+    usual, listed = common(), table()
+    for match in _words().finditer(prose.text):
+        word = match[0]
+        low = word.lower()
+        if low not in usual or low in listed:
+            found.setdefault(low, []).append(match.start())
+    unlisted = {
+        low for low, places in found.items() if len(low) >= SHORTEST and not known(low)
+    } - listed.keys()
+    if len(unlisted) > MOST_UNKNOWN:
+        unlisted.clear()
+    for low, places in found.items():
+        if low not in listed and (low not in unlisted or len(places) > 1):
+            continue
+        right = correction(low)
+        if right is None:
+            continue
+        for start in places:
+            if low not in listed and prose.line(start)[0] == start:
+                continue
+            word = prose.text[start : start + len(low)]
+            capital = word[0].isupper()
+            if (word[1:].islower() and (not capital or prose.starts_sentence(start))) and prose.english(
+                start
+            ):
+                text = right[0].upper() + right[1:] if capital else right
+                yield Change(start, start + len(low), text, f"spelling: {word} \u2192 {text}", "typo")
+
+
+RULES: tuple[Callable[[Prose], Iterator[Change]], ...] = (
+    duplicates,
+    filler,
+    lists,
+    typos,
+    doubled,
+    whitespace,
+)
+"""In the order of precedence where two rules want the same characters."""
+
+
+def rewrite(masked: str) -> list[Change]:
+    """Return the changes of one pass over a masked view, in order. Its result may allow further ones."""
+    prose = Prose(masked)
+    return settle([change for rule in RULES for change in rule(prose)])
+
+
+def settle(changes: list[Change]) -> list[Change]:
+    """Keep of overlapping or touching changes the one earliest in the list; return them by position."""
+    kept: list[tuple[int, Change]] = []
+    for rank, change in sorted(enumerate(changes), key=lambda pair: (pair[1].start, pair[0])):
+        while kept and kept[-1][1].end >= change.start and kept[-1][0] > rank:
+            kept.pop()
+        if not kept or kept[-1][1].end < change.start:
+            kept.append((rank, change))
+    return [change for _, change in kept]
+
+
+def apply(text: str, changes: list[Change]) -> str:
+    """Return `text` with ordered, non-overlapping changes made."""
+    parts: list[str] = []
+    position = 0
+    for change in changes:
+        parts += (text[position : change.start], change.text)
+        position = change.end
+    parts.append(text[position:])
+    return "".join(parts)
