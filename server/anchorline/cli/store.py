@@ -2,9 +2,11 @@
 
 import os
 import re
+import sys
 import tempfile
 import time
 import tomllib
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from anchorline.store import database, export, privacy
 from anchorline.store.database import TABLES, StoreError
 from anchorline.store.reader import Reader, Status
 
+_ENABLED = re.compile(r"([ \t]*(?:store[ \t]*\.[ \t]*)?enabled[ \t]*=[ \t]*)true\b")
+_HEADER = re.compile(r"[ \t]*\[[ \t]*store[ \t]*\][ \t]*(?:#.*)?$")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -109,10 +113,12 @@ def off() -> None:
     file = config.user_file()
     try:
         target = file.resolve()
-        before = target.read_text("utf-8") if target.exists() else ""
+        before = target.read_bytes().decode() if target.exists() else ""
         after = switched_off(before)
         if after is None:
-            raise click.ClickException(f"{file} was left as it is. Write into it: store.enabled = false")
+            raise click.ClickException(
+                f"{file} was left as it is. Write into its section [store]: enabled = false"
+            )
         if after != before:
             _replace(target, after)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
@@ -127,36 +133,35 @@ def off() -> None:
 def switched_off(text: str) -> str | None:
     """Return TOML settings with `store.enabled = false` and everything else as it was.
 
-    None where no careful edit of one line does that. Raises TOMLDecodeError when `text` is no TOML.
+    None where the edit of no single line does that. Raises TOMLDecodeError when `text` is no TOML.
     """
     values = tomllib.loads(text)
-    if values.get("store", {}) == {**values.get("store", {}), "enabled": False}:
+    section = values.get("store", {})
+    if not isinstance(section, dict):
+        return None
+    if section.get("enabled") is False:
         return text
-    wanted = {**values, "store": {**values.get("store", {}), "enabled": False}}
-    end = "\n" if text and not text.endswith("\n") else ""
-    header = r"(?m)^[ \t]*\[[ \t]*store[ \t]*\][ \t]*(?:#.*)?$"
-    attempts = (
-        re.sub(
-            r"(?m)^([ \t]*(?:store[ \t]*\.[ \t]*)?enabled[ \t]*=[ \t]*)true\b", r"\1false", text, count=count
-        )
-        for count in (1, 0)
-    )
-    inserted = re.sub(header, lambda match: f"{match[0]}\nenabled = false", text, count=1)
-    in_section = re.sub(
-        rf"({header}(?:\n(?![ \t]*\[).*)*?\n[ \t]*enabled[ \t]*=[ \t]*)true\b".replace("(?m)", ""),
-        r"\1false",
-        text,
-        count=1,
-        flags=re.MULTILINE,
-    )
-    appended = f"{text}{end}\n[store]\nenabled = false\n" if text else "[store]\nenabled = false\n"
-    for changed in (in_section, inserted, appended, *attempts):
+    wanted = {**values, "store": {**section, "enabled": False}}
+    for changed in _edits(text):
         try:
             if tomllib.loads(changed) == wanted:
                 return changed
         except tomllib.TOMLDecodeError:
             continue
     return None
+
+
+def _edits(text: str) -> Iterator[str]:
+    lines = text.splitlines(keepends=True)
+    for index, line in enumerate(lines):
+        before, after = "".join(lines[:index]), "".join(lines[index + 1 :])
+        if match := _ENABLED.match(line):
+            yield f"{before}{match[1]}false{line[match.end() :]}{after}"
+        elif _HEADER.match(line):
+            end = "\r\n" if line.endswith("\r\n") else "\n"
+            yield f"{before}{line.rstrip()}{end}enabled = false{end}{after}"
+    gap = "" if not text else "\n" if text.endswith("\n") else "\n\n"
+    yield f"{text}{gap}[store]\nenabled = false\n"
 
 
 def _replace(target: Path, text: str) -> None:
@@ -251,7 +256,7 @@ def export_command(*, folder: Path, table: str | None, text: bool, as_json: bool
         if str(folder) == "-":
             if table is None:
                 raise click.UsageError("Standard output takes one table: add --table.")
-            export.stream(file, table, click.get_binary_stream("stdout"))
+            export.stream(file, table, sys.stdout.buffer)
             return
         counts = export.export(file, folder, (table,) if table else export.tables(text=text))
     except StoreError as error:

@@ -258,10 +258,10 @@ class Recorder:
             self._jobs.clear()
             self._drop(sum(job.done is None for job in jobs))
             self._changed.notify_all()
+        self._tell(self._on_problem, message)
         for job in jobs:
             if job.done is not None:
                 job.done.set_exception(StoreError(message))
-        self._tell(self._on_problem, message)
 
     @staticmethod
     def _tell(listener: Callable[[str], None] | None, message: str | None) -> None:
