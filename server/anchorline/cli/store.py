@@ -157,7 +157,7 @@ def _edits(text: str) -> Iterator[str]:
         before, after = "".join(lines[:index]), "".join(lines[index + 1 :])
         if match := _ENABLED.match(line):
             yield f"{before}{match[1]}false{line[match.end() :]}{after}"
-        elif _HEADER.match(line):
+        elif _HEADER.match(line.rstrip()):
             end = "\r\n" if line.endswith("\r\n") else "\n"
             yield f"{before}{line.rstrip()}{end}enabled = false{end}{after}"
     gap = "" if not text else "\n" if text.endswith("\n") else "\n\n"
