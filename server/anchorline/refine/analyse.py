@@ -6,18 +6,19 @@ draft is not recognised as another language; the features hold for every languag
 
 import re
 from functools import cache
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 
 from anchorline.refine import cues
 from anchorline.refine.cues import Intent
 from anchorline.refine.language import language
-from anchorline.refine.mask import TARGETS, Entity, entities, view
+from anchorline.refine.mask import TARGETS, Masked
 from anchorline.refine.specification import gap, unfinished
 
 Missing = Literal["target", "reference", "symptom", "specification"]
 
+NEGATIONS = frozenset({"not", "never", "only", "must", "without", "no", "none", "cannot"})
 HEAD = 600
 """Characters at the beginning in which a draft says what it wants."""
 TERSE = 400
@@ -65,88 +66,68 @@ class Analysis(msgspec.Struct, frozen=True):
     features: Features
 
 
-def analyse(draft: str, found: tuple[Entity, ...] | None = None) -> Analysis:
-    """Analyse a draft; `found` are its entities where they are known already."""
-    found = entities(draft) if found is None else found
-    prose = view(draft, found)
-    measured = features(draft, found, prose)
+def analyse(draft: Masked) -> Analysis:
+    """Analyse a draft. Linear in its length."""
+    prose = draft.prose
+    measured = features(draft)
     spoken = language(prose)
-    stub = unfinished(draft)
+    stub = unfinished(draft.text)
     if spoken not in (None, "en"):
         intent: Intent = "edit" if stub is not None else "ask" if measured.questions else "other"
         return Analysis(intent, spoken, (), (), _score(measured, 0, 0), measured)
     intent = "edit" if stub is not None else _intent(prose)
-    missing = _missing(intent, prose, found, stub)
+    missing = _missing(intent, draft, stub)
     vague = tuple([match.span() for match in cues.vague().finditer(prose, 0, HEAD)])
     return Analysis(intent, spoken, missing, vague, _score(measured, len(missing), len(vague)), measured)
 
 
-def features(draft: str, found: tuple[Entity, ...], prose: str) -> Features:
-    """Count what is there. `prose` is the masked view; shares are of at most the first 4000 characters."""
-    sample = draft[:4000]
+def features(draft: Masked) -> Features:
+    """Count what is there. Shares of characters are of the first 4000."""
+    text = draft.text
+    sample = text[:4000]
     size = max(1, len(sample))
     kinds: dict[str, int] = {}
     masked = 0
-    for kind, start, end, _ in found:
+    for kind, start, end, _ in draft.entities:
         kinds[kind] = kinds.get(kind, 0) + 1
         masked += end - start
-    counts = _characters(sample)
+    plain = sample.encode("ascii", "ignore")
+    classes = plain.translate(_classes())
     return Features(
-        characters=len(draft),
-        words=len(draft.split()),
-        lines=draft.count("\n") + 1,
-        digit_share=counts[0] / size,
-        upper_share=counts[1] / size,
-        symbol_share=counts[2] / size,
-        masked_share=masked / max(1, len(draft)),
-        non_ascii_share=0.0 if sample.isascii() else counts[3] / size,
+        characters=len(text),
+        words=len(draft.tokens),
+        lines=text.count("\n") + 1,
+        digit_share=classes.count(b"d") / size,
+        upper_share=classes.count(b"u") / size,
+        symbol_share=classes.count(b"s") / size,
+        masked_share=masked / max(1, len(text)),
+        non_ascii_share=(len(sample) - len(plain)) / size,
         fences=kinds.get("fence", 0),
         code_spans=kinds.get("code", 0),
         paths=kinds.get("path", 0) + kinds.get("mention", 0),
         identifiers=kinds.get("identifier", 0),
         urls=kinds.get("url", 0),
         numbers=kinds.get("number", 0) + kinds.get("version", 0),
-        list_items=draft.count("\n- ") + draft.count("\n* ") + draft.startswith(("- ", "* ")),
-        questions=prose.count("?"),
-        negations=sum(1 for _ in cues.negations().finditer(prose)),
+        list_items=text.count("\n- ") + text.count("\n* ") + text.startswith(("- ", "* ")),
+        questions=draft.prose.count("?"),
+        negations=sum(map(NEGATIONS.__contains__, draft.tokens)) + draft.low.count("n't"),
     )
 
 
 @cache
 def _classes() -> bytes:
-    """Return the translation of Latin-1 bytes to d(igit), u(pper), s(ymbol), n(on-ASCII) and the rest."""
-    table = bytearray(b"." * 256)
-    for code in range(256):
-        letter = chr(code)
-        if code >= 128:
-            table[code] = ord("n")
-        elif letter.isdigit():
-            table[code] = ord("d")
-        elif letter.isupper():
-            table[code] = ord("u")
-        elif not letter.isalnum() and not letter.isspace():
-            table[code] = ord("s")
-    return bytes(table)
-
-
-def _characters(sample: str) -> tuple[int, int, int, int]:
-    """Count digits, capitals, symbols and characters outside ASCII."""
-    classes = sample.encode("latin-1", "replace").translate(_classes()) if sample.isascii() else None
-    if classes is not None:
-        return classes.count(b"d"), classes.count(b"u"), classes.count(b"s"), 0
-    outside = sum(letter > "\x7f" for letter in sample)
-    classes = sample.encode("ascii", "ignore").translate(_classes())
-    return classes.count(b"d"), classes.count(b"u"), classes.count(b"s"), outside
+    """Return the translation of ASCII bytes to d(igit), u(pper), s(ymbol) and the rest."""
+    kinds = (("d", str.isdigit), ("u", str.isupper), (".", str.isalnum), (".", str.isspace))
+    letters = [next((name for name, has in kinds if has(chr(code))), "s") for code in range(128)]
+    return "".join(letters).encode() + b"." * 128
 
 
 def _intent(prose: str) -> Intent:
     head = prose[:HEAD]
-    first = len(head) + 1
-    chosen: Intent = "other"
-    for intent, pattern in cues.intents():
-        match = pattern.search(head)
-        if match is not None and match.end() - len(match[0]) < first:
-            first, chosen = match.start(), intent
+    match = cues.intents().search(head)
+    chosen, first = (
+        (cast("Intent", match.lastgroup), match.start()) if match is not None else ("other", len(head))
+    )
     question = cues.asks().match(head)
     if question is not None and (chosen != "explain" or first > 0) and "?" in head:
         chosen = "explain" if re.match(r"\s*(?:what|how|why)\b", head, re.IGNORECASE) else "ask"
@@ -157,9 +138,8 @@ def _intent(prose: str) -> Intent:
     return chosen
 
 
-def _missing(
-    intent: Intent, prose: str, found: tuple[Entity, ...], stub: re.Match[str] | None
-) -> tuple[Missing, ...]:
+def _missing(intent: Intent, draft: Masked, stub: re.Match[str] | None) -> tuple[Missing, ...]:
+    prose, found = draft.prose, draft.entities
     if stub is not None:
         return () if gap(stub["text"]) is None else ("specification",)
     if intent not in ("edit", "fix", "test") or len(prose) > TERSE:

@@ -8,8 +8,8 @@ Intent = Literal["ask", "edit", "fix", "test", "explain", "review", "plan", "oth
 
 
 @cache
-def intents() -> tuple[tuple[Intent, re.Pattern[str]], ...]:
-    """Match, for each intent, a verb of it where an instruction can begin."""
+def intents() -> re.Pattern[str]:
+    """Match the first verb of any intent where an instruction can begin; the group is the intent."""
     lead = (
         r"(?:\A|[.!?:;,\n]|\band\b|\bthen\b)[\s*\-#>\d.)]*(?:(?:ok(?:ay)?|yes|yup|yeah|now|also|first|next"
         r"|so|please|then|just|and"
@@ -33,7 +33,8 @@ def intents() -> tuple[tuple[Intent, re.Pattern[str]], ...]:
         r"|complete|finish|generate|format|document|upgrade|downgrade|install|configure|enable|disable|reduce"
         r"|increase|consolidate|adjust|return|given)\b",
     }
-    return tuple([(intent, re.compile(lead + pattern, re.IGNORECASE)) for intent, pattern in verbs.items()])
+    either = "|".join([f"(?P<{intent}>{pattern})" for intent, pattern in verbs.items()])
+    return re.compile(f"{lead}(?:{either})", re.IGNORECASE)
 
 
 @cache
@@ -110,9 +111,3 @@ def vague() -> re.Pattern[str]:
         r"|good|some(?:where)?|various)\b",
         re.IGNORECASE,
     )
-
-
-@cache
-def negations() -> re.Pattern[str]:
-    """Match negations and restrictions."""
-    return re.compile(r"\b(?:not|never|only|must|without|no|none|cannot)\b|n['\u2019]t\b", re.IGNORECASE)

@@ -14,7 +14,7 @@ import msgspec
 
 from anchorline.refine.ground import facts
 from anchorline.refine.language import english, language, script
-from anchorline.refine.mask import ORDERED, Entity, entities, view
+from anchorline.refine.mask import ORDERED, Masked
 from anchorline.refine.phrases import fillers
 from anchorline.refine.words import known, technologies
 from anchorline.surroundings import NOTHING, Surroundings
@@ -32,15 +32,6 @@ class Verdict(msgspec.Struct, frozen=True):
 
     ok: bool
     reasons: tuple[str, ...] = ()
-
-
-class Subject:
-    """A text with what the guard looks at. Build the draft's once, and check many candidates against it."""
-
-    def __init__(self, text: str, found: tuple[Entity, ...] | None = None) -> None:
-        self.text = text
-        self.found = entities(text) if found is None else found
-        self.prose = view(text, self.found)
 
 
 @cache
@@ -71,7 +62,7 @@ def _number_words() -> frozenset[str]:
 
 
 def check(
-    original: str | Subject,
+    original: str | Masked,
     candidate: str,
     surroundings: Surroundings = NOTHING,
     *,
@@ -82,10 +73,10 @@ def check(
     `allowed` are further texts that a candidate may name: attached documents, symbols that the workspace has.
     A text that is one of them, or stands in one of them, is no invention.
     """
-    draft = original if isinstance(original, Subject) else Subject(original)
+    draft = original if isinstance(original, Masked) else Masked(original)
     if candidate == draft.text:
         return Verdict(True)
-    new = Subject(candidate)
+    new = Masked(candidate)
     context = (*facts(surroundings), *allowed)
     added = _added(draft, new)
     reasons = [
@@ -99,19 +90,23 @@ def check(
     return Verdict(not reasons, tuple(reasons))
 
 
-def _added(draft: Subject, new: Subject) -> Counter[str]:
-    return Counter([entity.text for entity in new.found]) - Counter([entity.text for entity in draft.found])
+def _added(draft: Masked, new: Masked) -> Counter[str]:
+    return Counter([entity.text for entity in new.entities]) - Counter(
+        [entity.text for entity in draft.entities]
+    )
 
 
-def _entities(draft: Subject, new: Subject, added: Counter[str], context: tuple[str, ...]) -> Iterator[str]:
-    lost = Counter([entity.text for entity in draft.found]) - Counter([entity.text for entity in new.found])
+def _entities(draft: Masked, new: Masked, added: Counter[str], context: tuple[str, ...]) -> Iterator[str]:
+    lost = Counter([entity.text for entity in draft.entities]) - Counter(
+        [entity.text for entity in new.entities]
+    )
     for text in lost:
         yield f"loses {_shown(text)}"
     for text in added:
         if not _grounded(text, context):
             yield f"adds {_shown(text)}, which is neither in the draft nor in what the editor shows"
-    before = [entity.text for entity in draft.found if entity.kind in ORDERED]
-    after = [entity.text for entity in new.found if entity.kind in ORDERED]
+    before = [entity.text for entity in draft.entities if entity.kind in ORDERED]
+    after = [entity.text for entity in new.entities if entity.kind in ORDERED]
     if not lost and before != after:
         yield "changes or reorders a block of code, a quotation or pasted text"
 
@@ -121,7 +116,7 @@ def _grounded(text: str, context: tuple[str, ...]) -> bool:
     return bool(bare) and any(bare == fact or (len(bare) > 2 and bare in fact) for fact in context)
 
 
-def _obligation(draft: Subject, new: Subject) -> Iterator[str]:
+def _obligation(draft: Masked, new: Masked) -> Iterator[str]:
     before, after = _obliging(draft), _obliging(new)
     for word in before - after:
         yield f"drops “{word}”"
@@ -129,7 +124,7 @@ def _obligation(draft: Subject, new: Subject) -> Iterator[str]:
         yield f"adds “{word}”"
 
 
-def _obliging(subject: Subject) -> Counter[str]:
+def _obliging(subject: Masked) -> Counter[str]:
     words = []
     for match in _obligations().finditer(subject.text):
         word = match[0].lower()
@@ -137,7 +132,7 @@ def _obliging(subject: Subject) -> Counter[str]:
     return Counter(words)
 
 
-def _words(draft: Subject, new: Subject, context: tuple[str, ...]) -> Iterator[str]:
+def _words(draft: Masked, new: Masked, context: tuple[str, ...]) -> Iterator[str]:
     """Find plain words that bring in a name, a technology or a count; the draft's own words are free."""
     before = set(_tokens(draft.text))
     fresh = [word for word in _tokens(new.prose) if word not in before]
@@ -159,7 +154,7 @@ def _tokens(text: str) -> list[str]:
     return re.findall(r"[^\W\d_]+", text)
 
 
-def _languages(draft: Subject, new: Subject) -> Iterator[str]:
+def _languages(draft: Masked, new: Masked) -> Iterator[str]:
     """Compare scripts and languages passage by passage.
 
     Short passages are often too short to tell. So a candidate most of whose words are the draft's own can't
@@ -203,8 +198,8 @@ def _runs(names: Iterable[str | None]) -> list[str]:
     return runs
 
 
-def _length(draft: Subject, new: Subject, added: Counter[str], context: tuple[str, ...]) -> Iterator[str]:
-    filler = sum(end - start for start, end, _ in fillers(draft.prose))
+def _length(draft: Masked, new: Masked, added: Counter[str], context: tuple[str, ...]) -> Iterator[str]:
+    filler = sum(end - start for start, end, _ in fillers(draft))
     grounded = sum((len(text) + GLUE) * times for text, times in added.items() if _grounded(text, context))
     before = max(1, len(draft.text.strip()))
     after = len(new.text.strip())

@@ -82,8 +82,8 @@ def language(passage: str) -> str | None:
     name = script(passage)
     if name != "latin":
         return name
-    sample = words(passage)
-    votes = [(sum(map(stop.__contains__, sample)), code) for code, stop in _votes().items()]
+    sample = set(words(passage))
+    votes = [(len(stop & sample), code) for code, stop in _votes().items()]
     votes.sort(reverse=True)
     (best, code), (second, _) = votes[:2]
     return code if best >= 2 and best > second * 1.3 else None
@@ -93,6 +93,9 @@ def script(passage: str) -> str | None:
     """Return the script of most letters of a passage."""
     if passage.isascii():
         return "latin" if any(map(str.isalpha, passage)) else None
+    plain = passage.encode("ascii", "ignore")
+    if len(plain) * 10 >= len(passage) * 9 and any(map(str.isalpha, passage)):
+        return "latin"
     counts: dict[str, int] = {}
     for letter in passage[:4000]:
         if letter.isalpha():

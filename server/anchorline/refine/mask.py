@@ -42,6 +42,20 @@ class Entity(NamedTuple):
 Span = tuple[str, int, int]
 
 
+class Masked:
+    """A draft with its entities, and the views of it that every step needs, each computed once.
+
+    `prose` is the draft with its entities blank, `low` the same in lower case, `tokens` its words.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.entities = entities(text)
+        self.prose = view(text, self.entities)
+        self.low = self.prose.lower()
+        self.tokens = self.low.split()
+
+
 @cache
 def _backticks() -> re.Pattern[str]:
     return re.compile(r"`++")

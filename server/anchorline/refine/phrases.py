@@ -8,8 +8,7 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-START = r"(?:(?<=[.!?;:][ \n])|(?<=\n)|(?<![\s\S])|(?<=[-*\u2022] )|(?<=\d[.)] ))"
-"""Where a sentence or a list item begins (a fixed-width look behind)."""
+from anchorline.refine.mask import Masked
 
 POLITE = r"(?:please|kindly|maybe|perhaps|possibly|just)"
 YOU = r"(?:could|can|would|will) (?:you|u|we)"
@@ -24,9 +23,17 @@ class Filler(NamedTuple):
 
 
 @cache
+def _starts() -> re.Pattern[str]:
+    """Match what comes before a sentence or a list item, so that it begins at the end of the match."""
+    return re.compile(
+        r"[.!?;:][ \n]\s*+|\n[ \t]*+(?:[-*\u2022] |\d{1,3}[.)] )?|\A(?:[-*\u2022] |\d{1,3}[.)] )?"
+    )
+
+
+@cache
 def _requests() -> re.Pattern[str]:
     return re.compile(
-        START + r"(?:(?:so|ok|okay|and|well|hi|hello|hey)(?: there)?,? )?"
+        r"(?:(?:so|ok|okay|and|well|hi|hello|hey)(?: there)?,? )?"
         r"(?:i(?: was|'m| am) (?:just )?wondering (?:if|whether) (?:you (?:could|can|would|might)|we could)"
         r"|i(?:'d| would) (?:really |greatly |very much )?appreciate it if you (?:could|would|can)"
         r"|it(?:'d| would) be (?:really |very |super )?(?:great|nice|awesome|helpful|good|cool"
@@ -41,8 +48,7 @@ def _requests() -> re.Pattern[str]:
 @cache
 def _openers() -> re.Pattern[str]:
     return re.compile(
-        START
-        + r"(?:(?:so |ok |okay |well,? )?(?:(?:basically|honestly|frankly|to be honest|u+m+|u+h+|uh+m+),? "
+        r"(?:(?:so |ok |okay |well,? )?(?:(?:basically|honestly|frankly|to be honest|u+m+|u+h+|uh+m+),? "
         r"|(?:i mean|you know),(?: like,)? )|(?:hi|hello|hey)(?: there| again| everyone"
         r"| all)?[,!.] +)(?=[A-Za-z\x00])",
         re.IGNORECASE,
@@ -64,39 +70,53 @@ def _closers() -> re.Pattern[str]:
     thanks = r"(?:many thanks|thanks|thank you|thx|cheers)(?: so much| a lot| very much| a bunch)?"
     return re.compile(
         rf"(?:(?<=[.!?])\s++|(?<! ),?+ ++)(?:{thanks}(?: in advance| for (?:your|the"
-        rf"|any) help)?)[.!]*(?=\s*\Z)"
-        r"|,? if (?:that|this|it) makes (?:any )?sense(?=[.!?]?(?:\s|\Z))",
+        rf"|any) help)?)[.!]*(?=\s*\Z)",
         re.IGNORECASE,
     )
+
+
+@cache
+def _sense() -> re.Pattern[str]:
+    return re.compile(r",? if (?:that|this|it) makes sense(?=[.!?]?(?:\s|\Z))", re.IGNORECASE)
 
 
 REQUEST_SIGNS = (
     "wondering", "appreciate it if", "great if", "nice if", "awesome if", "helpful if", "good if", "cool if",
     "lovely if", "you please", "you kindly", "you maybe", "you perhaps", "you possibly", "you just",
     "u please", "we please", "please could", "please can", "please would", "please will", "please, ",
-    "think you c", "please please", "please maybe", "please kindly", "please just", "maybe please", "kindly please",
-    "just please",
+    "think you c", "please please", "please maybe", "please kindly", "please just", "maybe please",
+    "kindly please", "just please",
 )  # fmt: skip
 ASIDES = "basically honestly honest frankly mean know um umm ummm uh uhh uhm hi hello hey"
 ASIDE_SIGNS = frozenset(word + mark for word in ASIDES.split() for mark in ("", ",", "!", "."))
-CLOSER_SIGNS = ("thank", "thx", "cheers", "makes sense", "makes any sense")
+CLOSER_SIGNS = ("thank", "thx", "cheers")
+CLOSING = 100
+"""Characters at the end in which thanks are looked for."""
 
 
-def fillers(prose: str) -> list[Filler]:
-    """Return the filler of a masked view of a draft (`mask.view`), in order, without overlap.
+def fillers(draft: Masked) -> list[Filler]:
+    """Return the filler in a draft's prose, in order, without overlap.
 
     The caller decides whether the passage is English. Substring tests come first: most drafts have no filler,
     and the patterns behind them are slower.
     """
-    low = prose.lower()
+    prose, low, tokens = draft.prose, draft.low, draft.tokens
     found: list[Filler] = []
-    if any(sign in low for sign in REQUEST_SIGNS):
-        found += [Filler(*match.span(), request=True) for match in _requests().finditer(prose)]
-    if not ASIDE_SIGNS.isdisjoint(low.split()):
-        found += [Filler(*match.span(), request=False) for match in _openers().finditer(prose)]
+    asked = any(sign in low for sign in REQUEST_SIGNS)
+    aside = not ASIDE_SIGNS.isdisjoint(tokens)
+    if asked or aside:
+        for start in [match.end() for match in _starts().finditer(prose)]:
+            if asked and (match := _requests().match(prose, start)):
+                found.append(Filler(*match.span(), request=True))
+            elif aside and (match := _openers().match(prose, start)):
+                found.append(Filler(*match.span(), request=False))
+    if aside:
         found += [Filler(*match.span(), request=False) for match in _middles().finditer(prose)]
-    if any(sign in low for sign in CLOSER_SIGNS):
-        found += [Filler(*match.span(), request=False) for match in _closers().finditer(prose)]
+    closing = max(0, len(prose.rstrip()) - CLOSING)
+    if any(sign in low[closing:] for sign in CLOSER_SIGNS) and (match := _closers().search(prose, closing)):
+        found.append(Filler(*match.span(), request=False))
+    if "makes sense" in low:
+        found += [Filler(*match.span(), request=False) for match in _sense().finditer(prose)]
     found.sort()
     kept: list[Filler] = []
     for filler in found:

@@ -5,7 +5,7 @@ from anchorline.refine import guard
 from anchorline.refine.analyse import analyse
 from anchorline.refine.ground import ground
 from anchorline.refine.hints import hints
-from anchorline.refine.mask import TARGETS
+from anchorline.refine.mask import TARGETS, Masked
 from anchorline.refine.rewrite import Change, apply, rewrite, settle
 from anchorline.surroundings import NOTHING, Surroundings
 
@@ -39,8 +39,8 @@ def _propose(draft: str, surroundings: Surroundings, max_hints: int, follow_up: 
         return Refinement(
             "refused", f"the draft has {len(draft)} characters; refinement looks at {LONGEST} at most"
         )
-    subject = guard.Subject(draft)
-    analysis = analyse(draft, subject.found)
+    subject = Masked(draft)
+    analysis = analyse(subject)
     changes, questions = _changes(subject, surroundings)
     kept, dropped = _guarded(subject, changes, surroundings) if changes else ([], ())
     shown, asked = hints(draft, subject.prose, analysis, surroundings, most=max_hints, follow_up=follow_up)
@@ -72,23 +72,23 @@ def _because(dropped: tuple[str, ...]) -> str:
     return "Left out by the guard: " + "; ".join(dropped)
 
 
-def _once(subject: guard.Subject, surroundings: Surroundings) -> tuple[list[Change], tuple[Question, ...]]:
+def _once(subject: Masked, surroundings: Surroundings) -> tuple[list[Change], tuple[Question, ...]]:
     grounding: list[Change] = []
     questions: tuple[Question, ...] = ()
     if surroundings is not NOTHING:
-        named = any(entity.kind in TARGETS for entity in subject.found)
+        named = any(entity.kind in TARGETS for entity in subject.entities)
         grounding, questions = ground(subject.prose, named, surroundings)
-    changes = rewrite(subject.prose)
+    changes = rewrite(subject)
     return (settle([*grounding, *changes]) if grounding else changes), questions
 
 
-def _changes(subject: guard.Subject, surroundings: Surroundings) -> tuple[list[Change], tuple[Question, ...]]:
+def _changes(subject: Masked, surroundings: Surroundings) -> tuple[list[Change], tuple[Question, ...]]:
     """Return the changes of all passes as changes of the draft itself."""
     changes, questions = _once(subject, surroundings)
     if not changes:
         return [], questions
     for _ in range(PASSES - 1):
-        more, _ = _once(guard.Subject(apply(subject.text, changes)), surroundings)
+        more, _ = _once(Masked(apply(subject.text, changes)), surroundings)
         if not more:
             return changes, questions
         changes = compose(subject.text, changes, more)
@@ -131,7 +131,7 @@ def compose(text: str, first: list[Change], second: list[Change]) -> list[Change
 
 
 def _guarded(
-    subject: guard.Subject, changes: list[Change], surroundings: Surroundings
+    subject: Masked, changes: list[Change], surroundings: Surroundings
 ) -> tuple[list[Change], tuple[str, ...]]:
     """Return the changes that pass the guard: all, else the kinds that pass alone and together, else none."""
     verdict = guard.check(subject, apply(subject.text, changes), surroundings)

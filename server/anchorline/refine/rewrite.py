@@ -15,7 +15,7 @@ from operator import eq
 from typing import NamedTuple
 
 from anchorline.refine.language import english, language
-from anchorline.refine.mask import BLANK
+from anchorline.refine.mask import BLANK, Masked
 from anchorline.refine.phrases import fillers
 from anchorline.refine.spelling import SHORTEST, correction, table
 from anchorline.refine.words import common, known
@@ -34,11 +34,17 @@ class Change(NamedTuple):
     kind: str
 
 
-class Prose:
-    """The masked view of a draft, with what several rules need to know about it."""
+FUNCTION_WORDS = "the an to of in and for with on we you be this are from at by if it its into your our"
+DOUBLED = frozenset(FUNCTION_WORDS.split())
+PUNCTUATION = '.,;:!?()"*'
 
-    def __init__(self, masked: str) -> None:
-        self.text = masked
+
+class Prose:
+    """A masked draft's prose with its lines and their language."""
+
+    def __init__(self, draft: Masked) -> None:
+        self.draft = draft
+        self.text = draft.prose
         self._english: dict[int, bool] = {}
         self._lines: list[int] = []
         self._foreign: bool | None = None
@@ -176,7 +182,7 @@ def _repeatable(sentence: str) -> bool:
 def filler(prose: Prose) -> Iterator[Change]:
     """Drop filler from English sentences; an instruction put as a question becomes an instruction."""
     text = prose.text
-    for start, end, request in fillers(text):
+    for start, end, request in fillers(prose.draft):
         if not prose.english(min(end, len(text) - 1)):
             continue
         following = text[end : end + 1]
@@ -252,8 +258,7 @@ def _list(prose: Prose, group: list[re.Match[str]]) -> Iterator[Change]:
 
 def doubled(prose: Prose) -> Iterator[Change]:
     """Drop a function word that was typed twice."""
-    tokens = prose.text.lower().split()
-    if True not in map(eq, tokens, tokens[1:]):
+    if DOUBLED.isdisjoint([token for token, again in pairwise(prose.draft.tokens) if token == again]):
         return
     for match in _doubled().finditer(prose.text):
         if prose.english(match.start()):
@@ -283,34 +288,34 @@ def typos(prose: Prose) -> Iterator[Change]:
     Beyond the table, a word that stands twice is taken for a name, and a draft with more than `MOST_UNKNOWN`
     unknown words for something else than plain English.
     """
-    found: dict[str, list[int]] = {}
-    usual, listed = common(), table()
-    for match in _words().finditer(prose.text):
-        word = match[0]
+    listed = table()
+    right = {low: text for low in _suspects(prose, listed) if (text := correction(low)) is not None}
+    if not right:
+        return
+    found = [match.span() for match in _words().finditer(prose.text) if match[0].lower() in right]
+    times = Counter([prose.text[start:end].lower() for start, end in found])
+    for start, end in found:
+        word = prose.text[start:end]
         low = word.lower()
-        if low not in usual or low in listed:
-            found.setdefault(low, []).append(match.start())
-    unlisted = {
-        low for low, places in found.items() if len(low) >= SHORTEST and not known(low)
-    } - listed.keys()
-    if len(unlisted) > MOST_UNKNOWN:
-        unlisted.clear()
-    for low, places in found.items():
-        if low not in listed and (low not in unlisted or len(places) > 1):
+        if low not in listed and (times[low] > 1 or prose.line(start)[0] == start):
             continue
-        right = correction(low)
-        if right is None:
-            continue
-        for start in places:
-            if low not in listed and prose.line(start)[0] == start:
-                continue
-            word = prose.text[start : start + len(low)]
-            capital = word[0].isupper()
-            if (word[1:].islower() and (not capital or prose.starts_sentence(start))) and prose.english(
-                start
-            ):
-                text = right[0].upper() + right[1:] if capital else right
-                yield Change(start, start + len(low), text, f"spelling: {word} \u2192 {text}", "typo")
+        capital = word[0].isupper()
+        if word[1:].islower() and (not capital or prose.starts_sentence(start)) and prose.english(start):
+            text = right[low][0].upper() + right[low][1:] if capital else right[low]
+            yield Change(start, end, text, f"spelling: {word} \u2192 {text}", "typo")
+
+
+def _suspects(prose: Prose, listed: dict[str, str]) -> list[str]:
+    """Return the words, lower case, that are misspelt or unknown, in a fixed order."""
+    usual = common()
+    words = {token.strip(PUNCTUATION) for token in prose.draft.tokens}
+    odd = [
+        word for word in words if (word not in usual or word in listed) and word.isalpha() and word.isascii()
+    ]
+    unknown = [word for word in odd if word not in listed and len(word) >= SHORTEST and not known(word)]
+    if len(unknown) > MOST_UNKNOWN:
+        unknown = []
+    return sorted([*unknown, *(word for word in odd if word in listed)])
 
 
 RULES: tuple[Callable[[Prose], Iterator[Change]], ...] = (
@@ -324,9 +329,9 @@ RULES: tuple[Callable[[Prose], Iterator[Change]], ...] = (
 """In the order of precedence where two rules want the same characters."""
 
 
-def rewrite(masked: str) -> list[Change]:
-    """Return the changes of one pass over a masked view, in order. Its result may allow further ones."""
-    prose = Prose(masked)
+def rewrite(draft: Masked) -> list[Change]:
+    """Return the changes of one pass over a draft, in order. Its result may allow further ones."""
+    prose = Prose(draft)
     return settle([change for rule in RULES for change in rule(prose)])
 
 
