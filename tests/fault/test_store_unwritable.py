@@ -96,6 +96,37 @@ def test_a_read_only_folder_stops_recording_once(existing: bool) -> None:
     assert str(path) in problem
 
 
+@pytest.mark.skipif(os.name != "posix", reason="rights are POSIX's")
+def test_a_database_in_a_read_only_folder_is_still_read() -> None:
+    from anchorline.store import database
+
+    program = (
+        "import os, pathlib, sys\n"
+        "from anchorline.store.reader import Reader\n"
+        "if os.geteuid() == 0:\n"
+        "    os.setuid(65534)\n"
+        "status = Reader(pathlib.Path(sys.argv[1])).status()\n"
+        "print(status.problem, status.schema, status.counts['plans'])\n"
+    )
+    with tempfile.TemporaryDirectory(prefix="anchorline-") as name:
+        path = Path(name) / "anchorline.db"
+        database.close(database.open_for_writing(path).database)
+        if os.geteuid() == 0:
+            os.chown(path, 65534, 65534)
+        path.parent.chmod(0o555)
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", program, str(path)],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=120,
+            )
+        finally:
+            path.parent.chmod(0o755)
+    assert done.stdout == "None 1 0\n"
+
+
 def test_a_folder_that_can_not_be_made_stops_recording_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     from anchorline.outcome import Outcome

@@ -271,7 +271,8 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         except sqlite3.OperationalError as error:
             connection.close()
             # A WAL database needs its -shm, which can't be made here. Without a -wal it is all in the file.
-            if code(error) != sqlite3.SQLITE_CANTOPEN or files(path)[1].exists():
+            unmakeable = code(error) in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+            if not unmakeable or files(path)[1].exists():
                 raise
             connection = sqlite3.connect(uri + "&immutable=1", uri=True)
         with closing(connection):
