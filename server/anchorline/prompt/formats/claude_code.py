@@ -1,0 +1,355 @@
+"""Claude Code session files (under ~/.claude/projects): one JSON line for each content block.
+
+A session file does not hold the system prompt and the tools: their tokens show only in the usage (see
+docs/tokens.md). The lines form a tree by `parentUuid`; the conversation is the way to the newest line.
+
+Which request the Prompt is: where the file ends with a user's line (an instruction or a tool's result), the
+next request, otherwise the last one that was sent, without its answer. `Prompt.sent` then ends with that
+request itself: the entry whose `at` is `Prompt.now`.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+from xxhash import xxh3_128_digest
+
+from anchorline.prompt import layout, tokens
+from anchorline.prompt.formats.history import Block, History
+from anchorline.prompt.model import Kind, Prompt, PromptError, Sent
+from anchorline.prompt.source import Line, each, epoch, loader, value
+
+Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+_KINDS: dict[str, Kind] = {
+    "text": "text",
+    "thinking": "thinking",
+    "redacted_thinking": "thinking",
+    "image": "image",
+    "document": "document",
+    "tool_use": "tool_use",
+    "server_tool_use": "tool_use",
+    "mcp_tool_use": "tool_use",
+}
+# What the client itself puts into a user's turn, or what asks the client for something.
+_MACHINE = re.compile(
+    r"\s*(?:<(?:command-|local-command|bash-|system-reminder|ide_|task-notification)|"
+    r"\[Request interrupted|Caveat: )"
+)
+_VERSION = re.compile(r"claude-(?:(opus|sonnet|haiku)-(\d+)(?:-(\d{1,2}))?(?!\d)|[23]-)")
+
+
+class Written(msgspec.Struct, frozen=True):
+    """Tokens written to the cache, by lifetime."""
+
+    ephemeral_5m_input_tokens: Count = 0
+    ephemeral_1h_input_tokens: Count = 0
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """A response's usage, as the Messages API tells it."""
+
+    input_tokens: Count = 0
+    cache_read_input_tokens: Count | None = 0
+    cache_creation_input_tokens: Count | None = 0
+    cache_creation: Written | None = None
+
+    @property
+    def ttl(self) -> str | None:
+        """The lifetime of what was written; None where nothing was."""
+        written = self.cache_creation
+        if written is None:
+            return None
+        return (
+            "1h" if written.ephemeral_1h_input_tokens else "5m" if written.ephemeral_5m_input_tokens else None
+        )
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One line. `human`: it begins a person's turn; `summary`: it stands for all that was before."""
+
+    role: Literal["user", "assistant", "system"]
+    at: float | None
+    parent: str | None
+    blocks: tuple[Block, ...] = ()
+    message: str | None = None
+    model: str | None = None
+    usage: Usage | None = None
+    human: bool = False
+    summary: bool = False
+    boundary: bool = False
+
+    @property
+    def answered(self) -> bool:
+        """Whether a model wrote it: the client writes some answers itself."""
+        return (
+            self.role == "assistant"
+            and self.usage is not None
+            and self.model not in (None, "", "<synthetic>")
+        )
+
+
+class Request(NamedTuple):
+    """A request that the lines show: what was sent is `history` at this moment. `answer` has the usage."""
+
+    at: float
+    answer: Entry
+    history: History
+
+
+class _Line(msgspec.Struct):
+    type: str | None = None
+    uuid: str | None = None
+    parent: str | None = msgspec.field(name="parentUuid", default=None)
+    logical: str | None = msgspec.field(name="logicalParentUuid", default=None)
+    sidechain: bool | None = msgspec.field(name="isSidechain", default=False)
+    meta: bool | None = msgspec.field(name="isMeta", default=False)
+    summary: bool | None = msgspec.field(name="isCompactSummary", default=False)
+    failed: bool | None = msgspec.field(name="isApiErrorMessage", default=False)
+    subtype: str | None = None
+    timestamp: datetime | None = None
+    session: str | None = msgspec.field(name="sessionId", default=None)
+    message: Raw | UnsetType = UNSET
+
+
+class _Message(msgspec.Struct):
+    content: Raw
+    id: str | None = None
+    model: str | None = None
+    usage: Usage | None = None
+
+
+class _Block(msgspec.Struct):
+    type: str
+    text: Raw = Raw(b'""')
+    id: str | None = None
+    tool_use_id: str | None = None
+
+
+_LINE = msgspec.json.Decoder(_Line)
+_MESSAGE = msgspec.json.Decoder(_Message)
+_LIST = msgspec.json.Decoder(list[Raw])
+_BLOCK = msgspec.json.Decoder(_Block)
+
+
+def sniff(first_line: bytes) -> bool:
+    """Tell whether a file that begins with this line is a Claude Code session."""
+    try:
+        line = _LINE.decode(first_line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return line.type == "summary" or (
+        line.type is not None and line.session is not None and line.type != "session_meta"
+    )
+
+
+def read(path: Path) -> Prompt:
+    """Read a session file (see the module). Raises PromptError naming line and byte, or OSError."""
+    session = Session()
+    each(path, session.take)
+    way = session.conversation()
+    if not way:
+        raise PromptError("no message of a conversation in this file", offset=0, line=1)
+    history = History()
+    sent = tuple(_sent(request) for request in requests(way, history))
+    model = next((entry.model for entry in reversed(way) if entry.answered), None)
+    if way[-1].role == "user" and strips_thinking(model):
+        history.strip_thinking()
+    load = loader(path)
+    return Prompt(
+        format="claude-code",
+        segments=history.segments(tokens.family(model)),
+        load=load,
+        draft=history.draft(load),
+        model=model,
+        session=session.session,
+        sent=sent,
+        now=history.now,
+        compacted=history.compacted,
+    )
+
+
+class Session:
+    """All lines of a file, and the way through them."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.session: str | None = None
+        self._places: dict[str, int] = {}
+
+    def take(self, line: Line) -> None:
+        """Take in one line. Sub-agents' lines are left out, and lines that a resumed session repeats."""
+        head = _LINE.decode(line.text)
+        if head.sidechain or head.uuid is None or head.uuid in self._places:
+            return
+        entry = _entry(line, head)
+        self.session = self.session or head.session
+        self._places[head.uuid] = len(self.entries)
+        self.entries.append(entry)
+
+    def conversation(self) -> list[Entry]:
+        """Return the messages on the way to the newest one, in the order in which they are sent.
+
+        Answers to parallel tool calls hang on different lines of one response: they are found by the
+        call's id, and one response's lines are put together. A parent that is not in the file is taken to be
+        the line before. At a compaction the way goes on, so that it is known what was sent before.
+        """
+        entries = self.entries
+        taken = self._way()
+        ids = {entries[index].message for index in taken}
+        ids.discard(None)
+        answers = [entry for entry in entries if entry.role == "assistant" and entry.message in ids]
+        calls = {block.tool for entry in answers for block in entry.blocks if block.tool}
+        way: list[Entry] = []
+        end = 0  # of the newest response
+        for index, entry in enumerate(entries):
+            if not entry.blocks:
+                continue
+            if entry.role == "assistant":
+                if index not in taken and entry.message not in ids:
+                    continue
+                if end and entry.message and way[end - 1].message == entry.message:
+                    way.insert(end, entry)
+                    end += 1
+                else:
+                    way.append(entry)
+                    end = len(way)
+            elif index in taken or any(block.tool in calls for block in entry.blocks if block.tool):
+                way.append(entry)
+        return way
+
+    def _way(self) -> set[int]:
+        entries = self.entries
+        current = len(entries) - 1
+        while current >= 0 and not entries[current].blocks:
+            current -= 1
+        taken: set[int] = set()
+        while current >= 0 and current not in taken:
+            taken.add(current)
+            entry = entries[current]
+            if entry.parent is not None:
+                current = self._places.get(entry.parent, current - 1)
+            elif entry.boundary or entry.summary:
+                current -= 1
+            else:
+                break
+        return taken
+
+
+def _entry(line: Line, head: _Line) -> Entry:
+    at = epoch(head.timestamp)
+    role = head.type
+    if role not in ("user", "assistant") or head.message is UNSET or head.failed:
+        boundary = head.subtype == "compact_boundary"
+        return Entry("system", at, head.parent or head.logical, boundary=boundary)
+    whole = bytes(head.message)
+    message = _MESSAGE.decode(whole)
+    content = bytes(message.content)
+    start = line.offset + value(line.text, b"message", whole) + value(whole, b"content", content)
+    own = role == "user" and not head.meta and not head.summary
+    blocks = _blocks(content, start, own=own)
+    if role == "assistant":
+        return Entry("assistant", at, head.parent, blocks, message.id, message.model, message.usage)
+    human = not any(block.kind == "tool_result" for block in blocks)
+    return Entry("user", at, head.parent, blocks, human=human, summary=bool(head.summary))
+
+
+def _blocks(content: bytes, offset: int, *, own: bool) -> tuple[Block, ...]:
+    """Return the blocks of the content that stands at `offset`; `own`: a person may have written it."""
+    if content[:1] == b'"':
+        end = offset + len(content)
+        features = tokens.measure(content)
+        spoken = own and _spoken(content)
+        return (
+            Block(
+                "text", offset, end, xxh3_128_digest(content), features, None, offset, end if spoken else 0
+            ),
+        )
+    raws = [bytes(raw) for raw in _LIST.decode(content)]
+    starts, _ = layout.spans(content, 1, raws)
+    blocks = []
+    for relative, raw in zip(starts, raws, strict=True):
+        block = _BLOCK.decode(raw)
+        start = offset + relative
+        kind = _KINDS.get(block.type) or ("tool_result" if block.type.endswith("_result") else "other")
+        words = words_end = 0
+        if own and kind == "text" and _spoken(bytes(block.text)):
+            for member in layout.members(raw, 0):
+                if member.key == b'"text"':
+                    words, words_end = start + member.start, start + member.end
+        digest = xxh3_128_digest(raw)
+        features = tokens.measure(raw, kind)
+        tool = block.tool_use_id or block.id
+        blocks.append(Block(kind, start, start + len(raw), digest, features, tool, words, words_end))
+    return tuple(blocks)
+
+
+def _spoken(literal: bytes) -> bool:
+    """Tell whether a JSON string holds a person's words, by how it begins."""
+    start = literal[1:80].decode("utf-8", "replace").replace("\\n", " ")
+    return literal[:1] == b'"' and len(literal) > 2 and _MACHINE.match(start) is None
+
+
+def requests(way: Sequence[Entry], history: History) -> Iterator[Request]:
+    """Let `history` grow along the way and stop at each request; in the end it holds the prompt to plan.
+
+    The usage of a response stands on each of its lines: it counts once. A response that the way ends with is
+    left out, since nothing shows that it was sent back.
+    """
+    last = way[-1].message if way[-1].role == "assistant" else None
+    current: str | None = None
+    for entry in way:
+        if entry.role == "assistant" and (entry.message is None or entry.message != current):
+            current = entry.message
+            if entry.answered:
+                if strips_thinking(entry.model):
+                    history.strip_thinking()
+                at = history.now if history.now is not None else entry.at
+                yield Request(at or 0.0, entry, history)
+            if current is not None and current == last:
+                return
+        _grow(history, entry)
+
+
+def _grow(history: History, entry: Entry) -> None:
+    if entry.summary:
+        history.replace()
+    if entry.human:
+        history.begin_turn()
+    role: Literal["assistant", "user"] = "assistant" if entry.role == "assistant" else "user"
+    for block in entry.blocks:
+        history.add(block, role, fresh=bool(history.parts) and history.parts[-1].role != role)
+    if role == "user" and entry.at is not None:
+        history.now = entry.at
+
+
+def _sent(request: Request) -> Sent:
+    usage = request.answer.usage or Usage()
+    return Sent(
+        at=request.at,
+        model=request.answer.model or "",
+        prefix=request.history.prefix,
+        segments=len(request.history.parts),
+        input=usage.input_tokens,
+        read=usage.cache_read_input_tokens or 0,
+        write=usage.cache_creation_input_tokens or 0,
+        ttl=usage.ttl,
+    )
+
+
+def strips_thinking(model: str | None) -> bool:
+    """Tell whether the API leaves out earlier turns' thinking for this model.
+
+    It does for Opus before 4.5, Sonnet before 4.6 and Haiku up to 4.5 (Anthropic's caching rules, 2026-11).
+    """
+    match = _VERSION.match(model or "")
+    if match is None:
+        return False
+    name, major, minor = match.groups()
+    if name is None:
+        return True
+    kept_from = {"opus": (4, 5), "sonnet": (4, 6), "haiku": (4, 6)}[name]
+    return (int(major), int(minor or 0)) < kept_from

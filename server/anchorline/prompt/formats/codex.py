@@ -1,0 +1,303 @@
+"""Codex session files ("rollouts"), as the client writes them under ~/.codex/sessions.
+
+`response_item` lines are the conversation, `session_meta` has the instructions and dynamic tools,
+`turn_context` the model, `compacted` what takes the history's place, `token_count` the usage. The client's
+built-in tools are not in the file: their tokens show only in the usage (see docs/tokens.md).
+
+Which request the Prompt is: where the file ends with input (an instruction or a tool's output), the next
+request, otherwise the last one that was sent, without its answer. `Prompt.sent` then ends with that request
+itself: the entry whose `at` is `Prompt.now`.
+"""
+
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import msgspec
+from msgspec import Meta, Raw
+from xxhash import xxh3_128_digest
+
+from anchorline.prompt import layout, tokens
+from anchorline.prompt.formats.history import Block, History
+from anchorline.prompt.model import Kind, Prompt, PromptError, Role, Sent
+from anchorline.prompt.source import Line, each, epoch, loader, value
+
+Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+MAX_OUTPUT = 48_000
+"""Bytes of a tool's output that are sent; the client shortens more (1.2 times 10 000 tokens of 4 bytes)."""
+REPLAY = 0.3
+"""Seconds. A shorter response was copied from the session that this one was forked from."""
+
+_MACHINE = re.compile(
+    r"\s*(?:<(?:[a-z]+_[a-z_]+|skill|INSTRUCTIONS|permissions[ a-z]*)>|# AGENTS\.md instructions)"
+)
+_VERSION = re.compile(r"gpt-(\d+)(?:\.(\d+))?")
+# What the client adds for itself to each item.
+_PRIVATE = b',"internal_chat_message_metadata_passthrough":'
+
+
+_ABSENT = Raw(b"null")
+
+
+class _Line(msgspec.Struct):
+    type: str
+    payload: Raw
+    timestamp: datetime | None = None
+
+
+class _Text(msgspec.Struct):
+    text: Raw = _ABSENT
+
+
+class _Meta(msgspec.Struct):
+    id: str | None = None
+    base_instructions: Raw = _ABSENT
+    dynamic_tools: Raw = _ABSENT
+
+
+class _Context(msgspec.Struct):
+    model: str | None = None
+
+
+class _Compacted(msgspec.Struct):
+    replacement_history: Raw = _ABSENT
+    message: Raw = _ABSENT
+
+
+class _Usage(msgspec.Struct):
+    input_tokens: Count = 0
+    cached_input_tokens: Count = 0
+    reasoning_output_tokens: Count = 0
+
+
+class _Info(msgspec.Struct):
+    last_token_usage: _Usage | None = None
+
+
+class _Event(msgspec.Struct):
+    type: str | None = None
+    info: _Info | None = None
+
+
+class _Item(msgspec.Struct):
+    type: str
+    role: str | None = None
+    content: Raw = _ABSENT
+    call_id: str | None = None
+
+
+_LINE = msgspec.json.Decoder(_Line)
+_LIST = msgspec.json.Decoder(list[Raw])
+
+
+def sniff(first_line: bytes) -> bool:
+    """Tell whether a file that begins with this line is a Codex session."""
+    try:
+        return _LINE.decode(first_line).type in (
+            "session_meta",
+            "response_item",
+            "event_msg",
+            "turn_context",
+            "compacted",
+        )
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+
+
+def read(path: Path) -> Prompt:
+    """Read a session file (see the module). Raises PromptError naming line and byte, or OSError."""
+    session = Session()
+    each(path, session.take)
+    session.finish()
+    history = session.history
+    if not any(part.section == "messages" for part in history.parts):
+        raise PromptError("no message of a conversation in this file", offset=0, line=1)
+    load = loader(path)
+    return Prompt(
+        format="codex",
+        segments=history.segments(tokens.family(session.model)),
+        load=load,
+        draft=history.draft(load),
+        model=session.model,
+        session=session.id,
+        sent=tuple(session.sent),
+        now=history.now,
+        compacted=history.compacted,
+    )
+
+
+class _Asked(NamedTuple):
+    """A request whose usage has not been told yet."""
+
+    at: float | None
+    prefix: bytes
+    segments: int
+
+
+class Session:
+    """A session as its lines tell it, one after the other."""
+
+    def __init__(self) -> None:
+        self.history = History()
+        self.id: str | None = None
+        self.model: str | None = None
+        self.sent: list[Sent] = []
+        self._asked: _Asked | None = None
+        self._newest: _Asked | None = None
+        self._ends_with_answer = False
+
+    def take(self, line: Line) -> None:
+        """Take in one line."""
+        head = _LINE.decode(line.text)
+        payload = bytes(head.payload)
+        at = epoch(head.timestamp)
+        if head.type == "response_item":
+            self._item(payload, _place(line, payload), at)
+        elif head.type == "event_msg":
+            event = msgspec.json.decode(payload, type=_Event)
+            if event.type == "token_count" and event.info and event.info.last_token_usage:
+                self._told(event.info.last_token_usage, at)
+        elif head.type == "turn_context":
+            self.model = msgspec.json.decode(payload, type=_Context).model or self.model
+        elif head.type == "session_meta":
+            if self.id is None and not self.history.parts:
+                self._begin(payload, _place(line, payload))
+        elif head.type == "compacted":
+            self._compact(payload, _place(line, payload))
+
+    def finish(self) -> None:
+        """Leave out an answer at the end."""
+        if self._ends_with_answer and self._newest is not None:
+            del self.history.parts[self._newest.segments :]
+            self.history.now = self._newest.at
+
+    def sending(self) -> None:
+        """Note that a request is sent, since the first line of its response follows."""
+        history = self.history
+        self._asked = self._newest = _Asked(history.now, history.prefix, len(history.parts))
+
+    def _begin(self, payload: bytes, place: int) -> None:
+        meta = msgspec.json.decode(payload, type=_Meta)
+        tools = bytes(meta.dynamic_tools)
+        if tools[:1] == b"[":
+            raws = [bytes(raw) for raw in _LIST.decode(tools)]
+            starts, _ = layout.spans(tools, 1, raws)
+            at = place + value(payload, b"dynamic_tools", tools)
+            for start, raw in zip(starts, raws, strict=True):
+                self.history.add(_block("tool", at + start, raw), "system", fresh=True, section="tools")
+        raw = bytes(meta.base_instructions)
+        if raw[:1] == b"{":
+            text = bytes(msgspec.json.decode(raw, type=_Text).text)
+            if text[:1] == b'"':
+                at = place + value(payload, b"base_instructions", raw) + value(raw, b"text", text)
+                self.history.add(_block("system", at, text), "system", fresh=True, section="system")
+        self.id = meta.id
+
+    def _item(self, payload: bytes, place: int, at: float | None) -> None:
+        item = msgspec.json.decode(payload, type=_Item)
+        answer = not item.type.endswith("_output") and (item.type != "message" or item.role == "assistant")
+        if answer and self._asked is None:
+            self.sending()
+        if not answer and at is not None:
+            self.history.now = at
+        self._ends_with_answer = answer
+        self._add(item, payload, place)
+
+    def _add(self, item: _Item, payload: bytes, place: int) -> None:
+        history = self.history
+        content = bytes(item.content)
+        if item.type == "message" and content != b"null":
+            blocks = _content(item.role, content, place + value(payload, b"content", content))
+            if any(block.words_end for block in blocks):
+                history.begin_turn()
+                if strips_reasoning(self.model):
+                    history.strip_thinking()
+            role: Role = (
+                "assistant" if item.role == "assistant" else "user" if item.role == "user" else "system"
+            )
+            for index, block in enumerate(blocks):
+                history.add(block, role, fresh=index == 0)
+            return
+        kind: Kind = "other"
+        role = "assistant"
+        if item.type == "reasoning":
+            kind = "thinking"
+        elif item.type.endswith("_call"):
+            kind = "tool_use"
+        elif item.type.endswith("_output"):
+            kind, role = "tool_result", "tool"
+        block = _block(kind, place, payload, item.call_id)
+        if kind == "tool_result" and len(payload) > MAX_OUTPUT:
+            shown = tokens.weigh(block.features, kind, "openai") * MAX_OUTPUT // len(payload)
+            block = msgspec.structs.replace(block, known=shown)
+        history.add(block, role, fresh=True)
+
+    def _compact(self, payload: bytes, place: int) -> None:
+        compacted = msgspec.json.decode(payload, type=_Compacted)
+        self.history.replace()
+        self._asked = None
+        items, summary = bytes(compacted.replacement_history), bytes(compacted.message)
+        if items[:1] == b"[":
+            raws = [bytes(raw) for raw in _LIST.decode(items)]
+            starts, _ = layout.spans(items, 1, raws)
+            start = place + value(payload, b"replacement_history", items)
+            for relative, raw in zip(starts, raws, strict=True):
+                self._add(msgspec.json.decode(raw, type=_Item), raw, start + relative)
+        elif summary != b"null":
+            start = place + value(payload, b"message", summary)
+            self.history.add(_block("text", start, summary), "user", fresh=True)
+
+    def _told(self, usage: _Usage, at: float | None) -> None:
+        asked, self._asked = self._asked, None
+        if asked is None:  # the same usage once more
+            return
+        self.history.tell(asked.segments, usage.reasoning_output_tokens)
+        if asked.at is None or (at is not None and at - asked.at < REPLAY):
+            return
+        read = min(usage.cached_input_tokens, usage.input_tokens)
+        self.sent.append(
+            Sent(asked.at, self.model or "", asked.prefix, asked.segments, usage.input_tokens - read, read)
+        )
+
+
+def _place(line: Line, payload: bytes) -> int:
+    return line.offset + value(line.text, b"payload", payload)
+
+
+def _block(kind: Kind, start: int, raw: bytes, tool: str | None = None) -> Block:
+    sent = raw
+    cut = raw.rfind(_PRIVATE)
+    if cut > 0 and raw.endswith(b"}}"):
+        sent = raw[:cut] + b"}"
+    return Block(kind, start, start + len(raw), xxh3_128_digest(sent), tokens.measure(sent, kind), tool)
+
+
+def _content(role: str | None, content: bytes, place: int) -> list[Block]:
+    """Return the blocks of a message's content, which stands at `place`."""
+    if content[:1] != b"[":
+        return [_block("text", place, content)]
+    raws = [bytes(raw) for raw in _LIST.decode(content)]
+    starts, _ = layout.spans(content, 1, raws)
+    blocks = []
+    for relative, raw in zip(starts, raws, strict=True):
+        start = place + relative
+        text = bytes(msgspec.json.decode(raw, type=_Text).text)
+        kind: Kind = "text" if role in ("user", "assistant") else "system"
+        if text == b"null" and b"_image" in raw[:40]:
+            kind = "image"
+        block = _block(kind, start, raw)
+        if role == "user" and text[:1] == b'"' and len(text) > 2:
+            if _MACHINE.match(text[1:80].decode("utf-8", "replace").replace("\\n", " ")):
+                block = msgspec.structs.replace(block, kind="document")
+            else:
+                words = start + value(raw, b"text", text)
+                block = msgspec.structs.replace(block, words=words, words_end=words + len(text))
+        blocks.append(block)
+    return blocks
+
+
+def strips_reasoning(model: str | None) -> bool:
+    """Tell whether earlier turns' reasoning is left out for this model: so it is before GPT-5.6."""
+    match = _VERSION.match(model or "")
+    return match is not None and (int(match[1]), int(match[2] or 0)) < (5, 6)

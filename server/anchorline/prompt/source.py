@@ -1,0 +1,133 @@
+"""Session files as byte streams: plain or gzip (told by the magic bytes), read line by line.
+
+Offsets are bytes of the decompressed stream, so that a segment can be found again without keeping its text.
+"""
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from io import BufferedReader
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import msgspec
+
+from anchorline.prompt.layout import LayoutError
+from anchorline.prompt.model import PromptError
+
+MAX_LINE = 64 * 1024 * 1024
+MAX_BYTES = 1024 * 1024 * 1024
+_MAGIC = b"\x1f\x8b"
+_CHUNK = 256 * 1024
+
+
+class Line(NamedTuple):
+    """One line without its end: `number` counts from 1, `offset` is its first byte.
+
+    `complete` is false for a last line without a newline: a live session may just be writing it.
+    """
+
+    number: int
+    offset: int
+    text: bytes
+    complete: bool
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """Open a plain or gzip file for reading.
+
+    Raises OSError where it can't be opened, PromptError for a broken gzip stream.
+    """
+    with path.open("rb") as file:
+        packed = file.peek(2)[:2] == _MAGIC
+        stream = BufferedReader(gzip.GzipFile(fileobj=file), _CHUNK) if packed else file
+        try:
+            yield stream
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise PromptError(f"broken gzip file: {error}") from error
+
+
+def lines(path: Path) -> Iterator[Line]:
+    """Yield the lines that are not blank. Raises as `opened`, and PromptError beyond the limits."""
+    with opened(path) as stream:
+        offset = 0
+        number = 0
+        while text := stream.readline(MAX_LINE + 1):
+            number += 1
+            size = len(text)
+            if size > MAX_LINE:
+                raise PromptError(f"a line has more than {MAX_LINE} bytes", offset=offset, line=number)
+            if offset + size > MAX_BYTES:
+                raise PromptError(f"the file has more than {MAX_BYTES} bytes", offset=offset, line=number)
+            body = text.rstrip(b"\r\n")
+            if body.strip():
+                yield Line(number, offset, body, size > len(body))
+            offset += size
+
+
+def loader(path: Path) -> Callable[[int, int], bytes]:
+    """Return a function that reads bytes `start:end` of the decompressed file, opening it anew each time."""
+
+    def load(start: int, end: int) -> bytes:
+        with opened(path) as stream:
+            stream.seek(start)
+            return stream.read(end - start)
+
+    return load
+
+
+def each(path: Path, take: Callable[[Line], None]) -> None:
+    """Call `take` with every line, and turn what it raises about bad JSON into a PromptError that says where.
+
+    A last line that has no newline yet and can't be read is left out: a live session is just writing it.
+    """
+    for line in lines(path):
+        try:
+            if not line.text.isascii():
+                line.text.decode()
+            take(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, LayoutError) as error:
+            if not line.complete:
+                return
+            reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+            raise PromptError(
+                f"line {line.number}: {reason}", offset=line.offset, line=line.number
+            ) from error
+
+
+def value(text: bytes, name: bytes, raw: bytes) -> int:
+    """Return where in `text` the value `raw` of the member `name` starts; a decoder has told what `raw` is.
+
+    Clients write compact JSON, so that one search finds it; otherwise the first place with these very bytes.
+    """
+    start = text.find(b'"' + name + b'":' + raw)
+    if start >= 0:
+        return start + len(name) + 3
+    start = text.find(raw)
+    if start < 0:
+        raise LayoutError(0)
+    return start
+
+
+def epoch(moment: datetime | None) -> float | None:
+    """Return epoch seconds of a line's timestamp; one without a zone is UTC."""
+    if moment is None:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def first_line(path: Path) -> bytes:
+    """Return the first line that is not blank, or nothing. Raises as `lines`."""
+    return next((line.text for line in lines(path)), b"")
+
+
+def read_bytes(path: Path, limit: int = MAX_LINE) -> bytes:
+    """Return a whole file, unpacked. Raises PromptError beyond `limit`, and as `opened`."""
+    with opened(path) as stream:
+        data = stream.read(limit + 1)
+    if len(data) > limit:
+        raise PromptError(f"the file has more than {limit} bytes", offset=limit)
+    return data

@@ -1,0 +1,186 @@
+"""Token estimates from bytes and character classes.
+
+Exact tokenizers are not public for every provider, and len/4 is off by a fifth and more for code, logs and
+JSON. What a tokenizer makes of a text depends on how much of it is letters, and on how often punctuation and
+digits interrupt them: a few counts, taken from a sample where the text is long, give most of what can be had.
+
+`measure` takes the counts, `weigh` multiplies them with a family's coefficients; `estimate` is both. The
+coefficients were fitted to the usage that providers reported for real sessions (docs/tokens.md):
+
+    python tests/bench/tokens.py --transcripts DIR --requests FILE
+"""
+
+import binascii
+import re
+from typing import Literal, NamedTuple
+
+from anchorline.prompt.model import Kind
+
+Family = Literal["anthropic", "anthropic-4.6", "openai", "other"]
+"""A tokenizer: Claude since Opus 4.7 and Sonnet 5, Claude before, OpenAI's, and what is not known."""
+
+
+class Features(NamedTuple):
+    """Counts of a segment.
+
+    `size` is bytes; of the sample of them that was looked at (`seen` bytes) `punctuation`, `pairs` of
+    punctuation, `digits` and `wide` (not ASCII) are counts. `wrapped` is 1 for a JSON object, whose
+    wrapping does not all reach the model. Thinking has in `size` the bytes of its sealed text, and an image its pixels.
+    """
+
+    size: int
+    seen: int = 1
+    punctuation: int = 0
+    pairs: int = 0
+    digits: int = 0
+    wide: int = 0
+    wrapped: int = 0
+
+
+class Coefficients(NamedTuple):
+    """Tokens for one of each feature, for the wrapping of a block by its kind, and for sealed thinking."""
+
+    size: float
+    punctuation: float
+    pairs: float
+    digits: float
+    wide: float
+    text: float
+    tool_use: float
+    tool_result: float
+    sealed: float
+    thinking: float
+
+
+# The bench's rows "coefficients"; docs/tokens.md says which of them the data can't tell.
+_CLAUDE = Coefficients(0.185, 1.241, -2.267, 0.149, 0.198, -6.3, 10.0, 10.0, 0.189, -29.4)
+_OPENAI = Coefficients(0.162, 0.472, -0.477, 0.622, 0.0, 5.8, -51.8, -13.8, 0.17, -30.0)
+SINCE_4_7 = 1.3
+COEFFICIENTS: dict[str, Coefficients] = {
+    "anthropic": Coefficients(*(SINCE_4_7 * value for value in _CLAUDE)),
+    "anthropic-4.6": _CLAUDE,
+    "openai": _OPENAI,
+    "other": _OPENAI,
+}
+_WRAPPING: dict[str, dict[str, float]] = {
+    name: {"text": by.text, "tool_use": by.tool_use, "tool_result": by.tool_result}
+    for name, by in COEFFICIENTS.items()
+}
+
+# The bench's rows "spread": standard errors as a share, ±1.645 of which hold 90 % of what requests add.
+_CLAUDE_SPREAD = {"text": 0.19, "thinking": 0.18, "tool_use": 0.11, "tool_result": 0.125}
+_OPENAI_SPREAD = {"text": 0.13, "thinking": 0.2, "tool_use": 0.085, "tool_result": 0.12}
+_SPREADS: dict[str, dict[str, float]] = {
+    "anthropic": _CLAUDE_SPREAD,
+    "anthropic-4.6": _CLAUDE_SPREAD,
+    "openai": _OPENAI_SPREAD,
+}
+_SPREAD = 0.15
+_UNKNOWN_SPREAD = 0.25
+
+_SAMPLE = 512
+_PIECE = _SAMPLE // 4
+_CLASSES = bytes(
+    ord("u" if c > 127 else "0" if chr(c).isdigit() else "a" if chr(c).isalpha() or c == 0x20 else ".")
+    for c in range(256)
+)
+_VERSION = re.compile(r"claude-(opus|sonnet|haiku)-(\d+)(?:-(\d{1,2}))?(?!\d)|claude-[23][.-]")
+_SEALS = (b'"signature":"', b'"encrypted_content":"', b'"data":"')
+_PNG = re.compile(rb"iVBORw0KGgo[A-Za-z0-9+/]{25}")
+_PIXELS_A_TOKEN = 750
+_MOST_PIXELS = {"anthropic": 4784 * _PIXELS_A_TOKEN, "anthropic-4.6": 1568 * _PIXELS_A_TOKEN}
+_USUAL_PIXELS = 1200 * _PIXELS_A_TOKEN
+
+
+def family(model: str | None) -> Family:
+    """Return the tokenizer of a model, by its name (a provider's prefix does not matter)."""
+    name = (model or "").lower()
+    if "claude" in name:
+        match = _VERSION.search(name.replace(".", "-"))
+        if match is None:
+            return "anthropic"
+        if match[1] is None:
+            return "anthropic-4.6"
+        since = (4, 7) if match[1] == "opus" else (5, 0)
+        return "anthropic" if (int(match[2]), int(match[3] or 0)) >= since else "anthropic-4.6"
+    if "gpt" in name or "codex" in name or re.match(r"(?:.*/)?o[1-9]", name):
+        return "openai"
+    return "other"
+
+
+def estimate(data: bytes, kind: Kind, family: str) -> int:
+    """Return the tokens of a segment from its source bytes: one raw JSON content block, or plain text."""
+    return weigh(measure(data, kind), kind, family)
+
+
+def measure(data: bytes, kind: Kind = "text") -> Features:
+    """Count a segment's features. Of more than 512 bytes four pieces are looked at: length costs nothing."""
+    size = len(data)
+    wrapped = 1 if data[:1] == b"{" else 0
+    if kind == "thinking":
+        return Features(_sealed(data), wrapped=wrapped)
+    if kind == "image":
+        return Features(_pixels(data), wrapped=wrapped)
+    if size <= _SAMPLE:
+        sample = data
+    else:
+        step = size // 4
+        second, third = step + step, step + step + step
+        sample = (
+            data[:_PIECE]
+            + data[step : step + _PIECE]
+            + data[second : second + _PIECE]
+            + data[third : third + _PIECE]
+        )
+    count = sample.translate(_CLASSES).count
+    wide = 0 if sample.isascii() else count(b"u")
+    counts = (size, len(sample) or 1, count(b"."), count(b".."), count(b"0"), wide, wrapped)
+    return tuple.__new__(Features, counts)  # a third of the time of Features(…)
+
+
+def weigh(features: Features, kind: Kind, family: str) -> int:
+    """Return the tokens of what was measured, for a family of models; at least 1."""
+    size, seen, punctuation, pairs, digits, wide, wrapped = features
+    a, b, c, d, e, _, _, _, sealed, base = COEFFICIENTS.get(family, _OPENAI)
+    if kind == "thinking":
+        value = sealed * size + base
+    elif kind == "image":
+        value = min(size, _MOST_PIXELS.get(family, _USUAL_PIXELS)) / _PIXELS_A_TOKEN
+    else:
+        value = a * size + (b * punctuation + c * pairs + d * digits + e * wide) * size / seen
+        if wrapped:
+            value += _WRAPPING.get(family, _WRAPPING["other"]).get(kind, 0.0)
+    return int(value + 0.5) if value >= 1 else 1
+
+
+def spread(kind: Kind, family: str) -> float:
+    """Return the standard error of an estimate as a share of it; 1.645 of them to each side hold 90 %.
+
+    Errors of one session go the same way, so those of segments add up; they don't cancel out.
+    """
+    if kind in ("image", "document"):
+        return 0.5
+    known = _SPREADS.get(family)
+    return _UNKNOWN_SPREAD if known is None else known.get(kind, _SPREAD)
+
+
+def _sealed(data: bytes) -> int:
+    """Return the bytes of thinking's sealed text; where there is none, what the open text would have."""
+    for seal in _SEALS:
+        start = data.find(seal)
+        if start >= 0:
+            start += len(seal)
+            sealed = data.find(b'"', start) - start
+            if sealed > 64:
+                return sealed
+    # Base64 makes four bytes of three, and the seal adds some 180.
+    return len(data) * 4 // 3 + 180
+
+
+def _pixels(data: bytes) -> int:
+    """Return the pixels of an image block: from the header of a PNG, or those of a usual screenshot."""
+    match = _PNG.search(data)
+    if match is None:
+        return _USUAL_PIXELS
+    header = binascii.a2b_base64(match[0])
+    return int.from_bytes(header[16:20], "big") * int.from_bytes(header[20:24], "big")
