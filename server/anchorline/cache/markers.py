@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from anchorline.cache.rules import load
 from anchorline.plan import Anchor
 from anchorline.prompt.model import Format, Prompt, Segment
 
@@ -25,32 +26,39 @@ class UnmarkableError(ValueError):
 
 
 def marker(format_: Format, ttl: str) -> bytes:
-    """Return the member that marks a block, without a comma. ``default`` and ``5m`` need no TTL."""
-    if format_ == "anthropic":
-        lifetime = b"" if ttl in ("5m", "default") else b',"ttl":' + msgspec.json.encode(ttl)
-        return b'"cache_control":{"type":"ephemeral"' + lifetime + b"}"
-    return b'"prompt_cache_breakpoint":{"mode":"explicit"}'
+    """Return the member that marks a block, without a comma. The provider's first lifetime is its default."""
+    provider = load().provider("anthropic" if format_ == "anthropic" else "openai")
+    syntax = provider.marker
+    if syntax is None:
+        raise UnmarkableError(f"{provider.name} has no marker")
+    value = dict(syntax.value)
+    if syntax.ttl_key and ttl not in ("default", provider.lifetimes[0].name):
+        value[syntax.ttl_key] = ttl
+    return msgspec.json.encode(syntax.member) + b":" + msgspec.json.encode(value)
 
 
 def markable(prompt: Prompt, segment: Segment) -> bool:
     """Tell whether a segment may carry a marker.
 
-    Anthropic refuses thinking blocks and empty text. OpenAI takes parts of messages that are not the model's.
+    Anthropic refuses thinking blocks and empty text. OpenAI takes parts of messages that are not the model's. What a
+    prompt document becomes is the client's to say, so any place in it will do.
     """
-    if prompt.format == "anthropic":
+    if prompt.format in ("anthropic", "claude-code"):
         # {"type":"text","text":""} has 25 bytes; a plain string its two quotes.
         return segment.kind not in ("thinking", "other") and segment.end - segment.start > 25
-    if prompt.format in ("openai-chat", "openai-responses"):
-        return segment.section == "messages" and segment.block >= 0 and segment.role in ("user", "system")
-    return False
+    if prompt.format == "markdown":
+        return True
+    return segment.section == "messages" and segment.block >= 0 and segment.role in ("user", "system")
 
 
 def splices(prompt: Prompt, anchors: Sequence[Anchor]) -> tuple[Splice, ...]:
     """Return the splices that make a body carry exactly `anchors`.
 
     The client's markers that are among them (origin ``client``) stay untouched, its others are removed.
-    Raises UnmarkableError for a segment that can't carry a marker.
+    Raises UnmarkableError for a segment that can't carry a marker, or a prompt that is no request body.
     """
+    if prompt.format not in ("anthropic", "openai-chat", "openai-responses"):
+        raise UnmarkableError(f"{prompt.format} is not a request body")
     kept = {anchor.segment for anchor in anchors if anchor.origin == "client"}
     found = [
         Splice(mark.start, prompt.load(mark.start, mark.end), b"")

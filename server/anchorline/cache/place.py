@@ -64,11 +64,11 @@ def place(
     `mode` is ``respect``, ``extend`` or ``replace`` (config `cache.anchors`). Never more than the provider takes, and
     never a shorter lifetime before a longer one.
     """
-    kept = [] if mode == "replace" else _clients(prompt, totals)
+    kept = [] if mode == "replace" else list(clients(prompt, totals))
     if mode == "respect" and (kept or prompt.automatic_ttl):
         return tuple(kept)
     lifetime = bet.lifetime
-    free = provider.max_breakpoints - len(kept) - (1 if prompt.automatic_ttl else 0)
+    free = provider.max_breakpoints - provider.implicit - len(kept) - (1 if prompt.automatic_ttl else 0)
     if lifetime is None or free <= 0:
         return tuple(kept)
     taken = {anchor.segment for anchor in kept}
@@ -86,18 +86,20 @@ def place(
     return tuple(sorted((*kept, *chosen), key=lambda anchor: anchor.segment))
 
 
-def _clients(prompt: Prompt, totals: Sequence[int]) -> list[Anchor]:
-    return [
+def clients(prompt: Prompt, totals: Sequence[int]) -> tuple[Anchor, ...]:
+    """Return the breakpoints that the client has set, as anchors."""
+    plain = "5m" if prompt.format == "anthropic" else "30m"
+    return tuple(
         Anchor(
             mark.segment,
             prompt.pointer(mark.segment),
             totals[mark.segment],
-            "5m" if mark.ttl == "default" and prompt.format == "anthropic" else mark.ttl,
+            plain if mark.ttl == "default" else mark.ttl,
             "set by the client",
             "client",
         )
-        for mark in prompt.markers
-    ]
+        for mark in sorted(prompt.markers, key=lambda mark: mark.segment)
+    )
 
 
 def _candidates(prompt: Prompt, provider: Provider, warmth: Warmth, bet: Bet) -> list[tuple[int, str]]:
@@ -108,8 +110,10 @@ def _candidates(prompt: Prompt, provider: Provider, warmth: Warmth, bet: Bet) ->
         return []
     assert bet.lifetime is not None  # noqa: S101  (place() has returned where no anchor pays)
     seconds = bet.lifetime.seconds
-    hours = f"{seconds // 60} min" if seconds < 3600 else f"{seconds // 3600} h"
-    found = [(tail, f"the next request reads all of this one with probability {bet.p_reuse:.2f} within {hours}")]
+    within = f"{seconds // 60} min" if seconds < 3600 else f"{seconds // 3600} h"
+    found = []
+    if not provider.implicit:  # else the provider anchors the tail itself
+        found.append((tail, f"the next request comes within {within} with probability {bet.p_reuse:.2f}"))
     warm = _markable_before(prompt, warmth.last + 1)
     lookback = provider.lookback
     if warm >= 0 and lookback is not None and tail - warm > lookback:
@@ -136,13 +140,13 @@ def _markable_before(prompt: Prompt, index: int) -> int:
 
 def _ordered(ttl: str, index: int, kept: Sequence[Anchor], provider: Provider) -> str | None:
     """Return the lifetime that may stand at `index` between the client's own anchors, or None if none may."""
-    seconds = provider.lifetime(ttl).seconds
+    own = provider.lifetime(ttl)
+    if own is None or not provider.longer_first:
+        return ttl if own is not None else None
     before = [provider.lifetime(anchor.ttl) for anchor in kept if anchor.segment < index]
     after = [provider.lifetime(anchor.ttl) for anchor in kept if anchor.segment > index]
-    if not provider.longer_first:
-        return ttl
-    most = min(before, key=lambda lifetime: lifetime.seconds, default=None)
-    least = max(after, key=lambda lifetime: lifetime.seconds, default=None)
-    if most is not None and seconds > most.seconds:
-        ttl, seconds = most.name, most.seconds
-    return None if least is not None and seconds < least.seconds else ttl
+    # A lifetime that the provider does not know makes no order; it refuses the request for that anyway.
+    shortest = min((one.seconds, one.name) for one in (*before, own) if one is not None)
+    if any(one is not None and one.seconds > shortest[0] for one in after):
+        return None
+    return shortest[1]

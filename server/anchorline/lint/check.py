@@ -5,13 +5,13 @@ from anchorline.lint import cache, format, safety  # noqa: A004  (named after th
 from anchorline.lint.finding import Finding
 from anchorline.plan import Plan
 from anchorline.prompt.model import Prompt, PromptError
-from anchorline.refine.hints import HINTS
+from anchorline.refine.hints import RULES as CLARITY
 from anchorline.route.catalog import Model
 
 _SHOWN = 100
 """Findings of one document, at most: an editor drowns in more."""
 
-_CLARITY = {hint.code for hint in HINTS}
+_CLARITY = {hint.code for hint in CLARITY}
 
 
 def check(prompt: Prompt, plan: Plan, provider: Provider, model: Model | None) -> tuple[Finding, ...]:

@@ -3,7 +3,7 @@
 import msgspec
 
 from anchorline.lint.finding import Severity
-from anchorline.refine.hints import HINTS
+from anchorline.refine.hints import RULES as CLARITY
 
 DOCS = "https://github.com/anchorline/anchorline/blob/main/docs/rules.md"
 
@@ -23,7 +23,7 @@ class Rule(msgspec.Struct, frozen=True):
         return f"{DOCS}#{self.code.lower()}"
 
 
-_CLARITY = tuple(Rule(hint.code, hint.title, "hint", hint.explanation, hint.example) for hint in HINTS)
+_CLARITY = tuple(Rule(hint.code, hint.title, "hint", hint.explanation, hint.example) for hint in CLARITY)
 
 RULES: dict[str, Rule] = {
     rule.code: rule

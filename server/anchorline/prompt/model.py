@@ -135,11 +135,19 @@ class Prompt(msgspec.Struct, frozen=True):
         segment = self.segments[index]
         if self.format not in ("anthropic", "openai-chat", "openai-responses"):
             return f"#{index}"
-        root = "input" if self.format == "openai-responses" and segment.section == "messages" else segment.section
-        if segment.section == "messages":
-            path = f"/{root}/{segment.message}"
-            return path if segment.block < 0 else f"{path}/content/{segment.block}"
-        return f"/{root}" if segment.message < 0 else f"/{root}/{segment.message}"
+        roots = _RESPONSES if self.format == "openai-responses" else {}
+        path = f"/{roots.get(segment.section, segment.section)}"
+        if segment.message >= 0:
+            path += f"/{segment.message}"
+        if segment.section != "messages" or segment.message < 0:
+            return path
+        if segment.block >= 0:
+            return f"{path}/content/{segment.block}"
+        return f"{path}/content" if self.format == "anthropic" else path
+
+
+_RESPONSES = {"messages": "input", "system": "instructions"}
+"""What the Responses API calls the sections."""
 
 
 class PromptError(ValueError):

@@ -3,6 +3,7 @@
 from pathlib import Path, PurePath
 
 import msgspec
+from msgspec import UNSET, Raw, UnsetType
 
 from anchorline.prompt.formats import anthropic, body, markdown, openai
 from anchorline.prompt.formats.body import Memory
@@ -28,13 +29,13 @@ _MARKDOWN = (".md", ".markdown", ".mdx", ".txt", ".rules")
 class _Shape(msgspec.Struct):
     """The members that tell the bodies apart."""
 
-    messages: msgspec.Raw | None = None
-    input: msgspec.Raw | None = None
-    system: msgspec.Raw | None = None
-    model: str | None = None
-    anthropic_version: str | None = None
-    max_completion_tokens: msgspec.Raw | None = None
-    cache_control: msgspec.Raw | None = None
+    messages: Raw | UnsetType = UNSET
+    input: Raw | UnsetType = UNSET
+    system: Raw | UnsetType = UNSET
+    cache_control: Raw | UnsetType = UNSET
+    anthropic_version: str | UnsetType = UNSET
+    max_completion_tokens: Raw | UnsetType = UNSET
+    model: str | None | UnsetType = UNSET
 
 
 def detect(data: bytes, name: str | None = None) -> Format:
@@ -48,21 +49,22 @@ def detect(data: bytes, name: str | None = None) -> Format:
             raise PromptError("a request body is a JSON object", offset=0)
         return "markdown"
     try:
-        shape = msgspec.json.decode(data, type=_Shape)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        with body.refusing():
+            shape = msgspec.json.decode(data, type=_Shape)
+    except PromptError:
         if suffix in (".json", ".jsonc"):
-            raise PromptError(f"no request body: {error}", offset=body.offset(str(error))) from error
+            raise
         return "markdown"
-    if shape.input is not None and shape.messages is None:
+    if shape.input is not UNSET and shape.messages is UNSET:
         return "openai-responses"
-    if shape.messages is None:
+    if shape.messages is UNSET:
         if suffix in (".json", ".jsonc"):
             raise PromptError('no request body: it has neither "messages" nor "input"', offset=0)
         return "markdown"
-    if shape.system is not None or shape.anthropic_version is not None or shape.cache_control is not None:
+    if any(member is not UNSET for member in (shape.system, shape.anthropic_version, shape.cache_control)):
         return "anthropic"
     model = (shape.model or "").lower()
-    if "claude" in model and shape.max_completion_tokens is None:
+    if "claude" in model and shape.max_completion_tokens is UNSET:
         return "anthropic"
     if model and "claude" not in model:
         return "openai-chat"
@@ -79,7 +81,7 @@ def read(
 
     Raises PromptError naming what is wrong and where.
     """
-    known = format or detect(data, name)
+    known = format or (memory and memory.format(data)) or detect(data, name)
     dialect = _DIALECTS.get(known)
     if dialect is not None:
         return body.read(data, dialect, memory)

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import msgspec
@@ -178,6 +179,13 @@ class Memory:
     def __init__(self, capacity: int = 8) -> None:
         self._parsed: deque[Parsed] = deque(maxlen=capacity)
 
+    def format(self, body: bytes) -> Format | None:
+        """Return the format of the conversation that `body` begins like."""
+        for old in reversed(self._parsed):
+            if old.ends and body.startswith(old.body[: old.ends[0]]):
+                return old.prompt.format
+        return None
+
     def longest(self, format_: Format, body: bytes) -> tuple[Parsed, int] | None:
         """Return the remembered body that shares most items with `body`, and how many."""
         best: tuple[Parsed, int] | None = None
@@ -216,29 +224,31 @@ def read(body: bytes, dialect: Dialect, memory: Memory | None = None) -> Prompt:
     """Read a request body. Raises PromptError naming what is wrong and where."""
     if len(body) > MAX_BYTES:
         raise PromptError(f"the body has {len(body)} bytes; at most {MAX_BYTES} are read")
-    try:
+    with refusing():
         continued = memory.longest(dialect.format, body) if memory is not None else None
         parsed = _continued(body, dialect, *continued) if continued else None
         if parsed is None:
             parsed = _whole(body, dialect)
+    if memory is not None:
+        memory.keep(parsed, continued)
+    return parsed.prompt
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turn what a decoder says of a text that is no body into a PromptError with the place."""
+    try:
+        yield
     except msgspec.MsgspecError as error:
-        raise PromptError(str(error), offset=offset(str(error))) from error
+        _, found, rest = str(error).rpartition("(byte ")  # msgspec's own way to say it
+        digits = rest.rstrip(")")
+        raise PromptError(str(error), offset=int(digits) if found and digits.isdigit() else None) from error
     except UnicodeDecodeError as error:
         raise PromptError(f"invalid UTF-8: {error.reason}", offset=error.start) from error
     except RecursionError as error:
         raise PromptError("nested too deeply") from error
     except layout.LayoutError as error:
         raise PromptError(str(error), offset=error.offset) from error
-    if memory is not None:
-        memory.keep(parsed, continued)
-    return parsed.prompt
-
-
-def offset(message: str) -> int | None:
-    """Return N of msgspec's "(byte N)"."""
-    _, found, rest = message.rpartition("(byte ")
-    digits = rest.rstrip(")")
-    return int(digits) if found and digits.isdigit() else None
 
 
 def _whole(body: bytes, dialect: Dialect) -> Parsed:

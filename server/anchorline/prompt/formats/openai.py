@@ -170,7 +170,7 @@ class Responses(_OpenAI):
         if isinstance(frame, _ResponsesBody) and isinstance(frame.input, str):
             start = places[b'"input"']
             content = builder.body[start : layout.skip(builder.body, start)]
-            builder.add("text", "user", start, content, "messages", 0)
+            builder.add("text", "user", start, content, "messages", -1)
 
     def facts(self, frame: Frame) -> dict[str, Any]:
         """Return the answer's limit, and the cache key as the session's name."""

@@ -1,0 +1,122 @@
+"""One way to send a prompt (to a provider, at a price, with this much warm): its anchors, and what it costs."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from anchorline.cache import place
+from anchorline.cache.cost import Terms
+from anchorline.cache.predict import Warmth
+from anchorline.cache.reuse import GapModel, Trigger
+from anchorline.cache.rules import Lifetime, Provider
+from anchorline.plan import Anchor, CachePlan, Miss
+from anchorline.prompt.model import Prompt
+
+OUTPUT_TOKENS = 437
+"""Expected output of a request: the mean over 30 856 requests of the WEKA traces, train split (median 217)."""
+
+NEVER_S = 3 * 3600.0
+"""A next request later than this starts from nothing with every provider: it counts as none."""
+
+
+class Sending(msgspec.Struct, frozen=True):
+    """`price` and `output_price` are USD per token; `totals` are the cumulative tokens at each segment's end."""
+
+    prompt: Prompt
+    provider: Provider
+    model: str
+    price: float
+    output_price: float
+    warmth: Warmth
+    trigger: Trigger
+    totals: Sequence[int]
+    gaps: GapModel
+
+    @property
+    def total(self) -> int:
+        """All input tokens."""
+        return self.totals[-1] if self.totals else 0
+
+    def planned(self, mode: str, ttl: str) -> tuple[CachePlan, Terms]:
+        """Return the cache's part of the plan, and its costs. `mode` and `ttl` are the settings of that name."""
+        bet = place.best(self._bets(ttl))
+        anchors = self.client_anchors()
+        if self.provider.mode == "explicit":
+            anchors = place.place(
+                self.prompt, self.provider, self.model, self.warmth, bet, self.totals, mode
+            )
+        terms = self.terms(anchors)
+        misses = self.warmth.misses
+        if self.provider.mode == "none":
+            misses = (Miss("no_cache", self.provider.note or "this provider has no prompt cache"),)
+        elif not terms.anchored and not misses:
+            misses = (Miss("no_anchor", "no breakpoint pays, so nothing is read or written"),)
+        reads = terms.read_tokens > 0
+        expires = self.warmth.expires_in
+        return CachePlan(
+            provider=self.provider.name,
+            mode=self.provider.mode,
+            anchors=anchors,
+            p_hit=self.warmth.p_hit if terms.anchored else 0.0,
+            warm_tokens=self.warmth.tokens,
+            expires_in_s=int(expires) if expires is not None else None,
+            expected_read_tokens=round(terms.read_tokens),
+            expected_write_tokens=round(terms.write_tokens),
+            miss_reasons=() if reads and not misses else misses,
+            reason=self._reason(bet, anchors),
+        ), terms
+
+    def client_anchors(self) -> tuple[Anchor, ...]:
+        """Return the anchors that the client has set itself."""
+        return place.clients(self.prompt, self.totals)
+
+    def terms(self, anchors: Sequence[Anchor]) -> Terms:
+        """Return what sending it with these anchors costs."""
+        provider, total = self.provider, self.total
+        anchored, lifetime = self._anchored(anchors)
+        reach = min(self.warmth.tokens, anchored) if anchored else 0
+        read_tokens = self.warmth.p_hit * reach
+        return Terms(
+            price=self.price,
+            output_price=self.output_price,
+            total=total,
+            read_tokens=read_tokens,
+            write_tokens=max(anchored - read_tokens, 0.0),
+            anchored=anchored,
+            read=provider.read_price(self.model),
+            write=lifetime.write if lifetime is not None else 1.0,
+            output=OUTPUT_TOKENS,
+            p_next=self.gaps.within(self.trigger, NEVER_S),
+            p_reuse=self.gaps.within(self.trigger, lifetime.seconds) if lifetime is not None else 0.0,
+        )
+
+    def _bets(self, ttl: str) -> list[place.Bet]:
+        fresh = max(self.total - round(self.warmth.p_hit * self.warmth.tokens), 0)
+        return place.bets(self.provider, self.model, self.gaps, self.trigger, fresh, self.total, ttl)
+
+    def _anchored(self, anchors: Sequence[Anchor]) -> tuple[int, Lifetime | None]:
+        """Return how many tokens the next request could read, and the lifetime that they are written with."""
+        provider, total = self.provider, self.total
+        if provider.mode == "none" or total < provider.minimum(self.model):
+            return 0, None
+        automatic = self.prompt.automatic_ttl
+        if provider.mode != "explicit" or provider.implicit or automatic:
+            return total, provider.lifetime(automatic or "default")
+        if not anchors:
+            return 0, None
+        tail = anchors[-1]
+        return tail.prefix_tokens, provider.lifetime(tail.ttl)
+
+    def _reason(self, bet: place.Bet, anchors: Sequence[Anchor]) -> str:
+        if self.provider.mode == "none":
+            return self.provider.note or "This provider has no prompt cache."
+        if self.provider.mode != "explicit":
+            return f"{self.provider.name} caches by itself; keep what stands first stable."
+        if not anchors:
+            return "No breakpoint: the prompt is too short, or its reuse does not pay for the write."
+        if bet.lifetime is None or all(anchor.origin == "client" for anchor in anchors):
+            return "The client's own breakpoints are kept."
+        return (
+            f"{bet.lifetime.name}: writing costs {bet.premium:,.0f} tokens more and saves {bet.saving:,.0f} "
+            f"in expectation (the next request comes in time with probability {bet.p_reuse:.2f})."
+        )

@@ -1,0 +1,127 @@
+"""`anchorline plan`: the main job on the command line."""
+
+import difflib
+import sys
+import time
+from pathlib import Path
+
+import click
+import msgspec
+
+from anchorline.cache.ledger import Ledger, MemoryLedger
+from anchorline.cli import reading
+from anchorline.config import Config
+from anchorline.explain import markdown
+from anchorline.plan import Plan, schema
+from anchorline.planner import Planner
+from anchorline.prompt.formats import FORMATS
+from anchorline.prompt.model import Format, Prompt
+from anchorline.surroundings import NOTHING, Surroundings
+
+
+@click.command(name="plan")
+@click.argument("file", required=False)
+@click.option("--format", "format_", type=click.Choice(FORMATS), help="Format of FILE, if it can't be told.")
+@click.option("--model", "target", help="Model that the prompt is set to go to.")
+@click.option(
+    "--surroundings",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON file with what the editor knows (see docs/protocol.md).",
+)
+@click.option("--record/--no-record", default=True, help="Record the plan in the database, as the settings say.")
+@click.option("--apply-anchors", type=click.Path(path_type=Path), help="Write the body with its anchors to this file.")
+@click.option("--schema", "print_schema", is_flag=True, help="Print the JSON Schema of a plan and exit.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+def command(
+    file: str | None,
+    format_: Format | None,
+    target: str | None,
+    surroundings: Path | None,
+    record: bool,
+    apply_anchors: Path | None,
+    print_schema: bool,
+    as_json: bool,
+) -> None:
+    """Plan the prompt in FILE (``-``: standard input).
+
+    FILE is a prompt or instruction document in Markdown, a request body (Anthropic Messages, OpenAI chat or
+    Responses), or a session file of Claude Code or Codex.
+
+    \b
+    Examples:
+      anchorline plan examples/fix-parser.prompt.md
+      anchorline plan body.request.json --apply-anchors planned.json
+      anchorline plan ~/.claude/projects/app/0bb9a2d9.jsonl --json
+    """
+    if print_schema:
+        click.echo(msgspec.json.format(msgspec.json.encode(schema())).decode())
+        return
+    if file is None:
+        raise click.UsageError("name a FILE, or - for standard input")
+    config = reading.settings().config
+    prompt = reading.prompt(file, format_)
+    plan = Planner(config, _ledger(config)).plan(prompt, _surroundings(surroundings), target=target)
+    if apply_anchors is not None:
+        _apply(prompt, plan, file, apply_anchors)
+    if record and config.store.enabled:
+        _record(config, plan, prompt)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(plan)).decode())
+        return
+    click.echo(markdown(plan, prompt), nl=False)
+    if plan.refinement.text is not None and prompt.draft is not None:
+        click.echo("\n" + diff(prompt.draft.text, plan.refinement.text), nl=False)
+
+
+def diff(before: str, after: str) -> str:
+    """Return a unified diff of the draft and its refinement."""
+    lines = difflib.unified_diff(
+        before.splitlines(keepends=True), after.splitlines(keepends=True), "draft", "refined draft", n=1
+    )
+    return "".join(line if line.endswith("\n") else line + "\n" for line in lines)
+
+
+def _surroundings(path: Path | None) -> Surroundings:
+    if path is None:
+        return NOTHING
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Surroundings)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise reading.Unreadable(f"{path}: {error}") from error
+
+
+def _ledger(config: Config) -> Ledger:
+    """Return what the database knows to be warm; an empty ledger where there is none or it can't be read."""
+    if not config.store.enabled:
+        return MemoryLedger()
+    from anchorline.store.database import StoreError, locate  # noqa: PLC0415  (SQLite only where it is used)
+    from anchorline.store.reader import Reader  # noqa: PLC0415
+
+    try:
+        return MemoryLedger(Reader(locate(config.store.path)).ledger(time.time()))
+    except StoreError as error:
+        click.echo(f"anchorline: what is warm is not known: {error}", err=True)
+        return MemoryLedger()
+
+
+def _record(config: Config, plan: Plan, prompt: Prompt) -> None:
+    from anchorline.store.database import locate  # noqa: PLC0415
+    from anchorline.store.recorder import Recorder  # noqa: PLC0415
+
+    recorder = Recorder(locate(config.store.path), config.store.text, on_problem=_warn)
+    recorder.plan(plan, prompt)
+    recorder.close(timeout=10)
+
+
+def _warn(message: str) -> None:
+    click.echo(f"anchorline: not recorded: {message}", err=True)
+
+
+def _apply(prompt: Prompt, plan: Plan, source: str, target: Path) -> None:
+    from anchorline.cache import markers  # noqa: PLC0415
+
+    try:
+        changes = markers.splices(prompt, plan.cache.anchors)
+    except markers.UnmarkableError as error:
+        raise reading.Unreadable(f"{source}: anchors can't be written: {error}") from error
+    target.write_bytes(markers.apply(prompt.load(0, sys.maxsize), changes))

@@ -1,0 +1,260 @@
+"""The one use case: a prompt, what surrounds it, and a policy give a plan.
+
+Everything decided here is a pure function of the prompt, the surroundings, the ledger, the settings and the moment:
+the same input gives the same plan (but for its id and its timings). Nothing is stored, sent or changed.
+"""
+
+import logging
+import secrets
+import time
+from collections.abc import Mapping
+from hashlib import blake2b
+
+import msgspec
+
+from anchorline.cache import predict
+from anchorline.cache.cost import Terms
+from anchorline.cache.ledger import Entry, Ledger
+from anchorline.cache.reuse import EmpiricalGaps, GapModel, Trigger
+from anchorline.cache.rules import Provider, Rules
+from anchorline.cache.rules import load as load_rules
+from anchorline.cache.sending import OUTPUT_TOKENS, Sending
+from anchorline.config import Config
+from anchorline.lint.check import check
+from anchorline.lint.finding import Finding
+from anchorline.plan import CachePlan, Cost, Miss, Plan, Policy, Refinement, Route, Tokens
+from anchorline.prompt.model import Prompt
+from anchorline.refine.propose import propose
+from anchorline.route.catalog import Catalog, Model
+from anchorline.route.catalog import load as load_catalog
+from anchorline.route.choose import Situation, choose
+from anchorline.route.quality import HeuristicQuality, QualityModel
+from anchorline.surroundings import NOTHING, Surroundings
+from anchorline.trim.dedupe import duplicates
+
+_log = logging.getLogger(__name__)
+
+
+class Planner:
+    """Plans prompts under one set of settings. Thread-safe: it holds nothing that changes but the ledger."""
+
+    def __init__(
+        self,
+        config: Config,
+        ledger: Ledger,
+        *,
+        rules: Rules | None = None,
+        catalog: Catalog | None = None,
+        gaps: GapModel | None = None,
+        quality: QualityModel | None = None,
+    ) -> None:
+        self.config = config
+        self.ledger = ledger
+        self.rules = rules or load_rules(config.files.providers)
+        self.catalog = catalog or load_catalog(config.files.models)
+        self.gaps = gaps or EmpiricalGaps()
+        self.quality = quality or HeuristicQuality()
+        self.policy = Policy()
+
+    def plan(
+        self,
+        prompt: Prompt,
+        surroundings: Surroundings = NOTHING,
+        *,
+        target: str | None = None,
+        now: float | None = None,
+    ) -> Plan:
+        """Decide. `target` names the model that the caller is set to use; `now` is in epoch seconds.
+
+        Never raises: whatever fails, the plan then changes nothing and its `failure` says why.
+        """
+        moment = now if now is not None else prompt.now if prompt.now is not None else time.time()
+        try:
+            return self._decide(prompt, surroundings, target, moment)
+        except Exception as error:  # noqa: BLE001  (fail open: the prompt must go through whatever breaks here)
+            _log.warning("planning failed: %s", type(error).__name__)
+            return self._unchanged(prompt, target, moment, f"Planning failed ({type(error).__name__}).")
+
+    def lint(self, prompt: Prompt, plan: Plan) -> tuple[Finding, ...]:
+        """Return what the rules find in a prompt."""
+        provider = self.rules.for_model(plan.route.target)
+        return check(prompt, plan, provider, self.catalog.find(plan.route.target))
+
+    def _decide(self, prompt: Prompt, surroundings: Surroundings, target: str | None, now: float) -> Plan:
+        clock = time.perf_counter
+        timing = {}
+        start = clock()
+        refinement = self._refine(prompt, surroundings)
+        mark = clock()
+        timing["refine"] = mark - start
+
+        name = self._model(prompt, target)
+        model = self.catalog.find(name)
+        provider = self.rules.for_model(name)
+        key = model.id if model is not None else name
+        totals = predict.cumulative(prompt, _unseen(prompt))
+        total = totals[-1] if totals else 0
+        held = self._held(prompt, provider)
+        warmth = predict.assess(prompt, held, key, provider.minimum(name), now, totals)
+        timing["warm"] = (now_ := clock()) - mark
+        mark = now_
+
+        trims = duplicates(prompt, warmth.last)
+        timing["trim"] = (now_ := clock()) - mark
+        mark = now_
+
+        trigger: Trigger = "compact" if prompt.compacted else "user" if prompt.draft else "tool"
+        route = self._route(prompt, name, warmth, total)
+        timing["route"] = (now_ := clock()) - mark
+        mark = now_
+
+        as_is = self._sending(prompt, name, warmth, trigger, totals)
+        sending = as_is
+        if route.target not in (name, key):
+            lost = predict.Warmth(-1, 0, 0.0, None, (Miss("model_changed", "the route changes the model"),))
+            sending = self._sending(prompt, route.target, lost, trigger, totals)
+        cache, terms = sending.planned(self.config.cache.anchors, self.config.cache.ttl)
+        tokens = _interval(prompt, totals)
+        cost = _cost(terms, as_is.terms(as_is.client_anchors()), tokens)
+        timing["cache"] = clock() - mark
+        timing["total"] = clock() - start
+        draft = prompt.draft
+        return Plan(
+            id=f"{int(now * 1000):x}-{secrets.token_hex(6)}",
+            created_at=now,
+            format=prompt.format,
+            draft_hash=_hash(draft.text) if draft is not None else None,
+            prompt_hash=prompt.hash,
+            session=prompt.session,
+            policy=self.policy,
+            refinement=refinement,
+            trims=trims,
+            cache=cache,
+            route=route,
+            tokens=tokens,
+            cost=cost,
+            timing={stage: round(seconds * 1000, 4) for stage, seconds in timing.items()},
+        )
+
+    def _refine(self, prompt: Prompt, surroundings: Surroundings) -> Refinement:
+        if not self.config.refine.enabled:
+            return Refinement("unavailable", "Refinement is switched off (refine.enabled).")
+        if prompt.draft is None:
+            return Refinement("unchanged", "The prompt does not end with an instruction of yours.")
+        return propose(prompt.draft.text, surroundings, max_hints=self.config.refine.max_hints)
+
+    def _model(self, prompt: Prompt, target: str | None) -> str:
+        """Return the model that the request is set to use.
+
+        The front matter of a prompt file may name an editor's own label; what the catalogue does not know is ignored.
+        """
+        if target:
+            return target
+        named = prompt.model
+        if named and (prompt.format != "markdown" or self.catalog.find(named) is not None):
+            return named
+        return self.config.route.model
+
+    def _held(self, prompt: Prompt, provider: Provider) -> Mapping[bytes, Entry]:
+        """Return what the ledger knows, and what a transcript itself shows was sent."""
+        held = self.ledger.held(provider.name, self.config.cache.account)
+        if not prompt.sent:
+            return held
+        merged = dict(held)
+        for sent in prompt.sent:
+            model = self.catalog.find(sent.model)
+            lifetime = provider.lifetime(sent.ttl or "default")
+            seconds = lifetime.seconds if lifetime is not None else 300
+            ttl = lifetime.name if lifetime is not None else "idle"
+            tokens = sent.input + (sent.read or 0) + (sent.write or 0)
+            merged[sent.prefix] = Entry(
+                provider.name,
+                self.config.cache.account,
+                model.id if model is not None else sent.model,
+                sent.prefix,
+                tokens,
+                ttl,
+                sent.at,
+                sent.at + seconds,
+                "transcript",
+            )
+        return merged
+
+    def _sending(
+        self, prompt: Prompt, name: str, warmth: predict.Warmth, trigger: Trigger, totals: list[int]
+    ) -> Sending:
+        model = self.catalog.find(name)
+        price = model.input / 1e6 if model is not None else 0.0
+        output_price = model.output / 1e6 if model is not None else 0.0
+        provider = self.rules.for_model(name)
+        return Sending(prompt, provider, name, price, output_price, warmth, trigger, totals, self.gaps)
+
+    def _route(self, prompt: Prompt, name: str, warmth: predict.Warmth, total: int) -> Route:
+        return choose(
+            Situation(
+                current=name,
+                prompt_tokens=total,
+                warm_tokens=round(warmth.p_hit * warmth.tokens),
+                output_tokens=OUTPUT_TOKENS,
+                in_session=warmth.last >= 0 or any(segment.role == "assistant" for segment in prompt.segments),
+                cold=warmth.last < 0,
+                draft=prompt.draft.text if prompt.draft is not None else "",
+            ),
+            self.catalog,
+            self.rules,
+            self.quality,
+            self.config.route,
+        )
+
+    def _unchanged(self, prompt: Prompt, target: str | None, now: float, reason: str) -> Plan:
+        name = target or prompt.model or self.config.route.model
+        return Plan(
+            id=f"{int(now * 1000):x}-{secrets.token_hex(6)}",
+            created_at=now,
+            format=prompt.format,
+            draft_hash=None,
+            prompt_hash=prompt.hash,
+            session=prompt.session,
+            policy=self.policy,
+            refinement=Refinement("unavailable", reason),
+            trims=(),
+            cache=CachePlan("unknown", "none", (), 0.0, 0, None, 0, 0, reason=reason),
+            route=Route(name, "unknown", (), sticky=True, reason=reason),
+            tokens=Tokens(prompt.tokens, prompt.tokens // 2, prompt.tokens * 2),
+            cost=Cost(0.0, 0.0, 0.0, 0.0, 0.0),
+            timing={},
+            failure=reason,
+        )
+
+
+def _unseen(prompt: Prompt) -> int:
+    """Return the tokens that were sent but do not stand in a transcript (tools, system prompt), by its usage."""
+    if not prompt.sent:
+        return 0
+    last = prompt.sent[-1]
+    known = sum(segment.tokens for segment in prompt.segments[: last.segments])
+    return max(last.input + (last.read or 0) + (last.write or 0) - known, 0)
+
+
+def _interval(prompt: Prompt, totals: list[int]) -> Tokens:
+    """Return the 90 % interval: the errors of segments of one prompt go together, so they add up."""
+    if not totals:
+        return Tokens(0, 0, 0)
+    half = 1.645 * sum(segment.tokens * segment.spread for segment in prompt.segments)
+    total = totals[-1]
+    return Tokens(total, max(round(total - half), 0), round(total + half))
+
+
+def _cost(plan: Terms, without: Terms, tokens: Tokens) -> Cost:
+    scale = plan.usd / tokens.estimate if tokens.estimate else 0.0
+    return Cost(
+        usd=round(plan.usd, 8),
+        without_plan_usd=round(without.usd, 8),
+        request_usd=round(plan.request_usd, 8),
+        low_usd=round(scale * tokens.low, 8),
+        high_usd=round(scale * tokens.high, 8),
+    )
+
+
+def _hash(text: str) -> str:
+    return "b2:" + blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

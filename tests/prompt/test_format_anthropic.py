@@ -1,0 +1,153 @@
+"""Anthropic Messages bodies become segments in render order, and keep every byte."""
+
+import json
+
+import pytest
+
+from anchorline.prompt import formats
+from anchorline.prompt.model import PromptError
+
+BODY = {
+    "max_tokens": 100,
+    "messages": [
+        {"role": "user", "content": "first"},
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "hm", "signature": "x"},
+                {"type": "text", "text": "I read it."},
+                {"type": "tool_use", "id": "t1", "name": "read", "input": {}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [
+                {"tool_use_id": "t1", "type": "tool_result", "content": "x" * 50},
+                {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA=="}},
+                {"type": "text", "text": "now fix it", "cache_control": {"type": "ephemeral", "ttl": "1h"}},
+                {"type": "text", "text": "<system-reminder>be brief</system-reminder>"},
+            ],
+        },
+    ],
+    "model": "claude-sonnet-5",
+    "system": [{"type": "text", "text": "You are a test."}],
+    "tools": [{"name": "read", "input_schema": {}}, {"name": "write", "input_schema": {}}],
+}
+
+
+def read(body: object = BODY, **options: object):
+    return formats.read(json.dumps(body).encode(), **options)
+
+
+def test_segments_stand_in_render_order_whatever_the_order_of_the_keys():
+    kinds = [segment.kind for segment in read().segments]
+    assert kinds == [
+        "tool", "tool", "system", "text", "thinking", "text", "tool_use", "tool_result", "image", "text", "text",
+    ]  # fmt: skip
+
+
+def test_the_order_of_the_keys_changes_no_prefix():
+    turned = dict(reversed(BODY.items()))
+    assert [s.prefix for s in read(turned).segments] == [s.prefix for s in read().segments]
+
+
+def test_pointers_address_the_blocks():
+    prompt = read()
+    body = json.loads(prompt.load(0, 10**9))
+    for index, segment in enumerate(prompt.segments):
+        value = body
+        for part in prompt.pointer(index).split("/")[1:]:
+            value = value[int(part)] if isinstance(value, list) else value[part]
+        assert value == json.loads(prompt.load(segment.start, segment.end))
+
+
+def test_the_draft_is_the_newest_text_that_a_person_wrote():
+    draft = read().draft
+    assert draft is not None
+    assert draft.text == "now fix it"
+
+
+def test_a_turn_of_tool_results_has_no_draft():
+    body = {**BODY, "messages": [*BODY["messages"][:2], {"role": "user", "content": BODY["messages"][2]["content"][:1]}]}
+    assert read(body).draft is None
+
+
+def test_an_answer_at_the_end_has_no_draft():
+    assert read({**BODY, "messages": BODY["messages"][:2]}).draft is None
+
+
+def test_the_clients_marker_is_seen_and_is_not_part_of_the_content():
+    prompt = read()
+    assert [(mark.segment, mark.ttl) for mark in prompt.markers] == [(9, "1h")]
+    moved = json.loads(json.dumps(BODY))
+    del moved["messages"][2]["content"][2]["cache_control"]
+    assert [s.prefix for s in read(moved).segments] == [s.prefix for s in prompt.segments]
+
+
+def test_an_earlier_change_changes_every_later_prefix_and_none_before():
+    changed = json.loads(json.dumps(BODY))
+    changed["messages"][1]["content"][1]["text"] = "I read all of it."
+    same = [a.prefix == b.prefix for a, b in zip(read(changed).segments, read().segments, strict=True)]
+    assert same == [True] * 5 + [False] * 6
+
+
+@pytest.mark.parametrize("setting", [{"tool_choice": {"type": "any"}}, {"thinking": {"type": "enabled"}}])
+def test_settings_that_invalidate_the_messages_change_their_prefixes(setting: dict):
+    same = [a.prefix == b.prefix for a, b in zip(read({**BODY, **setting}).segments, read().segments, strict=True)]
+    assert same == [True] * 3 + [False] * 8
+
+
+def test_the_same_output_under_another_call_id_is_the_same_content():
+    result = {"type": "tool_result", "tool_use_id": "a", "content": "x" * 100}
+    prompt = read(
+        {"model": "claude", "messages": [{"role": "user", "content": [result, {**result, "tool_use_id": "b"}]}]}
+    )
+    assert prompt.segments[0].digest == prompt.segments[1].digest
+    assert prompt.segments[0].prefix != prompt.segments[1].prefix
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"messages": 3}', "messages"),
+        (b'{"model": "claude-sonnet-5", "messages": [{"role": 1, "content": "x"}]}', "role"),
+        (b'{"messages": [{"role": "user"', "truncated"),
+        (b'{"messages": [{"role": "user", "content": "\xff"}]}', "UTF-8"),
+        (b'{"model": "m"}', "neither"),
+        (b"[1, 2]", "object"),
+        (b'{"messages": ' + b"[" * 100_000, "nest"),
+    ],
+)
+def test_what_is_no_body_is_refused_with_the_reason(body: bytes, expected: str):
+    with pytest.raises(PromptError, match=expected):
+        formats.read(body, name="x.request.json")
+
+
+def test_a_byte_that_is_wrong_is_named():
+    with pytest.raises(PromptError) as caught:
+        formats.read(b'{"messages": [{"role": "user", "content": "a" x}]}', format="anthropic")
+    assert caught.value.offset == 46
+
+
+def test_an_automatic_marker_and_the_limit_are_read():
+    prompt = read({**BODY, "cache_control": {"type": "ephemeral"}})
+    assert (prompt.automatic_ttl, prompt.max_tokens) == ("default", 100)
+
+
+def test_no_messages_is_an_empty_prompt():
+    prompt = read({"model": "claude-sonnet-5", "messages": []})
+    assert (prompt.segments, prompt.draft) == ((), None)
+
+
+def test_reading_on_sees_only_what_is_new_and_the_same_as_anew(monkeypatch: pytest.MonkeyPatch):
+    """A conversation that grows, whose marker moves, whose tools come after the messages."""
+    memory = formats.Memory()
+    turns = [{"role": "user" if n % 2 == 0 else "assistant", "content": [{"type": "text", "text": f"turn {n}"}]} for n in range(40)]
+    for count in range(1, 40, 2):
+        messages = json.loads(json.dumps(turns[:count]))
+        messages[-1]["content"][-1]["cache_control"] = {"type": "ephemeral"}
+        body = json.dumps({**BODY, "messages": messages}).encode()
+        known = formats.read(body, memory=memory)
+        anew = formats.read(body)
+        assert known.segments == anew.segments
+        assert (known.markers, known.draft) == (anew.markers, anew.draft)
