@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +17,7 @@ PATIENCE = 20.0
 """How long a test waits before it calls something lost; nothing is measured with it."""
 
 
-class Gone(Exception):
+class GoneError(Exception):
     """The server closed its output."""
 
 
@@ -74,10 +75,8 @@ class RawClient:
         for thread in self._threads:
             thread.join(PATIENCE)
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
-            try:
+            with suppress(BrokenPipeError):
                 stream.close()
-            except BrokenPipeError:
-                pass
 
     # Bytes
 
@@ -117,17 +116,15 @@ class RawClient:
             result = [self.settings for _ in params["items"]]
         elif method == "workspace/applyEdit":
             result = self.apply(params)
-        try:
+        with suppress(BrokenPipeError, ValueError):
             self.send({"jsonrpc": "2.0", "id": request["id"], "result": result})
-        except (BrokenPipeError, ValueError):
-            pass
 
     # Messages
 
     def next(self, timeout: float = PATIENCE) -> dict[str, Any]:
         message = self.inbox.get(timeout=timeout)
         if message is None:
-            raise Gone(self.log)
+            raise GoneError(self.log)
         self.seen.append(message)
         return message
 
@@ -173,7 +170,9 @@ class RawClient:
 
     # Sessions
 
-    def initialize(self, capabilities: Any = None, *, root: Path | None = None, **more: Any) -> dict[str, Any]:
+    def initialize(
+        self, capabilities: Any = None, *, root: Path | None = None, **more: Any
+    ) -> dict[str, Any]:
         result = self.call(
             "initialize",
             {

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,25 +11,30 @@ from anchorline.outcome import Outcome
 from anchorline.plan import Plan
 from anchorline.prompt.model import Prompt
 
+if TYPE_CHECKING:
+    from anchorline.cache.rules import Provider
+    from anchorline.planner import Planner
+
 CAPACITY = 256
 PROMPTS = 16
-SUFFIX_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Held(msgspec.Struct, frozen=True):
-    """A cached prefix that a plan asks the provider to hold: its hash, its tokens and its lifetime."""
+    """A prefix that the provider holds once a request was sent: its hash, its tokens and its lifetime."""
 
     prefix: bytes
     tokens: int
     ttl: str
+    seconds: int
 
 
 class Remembered(msgspec.Struct):
     """A plan with what its outcome will need. `prompt` is kept for the newest plans only (it holds text)."""
 
     plan: Plan
-    held: tuple[Held, ...]
+    model: str
     account: str
+    held: tuple[Held, ...]
     prompt: Prompt | None
     recorded: bool = False
     outcome: Outcome | None = None
@@ -42,17 +48,20 @@ class Plans:
         self._capacity = capacity
         self._prompts = prompts
 
-    def add(self, plan: Plan, prompt: Prompt, account: str) -> Remembered:
-        """Remember a plan that was shown."""
+    def add(self, plan: Plan, prompt: Prompt, planner: "Planner") -> Remembered:
+        """Remember a plan that was shown; `planner` made it."""
         known = self._plans.get(plan.id)
         if known is not None:
             self._plans.move_to_end(plan.id)
             return known
-        held = tuple(
-            Held(prompt.segments[anchor.segment].prefix, anchor.prefix_tokens, anchor.ttl)
-            for anchor in plan.cache.anchors
+        model = planner.catalog.find(plan.route.target)
+        added = Remembered(
+            plan,
+            model.id if model is not None else plan.route.target,
+            planner.config.cache.account,
+            tuple(_held(plan, prompt, planner.rules.for_model(plan.route.target))),
+            prompt,
         )
-        added = Remembered(plan, held, account, prompt)
         self._plans[plan.id] = added
         if len(self._plans) > self._prompts:
             older = list(self._plans.values())[-self._prompts - 1]
@@ -81,8 +90,21 @@ class Plans:
         return None
 
 
+def _held(plan: Plan, prompt: Prompt, provider: "Provider") -> Iterator[Held]:
+    """Yield the anchored prefixes, and the whole prompt where the provider anchors its end by itself."""
+    for anchor in plan.cache.anchors:
+        lifetime = provider.lifetime(anchor.ttl)
+        if lifetime is not None:
+            prefix = prompt.segments[anchor.segment].prefix
+            yield Held(prefix, anchor.prefix_tokens, lifetime.name, lifetime.seconds)
+    lifetime = provider.lifetime(prompt.automatic_ttl or "default")
+    by_itself = provider.mode == "automatic" or provider.implicit or prompt.automatic_ttl is not None
+    if by_itself and lifetime is not None and prompt.segments:
+        yield Held(prompt.segments[-1].prefix, plan.tokens.estimate, lifetime.name, lifetime.seconds)
+
+
 def entries(remembered: Remembered, outcome: Outcome) -> Iterator[Entry]:
-    """Yield what the provider holds after the request, by the plan's anchors.
+    """Yield what the provider holds after the request.
 
     Nothing when it reported neither a read nor a write. The clock runs from the start of the request.
     """
@@ -95,18 +117,10 @@ def entries(remembered: Remembered, outcome: Outcome) -> Iterator[Entry]:
         yield Entry(
             provider=plan.cache.provider,
             account=remembered.account,
-            model=plan.route.target,
+            model=remembered.model,
             prefix=held.prefix,
             tokens=held.tokens,
             ttl=held.ttl,
             written_at=start,
-            expires_at=start + seconds(held.ttl),
+            expires_at=start + held.seconds,
         )
-
-
-def seconds(ttl: str) -> int:
-    """Return a lifetime such as ``5m`` or ``1h`` in seconds; 5 minutes for what has another form."""
-    number, unit = ttl[:-1], ttl[-1:]
-    if number.isascii() and number.isdigit() and unit in SUFFIX_SECONDS:
-        return int(number) * SUFFIX_SECONDS[unit]
-    return 300

@@ -161,7 +161,7 @@ async def _serve(server: Server, descriptor: int, stream: BinaryIO) -> None:
         descriptor,
         receive=partial(on_loop, server.protocol.receive),
         fault=partial(on_loop, server.protocol.fault),
-        ended=partial(on_loop, stopped.set),
+        ended=gone,
     )
     reader.start()
     await stopped.wait()

@@ -58,12 +58,12 @@ class Session:
         self.recording = Recording(report, self.take)
         self.warm: list[Entry] = []
         self.generation = 0
-        self.editor_settings: dict[str, Any] = {}
         self.ready = False
         self.pending: set[str] = set()
         self.published: set[str] = set()
         self._report = report
         self._reported: set[str] = set()
+        self._editor_settings: dict[str, Any] = {}
         self._planner: Planner | None = None
         self._analyses: dict[str, tuple[int, Analysis]] = {}
         self._memories: dict[str, Memory] = {}
@@ -83,13 +83,18 @@ class Session:
             self._planner = Planner(self.config, self.ledger)
         return self._planner
 
-    def configure(self) -> None:
-        """Read the settings anew, the editor's over those of the files; report each problem once."""
-        self.loaded = config.load(self.root, self.editor_settings)
-        self.ready = True
-        self.recording.apply(self.config.store)
+    def read_settings(self, editor: dict[str, Any] | None = None) -> None:
+        """Read the settings of the files, and over them the editor's (where None: those that it has sent)."""
+        if editor is not None:
+            self._editor_settings = editor
+        self.loaded = config.load(self.root, self._editor_settings)
         self._planner = None
         self.changed()
+
+    def configure(self) -> None:
+        """Put the settings in force: open the store as they say, and report each problem once."""
+        self.ready = True
+        self.recording.apply(self.config.store)
         for problem in self.loaded.problems:
             if str(problem) not in self._reported:
                 self._reported.add(str(problem))
@@ -170,7 +175,7 @@ class Session:
 
     def remember(self, plan: Plan, prompt: Prompt) -> Remembered:
         """Keep a plan that is shown, so that its outcome can be taken in."""
-        return self.plans.add(plan, prompt, self.config.cache.account)
+        return self.plans.add(plan, prompt, self.planner)
 
     async def record(self, remembered: Remembered) -> None:
         """Write a plan to the store, once."""

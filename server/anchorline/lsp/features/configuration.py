@@ -61,7 +61,7 @@ async def refresh(server: "Server") -> None:
         except (JsonRpcException, TimeoutError):
             log.warning("the client does not tell its settings")
         else:
-            server.session.editor_settings = section(answer[0]) if answer else {}
+            server.session.read_settings(section(answer[0]) if answer else {})
     apply(server)
 
 
@@ -73,20 +73,26 @@ def apply(server: "Server") -> None:
     diagnostics.refresh_all(server)
 
 
+def read_again(server: "Server") -> None:
+    """Read the settings' files again and put them in force."""
+    server.session.read_settings()
+    apply(server)
+
+
 async def did_change(server: "Server", params: types.DidChangeConfigurationParams) -> None:
     """Take in pushed settings; clients that are asked instead push nothing."""
     if isinstance(params.settings, dict) and params.settings:
-        server.session.editor_settings = section(params.settings)
+        server.session.read_settings(section(params.settings))
     await refresh(server)
 
 
 def file_changed(server: "Server", _params: types.DidChangeWatchedFilesParams) -> None:
     """Read an `anchorline.toml` that was changed."""
-    apply(server)
+    read_again(server)
 
 
 def folders_changed(server: "Server", params: types.DidChangeWorkspaceFoldersParams) -> None:
     """Follow the workspace's first folder."""
     if server.session.root is None and params.event.added:
         server.session.root = to_path(params.event.added[0].uri)
-        apply(server)
+        read_again(server)

@@ -78,27 +78,29 @@ def schedule(server: "Server", document: Document) -> None:
 
 
 def _push_pending(server: "Server") -> None:
-    pending = list(server.session.pending)
-    server.session.pending.clear()
+    session = server.session
+    pending = list(session.pending)
+    session.pending.clear()
     for uri in pending:
-        document = server.session.documents.get(uri)
-        if document is not None:
+        document = session.documents.get(uri)
+        if document is None:
+            continue
+        if session.serving(document) in ("prompt", "body"):
+            session.published.add(document.uri)
             _publish(server, document.uri, document.version, of(server, document))
+        else:
+            clear(server, document.uri)
 
 
 def _publish(server: "Server", uri: str, version: int | None, found: list[types.Diagnostic]) -> None:
-    known = server.session.published
-    if not found and uri not in known:
-        return
-    known.discard(uri)
-    if found:
-        known.add(uri)
     server.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, found, version))
 
 
 def clear(server: "Server", uri: str) -> None:
     """Take away what was pushed for a document."""
-    _publish(server, uri, None, [])
+    if uri in server.session.published:
+        server.session.published.discard(uri)
+        _publish(server, uri, None, [])
 
 
 def refresh_all(server: "Server") -> None:

@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 
 def initialize(server: "Server", params: types.InitializeParams) -> None:
-    """Note the workspace and watch the editor. Nothing heavy: the editor waits."""
+    """Note the workspace and the settings so far, and watch the editor. Nothing heavy: the editor waits."""
     folders = params.workspace_folders or []
     root = folders[0].uri if folders else params.root_uri
     server.session.root = to_path(root) if root else None
     options = params.initialization_options
-    server.session.editor_settings = configuration.section(options) if isinstance(options, dict) else {}
+    server.session.read_settings(configuration.section(options))
     server.watch_editor(params.process_id)
 
 
 async def initialized(server: "Server", _params: types.InitializedParams) -> None:
     """Read the settings, load the planner and open the store, while the editor goes on."""
-    await configuration.register(server)
     await configuration.refresh(server)
     await asyncio.to_thread(_load)
     _settle()
+    await configuration.register(server)
 
 
 def _load() -> None:
@@ -36,6 +36,6 @@ def _load() -> None:
 
 
 def _settle() -> None:
-    """Keep what start-up made out of later garbage collections: lsprotocol alone is half a million objects."""
+    """Keep what start-up made out of later garbage collections; there are very many types in lsprotocol."""
     gc.collect()
     gc.freeze()

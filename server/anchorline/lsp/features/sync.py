@@ -42,7 +42,7 @@ def did_change(server: "Server", params: types.DidChangeTextDocumentParams) -> N
 def did_save(server: "Server", params: types.DidSaveTextDocumentParams) -> None:
     """Read the settings again when they were saved in this editor."""
     if params.text_document.uri.endswith("/" + FILE_NAME):
-        configuration.apply(server)
+        configuration.read_again(server)
 
 
 def did_close(server: "Server", params: types.DidCloseTextDocumentParams) -> None:
