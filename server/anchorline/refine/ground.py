@@ -26,9 +26,10 @@ NOUNS = (
 def _object() -> re.Pattern[str]:
     """Match a bare "this" or "it" that is the object of a verb, or a bare "this" that is a subject."""
     verbs = (
-        "fix|debug|explain|refactor|simplify|optimi[sz]e|improve|test|review|rewrite|document|check|clean "
-        "up|speed up|convert"
-        "|rename|extract|split|move|delete|remove|change|update|describe|understand|format|implement|finish|complete|port|inline"
+        "fix|debug|explain|refactor|simplify|optimi[sz]e|improve|test|review|rewrite|document|check|clean up"
+        "|speed up|convert|rename|extract|split|move|delete|remove|change|update|describe|understand|format"
+        "|implement|finish|complete|port|inline|address|look at|read|run|use|replace|revert|handle|audit"
+        "|cover|reduce|shorten|rework|tidy|restructure|moderni[sz]e|validate|mock|wrap|translate|see|summari[sz]e"
     )
     after = (
         r"(?=\s*(?:[.!?,]|\Z|\n|(?:to|so|and|for|using|with|without|by|because|please|when|in a|in an|into"
@@ -37,9 +38,7 @@ def _object() -> re.Pattern[str]:
     )
     return re.compile(
         rf"\b(?:{verbs}) (?:up )?(?P<object>this|it){after}"
-        rf"|\b(?:tests?|docs?|docstrings?|comments?|documentation|type hints?|types|logging|error handling"
-        rf"|validation) "
-        rf"(?:for|to|in|of) (?P<complement>this|it){after}"
+        rf"|[\w\x00] (?:for|to|in|of|from|at|about|on|into|with) (?P<complement>this){after}"
         r"|\b(?:what|why|how) (?:does|is|did|do) (?P<subject>this)(?= (?:do|work|fail|mean|return|crash"
         r"|break|throw|need|take|raise"
         r"|slow|broken|failing|happen)\b)"

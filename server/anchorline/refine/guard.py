@@ -16,11 +16,14 @@ from anchorline.refine.ground import facts
 from anchorline.refine.language import english, language, script
 from anchorline.refine.mask import ORDERED, Masked
 from anchorline.refine.phrases import fillers
-from anchorline.refine.words import known, technologies
+from anchorline.refine.spelling import correction
+from anchorline.refine.words import common, known, technologies
 from anchorline.surroundings import NOTHING, Surroundings
 
 LOW, HIGH = 0.5, 1.6
-"""Length of a candidate relative to the draft's, filler and grounding aside."""
+"""Length of a candidate relative to the draft's; filler, exact repetition and grounding aside."""
+MOST_TOKENS = 200
+"""Unknown words whose corrections are looked up."""
 GLUE = 24
 """Characters of plain words that come with one grounded fact (\u201cthe code at\u201d, brackets)."""
 
@@ -43,6 +46,11 @@ def _obligations() -> re.Pattern[str]:
         r"|could|must)nt\b",
         re.IGNORECASE,
     )
+
+
+@cache
+def _sentences() -> re.Pattern[str]:
+    return re.compile(r"(?<=[.!?])\s|\n")
 
 
 @cache
@@ -91,15 +99,20 @@ def check(
 
 
 def _added(draft: Masked, new: Masked) -> Counter[str]:
-    return Counter([entity.text for entity in new.entities]) - Counter(
-        [entity.text for entity in draft.entities]
-    )
+    return _texts(new) - _texts(draft)
+
+
+def _texts(draft: Masked) -> Counter[str]:
+    """Count the entities; an acronym or the like counts once, however often it stands."""
+    counts = Counter([entity.text for entity in draft.entities if entity.kind != "term"])
+    for entity in draft.entities:
+        if entity.kind == "term":
+            counts[entity.text] = max(1, counts[entity.text])
+    return counts
 
 
 def _entities(draft: Masked, new: Masked, added: Counter[str], context: tuple[str, ...]) -> Iterator[str]:
-    lost = Counter([entity.text for entity in draft.entities]) - Counter(
-        [entity.text for entity in new.entities]
-    )
+    lost = _texts(draft) - _texts(new)
     for text in lost:
         yield f"loses {_shown(text)}"
     for text in added:
@@ -118,10 +131,20 @@ def _grounded(text: str, context: tuple[str, ...]) -> bool:
 
 def _obligation(draft: Masked, new: Masked) -> Iterator[str]:
     before, after = _obliging(draft), _obliging(new)
-    for word in before - after:
+    for word in sorted(before - after):
         yield f"drops “{word}”"
-    for word in after - before:
+    added = after - before
+    for word in sorted(added.keys() - (_corrections(draft) if added else frozenset())):
         yield f"adds “{word}”"
+
+
+def _corrections(draft: Masked) -> frozenset[str]:
+    """Return what the draft's misspelt words are meant to be: words that a candidate may have."""
+    tokens = {token.strip('.,;:!?()"*') for token in draft.tokens} - common()
+    found = [
+        correction(token) for token in sorted(tokens)[:MOST_TOKENS] if token.isalpha() and token.isascii()
+    ]
+    return frozenset(word for word in found if word is not None)
 
 
 def _obliging(subject: Masked) -> Counter[str]:
@@ -138,9 +161,10 @@ def _words(draft: Masked, new: Masked, context: tuple[str, ...]) -> Iterator[str
     fresh = [word for word in _tokens(new.prose) if word not in before]
     lowered = {word.lower() for word in before}
     told = " ".join(context).lower()
+    meant = _corrections(draft) if fresh else frozenset()
     for word in dict.fromkeys(fresh):
         low = word.lower()
-        if low in lowered or low in told:
+        if low in lowered or low in told or low in meant:
             continue
         if low in technologies():
             yield f"brings in {word}, which the draft does not mention"
@@ -202,8 +226,9 @@ def _length(draft: Masked, new: Masked, added: Counter[str], context: tuple[str,
     filler = sum(end - start for start, end, _ in fillers(draft))
     grounded = sum((len(text) + GLUE) * times for text, times in added.items() if _grounded(text, context))
     before = max(1, len(draft.text.strip()))
+    distinct = sum(map(len, set(_sentences().split(draft.text))))
     after = len(new.text.strip())
-    if after < LOW * (before - filler):
+    if after < LOW * (min(before, distinct) - filler):
         yield f"is much shorter ({after} characters instead of {before})"
     elif after - grounded > HIGH * before:
         yield f"is much longer ({after} characters instead of {before})"

@@ -49,8 +49,8 @@ def _requests() -> re.Pattern[str]:
 def _openers() -> re.Pattern[str]:
     return re.compile(
         r"(?:(?:so |ok |okay |well,? )?(?:(?:basically|honestly|frankly|to be honest|u+m+|u+h+|uh+m+),? "
-        r"|(?:i mean|you know),(?: like,)? )|(?:hi|hello|hey)(?: there| again| everyone"
-        r"| all)?[,!.] +)(?=[A-Za-z\x00])",
+        r"|(?:i mean|you know),(?: like,)? |(?:ok |okay )?so like, )|(?:hi|hello|hey)(?: there| again"
+        r"| everyone| all)?[,!.] +)(?=[A-Za-z\x00])",
         re.IGNORECASE,
     )
 
@@ -70,7 +70,7 @@ def _closers() -> re.Pattern[str]:
     thanks = r"(?:many thanks|thanks|thank you|thx|cheers)(?: so much| a lot| very much| a bunch)?"
     return re.compile(
         rf"(?:(?<=[.!?])\s++|(?<! ),?+ ++)(?:{thanks}(?: in advance| for (?:your|the"
-        rf"|any) help)?)[.!]*(?=\s*\Z)",
+        rf"|any) help)?|(?:i )?hope (?:this|that|it) (?:makes sense|helps))[.!]*(?=\s*\Z)",
         re.IGNORECASE,
     )
 
@@ -87,9 +87,9 @@ REQUEST_SIGNS = (
     "think you c", "please please", "please maybe", "please kindly", "please just", "maybe please",
     "kindly please", "just please",
 )  # fmt: skip
-ASIDES = "basically honestly honest frankly mean know um umm ummm uh uhh uhm hi hello hey"
+ASIDES = "like basically honestly honest frankly mean know um umm ummm uh uhh uhm hi hello hey"
 ASIDE_SIGNS = frozenset(word + mark for word in ASIDES.split() for mark in ("", ",", "!", "."))
-CLOSER_SIGNS = ("thank", "thx", "cheers")
+CLOSER_SIGNS = ("thank", "thx", "cheers", "hope th", "hope it")
 CLOSING = 100
 """Characters at the end in which thanks are looked for."""
 

@@ -15,7 +15,7 @@ from operator import eq
 from typing import NamedTuple
 
 from anchorline.refine.language import english, language
-from anchorline.refine.mask import BLANK, Masked
+from anchorline.refine.mask import Masked, view
 from anchorline.refine.phrases import fillers
 from anchorline.refine.spelling import SHORTEST, correction, table
 from anchorline.refine.words import common, known
@@ -122,6 +122,12 @@ def _stray() -> re.Pattern[str]:
 
 
 @cache
+def _plain() -> re.Pattern[str]:
+    """Match a sentence or list item of nothing but words and punctuation."""
+    return re.compile(r"(?:[-*+\u2022] |\d{1,3}[.)] )?[^\W\d_](?:[^\W\d_]|[ ,.;:!?'\u2019\"()/-])*+")
+
+
+@cache
 def _words() -> re.Pattern[str]:
     return re.compile(r"(?<![\w'\u2019\x00@#/\\.-])[A-Za-z]{3,20}+(?![\w'\u2019\x00@/\\-]|\.\w)")
 
@@ -129,22 +135,26 @@ def _words() -> re.Pattern[str]:
 def duplicates(prose: Prose) -> Iterator[Change]:
     """Drop a sentence or line that already stands, word for word, in the same section.
 
-    A sentence with an entity in it stays, because the guard counts entities; so does a short one, one that
-    introduces something (it ends in a colon), and a list item unless it repeats the item just above it.
+    A sentence with an entity in it stays, because the guard counts entities (acronyms apart); so does a short
+    one, one that introduces something (it ends in a colon), and a list item unless it repeats the item just
+    above it.
     """
     seen: set[str] = set()
     above = ""
     position = 0
-    for line in prose.text.split("\n"):
+    open_terms = view(prose.draft.text, [entity for entity in prose.draft.entities if entity.kind != "term"])
+    for line in open_terms.split("\n"):
         start, position = position, position + len(line) + 1
         bare = line.strip()
         if not bare:
             continue
         if bare[0] == "#":
             seen.clear()
-        elif bare[0] in "-*+\u2022|0123456789" or not bare[0].isalpha():
+        elif not bare[0].isalpha():
             if bare == above and _repeatable(bare):
                 yield Change(start - 1, start + len(line), "", "repeats the item above", "duplicate")
+            else:
+                yield from _sentence_duplicates(line, start, bare, set())
         elif bare in seen and _repeatable(bare) and bare[-1] in ".!?":
             before = start
             while before > 0 and prose.text[before - 1] in "\n\r":
@@ -176,7 +186,7 @@ def _sentence_duplicates(line: str, start: int, bare: str, seen: set[str]) -> It
 
 
 def _repeatable(sentence: str) -> bool:
-    return BLANK not in sentence and len(sentence) >= 16 and sentence.count(" ") >= 3
+    return len(sentence) >= 16 and sentence.count(" ") >= 3 and _plain().fullmatch(sentence) is not None
 
 
 def filler(prose: Prose) -> Iterator[Change]:

@@ -1,8 +1,9 @@
 """Misspellings that are sure: a table of frequent ones, and unknown words with one close common word.
 
 The table holds spellings that are no word of any kind. Beyond it, a lower-case word is corrected only if
-SCOWL does not know it (nor its stem), it has five letters or more, and exactly one common word is one slip
-away: two neighbours swapped, a letter too many, a letter missing or a wrong one (Damerau's four).
+SCOWL does not know it (nor its stem), it has five letters or more, and one common word is the only one that a
+slip of the most likely sort leads back to: first two neighbours swapped; then a letter wrongly doubled or
+single; then, if that is the only common word one slip away at all, a letter too many, missing or wrong.
 """
 
 from functools import cache, lru_cache
@@ -27,25 +28,9 @@ SUFFIXES = (
     "ize",
     "ized",
     "ish",
-    "y",
     "ment",
 )
-PREFIXES = (
-    "re",
-    "un",
-    "non",
-    "pre",
-    "sub",
-    "multi",
-    "auto",
-    "de",
-    "mis",
-    "co",
-    "inter",
-    "micro",
-    "super",
-    "meta",
-)
+PREFIXES = ("re", "un", "non", "pre", "sub", "multi", "auto", "inter", "micro", "super", "meta")
 
 
 @cache
@@ -64,34 +49,55 @@ def correction(word: str) -> str | None:
         return listed
     if not SHORTEST <= len(word) <= LONGEST or known(word) or _derived(word):
         return None
-    near = _one_slip(word)
+    targets = common()
+    for near in (_swapped(word) & targets, _doubling(word) & targets):
+        if near:
+            return near.pop() if len(near) == 1 else None
+    near = _one_slip(word) & targets
     return near.pop() if len(near) == 1 else None
 
 
 def _derived(word: str) -> bool:
     """Tell whether a word is a known one with an ending or a beginning that dictionaries leave out."""
     for suffix in SUFFIXES:
-        if word.endswith(suffix):
-            stem = word[: -len(suffix)]
-            if len(stem) >= 3 and (
-                known(stem) or known(stem + "e") or (stem[-1] == stem[-2] and known(stem[:-1]))
-            ):
-                return True
-    return any(
-        word.startswith(prefix) and len(word) - len(prefix) >= 4 and known(word[len(prefix) :])
-        for prefix in PREFIXES
+        stem = word.removesuffix(suffix)
+        if stem == word or len(stem) < 4:
+            continue
+        vowel = suffix[0] in "aei"
+        if known(stem) and not (vowel and (stem[-1] == "e" or _doubles(stem))):
+            return True
+        if vowel and (known(stem + "e") or (stem[-1] == stem[-2] and known(stem[:-1]))):
+            return True
+    return any(len(word) - len(p) >= 5 and word.startswith(p) and known(word[len(p) :]) for p in PREFIXES)
+
+
+def _doubles(stem: str) -> bool:
+    """Tell whether a stem such as "skip" doubles its last letter before a vowel."""
+    return (
+        len(stem) == 4
+        and stem[-1] in "bdgmnprt"
+        and stem[-2] in "aeiou"
+        and stem[-3] not in "aeiou"
+        and stem[-3] != stem[-2]
     )
 
 
+def _swapped(word: str) -> set[str]:
+    return {word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in range(1, len(word) - 1)}
+
+
+def _doubling(word: str) -> set[str]:
+    """Return the word with one letter doubled, or one double letter single."""
+    more = {word[:i] + word[i] + word[i:] for i in range(1, len(word))}
+    return more | {word[:i] + word[i + 1 :] for i in range(1, len(word) - 1) if word[i] == word[i + 1]}
+
+
 def _one_slip(word: str) -> set[str]:
-    """Return the common words at Damerau distance one that begin alike: slips rarely hit the first letter."""
-    targets = common()
-    size = len(word)
-    near = {word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in range(size - 1)}
-    near.update(word[:i] + word[i + 1 :] for i in range(1, size))
-    for i in range(1, size + 1):
+    """Return all spellings at Damerau distance one that begin alike: slips rarely hit the first letter."""
+    near = _swapped(word)
+    near.update([word[:i] + word[i + 1 :] for i in range(1, len(word))])
+    for i in range(1, len(word) + 1):
         head, tail, rest = word[:i], word[i:], word[i + 1 :]
         near.update([head + letter + tail for letter in ascii_lowercase])
-        if i < size:
-            near.update([head + letter + rest for letter in ascii_lowercase])
-    return near & targets
+        near.update([head + letter + rest for letter in ascii_lowercase])
+    return near
