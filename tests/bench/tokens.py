@@ -34,7 +34,8 @@ WIDE = {"anthropic-4.6": 0.2, "openai": 0.0}  # assumed: the sessions hold too l
 class Step(NamedTuple):
     """Two requests of a session: `cost` is the difference of their input tokens, `parts` what was appended.
 
-    `prompt` is all of the second, of `total` input tokens; both are empty for an answer.
+    `prompt` is all of the second, of `total` input tokens; both are empty for an answer. `altered`: the total
+    has once fallen though nothing was taken away in the file, so that more was cleared than the file shows.
     """
 
     session: str
@@ -43,14 +44,25 @@ class Step(NamedTuple):
     parts: tuple[Part, ...]
     total: int = 0
     prompt: tuple[Part, ...] = ()
+    altered: bool = False
 
 
 class Asked(NamedTuple):
-    """A request: all its parts and its input tokens."""
+    """A request: all its parts and its input tokens; `altered` as in `Step`."""
 
     parts: tuple[Part, ...]
     total: int
     model: str
+    altered: bool
+
+    @staticmethod
+    def after(before: "Asked | None", parts: tuple[Part, ...], total: int, model: str) -> "Asked":
+        fell = before is not None and before.continued_by(parts) and total < before.total
+        return Asked(parts, total, model, fell or (before is not None and before.altered))
+
+    def continued_by(self, parts: tuple[Part, ...]) -> bool:
+        length = len(self.parts)
+        return 0 < length <= len(parts) and parts[length - 1].prefix == self.parts[-1].prefix
 
 
 def claude_steps(path: Path) -> Iterator[Step]:
@@ -65,7 +77,7 @@ def claude_steps(path: Path) -> Iterator[Step]:
             + (usage.cache_read_input_tokens or 0)
             + (usage.cache_creation_input_tokens or 0)
         )
-        now = Asked(tuple(request.history.parts), total, model)
+        now = Asked.after(before, tuple(request.history.parts), total, model)
         yield from _step(path.name, tokens.family(model), before, now)
         before = now
 
@@ -109,19 +121,18 @@ def codex_steps(path: Path) -> Iterator[Step]:
     before: Asked | None = None
     for sent in session.sent:
         parts = tuple(known.get(part.prefix, part) for part in snapshots.get(sent.prefix, ()))
-        now = Asked(parts, sent.input + (sent.read or 0), sent.model)
+        now = Asked.after(before, parts, sent.input + (sent.read or 0), sent.model)
         yield from _step(path.name, "openai", before, now)
         before = now
     yield from session.answers
 
 
 def _step(session: str, family: str, before: Asked | None, now: Asked) -> Iterator[Step]:
-    if before is None or before.model != now.model or not before.parts:
+    if before is None or before.model != now.model or not before.continued_by(now.parts):
         return
-    cost, length = now.total - before.total, len(before.parts)
-    added = now.parts[length:]
-    if added and cost > 0 and now.parts[length - 1].prefix == before.parts[-1].prefix:
-        yield Step(session, family, cost, added, now.total, now.parts)
+    cost, added = now.total - before.total, now.parts[len(before.parts) :]
+    if added and cost > 0:
+        yield Step(session, family, cost, added, now.total, now.parts, now.altered)
 
 
 def row(parts: tuple[Part, ...]) -> tuple[np.ndarray, int]:
@@ -166,7 +177,7 @@ def fit(steps: list[Step]) -> np.ndarray:
 
 
 class Judged(NamedTuple):
-    """A step of a session that was left out: relative errors of the estimate and of len/4.
+    """A step of a session that was left out: relative errors of the estimate and of len/4, spreads.
 
     `total` is the error of the whole prompt, given what the session's first request showed of what is unseen.
     """
@@ -177,6 +188,7 @@ class Judged(NamedTuple):
     by_four: float
     total: float
     spread: float
+    total_spread: float
 
 
 def judge(steps: list[Step]) -> list[Judged]:
@@ -188,25 +200,66 @@ def judge(steps: list[Step]) -> list[Judged]:
         taught = [step for step in steps if step.session not in out]
         by = fit(taught)
         spreads = kind_spreads([(kind_of(step), _error(step, by)) for step in taught])
-        unseen: dict[str, float] = {}
+        hidden: dict[str, float] = {}
         for step in steps:
             if step.session not in out:
                 continue
             error = _error(step, by)
-            total = float("nan")
+            total = total_spread = float("nan")
             if step.prompt:
                 values, told = row(step.prompt)
                 seen = float(values @ by) + told
-                if step.session in unseen:
-                    total = (seen + unseen[step.session] - step.total) / step.total
+                if step.session in hidden:
+                    total = (seen + hidden[step.session] - step.total) / step.total
+                    total_spread = _total_spread(step, spreads)
                 else:
-                    unseen[step.session] = step.total - seen
-            size = sum(part.block.end - part.block.start for part in step.parts)
+                    hidden[step.session] = step.total - seen
+            size = sum(
+                part.block.end - part.block.start
+                if part.block.kind == "thinking"
+                else part.block.features.size
+                for part in step.parts
+                if part.block.known is None
+            )
             kind = kind_of(step)
             found.append(
-                Judged(step, kind, error, size / 4 / step.cost - 1, total, spreads.get(kind, spreads[""]))
+                Judged(
+                    step,
+                    kind,
+                    error,
+                    (size / 4 + row(step.parts)[1]) / step.cost - 1,
+                    total,
+                    spreads.get(kind, spreads[""]),
+                    total_spread,
+                )
             )
     return found
+
+
+def _total_spread(step: Step, spreads: dict[str, float]) -> float:
+    """Return the spread of a whole prompt as a share of it: those of its parts, added up."""
+    wide = 0.0
+    for part in step.prompt:
+        block = part.block
+        if block.known is None:
+            estimate = tokens.weigh(block.features, block.kind, step.family)
+            wide += spreads.get(block.kind, spreads[""]) * estimate
+    return wide / step.total
+
+
+def unseen(steps: list[Step]) -> list[float]:
+    """Return for each session the tokens of its first request that the file does not show."""
+    first: dict[str, float] = {}
+    for step in steps:
+        if step.prompt and step.session not in first:
+            shown = sum(
+                tokens.weigh(part.block.features, part.block.kind, step.family)
+                if part.block.known is None
+                else part.block.known
+                for part in step.prompt
+            )
+            first[step.session] = step.total - shown
+    return list(first.values())
 
 
 def _error(step: Step, by: np.ndarray) -> float:
@@ -292,12 +345,24 @@ def shares(judged: list[Judged]) -> dict[str, tuple]:
     def covered(those: list[Judged]) -> float:
         return float(np.mean([abs(one.error / (1 + one.error)) <= Z90 * one.spread for one in those]))
 
+    def covered_whole(those: list[Judged]) -> float:
+        whole = [one for one in those if not np.isnan(one.total)]
+        return float(np.mean([abs(one.total) <= Z90 * one.total_spread for one in whole]))
+
+    def unaltered(statistic):
+        return lambda those: statistic([one for one in those if not one.step.altered])
+
     return {
         "step_median_error": ("ours", quantile("error", 0.5)),
         "step_p90_error": ("ours", quantile("error", 0.9)),
         "prompt_median_error": ("ours", quantile("total", 0.5)),
         "prompt_p90_error": ("ours", quantile("total", 0.9)),
         "step_coverage_90": ("ours", covered),
+        "prompt_coverage_90": ("ours", covered_whole),
+        "unaltered_prompt_median_error": ("ours", unaltered(quantile("total", 0.5))),
+        "unaltered_prompt_p90_error": ("ours", unaltered(quantile("total", 0.9))),
+        "unaltered_prompt_coverage_90": ("ours", unaltered(covered_whole)),
+        "altered_share": ("ours", lambda those: float(np.mean([one.step.altered for one in those]))),
         "step_median_error ": ("len/4", quantile("by_four", 0.5)),
         "step_p90_error ": ("len/4", quantile("by_four", 0.9)),
     }
@@ -331,6 +396,8 @@ def main() -> None:
         judged = judge(steps)
         for kind, value in kind_spreads((one.kind, one.error) for one in judged).items():
             report("spread", family, kind or "all", value, n=sum(kind in ("", one.kind) for one in judged))
+        hidden = [float(q) for q in np.quantile(unseen(steps), [0.25, 0.5, 0.75])]
+        report("unseen", family, "tokens", hidden[1], low=hidden[0], high=hidden[2], n=len(unseen(steps)))
         for metric, (case, statistic) in shares(judged).items():
             low, high = bootstrap(judged, statistic)
             report(case, family, metric.strip(), statistic(judged), n=len(judged), low=low, high=high)

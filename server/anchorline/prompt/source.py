@@ -4,6 +4,7 @@ Offsets are bytes of the decompressed stream, so that a segment can be found aga
 """
 
 import gzip
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ MAX_LINE = 64 * 1024 * 1024
 MAX_BYTES = 1024 * 1024 * 1024
 _MAGIC = b"\x1f\x8b"
 _CHUNK = 256 * 1024
+_ESCAPES = re.compile(
+    rb"(?P<fine>\\[^u]|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u(?![dD][89a-fA-F])....)|\\u[dD]...", re.DOTALL
+)
 
 
 class Line(NamedTuple):
@@ -88,7 +92,7 @@ def each(path: Path, take: Callable[[Line], None]) -> None:
         try:
             if not line.text.isascii():
                 line.text.decode()
-            take(line)
+            _take(line, take)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, LayoutError) as error:
             if not line.complete:
                 return
@@ -96,6 +100,28 @@ def each(path: Path, take: Callable[[Line], None]) -> None:
             raise PromptError(
                 f"line {line.number}: {reason}", offset=line.offset, line=line.number
             ) from error
+
+
+def _take(line: Line, take: Callable[[Line], None]) -> None:
+    try:
+        take(line)
+    except msgspec.MsgspecError:
+        mended = _without_half_pairs(line.text)
+        if mended == line.text:
+            raise
+        take(line._replace(text=mended))
+
+
+def _without_half_pairs(text: bytes) -> bytes:
+    r"""Return JSON with U+FFFD for each half of a surrogate pair, at the same length, so that offsets stay.
+
+    JavaScript writes them where it has cut an emoji in two; decoders refuse them.
+    """
+
+    def mended(match: re.Match[bytes]) -> bytes:
+        return match[0] if match.lastgroup == "fine" else b"\\ufffd"
+
+    return _ESCAPES.sub(mended, text)
 
 
 def value(text: bytes, name: bytes, raw: bytes) -> int:

@@ -25,7 +25,8 @@ class Features(NamedTuple):
 
     `size` is bytes; of the sample of them that was looked at (`seen` bytes) `punctuation`, `pairs` of
     punctuation, `digits` and `wide` (not ASCII) are counts. `wrapped` is 1 for a JSON object, whose
-    wrapping does not all reach the model. Thinking has in `size` the bytes of its sealed text, and an image its pixels.
+    wrapping does not all reach the model. Thinking has in `size` the bytes of its sealed text, an image its
+    pixels.
     """
 
     size: int
