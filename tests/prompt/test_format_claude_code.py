@@ -153,9 +153,9 @@ def test_the_way_to_the_newest_line_leaves_out_what_was_taken_back(tmp_path: Pat
     log.user("taken back")
     log.answer("m2", text("gone"))
     log.user("kept", parentUuid=first)
-    log.user("a helper's own", isSidechain=True)
+    log.user("a sub-agent's own", isSidechain=True)
     prompt = log.read(tmp_path)
-    assert [part for part in shown(prompt) if "gone" in part or "taken" in part or "helper" in part] == []
+    assert [part for part in shown(prompt) if "gone" in part or "taken" in part or "sub-agent" in part] == []
     assert prompt.draft is not None
     assert prompt.draft.text == "kept"
     assert len(prompt.segments) == 3
