@@ -66,7 +66,9 @@ _MARK = '{"type":"ephemeral"}'
 def text_blocks(draw: st.DrawFn) -> str:
     members = [('"type"', '"text"'), ('"text"', draw(strings()))]
     if draw(st.integers(0, 4)) == 0:
-        members.append(('"cache_control"', draw(st.sampled_from([_MARK, '{"type": "ephemeral", "ttl": "1h"}']))))
+        members.append(
+            ('"cache_control"', draw(st.sampled_from([_MARK, '{"type": "ephemeral", "ttl": "1h"}'])))
+        )
     members += draw(extras)
     return draw(objects(draw(st.permutations(members))))
 
@@ -101,9 +103,13 @@ def anthropic_bodies(draw: st.DrawFn) -> bytes:
     turns = draw(arrays(draw(st.lists(messages(), min_size=1, max_size=5))))
     members = [('"model"', '"claude-sonnet-5"'), ('"max_tokens"', "1024"), ('"messages"', turns)]
     if draw(st.booleans()):
-        members.append(('"system"', draw(st.one_of(strings(), st.lists(text_blocks(), max_size=2).flatmap(arrays)))))
+        members.append(
+            ('"system"', draw(st.one_of(strings(), st.lists(text_blocks(), max_size=2).flatmap(arrays))))
+        )
     if draw(st.booleans()):
-        tools = [f'{{"name":"t{index}","input_schema":{draw(values)}}}' for index in range(draw(st.integers(0, 2)))]
+        tools = [
+            f'{{"name":"t{index}","input_schema":{draw(values)}}}' for index in range(draw(st.integers(0, 2)))
+        ]
         members.append(('"tools"', draw(arrays(tools))))
     members += draw(extras)
     if draw(st.integers(0, 5)) == 0:

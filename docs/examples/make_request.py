@@ -1,6 +1,6 @@
 """Write docs/examples/agent.request.json: a small agent conversation as it is sent to Anthropic's Messages API.
 
-    python docs/examples/make_request.py > docs/examples/agent.request.json
+python docs/examples/make_request.py > docs/examples/agent.request.json
 """
 
 import json
@@ -32,7 +32,11 @@ BODY = {
         {
             "name": "read_file",
             "description": "Return a file of the workspace.",
-            "input_schema": {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]},
+            "input_schema": {
+                "type": "object",
+                "properties": {"path": {"type": "string"}},
+                "required": ["path"],
+            },
         },
         {
             "name": "run",
@@ -41,24 +45,45 @@ BODY = {
         },
     ],
     "messages": [
-        {"role": "user", "content": [{"type": "text", "text": "Why does handler_7 ignore the default locale?"}]},
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "Why does handler_7 ignore the default locale?"}],
+        },
         {
             "role": "assistant",
             "content": [
-                {"type": "tool_use", "id": "toolu_01", "name": "read_file", "input": {"path": "src/handlers.py"}}
+                {
+                    "type": "tool_use",
+                    "id": "toolu_01",
+                    "name": "read_file",
+                    "input": {"path": "src/handlers.py"},
+                }
             ],
         },
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_01", "content": SOURCE}]},
         {
             "role": "assistant",
-            "content": [{"type": "tool_use", "id": "toolu_02", "name": "read_file", "input": {"path": "src/handlers.py"}}],
+            "content": [
+                {
+                    "type": "tool_use",
+                    "id": "toolu_02",
+                    "name": "read_file",
+                    "input": {"path": "src/handlers.py"},
+                }
+            ],
         },
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_02", "content": SOURCE}]},
-        {"role": "assistant", "content": [{"type": "text", "text": "It reads `name_7` and falls back to a literal."}]},
+        {
+            "role": "assistant",
+            "content": [{"type": "text", "text": "It reads `name_7` and falls back to a literal."}],
+        },
         {
             "role": "user",
             "content": [
-                {"type": "text", "text": "Fix this, please. Don't change the other handlers, and add a test for the default."}
+                {
+                    "type": "text",
+                    "text": "Fix this, please. Don't change the other handlers, and add a test for the default.",
+                }
             ],
         },
     ],

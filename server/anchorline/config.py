@@ -9,7 +9,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
 import msgspec
 from msgspec import Meta
@@ -23,7 +23,9 @@ class Refine(msgspec.Struct, frozen=True):
     """Refinement of the draft."""
 
     enabled: Annotated[bool, Meta(description="Propose a refined draft.")] = True
-    max_hints: Annotated[int, Meta(ge=0, le=2, description="Clarity hints shown for one prompt, at most.")] = 2
+    max_hints: Annotated[
+        int, Meta(ge=0, le=2, description="Clarity hints shown for one prompt, at most.")
+    ] = 2
 
 
 class Cache(msgspec.Struct, frozen=True):
@@ -37,7 +39,8 @@ class Cache(msgspec.Struct, frozen=True):
         ),
     ] = "extend"
     ttl: Annotated[
-        Literal["auto", "5m", "1h"], Meta(description="Lifetime of planned anchors; `auto` takes the cheapest.")
+        Literal["auto", "5m", "1h"],
+        Meta(description="Lifetime of planned anchors; `auto` takes the cheapest."),
     ] = "auto"
     account: Annotated[
         str, Meta(max_length=64, description="Label of the provider account whose cache is meant.")
@@ -48,17 +51,24 @@ class Route(msgspec.Struct, frozen=True):
     """Choice of the model."""
 
     enabled: Annotated[bool, Meta(description="Propose a model; otherwise keep the request's own.")] = True
-    model: Annotated[
-        str, Meta(max_length=128, description="Model assumed where the prompt names none.")
-    ] = "claude-sonnet-5"
+    model: Annotated[str, Meta(max_length=128, description="Model assumed where the prompt names none.")] = (
+        "claude-sonnet-5"
+    )
     allow: Annotated[
-        tuple[str, ...], Meta(description="Models that may be proposed; empty allows those of the same provider.")
+        tuple[str, ...],
+        Meta(description="Models that may be proposed; empty allows those of the same provider."),
     ] = ()
     success_usd: Annotated[
         float,
-        Meta(ge=0, le=1000, description="What a solved request is worth in USD: higher prefers stronger models."),
+        Meta(
+            ge=0,
+            le=1000,
+            description="What a solved request is worth in USD: higher prefers stronger models.",
+        ),
     ] = 0.5
-    sticky: Annotated[bool, Meta(description="Keep a session on its model unless a switch pays for itself.")] = True
+    sticky: Annotated[
+        bool, Meta(description="Keep a session on its model unless a switch pays for itself.")
+    ] = True
 
 
 class Store(msgspec.Struct, frozen=True):
@@ -78,8 +88,12 @@ class Editor(msgspec.Struct, frozen=True):
     diagnostics: Annotated[bool, Meta(description="Show diagnostics.")] = True
     hover: Annotated[bool, Meta(description="Explain the plan on hover.")] = True
     inlay_hints: Annotated[bool, Meta(description="Show tokens and anchors as inlay hints.")] = True
-    code_lens: Annotated[bool, Meta(description="Show one line with the plan at the top of the prompt.")] = False
-    chat: Annotated[bool, Meta(description="Serve chat drafts as well (VS Code's `chatSessionInput:`).")] = False
+    code_lens: Annotated[bool, Meta(description="Show one line with the plan at the top of the prompt.")] = (
+        False
+    )
+    chat: Annotated[bool, Meta(description="Serve chat drafts as well (VS Code's `chatSessionInput:`).")] = (
+        False
+    )
 
 
 class Files(msgspec.Struct, frozen=True):
@@ -143,7 +157,7 @@ class Key(msgspec.Struct, frozen=True):
     user_only: bool
 
 
-def keys() -> Iterator[Key]:
+def documented() -> Iterator[Key]:
     """Yield every setting with its type, default and description, in the order of the documentation."""
     for section in msgspec.structs.fields(Config):
         for field in msgspec.structs.fields(section.type):
@@ -152,7 +166,7 @@ def keys() -> Iterator[Key]:
             yield Key(name, _type_name(base), field.default, meta.description, name in USER_ONLY)
 
 
-def _type_name(base: Any) -> str:
+def _type_name(base: type) -> str:
     choices = get_args(base)
     if choices and choices[-1] is ...:
         return "list of strings"
@@ -248,9 +262,9 @@ def _section(
     return taken
 
 
-def _looser(key: str, value: Any, current: Any) -> bool:
+def _looser(key: str, value: object, current: object) -> bool:
     if key == "store.text" and value in STRICTNESS:
-        return STRICTNESS.index(value) > STRICTNESS.index(current)
+        return STRICTNESS.index(value) > STRICTNESS.index(cast("TextMode", current))
     if key in ("store.enabled", "editor.chat"):
         return bool(value) and not current
     return False

@@ -29,9 +29,7 @@ def line(plan: Plan) -> str:
     warm = f", expires in {span(cache.expires_in_s)}" if cache.expires_in_s is not None else ""
     hit = f"P(hit) {cache.p_hit:.0%}{warm}" if cache.mode != "none" else "not cached"
     anchors = f"{len(cache.anchors)} anchor{'s' * (len(cache.anchors) != 1)}"
-    return (
-        f"{plan.route.target} · {count(plan.tokens.estimate)} tokens · {hit} · {anchors} · {usd(plan.cost.usd)}"
-    )
+    return f"{plan.route.target} · {count(plan.tokens.estimate)} tokens · {hit} · {anchors} · {usd(plan.cost.usd)}"
 
 
 def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
@@ -54,7 +52,7 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
         expires = f", warm for another {span(cache.expires_in_s)}" if cache.expires_in_s is not None else ""
         lines += [
             f"**Cache** P(hit) {cache.p_hit:.0%}{expires}; {count(cache.expected_read_tokens)} tokens read, "
-            f"{count(cache.expected_write_tokens)} written",
+            + f"{count(cache.expected_write_tokens)} written",
             "",
         ]
         lines += [f"- misses: {miss.text}" for miss in cache.miss_reasons]

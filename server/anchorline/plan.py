@@ -11,10 +11,12 @@ from typing import Any, Literal
 
 import msgspec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 RefinementStatus = Literal["proposed", "unchanged", "refused", "unavailable"]
-MissCode = Literal["never_sent", "expired", "model_changed", "compacted", "below_minimum", "no_anchor", "no_cache"]
+MissCode = Literal[
+    "never_sent", "expired", "model_changed", "compacted", "below_minimum", "no_anchor", "no_cache"
+]
 
 
 class Policy(msgspec.Struct, frozen=True):

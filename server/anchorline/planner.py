@@ -10,8 +10,6 @@ import time
 from collections.abc import Mapping
 from hashlib import blake2b
 
-import msgspec
-
 from anchorline.cache import predict
 from anchorline.cache.cost import Terms
 from anchorline.cache.ledger import Entry, Ledger
@@ -25,7 +23,7 @@ from anchorline.lint.finding import Finding
 from anchorline.plan import CachePlan, Cost, Miss, Plan, Policy, Refinement, Route, Tokens
 from anchorline.prompt.model import Prompt
 from anchorline.refine.propose import propose
-from anchorline.route.catalog import Catalog, Model
+from anchorline.route.catalog import Catalog
 from anchorline.route.catalog import load as load_catalog
 from anchorline.route.choose import Situation, choose
 from anchorline.route.quality import HeuristicQuality, QualityModel
@@ -184,8 +182,7 @@ class Planner:
         self, prompt: Prompt, name: str, warmth: predict.Warmth, trigger: Trigger, totals: list[int]
     ) -> Sending:
         model = self.catalog.find(name)
-        price = model.input / 1e6 if model is not None else 0.0
-        output_price = model.output / 1e6 if model is not None else 0.0
+        price, output_price = model.prices(totals[-1] if totals else 0) if model is not None else (0.0, 0.0)
         provider = self.rules.for_model(name)
         return Sending(prompt, provider, name, price, output_price, warmth, trigger, totals, self.gaps)
 
@@ -196,7 +193,8 @@ class Planner:
                 prompt_tokens=total,
                 warm_tokens=round(warmth.p_hit * warmth.tokens),
                 output_tokens=OUTPUT_TOKENS,
-                in_session=warmth.last >= 0 or any(segment.role == "assistant" for segment in prompt.segments),
+                in_session=warmth.last >= 0
+                or any(segment.role == "assistant" for segment in prompt.segments),
                 cold=warmth.last < 0,
                 draft=prompt.draft.text if prompt.draft is not None else "",
             ),

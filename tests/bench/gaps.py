@@ -43,18 +43,18 @@ def share(sessions: list[list[float]], limit: float) -> float:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--requests", type=Path, nargs="+", required=True)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     rows = []
-    generator = random.Random(0)  # noqa: S311  (a bootstrap, not a secret)
+    generator = random.Random(0)
     for (split, trigger), by_session in sorted(gaps(arguments.requests).items()):
         sessions = list(by_session.values())
         for limit in LIMITS:
-            draws = sorted(
-                share(generator.choices(sessions, k=len(sessions)), limit) for _ in range(200)
-            )
+            draws = sorted(share(generator.choices(sessions, k=len(sessions)), limit) for _ in range(200))
             rows.append(
                 {
                     "case": trigger,

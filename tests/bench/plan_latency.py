@@ -68,7 +68,16 @@ def warm(planner_ledger: MemoryLedger, plan: Plan, prompt: Any, at: float) -> No
     for anchor in plan.cache.anchors:
         prefix = prompt.segments[anchor.segment].prefix
         planner_ledger.put(
-            Entry(plan.cache.provider, "default", plan.route.target, prefix, anchor.prefix_tokens, "5m", at, at + 300)
+            Entry(
+                plan.cache.provider,
+                "default",
+                plan.route.target,
+                prefix,
+                anchor.prefix_tokens,
+                "5m",
+                at,
+                at + 300,
+            )
         )
 
 
@@ -166,7 +175,9 @@ def percentile(values: list[float], share: float) -> float:
 
 def main() -> None:
     """Print the table, or one JSON object."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--transcripts", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--json", action="store_true")
@@ -219,15 +230,23 @@ def main() -> None:
     row("ours", "cold_over_floor", ratios, statistics.median(ratios))
     row("ours", "cold_over_floor_total", ratios, sum(medians["cold"]) / sum(medians["floor"]))
     if peer is not None:
-        ratios = [theirs / ours for theirs, ours in zip(medians["litellm"], medians["incremental"], strict=True)]
+        ratios = [
+            theirs / ours for theirs, ours in zip(medians["litellm"], medians["incremental"], strict=True)
+        ]
         row("ours", "litellm_over_ours", ratios, statistics.median(ratios))
         ratios = [theirs / ours for theirs, ours in zip(medians["litellm"], medians["cold"], strict=True)]
         row("ours", "litellm_over_cold", ratios, statistics.median(ratios))
     if arguments.json:
-        environment = {"python": platform.python_version(), "machine": platform.machine(), "cpus": os.cpu_count()}
+        environment = {
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "cpus": os.cpu_count(),
+        }
         print(json.dumps({"bench": "plan_latency", "rows": rows, "environment": environment}))
         return
-    print(f"\n{len(cases)} requests, {sum(len(case.body) for case in cases) / len(cases) / 1000:.0f} kB on average")
+    print(
+        f"\n{len(cases)} requests, {sum(len(case.body) for case in cases) / len(cases) / 1000:.0f} kB on average"
+    )
     for one in rows:
         print("{case:8} {metric:24} {value:9.3f}   [{low:.3f}, {high:.3f}] n={n}".format(**one))
 

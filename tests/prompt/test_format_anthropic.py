@@ -68,7 +68,10 @@ def test_the_draft_is_the_newest_text_that_a_person_wrote():
 
 
 def test_a_turn_of_tool_results_has_no_draft():
-    body = {**BODY, "messages": [*BODY["messages"][:2], {"role": "user", "content": BODY["messages"][2]["content"][:1]}]}
+    body = {
+        **BODY,
+        "messages": [*BODY["messages"][:2], {"role": "user", "content": BODY["messages"][2]["content"][:1]}],
+    }
     assert read(body).draft is None
 
 
@@ -93,14 +96,19 @@ def test_an_earlier_change_changes_every_later_prefix_and_none_before():
 
 @pytest.mark.parametrize("setting", [{"tool_choice": {"type": "any"}}, {"thinking": {"type": "enabled"}}])
 def test_settings_that_invalidate_the_messages_change_their_prefixes(setting: dict):
-    same = [a.prefix == b.prefix for a, b in zip(read({**BODY, **setting}).segments, read().segments, strict=True)]
+    same = [
+        a.prefix == b.prefix for a, b in zip(read({**BODY, **setting}).segments, read().segments, strict=True)
+    ]
     assert same == [True] * 3 + [False] * 8
 
 
 def test_the_same_output_under_another_call_id_is_the_same_content():
     result = {"type": "tool_result", "tool_use_id": "a", "content": "x" * 100}
     prompt = read(
-        {"model": "claude", "messages": [{"role": "user", "content": [result, {**result, "tool_use_id": "b"}]}]}
+        {
+            "model": "claude",
+            "messages": [{"role": "user", "content": [result, {**result, "tool_use_id": "b"}]}],
+        }
     )
     assert prompt.segments[0].digest == prompt.segments[1].digest
     assert prompt.segments[0].prefix != prompt.segments[1].prefix
@@ -142,7 +150,10 @@ def test_no_messages_is_an_empty_prompt():
 def test_reading_on_sees_only_what_is_new_and_the_same_as_anew(monkeypatch: pytest.MonkeyPatch):
     """A conversation that grows, whose marker moves, whose tools come after the messages."""
     memory = formats.Memory()
-    turns = [{"role": "user" if n % 2 == 0 else "assistant", "content": [{"type": "text", "text": f"turn {n}"}]} for n in range(40)]
+    turns = [
+        {"role": "user" if n % 2 == 0 else "assistant", "content": [{"type": "text", "text": f"turn {n}"}]}
+        for n in range(40)
+    ]
     for count in range(1, 40, 2):
         messages = json.loads(json.dumps(turns[:count]))
         messages[-1]["content"][-1]["cache_control"] = {"type": "ephemeral"}

@@ -37,7 +37,15 @@ def test_the_draft_is_all_but_the_front_matter():
 
 
 @pytest.mark.parametrize(
-    "name", ["CLAUDE.md", "docs/AGENTS.md", "a/SKILL.md", "x.instructions.md", ".github/copilot-instructions.md", ".rules"]
+    "name",
+    [
+        "CLAUDE.md",
+        "docs/AGENTS.md",
+        "a/SKILL.md",
+        "x.instructions.md",
+        ".github/copilot-instructions.md",
+        ".rules",
+    ],
 )
 def test_standing_instructions_are_context_and_no_draft(name: str):
     prompt = formats.read(b"Always run the tests.\n", name=name)

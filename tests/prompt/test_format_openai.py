@@ -11,8 +11,18 @@ CHAT = {
     "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}],
     "messages": [
         {"role": "system", "content": "be brief"},
-        {"role": "user", "content": [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "data:"}}]},
-        {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "type": "function", "function": {}}]},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "look"},
+                {"type": "image_url", "image_url": {"url": "data:"}},
+            ],
+        },
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "c", "type": "function", "function": {}}],
+        },
         {"role": "tool", "tool_call_id": "c", "content": "output"},
         {"role": "user", "content": "now fix it"},
     ],
@@ -89,4 +99,7 @@ def test_a_breakpoint_is_spliced_into_a_part_and_comes_out_again():
 
 
 def test_a_claude_model_with_chat_only_members_is_chat():
-    assert read({**CHAT, "model": "anthropic/claude-sonnet-5", "max_completion_tokens": 5}).format == "openai-chat"
+    assert (
+        read({**CHAT, "model": "anthropic/claude-sonnet-5", "max_completion_tokens": 5}).format
+        == "openai-chat"
+    )

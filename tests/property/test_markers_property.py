@@ -4,12 +4,12 @@ import json
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from json_texts import anthropic_bodies
 
 from anchorline.cache import markers
 from anchorline.plan import Anchor
 from anchorline.prompt import formats
 from anchorline.prompt.model import Prompt, PromptError
+from json_texts import anthropic_bodies
 
 
 def read(body: bytes) -> Prompt:
@@ -49,7 +49,9 @@ def test_a_marked_body_is_the_same_prompt_with_exactly_these_markers(
     assert [mark.segment for mark in again.markers] == [anchor.segment for anchor in wanted]
     assert all(mark.ttl == ("default" if ttl == "5m" else "1h") for mark in again.markers)
     if not any(body[s.start : s.start + 1] == b'"' for i, s in enumerate(prompt.segments) if i in chosen):
-        assert [segment.prefix for segment in again.segments] == [segment.prefix for segment in prompt.segments]
+        assert [segment.prefix for segment in again.segments] == [
+            segment.prefix for segment in prompt.segments
+        ]
 
 
 @settings(max_examples=100, deadline=None)

@@ -1,0 +1,1 @@
+"""Prompt caches: rules of the providers, what is warm, where anchors go, what it costs."""

@@ -86,7 +86,7 @@ def _insert(prompt: Prompt, segment: Segment, ttl: str) -> list[Splice]:
 
 def apply(body: bytes, changes: Sequence[Splice]) -> bytes:
     """Return the body with the splices made. Raises ValueError if they don't belong to it."""
-    parts = []
+    parts: list[bytes] = []
     position = 0
     for change in changes:
         end = change.offset + len(change.removed)
@@ -106,8 +106,6 @@ def strip(body: bytes, changes: Sequence[Splice]) -> bytes:
         back.append(Splice(change.offset + shift, change.inserted, change.removed))
         shift += len(change.inserted) - len(change.removed)
     return apply(body, back)
-
-
 
 
 __all__ = ["Splice", "UnmarkableError", "apply", "markable", "marker", "splices", "strip"]

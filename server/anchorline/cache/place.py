@@ -34,25 +34,27 @@ class Bet(msgspec.Struct, frozen=True):
 
 
 def bets(
-    provider: Provider, model: str, gaps: GapModel, trigger: Trigger, fresh: int, prefix: int, only: str = "auto"
+    provider: Provider, model: str, gaps: GapModel, trigger: Trigger, fresh: int, prefix: int
 ) -> list[Bet]:
     """Return what each lifetime costs and saves for a prefix of `prefix` tokens, `fresh` of them to be written.
 
-    premium = (write − 1)·fresh, saving = P(next request within the lifetime)·(1 − read)·prefix; docs/cost.md derives it.
+    premium = (write − 1)·fresh, saving = P(next request within the lifetime)·(1 − read)·prefix (docs/cost.md).
     """
     read = provider.read_price(model)
     found = []
     for lifetime in provider.lifetimes:
-        if only in ("auto", lifetime.name):
-            p_reuse = gaps.within(trigger, lifetime.seconds)
-            premium = (lifetime.write - 1) * fresh
-            found.append(Bet(lifetime, premium, p_reuse * (1 - read) * prefix, p_reuse))
+        p_reuse = gaps.within(trigger, lifetime.seconds)
+        premium = (lifetime.write - 1) * fresh
+        found.append(Bet(lifetime, premium, p_reuse * (1 - read) * prefix, p_reuse))
     return found
 
 
-def best(candidates: Sequence[Bet]) -> Bet:
-    """Return the lifetime of least expected cost; none where no anchor pays."""
+def best(candidates: Sequence[Bet], wanted: str = "auto") -> Bet:
+    """Return the lifetime of least expected cost, none where no anchor pays; or the one that is `wanted`."""
     nothing = Bet(None, 0.0, 0.0, 0.0)
+    for bet in candidates:
+        if bet.lifetime is not None and bet.lifetime.name == wanted:
+            return bet
     return max((nothing, *candidates), key=lambda bet: bet.gain)
 
 
@@ -117,7 +119,9 @@ def _candidates(prompt: Prompt, provider: Provider, warmth: Warmth, bet: Bet) ->
     warm = _markable_before(prompt, warmth.last + 1)
     lookback = provider.lookback
     if warm >= 0 and lookback is not None and tail - warm > lookback:
-        found.append((warm, f"the warm prefix ends {tail - warm} blocks before the tail, further than is looked back"))
+        found.append(
+            (warm, f"the warm prefix ends {tail - warm} blocks before the tail, further than is looked back")
+        )
     head = next((i for i, segment in enumerate(segments) if segment.section == "messages"), 0)
     static = _markable_before(prompt, head)
     if static >= 0:

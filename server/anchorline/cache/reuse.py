@@ -1,4 +1,4 @@
-"""Will this prefix be asked for again, and how soon?
+"""How soon a prefix is asked for again, if at all.
 
 `GapModel` is the interface that every later model serves as well. The first one is the plain share of requests that
 were followed by another one in time, by what triggered them.

@@ -39,12 +39,10 @@ class Sending(msgspec.Struct, frozen=True):
 
     def planned(self, mode: str, ttl: str) -> tuple[CachePlan, Terms]:
         """Return the cache's part of the plan, and its costs. `mode` and `ttl` are the settings of that name."""
-        bet = place.best(self._bets(ttl))
+        bet = place.best(self._bets(), ttl)
         anchors = self.client_anchors()
         if self.provider.mode == "explicit":
-            anchors = place.place(
-                self.prompt, self.provider, self.model, self.warmth, bet, self.totals, mode
-            )
+            anchors = place.place(self.prompt, self.provider, self.model, self.warmth, bet, self.totals, mode)
         terms = self.terms(anchors)
         misses = self.warmth.misses
         if self.provider.mode == "none":
@@ -90,9 +88,9 @@ class Sending(msgspec.Struct, frozen=True):
             p_reuse=self.gaps.within(self.trigger, lifetime.seconds) if lifetime is not None else 0.0,
         )
 
-    def _bets(self, ttl: str) -> list[place.Bet]:
+    def _bets(self) -> list[place.Bet]:
         fresh = max(self.total - round(self.warmth.p_hit * self.warmth.tokens), 0)
-        return place.bets(self.provider, self.model, self.gaps, self.trigger, fresh, self.total, ttl)
+        return place.bets(self.provider, self.model, self.gaps, self.trigger, fresh, self.total)
 
     def _anchored(self, anchors: Sequence[Anchor]) -> tuple[int, Lifetime | None]:
         """Return how many tokens the next request could read, and the lifetime that they are written with."""

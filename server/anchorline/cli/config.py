@@ -32,7 +32,7 @@ def show(as_json: bool, markdown: bool) -> None:
         click.echo(table(), nl=False)
         return
     loaded = config.load(Path.cwd())
-    values = {key.name: _value(loaded.config, key.name) for key in config.keys()}
+    values = {key.name: _value(loaded.config, key.name) for key in config.documented()}
     if as_json:
         shown = {
             "settings": {
@@ -75,7 +75,7 @@ def check(context: click.Context, as_json: bool) -> None:
 def table() -> str:
     """Return the table of all settings in Markdown."""
     lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
-    for key in config.keys():
+    for key in config.documented():
         default = msgspec.json.encode(key.default).decode()
         kind = key.type.replace("|", "\\|")
         own = " Only your own settings may set it, not a project's." if key.user_only else ""

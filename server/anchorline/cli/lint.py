@@ -13,7 +13,9 @@ from anchorline.prompt.model import Format, Prompt
 
 @click.command(name="lint")
 @click.argument("files", nargs=-1, required=True)
-@click.option("--format", "format_", type=click.Choice(FORMATS), help="Format of the files, if it can't be told.")
+@click.option(
+    "--format", "format_", type=click.Choice(FORMATS), help="Format of the files, if it can't be told."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def command(context: click.Context, files: tuple[str, ...], format_: Format | None, as_json: bool) -> None:

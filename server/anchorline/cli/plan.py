@@ -28,8 +28,12 @@ from anchorline.surroundings import NOTHING, Surroundings
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="JSON file with what the editor knows (see docs/protocol.md).",
 )
-@click.option("--record/--no-record", default=True, help="Record the plan in the database, as the settings say.")
-@click.option("--apply-anchors", type=click.Path(path_type=Path), help="Write the body with its anchors to this file.")
+@click.option(
+    "--record/--no-record", default=True, help="Record the plan in the database, as the settings say."
+)
+@click.option(
+    "--apply-anchors", type=click.Path(path_type=Path), help="Write the body with its anchors to this file."
+)
 @click.option("--schema", "print_schema", is_flag=True, help="Print the JSON Schema of a plan and exit.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 def command(

@@ -26,7 +26,9 @@ def command(code: str | None, as_json: bool, markdown: bool) -> None:
         click.echo(page(), nl=False)
     elif code:
         rule = chosen[0]
-        click.echo(f"{rule.code}  {rule.title} ({rule.severity})\n\n{rule.explanation}\n\nExample: {rule.example}")
+        click.echo(
+            f"{rule.code}  {rule.title} ({rule.severity})\n\n{rule.explanation}\n\nExample: {rule.example}"
+        )
     else:
         for rule in chosen:
             click.echo(f"{rule.code}  {rule.severity:8} {rule.title}")

@@ -1,0 +1,1 @@
+"""The rules: what is unclear, costly, unsafe or malformed in a prompt."""

@@ -1,0 +1,1 @@
+"""The prompt: its model, its formats, its fingerprints and its tokens."""

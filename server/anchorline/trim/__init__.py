@@ -1,0 +1,1 @@
+"""What can be left out of a prompt without a loss."""

@@ -4,8 +4,6 @@ Only what is new may be trimmed. Bytes that the provider already holds cost a te
 pay for all that follows again. Where the prefix is cold nothing is held, so everything may.
 """
 
-from collections.abc import Sequence
-
 from anchorline.plan import Trim
 from anchorline.prompt.model import Prompt, Segment
 
@@ -27,7 +25,7 @@ def duplicates(prompt: Prompt, warm: int) -> tuple[Trim, ...]:
         if segment.kind not in _TRIMMABLE or segment.tokens < MIN_TOKENS:
             continue
         original = first.setdefault(segment.digest, index)
-        if original != index and index > warm and _same(prompt, segments, original, index):
+        if original != index and index > warm and _same(segments[original], segment):
             saved = segment.tokens - REFERENCE_TOKENS
             trims.append(
                 Trim(
@@ -42,6 +40,6 @@ def duplicates(prompt: Prompt, warm: int) -> tuple[Trim, ...]:
     return tuple(trims)
 
 
-def _same(prompt: Prompt, segments: Sequence[Segment], one: int, other: int) -> bool:
-    """Guard against a collision of hashes, which are not cryptographic: the sizes of the contents must fit."""
-    return segments[one].kind == segments[other].kind and segments[one].tokens == segments[other].tokens
+def _same(one: Segment, other: Segment) -> bool:
+    """Guard against a collision of hashes, which are not cryptographic: what else is known must fit."""
+    return one.kind == other.kind and one.tokens == other.tokens

@@ -35,7 +35,7 @@ class _Shape(msgspec.Struct):
     cache_control: Raw | UnsetType = UNSET
     anthropic_version: str | UnsetType = UNSET
     max_completion_tokens: Raw | UnsetType = UNSET
-    model: str | None | UnsetType = UNSET
+    model: str | UnsetType | None = UNSET
 
 
 def detect(data: bytes, name: str | None = None) -> Format:
@@ -44,7 +44,7 @@ def detect(data: bytes, name: str | None = None) -> Format:
     Session files are told by their first line (see `read_file`). Raises PromptError for JSON that is no known body.
     """
     suffix = PurePath(name).suffix.lower() if name else ""
-    if suffix in _MARKDOWN or not data.lstrip()[:1] == b"{":
+    if suffix in _MARKDOWN or not data.lstrip().startswith(b"{"):
         if suffix in (".json", ".jsonc"):
             raise PromptError("a request body is a JSON object", offset=0)
         return "markdown"
@@ -75,7 +75,11 @@ _ANTHROPIC_BLOCK = b'"tool_use_id"'
 
 
 def read(
-    data: bytes, *, name: str | None = None, format: Format | None = None, memory: Memory | None = None  # noqa: A002
+    data: bytes,
+    *,
+    name: str | None = None,
+    format: Format | None = None,  # noqa: A002  (a prompt's format has no other name)
+    memory: Memory | None = None,
 ) -> Prompt:
     """Read a prompt document or request body. With a `memory` only what is new of a conversation is read.
 

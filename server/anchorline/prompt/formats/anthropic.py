@@ -28,8 +28,8 @@ class _Turn(NamedTuple):
 
 
 class _Frame(Frame):
-    system: list[Raw] | str | None | UnsetType = UNSET
-    max_tokens: int | None | UnsetType = UNSET
+    system: list[Raw] | str | UnsetType | None = UNSET
+    max_tokens: int | UnsetType | None = UNSET
     thinking: Raw | UnsetType = UNSET
     cache_control: Raw | UnsetType = UNSET
 

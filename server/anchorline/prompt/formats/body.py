@@ -32,8 +32,8 @@ _TAGS: dict[Role, bytes] = {"system": b"s", "user": b"u", "assistant": b"a", "to
 class Frame(msgspec.Struct):
     """The members of a body beside the conversation; a dialect adds its own."""
 
-    model: str | None | UnsetType = UNSET
-    tools: list[Raw] | None | UnsetType = UNSET
+    model: str | UnsetType | None = UNSET
+    tools: list[Raw] | UnsetType | None = UNSET
     tool_choice: Raw | UnsetType = UNSET
 
 
@@ -256,8 +256,8 @@ def _whole(body: bytes, dialect: Dialect) -> Parsed:
     places: dict[bytes, int] = {}
     spans: list[Place] = []
     position = layout.space(body, 0)
-    for key, start in _members(body, position, dialect, items, spans):
-        places[key] = start  # of members that repeat the last counts, as for every decoder
+    # Of members that repeat the last counts, as it does for every decoder.
+    places.update(_members(body, position, dialect, items, spans))
     builder = Builder(body, dialect.family, dialect.marker, dialect.output)
     dialect.preamble(builder, frame, places)
     builder.look_from(places[dialect.array])
@@ -284,9 +284,7 @@ def _members(
             position = layout.space(body, position + 1)
 
 
-def _array(
-    body: bytes, start: int, dialect: Dialect, items: Sequence[Any], spans: list[Place]
-) -> int | None:
+def _array(body: bytes, start: int, dialect: Dialect, items: Sequence[Any], spans: list[Place]) -> int | None:
     """Place the conversation that starts at `start`; None where another one of the same name is the real one."""
     try:
         placed = dialect.place(body, start + 1, items)

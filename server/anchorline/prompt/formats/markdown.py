@@ -50,9 +50,7 @@ def read(data: bytes, name: str | None = None) -> Prompt:
         index = len(segments)
         tokens = estimate(content, kind, "other")
         wide = spread(kind, "other")
-        segments.append(
-            Segment(kind, role, start, end, digest, prefix, tokens, wide, "messages", index, -1)
-        )
+        segments.append(Segment(kind, role, start, end, digest, prefix, tokens, wide, "messages", index, -1))
 
     front = _FRONT_MATTER.match(data)
     body = front.end() if front else 0

@@ -28,8 +28,8 @@ class _Part(msgspec.Struct):
 
 
 class _ChatFrame(Frame):
-    max_completion_tokens: int | None | UnsetType = UNSET
-    max_tokens: int | None | UnsetType = UNSET
+    max_completion_tokens: int | UnsetType | None = UNSET
+    max_tokens: int | UnsetType | None = UNSET
 
 
 class _ChatBody(_ChatFrame, kw_only=True):
@@ -37,9 +37,9 @@ class _ChatBody(_ChatFrame, kw_only=True):
 
 
 class _ResponsesFrame(Frame):
-    instructions: str | None | UnsetType = UNSET
-    max_output_tokens: int | None | UnsetType = UNSET
-    prompt_cache_key: str | None | UnsetType = UNSET
+    instructions: str | UnsetType | None = UNSET
+    max_output_tokens: int | UnsetType | None = UNSET
+    prompt_cache_key: str | UnsetType | None = UNSET
 
 
 class _ResponsesBody(_ResponsesFrame, kw_only=True):
@@ -112,7 +112,11 @@ class _OpenAI(Dialect):
                 start = segment.start
                 if body[start : start + 1] == b"{":
                     start = _member(body, start, "content" if segment.block < 0 else "text")
-                if start >= 0 and body[start : start + 1] == b'"' and (draft := string_draft(body, start, index)):
+                if (
+                    start >= 0
+                    and body[start : start + 1] == b'"'
+                    and (draft := string_draft(body, start, index))
+                ):
                     return draft
         return None
 

@@ -1,0 +1,120 @@
+"""`anchorline doctor`: whether everything is in place, and how old the data is that plans rest on."""
+
+import importlib.metadata
+import platform
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import click
+import msgspec
+
+from anchorline import __version__, config
+from anchorline.cache.rules import load as load_rules
+from anchorline.route.catalog import load as load_catalog
+from anchorline.store.database import StoreError, locate
+from anchorline.store.reader import Reader
+
+STALE_DAYS = 90
+"""Prices and cache rules change several times a year; older data is worth a warning."""
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One thing that was looked at; `advice` says what would make it better."""
+
+    name: str
+    status: Literal["ok", "warning", "error"]
+    message: str
+    advice: str = ""
+
+
+@click.command(name="doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def command(context: click.Context, as_json: bool) -> None:
+    """Check the installation; exit with 1 if something is broken.
+
+    \b
+    Example:
+      anchorline doctor
+    """
+    checks = examine()
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode({"checks": checks})).decode())
+    else:
+        for check in checks:
+            click.echo(f"{check.status:8} {check.name:14} {check.message}")
+            if check.advice:
+                click.echo(f"{'':23} {check.advice}")
+    context.exit(1 if any(check.status == "error" for check in checks) else 0)
+
+
+def examine() -> list[Check]:
+    """Look at everything once."""
+    loaded = config.load(Path.cwd())
+    return [
+        Check("anchorline", "ok", f"{__version__}, Python {platform.python_version()}, {sys.platform}"),
+        *_libraries(),
+        *_settings(loaded),
+        *_data(loaded.config),
+        _store(loaded.config),
+    ]
+
+
+def _libraries() -> list[Check]:
+    found = [
+        f"{name} {importlib.metadata.version(name)}"
+        for name in ("pygls", "lsprotocol", "sqlite-utils", "msgspec")
+    ]
+    return [Check("libraries", "ok", ", ".join(found))]
+
+
+def _settings(loaded: config.Loaded) -> list[Check]:
+    if not loaded.problems:
+        return [Check("settings", "ok", f"{len(loaded.origins)} set; your own file: {config.user_file()}")]
+    return [
+        Check("settings", "warning", str(problem), "`anchorline config show` says what is in force")
+        for problem in loaded.problems
+    ]
+
+
+def _data(settings: config.Config) -> list[Check]:
+    today = datetime.now(UTC).date()
+    rules = load_rules(settings.files.providers)
+    catalog = load_catalog(settings.files.models)
+    ages = [age for provider in rules.providers.values() if (age := provider.age_days(today)) is not None]
+    return [
+        _age("cache rules", f"{len(rules.providers)} providers", max(ages, default=0), rules.problems),
+        _age(
+            "models",
+            f"{len(catalog.models)} models",
+            max(catalog.age_days(today).values(), default=0),
+            catalog.problems,
+        ),
+    ]
+
+
+def _age(name: str, what: str, days: int, problems: tuple[config.Problem, ...]) -> Check:
+    if problems:
+        return Check(
+            name, "warning", "; ".join(map(str, problems)), "mend the file, or take it out of [files]"
+        )
+    if days > STALE_DAYS:
+        advice = "update Anchorline, or name newer data in [files] of your settings"
+        return Check(name, "warning", f"{what}, read {days} days ago", advice)
+    return Check(name, "ok", f"{what}, read {days} days ago")
+
+
+def _store(settings: config.Config) -> Check:
+    if not settings.store.enabled:
+        return Check("store", "ok", "switched off (store.enabled)")
+    path = locate(settings.store.path)
+    try:
+        Reader(path).status()
+    except StoreError as error:
+        return Check(
+            "store", "error", str(error), "plans go on without it; `anchorline store status` says more"
+        )
+    text = {"off": "no prompt text", "redacted": "prompt text with secrets masked", "full": "prompt text"}
+    return Check("store", "ok", f"{path}, keeps {text[settings.store.text]}")

@@ -1,0 +1,162 @@
+"""The command line, as a user calls it."""
+
+import gzip
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from click.testing import CliRunner, Result
+
+from anchorline import config
+from anchorline.cache import markers
+from anchorline.cli.main import COMMANDS, cli
+from anchorline.prompt import formats
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "plan.schema.json").read_text("utf-8"))
+
+
+def run(*arguments: object, stdin: bytes | None = None) -> Result:
+    return CliRunner().invoke(
+        cli, [str(argument) for argument in arguments], input=stdin, catch_exceptions=False
+    )
+
+
+def test_the_sample_prompt_shows_its_refinement_as_a_diff_the_route_the_hit_and_the_cost():
+    result = run("plan", EXAMPLES / "fix-parser.prompt.md")
+    assert result.exit_code == 0
+    for part in ("**Route**", "**Cost**", "P(hit)", "--- draft", "+++ refined draft"):
+        assert part in result.output
+
+
+def test_the_sample_request_gets_anchors():
+    result = run("plan", EXAMPLES / "agent.request.json")
+    assert result.exit_code == 0
+    assert "anchor `/messages/6/content/0`" in result.output
+
+
+@pytest.mark.parametrize("name", ["fix-parser.prompt.md", "agent.request.json"])
+def test_json_fits_the_published_schema(name: str):
+    result = run("plan", EXAMPLES / name, "--json")
+    jsonschema.validate(json.loads(result.output), SCHEMA)
+
+
+def test_standard_input():
+    result = run("plan", "-", "--json", stdin=b"please fix the the parser in src/a.py\n")
+    assert json.loads(result.output)["refinement"]["status"] == "proposed"
+
+
+def test_a_plan_is_recorded_and_its_outcome_too():
+    plan = json.loads(run("plan", EXAMPLES / "agent.request.json", "--json").output)
+    assert run("outcome", plan["id"], "--decision", "accepted", "--read", "10").exit_code == 0
+    status = json.loads(run("store", "status", "--json").output)
+    assert (status["counts"]["plans"], status["counts"]["outcomes"]) == (1, 1)
+
+
+def test_no_record_records_nothing():
+    run("plan", EXAMPLES / "agent.request.json", "--no-record")
+    assert json.loads(run("store", "status", "--json").output)["counts"].get("plans", 0) == 0
+
+
+def test_anchors_are_written_into_a_copy(tmp_path: Path):
+    target = tmp_path / "planned.json"
+    assert run("plan", EXAMPLES / "agent.request.json", "--apply-anchors", target).exit_code == 0
+    planned = formats.read(target.read_bytes())
+    assert len(planned.markers) >= 2
+    original = formats.read((EXAMPLES / "agent.request.json").read_bytes())
+    assert planned.hash == original.hash
+    assert markers.splices(original, ()) == ()
+
+
+def test_a_compressed_body(tmp_path: Path):
+    path = tmp_path / "a.request.json.gz"
+    path.write_bytes(gzip.compress((EXAMPLES / "agent.request.json").read_bytes()))
+    assert json.loads(run("plan", path, "--json").output)["format"] == "anthropic"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b'{"messages": 3}', "messages"), (b'{"messages": [', "truncated"), (b'{"model": "x"}', "neither")],
+)
+def test_a_body_that_is_none_is_refused_with_its_name(tmp_path: Path, content: bytes, said: str):
+    path = tmp_path / "a.request.json"
+    path.write_bytes(content)
+    result = run("plan", path)
+    assert result.exit_code == 2
+    assert str(path) in result.output
+    assert said in result.output
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path):
+    result = run("plan", tmp_path / "missing.prompt.md")
+    assert result.exit_code == 2
+    assert "missing.prompt.md" in result.output
+
+
+def test_surroundings_that_do_not_fit_are_named(tmp_path: Path):
+    path = tmp_path / "around.json"
+    path.write_text('{"activeFile": 3}')
+    result = run("plan", EXAMPLES / "fix-parser.prompt.md", "--surroundings", path)
+    assert result.exit_code == 2
+    assert "activeFile" in result.output
+
+
+def test_a_setting_that_does_not_fit_is_said_and_the_plan_goes_on():
+    config.user_file().write_text('[cache]\nttl = "2h"\n')
+    result = run("plan", EXAMPLES / "agent.request.json")
+    assert result.exit_code == 0
+    assert "cache.ttl" in result.output
+
+
+def test_lint_names_file_line_and_column(tmp_path: Path):
+    path = tmp_path / "CLAUDE.md"
+    path.write_text("# Rules\n\nCurrent time: 2026-11-23T09:41\n" + "Be brief. " * 100 + "\n")
+    result = run("lint", path)
+    assert result.exit_code == 1
+    assert f"{path}:3:1: AL201 warning" in result.output
+
+
+def test_lint_of_a_clean_file_says_nothing(tmp_path: Path):
+    path = tmp_path / "CLAUDE.md"
+    path.write_text("Run `pytest` before you commit.\n")
+    result = run("lint", path)
+    assert (result.exit_code, result.output) == (0, "")
+
+
+def test_lint_goes_on_after_a_file_it_can_not_read(tmp_path: Path):
+    good, bad = tmp_path / "CLAUDE.md", tmp_path / "bad.request.json"
+    good.write_text("Current time: 2026-11-23T09:41\n" + "Be brief. " * 100 + "\n")
+    bad.write_text("{")
+    result = run("lint", bad, good, "--json")
+    assert result.exit_code == 2
+    assert '"AL201"' in result.output
+
+
+def test_rules_explains_one():
+    assert "TTL" in run("rules", "AL204").output or "lifetime" in run("rules", "AL204").output
+    assert run("rules", "AL999").exit_code == 2
+    assert {row["code"] for row in json.loads(run("rules", "--json").output)} >= {"AL101", "AL201", "AL301"}
+
+
+def test_config_shows_where_a_value_comes_from():
+    config.user_file().write_text('[cache]\nttl = "1h"\n')
+    shown = json.loads(run("config", "show", "--json").output)
+    assert shown["settings"]["cache.ttl"] == {"value": "1h", "origin": str(config.user_file())}
+    assert run("config", "check").exit_code == 0
+    config.user_file().write_text("[cache]\nttl = 3\n")
+    assert run("config", "check").exit_code == 1
+
+
+def test_doctor_says_how_old_the_data_is():
+    checks = {check["name"]: check for check in json.loads(run("doctor", "--json").output)["checks"]}
+    assert "days ago" in checks["cache rules"]["message"]
+    assert "days ago" in checks["models"]["message"]
+    assert checks["store"]["status"] == "ok"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name: str):
+    result = run(name, "--help")
+    assert result.exit_code == 0
+    assert "Example" in result.output

@@ -1,0 +1,57 @@
+"""What the documentation says is true: generated parts are fresh, links lead somewhere, commands exist."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from anchorline.cli import config as config_command
+from anchorline.cli import rules as rules_command
+from anchorline.cli.main import COMMANDS
+from anchorline.plan import schema
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+
+
+def test_the_schema_of_a_plan_is_the_published_one():
+    published = json.loads((ROOT / "docs" / "plan.schema.json").read_text("utf-8"))
+    assert published == json.loads(json.dumps(schema())), "anchorline plan --schema > docs/plan.schema.json"
+
+
+def test_the_rules_are_the_published_ones():
+    published = (ROOT / "docs" / "rules.md").read_text("utf-8")
+    assert published == rules_command.page(), "anchorline rules --markdown > docs/rules.md"
+
+
+def test_every_setting_is_documented():
+    page = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+    assert config_command.table() in page, "anchorline config show --markdown, into docs/configuration.md"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path):
+    text = page.read_text("utf-8")
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+        if not re.match(r"[a-z]+:", target):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_that_are_shown_exist(page: Path):
+    for command in re.findall(r"\banchorline ([a-z][a-z-]+)\b", "\n".join(_code(page))):
+        assert command in COMMANDS, command
+
+
+def _code(page: Path) -> list[str]:
+    text = page.read_text("utf-8")
+    return re.findall(r"```(?:sh|console)\n(.*?)```", text, re.DOTALL) + re.findall(
+        r"`(anchorline [^`]+)`", text
+    )
+
+
+def test_the_benches_that_are_named_exist():
+    for page in PAGES:
+        for bench in re.findall(r"tests/bench/(\w+)\.py", page.read_text("utf-8")):
+            assert (ROOT / "tests" / "bench" / f"{bench}.py").is_file(), f"{page.name} names {bench}.py"

@@ -1,0 +1,144 @@
+"""Each rule fires where it should, with the place, and stays silent where it should not."""
+
+import json
+
+import pytest
+
+from anchorline.cache import markers
+from anchorline.cache.ledger import MemoryLedger
+from anchorline.config import Config
+from anchorline.lint.rules import RULES
+from anchorline.planner import Planner
+from anchorline.prompt import formats
+
+MARK = {"cache_control": {"type": "ephemeral"}}
+HOUR = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+LONG = "a rule that is followed by everybody. " * 400
+
+
+def lint(source: bytes | dict, name: str = "a.request.json"):
+    data = source if isinstance(source, bytes) else json.dumps(source).encode()
+    prompt = formats.read(data, name=name)
+    planner = Planner(Config(), MemoryLedger())
+    return data, planner.lint(prompt, planner.plan(prompt))
+
+
+def text(content: str, **members: object) -> dict:
+    return {"type": "text", "text": content, **members}
+
+
+def body(*blocks: dict, system: str = LONG, **members: object) -> dict:
+    return {
+        "model": "claude-sonnet-5",
+        "system": system,
+        "messages": [{"role": "user", "content": list(blocks)}],
+        **members,
+    }
+
+
+def codes(source: bytes | dict, name: str = "a.request.json") -> list[str]:
+    return [finding.code for finding in lint(source, name)[1]]
+
+
+def test_a_time_in_the_system_prompt():
+    source = body(text("explain it", **MARK), system="Current time: 2026-11-23T09:41:07Z\n" + LONG)
+    data, findings = lint(source)
+    (finding,) = [one for one in findings if one.code == "AL201"]
+    assert data[finding.start : finding.end].startswith(b"Current time: 2026-11-23")
+
+
+@pytest.mark.parametrize(
+    "harmless", ["Released 2026-11-23.", "Use ISO dates such as YYYY-MM-DD.", "RFC 4122 defines UUIDs."]
+)
+def test_a_date_that_does_not_change_is_no_volatile_text(harmless: str):
+    assert "AL201" not in codes(body(text("explain it", **MARK), system=harmless + LONG))
+
+
+def test_a_volatile_line_in_instructions_can_be_moved_to_the_end():
+    source = b"# Rules\n\nCurrent date: 2026-11-23 10:30\n\n" + LONG.encode()
+    data, findings = lint(source, "CLAUDE.md")
+    (finding,) = [one for one in findings if one.code == "AL201"]
+    fixed = markers.apply(data, finding.fix)
+    assert fixed.endswith(b"\nCurrent date: 2026-11-23 10:30\n")
+    assert sorted(fixed.split()) == sorted(data.split())
+    assert "AL201" not in codes(fixed, "CLAUDE.md")
+
+
+def test_a_marker_on_a_short_prefix():
+    assert "AL202" in codes(body(text("hello there", **MARK), system="short"))
+    assert "AL202" not in codes(body(text("hello there", **MARK)))
+
+
+def test_five_markers():
+    assert "AL203" in codes(body(*[text(f"part {n}", **MARK) for n in range(5)]))
+    assert "AL203" not in codes(body(*[text(f"part {n}", **MARK) for n in range(4)]))
+
+
+def test_an_automatic_marker_takes_a_slot():
+    assert "AL203" in codes(body(*[text(f"part {n}", **MARK) for n in range(4)], **MARK))
+
+
+def test_an_hour_after_five_minutes():
+    assert "AL204" in codes(body(text("one", **MARK), text("two", **HOUR)))
+    assert "AL204" not in codes(body(text("one", **HOUR), text("two", **MARK)))
+
+
+def test_a_duplicate():
+    result = {"type": "tool_result", "tool_use_id": "a", "content": LONG}
+    assert "AL205" in codes(body(result, {**result, "tool_use_id": "b"}))
+
+
+def test_a_marker_on_white_space():
+    assert "AL206" in codes(body(text(" \n", **MARK)))
+
+
+def test_nothing_cached_offers_the_breakpoints():
+    source = body(text("explain it"))
+    data, findings = lint(source)
+    (finding,) = [one for one in findings if one.code == "AL207"]
+    fixed = markers.apply(data, finding.fix)
+    assert b"cache_control" in fixed
+    assert "AL207" not in codes(fixed)
+
+
+def test_a_secret_is_found_but_never_quoted():
+    secret = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+    data, findings = lint(body(text(f"clone with {secret} — then push")))
+    (finding,) = [one for one in findings if one.code == "AL301"]
+    assert data[finding.start : finding.end] == secret.encode()
+    assert secret not in finding.message
+
+
+def test_a_secret_after_other_scripts_is_found_where_it_stands():
+    secret = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+    data, findings = lint(f"ключ — 鍵: {secret}\n".encode(), "a.prompt.md")
+    (finding,) = [one for one in findings if one.code == "AL301"]
+    assert data[finding.start : finding.end] == secret.encode()
+
+
+def test_larger_than_the_context():
+    assert "AL302" in codes(body(text("word " * 700_000), model="claude-haiku-4-5"))
+
+
+def test_a_fence_without_an_end():
+    data, findings = lint(b"Fix it:\n\n```python\nx = 1\n", "a.prompt.md")
+    (finding,) = [one for one in findings if one.code == "AL402"]
+    assert data[finding.start : finding.end] == b"```python"
+    assert "AL402" not in codes(b"Fix it:\n\n```python\nx = 1\n```\n", "a.prompt.md")
+    assert "AL402" not in codes(b"Fix it:\n\n````md\n```\n````\n", "a.prompt.md")
+
+
+def test_an_unclear_draft_gets_a_hint_on_the_words_it_means():
+    data, findings = lint(b"fix the bug\n", "a.prompt.md")
+    assert [one.code for one in findings if one.code.startswith("AL1")]
+    assert all(0 <= one.start < one.end <= len(data) for one in findings)
+
+
+def test_a_good_prompt_gets_nothing():
+    source = b"Explain how `parse_config` in `src/config.py` handles a missing section, with one example.\n"
+    assert codes(source, "a.prompt.md") == []
+
+
+def test_every_rule_says_what_it_means():
+    assert all(rule.title and rule.explanation and rule.example for rule in RULES.values())
+    assert list(RULES) == sorted(RULES)

@@ -1,0 +1,83 @@
+"""Settings: what is wrong is named, and its default is used; a project can only be stricter."""
+
+from pathlib import Path
+
+import pytest
+
+from anchorline import config
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_without_files_everything_is_default(tmp_path: Path):
+    assert config.load(tmp_path) == config.Loaded()
+
+
+def test_the_project_wins_over_the_user_and_the_editor_over_both(tmp_path: Path):
+    write(config.user_file(), '[route]\nmodel = "a"\nsticky = false\n[cache]\nttl = "1h"\n')
+    write(tmp_path / "p" / config.FILE_NAME, '[route]\nmodel = "b"\n[cache]\nttl = "5m"\n')
+    loaded = config.load(tmp_path / "p", {"cache": {"ttl": "auto"}})
+    assert (loaded.config.route.model, loaded.config.route.sticky, loaded.config.cache.ttl) == (
+        "b",
+        False,
+        "auto",
+    )
+    assert loaded.origins["cache.ttl"] == "editor settings"
+    assert loaded.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[refine]\nmax_hints = 7\n", "refine.max_hints"),
+        ('[cache]\nttl = "2h"\n', "cache.ttl"),
+        ("[cache]\ntypo = 1\n", "cache.typo"),
+        ("[nothing]\nx = 1\n", "nothing"),
+        ("refine = 3\n", "refine"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named_and_its_default_is_used(text: str, key: str):
+    write(config.user_file(), text)
+    loaded = config.load()
+    assert [(problem.key, problem.source) for problem in loaded.problems] == [(key, str(config.user_file()))]
+    assert loaded.config == config.Config()
+
+
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path):
+    write(config.user_file(), "[route\n")
+    (problem,) = config.load().problems
+    assert str(config.user_file()) in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("user", "project", "kept"),
+    [
+        ("off", "full", "off"),
+        ("redacted", "full", "redacted"),
+        ("full", "off", "off"),
+        ("full", "redacted", "redacted"),
+    ],
+)
+def test_a_project_can_only_make_privacy_stricter(tmp_path: Path, user: str, project: str, kept: str):
+    write(config.user_file(), f'[store]\ntext = "{user}"\n')
+    write(tmp_path / "p" / config.FILE_NAME, f'[store]\ntext = "{project}"\n')
+    assert config.load(tmp_path / "p").config.store.text == kept
+
+
+@pytest.mark.parametrize("key", sorted(config.USER_ONLY))
+def test_a_project_names_no_places_of_the_users(tmp_path: Path, key: str):
+    section, name = key.split(".")
+    write(tmp_path / "p" / config.FILE_NAME, f'[{section}]\n{name} = "elsewhere"\n')
+    loaded = config.load(tmp_path / "p")
+    assert loaded.config == config.Config()
+    assert [problem.key for problem in loaded.problems] == [key]
+    write(config.user_file(), f'[{section}]\n{name} = "elsewhere"\n')
+    assert getattr(getattr(config.load().config, section), name) == "elsewhere"
+
+
+def test_every_key_is_described():
+    assert all(key.description and key.type for key in config.documented())

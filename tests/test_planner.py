@@ -1,0 +1,160 @@
+"""The planner: what a developer gets for a prompt, and that nothing they send is ever harmed."""
+
+import json
+
+import jsonschema
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anchorline import explain
+from anchorline.cache import markers
+from anchorline.cache.ledger import Entry, MemoryLedger
+from anchorline.config import Cache, Config, Refine
+from anchorline.plan import Plan, schema
+from anchorline.planner import Planner
+from anchorline.prompt import formats
+from anchorline.prompt.model import PromptError
+from json_texts import anthropic_bodies
+
+SYSTEM = "Follow the rules of this repository. " * 300
+BODY = {
+    "model": "claude-sonnet-5",
+    "max_tokens": 500,
+    "system": SYSTEM,
+    "messages": [
+        {"role": "user", "content": [{"type": "text", "text": "Explain the parser."}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "It reads tokens. " * 200}]},
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "Fix `parse` in src/a.py, it fails on an empty file."}],
+        },
+    ],
+}
+
+
+def planner(ledger: MemoryLedger | None = None, config: Config | None = None) -> Planner:
+    return Planner(config or Config(), ledger or MemoryLedger())
+
+
+def read(body: object = BODY):
+    return formats.read(json.dumps(body).encode())
+
+
+def same(plan: Plan) -> dict:
+    """A plan without what differs each time."""
+    values = msgspec.to_builtins(plan)
+    for name in ("id", "timing"):
+        del values[name]
+    return values
+
+
+def test_a_plan_has_a_reason_for_everything_and_fits_its_schema():
+    prompt = read()
+    plan = planner().plan(prompt)
+    jsonschema.validate(json.loads(msgspec.json.encode(plan)), schema())
+    assert plan.failure is None
+    assert plan.refinement.reason
+    assert plan.route.reason
+    assert plan.cache.reason
+    assert all(anchor.reason for anchor in plan.cache.anchors)
+    assert plan.tokens.low <= plan.tokens.estimate <= plan.tokens.high
+
+
+def test_the_same_prompt_gives_the_same_plan():
+    assert same(planner().plan(read(), now=5.0)) == same(planner().plan(read(), now=5.0))
+
+
+def test_anchors_make_it_cheaper_than_sending_it_without():
+    plan = planner().plan(read())
+    assert plan.cache.anchors
+    assert plan.cost.usd < plan.cost.without_plan_usd
+
+
+def test_what_was_just_sent_is_expected_to_be_read():
+    ledger = MemoryLedger()
+    first = planner(ledger).plan(read({**BODY, "messages": BODY["messages"][:1]}), now=1000.0)
+    prompt = read({**BODY, "messages": BODY["messages"][:1]})
+    for anchor in first.cache.anchors:
+        prefix = prompt.segments[anchor.segment].prefix
+        ledger.put(
+            Entry(
+                "anthropic", "default", first.route.target, prefix, anchor.prefix_tokens, "5m", 1000.0, 1300.0
+            )
+        )
+    second = planner(ledger).plan(read(), now=1030.0)
+    assert second.cache.p_hit > 0.9
+    assert second.cache.expected_read_tokens > 0.9 * first.cache.anchors[-1].prefix_tokens
+    assert second.cache.expires_in_s == 270
+    late = planner(ledger).plan(read(), now=1400.0)
+    assert late.cache.p_hit < 0.1
+    assert [miss.code for miss in late.cache.miss_reasons] == ["expired"]
+    assert late.cost.usd > second.cost.usd
+
+
+def test_a_duplicate_that_is_new_is_trimmed_and_one_that_is_cached_is_not():
+    result = {"type": "tool_result", "tool_use_id": "t1", "content": "line of output\n" * 200}
+    turn = {"role": "user", "content": [result, {**result, "tool_use_id": "t2"}]}
+    prompt = read({**BODY, "messages": [*BODY["messages"][:2], turn]})
+    plan = planner().plan(prompt, now=1000.0)
+    assert [(trim.segment, trim.original) for trim in plan.trims] == [(4, 3)]
+    entry = Entry(
+        "anthropic", "default", plan.route.target, prompt.segments[4].prefix, 9000, "5m", 990.0, 1290.0
+    )
+    assert planner(MemoryLedger([entry])).plan(prompt, now=1000.0).trims == ()
+
+
+def test_settings_are_obeyed():
+    prompt = read()
+    off = Config(refine=Refine(enabled=False), cache=Cache(ttl="1h"))
+    plan = planner(config=off).plan(prompt)
+    assert plan.refinement.status == "unavailable"
+    assert {anchor.ttl for anchor in plan.cache.anchors} == {"1h"}
+
+
+def test_a_provider_without_a_cache_says_so():
+    plan = planner().plan(read({"model": "somebody-elses-model", "messages": BODY["messages"]}))
+    assert (plan.cache.mode, plan.cache.anchors, plan.cache.p_hit) == ("none", (), 0.0)
+    assert plan.cache.miss_reasons[0].code == "no_cache"
+
+
+def test_an_empty_prompt_gets_a_plan():
+    assert planner().plan(formats.read(b"", name="a.prompt.md")).failure is None
+
+
+def test_whatever_breaks_the_prompt_goes_through_unchanged_and_one_is_told(monkeypatch: pytest.MonkeyPatch):
+    broken = planner()
+    monkeypatch.setattr(broken.gaps, "within", lambda *_: 1 / 0, raising=False)
+    prompt = read()
+    plan = broken.plan(prompt)
+    assert plan.failure is not None
+    assert "ZeroDivisionError" in plan.failure
+    assert markers.splices(prompt, plan.cache.anchors) == ()
+    assert (plan.refinement.text, plan.trims, plan.route.target) == (None, (), "claude-sonnet-5")
+    assert "as it is" in explain.markdown(plan)
+    jsonschema.validate(json.loads(msgspec.json.encode(plan)), schema())
+
+
+@settings(max_examples=60, deadline=None)
+@given(anthropic_bodies(), st.sampled_from(["respect", "extend", "replace"]))
+def test_any_body_gets_a_plan_whose_anchors_strip_to_the_original(body: bytes, mode: str):
+    try:
+        prompt = formats.read(body, format="anthropic")
+    except PromptError:
+        return
+    plan = planner(config=Config(cache=Cache(anchors=mode))).plan(prompt)
+    assert plan.failure is None
+    changes = markers.splices(prompt, plan.cache.anchors)
+    assert markers.strip(markers.apply(body, changes), changes) == body
+    if mode != "replace" and all(anchor.origin == "client" for anchor in plan.cache.anchors):
+        assert markers.apply(body, changes) == body
+
+
+def test_the_explanation_names_what_matters():
+    prompt = read()
+    plan = planner().plan(prompt)
+    text = explain.markdown(plan, prompt)
+    assert plan.route.target in text
+    assert "anchor `/system`" in text
+    assert "P(hit)" in explain.line(plan)
