@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from lsprotocol import types
+from pygls.uris import to_fs_path
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _ENCODINGS: Final = {
@@ -148,10 +148,8 @@ def to_bytes(text: str) -> bytes:
 
 def to_path(uri: str) -> Path | None:
     """Return the path of a ``file:`` URI."""
-    parts = urlsplit(uri)
-    if parts.scheme != "file":
-        return None
-    return Path(url2pathname(parts.path))
+    path = to_fs_path(uri) if uri.startswith("file:") else None
+    return Path(path) if path else None
 
 
 def _boundary(line: bytes, index: int) -> int:

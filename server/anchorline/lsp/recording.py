@@ -48,7 +48,8 @@ class Recording:
     @property
     def on(self) -> bool:
         """Whether outcomes are written."""
-        return self._opened is not None and self.problem is None
+        enabled = self._settings is not None and self._settings.enabled
+        return enabled and self.problem is None
 
     def apply(self, settings: Store) -> None:
         """Open, close or change the store as the settings say."""

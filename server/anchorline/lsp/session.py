@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 EXPIRED_KEPT_S = 7 * 86_400
 """Expired entries explain a miss for a week."""
+WRITING_S = 0.5
 Made = TypeVar("Made")
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class Session:
         self._planner: Planner | None = None
         self._analyses: dict[str, tuple[int, Analysis]] = {}
         self._memories: dict[str, Memory] = {}
+        self._writing: set[asyncio.Task[None]] = set()
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="plan")
 
     @property
@@ -177,11 +179,19 @@ class Session:
         """Keep a plan that is shown, so that its outcome can be taken in."""
         return self.plans.add(plan, prompt, self.planner)
 
-    async def record(self, remembered: Remembered) -> None:
-        """Write a plan to the store, once."""
-        if not remembered.recorded and remembered.prompt is not None and self.config.store.enabled:
-            remembered.recorded = True
-            await self.recording.plan(remembered.plan, remembered.prompt)
+    def record(self, remembered: Remembered) -> None:
+        """Have a plan written to the store, once. Nobody waits for that."""
+        if remembered.recorded or remembered.prompt is None or not self.config.store.enabled:
+            return
+        remembered.recorded = True
+        writing = asyncio.ensure_future(self.recording.plan(remembered.plan, remembered.prompt))
+        self._writing.add(writing)
+        writing.add_done_callback(self._written)
+
+    def _written(self, writing: "asyncio.Task[None]") -> None:
+        self._writing.discard(writing)
+        if not writing.cancelled() and (error := writing.exception()) is not None:
+            log.error("a plan was not recorded", exc_info=error)
 
     async def outcome(self, outcome: Outcome) -> bool:
         """Take in an outcome: return once it is on disk, or False where recording is off.
@@ -197,7 +207,7 @@ class Session:
         if not self.config.store.enabled:
             return False
         if remembered is not None:
-            await self.record(remembered)
+            self.record(remembered)
         await self.recording.outcome(outcome)
         await self.recording.ledger(warm)
         return True
@@ -208,7 +218,7 @@ class Session:
             return False
         remembered = self.plans.get(feedback.plan_id)
         if remembered is not None:
-            await self.record(remembered)
+            self.record(remembered)
         await self.recording.feedback(feedback)
         return True
 
@@ -226,4 +236,6 @@ class Session:
     async def end(self) -> None:
         """Close what is open."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._writing:
+            await asyncio.wait(self._writing, timeout=WRITING_S)
         await self.recording.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
@@ -79,11 +80,14 @@ def read_again(server: "Server") -> None:
     apply(server)
 
 
-async def did_change(server: "Server", params: types.DidChangeConfigurationParams) -> None:
-    """Take in pushed settings; clients that are asked instead push nothing."""
-    if isinstance(params.settings, dict) and params.settings:
-        server.session.read_settings(section(params.settings))
-    await refresh(server)
+def did_change(server: "Server", params: types.DidChangeConfigurationParams) -> Awaitable[None] | None:
+    """Take in pushed settings; those of a client that wants to be asked are asked for."""
+    pushed = section(params.settings)
+    server.session.read_settings(pushed or None)
+    if get_capability(server.client_capabilities, "workspace.configuration"):
+        return refresh(server)
+    apply(server)
+    return None
 
 
 def file_changed(server: "Server", _params: types.DidChangeWatchedFilesParams) -> None:

@@ -1,6 +1,6 @@
 """`anchorline/plan` and the command `anchorline.plan`."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -20,50 +20,81 @@ if TYPE_CHECKING:
 SEVERITIES = ("error", "warning", "info", "hint")
 
 
-class Planned(NamedTuple):
-    """A plan and where its prompt came from: `base` is the byte of the document at which it starts."""
+class Asked(NamedTuple):
+    """What a request asks for, as things stood when it came: later changes of the document don't count.
 
-    plan: Plan
-    prompt: Prompt
+    `base` is the byte of the document at which the prompt starts; `read` may be called in any thread.
+    """
+
     document: Document | None
     version: int | None
     base: int
+    read: Callable[[], Prompt]
+    surroundings: domain.Surroundings
+    target: str | None
 
 
-async def plan(server: "Server", params: protocol.PlanParams) -> dict[str, Any]:
+class Planned(NamedTuple):
+    """A plan, its prompt, and what was asked."""
+
+    plan: Plan
+    prompt: Prompt
+    asked: Asked
+
+
+def plan(server: "Server", params: protocol.PlanParams) -> Awaitable[dict[str, Any]]:
     """Plan a document, a range of one, or a body."""
-    planned = await make(server, params)
+    return _plan(server, ask(server, params))
+
+
+async def _plan(server: "Server", asked: Asked) -> dict[str, Any]:
+    planned = await make(server, asked)
     return msgspec.to_builtins(planned.plan)  # type: ignore[no-any-return]
 
 
-async def command(server: "Server", params: protocol.PlanParams) -> dict[str, Any]:
+def command(server: "Server", params: protocol.PlanParams) -> Awaitable[dict[str, Any]]:
     """As `plan`, and show the plan in one line."""
+    return _command(server, ask(server, params))
+
+
+async def _command(server: "Server", asked: Asked) -> dict[str, Any]:
     from anchorline import explain  # noqa: PLC0415  (after `initialize` is answered)
 
-    planned = await make(server, params)
+    planned = await make(server, asked)
     server.inform(explain.line(planned.plan))
     return msgspec.to_builtins(planned.plan)  # type: ignore[no-any-return]
 
 
-async def make(server: "Server", params: protocol.PlanParams) -> Planned:
-    """Make the plan that a request asks for, beside the event loop.
+def ask(server: "Server", params: protocol.PlanParams) -> Asked:
+    """Note what a request asks for.
 
-    Raises JsonRpcInvalidParams without a prompt, JsonRpcContentModified when the document has (or gets)
-    another version than the one asked about, RequestFailed when it is no prompt.
+    Raises JsonRpcInvalidParams without a prompt, JsonRpcContentModified for another version of the document.
     """
-    session = server.session
     document = _document(server, params)
-    version = document.version if document is not None else None
     base = 0
     if document is not None and params.range is not None:
         base = document.offset(_position(params.range.start))
-    around = surroundings(server, params.surroundings, document)
-    read = _reader(server, params, document)
+    return Asked(
+        document,
+        document.version if document is not None else None,
+        base,
+        _reader(server, params, document),
+        surroundings(server, params.surroundings, document),
+        params.target,
+    )
+
+
+async def make(server: "Server", asked: Asked) -> Planned:
+    """Make the plan that was asked for, beside the event loop.
+
+    Raises JsonRpcContentModified when the document changes meanwhile, RequestFailed when it is no prompt.
+    """
+    session = server.session
     planner = session.planner
 
     def work() -> tuple[Prompt, Plan]:
-        prompt = read()
-        return prompt, planner.plan(prompt, around, target=params.target)
+        prompt = asked.read()
+        return prompt, planner.plan(prompt, asked.surroundings, target=asked.target)
 
     try:
         prompt, made = await session.in_thread(work)
@@ -71,9 +102,9 @@ async def make(server: "Server", params: protocol.PlanParams) -> Planned:
         raise RequestFailed(f"this is no prompt: {error}") from None
     except OSError as error:
         raise RequestFailed(f"the file can't be read: {error.strerror}") from None
-    check_version(server, document, version)
-    await session.record(session.remember(made, prompt))
-    return Planned(made, prompt, document, version, base)
+    check_version(server, asked.document, asked.version)
+    session.record(session.remember(made, prompt))
+    return Planned(made, prompt, asked)
 
 
 def check_version(server: "Server", document: Document | None, version: int | None) -> None:

@@ -1,7 +1,7 @@
 """`anchorline/refine` and the command `anchorline.refine`: propose, never apply silently."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -20,24 +20,34 @@ if TYPE_CHECKING:
 TITLE = "Refining the prompt"
 
 
-async def refine(server: "Server", params: protocol.RefineParams) -> protocol.RefineResult:
+def refine(server: "Server", params: protocol.RefineParams) -> Awaitable[protocol.RefineResult]:
     """Refine the draft of a document, a range of one, or a body."""
-    async with progress(server, params.work_done_token):
-        planned = await plan.make(server, params)
+    return _refine(server, plan.ask(server, params), params.work_done_token)
+
+
+async def _refine(server: "Server", asked: plan.Asked, token: protocol.Token | None) -> protocol.RefineResult:
+    async with progress(server, token):
+        planned = await plan.make(server, asked)
     return _result(server, planned, _edit(server, planned))
 
 
-async def command(server: "Server", params: protocol.RefineParams) -> protocol.RefineResult:
+def command(server: "Server", params: protocol.RefineParams) -> Awaitable[protocol.RefineResult]:
     """As `refine`, and apply the edit, which the developer can undo; or say why there is none."""
-    async with progress(server, params.work_done_token):
-        planned = await plan.make(server, params)
+    return _command(server, plan.ask(server, params), params.work_done_token)
+
+
+async def _command(
+    server: "Server", asked: plan.Asked, token: protocol.Token | None
+) -> protocol.RefineResult:
+    async with progress(server, token):
+        planned = await plan.make(server, asked)
     edit = _edit(server, planned)
     result = _result(server, planned, edit)
     if edit is None:
         server.inform(f"Nothing to refine: {planned.plan.refinement.reason}")
         return result
-    asked = types.ApplyWorkspaceEditParams(edit, label="Refine prompt")
-    applied = await server.workspace_apply_edit_async(asked)
+    params = types.ApplyWorkspaceEditParams(edit, label="Refine prompt")
+    applied = await server.workspace_apply_edit_async(params)
     if not applied.applied:
         reason = applied.failure_reason or "no reason given"
         server.warn(f"The editor did not apply the refined prompt: {reason}")
@@ -55,11 +65,11 @@ def _result(
 
 
 def _edit(server: "Server", planned: plan.Planned) -> types.WorkspaceEdit | None:
-    draft = planned.prompt.draft
-    if planned.document is None or draft is None:
+    draft, document = planned.prompt.draft, planned.asked.document
+    if document is None or draft is None:
         return None
-    changes = edits.of_refinement(planned.document, draft, planned.plan.refinement, planned.base)
-    return edits.workspace_edit(planned.document, changes, server.client_capabilities) if changes else None
+    changes = edits.of_refinement(document, draft, planned.plan.refinement, planned.asked.base)
+    return edits.workspace_edit(document, changes, server.client_capabilities) if changes else None
 
 
 def of_selection(server: "Server", document: Document, selected: protocol.JSON) -> list[types.TextEdit]:
