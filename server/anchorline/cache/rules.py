@@ -60,6 +60,7 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The rules of one provider. docs/providers.md says what each field means."""
 
     name: str
+    title: str
     mode: Mode
     models: tuple[str, ...] = ()
     as_of: str = ""
@@ -117,7 +118,7 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.lifetimes[0] if self.lifetimes and name == "default" else None
 
     def write_price(self, lifetime: str = "default") -> float:
-        """Return what writing a token into the cache costs, as a share of the base price (1: nothing extra)."""
+        """Return what writing a token into the cache costs, as a share of the base price (1: no more)."""
         found = self.lifetime(lifetime)
         return found.write if found is not None else 1.0
 
@@ -133,6 +134,7 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 NONE = Provider(
     name="none",
+    title="This provider",
     mode="none",
     note="No cache rules are known for this model, so nothing is assumed to be cached. "
     "Add them in a file of your own (files.providers).",
@@ -153,7 +155,7 @@ class Rules(msgspec.Struct, frozen=True):
     def for_model(self, model: str) -> Provider:
         """Return the provider whose rules hold for a model as requests name it.
 
-        Knows dated ids, Bedrock's ``us.anthropic.…-v1:0``, OpenRouter's ``vendor/model``, agents' ``agent/model``.
+        Knows dated ids, Bedrock's ``us.anthropic.…-v1:0``, OpenRouter's ``vendor/model`` and ``agent/model``.
         """
         found = self._memo.get(model)
         if found is None:
@@ -178,10 +180,11 @@ class Rules(msgspec.Struct, frozen=True):
             return named
         inner = self._matching(canonical(model), qualified=False)
         if inner is None:
-            return msgspec.structs.replace(NONE, name=named.name)
+            return msgspec.structs.replace(NONE, name=named.name, title=named.title)
         return msgspec.structs.replace(
             inner,
             name=named.name,
+            title=named.title,
             note=f"{named.note} {inner.note}".strip(),
             sticky=named.sticky,
             sticky_idle_s=named.sticky_idle_s,
@@ -242,7 +245,7 @@ def _extended(tables: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _provider(name: str, table: Mapping[str, Any]) -> Provider:
-    provider = msgspec.convert({"mode": "none", **table, "name": name}, Provider)
+    provider = msgspec.convert({"mode": "none", "title": name, **table, "name": name}, Provider)
     if provider.as_of:
         try:
             date.fromisoformat(provider.as_of)

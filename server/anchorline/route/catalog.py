@@ -1,0 +1,169 @@
+"""The models: tier, limits, prices and speed, from a dated catalogue (`models.toml`) and the user's own file.
+
+Prices are USD per million tokens, limits are tokens. docs/models.md documents every key.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from anchorline.cache.rules import canonical, located, merged, read_toml
+from anchorline.config import Problem
+
+BUILT_IN = Path(__file__).with_name("models.toml")
+
+Tier = Literal["local", "fast", "strong"]
+TIERS: tuple[Tier, ...] = ("local", "fast", "strong")
+SKILLS: dict[Tier, tuple[float, float]] = {"local": (-5.0, -0.01), "fast": (0.0, 0.69), "strong": (0.7, 5.0)}
+"""The range of `Model.skill` by tier: disjoint, so that a stronger tier is never expected to do worse."""
+
+Price = Annotated[float, Meta(ge=0, le=10_000)]
+Count = Annotated[int, Meta(gt=0, le=100_000_000)]
+
+
+class Long(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A prompt of more than `above` tokens multiplies the prices of the whole request."""
+
+    above: Count
+    input: Annotated[float, Meta(ge=1)]
+    output: Annotated[float, Meta(ge=1)]
+
+
+class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One model. `input` and `output` are USD per million tokens, `tps` output tokens a second."""
+
+    id: str
+    provider: str
+    tier: Tier
+    skill: Annotated[float, Meta(ge=-5, le=5)]
+    context: Count
+    max_output: Count
+    input: Price
+    output: Price
+    ttft_ms: Count
+    tps: Count
+    long: Long | None = None
+    status: Literal["current", "legacy", "retired"] = "legacy"
+    aliases: tuple[str, ...] = ()
+    measured: bool = False
+    unverified: tuple[str, ...] = ()
+
+    def prices(self, prompt_tokens: int) -> tuple[float, float]:
+        """Return the USD per token of input and of output for a prompt of that size."""
+        long = self.long
+        if long is not None and prompt_tokens > long.above:
+            return self.input * long.input / 1e6, self.output * long.output / 1e6
+        return self.input / 1e6, self.output / 1e6
+
+    def latency_ms(self, output_tokens: int) -> int:
+        """Return how long an answer of that size typically takes."""
+        return self.ttft_ms + round(1000 * output_tokens / self.tps)
+
+
+class Source(msgspec.Struct, frozen=True):
+    """When and where a provider's models were read."""
+
+    as_of: str
+    source: str
+
+
+class Catalog(msgspec.Struct, frozen=True):
+    """All models by id, in the order of the file."""
+
+    models: dict[str, Model]
+    sources: dict[str, Source]
+    problems: tuple[Problem, ...] = ()
+    _names: dict[str, str] = {}
+
+    def find(self, model: str) -> Model | None:
+        """Return a model by any name that requests use: dated ids, aliases, provider prefixes."""
+        if model in self.models:
+            return self.models[model]
+        name = canonical(model)
+        return self.models.get(self._names.get(name, name))
+
+    def of_provider(self, provider: str, *, current: bool = False) -> tuple[Model, ...]:
+        """Return the models of one provider, only those of its `current` line-up if asked so."""
+        return tuple(
+            model
+            for model in self.models.values()
+            if model.provider == provider and (not current or model.status == "current")
+        )
+
+    def age_days(self, today: date) -> dict[str, int]:
+        """Return how many days ago each provider's models were read."""
+        return {
+            name: (today - date.fromisoformat(source.as_of)).days for name, source in self.sources.items()
+        }
+
+
+def load(override: str | Path | None = None) -> Catalog:
+    """Return the built-in catalogue with the user's file `override` over it, model by model. Never raises.
+
+    A model that is not valid after merging stays as it is built in; `Catalog.problems` names file and key.
+    Read once in a process, and again when the file changes.
+    """
+    path = Path(override) if override else None
+    try:
+        stat = path.stat() if path is not None else None
+    except OSError:
+        stat = None
+    return _load(path, (stat.st_mtime_ns, stat.st_size) if stat is not None else None)
+
+
+@lru_cache(maxsize=4)
+def _load(path: Path | None, _version: tuple[int, int] | None) -> Catalog:
+    built_in = tomllib.loads(BUILT_IN.read_text("utf-8"))
+    given, problems = read_toml(path, "the built-in models are used")
+    models: dict[str, Model] = {}
+    sources: dict[str, Source] = {}
+    for name in dict.fromkeys((*built_in, *given)):
+        section = built_in.get(name, {})
+        own = given.get(name, {})
+        if not isinstance(own, Mapping) or not isinstance(own.get("models", {}), Mapping):
+            problems.append(Problem(str(path), name, "takes a table of keys, and one of models below it"))
+            own = {}
+        unknown = [key for key in own if key not in ("as_of", "source", "models")]
+        problems += [Problem(str(path), f"{name}.{key}", "no such key") for key in unknown]
+        sources[name] = _source({**section, **own}, f"{name}.as_of", str(path), problems)
+        tables = section.get("models", {})
+        for identity in dict.fromkeys((*tables, *own.get("models", {}))):
+            table = tables.get(identity)
+            mine = own.get("models", {}).get(identity)
+            if mine is not None:
+                try:
+                    models[identity] = _model(identity, name, table or {}, mine)
+                    continue
+                except msgspec.ValidationError as error:
+                    kept = "the built-in model is used" if table else "it is left out"
+                    problems.append(Problem(str(path), *located(f"{name}.models.{identity}", error, kept)))
+            if table is not None:
+                models[identity] = _model(identity, name, table, {})
+    names = {canonical(one): model.id for model in models.values() for one in (model.id, *model.aliases)}
+    return Catalog(models, sources, tuple(problems), names)
+
+
+def _model(identity: str, provider: str, table: Mapping[str, Any], mine: object) -> Model:
+    if not isinstance(mine, Mapping):
+        raise msgspec.ValidationError("Expected a table")
+    model = msgspec.convert({**merged(table, mine), "id": identity, "provider": provider}, Model)
+    low, high = SKILLS[model.tier]
+    if not low <= model.skill <= high:
+        raise msgspec.ValidationError(f"Expected {low} to {high} for tier {model.tier} - at `$.skill`")
+    return model
+
+
+def _source(section: Mapping[str, Any], key: str, path: str, problems: list[Problem]) -> Source:
+    as_of = str(section.get("as_of", date.min))
+    try:
+        date.fromisoformat(as_of)
+    except ValueError:
+        problems.append(Problem(path, key, "Expected a date such as 2026-11-23"))
+        as_of = str(date.min)
+    return Source(as_of, str(section.get("source", "")))

@@ -1,0 +1,98 @@
+"""How likely each model is to solve a prompt.
+
+    logit P(solved) = easy(x) + skill·gain(x) + LOCAL·min(skill, 0)        gain(x) > 0
+
+`easy` is the log-odds of a small model (skill 0), `easy + gain` those of one of the best (skill 1), and x is the
+length of the draft. Nine structural numbers were tried and lost to length alone on the permitted data
+(docs/routing.md), so length is what ships. `gain` is positive: a stronger model is never expected to do worse.
+"""
+
+from math import exp, log, log1p
+from typing import Protocol
+
+import msgspec
+
+from anchorline.route.catalog import Model
+
+# Fitted by `python tests/bench/quality_fit.py --data DIR`: ridge on what separates prompts inside livecodebench,
+# gsm8k and mmlu_by_subject (MIT, Apache-2.0, Apache-2.0), each set with the same weight.
+MEAN = 6.1307
+DEVIATION = 0.9353
+"""Of log(1 + characters)."""
+BASE = (0.5648, 0.2767)
+"""Mean success of small models, and how much more the best solve."""
+SLOPE = (-0.1122, 0.0785)
+"""What one deviation of length adds to either."""
+
+EASIER = frozenset(
+    {"typo", "typos", "rename", "comment", "docstring", "format", "lint", "indent", "syntax", "meaning"}
+)
+HARDER = frozenset(
+    {
+        "refactor",
+        "redesign",
+        "design",
+        "architecture",
+        "migrate",
+        "migration",
+        "concurrency",
+        "deadlock",
+        "race",
+    }
+    | {"optimize", "optimise", "performance", "security", "debug", "rewrite", "lock-free", "distributed"}
+)
+INTENT = 0.4
+"""Log-odds by which an easier or a harder word moves the estimate. Judgement: no permitted data has such prompts."""
+LOCAL = 1.5
+"""Log-odds that each unit of negative skill loses besides. Judgement: no permitted data has models that small."""
+
+
+class Features(msgspec.Struct, frozen=True):
+    """What is known of a draft: the log-odds of a small model, and what one of the best adds to them."""
+
+    easy: float
+    gain: float
+
+
+class QualityModel(Protocol):
+    """What the route asks: heuristic today, a trained network later."""
+
+    def features(self, draft: str, *, in_session: bool) -> Features:
+        """Look at a draft once, for all candidates. `in_session`: it continues a conversation."""
+        ...
+
+    def p_success(self, features: Features, model: Model) -> float:
+        """Return the probability that a model solves the prompt; it never falls with `Model.skill`."""
+        ...
+
+
+class HeuristicQuality:
+    """Two straight lines in the logarithm of the length, one logistic curve, a few words."""
+
+    def features(self, draft: str, *, in_session: bool) -> Features:
+        """Look at a draft once, for all candidates.
+
+        In a session the task stands in the turns before: a short draft there does not make it easier than the mean.
+        """
+        x = min(max((log1p(len(draft)) - MEAN) / DEVIATION, 0.0 if in_session else -3.0), 3.0)
+        weak = min(max(BASE[0] + SLOPE[0] * x, 0.05), 0.93)
+        strong = min(weak + max(BASE[1] + SLOPE[1] * x, 0.02), 0.98)
+        easy = _logit(weak)
+        return Features(easy + intent(draft), _logit(strong) - easy)
+
+    def p_success(self, features: Features, model: Model) -> float:
+        """Return the probability that a model solves the prompt."""
+        skill = model.skill
+        odds = features.easy + skill * features.gain
+        return 1 / (1 + exp(-(odds if skill >= 0 else odds + LOCAL * skill)))
+
+
+def intent(draft: str) -> float:
+    """Return by how much the draft's first words make it easier (above 0) or harder, in log-odds."""
+    words = frozenset(draft[:200].lower().split())
+    easier = INTENT if not words.isdisjoint(EASIER) else 0.0
+    return easier - (INTENT if not words.isdisjoint(HARDER) else 0.0)
+
+
+def _logit(p: float) -> float:
+    return log(p / (1 - p))
