@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
+INDENT = ("    ", "\t")
+CODE_ENDS = (";", "{", "}", "):", "=>", "->", "\\")
+
 
 class Block(NamedTuple):
     """Whole lines `start:end` of one kind; `end` is before the last line's newline."""
@@ -75,6 +78,7 @@ def _walk(text: str) -> Iterator[tuple[str, int, int]]:
         position = end + 1
     in_list = in_diff = in_doctest = False
     last_comment: int | None = None
+    diff_start, list_item, pasted = _diff_start().match, _list_item().match, _pasted().match
     while position < size:
         end = text.find("\n", position)
         if end < 0:
@@ -103,23 +107,17 @@ def _walk(text: str) -> Iterator[tuple[str, int, int]]:
             yield "doctest", start, end
         elif first == ">":
             yield "quote", start, end
-        elif in_diff or _diff_start().match(line):
+        elif in_diff or (first in "d@-" and diff_start(line)):
             in_diff = True
             yield "pasted", start, end
-        elif _list_item().match(line) and (in_list or not line.startswith(("    ", "\t"))):
+        elif first in "-*+\u20220123456789" and list_item(line) and (in_list or not line.startswith(INDENT)):
             in_list = True
             if _symbols(bare):
                 yield "pasted", start, end
-        elif line.startswith(("    ", "\t")) or _is_pasted(line, bare):
+        elif line.startswith(INDENT) or bare.endswith(CODE_ENDS) or pasted(line) or _symbols(bare):
             yield "pasted", start, end
         else:
             in_list = in_list and line[0] in " \t"
-
-
-def _is_pasted(line: str, bare: str) -> bool:
-    if bare[-1] in ";{}" or bare.endswith(("):", "=>", "->", "\\")):
-        return True
-    return _pasted().match(line) is not None or _symbols(bare)
 
 
 def _symbols(bare: str) -> bool:

@@ -85,7 +85,7 @@ def hints(
             break
         if missing in ("reference", "target") and place:
             continue
-        if missing == "target" and surroundings.active_file is not None:
+        if missing == "target" and (surroundings.active_file is not None or surroundings.diagnostics):
             continue
         if missing == "symptom" and surroundings.diagnostics:
             continue

@@ -40,7 +40,7 @@ def _requests() -> re.Pattern[str]:
         r"|lovely) if you (?:could|can|would)"
         rf"|please,? {YOU}|{YOU}(?= {POLITE} )|do you think you (?:could|can)"
         rf"|{POLITE}(?= {POLITE} ))"
-        rf"(?: {POLITE})*,? (?=[a-z\x00])(?!(?:not|never|be able|tell me if|only)\b)",
+        rf"(?: {POLITE})*+,? (?=[a-z\x00])(?!(?:not|never|be able|tell me if|only)\b)",
         re.IGNORECASE,
     )
 
@@ -87,8 +87,12 @@ REQUEST_SIGNS = (
     "think you c", "please please", "please maybe", "please kindly", "please just", "maybe please",
     "kindly please", "just please",
 )  # fmt: skip
-ASIDES = "like basically honestly honest frankly mean know um umm ummm uh uhh uhm hi hello hey"
-ASIDE_SIGNS = frozenset(word + mark for word in ASIDES.split() for mark in ("", ",", "!", "."))
+ASIDES = "basically honestly honest frankly um umm ummm uh uhh uhm hi hello hey"
+ASIDE_SIGNS = frozenset(word + mark for word in ASIDES.split() for mark in ("", ",", "!", ".")) | {
+    "like,",
+    "mean,",
+    "know,",
+}
 CLOSER_SIGNS = ("thank", "thx", "cheers", "hope th", "hope it")
 CLOSING = 100
 """Characters at the end in which thanks are looked for."""

@@ -346,14 +346,18 @@ def rewrite(draft: Masked) -> list[Change]:
 
 
 def settle(changes: list[Change]) -> list[Change]:
-    """Keep of overlapping or touching changes the one earliest in the list; return them by position."""
+    """Keep of overlapping changes the one earliest in the list; return them by position."""
     kept: list[tuple[int, Change]] = []
     for rank, change in sorted(enumerate(changes), key=lambda pair: (pair[1].start, pair[0])):
-        while kept and kept[-1][1].end >= change.start and kept[-1][0] > rank:
+        while kept and _overlap(kept[-1][1], change) and kept[-1][0] > rank:
             kept.pop()
-        if not kept or kept[-1][1].end < change.start:
+        if not kept or not _overlap(kept[-1][1], change):
             kept.append((rank, change))
     return [change for _, change in kept]
+
+
+def _overlap(before: Change, after: Change) -> bool:
+    return after.start < before.end or after.start == before.start
 
 
 def apply(text: str, changes: list[Change]) -> str:
