@@ -14,6 +14,7 @@ TEXT = "Hey, could you please fix teh bug in `src/parse.py`? Thanks!\n"
 REFINED = "Fix the bug in `src/parse.py`.\n"
 RULES = "Current time: 2026-11-23T09:41:07Z\n" + "Keep every public name as it is.\n" * 40
 CONTENT_MODIFIED, CANCELLED, REQUEST_FAILED = -32801, -32800, -32803
+OWN_MODEL = {"route": {"enabled": False}}
 PULL = {"textDocument": {"diagnostic": {}}, "workspace": {"diagnostics": {"refreshSupport": True}}}
 
 
@@ -254,7 +255,9 @@ def test_crlf_stays_crlf(shared):
 # Plans and outcomes
 
 
-def test_a_plan_is_explained_and_an_outcome_makes_its_prefix_warm(client):
+def test_a_plan_is_explained_and_an_outcome_makes_its_prefix_warm(start):
+    client = start()
+    client.initialize(initializationOptions=OWN_MODEL)
     client.open(BODY_URI, body(), "json")
     plan = client.call("anchorline/plan", document(BODY_URI))
     assert plan["cache"]["anchors"]
@@ -274,13 +277,13 @@ def test_a_plan_is_explained_and_an_outcome_makes_its_prefix_warm(client):
 
 def test_what_is_warm_survives_the_server(start):
     first = start()
-    first.initialize()
+    first.initialize(initializationOptions=OWN_MODEL)
     plan = first.call("anchorline/plan", {"prompt": {"body": body()}})
     usage = {"write": plan["tokens"]["estimate"]}
     first.call("anchorline/outcome", {"planId": plan["id"], "usage": usage})
     assert first.shutdown() == 0
     second = start()
-    second.initialize()
+    second.initialize(initializationOptions=OWN_MODEL)
     second.call("anchorline/feedback", {"planId": plan["id"], "thumbs": 1})
     assert second.call("anchorline/status")["warm"]
     assert second.call("anchorline/plan", {"prompt": {"body": body()}})["cache"]["warm_tokens"] > 0
@@ -297,7 +300,7 @@ def test_an_outcome_refreshes_the_diagnostics_of_a_client_that_pulls(start):
 
 def test_recording_can_be_switched_off(start, isolated_home):
     client = start()
-    client.initialize(initializationOptions={"anchorline": {"store": {"enabled": False}}})
+    client.initialize(initializationOptions={"anchorline": {"store": {"enabled": False}, **OWN_MODEL}})
     plan = client.call("anchorline/plan", {"prompt": {"body": body()}})
     for method, params in (("outcome", {"usage": {"write": 9000}}), ("feedback", {"thumbs": 1})):
         answer = client.call(f"anchorline/{method}", {"planId": plan["id"], **params})

@@ -29,10 +29,14 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class Remembered(msgspec.Struct):
-    """A plan with what its outcome will need. `prompt` is kept for the newest plans only (it holds text)."""
+    """A plan with what its outcome will need. `prompt` is kept for the newest plans only (it holds text).
+
+    `own` is the model that the request was set to, `routed` the one that the plan proposes.
+    """
 
     plan: Plan
-    model: str
+    own: str
+    routed: str
     account: str
     held: tuple[Held, ...]
     prompt: Prompt | None
@@ -48,16 +52,17 @@ class Plans:
         self._capacity = capacity
         self._prompts = prompts
 
-    def add(self, plan: Plan, prompt: Prompt, planner: "Planner") -> Remembered:
-        """Remember a plan that was shown; `planner` made it."""
+    def add(self, plan: Plan, prompt: Prompt, planner: "Planner", target: str | None = None) -> Remembered:
+        """Remember a plan that was shown; `planner` made it, for `target` where the client named a model."""
         known = self._plans.get(plan.id)
         if known is not None:
             self._plans.move_to_end(plan.id)
             return known
-        model = planner.catalog.find(plan.route.target)
+        own = target or prompt.model or planner.config.route.model
         added = Remembered(
             plan,
-            model.id if model is not None else plan.route.target,
+            _known_as(own, planner),
+            _known_as(plan.route.target, planner),
             planner.config.cache.account,
             tuple(_held(plan, prompt, planner.rules.for_model(plan.route.target))),
             prompt,
@@ -90,6 +95,11 @@ class Plans:
         return None
 
 
+def _known_as(model: str, planner: "Planner") -> str:
+    known = planner.catalog.find(model)
+    return known.id if known is not None else model
+
+
 def _held(plan: Plan, prompt: Prompt, provider: "Provider") -> Iterator[Held]:
     """Yield the anchored prefixes, and the whole prompt where the provider anchors its end by itself."""
     for anchor in plan.cache.anchors:
@@ -106,18 +116,20 @@ def _held(plan: Plan, prompt: Prompt, provider: "Provider") -> Iterator[Held]:
 def entries(remembered: Remembered, outcome: Outcome) -> Iterator[Entry]:
     """Yield what the provider holds after the request.
 
-    Nothing when it reported neither a read nor a write. The clock runs from the start of the request.
+    Nothing when it reported neither a read nor a write. The clock runs from the start of the request. The
+    model is the proposed one if the developer took the plan, else the request's own.
     """
     usage = outcome.usage
     if usage is None or not (usage.read or usage.write):
         return
     plan = remembered.plan
+    model = remembered.routed if outcome.decision in ("accepted", "modified") else remembered.own
     start = outcome.sent_at if outcome.sent_at is not None else plan.created_at
     for held in remembered.held:
         yield Entry(
             provider=plan.cache.provider,
             account=remembered.account,
-            model=remembered.model,
+            model=model,
             prefix=held.prefix,
             tokens=held.tokens,
             ttl=held.ttl,

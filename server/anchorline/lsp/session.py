@@ -175,9 +175,9 @@ class Session:
         """Run `work` beside the event loop, in the planner's own threads."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
-    def remember(self, plan: Plan, prompt: Prompt) -> Remembered:
+    def remember(self, plan: Plan, prompt: Prompt, target: str | None = None) -> Remembered:
         """Keep a plan that is shown, so that its outcome can be taken in."""
-        return self.plans.add(plan, prompt, self.planner)
+        return self.plans.add(plan, prompt, self.planner, target)
 
     def record(self, remembered: Remembered) -> None:
         """Have a plan written to the store, once. Nobody waits for that."""

@@ -103,7 +103,7 @@ async def make(server: "Server", asked: Asked) -> Planned:
     except OSError as error:
         raise RequestFailed(f"the file can't be read: {error.strerror}") from None
     check_version(server, asked.document, asked.version)
-    session.record(session.remember(made, prompt))
+    session.record(session.remember(made, prompt, asked.target))
     return Planned(made, prompt, asked)
 
 
