@@ -200,6 +200,8 @@ def _worth(option: Alternative) -> str:
 
 
 def _usd(amount: float) -> str:
+    if amount == 0:
+        return "$0"
     return f"${amount:.2f}" if amount >= 1 else f"${amount:.3f}" if amount >= 0.01 else f"${amount:.4f}"
 
 
