@@ -182,15 +182,21 @@ def repairs(name: str, refine: Refiner, seeds: list[Seeded]) -> list[Row]:
     for seed in seeds:
         outcomes[seed.kind].append(repaired(seed, refine))
     out = [share(name, kind, "R6", hits) for kind, hits in sorted(outcomes.items())]
-    rates = [sum(hits) / len(hits) for hits in outcomes.values()]
-    by_hand = share(name, "this, handmade", "R6", [repaired(seed, refine) for seed in handmade()])
-    mean = share(name, "all", "R6", [hit for hits in outcomes.values() for hit in hits])
-    return [
-        *out,
-        by_hand,
-        mean,
-        {**mean, "subset": "mean", "value": statistics.mean(rates) if rates else math.nan},
-    ]
+    out.append(share(name, "this, handmade", "R6", [repaired(seed, refine) for seed in handmade()]))
+    out.append(share(name, "all", "R6", [hit for hits in outcomes.values() for hit in hits]))
+    return [*out, _mean(name, list(outcomes.values()))] if outcomes else out
+
+
+def _mean(name: str, outcomes: list[list[bool]]) -> Row:
+    """Return the mean over kinds of defects; bootstrap within each kind."""
+    chance = random.Random(0)  # noqa: S311  (a bootstrap)
+    draws = sorted(
+        statistics.mean(statistics.mean(chance.choices(hits, k=len(hits))) for hits in outcomes)
+        for _ in range(300)
+    )
+    value = statistics.mean(statistics.mean(hits) for hits in outcomes)
+    return {"case": name, "subset": "mean", "metric": "R6", "value": value, "low": draws[7], "high": draws[-8],
+            "n": sum(map(len, outcomes))}  # fmt: skip
 
 
 def repaired(seed: Seeded, refine: Refiner) -> bool:
