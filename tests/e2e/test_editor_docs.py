@@ -1,0 +1,66 @@
+"""What docs/getting-started.md and docs/editors tell a reader to type works, where no editor is needed to see that."""
+
+import json
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anchorline import config
+from e2e.editors import BIN, DOCS, environment, snippets
+
+PAGES = ["getting-started.md", *(f"editors/{name}.md" for name in ("emacs", "neovim", "vscode", "zed"))]
+LINES = [
+    line
+    for block in snippets("getting-started.md", "sh")
+    for line in block.splitlines()
+    if line.startswith("anchorline")
+]
+
+
+def nested(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the Anchorline settings of an editor's settings, as the server gets them."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if key.startswith("anchorline."):
+            _, section, name = key.split(".")
+            found.setdefault(section, {})[name] = value
+    zed = settings.get("lsp", {}).get("anchorline", {}).get("settings", {}).get("anchorline", {})
+    return {**found, **zed}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_link_to_what_exists(page: str):
+    text = (DOCS / page).read_text("utf-8")
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", text)
+    assert targets
+    for target in targets:
+        assert (DOCS / page).parent.joinpath(target).exists(), target
+
+
+@pytest.mark.parametrize("page", ["editors/vscode.md", "editors/zed.md"])
+def test_settings_are_json_with_keys_that_exist(page: str):
+    blocks = [json.loads(block) for block in snippets(page, "json")]
+    given = [nested(block) for block in blocks if isinstance(block, dict)]
+    assert any(given)
+    for settings in given:
+        assert config.merge(config.Loaded(), settings, source=page, project=False).problems == ()
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_first_steps_in_a_terminal(line: str, isolated_home: Path):
+    command, *arguments = shlex.split(line.replace("PLAN_ID", "18f-00a1"))
+    done = subprocess.run(
+        [BIN / command, *arguments],
+        cwd=DOCS.parent,
+        env=environment(isolated_home),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout

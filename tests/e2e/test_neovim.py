@@ -1,0 +1,57 @@
+"""Neovim with the configuration of docs/editors/neovim.md: attach, see, refine, undo, plan, report."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from e2e import editors
+from e2e.workspace import NOTES, OTHERS, SERVED, Workspace, check_anchored, check_outcomes, check_prompt
+
+DRIVER = Path(__file__).with_name("neovim_driver.lua")
+
+
+@pytest.fixture
+def neovim() -> str:
+    """Neovim 0.11 or later."""
+    found = editors.program("nvim", "pip install 'anchorline[editors]' brings Neovim 0.11")
+    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
+    version = re.match(r"NVIM v(\d+)\.(\d+)", said)
+    if version is None or (int(version[1]), int(version[2])) < (0, 11):
+        editors.missing(f"{found} is not Neovim 0.11 or later: pip install 'anchorline[editors]' brings it")
+    return found
+
+
+def test_neovim_from_diagnostic_to_outcome(neovim: str, workspace: Workspace):
+    config = workspace.home / ".config" / "nvim" / "init.lua"
+    config.parent.mkdir(parents=True)
+    init, report = editors.snippets("editors/neovim.md", "lua")
+    config.write_text(init, "utf-8")
+
+    seen = editors.drive(
+        [neovim, "--headless", "-i", "NONE", "-S", str(DRIVER)],
+        workspace.home,
+        workspace.folder,
+        E2E_REPORT=report,
+        E2E_SERVED=json.dumps(SERVED),
+        E2E_OTHERS=json.dumps(OTHERS),
+    )
+    check_prompt(seen, workspace)
+    assert "**Route**" in seen["explanation"]
+    assert seen["choices"] == ["accepted", "modified", "rejected"]
+
+    assert "AL207" in {found["code"] for found in seen["body_diagnostics"]}
+    assert all("tokens" in label and "P(hit)" in label for label in seen["inlay_hints"])
+    assert "tokens" in seen["lens"]
+    assert "- anchor" in seen["lens_explanation"]
+    check_anchored(seen["anchored"], workspace)
+
+    assert seen["refined_selection"].startswith(NOTES[: NOTES.index("Please")])
+    assert "the the" not in seen["refined_selection"]
+    assert workspace.notes.read_text("utf-8") == NOTES, "nothing is saved that the user did not save"
+
+    assert seen["not_attached"] == OTHERS
+    assert seen["clients"] == 1, "one server for the whole folder"
+    check_outcomes(seen, workspace)
