@@ -189,7 +189,7 @@ def repairs(name: str, refine: Refiner, seeds: list[Seeded]) -> list[Row]:
 
 def _mean(name: str, outcomes: list[list[bool]]) -> Row:
     """Return the mean over kinds of defects; bootstrap within each kind."""
-    chance = random.Random(0)  # noqa: S311  (a bootstrap)
+    chance = random.Random(0)
     draws = sorted(
         statistics.mean(statistics.mean(chance.choices(hits, k=len(hits))) for hits in outcomes)
         for _ in range(300)
