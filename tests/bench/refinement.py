@@ -296,7 +296,7 @@ def measure(folder: Path) -> list[Row]:
     out.append(passes(cases))
     out += missing_facts(folder)
     out += times(cases)
-    return out
+    return [row for row in out if row["n"]]
 
 
 def main() -> None:
