@@ -3,8 +3,9 @@
     python tests/bench/keystroke.py [--kilobytes 100] [--keys 500] [--document FILE] [--json]
 
 A developer types at the end of a prompt of 100 kB, one character a change, and the next key comes when the
-diagnostics are there. Subsets: `markdown` (a prompt file), `body` (a request body in JSON, one line). The
-documents are made here; `--document` takes a real one instead.
+diagnostics are there. Subsets: `markdown` (a prompt file), `instructions` (an AGENTS.md), `body` (a request body in
+JSON, one line), and `longest-draft` (a prompt file of 60 kB: the longest that is refined, which takes its time).
+The documents are made here; `--document` takes a real one instead.
 """
 
 import argparse
@@ -83,7 +84,12 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     size = arguments.kilobytes * 1000
-    documents = {"markdown": ("bench.prompt.md", prose(size)), "body": ("bench.request.json", body(size))}
+    documents = {
+        "markdown": ("bench.prompt.md", prose(size)),
+        "instructions": ("AGENTS.md", prose(size)),
+        "body": ("bench.request.json", body(size)),
+        "longest-draft": ("long.prompt.md", prose(60_000)),
+    }
     if arguments.document is not None:
         name = arguments.document.name
         name += "" if name.endswith((".md", ".request.json", ".chat.json")) else ".prompt.md"

@@ -380,6 +380,47 @@ def test_a_result_is_dropped_when_the_document_changes_while_it_is_made(slow):
     assert not [request for request in slow.requests if request["method"] == "workspace/applyEdit"]
 
 
+def test_what_is_asked_about_an_older_version_is_refused_and_diagnostics_are_of_the_newest(slow):
+    slow.open(RULES_URI, RULES)
+    slow.notification("textDocument/publishDiagnostics")
+    for _ in range(2):
+        slow.ask("test/slow")
+    slow.change(RULES_URI, 2, {"text": RULES + "Be brief.\n"})
+    place_ = {**document(RULES_URI), "position": place(0, 0)}
+    whole = {**document(RULES_URI), "range": span((0, 0), (9, 0))}
+    stale = [
+        slow.ask("textDocument/hover", place_),
+        slow.ask("textDocument/codeAction", {**whole, "context": {"diagnostics": []}}),
+        slow.ask("textDocument/inlayHint", whole),
+    ]
+    pulled = slow.ask("textDocument/diagnostic", document(RULES_URI))
+    for version in range(3, 8):
+        slow.change(RULES_URI, version, {"text": "Be brief.\n" * version})
+    assert slow.call("anchorline/status")  # nothing of this holds the server up
+    slow.call("test/release")
+    for request in stale:
+        assert slow.answer(request)["error"]["code"] == CONTENT_MODIFIED
+    assert slow.answer(pulled)["result"]["items"] == []
+    assert slow.notification("textDocument/publishDiagnostics")["version"] == 7
+    slow.call("anchorline/status")
+    assert not [
+        message for message in slow.seen if message.get("method") == "textDocument/publishDiagnostics"
+    ]
+
+
+def test_one_who_gives_up_does_not_take_the_analysis_from_the_others(slow):
+    slow.open(URI, TEXT)
+    slow.notification("textDocument/publishDiagnostics")
+    for _ in range(2):
+        slow.ask("test/slow")
+    slow.change(URI, 2, {"text": TEXT + TEXT})
+    hovers = [slow.ask("textDocument/hover", {**document(), "position": place(0, 0)}) for _ in range(2)]
+    slow.notify("$/cancelRequest", {"id": hovers[0]})
+    assert slow.answer(hovers[0])["error"]["code"] == CANCELLED
+    slow.call("test/release")
+    assert slow.answer(hovers[1])["result"]["contents"]
+
+
 def test_a_closed_document_has_no_result(slow):
     slow.open(URI, TEXT)
     for _ in range(2):

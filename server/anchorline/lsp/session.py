@@ -2,16 +2,16 @@
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
-
 from anchorline import config
 from anchorline.cache.ledger import Entry, MemoryLedger
+from anchorline.lsp.analyses import Analyses, Analysis, Pending, Snapshot
 from anchorline.lsp.documents import Document, Documents, to_path
 from anchorline.lsp.plans import Plans, Remembered, entries
 from anchorline.lsp.recording import Recording
@@ -22,7 +22,6 @@ from anchorline.prompt.model import Prompt, PromptError
 from anchorline.surroundings import Surroundings
 
 if TYPE_CHECKING:
-    from anchorline.lint.finding import Finding
     from anchorline.planner import Planner
     from anchorline.prompt.formats import Memory
 
@@ -33,21 +32,12 @@ Made = TypeVar("Made")
 log = logging.getLogger(__name__)
 
 
-class Analysis(msgspec.Struct, frozen=True):
-    """What is known about one version of a document. Without a prompt it is none: a finding says why."""
-
-    version: int | None
-    prompt: Prompt | None = None
-    plan: Plan | None = None
-    findings: "tuple[Finding, ...]" = ()
-
-
 class Session:
     """The state of a session. Used on the event loop only, except where a method says otherwise.
 
     `report` shows a message to the developer; each problem is reported once. `generation` counts what changes
-    every analysis, `ready` tells that the settings are read. Of the diagnostics, `pending` are to be pushed,
-    `published` are shown (both by URI).
+    every analysis, `ready` tells that the settings are read. Of the diagnostics, `pushing` are on
+    their way, `published` are shown (both by URI).
     """
 
     def __init__(self, report: Callable[[str], None]) -> None:
@@ -60,13 +50,14 @@ class Session:
         self.warm: list[Entry] = []
         self.generation = 0
         self.ready = False
-        self.pending: set[str] = set()
+        self.pushing: dict[str, asyncio.Task[None]] = {}
         self.published: set[str] = set()
         self._report = report
         self._reported: set[str] = set()
         self._editor_settings: dict[str, Any] = {}
         self._planner: Planner | None = None
-        self._analyses: dict[str, tuple[int, Analysis]] = {}
+        self._making_planner = threading.Lock()
+        self._analyses = Analyses(self._analyse)
         self._memories: dict[str, Memory] = {}
         self._writing: set[asyncio.Task[None]] = set()
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="plan")
@@ -78,12 +69,13 @@ class Session:
 
     @property
     def planner(self) -> "Planner":
-        """The planner for the settings in force, made when it is first needed: its import is not light."""
-        if self._planner is None:
-            from anchorline.planner import Planner  # noqa: PLC0415  (after `initialize` is answered)
+        """The planner for the settings in force, made when it is first needed. May be used in any thread."""
+        with self._making_planner:
+            if self._planner is None:
+                from anchorline.planner import Planner  # noqa: PLC0415  (its import is not light)
 
-            self._planner = Planner(self.config, self.ledger)
-        return self._planner
+                self._planner = Planner(self.config, self.ledger)
+            return self._planner
 
     def read_settings(self, editor: dict[str, Any] | None = None) -> None:
         """Read the settings of the files, and over them the editor's (where None: those that it has sent)."""
@@ -103,9 +95,8 @@ class Session:
                 self._report(f"Anchorline settings: {problem}")
 
     def changed(self) -> None:
-        """Forget all analyses: the settings or what is warm have changed."""
+        """Have everything analysed anew: the settings or what is warm have changed."""
         self.generation += 1
-        self._analyses.clear()
 
     # Documents
 
@@ -117,40 +108,46 @@ class Session:
         """Forget a document."""
         document = self.documents.remove(uri)
         if document is not None:
-            self._analyses.pop(document.uri, None)
+            self._analyses.forget(document.uri)
             self._memories.pop(document.uri, None)
 
-    def analysis(self, document: Document) -> Analysis | None:
-        """Plan a served document as it stands now; None for one that is not served. Kept per version."""
-        if self.serving(document) not in ("prompt", "body"):
+    def analysis(self, document: Document) -> Pending:
+        """Return what is known about a document as it stands now; to be awaited.
+
+        That gives None for a document that is not served, and raises JsonRpcContentModified if the document or
+        the settings change meanwhile.
+        """
+        version, generation = document.version, self.generation
+        return Pending(
+            self._analyses.of(document, generation),
+            lambda: self.is_current(document, version) and self.generation == generation,
+        )
+
+    async def _analyse(self, snapshot: Snapshot) -> Analysis | None:
+        document = self.documents.get(snapshot.uri)
+        if document is None or self.serving(document) not in ("prompt", "body"):
             return None
-        kept = self._analyses.get(document.uri)
-        if kept is not None and kept[0] == self.generation and kept[1].version == document.version:
-            return kept[1]
-        analysis = self._analyse(document)
-        self._analyses[document.uri] = (self.generation, analysis)
-        return analysis
+        body = self.serving(document) == "body"
+        around, kind = self.surroundings(document), format_of(document)
 
-    def _analyse(self, document: Document) -> Analysis:
-        try:
-            prompt = self.read(document)
-        except PromptError as error:
-            from anchorline.lint.check import unreadable  # noqa: PLC0415  (as above)
+        def work() -> Analysis:
+            from anchorline.lint.check import unreadable  # noqa: PLC0415  (after `initialize` is answered)
+            from anchorline.prompt import formats  # noqa: PLC0415
 
-            return Analysis(document.version, findings=(unreadable(error, len(document.data)),))
-        plan = self.planner.plan(prompt, self.surroundings(document))
-        return Analysis(document.version, prompt, plan, self.planner.lint(prompt, plan))
+            memory = self._memories.setdefault(snapshot.uri, formats.Memory()) if body else None
+            planner = self.planner
+            try:
+                prompt = formats.read(snapshot.data, name=snapshot.name, format=kind, memory=memory)
+            except PromptError as error:
+                return Analysis(findings=(unreadable(error, len(snapshot.data)),))
+            plan = planner.plan(prompt, around)
+            return Analysis(prompt, plan, planner.lint(prompt, plan))
 
-    def read(self, document: Document) -> Prompt:
-        """Read a document as a prompt. Raises PromptError."""
-        from anchorline.prompt import formats  # noqa: PLC0415  (after `initialize` is answered)
+        return await self.in_thread(work)
 
-        memory = None
-        if self.serving(document) == "body":
-            memory = self._memories.get(document.uri)
-            if memory is None:
-                memory = self._memories[document.uri] = formats.Memory()
-        return formats.read(document.data, name=document.name, format=format_of(document), memory=memory)
+    def is_current(self, document: Document, version: int | None) -> bool:
+        """Say whether a document is still open and in this version."""
+        return self.documents.get(document.uri) is document and document.version == version
 
     def surroundings(self, active: Document | None) -> Surroundings:
         """Return what the open documents tell."""

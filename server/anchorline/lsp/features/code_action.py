@@ -4,18 +4,18 @@ Clients that resolve get the edit when the developer picks the action; the other
 it belongs to one version of the document.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Sequence
+from typing import TYPE_CHECKING
 
 from lsprotocol import types
 from pygls.capabilities import get_capability
 from pygls.exceptions import JsonRpcContentModified, JsonRpcInvalidParams
 
 from anchorline.lsp import edits
+from anchorline.lsp.analyses import Analysis, Pending
 from anchorline.lsp.documents import Document
 from anchorline.lsp.features import diagnostics, refine
 from anchorline.lsp.protocol import JSON
-from anchorline.lsp.session import Analysis
 
 if TYPE_CHECKING:
     from anchorline.lsp.server import Server
@@ -30,26 +30,35 @@ BREAKPOINTS = "Insert cache breakpoints"
 SELECTION_LANGUAGES = frozenset({"markdown", "plaintext"})
 
 
-def code_action(server: "Server", params: types.CodeActionParams) -> list[types.CodeAction]:
+def code_action(
+    server: "Server", params: types.CodeActionParams
+) -> Awaitable[list[types.CodeAction]] | list[types.CodeAction]:
     """Return what can be done about the prompt at a range."""
     document = server.session.documents.get(params.text_document.uri)
     if document is None:
         return []
+    return _code_action(server, document, server.session.analysis(document), params)
+
+
+async def _code_action(
+    server: "Server", document: Document, pending: Pending, params: types.CodeActionParams
+) -> list[types.CodeAction]:
     start, end = document.offset(params.range.start), document.offset(params.range.end)
-    analysis = server.session.analysis(document)
+    analysis = await pending
     if analysis is None:
         found = _about_selection(document, params.range, start, end)
     else:
         found = [*_fixes(document, analysis, start, end), *_rewrites(server, document, analysis, start, end)]
     found = [action for action in found if _wanted(action, params.context.only)]
-    if not _resolves(server):
-        for action in found:
-            _complete(server, document, action)
-            action.data = None
-    return found
+    if _resolves(server):
+        return found
+    for action in found:
+        action.edit = await _edit(server, document, analysis, action.data)
+        action.data = None
+    return [action for action in found if action.edit is not None]
 
 
-def resolve(server: "Server", action: types.CodeAction) -> types.CodeAction:
+def resolve(server: "Server", action: types.CodeAction) -> Awaitable[types.CodeAction]:
     """Add the edit to an action. Refused (ContentModified) when the document has changed since."""
     data = action.data
     if not isinstance(data, dict) or not isinstance(data.get("uri"), str):
@@ -57,7 +66,15 @@ def resolve(server: "Server", action: types.CodeAction) -> types.CodeAction:
     document = server.session.documents.get(data["uri"])
     if document is None or document.version != data.get("version"):
         raise JsonRpcContentModified("the document has changed")
-    _complete(server, document, action)
+    return _resolve(server, document, server.session.analysis(document), action)
+
+
+async def _resolve(
+    server: "Server", document: Document, pending: Pending, action: types.CodeAction
+) -> types.CodeAction:
+    action.edit = await _edit(server, document, await pending, action.data)
+    if action.edit is None:
+        raise JsonRpcContentModified("nothing is proposed for the document any more")
     return action
 
 
@@ -66,7 +83,10 @@ def _about_selection(
 ) -> list[types.CodeAction]:
     if start >= end or document.language not in SELECTION_LANGUAGES:
         return []
-    where = [[place.line, place.character] for place in (selected.start, selected.end)]
+    where = {
+        "start": {"line": selected.start.line, "character": selected.start.character},
+        "end": {"line": selected.end.line, "character": selected.end.character},
+    }
     return [
         _action("Refine selection as a prompt", types.CodeActionKind.RefactorRewrite, document, range=where)
     ]
@@ -132,12 +152,12 @@ def _resolves(server: "Server") -> bool:
     )
 
 
-def _complete(server: "Server", document: Document, action: types.CodeAction) -> None:
-    data: dict[str, Any] = action.data  # type: ignore[assignment]
-    analysis = server.session.analysis(document)
+async def _edit(
+    server: "Server", document: Document, analysis: Analysis | None, data: JSON
+) -> types.WorkspaceEdit | None:
     changes: list[types.TextEdit] = []
     if analysis is None:
-        changes = refine.of_selection(server, document, data.get("range"))
+        changes = await refine.of_selection(server, document, data.get("range"))
     elif "finding" in data:
         number = data["finding"]
         if isinstance(number, int) and 0 <= number < len(analysis.findings):
@@ -147,6 +167,4 @@ def _complete(server: "Server", document: Document, action: types.CodeAction) ->
             changes = edits.of_refinement(document, analysis.prompt.draft, analysis.plan.refinement)
         elif "anchors" in data:
             changes = edits.of_splices(document, edits.splices_of_plan(analysis.prompt, analysis.plan))
-    if not changes:
-        raise JsonRpcContentModified("nothing is proposed for the document any more")
-    action.edit = edits.workspace_edit(document, changes, server.client_capabilities)
+    return edits.workspace_edit(document, changes, server.client_capabilities) if changes else None

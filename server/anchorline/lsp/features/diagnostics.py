@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from lsprotocol import types
 from pygls.capabilities import get_capability
+from pygls.exceptions import JsonRpcContentModified
 
 from anchorline.lsp.documents import Document
 
@@ -24,14 +25,18 @@ SEVERITIES = {
 }
 
 
-def of(server: "Server", document: Document) -> list[types.Diagnostic]:
-    """Return the diagnostics of a document as it stands now."""
-    if not server.session.config.editor.diagnostics:
-        return []
-    analysis = server.session.analysis(document)
-    if analysis is None:
-        return []
-    return [of_finding(document, finding) for finding in analysis.findings]
+async def of_newest(server: "Server", document: Document) -> list[types.Diagnostic] | None:
+    """Return the diagnostics of a document's newest version; None when it is closed meanwhile."""
+    session = server.session
+    while session.documents.get(document.uri) is document:
+        try:
+            analysis = await session.analysis(document)
+        except JsonRpcContentModified:
+            continue
+        if analysis is None or not session.config.editor.diagnostics:
+            return []
+        return [of_finding(document, finding) for finding in analysis.findings]
+    return None
 
 
 def of_finding(document: Document, finding: "Finding") -> types.Diagnostic:
@@ -56,40 +61,40 @@ def pulls(server: "Server") -> bool:
     )
 
 
-def pull(server: "Server", params: types.DocumentDiagnosticParams) -> types.DocumentDiagnosticReport:
+async def pull(server: "Server", params: types.DocumentDiagnosticParams) -> types.DocumentDiagnosticReport:
     """Answer a client that asks; `unchanged` when it has this version's already."""
     document = server.session.documents.get(params.text_document.uri)
     if document is None:
         return types.RelatedFullDocumentDiagnosticReport(items=[])
-    result_id = f"{document.version}-{server.session.generation}"
-    if params.previous_result_id == result_id:
-        return types.RelatedUnchangedDocumentDiagnosticReport(result_id=result_id)
-    return types.RelatedFullDocumentDiagnosticReport(items=of(server, document), result_id=result_id)
+    if params.previous_result_id == _result_id(server, document):
+        return types.RelatedUnchangedDocumentDiagnosticReport(result_id=params.previous_result_id)
+    found = await of_newest(server, document) or []
+    return types.RelatedFullDocumentDiagnosticReport(items=found, result_id=_result_id(server, document))
+
+
+def _result_id(server: "Server", document: Document) -> str:
+    return f"{document.version}-{server.session.generation}"
 
 
 def schedule(server: "Server", document: Document) -> None:
-    """Push a document's diagnostics once the messages that have arrived already are taken in."""
-    if pulls(server) or not server.session.ready:
-        return
-    pending = server.session.pending
-    if not pending:
-        asyncio.get_running_loop().call_soon(_push_pending, server)
-    pending.add(document.uri)
-
-
-def _push_pending(server: "Server") -> None:
+    """Push a document's diagnostics as soon as they are known; while it is being changed, the newest only."""
     session = server.session
-    pending = list(session.pending)
-    session.pending.clear()
-    for uri in pending:
-        document = session.documents.get(uri)
-        if document is None:
-            continue
-        if session.serving(document) in ("prompt", "body"):
-            session.published.add(document.uri)
-            _publish(server, document.uri, document.version, of(server, document))
-        else:
-            clear(server, document.uri)
+    if pulls(server) or not session.ready or document.uri in session.pushing:
+        return
+    if session.serving(document) not in ("prompt", "body"):
+        clear(server, document.uri)
+        return
+    session.pushing[document.uri] = asyncio.ensure_future(_push(server, document))
+
+
+async def _push(server: "Server", document: Document) -> None:
+    try:
+        found = await of_newest(server, document)
+    finally:
+        del server.session.pushing[document.uri]
+    if found is not None:
+        server.session.published.add(document.uri)
+        _publish(server, document.uri, document.version, found)
 
 
 def _publish(server: "Server", uri: str, version: int | None, found: list[types.Diagnostic]) -> None:

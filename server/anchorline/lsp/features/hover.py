@@ -1,27 +1,32 @@
 """Hover: why the plan is as it is."""
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from lsprotocol import types
 
+from anchorline.lsp.analyses import Pending
 from anchorline.outcome import Outcome
 
 if TYPE_CHECKING:
     from anchorline.lsp.server import Server
 
 
-def hover(server: "Server", params: types.HoverParams) -> types.Hover | None:
+def hover(server: "Server", params: types.HoverParams) -> Awaitable[types.Hover | None] | None:
     """Explain the plan of a prompt document, and the segment under the cursor."""
     document = server.session.documents.get(params.text_document.uri)
     if document is None or not server.session.config.editor.hover:
         return None
-    analysis = server.session.analysis(document)
+    return _hover(server, server.session.analysis(document), document.offset(params.position))
+
+
+async def _hover(server: "Server", pending: Pending, offset: int) -> types.Hover | None:
+    analysis = await pending
     if analysis is None or analysis.plan is None or analysis.prompt is None:
         return None
     from anchorline import explain  # noqa: PLC0415  (after `initialize` is answered)
 
     text = explain.markdown(analysis.plan, analysis.prompt)
-    offset = document.offset(params.position)
     total = 0
     for segment in analysis.prompt.segments:
         total += segment.tokens

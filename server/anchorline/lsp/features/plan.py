@@ -90,11 +90,10 @@ async def make(server: "Server", asked: Asked) -> Planned:
     Raises JsonRpcContentModified when the document changes meanwhile, RequestFailed when it is no prompt.
     """
     session = server.session
-    planner = session.planner
 
     def work() -> tuple[Prompt, Plan]:
         prompt = asked.read()
-        return prompt, planner.plan(prompt, asked.surroundings, target=asked.target)
+        return prompt, session.planner.plan(prompt, asked.surroundings, target=asked.target)
 
     try:
         prompt, made = await session.in_thread(work)
@@ -111,8 +110,7 @@ def check_version(server: "Server", document: Document | None, version: int | No
     """Refuse a result that belongs to an older version of the document."""
     if document is None:
         return
-    current = server.session.documents.get(document.uri)
-    if current is not document or document.version != version:
+    if not server.session.is_current(document, version):
         raise JsonRpcContentModified("the document has changed")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from lsprotocol import types
 from pygls.capabilities import get_capability
-from pygls.exceptions import JsonRpcException
+from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 
 from anchorline.lsp import edits, protocol
 from anchorline.lsp.documents import Document
@@ -65,27 +65,30 @@ def _result(
 
 
 def _edit(server: "Server", planned: plan.Planned) -> types.WorkspaceEdit | None:
+    document, changes = planned.asked.document, _changes(planned)
+    if document is None or not changes:
+        return None
+    return edits.workspace_edit(document, changes, server.client_capabilities)
+
+
+def _changes(planned: plan.Planned) -> list[types.TextEdit]:
     draft, document = planned.prompt.draft, planned.asked.document
     if document is None or draft is None:
-        return None
-    changes = edits.of_refinement(document, draft, planned.plan.refinement, planned.asked.base)
-    return edits.workspace_edit(document, changes, server.client_capabilities) if changes else None
+        return []
+    return edits.of_refinement(document, draft, planned.plan.refinement, planned.asked.base)
 
 
-def of_selection(server: "Server", document: Document, selected: protocol.JSON) -> list[types.TextEdit]:
-    """Return the edits that refine a selection, given as ``[[line, character], [line, character]]``."""
-    from anchorline.prompt import formats  # noqa: PLC0415  (after `initialize` is answered)
-
+async def of_selection(server: "Server", document: Document, selected: protocol.JSON) -> list[types.TextEdit]:
+    """Return the edits that refine a selection, given as a range in plain data."""
     try:
-        start, end = (document.offset(types.Position(*place)) for place in selected)
-    except (TypeError, ValueError):
-        return []
-    prompt = formats.read(document.data[start:end], name="selection.md", format="markdown")
-    made = server.session.planner.plan(prompt, server.session.surroundings(document))
-    if prompt.draft is None:
-        return []
-    server.session.remember(made, prompt)
-    return edits.of_refinement(document, prompt.draft, made.refinement, start)
+        where = msgspec.convert(selected, protocol.Range)
+    except msgspec.ValidationError as error:
+        raise JsonRpcInvalidParams(str(error)) from None
+    identifier = protocol.TextDocument(document.uri)
+    planned = await plan.make(
+        server, plan.ask(server, protocol.PlanParams(text_document=identifier, range=where))
+    )
+    return _changes(planned)
 
 
 @asynccontextmanager

@@ -1,0 +1,101 @@
+"""What is known about each document's present version, found out beside the event loop and once.
+
+A plan takes a millisecond, but the refinement of a very long draft a hundred. So documents are analysed in a
+thread: one analysis a document at a time, of the newest version only, shared by all who ask for it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from pygls.exceptions import JsonRpcContentModified
+
+from anchorline.lsp.documents import Document
+from anchorline.plan import Plan
+from anchorline.prompt.model import Prompt
+
+if TYPE_CHECKING:
+    from anchorline.lint.finding import Finding
+
+
+class Analysis(msgspec.Struct, frozen=True):
+    """What is known about one version of a document. Without a prompt it is none: a finding says why."""
+
+    prompt: Prompt | None = None
+    plan: Plan | None = None
+    findings: "tuple[Finding, ...]" = ()
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A document as it stands now; `generation` counts what changes every analysis."""
+
+    uri: str
+    name: str
+    version: int | None
+    data: bytes
+    generation: int
+
+
+class Pending:
+    """An analysis to be awaited, of the version that the document had when this was made.
+
+    `is_current` is asked when it is there; if it is no longer the document's, JsonRpcContentModified is raised.
+    """
+
+    def __init__(self, task: "asyncio.Task[Analysis | None]", is_current: Callable[[], bool]) -> None:
+        self._task = task
+        self._is_current = is_current
+
+    def __await__(self) -> Generator[Any, None, Analysis | None]:
+        """Return the analysis; None for a document that is not served."""
+        return self._wait().__await__()
+
+    async def _wait(self) -> Analysis | None:
+        # Shielded: whoever gives up waiting must not take it from the others.
+        analysis = await asyncio.shield(self._task)
+        if not self._is_current():
+            raise JsonRpcContentModified("the document has changed")
+        return analysis
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    snapshot: Snapshot
+    task: "asyncio.Task[Analysis | None]"
+
+
+class Analyses:
+    """The newest analysis of each document. `analyse` makes one; it is awaited for one at a time a document."""
+
+    def __init__(self, analyse: Callable[[Snapshot], Awaitable[Analysis | None]]) -> None:
+        self._analyse = analyse
+        self._kept: dict[str, _Kept] = {}
+
+    def of(self, document: Document, generation: int) -> "asyncio.Task[Analysis | None]":
+        """Return the analysis of a document as it stands now; its result is None if a newer version comes."""
+        kept = self._kept.get(document.uri)
+        if (
+            kept is None
+            or kept.snapshot.data is not document.data
+            or kept.snapshot.version != document.version
+            or kept.snapshot.generation != generation
+        ):
+            snapshot = Snapshot(document.uri, document.name, document.version, document.data, generation)
+            before = kept.task if kept is not None else None
+            kept = _Kept(snapshot, asyncio.ensure_future(self._run(snapshot, before)))
+            self._kept[document.uri] = kept
+        return kept.task
+
+    async def _run(
+        self, snapshot: Snapshot, before: "asyncio.Task[Analysis | None] | None"
+    ) -> Analysis | None:
+        if before is not None:
+            await asyncio.wait([before])
+        kept = self._kept.get(snapshot.uri)
+        if kept is None or kept.snapshot is not snapshot:
+            return None
+        return await self._analyse(snapshot)
+
+    def forget(self, uri: str) -> None:
+        """Forget a document that was closed."""
+        self._kept.pop(uri, None)
