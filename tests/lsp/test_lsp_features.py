@@ -408,6 +408,20 @@ def test_what_is_asked_about_an_older_version_is_refused_and_diagnostics_are_of_
     ]
 
 
+def test_a_document_that_is_closed_and_opened_again_has_its_diagnostics(slow):
+    slow.open(RULES_URI, "Be brief.\n")
+    slow.notification("textDocument/publishDiagnostics")
+    for _ in range(2):
+        slow.ask("test/slow")
+    slow.change(RULES_URI, 2, {"text": "Be very brief.\n"})
+    slow.notify("textDocument/didClose", document(RULES_URI))
+    assert slow.notification("textDocument/publishDiagnostics")["diagnostics"] == []
+    slow.open(RULES_URI, RULES, version=1)
+    slow.call("test/release")
+    published = slow.notification("textDocument/publishDiagnostics")
+    assert (published["version"], codes(published["diagnostics"])) == (1, ["AL201"])
+
+
 def test_one_who_gives_up_does_not_take_the_analysis_from_the_others(slow):
     slow.open(URI, TEXT)
     slow.notification("textDocument/publishDiagnostics")

@@ -20,7 +20,7 @@ def command(log_level: str | None, stdio: bool) -> None:  # noqa: ARG001  (accep
     \b
     Example:
       anchorline lsp --log-level info 2>anchorline.log
-    """  # noqa: D301  (click reads the backspace)
+    """
     from anchorline.lsp.server import main  # noqa: PLC0415  (the group's --help stays fast)
 
     main(log_level)

@@ -1,6 +1,7 @@
 """Findings about a prompt, pushed after each change or pulled by the client, never both."""
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from lsprotocol import types
@@ -17,6 +18,7 @@ OPTIONS = types.DiagnosticOptions(
     identifier="anchorline", inter_file_dependencies=False, workspace_diagnostics=False
 )
 SOURCE = "anchorline"
+log = logging.getLogger(__name__)
 SEVERITIES = {
     "error": types.DiagnosticSeverity.Error,
     "warning": types.DiagnosticSeverity.Warning,
@@ -88,13 +90,19 @@ def schedule(server: "Server", document: Document) -> None:
 
 
 async def _push(server: "Server", document: Document) -> None:
+    session = server.session
     try:
         found = await of_newest(server, document)
+    except Exception:
+        log.exception("a document's diagnostics failed")
+        return
     finally:
-        del server.session.pushing[document.uri]
+        del session.pushing[document.uri]
     if found is not None:
-        server.session.published.add(document.uri)
+        session.published.add(document.uri)
         _publish(server, document.uri, document.version, found)
+    elif (opened_again := session.documents.get(document.uri)) is not None:
+        schedule(server, opened_again)
 
 
 def _publish(server: "Server", uri: str, version: int | None, found: list[types.Diagnostic]) -> None:
