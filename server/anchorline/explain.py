@@ -50,11 +50,9 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
     ]
     if cache.mode != "none":
         expires = f", warm for another {span(cache.expires_in_s)}" if cache.expires_in_s is not None else ""
-        lines += [
-            f"**Cache** P(hit) {cache.p_hit:.0%}{expires}; {count(cache.expected_read_tokens)} tokens read, "
-            + f"{count(cache.expected_write_tokens)} written",
-            "",
-        ]
+        tokens_read = count(cache.expected_read_tokens)
+        written = count(cache.expected_write_tokens)
+        lines += [f"**Cache** P(hit) {cache.p_hit:.0%}{expires}; {tokens_read} tokens read, {written} written", ""]
         lines += [f"- misses: {miss.text}" for miss in cache.miss_reasons]
         for anchor in cache.anchors:
             lines.append(

@@ -92,7 +92,7 @@ class Planner:
         key = model.id if model is not None else name
         totals = predict.cumulative(prompt, _unseen(prompt))
         total = totals[-1] if totals else 0
-        held = self._held(prompt, provider)
+        held = self._held(prompt, provider, now)
         warmth = predict.assess(prompt, held, key, provider.minimum(name), now, totals)
         timing["warm"] = (now_ := clock()) - mark
         mark = now_
@@ -139,7 +139,12 @@ class Planner:
             return Refinement("unavailable", "Refinement is switched off (refine.enabled).")
         if prompt.draft is None:
             return Refinement("unchanged", "The prompt does not end with an instruction of yours.")
-        return propose(prompt.draft.text, surroundings, max_hints=self.config.refine.max_hints)
+        return propose(
+            prompt.draft.text,
+            surroundings,
+            max_hints=self.config.refine.max_hints,
+            follow_up=_answered(prompt),
+        )
 
     def _model(self, prompt: Prompt, target: str | None) -> str:
         """Return the model that the request is set to use.
@@ -153,13 +158,15 @@ class Planner:
             return named
         return self.config.route.model
 
-    def _held(self, prompt: Prompt, provider: Provider) -> Mapping[bytes, Entry]:
+    def _held(self, prompt: Prompt, provider: Provider, now: float) -> Mapping[bytes, Entry]:
         """Return what the ledger knows, and what a transcript itself shows was sent."""
         held = self.ledger.held(provider.name, self.config.cache.account)
         if not prompt.sent:
             return held
         merged = dict(held)
         for sent in prompt.sent:
+            if sent.at >= now:  # the request that is planned here
+                continue
             model = self.catalog.find(sent.model)
             lifetime = provider.lifetime(sent.ttl or "default")
             seconds = lifetime.seconds if lifetime is not None else 300
@@ -193,8 +200,7 @@ class Planner:
                 prompt_tokens=total,
                 warm_tokens=round(warmth.p_hit * warmth.tokens),
                 output_tokens=OUTPUT_TOKENS,
-                in_session=warmth.last >= 0
-                or any(segment.role == "assistant" for segment in prompt.segments),
+                in_session=warmth.last >= 0 or _answered(prompt),
                 cold=warmth.last < 0,
                 draft=prompt.draft.text if prompt.draft is not None else "",
             ),
@@ -225,13 +231,22 @@ class Planner:
         )
 
 
+def _answered(prompt: Prompt) -> bool:
+    """Tell whether the conversation has answers already: "fix it" then means what was said before."""
+    return any(segment.role == "assistant" for segment in prompt.segments)
+
+
 def _unseen(prompt: Prompt) -> int:
     """Return the tokens that were sent but do not stand in a transcript (tools, system prompt), by its usage."""
     if not prompt.sent:
         return 0
-    last = prompt.sent[-1]
-    known = sum(segment.tokens for segment in prompt.segments[: last.segments])
-    return max(last.input + (last.read or 0) + (last.write or 0) - known, 0)
+    ends = {segment.prefix: index for index, segment in enumerate(prompt.segments)}
+    for sent in reversed(prompt.sent):
+        end = ends.get(sent.prefix)
+        if end is not None:
+            known = sum(segment.tokens for segment in prompt.segments[: end + 1])
+            return max(sent.input + (sent.read or 0) + (sent.write or 0) - known, 0)
+    return 0
 
 
 def _interval(prompt: Prompt, totals: list[int]) -> Tokens:

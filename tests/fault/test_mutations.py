@@ -12,26 +12,42 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from conftest import data_folder
 
 from anchorline.cache.ledger import MemoryLedger
 from anchorline.cli.reading import Unreadable, prompt
 from anchorline.config import Config
 from anchorline.planner import Planner
+from conftest import data_folder
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 LIMIT = 60_000
 MUTATIONS = 2000
-WRONG = [b"null", b"3", b"[]", b"{}", b'"x"', b"true", b"-1e999", b"[[[[", b'{"a":{"a":', b"\xff\xfe", b"\x00"]
+WRONG = [
+    b"null",
+    b"3",
+    b"[]",
+    b"{}",
+    b'"x"',
+    b"true",
+    b"-1e999",
+    b"[[[[",
+    b'{"a":{"a":',
+    b"\xff\xfe",
+    b"\x00",
+]
 
 
 def sources() -> list[tuple[str, bytes]]:
-    found = [(path.name, path.read_bytes()) for path in EXAMPLES.glob("*.*") if path.suffix in (".md", ".json")]
+    found = [
+        (path.name, path.read_bytes()) for path in EXAMPLES.glob("*.*") if path.suffix in (".md", ".json")
+    ]
     folder = data_folder()
     if folder is not None:
         for path in sorted((folder / "transcripts").rglob("*.jsonl.gz")):
             text = gzip.decompress(path.read_bytes())
-            found.append((path.name.removesuffix(".gz"), text[: text.rfind(b"\n", 0, LIMIT) + 1] or text[:LIMIT]))
+            found.append(
+                (path.name.removesuffix(".gz"), text[: text.rfind(b"\n", 0, LIMIT) + 1] or text[:LIMIT])
+            )
         found += [(path.name, path.read_bytes()) for path in sorted((folder / "refine").rglob("*.md"))[:80]]
     return found
 
@@ -63,21 +79,23 @@ def mutations() -> Iterator[tuple[str, bytes]]:
 
 def test_mutated_files_get_a_plan_or_a_clear_error(tmp_path: Path):
     planner = Planner(Config(), MemoryLedger())
-    planned = refused = 0
+    planned = 0
+    said: list[tuple[str, str]] = []
     for number, (name, data) in enumerate(mutations()):
         path = tmp_path / name
         path.write_bytes(data)
         try:
-            plan = planner.plan(prompt(str(path), None))
+            read = prompt(str(path), None)
         except Unreadable as error:
-            assert str(path) in error.message
-            assert len(error.message) > len(str(path)) + 5
-            refused += 1
+            said.append((str(path), error.message))
         else:
+            plan = planner.plan(read)
             assert plan.failure is None, (number, name, plan.failure)
             json.loads(msgspec.json.encode(plan))
             planned += 1
         path.unlink()
+    assert all(message.startswith(f"{path}: ") and len(message) > len(path) + 5 for path, message in said)
+    refused = len(said)
     assert planned + refused == MUTATIONS
     assert planned > 100
     assert refused > 100

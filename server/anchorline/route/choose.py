@@ -28,6 +28,9 @@ requests, train split, counted to the next compaction or pause of an hour (tests
 MARGIN_USD = 0.002
 """What a switch must gain by request, in USD: less is not worth a developer's attention."""
 
+DOUBT = 0.05
+"""Error of the estimated P(solved): so much of another model's advantage is not believed when it comes to a switch."""
+
 
 class Situation(msgspec.Struct, frozen=True):
     """What the choice depends on, besides settings and data.
@@ -69,6 +72,7 @@ def choose(
         return Route(current, model.tier, (), situation.in_session, reason)
     features = quality.features(situation.draft, in_session=situation.in_session)
     lost = _lost(situation, rules, model) if settings.sticky else 0.0
+    own = quality.p_success(features, model)
     candidates = []
     for name, one in _names(current, model, catalog, settings):
         if one is None:
@@ -82,10 +86,12 @@ def choose(
         spread = (first + (REQUESTS - 1) * later) / REQUESTS
         score = settings.success_usd * p_success - spread - SECOND_USD * latency / 1000
         excluded = _excluded(situation, one, is_current=is_current)
+        doubt = settings.success_usd * min(max(p_success - own, 0.0), DOUBT)
+        net = score if is_current else score - doubt - lost / REQUESTS - MARGIN_USD
         option = Alternative(
             name, one.tier, round(p_success, 4), round(first, 6), latency, round(score, 6), excluded
         )
-        candidates.append(_Candidate(option, score if is_current else score - lost / REQUESTS - MARGIN_USD))
+        candidates.append(_Candidate(option, net))
     return _route(situation, model, candidates, lost)
 
 
@@ -168,8 +174,9 @@ def _kept(situation: Situation, able: list[_Candidate], lost: float) -> str:
     current = able[0].option
     if len(able) == 1:
         return f"{current.target} is kept: no other allowed model takes this prompt; {_worth(current)}."
-    rival = max(able[1:], key=lambda one: one.option.score).option
-    gain = rival.score - current.score
+    closest = max(able[1:], key=lambda one: one.net)
+    rival = closest.option
+    gain = closest.net + lost / REQUESTS + MARGIN_USD - current.score
     if lost and gain > MARGIN_USD:
         return (
             f"{current.target} is kept: {rival.target} would gain {_usd(gain)} a request, but a switch throws away "

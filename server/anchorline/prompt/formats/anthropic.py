@@ -5,7 +5,7 @@ Reference: the Messages API (tools → system → messages, `cache_control` on a
 
 import re
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -13,6 +13,7 @@ from msgspec import UNSET, Raw, UnsetType
 from anchorline.prompt import layout
 from anchorline.prompt.formats.body import Builder, Dialect, Frame, Place, lifetime
 from anchorline.prompt.model import Draft, Format, Kind, Role, Segment
+from anchorline.prompt.tokens import family
 
 
 class _Message(msgspec.Struct):
@@ -20,11 +21,8 @@ class _Message(msgspec.Struct):
     content: list[Raw] | str
 
 
-class _Turn(NamedTuple):
-    """A message: its blocks' bytes, or None where its content is one string."""
-
-    role: Role
-    blocks: list[bytes] | None
+_Turn = tuple[Role, list[bytes] | None]
+"""A message: its role and its blocks' bytes, or None where its content is one string."""
 
 
 class _Frame(Frame):
@@ -43,6 +41,15 @@ class _Block(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Body).decode
+
+_BEGINNINGS: dict[bytes, Kind] = {
+    b'{"type":"text","': "text",
+    b'{"type":"tool_us': "tool_use",
+    b'{"type":"tool_re': "tool_result",
+    b'{"tool_use_id":"': "tool_result",
+    b'{"type":"thinkin': "thinking",
+}
+"""How nearly every block begins: telling its kind must not cost a decode."""
 
 _KINDS: dict[bytes, Kind] = {
     b"text": "text",
@@ -76,18 +83,25 @@ class Anthropic(Dialect):
     """Anthropic Messages."""
 
     format: ClassVar[Format] = "anthropic"
-    family: ClassVar[str] = "anthropic"
     array: ClassVar[bytes] = b'"messages"'
     marker: ClassVar[bytes] = b'"cache_control"'
+
+    def family(self, model: str | None) -> str:
+        """Return the tokenizer: Claude's, also where the model goes by another name."""
+        found = family(model)
+        return found if found.startswith("anthropic") else "anthropic"
 
     def decode(self, text: bytes) -> tuple[Frame, list[Any]]:
         """Return the frame and the messages."""
         body = _decode(text)
-        turns = []
-        for message in body.messages:
-            content = message.content
-            role = _ROLES.get(message.role, "user")
-            turns.append(_Turn(role, list(map(bytes, content)) if type(content) is list else None))
+        role = _ROLES.get
+        turns: list[_Turn] = [
+            (
+                role(message.role, "user"),
+                list(map(bytes, content)) if type(content := message.content) is list else None,
+            )
+            for message in body.messages
+        ]
         return body, turns
 
     def place(self, body: bytes, position: int, items: Sequence[_Turn]) -> list[Place]:
@@ -129,16 +143,22 @@ class Anthropic(Dialect):
 
     def extend(self, builder: Builder, items: Sequence[_Turn], places: Sequence[Place], index: int) -> None:
         """Add one segment a content block."""
-        add = builder.add
-        for (role, blocks), (_, starts) in zip(items, places, strict=True):
-            if blocks is None:
-                start = starts[0]
-                content = builder.body[start : layout.skip(builder.body, start)]
-                add("text", role, start, content, "messages", index, -1)
-            else:
-                for block, content in enumerate(blocks):
-                    add(_kind(content), role, starts[block], content, "messages", index, block)
-            index += 1
+        run: list[tuple[Role, list[bytes]]] = []
+        starts: list[int] = []
+        for number, ((role, blocks), place) in enumerate(zip(items, places, strict=True), index):
+            if blocks is not None and isinstance(place.starts, int):
+                run.append((role, blocks))
+                starts.append(place.starts)
+                continue
+            builder.add_turns(run, starts, number - len(run), _BEGINNINGS, _kind)
+            run, starts = [], []
+            if blocks is not None and not isinstance(place.starts, int):
+                for block, (start, content) in enumerate(zip(place.starts, blocks, strict=True)):
+                    builder.add(_kind(content), role, start, content, "messages", number, block)
+            elif isinstance(place.starts, int):
+                content = builder.body[place.starts : layout.skip(builder.body, place.starts)]
+                builder.add("text", role, place.starts, content, "messages", number)
+        builder.add_turns(run, starts, index + len(items) - len(run), _BEGINNINGS, _kind)
 
     def draft(self, body: bytes, segments: Sequence[Segment]) -> Draft | None:
         """Return the last text of the last message, if that is the user's own."""
@@ -175,12 +195,7 @@ def string_draft(body: bytes, start: int, segment: int) -> Draft | None:
 
 
 def _kind(content: bytes) -> Kind:
-    if content.startswith(b'{"type":"'):
-        name = content[9 : content.find(b'"', 9)]
-    elif content.startswith(b'{"tool_use_id"'):
-        return "tool_result"
-    else:
-        name = (msgspec.json.decode(content, type=_Block).type or "").encode()
+    name = (msgspec.json.decode(content, type=_Block).type or "").encode()
     return _KINDS.get(name) or ("tool_result" if name.endswith(b"tool_result") else "other")
 
 
@@ -189,15 +204,12 @@ def _place_compact(body: bytes, position: int, role: Role, blocks: list[bytes]) 
     head = _HEADS[role]
     if not body.startswith(head, position):
         return None
-    position += len(head)
-    starts = []
-    for block in blocks:
-        # One byte stands between two blocks that both match: it can only be the comma.
-        if not body.startswith(block, position):
-            return None
-        starts.append(position)
-        position += len(block) + 1
-    return Place(position + 1, starts) if body.startswith(b"]}", position - 1) else None
+    start = position + len(head)
+    content = blocks[0] if len(blocks) == 1 else b",".join(blocks)
+    end = start + len(content)
+    if not (body.startswith(content, start) and body.startswith(b"]}", end)):
+        return None
+    return Place(end + 2, start)
 
 
 def _place(body: bytes, position: int, blocks: list[bytes] | None) -> Place:
@@ -206,19 +218,20 @@ def _place(body: bytes, position: int, blocks: list[bytes] | None) -> Place:
     if opened is not None:
         start = opened.end()
         if blocks is None:
-            starts, end, close = [start], layout.skip(body, start), _CLOSE
+            closed = _CLOSE.match(body, layout.skip(body, start))
+            if closed is not None:
+                return Place(closed.end(), start)
         else:
             starts, end = layout.spans(body, start + 1, blocks)
-            close = _CLOSE_ARRAY
-        closed = close.match(body, end)
-        if closed is not None:
-            return Place(closed.end(), starts)
+            closed = _CLOSE_ARRAY.match(body, end)
+            if closed is not None:
+                return Place(closed.end(), starts)
     found = [member.start for member in layout.members(body, position) if _decoded(member.key) == "content"]
     if not found:
         raise layout.LayoutError(position)
     end = layout.skip(body, position)
     if blocks is None:
-        return Place(end, found[-1:])
+        return Place(end, found[-1])
     return Place(end, [start for start, _ in layout.elements(body, found[-1])])
 
 

@@ -11,9 +11,9 @@ after the last shared message is read.
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -22,9 +22,11 @@ from xxhash import xxh3_128_digest
 from anchorline.prompt import layout
 from anchorline.prompt.fingerprint import Chain
 from anchorline.prompt.model import Draft, Format, Kind, Marker, Prompt, PromptError, Role, Segment
-from anchorline.prompt.tokens import estimate, spread
+from anchorline.prompt.tokens import estimator, spread
 
 MAX_BYTES = 64 * 1024 * 1024
+
+Section = Literal["tools", "system", "messages"]
 
 _TAGS: dict[Role, bytes] = {"system": b"s", "user": b"u", "assistant": b"a", "tool": b"t"}
 
@@ -38,14 +40,26 @@ class Frame(msgspec.Struct):
 
 
 class Place(NamedTuple):
-    """Where an item of the conversation stands: its end, and the starts of its parts (one, if it has none)."""
+    """Where an item of the conversation stands: its end, and the starts of its parts (one, if it has none).
+
+    One number for `starts` means that the parts stand from there on with one byte between them, a comma.
+    """
 
     end: int
-    starts: list[int]
+    starts: int | list[int]
+
+    def moved(self, by: int) -> "Place":
+        """Return the place in a text that has `by` more bytes before it."""
+        starts = self.starts
+        return Place(
+            self.end + by, starts + by if isinstance(starts, int) else [start + by for start in starts]
+        )
 
 
 class Parsed(msgspec.Struct, eq=False):
     """A body with all that is needed to read a longer one from where it ends.
+
+    `repeated`: a member stands in it more than once, so that what counts before its end need not count after it.
 
     `ends` are the ends of the items of the conversation. Before it there are `preamble` segments, with the
     prefix hash `seed` at their end.
@@ -58,6 +72,7 @@ class Parsed(msgspec.Struct, eq=False):
     preamble: int
     seed: bytes
     ends: list[int]
+    repeated: bool
     prompt: Prompt
 
 
@@ -66,14 +81,15 @@ class Builder:
 
     def __init__(self, body: bytes, family: str, marker: bytes, output: bytes) -> None:
         self.body = body
-        self.family = family
         self.segments: list[Segment] = []
+        self._append = self.segments.append
         self.markers: list[Marker] = []
         self.chain = Chain()
         self._output = output
         self._marker = marker
         self._marked = body.find(marker)
-        self._spreads: dict[Kind, float] = {}
+        self._estimate = estimator(family)
+        self._spreads: dict[Kind, float] = {kind: spread(kind, family) for kind in get_args(Kind)}
 
     def add(
         self,
@@ -81,7 +97,7 @@ class Builder:
         role: Role,
         start: int,
         content: bytes,
-        section: Literal["tools", "system", "messages"],
+        section: Section,
         message: int,
         block: int = -1,
     ) -> None:
@@ -89,17 +105,59 @@ class Builder:
         end = start + len(content)
         if 0 <= self._marked < end:
             content = self._without_marker(start, end)
-        digest, prefix = self.chain.add(content, _TAGS[role])
+        digest = xxh3_128_digest(content)
+        prefix = self.chain.extend(digest, _TAGS[role])
         if kind == "tool_result":
             # The same output comes back under another call id: what it holds is what identifies it.
             digest = xxh3_128_digest(content[content.find(self._output) :])
-        wide = self._spreads.get(kind)
-        if wide is None:
-            wide = self._spreads[kind] = spread(kind, self.family)
-        tokens = estimate(content, kind, self.family)
-        self.segments.append(
-            Segment(kind, role, start, end, digest, prefix, tokens, wide, section, message, block)
-        )
+        tokens, wide = self._estimate(content, kind), self._spreads[kind]
+        self._append(Segment(kind, role, start, end, digest, prefix, tokens, wide, section, message, block))
+
+    def add_turns(
+        self,
+        turns: Sequence[tuple[Role, list[bytes]]],
+        starts: Sequence[int],
+        index: int,
+        beginnings: Mapping[bytes, Kind],
+        kind_of: Callable[[bytes], Kind],
+    ) -> None:
+        """Append the blocks of messages, one byte apart from the start of each: what `add` does, in one loop.
+
+        A conversation of hundreds of blocks is read within a few microseconds a block, so the calls count.
+        `beginnings` gives the kind of a block by its first 16 bytes, `kind_of` that of any other.
+        """
+        append, estimate, spreads = self._append, self._estimate, self._spreads
+        digest_of, prefix, output, kind_by = xxh3_128_digest, self.chain.prefix, self._output, beginnings.get
+        for (role, blocks), start in zip(turns, starts, strict=True):
+            tag = _TAGS[role]
+            for block, content in enumerate(blocks):
+                end = start + len(content)
+                if 0 <= self._marked < end:
+                    content = self._without_marker(start, end)  # noqa: PLW2901
+                digest = digest_of(content)
+                prefix = digest_of(prefix + tag + digest)
+                kind = kind_by(content[:16]) or kind_of(content)
+                if kind == "tool_result":
+                    digest = digest_of(content[content.find(output) :])
+                tokens = estimate(content, kind)
+                append(
+                    Segment(
+                        kind,
+                        role,
+                        start,
+                        end,
+                        digest,
+                        prefix,
+                        tokens,
+                        spreads[kind],
+                        "messages",
+                        index,
+                        block,
+                    )
+                )
+                start = end + 1  # noqa: PLW2901
+            index += 1
+        self.chain.prefix = prefix
 
     def look_from(self, position: int) -> None:
         """Look for markers from `position` on: segments are added in render order, not in the body's."""
@@ -143,10 +201,13 @@ class Dialect(ABC):
     """What one body format says of itself."""
 
     format: ClassVar[Format]
-    family: ClassVar[str]
     array: ClassVar[bytes]
     marker: ClassVar[bytes]
     output: ClassVar[bytes] = b'"content":'
+
+    @abstractmethod
+    def family(self, model: str | None) -> str:
+        """Return the tokenizer of the model that the body names."""
 
     @abstractmethod
     def decode(self, text: bytes) -> tuple[Frame, list[Any]]:
@@ -198,6 +259,8 @@ class Memory:
 
     def keep(self, parsed: Parsed, continued: tuple[Parsed, int] | None) -> None:
         """Remember a body, in the place of the one that it continues where all but its tail is shared."""
+        if parsed.repeated:
+            return
         if continued is not None and continued[1] >= len(continued[0].ends) - 2:
             self._parsed.remove(continued[0])
         self._parsed.append(parsed)
@@ -256,13 +319,15 @@ def _whole(body: bytes, dialect: Dialect) -> Parsed:
     places: dict[bytes, int] = {}
     spans: list[Place] = []
     position = layout.space(body, 0)
-    # Of members that repeat the last counts, as it does for every decoder.
-    places.update(_members(body, position, dialect, items, spans))
-    builder = Builder(body, dialect.family, dialect.marker, dialect.output)
+    members = list(_members(body, position, dialect, items, spans))
+    places.update(members)  # of members that repeat the last counts, as it does for every decoder
+    repeated = len(places) < len(members)
+    builder = Builder(body, dialect.family(frame.model or None), dialect.marker, dialect.output)
     dialect.preamble(builder, frame, places)
     builder.look_from(places[dialect.array])
     preamble = len(builder.segments)
-    return _finish(body, dialect, frame, places, items, spans, builder, preamble, builder.chain.prefix, [])
+    seed = builder.chain.prefix
+    return _finish(body, dialect, frame, places, items, spans, builder, preamble, seed, [], repeated=repeated)
 
 
 def _members(
@@ -309,17 +374,17 @@ def _continued(body: bytes, dialect: Dialect, old: Parsed, count: int) -> Parsed
     places: dict[bytes, int] = {}
     shift = position - len(head)
     for key, start in _members(tail, 0, dialect, items, spans):
-        if key == dialect.array and start != len(head) - 1:
-            return None  # a second conversation: the first one does not count
+        if key in places or old.places.get(key, len(body)) < old.array_start:
+            return None  # a member that repeats: what was read before need not count
         places[key] = start + shift
     places[dialect.array] = old.array_start
-    spans = [Place(end + shift, [start + shift for start in starts]) for end, starts in spans]
+    spans = [place.moved(shift) for place in spans]
     for name in frame.__struct_fields__:
         key = b'"' + name.encode() + b'"'
         if key not in places and old.places.get(key, len(body)) < old.array_start:
             places[key] = old.places[key]
             setattr(frame, name, getattr(old.frame, name))
-    builder = Builder(body, dialect.family, dialect.marker, dialect.output)
+    builder = Builder(body, dialect.family(frame.model or None), dialect.marker, dialect.output)
     dialect.preamble(builder, frame, places)
     prompt = old.prompt
     first = old.preamble
@@ -345,6 +410,8 @@ def _finish(
     preamble: int,
     seed: bytes,
     ends: list[int],
+    *,
+    repeated: bool = False,
 ) -> Parsed:
     if len(spans) != len(items):
         raise layout.LayoutError(places[dialect.array])
@@ -360,4 +427,4 @@ def _finish(
         model=frame.model or None,
         **dialect.facts(frame),
     )
-    return Parsed(body, frame, places, places[dialect.array], preamble, seed, ends, prompt)
+    return Parsed(body, frame, places, places[dialect.array], preamble, seed, ends, repeated, prompt)

@@ -15,6 +15,7 @@ from anchorline.prompt import layout
 from anchorline.prompt.formats.anthropic import string_draft
 from anchorline.prompt.formats.body import Builder, Dialect, Frame, Place
 from anchorline.prompt.model import Draft, Format, Kind, Role, Segment
+from anchorline.prompt.tokens import family
 
 
 class _Item(msgspec.Struct):
@@ -68,19 +69,23 @@ _PARTS: dict[str | None, Kind] = {
 class _OpenAI(Dialect):
     """What both have in common."""
 
-    family: ClassVar[str] = "openai"
     marker: ClassVar[bytes] = b'"prompt_cache_breakpoint"'
+
+    def family(self, model: str | None) -> str:
+        """Return the tokenizer of the model: this API is spoken by more than OpenAI."""
+        return family(model)
 
     def place(self, body: bytes, position: int, items: Sequence[Raw]) -> list[Place]:
         """Find each item's start and end."""
         values = [bytes(item) for item in items]
         starts, _ = layout.spans(body, position, values)
-        return [Place(start + len(value), [start]) for start, value in zip(starts, values, strict=True)]
+        return [Place(start + len(value), start) for start, value in zip(starts, values, strict=True)]
 
     def extend(self, builder: Builder, items: Sequence[Raw], places: Sequence[Place], index: int) -> None:
         """Add each item, or its parts."""
         for offset, (item, place) in enumerate(zip(items, places, strict=True)):
-            self._add(builder, item, place.starts[0], index + offset)
+            start = place.end - len(bytes(item))
+            self._add(builder, item, start, index + offset)
 
     def _add(self, builder: Builder, item: Raw, start: int, index: int) -> None:
         content = bytes(item)
