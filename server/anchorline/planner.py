@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from hashlib import blake2b
+from operator import attrgetter, mul
 
 from anchorline.cache import predict
 from anchorline.cache.cost import Terms
@@ -29,6 +30,8 @@ from anchorline.route.choose import Situation, choose
 from anchorline.route.quality import HeuristicQuality, QualityModel
 from anchorline.surroundings import NOTHING, Surroundings
 from anchorline.trim.dedupe import duplicates
+
+_TOKENS, _SPREAD = attrgetter("tokens"), attrgetter("spread")
 
 _log = logging.getLogger(__name__)
 
@@ -253,7 +256,8 @@ def _interval(prompt: Prompt, totals: list[int]) -> Tokens:
     """Return the 90 % interval: the errors of segments of one prompt go together, so they add up."""
     if not totals:
         return Tokens(0, 0, 0)
-    half = 1.645 * sum(segment.tokens * segment.spread for segment in prompt.segments)
+    segments = prompt.segments
+    half = 1.645 * sum(map(mul, map(_TOKENS, segments), map(_SPREAD, segments)))
     total = totals[-1]
     return Tokens(total, max(round(total - half), 0), round(total + half))
 

@@ -71,7 +71,7 @@ def warm(planner_ledger: MemoryLedger, plan: Plan, prompt: Any, at: float) -> No
             Entry(
                 plan.cache.provider,
                 "default",
-                plan.route.target,
+                str(prompt.model),
                 prefix,
                 anchor.prefix_tokens,
                 "5m",

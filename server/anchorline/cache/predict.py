@@ -6,10 +6,12 @@ rule holds is measured (`SHARES`), so that P(hit) is a frequency and not a wish.
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from operator import attrgetter
 
 import msgspec
 
 from anchorline.cache.ledger import Entry
+from anchorline.cache.rules import canonical
 from anchorline.plan import Miss
 from anchorline.prompt.model import Prompt
 
@@ -27,6 +29,9 @@ SHARES: dict[str, tuple[tuple[float, float], ...]] = {
 """(seconds since the request before, share of requests that read at least 90 % of the previous prefix).
 
 Measured on 25 005 requests of Claude Code (5m and 1h writes) and Codex (gpt-5.6: 30m, gpt-5.5: idle)."""
+
+
+_TOKENS = attrgetter("tokens")
 
 
 class Warmth(msgspec.Struct, frozen=True):
@@ -61,7 +66,7 @@ def assess(
             entry = held.get(segments[index].prefix)
             if entry is None:
                 continue
-            if entry.model != model:
+            if entry.model != model and canonical(entry.model) != canonical(model):
                 foreign = foreign or (index, entry)
             elif entry.expires_at <= now:
                 expired = expired or (index, entry)
@@ -96,7 +101,7 @@ def cumulative(prompt: Prompt, unseen: int = 0) -> list[int]:
 
     `unseen` are tokens that are sent before the first segment but do not stand in the source: a transcript lacks tools.
     """
-    totals = list(accumulate((segment.tokens for segment in prompt.segments), initial=unseen))
+    totals = list(accumulate(map(_TOKENS, prompt.segments), initial=unseen))
     return totals[1:]
 
 

@@ -104,11 +104,21 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def minimum(self, model: str) -> int:
         """Return the fewest tokens of a prefix that are cached for `model`; shorter ones silently are not."""
+        if not self.minimums:
+            return self.minimum_tokens
         return longest(self.minimums, canonical(model), self.minimum_tokens)
 
     def read_price(self, model: str) -> float:
         """Return what a cached token costs, as a share of the base input price."""
+        if not self.reads:
+            return self.read
         return longest(self.reads, canonical(model), self.read)
+
+    def narrowed(self, model: str) -> "Provider":
+        """Return the rules as they hold for one model: every plan asks them a dozen times."""
+        return msgspec.structs.replace(
+            self, minimum_tokens=self.minimum(model), minimums={}, read=self.read_price(model), reads={}
+        )
 
     def lifetime(self, name: str) -> Lifetime | None:
         """Return a lifetime by its name, the first one for ``default``, None where there is no such one."""
@@ -153,7 +163,7 @@ class Rules(msgspec.Struct, frozen=True):
         return self.providers.get(name, NONE)
 
     def for_model(self, model: str) -> Provider:
-        """Return the provider whose rules hold for a model as requests name it.
+        """Return the rules that hold for a model as requests name it, and for that model only.
 
         Knows dated ids, Bedrock's ``us.anthropic.…-v1:0``, OpenRouter's ``vendor/model`` and ``agent/model``.
         """
@@ -161,7 +171,7 @@ class Rules(msgspec.Struct, frozen=True):
         if found is None:
             if len(self._memo) > 500:  # model names come from outside
                 self._memo.clear()
-            found = self._memo[model] = self._resolve(model.lower())
+            found = self._memo[model] = self._resolve(model.lower()).narrowed(model)
         return found
 
     def _resolve(self, model: str) -> Provider:

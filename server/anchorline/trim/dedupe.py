@@ -19,22 +19,29 @@ _TRIMMABLE = frozenset({"tool_result", "document", "fence"})
 def duplicates(prompt: Prompt, warm: int) -> tuple[Trim, ...]:
     """Return the blocks after segment `warm` (-1: none is warm) that repeat an earlier one byte for byte."""
     segments = prompt.segments
+    new = {
+        segment.digest
+        for segment in segments[warm + 1 :]
+        if segment.tokens >= MIN_TOKENS and segment.kind in _TRIMMABLE
+    }
+    if not new:
+        return ()
     first: dict[bytes, int] = {}
     trims = []
     for index, segment in enumerate(segments):
-        if segment.kind not in _TRIMMABLE or segment.tokens < MIN_TOKENS:
+        if segment.digest not in new:
             continue
         original = first.setdefault(segment.digest, index)
         if original != index and index > warm and _same(segments[original], segment):
-            saved = segment.tokens - REFERENCE_TOKENS
+            kind = segment.kind.replace("_", " ")
             trims.append(
                 Trim(
                     segment=index,
                     pointer=prompt.pointer(index),
                     action="reference",
                     original=original,
-                    tokens_saved=saved,
-                    reason=f"the same {segment.kind.replace('_', ' ')} already stands at {prompt.pointer(original)}",
+                    tokens_saved=segment.tokens - REFERENCE_TOKENS,
+                    reason=f"the same {kind} already stands at {prompt.pointer(original)}",
                 )
             )
     return tuple(trims)

@@ -9,10 +9,11 @@ after the last shared message is read.
 """
 
 from abc import ABC, abstractmethod
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import msgspec
@@ -76,6 +77,11 @@ class Parsed(msgspec.Struct, eq=False):
     prompt: Prompt
 
 
+@lru_cache(maxsize=8)
+def _spreads(family: str) -> dict[Kind, float]:
+    return {kind: spread(kind, family) for kind in get_args(Kind)}
+
+
 class Builder:
     """Collects a body's segments, in render order."""
 
@@ -87,9 +93,9 @@ class Builder:
         self.chain = Chain()
         self._output = output
         self._marker = marker
-        self._marked = body.find(marker)
+        self._marked = -1
         self._estimate = estimator(family)
-        self._spreads: dict[Kind, float] = {kind: spread(kind, family) for kind in get_args(Kind)}
+        self._spreads = _spreads(family)
 
     def add(
         self,
@@ -266,21 +272,20 @@ class Memory:
         self._parsed.append(parsed)
 
 
+_CHUNK = 1 << 15
+
+
 def _shared(old: Parsed, body: bytes) -> int:
     """Count the items of `old` that `body` starts with, byte for byte."""
-    low, high = 0, len(old.ends)
-    # Almost always all of them, or all but the few that carried a moving marker.
-    for count in range(high, max(high - 4, 0), -1):
-        if body.startswith(old.body[: old.ends[count - 1]]):
-            return count
-        high = count - 1
-    while low < high:
-        middle = (low + high + 1) // 2
-        if body.startswith(old.body[: old.ends[middle - 1]]):
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    known = old.body
+    position, most = 0, min(old.ends[-1], len(body)) if old.ends else 0
+    while position < most and known[position : position + _CHUNK] == body[position : position + _CHUNK]:
+        position += _CHUNK
+    count = bisect_right(old.ends, min(position, most))
+    # The first difference lies within one chunk: which items still end before it?
+    while count < len(old.ends) and body.startswith(known[position : old.ends[count]], position):
+        count += 1
+    return count
 
 
 def read(body: bytes, dialect: Dialect, memory: Memory | None = None) -> Prompt:
