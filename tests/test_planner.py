@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from anchorline import explain
 from anchorline.cache import markers
 from anchorline.cache.ledger import Entry, MemoryLedger
-from anchorline.config import Cache, Config, Refine
+from anchorline.config import Cache, Config, Refine, Route
 from anchorline.plan import Plan, schema
 from anchorline.planner import Planner
 from anchorline.prompt import formats
@@ -80,7 +80,7 @@ def test_what_was_just_sent_is_expected_to_be_read():
         prefix = prompt.segments[anchor.segment].prefix
         ledger.put(
             Entry(
-                "anthropic", "default", first.route.target, prefix, anchor.prefix_tokens, "5m", 1000.0, 1300.0
+                "anthropic", "default", "claude-sonnet-5", prefix, anchor.prefix_tokens, "5m", 1000.0, 1300.0
             )
         )
     second = planner(ledger).plan(read(), now=1030.0)
@@ -93,6 +93,20 @@ def test_what_was_just_sent_is_expected_to_be_read():
     assert late.cost.usd > second.cost.usd
 
 
+def test_a_model_that_the_route_proposes_is_warm_where_the_ledger_says_so():
+    config = Config(route=Route(allow=("claude-haiku-5-5",), success_usd=0.0))
+    prompt = read()
+    cold = planner(config=config).plan(prompt, now=1000.0)
+    assert cold.route.target == "claude-haiku-5-5"
+    assert cold.cache.expected_read_tokens < 100
+    entry = Entry(
+        "anthropic", "default", "claude-haiku-5-5", prompt.segments[-1].prefix, 5000, "5m", 990.0, 1290.0
+    )
+    warm = planner(MemoryLedger([entry]), config).plan(prompt, now=1000.0)
+    assert warm.cache.p_hit > 0.9
+    assert warm.cost.usd < cold.cost.usd
+
+
 def test_a_duplicate_that_is_new_is_trimmed_and_one_that_is_cached_is_not():
     result = {"type": "tool_result", "tool_use_id": "t1", "content": "line of output\n" * 200}
     turn = {"role": "user", "content": [result, {**result, "tool_use_id": "t2"}]}
@@ -100,7 +114,7 @@ def test_a_duplicate_that_is_new_is_trimmed_and_one_that_is_cached_is_not():
     plan = planner().plan(prompt, now=1000.0)
     assert [(trim.segment, trim.original) for trim in plan.trims] == [(4, 3)]
     entry = Entry(
-        "anthropic", "default", plan.route.target, prompt.segments[4].prefix, 9000, "5m", 990.0, 1290.0
+        "anthropic", "default", "claude-sonnet-5", prompt.segments[4].prefix, 9000, "5m", 990.0, 1290.0
     )
     assert planner(MemoryLedger([entry])).plan(prompt, now=1000.0).trims == ()
 

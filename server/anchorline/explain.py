@@ -52,7 +52,10 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
         expires = f", warm for another {span(cache.expires_in_s)}" if cache.expires_in_s is not None else ""
         tokens_read = count(cache.expected_read_tokens)
         written = count(cache.expected_write_tokens)
-        lines += [f"**Cache** P(hit) {cache.p_hit:.0%}{expires}; {tokens_read} tokens read, {written} written", ""]
+        lines += [
+            f"**Cache** P(hit) {cache.p_hit:.0%}{expires}; {tokens_read} tokens read, {written} written",
+            "",
+        ]
         lines += [f"- misses: {miss.text}" for miss in cache.miss_reasons]
         for anchor in cache.anchors:
             lines.append(

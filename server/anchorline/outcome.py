@@ -24,10 +24,12 @@ class Usage(msgspec.Struct, frozen=True, rename="camel"):
 class Outcome(msgspec.Struct, frozen=True, rename="camel"):
     """What became of a plan. `edit_distance` is characters between the proposal and what was kept.
 
+    `target` is the model that really answered, where it is known: what is warm now is warm for that one.
     `signals` are what could be observed afterwards, such as ``{"tests_passed": true, "asked_again": false}``.
     """
 
     plan_id: PlanId
+    target: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
     decision: Literal["accepted", "modified", "rejected"] | None = None
     edit_distance: Count | None = None
     usage: Usage | None = None

@@ -7,13 +7,12 @@ the same input gives the same plan (but for its id and its timings). Nothing is 
 import logging
 import secrets
 import time
-from collections.abc import Mapping
 from hashlib import blake2b
 from operator import attrgetter, mul
 
 from anchorline.cache import predict
 from anchorline.cache.cost import Terms
-from anchorline.cache.ledger import Entry, Ledger
+from anchorline.cache.ledger import Entry, Held, Ledger, with_entry
 from anchorline.cache.reuse import EmpiricalGaps, GapModel, Trigger
 from anchorline.cache.rules import Provider, Rules
 from anchorline.cache.rules import load as load_rules
@@ -21,7 +20,7 @@ from anchorline.cache.sending import OUTPUT_TOKENS, Sending
 from anchorline.config import Config
 from anchorline.lint.check import check
 from anchorline.lint.finding import Finding
-from anchorline.plan import CachePlan, Cost, Miss, Plan, Policy, Refinement, Route, Tokens
+from anchorline.plan import CachePlan, Cost, Plan, Policy, Refinement, Route, Tokens
 from anchorline.prompt.model import Prompt
 from anchorline.refine.propose import propose
 from anchorline.route.catalog import Catalog
@@ -78,8 +77,9 @@ class Planner:
 
     def lint(self, prompt: Prompt, plan: Plan) -> tuple[Finding, ...]:
         """Return what the rules find in a prompt."""
-        provider = self.rules.for_model(plan.route.target)
-        return check(prompt, plan, provider, self.catalog.find(plan.route.target))
+        # The rules speak of the request as it stands, so of the model that it is set to use.
+        name = self._model(prompt, None)
+        return check(prompt, plan, self.rules.for_model(name), name, self.catalog.find(name))
 
     def _decide(self, prompt: Prompt, surroundings: Surroundings, target: str | None, now: float) -> Plan:
         clock = time.perf_counter
@@ -95,8 +95,7 @@ class Planner:
         key = model.id if model is not None else name
         totals = predict.cumulative(prompt, _unseen(prompt))
         total = totals[-1] if totals else 0
-        held = self._held(prompt, provider, now)
-        warmth = predict.assess(prompt, held, key, provider.minimum(name), now, totals)
+        warmth = self._warmth(prompt, key, provider, now, totals)
         timing["warm"] = (now_ := clock()) - mark
         mark = now_
 
@@ -112,8 +111,8 @@ class Planner:
         as_is = self._sending(prompt, name, warmth, trigger, totals)
         sending = as_is
         if route.target not in (name, key):
-            lost = predict.Warmth(-1, 0, 0.0, None, (Miss("model_changed", "the route changes the model"),))
-            sending = self._sending(prompt, route.target, lost, trigger, totals)
+            there = self._warmth(prompt, route.target, self.rules.for_model(route.target), now, totals)
+            sending = self._sending(prompt, route.target, there, trigger, totals)
         cache, terms = sending.planned(self.config.cache.anchors, self.config.cache.ttl)
         tokens = _interval(prompt, totals)
         cost = _cost(terms, as_is.terms(as_is.client_anchors()), tokens)
@@ -161,7 +160,13 @@ class Planner:
             return named
         return self.config.route.model
 
-    def _held(self, prompt: Prompt, provider: Provider, now: float) -> Mapping[bytes, Entry]:
+    def _warmth(
+        self, prompt: Prompt, model: str, provider: Provider, now: float, totals: list[int]
+    ) -> predict.Warmth:
+        held = self._held(prompt, provider, now)
+        return predict.assess(prompt, held, model, provider.minimum(model), now, totals)
+
+    def _held(self, prompt: Prompt, provider: Provider, now: float) -> Held:
         """Return what the ledger knows, and what a transcript itself shows was sent."""
         held = self.ledger.held(provider.name, self.config.cache.account)
         if not prompt.sent:
@@ -175,7 +180,7 @@ class Planner:
             seconds = lifetime.seconds if lifetime is not None else 300
             ttl = lifetime.name if lifetime is not None else "idle"
             tokens = sent.input + (sent.read or 0) + (sent.write or 0)
-            merged[sent.prefix] = Entry(
+            entry = Entry(
                 provider.name,
                 self.config.cache.account,
                 model.id if model is not None else sent.model,
@@ -186,6 +191,7 @@ class Planner:
                 sent.at + seconds,
                 "transcript",
             )
+            merged[sent.prefix] = with_entry(merged.get(sent.prefix, ()), entry)
         return merged
 
     def _sending(

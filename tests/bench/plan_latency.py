@@ -234,6 +234,7 @@ def main() -> None:
             theirs / ours for theirs, ours in zip(medians["litellm"], medians["incremental"], strict=True)
         ]
         row("ours", "litellm_over_ours", ratios, statistics.median(ratios))
+        row("ours", "litellm_over_ours_total", ratios, sum(medians["litellm"]) / sum(medians["incremental"]))
         ratios = [theirs / ours for theirs, ours in zip(medians["litellm"], medians["cold"], strict=True)]
         row("ours", "litellm_over_cold", ratios, statistics.median(ratios))
     if arguments.json:

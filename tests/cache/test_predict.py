@@ -83,6 +83,6 @@ def test_an_edit_before_the_warm_end_loses_what_follows_it():
 def test_a_ledger_keeps_the_later_expiry():
     of = prompt()
     ledger = MemoryLedger([entry(of, 0, at=2000.0), entry(of, 0, at=1000.0)])
-    assert ledger.held("anthropic", "default")[of.segments[0].prefix].written_at == 2000.0
+    assert ledger.held("anthropic", "default")[of.segments[0].prefix][0].written_at == 2000.0
     assert ledger.forget_before(3000.0) == 1
     assert not ledger.held("anthropic", "default")

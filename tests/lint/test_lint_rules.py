@@ -88,6 +88,15 @@ def test_a_duplicate():
     assert "AL205" in codes(body(result, {**result, "tool_use_id": "b"}))
 
 
+def test_a_duplicate_in_a_document_can_be_removed():
+    fence = b"```\n" + LONG.encode() + b"\n```\n"
+    data, findings = lint(b"Read this:\n\n" + fence + b"\nand this:\n\n" + fence, "a.prompt.md")
+    (finding,) = [one for one in findings if one.code == "AL205"]
+    fixed = markers.apply(data, finding.fix)
+    assert fixed.count(fence) == 1
+    assert fixed.startswith(b"Read this:\n\n" + fence)
+
+
 def test_a_marker_on_white_space():
     assert "AL206" in codes(body(text(" \n", **MARK)))
 

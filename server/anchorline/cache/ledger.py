@@ -27,11 +27,15 @@ class Entry(msgspec.Struct, frozen=True):
     source: Source = "outcome"
 
 
+Held = Mapping[bytes, tuple[Entry, ...]]
+"""The entries of one account by prefix hash, one for each model that holds it."""
+
+
 class Ledger(Protocol):
     """What the planner asks of a ledger."""
 
-    def held(self, provider: str, account: str) -> Mapping[bytes, Entry]:
-        """Return the entries of one account by prefix hash, expired ones among them (they explain a miss)."""
+    def held(self, provider: str, account: str) -> Held:
+        """Return the entries of one account, expired ones among them (they explain a miss)."""
         ...
 
 
@@ -39,27 +43,35 @@ class MemoryLedger:
     """A ledger in memory: for one process, and as the copy that a server reads while it plans."""
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
-        self._accounts: dict[tuple[str, str], dict[bytes, Entry]] = {}
+        self._accounts: dict[tuple[str, str], dict[bytes, tuple[Entry, ...]]] = {}
         for entry in entries:
             self.put(entry)
 
-    def held(self, provider: str, account: str) -> Mapping[bytes, Entry]:
-        """Return the entries of one account by prefix hash."""
+    def held(self, provider: str, account: str) -> Held:
+        """Return the entries of one account."""
         return self._accounts.get((provider, account), {})
 
     def put(self, entry: Entry) -> None:
         """Take in an entry; of two for one prefix and model the later expiry wins."""
         held = self._accounts.setdefault((entry.provider, entry.account), {})
-        known = held.get(entry.prefix)
-        if known is None or known.model != entry.model or known.expires_at <= entry.expires_at:
-            held[entry.prefix] = entry
+        held[entry.prefix] = with_entry(held.get(entry.prefix, ()), entry)
 
     def forget_before(self, moment: float) -> int:
         """Drop what expired before `moment` (epoch seconds); return how many entries that were."""
         dropped = 0
         for held in self._accounts.values():
-            old = [prefix for prefix, entry in held.items() if entry.expires_at < moment]
-            for prefix in old:
-                del held[prefix]
-            dropped += len(old)
+            for prefix, entries in list(held.items()):
+                kept = tuple(entry for entry in entries if entry.expires_at >= moment)
+                dropped += len(entries) - len(kept)
+                if kept:
+                    held[prefix] = kept
+                else:
+                    del held[prefix]
         return dropped
+
+
+def with_entry(entries: tuple[Entry, ...], entry: Entry) -> tuple[Entry, ...]:
+    """Return the entries of one prefix with a further one, or without it if a later expiry is known."""
+    others = tuple(known for known in entries if known.model != entry.model)
+    same = [known for known in entries if known.model == entry.model]
+    return (*others, max((*same, entry), key=lambda known: known.expires_at))

@@ -4,13 +4,13 @@ The rule: the same model, no compaction, and less time since the last request th
 rule holds is measured (`SHARES`), so that P(hit) is a frequency and not a wish.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from operator import attrgetter
 
 import msgspec
 
-from anchorline.cache.ledger import Entry
+from anchorline.cache.ledger import Entry, Held
 from anchorline.cache.rules import canonical
 from anchorline.plan import Miss
 from anchorline.prompt.model import Prompt
@@ -45,12 +45,9 @@ class Warmth(msgspec.Struct, frozen=True):
     p_hit: float
     expires_in: float | None
     misses: tuple[Miss, ...]
-    entry: Entry | None = None
 
 
-def assess(
-    prompt: Prompt, held: Mapping[bytes, Entry], model: str, minimum: int, now: float, totals: Sequence[int]
-) -> Warmth:
+def assess(prompt: Prompt, held: Held, model: str, minimum: int, now: float, totals: Sequence[int]) -> Warmth:
     """Return what `held` says of the prompt at `now` (epoch seconds).
 
     `totals` are the cumulative tokens at each segment's end, `minimum` the fewest tokens that the model caches.
@@ -59,29 +56,25 @@ def assess(
     if segments and totals[-1] < minimum:
         text = f"{totals[-1]} tokens are below the {minimum} that {model} caches"
         return Warmth(-1, 0, 0.0, None, (Miss("below_minimum", text),))
-    expired: tuple[int, Entry] | None = None
-    foreign: tuple[int, Entry] | None = None
+    expired: Entry | None = None
+    foreign: Entry | None = None
     if held:
         for index in range(len(segments) - 1, -1, -1):
-            entry = held.get(segments[index].prefix)
-            if entry is None:
-                continue
-            if entry.model != model and canonical(entry.model) != canonical(model):
-                foreign = foreign or (index, entry)
-            elif entry.expires_at <= now:
-                expired = expired or (index, entry)
-            else:
-                p_hit = share(entry.ttl, now - entry.written_at)
-                tokens = max(entry.tokens, totals[index])
-                return Warmth(index, tokens, p_hit, entry.expires_at - now, (), entry)
+            for entry in held.get(segments[index].prefix, ()):
+                if entry.model != model and canonical(entry.model) != canonical(model):
+                    foreign = foreign or entry
+                elif entry.expires_at <= now:
+                    expired = expired or entry
+                else:
+                    p_hit = share(entry.ttl, now - entry.written_at)
+                    tokens = max(entry.tokens, totals[index])
+                    return Warmth(index, tokens, p_hit, entry.expires_at - now, ())
     if expired is not None:
-        index, entry = expired
-        text = f"{entry.tokens} tokens expired {_duration(now - entry.expires_at)} ago"
-        return Warmth(-1, 0, EXPIRED, None, (Miss("expired", text),), entry)
+        text = f"{expired.tokens} tokens expired {_duration(now - expired.expires_at)} ago"
+        return Warmth(-1, 0, EXPIRED, None, (Miss("expired", text),))
     if foreign is not None:
-        _, entry = foreign
-        text = f"the warm prefix belongs to {entry.model}; a change of model starts from nothing"
-        return Warmth(-1, 0, EXPIRED, None, (Miss("model_changed", text),), entry)
+        text = f"what was sent before went to {foreign.model}; another model starts from nothing"
+        return Warmth(-1, 0, EXPIRED, None, (Miss("model_changed", text),))
     if prompt.compacted:
         return Warmth(-1, 0, EXPIRED, None, (Miss("compacted", "the conversation was compacted"),))
     return Warmth(-1, 0, NEVER_SENT, None, (Miss("never_sent", "this prefix was not sent before"),))

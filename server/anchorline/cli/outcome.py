@@ -36,6 +36,7 @@ def _signals(
 @click.option(
     "--decision", type=click.Choice(["accepted", "modified", "rejected"]), help="The developer's choice."
 )
+@click.option("--target", metavar="MODEL", help="The model that answered.")
 @click.option("--edit-distance", type=int, metavar="N", help="Characters between proposal and what was kept.")
 @click.option(
     "--input", "input_tokens", type=int, metavar="N", help="Input tokens billed, without cache tokens."
@@ -60,6 +61,7 @@ def _signals(
 def command(
     *,
     plan_id: str,
+    target: str | None,
     decision: str | None,
     edit_distance: int | None,
     input_tokens: int | None,
@@ -83,10 +85,14 @@ def command(
     tokens = (input_tokens, read_tokens, write_tokens, output_tokens)
     try:
         usage = Usage(*(count or 0 for count in tokens)) if any(t is not None for t in tokens) else None
-        said = any(value is not None for value in (decision, edit_distance, usage, latency_ms)) or signals
+        said = (
+            any(value is not None for value in (target, decision, edit_distance, usage, latency_ms))
+            or signals
+        )
         outcome = _outcome(
             {
                 "planId": plan_id,
+                "target": target,
                 "decision": decision,
                 "editDistance": edit_distance,
                 "usage": msgspec.to_builtins(usage) if usage else None,

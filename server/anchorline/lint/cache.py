@@ -19,11 +19,11 @@ _STABLE_AFTER = 256
 """Bytes that must follow on a volatile spot for it to cost anything."""
 
 
-def check(prompt: Prompt, plan: Plan, provider: Provider) -> Iterator[Finding]:
+def check(prompt: Prompt, plan: Plan, provider: Provider, model: str) -> Iterator[Finding]:
     """Yield the findings."""
     yield from _volatile(prompt)
     if prompt.markers:
-        yield from _client_markers(prompt, plan, provider)
+        yield from _client_markers(prompt, provider, model)
     elif _uncached(prompt, plan, provider):
         tokens = plan.tokens.estimate
         anchors = [anchor for anchor in plan.cache.anchors if anchor.origin == "plan"]
@@ -39,9 +39,12 @@ def check(prompt: Prompt, plan: Plan, provider: Provider) -> Iterator[Finding]:
         )
     for trim in plan.trims:
         segment = prompt.segments[trim.segment]
-        yield Finding(
-            "AL205", f"{trim.reason}: {trim.tokens_saved} tokens", "info", segment.start, segment.end
-        )
+        message = f"{trim.reason}: {trim.tokens_saved} tokens"
+        fix: tuple[Splice, ...] = ()
+        if prompt.format == "markdown":  # a tool result must stay: its call asks for it
+            fix = (Splice(segment.start, prompt.load(segment.start, segment.end), b""),)
+        title = "Remove duplicate block" if fix else ""
+        yield Finding("AL205", message, "info", segment.start, segment.end, fix, title)
 
 
 def _uncached(prompt: Prompt, plan: Plan, provider: Provider) -> bool:
@@ -95,7 +98,7 @@ def _to_the_end(
     )
 
 
-def _client_markers(prompt: Prompt, plan: Plan, provider: Provider) -> Iterator[Finding]:
+def _client_markers(prompt: Prompt, provider: Provider, model: str) -> Iterator[Finding]:
     markers = sorted(prompt.markers, key=lambda mark: mark.segment)
     slots = provider.max_breakpoints - (1 if prompt.automatic_ttl else 0)
     for mark in markers[slots:] if slots >= 0 else ():
@@ -108,9 +111,9 @@ def _client_markers(prompt: Prompt, plan: Plan, provider: Provider) -> Iterator[
         while segment < mark.segment:
             segment += 1
             totals += prompt.segments[segment].tokens
-        minimum = provider.minimum(plan.route.target)
+        minimum = provider.minimum(model)
         if totals < minimum:
-            message = f"about {totals} tokens up to here; {plan.route.target} caches from {minimum} on"
+            message = f"about {totals} tokens up to here; {model} caches from {minimum} on"
             yield Finding("AL202", message, "info", mark.start, mark.end)
         lifetime = provider.lifetime(mark.ttl)
         seconds = lifetime.seconds if lifetime else 0

@@ -14,11 +14,13 @@ _SHOWN = 100
 _CLARITY = {hint.code for hint in CLARITY}
 
 
-def check(prompt: Prompt, plan: Plan, provider: Provider, model: Model | None) -> tuple[Finding, ...]:
-    """Return what the rules find, in the order of the text."""
+def check(
+    prompt: Prompt, plan: Plan, provider: Provider, name: str, model: Model | None
+) -> tuple[Finding, ...]:
+    """Return what the rules find, in the order of the text. `name` is the model that the request is set to use."""
     found = [
         *clarity(prompt, plan),
-        *cache.check(prompt, plan, provider),
+        *cache.check(prompt, plan, provider, name),
         *safety.check(prompt, plan, model),
         *format.check(prompt),
     ]

@@ -40,11 +40,16 @@ class Snapshot(msgspec.Struct, frozen=True):
 class Pending:
     """An analysis to be awaited, of the version that the document had when this was made.
 
-    `is_current` is asked when it is there; if it is no longer the document's, JsonRpcContentModified is raised.
+    `newest` starts it, or returns the one that runs; it is asked again as long as it has another by then, because
+    the settings or what is warm have changed: editors drop an answer that is refused, and don't ask again.
+    `is_current` is asked when it is there; if the document has changed, JsonRpcContentModified is raised.
     """
 
-    def __init__(self, task: "asyncio.Task[Analysis | None]", is_current: Callable[[], bool]) -> None:
-        self._task = task
+    def __init__(
+        self, newest: "Callable[[], asyncio.Task[Analysis | None]]", is_current: Callable[[], bool]
+    ) -> None:
+        self._newest = newest
+        self._task = newest()
         self._is_current = is_current
 
     def __await__(self) -> Generator[Any, None, Analysis | None]:
@@ -52,11 +57,15 @@ class Pending:
         return self._wait().__await__()
 
     async def _wait(self) -> Analysis | None:
-        # Shielded: whoever gives up waiting must not take it from the others.
-        analysis = await asyncio.shield(self._task)
-        if not self._is_current():
-            raise JsonRpcContentModified("the document has changed")
-        return analysis
+        task = self._task
+        while True:
+            # Shielded: whoever gives up waiting must not take it from the others.
+            analysis = await asyncio.shield(task)
+            if not self._is_current():
+                raise JsonRpcContentModified("the document has changed")
+            if (newest := self._newest()) is task:
+                return analysis
+            task = newest
 
 
 class _Kept(msgspec.Struct, frozen=True):

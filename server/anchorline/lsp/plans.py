@@ -117,13 +117,15 @@ def entries(remembered: Remembered, outcome: Outcome) -> Iterator[Entry]:
     """Yield what the provider holds after the request.
 
     Nothing when it reported neither a read nor a write. The clock runs from the start of the request. The
-    model is the proposed one if the developer took the plan, else the request's own.
+    model is the one that the outcome names; where it names none, the proposed one if the developer took the plan,
+    else the request's own.
     """
     usage = outcome.usage
     if usage is None or not (usage.read or usage.write):
         return
     plan = remembered.plan
-    model = remembered.routed if outcome.decision in ("accepted", "modified") else remembered.own
+    taken = remembered.routed if outcome.decision in ("accepted", "modified") else remembered.own
+    model = outcome.target or taken
     start = outcome.sent_at if outcome.sent_at is not None else plan.created_at
     for held in remembered.held:
         yield Entry(

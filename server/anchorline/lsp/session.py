@@ -114,13 +114,12 @@ class Session:
     def analysis(self, document: Document) -> Pending:
         """Return what is known about a document as it stands now; to be awaited.
 
-        That gives None for a document that is not served, and raises JsonRpcContentModified if the document or
-        the settings change meanwhile.
+        That gives None for a document that is not served, and raises JsonRpcContentModified if the document
+        changes meanwhile.
         """
-        version, generation = document.version, self.generation
+        version = document.version
         return Pending(
-            self._analyses.of(document, generation),
-            lambda: self.is_current(document, version) and self.generation == generation,
+            lambda: self._analyses.of(document, self.generation), lambda: self.is_current(document, version)
         )
 
     async def _analyse(self, snapshot: Snapshot) -> Analysis | None:

@@ -81,6 +81,7 @@ def initial(db: Database) -> None:
             "known": int,
             "recorded_at": float,
             "sent_at": float,
+            "target": str,
             "decision": str,
             "edit_distance": int,
             "input_tokens": int,

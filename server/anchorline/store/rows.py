@@ -200,6 +200,7 @@ def put_outcome(db: "Database", outcome: Outcome, now: float) -> None:
             "known": _known(db, plan),
             "recorded_at": now,
             "sent_at": outcome.sent_at,
+            "target": privacy.name(outcome.target) if outcome.target else None,
             "decision": outcome.decision,
             "edit_distance": outcome.edit_distance,
             "input_tokens": usage.input if usage else None,

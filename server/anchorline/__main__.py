@@ -1,0 +1,5 @@
+"""``python -m anchorline`` is ``anchorline``."""
+
+from anchorline.cli.main import main
+
+main()
