@@ -1,9 +1,19 @@
-"""What the recorded requests of the development data hold."""
+"""The development data: real sessions and requests, which are not part of the repository."""
 
 import gzip
+import os
 import re
 from functools import cache
 from pathlib import Path
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+def data_folder() -> Path | None:
+    """Where the data lies: `ANCHORLINE_TEST_DATA`, or `shared/data` beside the checkout."""
+    named = os.environ.get("ANCHORLINE_TEST_DATA")
+    folder = Path(named) if named else REPOSITORY.parent / "shared" / "data"
+    return folder if folder.is_dir() else None
 
 
 @cache

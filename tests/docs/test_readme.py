@@ -25,6 +25,6 @@ def test_the_output_shown_is_the_output(tmp_path: Path):
             text=True,
             check=True,
         )
-        assert run.stderr == ""
+        assert re.fullmatch(r"plan [\w-]+\n", run.stderr)
         printed += ("\n" if number else "") + run.stdout
     assert shown == printed

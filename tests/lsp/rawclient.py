@@ -38,7 +38,7 @@ class RawClient:
         cwd: Path | None = None,
         preexec: Callable[[], None] | None = None,
     ) -> None:
-        self.settings = dict(settings or {})
+        self.settings: dict[str, Any] | None = dict(settings or {})
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -10,9 +10,9 @@ from pytest_lsp import ClientServerConfig, LanguageClient, client_capabilities
 from anchorline.lsp.documents import Document
 from lsp.rawclient import LSP
 
-URI = "file:///work/fix.prompt.md"
+URI = "file:///project/fix.prompt.md"
 TEXT = "Hey, could you please fix teh bug in `src/parse.py`? Thanks!\n"
-RULES_URI = "file:///work/AGENTS.md"
+RULES_URI = "file:///project/AGENTS.md"
 RULES = "Current time: 2026-11-23T09:41:07Z\n" + "Keep every public name as it is.\n" * 40
 REFINED = "Fix the bug in `src/parse.py`.\n"
 
@@ -166,7 +166,7 @@ async def test_inlay_hints_and_code_lens(editor: LanguageClient):
             "messages": [{"role": "user", "content": [{"type": "text", "text": "Fix the parser."}]}],
         }
     )
-    uri = "file:///work/a.request.json"
+    uri = "file:///project/a.request.json"
     await open_document(editor, uri, text, "json")
     whole = types.Range(types.Position(0, 0), types.Position(0, len(text)))
     identifier = types.TextDocumentIdentifier(uri)

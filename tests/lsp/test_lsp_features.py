@@ -7,9 +7,9 @@ import pytest
 
 from anchorline.lsp.documents import Document
 
-URI = "file:///work/fix.prompt.md"
-RULES_URI = "file:///work/AGENTS.md"
-BODY_URI = "file:///work/a.request.json"
+URI = "file:///project/fix.prompt.md"
+RULES_URI = "file:///project/AGENTS.md"
+BODY_URI = "file:///project/a.request.json"
 TEXT = "Hey, could you please fix teh bug in `src/parse.py`? Thanks!\n"
 REFINED = "Fix the bug in `src/parse.py`.\n"
 RULES = "Current time: 2026-11-23T09:41:07Z\n" + "Keep every public name as it is.\n" * 40
@@ -472,11 +472,11 @@ def test_progress_uses_the_token_of_the_request(client):
 def test_surroundings_ground_the_draft(client):
     client.open(URI, "Fix this function.\n")
     selection = {
-        "uri": "file:///work/src/parse.py",
+        "uri": "file:///project/src/parse.py",
         "range": span((11, 0), (14, 0)),
         "text": "def parse(): ...",
     }
-    around = {"activeFile": "file:///work/src/parse.py", "symbol": "parse", "selection": selection}
+    around = {"activeFile": "file:///project/src/parse.py", "symbol": "parse", "selection": selection}
     grounded = client.call("anchorline/refine", {**document(), "surroundings": around})["refinement"]
     assert "parse" in json.dumps(grounded)
     assert grounded != client.call("anchorline/refine", document())["refinement"]
@@ -524,6 +524,24 @@ def test_changed_settings_take_effect_at_once(start):
     assert client.call("textDocument/hover", {**document(RULES_URI), "position": place(0, 0)})
 
 
+def test_an_editor_without_a_section_of_ours_keeps_what_it_said_at_the_start(start):
+    client = start()
+    client.settings = None
+    options = {"editor": {"hover": False}}
+    client.initialize({"workspace": {"configuration": True}}, initializationOptions=options)
+    client.open(RULES_URI, RULES)
+    client.notification("textDocument/publishDiagnostics")
+    assert client.call("textDocument/hover", {**document(RULES_URI), "position": place(0, 0)}) is None
+
+
+def test_a_hover_is_plain_text_where_the_editor_shows_no_other(start):
+    client = start()
+    client.initialize({"textDocument": {"hover": {"contentFormat": ["plaintext"]}}})
+    client.open(RULES_URI, RULES)
+    hover = client.call("textDocument/hover", {**document(RULES_URI), "position": place(0, 0)})
+    assert hover["contents"]["kind"] == "plaintext"
+
+
 def test_pushed_settings_are_taken(client):
     client.open(URI, TEXT)
     assert client.call("textDocument/codeLens", document()) == []
@@ -566,8 +584,8 @@ def test_the_examples_of_the_protocol_work(start):
     }
     client = start()
     client.initialize()
-    client.open("file:///work/fix.prompt.md", TEXT)
-    plan = client.call("anchorline/plan", document("file:///work/fix.prompt.md"))
+    client.open("file:///project/fix.prompt.md", TEXT)
+    plan = client.call("anchorline/plan", document("file:///project/fix.prompt.md"))
     for example in examples:
         text = json.dumps(example["params"]).replace("$PLAN", plan["id"])
         result = client.call(example["method"], json.loads(text))

@@ -72,6 +72,7 @@ def command(
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(plan)).decode())
         return
+    click.echo(f"plan {plan.id}", err=True)
     click.echo(markdown(plan, prompt), nl=False)
     if plan.refinement.text is not None and prompt.draft is not None:
         click.echo("\n" + diff(prompt.draft.text, plan.refinement.text), nl=False)

@@ -120,7 +120,10 @@ def _rewrites(
         action = _action(REFINE, types.CodeActionKind.RefactorRewrite, document, refine=plan.id)
         action.is_preferred = False
         actions.append(action)
-    offered = any(finding.fix_title == BREAKPOINTS for finding in analysis.findings)
+    offered = any(
+        finding.fix_title == BREAKPOINTS and finding.start <= end and finding.end >= start
+        for finding in analysis.findings
+    )
     if not offered and edits.splices_of_plan(prompt, plan):
         actions.append(_action(BREAKPOINTS, types.CodeActionKind.RefactorRewrite, document, anchors=plan.id))
     if actions:

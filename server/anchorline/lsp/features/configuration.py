@@ -62,7 +62,9 @@ async def refresh(server: "Server") -> None:
         except (JsonRpcException, TimeoutError):
             log.warning("the client does not tell its settings")
         else:
-            server.session.read_settings(section(answer[0]) if answer else {})
+            # A client without a section of ours answers null: what it said at `initialize` stays in force.
+            if answer and answer[0] is not None:
+                server.session.read_settings(section(answer[0]))
     apply(server)
 
 

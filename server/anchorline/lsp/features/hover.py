@@ -4,6 +4,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from lsprotocol import types
+from pygls.capabilities import get_capability
 
 from anchorline.lsp.analyses import Pending
 from anchorline.outcome import Outcome
@@ -36,7 +37,10 @@ async def _hover(server: "Server", pending: Pending, offset: int) -> types.Hover
     outcome = server.session.plans.outcome_of(analysis.plan)
     if outcome is not None:
         text += f"\n\nLast outcome: {_words(outcome)}."
-    return types.Hover(types.MarkupContent(types.MarkupKind.Markdown, text))
+    formats = get_capability(server.client_capabilities, "text_document.hover.content_format") or []
+    plain = bool(formats) and types.MarkupKind.Markdown not in formats
+    kind = types.MarkupKind.PlainText if plain else types.MarkupKind.Markdown
+    return types.Hover(types.MarkupContent(kind, text))
 
 
 def _words(outcome: Outcome) -> str:
