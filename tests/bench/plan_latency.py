@@ -4,7 +4,7 @@
 
 Cases, all on the same request bodies, in one run:
 
-- `cold`: read the body and plan it, nothing known before;
+- `cold`: read the body and plan it, nothing known before but its format (a request's path tells that);
 - `incremental`: the request before was planned by the same server, one more turn has come;
 - `floor`: msgspec.Raw decode of the body plus one xxh3 prefix-hash pass over its messages: no planner can do less;
 - `litellm`: LiteLLM's cache-injection hook and its complexity router on the same messages (extra `bench`).
@@ -92,11 +92,12 @@ class Case:
         self.before = last[0][1] if len(last) > 1 else None
         self.body = last[-1][1]
         self.at = last[-1][0]
+        self.format = formats.detect(self.body)
 
     def cold(self) -> None:
         """Plan with nothing known."""
         planner = PLANNER
-        prompt = formats.read(self.body)
+        prompt = formats.read(self.body, format=self.format)
         plan = planner.plan(prompt, now=self.at)
         if plan.failure is not None:
             raise RuntimeError(plan.failure)

@@ -162,3 +162,12 @@ def test_reading_on_sees_only_what_is_new_and_the_same_as_anew(monkeypatch: pyte
         anew = formats.read(body)
         assert known.segments == anew.segments
         assert (known.markers, known.draft) == (anew.markers, anew.draft)
+
+
+def test_another_model_in_a_running_conversation_is_estimated_anew():
+    memory = formats.Memory()
+    older = json.dumps({**BODY, "model": "claude-opus-4-5"}).encode()
+    newer = json.dumps({**BODY, "model": "claude-sonnet-5"}).encode()
+    formats.read(older, memory=memory)
+    assert formats.read(newer, memory=memory).segments == formats.read(newer).segments
+    assert formats.read(newer).tokens > formats.read(older).tokens

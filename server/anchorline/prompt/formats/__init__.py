@@ -6,7 +6,8 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from anchorline.prompt.formats import anthropic, body, markdown, openai
-from anchorline.prompt.formats.body import Memory
+from anchorline.prompt.formats.dialect import Dialect
+from anchorline.prompt.formats.memory import Memory
 from anchorline.prompt.model import Format, Prompt, PromptError
 
 __all__ = ["FORMATS", "Memory", "detect", "read", "read_file"]
@@ -20,7 +21,7 @@ FORMATS: tuple[Format, ...] = (
     "codex",
 )
 
-_DIALECTS: dict[str, body.Dialect] = {
+_DIALECTS: dict[str, Dialect] = {
     dialect.format: dialect for dialect in (anthropic.Anthropic(), openai.Chat(), openai.Responses())
 }
 _MARKDOWN = (".md", ".markdown", ".mdx", ".txt", ".rules")

@@ -3,7 +3,6 @@
 Reference: the Messages API (tools → system → messages, `cache_control` on any block).
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -11,7 +10,9 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from anchorline.prompt import layout
-from anchorline.prompt.formats.body import Builder, Dialect, Frame, Place, lifetime
+from anchorline.prompt.formats.builder import Builder, lifetime
+from anchorline.prompt.formats.dialect import Dialect, Frame, Place
+from anchorline.prompt.formats.message import place_message
 from anchorline.prompt.model import Draft, Format, Kind, Role, Segment
 from anchorline.prompt.tokens import family
 
@@ -63,12 +64,6 @@ _KINDS: dict[bytes, Kind] = {
     b"search_result": "document",
 }
 
-# What stands around a message's content, in any formatting, as long as the other members are plain.
-_PLAIN = rb'"(?!content")[^"\\]*"\s*:\s*(?:"[^"\\]*"|true|false|null|-?[0-9.eE+-]+)\s*'
-_OPEN = re.compile(rb"\{\s*(?:" + _PLAIN + rb",\s*)*" + rb'"content"\s*:\s*')
-_CLOSE = re.compile(rb"\s*(?:,\s*" + _PLAIN + rb")*\}")
-_CLOSE_ARRAY = re.compile(rb"\s*\]\s*(?:,\s*" + _PLAIN + rb")*\}")
-
 _ROLES: dict[str, Role] = {"assistant": "assistant", "system": "system"}
 _HEADS: dict[Role, bytes] = {
     "user": b'{"role":"user","content":[',
@@ -85,6 +80,7 @@ class Anthropic(Dialect):
     format: ClassVar[Format] = "anthropic"
     array: ClassVar[bytes] = b'"messages"'
     marker: ClassVar[bytes] = b'"cache_control"'
+    before: ClassVar[frozenset[bytes]] = frozenset({b'"tools"', b'"system"', b'"tool_choice"', b'"thinking"'})
 
     def family(self, model: str | None) -> str:
         """Return the tokenizer: Claude's, also where the model goes by another name."""
@@ -113,7 +109,7 @@ class Anthropic(Dialect):
                 position = position + 1 if body.startswith(b",{", position) else layout.comma(body, position)
             place = _place_compact(body, position, role, blocks) if blocks else None
             if place is None:
-                place = _place(body, position, blocks)
+                place = place_message(body, position, blocks)
             places.append(place)
             position = place.end
         return places
@@ -210,33 +206,6 @@ def _place_compact(body: bytes, position: int, role: Role, blocks: list[bytes]) 
     if not (body.startswith(content, start) and body.startswith(b"]}", end)):
         return None
     return Place(end + 2, start)
-
-
-def _place(body: bytes, position: int, blocks: list[bytes] | None) -> Place:
-    """Place a message in any formatting: quickly if its other members are plain, else value by value."""
-    opened = _OPEN.match(body, position)
-    if opened is not None:
-        start = opened.end()
-        if blocks is None:
-            closed = _CLOSE.match(body, layout.skip(body, start))
-            if closed is not None:
-                return Place(closed.end(), start)
-        else:
-            starts, end = layout.spans(body, start + 1, blocks)
-            closed = _CLOSE_ARRAY.match(body, end)
-            if closed is not None:
-                return Place(closed.end(), starts)
-    found = [member.start for member in layout.members(body, position) if _decoded(member.key) == "content"]
-    if not found:
-        raise layout.LayoutError(position)
-    end = layout.skip(body, position)
-    if blocks is None:
-        return Place(end, found[-1])
-    return Place(end, [start for start, _ in layout.elements(body, found[-1])])
-
-
-def _decoded(key: bytes) -> str:
-    return msgspec.json.decode(key, type=str)
 
 
 def _text_start(body: bytes, segment: Segment) -> int | None:

@@ -13,7 +13,9 @@ from msgspec import UNSET, Raw, UnsetType
 
 from anchorline.prompt import layout
 from anchorline.prompt.formats.anthropic import string_draft
-from anchorline.prompt.formats.body import Builder, Dialect, Frame, Place
+from anchorline.prompt.formats.builder import Builder
+from anchorline.prompt.formats.dialect import Dialect, Frame, Place
+from anchorline.prompt.formats.message import place_message
 from anchorline.prompt.model import Draft, Format, Kind, Role, Segment
 from anchorline.prompt.tokens import family
 
@@ -21,7 +23,7 @@ from anchorline.prompt.tokens import family
 class _Item(msgspec.Struct):
     role: str | None = None
     type: str | None = None
-    content: Raw | UnsetType = UNSET
+    content: list[Raw] | str | UnsetType | None = UNSET
 
 
 class _Part(msgspec.Struct):
@@ -58,6 +60,16 @@ _ROLES: dict[str, Role] = {
     "tool": "tool",
     "function": "tool",
 }
+_BEGINNINGS: dict[bytes, tuple[Kind, Role]] = {
+    b'{"type":"function_call",': ("tool_use", "assistant"),
+    b'{"type":"function_call_o': ("tool_result", "tool"),
+    b'{"type":"reasoning","id"': ("thinking", "assistant"),
+    b'{"type":"reasoning","sum': ("thinking", "assistant"),
+    b'{"role":"assistant","con': ("text", "assistant"),
+}
+_BEGINNING = 24
+"""How most items begin: telling their kind must not cost a decode."""
+
 _PARTS: dict[str | None, Kind] = {
     "image_url": "image",
     "input_image": "image",
@@ -83,12 +95,16 @@ class _OpenAI(Dialect):
 
     def extend(self, builder: Builder, items: Sequence[Raw], places: Sequence[Place], index: int) -> None:
         """Add each item, or its parts."""
-        for offset, (item, place) in enumerate(zip(items, places, strict=True)):
-            start = place.end - len(bytes(item))
-            self._add(builder, item, start, index + offset)
+        for number, (item, place) in enumerate(zip(items, places, strict=True), index):
+            content = bytes(item)
+            known = _BEGINNINGS.get(content[:_BEGINNING])
+            if known is not None:
+                kind, role = known
+                builder.add(kind, role, place.end - len(content), content, "messages", number)
+            else:
+                self._add(builder, content, place.end - len(content), number)
 
-    def _add(self, builder: Builder, item: Raw, start: int, index: int) -> None:
-        content = bytes(item)
+    def _add(self, builder: Builder, content: bytes, start: int, index: int) -> None:
         fields = _decode_item(content)
         role = _ROLES.get(fields.role or "", "user")
         if fields.role is None and fields.type != "message":
@@ -96,12 +112,12 @@ class _OpenAI(Dialect):
             builder.add(kind, role, start, content, "messages", index)
             return
         parts = fields.content
-        if role in ("user", "system") and isinstance(parts, Raw) and memoryview(parts)[0] == 0x5B:
-            array = _member(builder.body, start, "content")
-            for block, (begin, end) in enumerate(layout.elements(builder.body, array)):
-                part = builder.body[begin:end]
-                kind = _part_kind(part, role)
-                builder.add(kind, role, begin, part, "messages", index, block)
+        if role in ("user", "system") and isinstance(parts, list):
+            values = [bytes(part) for part in parts]
+            starts = place_message(builder.body, start, values).starts
+            assert not isinstance(starts, int)  # noqa: S101  (only a string has one start)
+            for block, (begin, part) in enumerate(zip(starts, values, strict=True)):
+                builder.add(_part_kind(part, role), role, begin, part, "messages", index, block)
             return
         kind = "system" if role == "system" else "tool_result" if role == "tool" else "text"
         builder.add(kind, role, start, content, "messages", index)
@@ -140,6 +156,7 @@ class Chat(_OpenAI):
 
     format: ClassVar[Format] = "openai-chat"
     array: ClassVar[bytes] = b'"messages"'
+    before: ClassVar[frozenset[bytes]] = frozenset({b'"tools"'})
 
     def decode(self, text: bytes) -> tuple[Frame, list[Any]]:
         """Return the frame and the messages."""
@@ -162,6 +179,7 @@ class Responses(_OpenAI):
     format: ClassVar[Format] = "openai-responses"
     array: ClassVar[bytes] = b'"input"'
     output: ClassVar[bytes] = b'"output":'
+    before: ClassVar[frozenset[bytes]] = frozenset({b'"tools"', b'"instructions"'})
 
     def decode(self, text: bytes) -> tuple[Frame, list[Any]]:
         """Return the frame and the input's items; a plain string is one item."""

@@ -1,0 +1,75 @@
+"""What one body format says of itself: its members, its items, what they become."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from anchorline.prompt.formats.builder import Builder
+from anchorline.prompt.model import Draft, Format, Segment
+
+
+class Frame(msgspec.Struct):
+    """The members of a body beside the conversation; a dialect adds its own."""
+
+    model: str | UnsetType | None = UNSET
+    tools: list[Raw] | UnsetType | None = UNSET
+    tool_choice: Raw | UnsetType = UNSET
+
+
+class Place(NamedTuple):
+    """Where an item of the conversation stands: its end, and the starts of its parts (one, if it has none).
+
+    One number for `starts` means that the parts stand from there on with one byte between them, a comma.
+    """
+
+    end: int
+    starts: int | list[int]
+
+    def moved(self, by: int) -> "Place":
+        """Return the place in a text that has `by` more bytes before it."""
+        starts = self.starts
+        return Place(
+            self.end + by, starts + by if isinstance(starts, int) else [start + by for start in starts]
+        )
+
+
+class Dialect(ABC):
+    """What one body format says of itself."""
+
+    format: ClassVar[Format]
+    array: ClassVar[bytes]
+    marker: ClassVar[bytes]
+    before: ClassVar[frozenset[bytes]]
+    """Members that are rendered, or that count, before the conversation."""
+    output: ClassVar[bytes] = b'"content":'
+
+    @abstractmethod
+    def family(self, model: str | None) -> str:
+        """Return the tokenizer of the model that the body names."""
+
+    @abstractmethod
+    def decode(self, text: bytes) -> tuple[Frame, list[Any]]:
+        """Return the frame and the conversation's items."""
+
+    @abstractmethod
+    def place(self, body: bytes, position: int, items: Sequence[Any]) -> list[Place]:
+        """Find the items of the conversation, the first of which stands at or after `position`."""
+
+    @abstractmethod
+    def preamble(self, builder: Builder, frame: Frame, places: dict[bytes, int]) -> None:
+        """Add what is rendered before the conversation."""
+
+    @abstractmethod
+    def extend(self, builder: Builder, items: Sequence[Any], places: Sequence[Place], index: int) -> None:
+        """Add the segments of the conversation's items, of which the first is number `index`."""
+
+    @abstractmethod
+    def draft(self, body: bytes, segments: Sequence[Segment]) -> Draft | None:
+        """Return the newest instruction, or None where the body does not end with one."""
+
+    @abstractmethod
+    def facts(self, frame: Frame) -> dict[str, Any]:
+        """Return the further fields of the Prompt."""
