@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from bench.bodies import bodies
 
 from anchorline.cache import markers
 from anchorline.cache.ledger import MemoryLedger
 from anchorline.config import Config
 from anchorline.planner import Planner
 from anchorline.prompt import formats
+from bench.bodies import bodies
 
 LATEST = 25
 
