@@ -172,3 +172,47 @@ def test_the_explanation_names_what_matters():
     assert plan.route.target in text
     assert "anchor `/system`" in text
     assert "P(hit)" in explain.line(plan)
+
+
+def test_a_session_file_is_planned_as_it_was_before_its_last_answer(tmp_path):
+    """Its usage says what was sent before, and with which markers; the answer itself is not used."""
+
+    def line(role: str, second: int, text: str, **more: object) -> str:
+        message = {"role": role, "content": [{"type": "text", "text": text}], **more}
+        return json.dumps(
+            {
+                "type": role,
+                "uuid": f"u{second}",
+                "parentUuid": f"u{second - 10}" if second else None,
+                "isSidechain": False,
+                "sessionId": "s",
+                "timestamp": f"2026-11-01T10:00:{second:02d}.000Z",
+                "message": message,
+            }
+        )
+
+    def answer(second: int, read: int, write: int) -> str:
+        usage = {
+            "input_tokens": 4,
+            "cache_read_input_tokens": read,
+            "cache_creation_input_tokens": write,
+            "cache_creation": {"ephemeral_5m_input_tokens": write, "ephemeral_1h_input_tokens": 0},
+            "output_tokens": 9,
+        }
+        return line("assistant", second, "It is done.", id=f"m{second}", model="claude-sonnet-5", usage=usage)
+
+    path = tmp_path / "session.jsonl"
+    lines = [
+        line("user", 0, "Explain the parser."),
+        answer(10, 0, 40_000),
+        line("user", 20, "Now fix it."),
+        answer(30, 40_000, 60),
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    plan = planner().plan(formats.read_file(path))
+    assert plan.failure is None
+    assert plan.tokens.estimate == pytest.approx(40_030, abs=60)
+    assert plan.tokens.low < plan.tokens.estimate < plan.tokens.high < 40_200
+    assert plan.cache.p_hit > 0.9
+    assert plan.cache.expected_read_tokens > 39_000
+    assert plan.cost.without_plan_usd < 1.3 * plan.cost.usd

@@ -16,6 +16,11 @@ def count(tokens: int) -> str:
     return f"{tokens:,}".replace(",", " ")
 
 
+def likely(probability: float) -> str:
+    """Return a probability in percent; never 100, which would be a promise."""
+    return ">99%" if probability > 0.99 else f"{probability:.0%}"
+
+
 def span(seconds: int) -> str:
     """Return minutes and seconds, as in 3:10."""
     return f"{seconds // 60}:{seconds % 60:02d}"
@@ -27,7 +32,7 @@ def line(plan: Plan) -> str:
         return f"Anchorline: no plan ({plan.failure})"
     cache = plan.cache
     warm = f", expires in {span(cache.expires_in_s)}" if cache.expires_in_s is not None else ""
-    hit = f"P(hit) {cache.p_hit:.0%}{warm}" if cache.mode != "none" else "not cached"
+    hit = f"P(hit) {likely(cache.p_hit)}{warm}" if cache.mode != "none" else "not cached"
     anchors = f"{len(cache.anchors)} anchor{'s' * (len(cache.anchors) != 1)}"
     return f"{plan.route.target} · {count(plan.tokens.estimate)} tokens · {hit} · {anchors} · {usd(plan.cost.usd)}"
 
@@ -53,7 +58,7 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
         tokens_read = count(cache.expected_read_tokens)
         written = count(cache.expected_write_tokens)
         lines += [
-            f"**Cache** P(hit) {cache.p_hit:.0%}{expires}; {tokens_read} tokens read, {written} written",
+            f"**Cache** P(hit) {likely(cache.p_hit)}{expires}; {tokens_read} tokens read, {written} written",
             "",
         ]
         lines += [f"- misses: {miss.text}" for miss in cache.miss_reasons]
@@ -80,7 +85,8 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
                 f"| {one.target} | {one.p_success:.0%} | {usd(one.cost_usd)} | {one.latency_ms / 1000:.1f} s "
                 f"| {one.excluded or ''} |"
             )
-    return "\n".join(lines).rstrip() + "\n"
+    text = "\n".join(lines).rstrip() + "\n"
+    return text.replace("\n\n\n", "\n\n")
 
 
 def _where(prompt: Prompt | None, segment: int) -> str:

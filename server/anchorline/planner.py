@@ -93,7 +93,8 @@ class Planner:
         model = self.catalog.find(name)
         provider = self.rules.for_model(name)
         key = model.id if model is not None else name
-        totals = predict.cumulative(prompt, _unseen(prompt))
+        unseen, measured = _measured(prompt, now)
+        totals = predict.cumulative(prompt, unseen)
         total = totals[-1] if totals else 0
         warmth = self._warmth(prompt, key, provider, now, totals)
         timing["warm"] = (now_ := clock()) - mark
@@ -114,8 +115,8 @@ class Planner:
             there = self._warmth(prompt, route.target, self.rules.for_model(route.target), now, totals)
             sending = self._sending(prompt, route.target, there, trigger, totals)
         cache, terms = sending.planned(self.config.cache.anchors, self.config.cache.ttl)
-        tokens = _interval(prompt, totals)
-        cost = _cost(terms, as_is.terms(as_is.client_anchors()), tokens)
+        tokens = _interval(prompt, totals, measured)
+        cost = _cost(terms, as_is.terms(as_is.usual_anchors()), tokens)
         timing["cache"] = clock() - mark
         timing["total"] = clock() - start
         draft = prompt.draft
@@ -245,24 +246,31 @@ def _answered(prompt: Prompt) -> bool:
     return any(segment.role == "assistant" for segment in prompt.segments)
 
 
-def _unseen(prompt: Prompt) -> int:
-    """Return the tokens that were sent but do not stand in a transcript (tools, system prompt), by its usage."""
+def _measured(prompt: Prompt, now: float) -> tuple[int, int]:
+    """Return what the usage in a session file tells of its tokens, which else are estimates.
+
+    First the tokens that were sent but do not stand in the file (tools, system prompt), then how many segments the
+    newest request before `now` had.
+    """
     if not prompt.sent:
-        return 0
+        return 0, 0
     ends = {segment.prefix: index for index, segment in enumerate(prompt.segments)}
     for sent in reversed(prompt.sent):
         end = ends.get(sent.prefix)
-        if end is not None:
+        if end is not None and sent.at < now:
             known = sum(segment.tokens for segment in prompt.segments[: end + 1])
-            return max(sent.input + (sent.read or 0) + (sent.write or 0) - known, 0)
-    return 0
+            return max(sent.input + (sent.read or 0) + (sent.write or 0) - known, 0), end + 1
+    return 0, 0
 
 
-def _interval(prompt: Prompt, totals: list[int]) -> Tokens:
-    """Return the 90 % interval: the errors of segments of one prompt go together, so they add up."""
+def _interval(prompt: Prompt, totals: list[int], measured: int) -> Tokens:
+    """Return the 90 % interval: the errors of segments of one prompt go together, so they add up.
+
+    The first `measured` segments have none.
+    """
     if not totals:
         return Tokens(0, 0, 0)
-    segments = prompt.segments
+    segments = prompt.segments[measured:]
     half = 1.645 * sum(map(mul, map(_TOKENS, segments), map(_SPREAD, segments)))
     total = totals[-1]
     return Tokens(total, max(round(total - half), 0), round(total + half))

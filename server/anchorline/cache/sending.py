@@ -68,6 +68,19 @@ class Sending(msgspec.Struct, frozen=True):
         """Return the anchors that the client has set itself."""
         return place.clients(self.prompt, self.totals)
 
+    def usual_anchors(self) -> tuple[Anchor, ...]:
+        """Return the anchors that it would be sent with if nobody planned it.
+
+        A session file does not hold its requests' markers, but their usage tells with which lifetime they were written.
+        """
+        own = self.client_anchors()
+        ttl = next((sent.ttl for sent in reversed(self.prompt.sent) if sent.ttl is not None), None)
+        if own or ttl is None or not self.totals:
+            return own
+        last = len(self.totals) - 1
+        reason = "as the session's requests had it"
+        return (Anchor(last, self.prompt.pointer(last), self.total, ttl, reason, "client"),)
+
     def terms(self, anchors: Sequence[Anchor]) -> Terms:
         """Return what sending it with these anchors costs."""
         provider, total = self.provider, self.total
