@@ -590,3 +590,22 @@ def test_the_examples_of_the_protocol_work(start):
         text = json.dumps(example["params"]).replace("$PLAN", plan["id"])
         result = client.call(example["method"], json.loads(text))
         assert result.get("recorded", True) is True
+
+
+def test_a_growing_conversation_is_planned_as_if_it_were_new(start):
+    """The server reads only what is new of a conversation's next request; the plan is the same."""
+    turns = [
+        {"role": ("user", "assistant")[number % 2], "content": f"turn {number} " + "of many words " * 400}
+        for number in range(9)
+    ]
+    client, other = start(), start()
+    client.initialize()
+    other.initialize()
+    for count in (1, 3, 9):
+        params = {"prompt": {"body": {"model": "claude-sonnet-5", "messages": turns[:count]}}}
+        plans = [
+            one.call("anchorline/plan", params) for one in ((client, other) if count == 9 else (client,))
+        ]
+    assert plans[0]["prompt_hash"] == plans[1]["prompt_hash"]
+    assert plans[0]["tokens"] == plans[1]["tokens"]
+    assert plans[0]["cache"]["anchors"] == plans[1]["cache"]["anchors"]

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -76,6 +77,13 @@ class Session:
 
                 self._planner = Planner(self.config, self.ledger)
             return self._planner
+
+    @cached_property
+    def requests(self) -> "Memory":
+        """The conversations whose requests were planned last: of each one's next request only what is new is read."""
+        from anchorline.prompt.formats import Memory  # noqa: PLC0415  (with the planner)
+
+        return Memory()
 
     def read_settings(self, editor: dict[str, Any] | None = None) -> None:
         """Read the settings of the files, and over them the editor's (where None: those that it has sent)."""

@@ -134,7 +134,7 @@ def _reader(server: "Server", params: protocol.PlanParams, document: Document | 
         body, kind = params.prompt.body, params.prompt.format
         data = body.encode("utf-8", "replace") if isinstance(body, str) else msgspec.json.encode(body)
         name = "prompt.json" if isinstance(body, dict) else None
-        return lambda: formats.read(data, name=name, format=kind)
+        return lambda: formats.read(data, name=name, format=kind, memory=server.session.requests)
     if document is None:
         raise JsonRpcInvalidParams("one of textDocument and prompt is needed")
     if params.range is not None:

@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections import deque
+from contextlib import suppress
 
 import msgspec
 
@@ -30,14 +31,14 @@ class Parsed(msgspec.Struct, eq=False):
 
 
 class Memory:
-    """The last few conversations, so that the next request of each is read incrementally."""
+    """The last few conversations, so that the next request of each is read incrementally. May be used in any thread."""
 
     def __init__(self, capacity: int = 8) -> None:
         self._parsed: deque[Parsed] = deque(maxlen=capacity)
 
     def format(self, body: bytes) -> Format | None:
         """Return the format of the conversation that `body` begins like."""
-        for old in reversed(self._parsed):
+        for old in reversed(tuple(self._parsed)):
             if old.ends and body.startswith(old.body[: old.ends[0]]):
                 return old.prompt.format
         return None
@@ -45,7 +46,7 @@ class Memory:
     def longest(self, format_: Format, body: bytes) -> tuple[Parsed, int] | None:
         """Return the remembered body that shares most items with `body`, and how many."""
         best: tuple[Parsed, int] | None = None
-        for old in self._parsed:
+        for old in tuple(self._parsed):
             if old.prompt.format == format_ and body.startswith(old.body[: old.array_start + 1]):
                 count = _shared(old, body)
                 if count and (best is None or count > best[1]):
@@ -57,7 +58,8 @@ class Memory:
         if parsed.repeated:
             return
         if continued is not None and continued[1] >= len(continued[0].ends) - 2:
-            self._parsed.remove(continued[0])
+            with suppress(ValueError):  # another thread continued it too
+                self._parsed.remove(continued[0])
         self._parsed.append(parsed)
 
 
