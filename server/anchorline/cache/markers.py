@@ -4,6 +4,7 @@ A body is never parsed and serialised again: that would change bytes that the pr
 which bytes go and which come at an offset of the original, so that `strip` gives back exactly what was there.
 """
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -44,11 +45,26 @@ def markable(prompt: Prompt, segment: Segment) -> bool:
     prompt document becomes is the client's to say, so any place in it will do.
     """
     if prompt.format in ("anthropic", "claude-code"):
-        # {"type":"text","text":""} has 25 bytes; a plain string its two quotes.
-        return segment.kind not in ("thinking", "other") and segment.end - segment.start > 25
+        return segment.kind not in ("thinking", "other") and not blank(prompt, segment)
     if prompt.format == "markdown":
         return True
     return segment.section == "messages" and segment.block >= 0 and segment.role in ("user", "system")
+
+
+def blank(prompt: Prompt, segment: Segment) -> bool:
+    """Tell whether a text block, or a message's string, holds only white space: no provider takes a marker there."""
+    if segment.kind not in ("text", "system"):
+        return False
+    content = prompt.load(segment.start, segment.end)
+    opening = _TEXT.search(content, 0, _HEAD) if content.startswith(b"{") else _QUOTE.match(content)
+    return opening is not None and _BLANK.match(content, opening.end()) is not None
+
+
+_TEXT = re.compile(rb'"text"\s*:\s*"')
+_QUOTE = re.compile(rb'"')
+_BLANK = re.compile(rb'(?:\s|\\[nrt])*"')
+_HEAD = 400
+"""Bytes of a block in which its text begins; other members of it are short."""
 
 
 def splices(prompt: Prompt, anchors: Sequence[Anchor]) -> tuple[Splice, ...]:
@@ -72,6 +88,8 @@ def splices(prompt: Prompt, anchors: Sequence[Anchor]) -> tuple[Splice, ...]:
 
 
 def _insert(prompt: Prompt, segment: Segment, ttl: str) -> list[Splice]:
+    if not markable(prompt, segment):
+        raise UnmarkableError(f"a {segment.kind} segment can't carry a cache marker")
     member = marker(prompt.format, ttl)
     if prompt.load(segment.start, segment.start + 1) == b'"':
         # Content given as one string becomes a list of one text block, which the provider renders alike.
@@ -79,8 +97,6 @@ def _insert(prompt: Prompt, segment: Segment, ttl: str) -> list[Splice]:
             Splice(segment.start, b"", b'[{"type":"text","text":'),
             Splice(segment.end, b"", b"," + member + b"}]"),
         ]
-    if not markable(prompt, segment):
-        raise UnmarkableError(f"a {segment.kind} segment can't carry a cache marker")
     return [Splice(segment.end - 1, b"", b"," + member)]
 
 

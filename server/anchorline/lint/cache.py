@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from anchorline.cache.markers import Splice, splices
+from anchorline.cache.markers import Splice, blank, splices
 from anchorline.cache.rules import Provider
 from anchorline.lint.finding import Finding
 from anchorline.plan import Plan
@@ -122,8 +122,5 @@ def _client_markers(prompt: Prompt, provider: Provider, model: str) -> Iterator[
             yield Finding("AL204", message, "error", mark.start, mark.end)
         shortest = seconds if shortest is None else min(shortest, seconds)
         marked = prompt.segments[mark.segment]
-        if marked.kind == "text" and _EMPTY.search(prompt.load(marked.start, marked.end)):
+        if blank(prompt, marked):
             yield Finding("AL206", "the block holds no text", "error", marked.start, marked.end)
-
-
-_EMPTY = re.compile(rb'"text"\s*:\s*"(?:\s|\\[ntr])*"')
