@@ -84,10 +84,7 @@ def warm(planner_ledger: MemoryLedger, plan: Plan, prompt: Any, at: float) -> No
 class Case:
     """One session's last two requests."""
 
-    def __init__(self, path: Path) -> None:
-        last: list[tuple[float, bytes]] = []
-        for item in bodies(path):
-            last = [*last[-1:], item]
+    def __init__(self, path: Path, last: list[tuple[float, bytes]]) -> None:
         self.path = path
         self.before = last[0][1] if len(last) > 1 else None
         self.body = last[-1][1]
@@ -188,7 +185,9 @@ def main() -> None:
     paths = sorted(arguments.transcripts.rglob("*.jsonl*"))
     if not paths:
         sys.exit(f"no sessions (*.jsonl, *.jsonl.gz) below {arguments.transcripts}")
-    cases = [Case(path) for path in paths]
+    cases = [Case(path, last) for path in paths if (last := list(bodies(path))[-2:])]
+    if not cases:
+        sys.exit(f"no session below {arguments.transcripts} holds a request")
     peer = None if arguments.without_litellm else litellm_path()
     times: dict[str, list[list[float]]] = {"floor": [], "cold": [], "incremental": [], "litellm": []}
     rounds = arguments.rounds
