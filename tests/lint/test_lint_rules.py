@@ -151,3 +151,25 @@ def test_a_good_prompt_gets_nothing():
 def test_every_rule_says_what_it_means():
     assert all(rule.title and rule.explanation and rule.example for rule in RULES.values())
     assert list(RULES) == sorted(RULES)
+
+
+@pytest.mark.parametrize(
+    "volatile",
+    [
+        "Current Time: 2026-11-23T09:41:07Z",
+        "Session 0f8fad5b-d9cb-469f-a165-70867728950e.",
+        "Today is Monday, November 23",
+        "It is 2026-11-23 09:41 now.",
+    ],
+)
+def test_what_changes_from_request_to_request(volatile: str):
+    data, findings = lint(f"# Rules\n\n{volatile}\n\n{LONG}\n".encode(), "AGENTS.md")
+    (finding,) = [one for one in findings if one.code == "AL201"]
+    assert data[finding.start : finding.end].decode() in volatile
+
+
+@pytest.mark.parametrize(
+    "stable", ["commit 0f8fad5bd9cb469fa16570867728950e", "10f8fad5b-d9cb-469f-a165-70867728950e"]
+)
+def test_what_only_looks_like_it(stable: str):
+    assert "AL201" not in codes(f"# Rules\n\n{stable}\n\n{LONG}\n".encode(), "AGENTS.md")
