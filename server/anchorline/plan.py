@@ -15,7 +15,15 @@ SCHEMA_VERSION: Literal[1] = 1
 
 RefinementStatus = Literal["proposed", "unchanged", "refused", "unavailable"]
 MissCode = Literal[
-    "never_sent", "expired", "model_changed", "compacted", "below_minimum", "no_anchor", "no_cache"
+    "never_sent",
+    "expired",
+    "model_changed",
+    "compacted",
+    "prefix_edited",
+    "thinking_stripped",
+    "below_minimum",
+    "no_anchor",
+    "no_cache",
 ]
 
 

@@ -165,7 +165,7 @@ class Planner:
         self, prompt: Prompt, model: str, provider: Provider, now: float, totals: list[int]
     ) -> predict.Warmth:
         held = self._held(prompt, provider, now)
-        return predict.assess(prompt, held, model, provider.minimum(model), now, totals)
+        return predict.assess(prompt, held, model, provider, now, totals)
 
     def _held(self, prompt: Prompt, provider: Provider, now: float) -> Held:
         """Return what the ledger knows, and what a transcript itself shows was sent."""

@@ -6,6 +6,7 @@ import pytest
 
 from anchorline.cache import predict
 from anchorline.cache.ledger import Entry, MemoryLedger
+from anchorline.cache.rules import load
 from anchorline.prompt import formats
 
 MODEL = "claude-sonnet-5"
@@ -18,14 +19,17 @@ def prompt(turns: int = 4):
     return formats.read(json.dumps({"model": MODEL, "messages": messages}).encode())
 
 
-def entry(of, index: int, *, at: float = 1000.0, ttl: str = "5m", model: str = MODEL) -> Entry:
+def entry(
+    of, index: int, *, at: float = 1000.0, ttl: str = "5m", model: str = MODEL, tokens: int = 2000
+) -> Entry:
     seconds = {"5m": 300, "1h": 3600}[ttl]
-    return Entry("anthropic", "default", model, of.segments[index].prefix, 2000, ttl, at, at + seconds)
+    return Entry("anthropic", "default", model, of.segments[index].prefix, tokens, ttl, at, at + seconds)
 
 
-def assess(of, *entries: Entry, now: float = 1010.0, minimum: int = 1024):
-    held = MemoryLedger(entries).held("anthropic", "default")
-    return predict.assess(of, held, MODEL, minimum, now, predict.cumulative(of))
+def assess(of, *entries: Entry, now: float = 1010.0, model: str = MODEL):
+    provider = entries[0].provider if entries else "anthropic"
+    held = MemoryLedger(entries).held(provider, "default")
+    return predict.assess(of, held, model, load().for_model(model), now, predict.cumulative(of))
 
 
 def test_a_prefix_that_was_just_sent_is_warm():
@@ -43,7 +47,7 @@ def test_the_longest_warm_prefix_counts():
 
 def test_it_is_less_sure_the_older_the_entry():
     of = prompt()
-    shares = [assess(of, entry(of, 1), now=1000 + age).p_hit for age in (10, 100, 290)]
+    shares = [assess(of, entry(of, 1), now=1000 + age).p_hit for age in (10, 100, 240)]
     assert shares == sorted(shares, reverse=True)
     assert shares[0] > shares[-1]
 
@@ -68,7 +72,9 @@ def test_what_was_never_sent_says_so():
 
 
 def test_what_is_below_the_minimum_says_so():
-    warmth = assess(prompt(), minimum=10**6)
+    warmth = assess(
+        formats.read(b'{"model": "claude-sonnet-5", "messages": [{"role": "user", "content": "hi"}]}')
+    )
     assert [miss.code for miss in warmth.misses] == ["below_minimum"]
     assert warmth.p_hit == 0
 
@@ -86,3 +92,79 @@ def test_a_ledger_keeps_the_later_expiry():
     assert ledger.held("anthropic", "default")[of.segments[0].prefix][0].written_at == 2000.0
     assert ledger.forget_before(3000.0) == 1
     assert not ledger.held("anthropic", "default")
+
+
+def test_what_still_lives_is_read_though_more_has_expired():
+    of = prompt()
+    warmth = assess(of, entry(of, 0, ttl="1h"), entry(of, 2, ttl="5m"), now=1500.0)
+    assert warmth.last == 0
+    assert warmth.expires_in == 3100
+    assert [miss.code for miss in warmth.misses] == ["expired"]
+
+
+def test_an_automatic_cache_may_outlive_its_idle_time():
+    of = prompt()
+    old = Entry(
+        "openai-before-5-6", "default", "gpt-5.5", of.segments[1].prefix, 2000, "idle", 1000.0, 1300.0
+    )
+    soon, late = (assess(of, old, now=now, model="gpt-5.5") for now in (1400.0, 9000.0))
+    assert 0.1 < soon.p_hit < 0.5
+    assert (soon.last, soon.expires_in) == (1, None)
+    assert late.p_hit < soon.p_hit
+    assert [miss.code for one in (soon, late) for miss in one.misses] == ["expired", "expired"]
+
+
+OLDER, NEWER = "claude-sonnet-4-5", "claude-sonnet-5"
+
+
+def thoughtful(model: str, *, edited: str = ""):
+    """A turn with thinking and a tool, and a person's next message."""
+    word = " the parser of the configuration" * 400
+    thinking = {"type": "thinking", "thinking": "hm", "signature": "x"}
+    use = {"type": "tool_use", "id": "t", "name": "Read", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "t", "content": f"{edited}text{word}"}
+    messages = [
+        {"role": "user", "content": f"Explain{word}"},
+        {"role": "assistant", "content": [thinking, use]},
+        {"role": "user", "content": [result]},
+        {"role": "assistant", "content": "It reads."},
+        {"role": "user", "content": "Fix it."},
+    ]
+    return formats.read(json.dumps({"model": model, "messages": messages}).encode())
+
+
+@pytest.mark.parametrize(("model", "last", "codes"), [(OLDER, 0, ["thinking_stripped"]), (NEWER, 3, [])])
+def test_a_new_message_takes_the_thinking_out_with_older_models(model: str, last: int, codes: list[str]):
+    of = thoughtful(model)
+    warmth = assess(of, entry(of, 0, model=model), entry(of, 3, model=model, tokens=5000), model=model)
+    assert warmth.last == last
+    assert [miss.code for miss in warmth.misses] == codes
+
+
+def test_it_names_the_edit_within_a_conversation():
+    """One request wrote two prefixes: after the answer and at its end. The prompt now goes on otherwise."""
+    of, edited = thoughtful(NEWER), thoughtful(NEWER, edited="new ")
+    warmth = assess(edited, entry(of, 2), entry(of, 3, tokens=9000))
+    assert warmth.last == 2
+    (miss,) = warmth.misses
+    assert miss.code == "prefix_edited"
+    assert "7000 cached tokens" in miss.text
+    assert "/messages/2/content/0" in miss.text
+
+
+def test_another_session_with_the_same_head_is_no_edit():
+    """Another conversation shares the opening message and wrote more behind it, in the same request."""
+    of, other = thoughtful(NEWER), thoughtful(NEWER, edited="other ")
+    assert assess(of, entry(other, 0), entry(other, 4, tokens=9000)).misses == ()
+    # A fork of the very same answer, written by other requests.
+    assert assess(of, entry(of, 2, at=1000.0), entry(other, 4, at=1005.0, tokens=9000)).misses == ()
+
+
+def test_going_on_is_no_edit():
+    of = thoughtful(NEWER)
+    assert assess(of, entry(of, 0), entry(of, 3, tokens=5000)).misses == ()
+
+
+def test_an_edit_is_not_named_for_what_another_model_holds():
+    of, edited = thoughtful(NEWER), thoughtful(NEWER, edited="new ")
+    assert assess(edited, entry(of, 2), entry(of, 3, tokens=9000, model="claude-opus-5")).misses == ()

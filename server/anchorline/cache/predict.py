@@ -1,35 +1,34 @@
 """What is warm now, how probably the cache will hit, and why not if it will not.
 
-The rule: the same model, no compaction, and less time since the last request than the entry lives. How often that
-rule holds is measured (`SHARES`), so that P(hit) is a frequency and not a wish.
+The rule: the same model, no compaction, and less time since the last request than the entry lives. `hits` turns it into
+a probability. What is said of a miss is what the ledger or the session can prove: see `_gone`.
 """
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from operator import attrgetter
 
 import msgspec
 
+from anchorline.cache import hits
 from anchorline.cache.ledger import Entry, Held
-from anchorline.cache.rules import canonical
+from anchorline.cache.rules import Provider, canonical
 from anchorline.plan import Miss
 from anchorline.prompt.model import Prompt
 
 NEVER_SENT = 0.02
 """P(hit) for a prefix that was never seen: tools and system may be warm from another session of the account."""
 
-EXPIRED = 0.01
+_NEW = hits.Return("5m", 0.0, 300.0)
+COMPACTED = hits.probability(msgspec.structs.replace(_NEW, compacted=True))
+MODEL_CHANGED = hits.probability(msgspec.structs.replace(_NEW, model_changed=True))
+"""P(hit) where a compaction or another model left nothing."""
 
-SHARES: dict[str, tuple[tuple[float, float], ...]] = {
-    "5m": ((60, 0.995), (240, 0.917), (300, 0.70), (360, 0.474)),
-    "1h": ((60, 0.994), (240, 0.906), (360, 0.791), (600, 0.828), (1800, 0.913), (3600, 0.85)),
-    "30m": ((60, 0.994), (240, 0.981), (360, 0.875), (600, 0.82), (1800, 0.72)),
-    "idle": ((60, 0.951), (240, 0.752), (360, 0.25), (600, 0.36), (3600, 0.30)),
-}
-"""(seconds since the request before, share of requests that read at least 90 % of the previous prefix).
+MAYBE = 0.1
+"""From this probability on an entry past its lifetime still counts: automatic caches often keep it for longer."""
 
-Measured on 25 005 requests of Claude Code (5m and 1h writes) and Codex (gpt-5.6: 30m, gpt-5.5: idle)."""
-
+SCANNED = 200
+"""Segments that are looked at for the turn before: it bounds the time."""
 
 _TOKENS = attrgetter("tokens")
 
@@ -37,7 +36,7 @@ _TOKENS = attrgetter("tokens")
 class Warmth(msgspec.Struct, frozen=True):
     """What is believed warm of a prompt: everything up to segment `last` (-1: nothing), `tokens` of it.
 
-    `expires_in` is in seconds; `age` is the time since the entry was last written or read.
+    `expires_in` is in seconds, None where the lifetime has passed. `misses` may speak of what was lost behind `last`.
     """
 
     last: int
@@ -47,46 +46,61 @@ class Warmth(msgspec.Struct, frozen=True):
     misses: tuple[Miss, ...]
 
 
-def assess(prompt: Prompt, held: Held, model: str, minimum: int, now: float, totals: Sequence[int]) -> Warmth:
+class _Found(msgspec.Struct, frozen=True, gc=False):
+    """An entry whose prefix the prompt begins with, up to segment `index`."""
+
+    index: int
+    entry: Entry
+
+
+class _Search(msgspec.Struct, frozen=True):
+    """The longest entries that fit: `warm`, past their lifetime (`expired`), of another model (`foreign`).
+
+    `stripped` is warm but of no use, since the provider takes thinking out of what it covers.
+    """
+
+    warm: _Found | None
+    expired: _Found | None
+    foreign: Entry | None
+    stripped: _Found | None
+
+
+def assess(
+    prompt: Prompt, held: Held, model: str, provider: Provider, now: float, totals: Sequence[int]
+) -> Warmth:
     """Return what `held` says of the prompt at `now` (epoch seconds).
 
-    `totals` are the cumulative tokens at each segment's end, `minimum` the fewest tokens that the model caches.
+    `totals` are the cumulative tokens at each segment's end, `provider` has the rules of `model`.
     """
-    segments = prompt.segments
-    if segments and totals[-1] < minimum:
+    minimum = provider.minimum(model)
+    if prompt.segments and totals[-1] < minimum:
         text = f"{totals[-1]} tokens are below the {minimum} that {model} caches"
         return Warmth(-1, 0, 0.0, None, (Miss("below_minimum", text),))
-    expired: Entry | None = None
-    foreign: Entry | None = None
-    if held:
-        for index in range(len(segments) - 1, -1, -1):
-            for entry in held.get(segments[index].prefix, ()):
-                if entry.model != model and canonical(entry.model) != canonical(model):
-                    foreign = foreign or entry
-                elif entry.expires_at <= now:
-                    expired = expired or entry
-                else:
-                    p_hit = share(entry.ttl, now - entry.written_at)
-                    tokens = max(entry.tokens, totals[index])
-                    return Warmth(index, tokens, p_hit, entry.expires_at - now, ())
+    drops = provider.drops_thinking(model)
+    search = _search(prompt, held, model, now, _stripped_from(prompt) if drops else len(prompt.segments))
+    warm, expired = search.warm, search.expired
+    found = _believed(prompt, warm, now, totals, drops) if warm is not None else None
     if expired is not None:
-        text = f"{expired.tokens} tokens expired {_duration(now - expired.expires_at)} ago"
-        return Warmth(-1, 0, EXPIRED, None, (Miss("expired", text),))
-    if foreign is not None:
-        text = f"what was sent before went to {foreign.model}; another model starts from nothing"
-        return Warmth(-1, 0, EXPIRED, None, (Miss("model_changed", text),))
+        entry = expired.entry
+        text = f"{entry.tokens} tokens expired {_duration(now - entry.expires_at)} ago"
+        old = _believed(prompt, expired, now, totals, drops)
+        if old.p_hit >= MAYBE and (found is None or old.p_hit * old.tokens > found.p_hit * found.tokens):
+            found = old
+        missed = Miss("expired", text)
+        if found is None:
+            return Warmth(-1, 0, old.p_hit, None, (missed,))
+        return msgspec.structs.replace(found, misses=(missed,))
+    gone = _gone(prompt, held, search, model, now)
+    if found is not None:
+        return found if gone is None else msgspec.structs.replace(found, misses=(gone,))
+    if search.foreign is not None:
+        text = f"what was sent before went to {search.foreign.model}; another model starts from nothing"
+        return Warmth(-1, 0, MODEL_CHANGED, None, (Miss("model_changed", text),))
     if prompt.compacted:
-        return Warmth(-1, 0, EXPIRED, None, (Miss("compacted", "the conversation was compacted"),))
+        return Warmth(-1, 0, COMPACTED, None, (Miss("compacted", "the conversation was compacted"),))
+    if gone is not None:
+        return Warmth(-1, 0, NEVER_SENT, None, (gone,))
     return Warmth(-1, 0, NEVER_SENT, None, (Miss("never_sent", "this prefix was not sent before"),))
-
-
-def share(ttl: str, age: float) -> float:
-    """Return how often a prefix was still warm `age` seconds after it was last used."""
-    table = SHARES.get(ttl, SHARES["idle"])
-    for limit, observed in table:
-        if age <= limit:
-            return observed
-    return EXPIRED
 
 
 def cumulative(prompt: Prompt, unseen: int = 0) -> list[int]:
@@ -96,6 +110,166 @@ def cumulative(prompt: Prompt, unseen: int = 0) -> list[int]:
     """
     totals = list(accumulate(map(_TOKENS, prompt.segments), initial=unseen))
     return totals[1:]
+
+
+def _search(prompt: Prompt, held: Held, model: str, now: float, useful: int) -> _Search:
+    """Look the prompt's prefixes up, the longest first; those that end at segment `useful` or later can't be read."""
+    warm: _Found | None = None
+    expired: _Found | None = None
+    foreign: Entry | None = None
+    stripped: _Found | None = None
+    segments = prompt.segments
+    name = canonical(model)
+    for index in range(len(segments) - 1, -1, -1) if held else ():
+        for entry in held.get(segments[index].prefix, ()):
+            if entry.model != model and canonical(entry.model) != name:
+                foreign = foreign or entry
+            elif index >= useful:
+                if entry.expires_at > now:
+                    stripped = stripped or _Found(index, entry)
+            elif entry.expires_at <= now:
+                expired = expired or _Found(index, entry)
+            else:
+                warm = _Found(index, entry)
+        if warm is not None:
+            break
+    return _Search(warm, expired, foreign, stripped)
+
+
+def _believed(prompt: Prompt, found: _Found, now: float, totals: Sequence[int], drops: bool) -> Warmth:
+    """Return how warm an entry is that fits."""
+    entry, index = found.entry, found.index
+    back = _return(prompt, index, entry, now, drops)
+    left = entry.expires_at - now
+    tokens = max(entry.tokens, totals[index])
+    return Warmth(index, tokens, hits.probability(back), left if left > 0 else None, ())
+
+
+def _return(prompt: Prompt, index: int, entry: Entry, now: float, drops: bool) -> hits.Return:
+    """Return what is known of a request that comes back to the prefix up to segment `index`."""
+    draft = prompt.draft
+    lifetime, age = entry.expires_at - entry.written_at, max(now - entry.written_at, 0.0)
+    if draft is None or draft.segment <= index:
+        return hits.Return(entry.ttl, age, lifetime)
+    turns, thought = _turns(prompt, draft.segment)
+    session = prompt.format == "claude-code"
+    texts = (
+        sum(one.role == "user" and one.kind == "text" for one in prompt.segments[index + 1 :])
+        if session
+        else 0
+    )
+    return hits.Return(
+        entry.ttl,
+        age,
+        lifetime,
+        user=True,
+        first=turns == 1,
+        # A body holds what its client keeps of the thinking, which says less than the session does.
+        thoughtless=session and not drops and not thought,
+        commands=texts > 1,
+    )
+
+
+def _turns(prompt: Prompt, draft: int) -> tuple[int, bool]:
+    """Return how many turns of a person came before (counting to 2), and whether the last of them had thinking.
+
+    Both are unknown (2, true) where the turn before is longer than `SCANNED`.
+    """
+    segments = prompt.segments
+    turns, thought = 0, False
+    start = _turn_start(prompt, draft)
+    stop = max(start - SCANNED, 0)
+    for index in range(start - 1, stop - 1, -1):
+        kind = segments[index].kind
+        if kind == "thinking":
+            thought = thought or turns == 0
+        elif kind == "text" and _opens_turn(prompt, index):
+            turns += 1
+            if turns == 2:
+                return 2, thought
+    return (turns, thought) if stop == 0 else (2, thought or turns == 0)
+
+
+def _turn_start(prompt: Prompt, draft: int) -> int:
+    """Return the first of the texts that a person's turn, the one of segment `draft`, begins with."""
+    segments = prompt.segments
+    while draft > 0 and segments[draft - 1].role == "user" and segments[draft - 1].kind == "text":
+        draft -= 1
+    return draft
+
+
+def _stripped_from(prompt: Prompt) -> int:
+    """Return the first segment of thinking that a new message of a person takes out, or the number of segments.
+
+    Thinking before the turn that ends was taken out when that turn began.
+    """
+    segments, draft = prompt.segments, prompt.draft
+    first = len(segments)
+    if draft is None or any(one.role == "assistant" for one in segments[draft.segment :]):
+        return first
+    for index in range(_turn_start(prompt, draft.segment) - 1, -1, -1):
+        if _opens_turn(prompt, index):
+            break
+        if segments[index].kind == "thinking":
+            first = index
+    return first
+
+
+def _opens_turn(prompt: Prompt, index: int) -> bool:
+    """Tell whether a person's turn begins with this segment; a text right after a tool's result does not."""
+    segment = prompt.segments[index]
+    if segment.kind != "text" or segment.role != "user":
+        return False
+    before = prompt.segments[index - 1] if index else None
+    return before is None or (before.role != "user" and before.kind != "tool_result")
+
+
+def _gone(prompt: Prompt, held: Held, search: _Search, model: str, now: float) -> Miss | None:
+    """Return why cached tokens of this very conversation don't fit any more, or None.
+
+    Nothing is said on a suspicion: another session that shares the head of the prompt must not look like an edit.
+    Proof is the session file itself (what it sent last is no prefix of what it sends now), or one request of which the
+    ledger holds two prefixes, where the prompt begins with the shorter one, a model's answer in it, and not with the
+    longer.
+    """
+    if search.stripped is not None:
+        lost = search.stripped.entry.tokens - (search.warm.entry.tokens if search.warm is not None else 0)
+        return _thinking(lost)
+    warm = search.warm
+    if warm is None:
+        return None
+    last = next((sent for sent in reversed(prompt.sent) if sent.at < now), None)
+    if last is not None:
+        if last.prefix == warm.entry.prefix or canonical(last.model) != canonical(model):
+            return None
+        lost = last.input + (last.read or 0) + (last.write or 0) - warm.entry.tokens
+        # Nothing but that changes a session's former messages, short of a compaction.
+        return _thinking(lost)
+    segments = prompt.segments
+    following = warm.index + 1
+    if following == len(segments) or segments[following].role == "assistant":
+        return None  # what was sent last goes on with the model's answer
+    if not any(one.role == "assistant" for one in segments[:following]):
+        return None
+    lost = 0
+    for entry in chain.from_iterable(held.values()):
+        if entry.written_at == warm.entry.written_at and entry.model == warm.entry.model:
+            lost = max(lost, entry.tokens - warm.entry.tokens)
+    return _edited(prompt, following, lost) if lost else None
+
+
+def _thinking(lost: int) -> Miss:
+    return Miss(
+        "thinking_stripped",
+        f"{lost} cached tokens no longer fit: the thinking of the turn before is left out",
+    )
+
+
+def _edited(prompt: Prompt, segment: int, lost: int) -> Miss:
+    place = prompt.pointer(segment)
+    return Miss(
+        "prefix_edited", f"{lost} cached tokens no longer fit: the prompt was changed at {place} or after it"
+    )
 
 
 def _duration(seconds: float) -> str:
