@@ -21,6 +21,7 @@ from anchorline.config import Problem
 BUILT_IN = Path(__file__).with_name("providers.toml")
 
 Mode = Literal["explicit", "automatic", "local", "none"]
+Readable = Literal["once the first response begins streaming", "once the response is complete"]
 Tokens = Annotated[int, Meta(ge=0, le=10_000_000)]
 Multiplier = Annotated[float, Meta(ge=0, le=10)]
 
@@ -73,7 +74,7 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lifetimes: tuple[Lifetime, ...] = ()
     clock: Literal["request_start", "last_use"] = "last_use"
     refresh_on_read: bool = True
-    readable: str = ""
+    readable: Readable = "once the first response begins streaming"
     longer_first: bool = False
     longer_tail_covers_prefix: bool = False
     read: Multiplier = 1.0
@@ -90,6 +91,7 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     automatic: Automatic | None = None
     strips_thinking: bool = False
     thinking_kept: tuple[str, ...] = ()
+    thinking_in_tools: tuple[str, ...] = ()
     prewarm: str = ""
     key: str = ""
     sticky: tuple[str, ...] = ()
@@ -134,8 +136,13 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def drops_thinking(self, model: str) -> bool:
         """Tell whether a plain user message removes earlier turns' thinking, and what was cached after it."""
-        kept = dict.fromkeys(self.thinking_kept, True)
-        return self.strips_thinking and not longest(kept, canonical(model), False)
+        return self.strips_thinking and not _named(self.thinking_kept, model)
+
+    def made_useless(self, setting: str, model: str) -> tuple[str, ...]:
+        """Return the sections that a change of a request parameter makes useless, by its key in `invalidation`."""
+        if setting == "thinking_or_effort" and _named(self.thinking_in_tools, model):
+            return self.render_order
+        return self.invalidation.get(setting, ())
 
     def age_days(self, today: date) -> int | None:
         """Return how many days ago the rules were read, None where that is not said."""
@@ -301,6 +308,10 @@ def longest(table: Mapping[str, T], model: str, otherwise: T) -> T:
         if len(key) > len(best) and model.startswith(key) and model[len(key)] in "-.:@":
             best = key
     return table[best] if best else otherwise
+
+
+def _named(models: tuple[str, ...], model: str) -> bool:
+    return longest(dict.fromkeys(models, True), canonical(model), False)
 
 
 _ROUTE = re.compile(r"^(?:.*[/:])?(?:[a-z]{2,6}\.)?anthropic\.|^.*/")

@@ -1,0 +1,338 @@
+"""The providers' prompt caches, simulated exactly: what a request reads, writes and pays, and why it misses.
+
+One `Cache` is what a provider holds of one account for one model; a `Simulator` keeps one for each. Feed requests in
+the order of their starts. The rules are the provider's (`providers.toml`); docs/simulator.md explains them.
+"""
+
+from itertools import accumulate, pairwise
+
+import msgspec
+
+from anchorline.cache.prefix import common, positions, prefixes, stripped
+from anchorline.cache.request import Billed, Block, Cause, RejectedError, Request
+from anchorline.cache.rules import Lifetime, Provider, Rules, canonical
+
+_WHOLE_RESPONSE = "once the response is complete"
+
+
+class _Entry:
+    """A prefix that is held: until `expires_at`, readable from `readable_at` on, built on the entry `below`."""
+
+    __slots__ = ("below", "expires_at", "lifetime", "readable_at")
+
+    def __init__(
+        self, lifetime: Lifetime, expires_at: float, readable_at: float, below: "_Entry | None"
+    ) -> None:
+        self.lifetime = lifetime
+        self.expires_at = expires_at
+        self.readable_at = readable_at
+        self.below = below
+
+
+class Conversation(msgspec.Struct, frozen=True):
+    """The last request of a conversation, to explain the next one's misses.
+
+    `path` are its prefix hashes as cached, `raw` as given (with thinking), `cached` is the last block that is held.
+    """
+
+    model: str
+    path: list[bytes]
+    raw: list[bytes]
+    totals: list[int]
+    cached: int
+    settings: bytes
+
+
+class Cache:
+    """What one provider holds of one account for one model."""
+
+    def __init__(self, provider: Provider, model: str) -> None:
+        self.provider = provider
+        self.model = model
+        self._minimum = provider.minimum(model)
+        self._strips = provider.drops_thinking(model)
+        self._entries: dict[bytes, _Entry] = {}
+        self._sent: set[bytes] = set()
+
+    def send(self, request: Request, last: Conversation | None = None) -> tuple[Billed, Conversation]:
+        """Return what `request` is billed, and what explains the conversation's next one. `last`: the one before.
+
+        Raises `RejectedError` where the provider would refuse the request, and leaves the cache as it was.
+        """
+        blocks = stripped(request.blocks) if self._strips else list(request.blocks)
+        path = prefixes(self.provider, self.model, blocks, request)
+        totals = list(accumulate(block.tokens for block in blocks))
+        marks = self._marks(request, blocks, totals)
+        raw = (
+            path
+            if len(blocks) == len(request.blocks)
+            else prefixes(self.provider, self.model, request.blocks, request)
+        )
+        end = self._found(path, marks, request.at)
+        read = self._readable_tokens(totals, end)
+        cause = self._cause(request, path, raw, totals, marks, end, read, last)
+        written = self._write(request, path, totals, marks, end, read)
+        self._sent.update(path)
+        cached = marks[-1][0] if marks else -1
+        total = totals[-1] if totals else 0
+        billed = Billed(read, written, total - read - sum(written.values()), cause)
+        settings = repr(sorted(request.settings.items())).encode()
+        return billed, Conversation(self.model, path, raw, totals, cached, settings)
+
+    def charge(self, billed: Billed) -> float:
+        """Return what is paid for the input, in uncached tokens' prices."""
+        written = sum(tokens * self.provider.write_price(ttl) for ttl, tokens in billed.written.items())
+        return billed.read * self.provider.read_price(self.model) + written + billed.uncached
+
+    def _marks(self, request: Request, blocks: list[Block], totals: list[int]) -> list[tuple[int, Lifetime]]:
+        """Return the breakpoints in force: (block, lifetime) in order, those below the minimum left out."""
+        provider = self.provider
+        if not blocks or provider.mode == "none" or not provider.lifetimes:
+            return []
+        if provider.mode != "explicit":
+            return [(i, provider.lifetimes[0]) for i, tokens in enumerate(totals) if tokens >= self._minimum]
+        marks = {}
+        shift = positions(request.blocks, blocks) if len(blocks) != len(request.blocks) else None
+        for mark in request.breakpoints:
+            lifetime = provider.lifetime(mark.ttl)
+            if lifetime is None:
+                raise RejectedError(f"{provider.title} knows no lifetime {mark.ttl!r}")
+            if not 0 <= mark.block < len(request.blocks):
+                raise RejectedError(f"there is no block {mark.block}")
+            if not _markable(provider, request.blocks[mark.block]):
+                raise RejectedError(f"block {mark.block} can't carry a breakpoint")
+            marks[mark.block if shift is None else shift[mark.block]] = lifetime
+        ordered = sorted(marks.items())
+        automatic = provider.implicit if request.automatic is None else request.automatic
+        ordered = _limited(provider, ordered, self._automatic(blocks, marks) if automatic else None)
+        if provider.longer_first and any(
+            later.seconds > earlier.seconds for (_, earlier), (_, later) in pairwise(ordered)
+        ):
+            raise RejectedError("a longer lifetime must stand before a shorter one")
+        return [(block, lifetime) for block, lifetime in ordered if totals[block] >= self._minimum]
+
+    def _automatic(self, blocks: list[Block], marks: dict[int, Lifetime]) -> tuple[int, Lifetime] | None:
+        """Return the provider's own breakpoint: the last block that may carry one."""
+        rule = self.provider.automatic
+        lifetime = self.provider.lifetime(rule.lifetime if rule is not None else "default")
+        at = len(blocks) - 1
+        if not self.provider.implicit:
+            while at >= 0 and not _markable(self.provider, blocks[at]):
+                at -= 1
+        if at < 0 or lifetime is None:
+            return None
+        if at in marks and marks[at] != lifetime and self.provider.longer_first:
+            raise RejectedError("the last block carries a breakpoint with another lifetime")
+        return at, lifetime
+
+    def _found(self, path: list[bytes], marks: list[tuple[int, Lifetime]], now: float) -> int:
+        """Return the last block of the longest prefix that is read, or -1."""
+        provider = self.provider
+        if not marks:
+            return -1
+        if provider.mode == "explicit" and provider.lookback is not None:
+            best = -1
+            for block, _ in marks:
+                for i in range(block, max(block - provider.lookback, best + 1, 0) - 1, -1):
+                    if self._hit(path[i], now):
+                        best = i
+                        break
+            return best
+        seen = 0
+        last = marks[-1][0]
+        for i in range(last, -1, -1):
+            entry = self._entries.get(path[i])
+            if entry is None:
+                continue
+            if self._hit(path[i], now):
+                return i
+            seen += 1
+            if provider.match_breakpoints is not None and seen >= provider.match_breakpoints:
+                break
+        return -1
+
+    def _hit(self, prefix: bytes, now: float) -> bool:
+        return self._alive(prefix, now) and self._entries[prefix].readable_at <= now
+
+    def _alive(self, prefix: bytes, now: float) -> bool:
+        entry = self._entries.get(prefix)
+        while entry is not None:
+            if entry.expires_at < now:
+                return False
+            if self.provider.longer_tail_covers_prefix or entry.below is None:
+                return True
+            entry = entry.below
+        return False
+
+    def _readable_tokens(self, totals: list[int], end: int) -> int:
+        """Return the tokens up to block `end`, in the provider's steps."""
+        tokens = totals[end] if end >= 0 else 0
+        tokens -= tokens % self.provider.increment
+        return tokens if tokens >= self._minimum else 0
+
+    def _write(
+        self,
+        request: Request,
+        path: list[bytes],
+        totals: list[int],
+        marks: list[tuple[int, Lifetime]],
+        end: int,
+        read: int,
+    ) -> dict[str, int]:
+        """Refresh what was read, hold what is marked; return the tokens written by lifetime."""
+        provider = self.provider
+        if not marks:
+            return {}
+        begun = request.at if request.first_at is None else request.first_at
+        done = begun if request.last_at is None else request.last_at
+        clock = request.at if provider.clock == "request_start" else done
+        readable_at = done if provider.readable == _WHOLE_RESPONSE else begun
+        base = self._entries[path[end]] if end >= 0 else None
+        if provider.refresh_on_read:
+            for prefix in path[: end + 1]:
+                if self._hit(prefix, request.at):
+                    entry = self._entries[prefix]
+                    entry.expires_at = max(entry.expires_at, clock + entry.lifetime.seconds)
+        written: dict[str, int] = {}
+        start = read
+        for block, lifetime in marks:
+            if block <= end:
+                # Held as a part of what was read; a longer life than that one's is not to be had for nothing.
+                if base is not None and not self._alive(path[block], request.at):
+                    self._entries[path[block]] = _Entry(
+                        base.lifetime, base.expires_at, request.at, base.below
+                    )
+                continue
+            tokens = totals[block] - start
+            start = totals[block]
+            written[lifetime.name] = written.get(lifetime.name, 0) + tokens
+            old = self._entries.get(path[block])
+            expires_at = clock + lifetime.seconds
+            if old is not None and self._alive(path[block], request.at):
+                old.readable_at = min(old.readable_at, readable_at)
+                if expires_at > old.expires_at:
+                    old.expires_at, old.lifetime = expires_at, lifetime
+                base = old
+            else:
+                base = self._entries[path[block]] = _Entry(lifetime, expires_at, readable_at, base)
+        return written if provider.mode == "explicit" else {}
+
+    def _cause(
+        self,
+        request: Request,
+        path: list[bytes],
+        raw: list[bytes],
+        totals: list[int],
+        marks: list[tuple[int, Lifetime]],
+        end: int,
+        read: int,
+        last: Conversation | None,
+    ) -> Cause | None:
+        """Return why less was read than had been sent before, None where nothing was missed."""
+        now = request.at
+        total = totals[-1] if totals else 0
+        first = end + 1
+        if self.provider.mode == "none":
+            return Cause("no_cache", total)
+        if last is None:
+            known = next((i for i in range(len(path) - 1, -1, -1) if path[i] in self._sent), -1)
+            if known > end:
+                return self._unread(path, totals, marks, known, end, read, now)
+            if total < self._minimum:
+                return Cause("below_minimum", total)
+            return Cause("never_sent", 0, first) if end < 0 else None
+        if total < self._minimum:
+            return Cause("below_minimum", total)
+        shared = common(path, last.path)
+        if last.cached >= 0 and end >= min(last.cached, len(path) - 1) and shared > last.cached:
+            return None
+        lost = max(last.totals[last.cached] - read, 0) if last.cached >= 0 else 0
+        if canonical(last.model) != canonical(self.model):
+            return Cause("model_changed", lost, first)
+        if last.cached >= shared:  # the conversation before is not what this request begins with
+            if self._dead(last.path[last.cached], now) and read == 0:
+                return Cause("expired", lost, first, now - self._entries[last.path[last.cached]].expires_at)
+            settings = repr(sorted(request.settings.items())).encode()
+            if request.compacted:
+                return Cause("compacted", lost, shared)
+            if settings != last.settings:
+                return Cause("setting_changed", lost, first)
+            if self._strips and common(last.raw, raw) > shared:
+                return Cause("thinking_stripped", lost, shared) if end < last.cached else None
+            return Cause("edited", lost, shared)
+        return self._unread(path, totals, marks, shared - 1, end, read, now)
+
+    def _dead(self, prefix: bytes, now: float) -> bool:
+        return prefix in self._entries and not self._alive(prefix, now)
+
+    def _unread(
+        self,
+        path: list[bytes],
+        totals: list[int],
+        marks: list[tuple[int, Lifetime]],
+        known: int,
+        end: int,
+        read: int,
+        now: float,
+    ) -> Cause | None:
+        """Return why the prefix up to block `known`, sent before, was read up to block `end` only."""
+        held = [i for i in range(end + 1, known + 1) if path[i] in self._entries]
+        if not held:
+            short = totals[known] < self._minimum
+            return Cause("below_minimum" if short else "no_breakpoint", totals[known] - read, end + 1)
+        at = held[-1]
+        entry = self._entries[path[at]]
+        lost = totals[at] - read
+        if not self._alive(path[at], now):
+            return Cause("expired", lost, end + 1, now - entry.expires_at)
+        if entry.readable_at > now:
+            return Cause("not_readable", lost, end + 1, entry.readable_at - now)
+        if not marks or at > marks[-1][0]:
+            return Cause("no_breakpoint", lost, end + 1)
+        return Cause("look_back", lost, end + 1)
+
+
+class Simulator:
+    """The caches of all providers, accounts and models that requests are sent to."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self._caches: dict[tuple[str, str, str], Cache] = {}
+        self._last: dict[tuple[str, str], Conversation] = {}
+
+    def cache(self, model: str, account: str = "default") -> Cache:
+        """Return the cache of an account for a model, empty at first."""
+        provider = self.rules.for_model(model)
+        key = (provider.name, account, canonical(model))
+        if key not in self._caches:
+            self._caches[key] = Cache(provider, model)
+        return self._caches[key]
+
+    def send(self, request: Request, model: str, account: str = "default") -> Billed:
+        """Return what a request is billed. Raises `RejectedError` where the provider refuses it."""
+        conversation = (account, request.session)
+        last = self._last.get(conversation) if request.session else None
+        billed, sent = self.cache(model, account).send(request, last)
+        if request.session:
+            self._last[conversation] = sent
+        return billed
+
+
+def _limited(
+    provider: Provider, marks: list[tuple[int, Lifetime]], automatic: tuple[int, Lifetime] | None
+) -> list[tuple[int, Lifetime]]:
+    """Return the breakpoints within the provider's number: more are refused, or the newest are taken."""
+    if automatic is not None and automatic[0] in dict(marks):
+        automatic = None
+    slots = provider.max_breakpoints - (1 if automatic is not None else 0)
+    if len(marks) > slots:
+        if provider.match_breakpoints is None:
+            raise RejectedError(f"at most {slots} breakpoints, {len(marks)} are set")
+        marks = marks[len(marks) - slots :]
+    return sorted([*marks, automatic]) if automatic is not None else marks
+
+
+def _markable(provider: Provider, block: Block) -> bool:
+    return block.kind not in provider.unmarkable and (
+        provider.assistant_markable or block.kind not in ("assistant", "thinking")
+    )
