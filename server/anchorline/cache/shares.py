@@ -1,0 +1,131 @@
+"""Which part of a prompt is asked for again: the boundaries worth an anchor, each with its probability.
+
+Two sources ask for a prefix. The next request of the conversation shares everything up to the first change: rarely the
+tail is edited, less often what stands before the newest turn, the system prompt or the tools. And other conversations
+and sub-agents start with the same tools and system prompt. The shares were counted in recorded sessions, train split;
+``python tests/bench/prefix_shares.py`` reproduces them, docs/placement.md shows them with their intervals.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Sequence
+
+import msgspec
+
+from anchorline.cache.markers import markable
+from anchorline.cache.predict import Warmth
+from anchorline.prompt.model import Prompt, Segment
+
+TAIL, TURN, SYSTEM, TOOLS = 0.976, 0.988, 0.991, 0.996
+"""Of the next requests within an hour, the share that has the prefix unchanged up to the end, to the end of the turn
+before, of the system prompt, of the tools. Between system prompt and the turn before nothing changes the share."""
+
+EDITED_AGAIN = 0.158
+"""After a change before the newest turn, how often the next request has one as well."""
+
+OTHER_CHAINS = ((300, 0.009), (1800, 0.089), (3600, 0.142))
+"""Seconds; the share of requests after which another conversation on the same head starts within them."""
+
+UNTRIED = 0.5
+"""That a moment in a prompt's head changes with each request, before anything shows whether it does. No recorded
+session has such a head, so this is no measurement: of two possibilities, neither is preferred."""
+
+_MOMENT = re.compile(rb"20\d\d-[01]\d-[0-3]\d[Tt ][0-2]\d:[0-5]\d")
+
+
+class Boundary(msgspec.Struct, frozen=True, gc=False):
+    """The end of a segment that may carry an anchor, `tokens` of the prompt before it.
+
+    `p` is the probability that a request asks for the prefix again while it is warm. `anchored`: it carries an anchor
+    anyway, of the client or of the provider itself.
+    """
+
+    segment: int
+    tokens: int
+    p: float
+    reason: str = ""
+    anchored: bool = False
+
+
+def boundaries(
+    prompt: Prompt, warmth: Warmth, totals: Sequence[int], p_next: float, seconds: int
+) -> list[Boundary]:
+    """Return the boundaries after which the probability falls, in order, and the end of what is warm.
+
+    `p_next`: the next request of the conversation comes within `seconds`, the anchors' lifetime. `totals` are the
+    cumulative tokens at each segment's end. Between two boundaries an anchor would hold fewer tokens and be asked for
+    no more often than at the later one.
+    """
+    segments = prompt.segments
+    tail = before(prompt, len(segments))
+    if tail < 0:
+        return []
+    head = bisect_left(segments, _ORDER["messages"], key=_section)
+    turn = segments[tail].message
+    start = tail
+    while start >= head and segments[start].message == turn:
+        start -= 1
+    others = next((share for limit, share in OTHER_CHAINS if seconds <= limit), OTHER_CHAINS[-1][1])
+    moment, steady = _changing(prompt, warmth, head)
+    edited = any(miss.code == "prefix_edited" for miss in warmth.misses)
+    within = f"{seconds // 60} min" if seconds < 3600 else f"{seconds // 3600} h"
+    found: dict[int, Boundary] = {}
+
+    def add(segment: int, share: float, reason: str) -> None:
+        if segment < 0 or segment in found:
+            return
+        other = others
+        if moment <= segment:
+            share, other = share * steady, other * steady
+        if edited and segment > warmth.last:
+            share *= 1.0 - EDITED_AGAIN
+        p = p_next * share
+        if segment < head:
+            p = 1.0 - (1.0 - p) * (1.0 - other)
+        found[segment] = Boundary(segment, totals[segment], p, reason)
+
+    add(tail, TAIL, f"the next request comes within {within} with probability {p_next:.2f}")
+    if start >= head:
+        add(before(prompt, start + 1), TURN, "holds when the newest turn is edited and sent again")
+    add(before(prompt, head), SYSTEM, "tools and system are shared by every conversation")
+    tools = bisect_left(segments, _ORDER["system"], 0, head, key=_section)
+    add(before(prompt, tools), TOOLS, "tools hold when the system prompt changes")
+    if moment < head:
+        add(before(prompt, moment), SYSTEM, "the last place before a moment that changes")
+    if warmth.last >= 0:
+        warm = before(prompt, warmth.last + 1)
+        share = TURN if head <= warm <= start else SYSTEM if warm < head else TAIL
+        add(
+            warm, share, "the warm prefix ends here, further back than the provider looks, or before a change"
+        )
+    return sorted(found.values(), key=lambda boundary: boundary.segment)
+
+
+def before(prompt: Prompt, index: int) -> int:
+    """Return the last segment before `index` that may carry a marker, or -1."""
+    for candidate in range(index - 1, -1, -1):
+        if markable(prompt, prompt.segments[candidate]):
+            return candidate
+    return -1
+
+
+def _changing(prompt: Prompt, warmth: Warmth, head: int) -> tuple[int, float]:
+    """Return the first segment of the head that tells a moment, and the probability that it stays as it is.
+
+    What is warm has stayed. Where the conversation goes on and only what stands before the moment is warm, either it
+    changes, or the head was edited for another reason, which is rare.
+    """
+    segments = prompt.segments
+    for index in range(warmth.last + 1, head):
+        segment = segments[index]
+        if segment.section == "system" and _MOMENT.search(prompt.load(segment.start, segment.end)):
+            seen = warmth.last >= 0 and any(one.role == "assistant" for one in segments[head:])
+            return index, (1.0 - SYSTEM) / (2.0 - SYSTEM) if seen else UNTRIED
+    return len(segments), 1.0
+
+
+_ORDER = {"tools": 0, "system": 1, "messages": 2}
+
+
+def _section(segment: Segment) -> int:
+    return _ORDER[segment.section]
