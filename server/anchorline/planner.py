@@ -13,7 +13,7 @@ from operator import attrgetter, mul
 from anchorline.cache import predict
 from anchorline.cache.cost import Terms
 from anchorline.cache.ledger import Entry, Held, Ledger, with_entry
-from anchorline.cache.reuse import EmpiricalGaps, GapModel, Trigger
+from anchorline.cache.reuse import GapModel, Gaps, HazardGaps, observed
 from anchorline.cache.rules import Provider, Rules
 from anchorline.cache.rules import load as load_rules
 from anchorline.cache.sending import OUTPUT_TOKENS, Sending
@@ -52,7 +52,7 @@ class Planner:
         self.ledger = ledger
         self.rules = rules or load_rules(config.files.providers)
         self.catalog = catalog or load_catalog(config.files.models)
-        self.gaps = gaps or EmpiricalGaps()
+        self.gaps = gaps or HazardGaps()
         self.quality = quality or HeuristicQuality()
         self.policy = Policy()
 
@@ -104,16 +104,16 @@ class Planner:
         timing["trim"] = (now_ := clock()) - mark
         mark = now_
 
-        trigger: Trigger = "compact" if prompt.compacted else "user" if prompt.draft else "tool"
         route = self._route(prompt, name, warmth, total)
         timing["route"] = (now_ := clock()) - mark
         mark = now_
 
-        as_is = self._sending(prompt, name, warmth, trigger, totals)
+        gaps = self.gaps.after(observed(prompt, total, now))
+        as_is = self._sending(prompt, name, warmth, gaps, totals)
         sending = as_is
         if route.target not in (name, key):
             there = self._warmth(prompt, route.target, self.rules.for_model(route.target), now, totals)
-            sending = self._sending(prompt, route.target, there, trigger, totals)
+            sending = self._sending(prompt, route.target, there, gaps, totals)
         cache, terms = sending.planned(self.config.cache.anchors, self.config.cache.ttl)
         tokens = _interval(prompt, totals, measured)
         cost = _cost(terms, as_is.terms(as_is.usual_anchors()), tokens)
@@ -196,12 +196,12 @@ class Planner:
         return merged
 
     def _sending(
-        self, prompt: Prompt, name: str, warmth: predict.Warmth, trigger: Trigger, totals: list[int]
+        self, prompt: Prompt, name: str, warmth: predict.Warmth, gaps: Gaps, totals: list[int]
     ) -> Sending:
         model = self.catalog.find(name)
         price, output_price = model.prices(totals[-1] if totals else 0) if model is not None else (0.0, 0.0)
         provider = self.rules.for_model(name)
-        return Sending(prompt, provider, name, price, output_price, warmth, trigger, totals, self.gaps)
+        return Sending(prompt, provider, name, price, output_price, warmth, totals, gaps)
 
     def _route(self, prompt: Prompt, name: str, warmth: predict.Warmth, total: int) -> Route:
         return choose(

@@ -5,9 +5,9 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anchorline.cache import place
+from anchorline.cache import action, place
 from anchorline.cache.predict import Warmth, cumulative
-from anchorline.cache.reuse import EmpiricalGaps
+from anchorline.cache.reuse import HazardGaps, observed
 from anchorline.cache.rules import load
 from anchorline.prompt import formats
 
@@ -28,10 +28,11 @@ def conversation(turns: int, *, size: int = 4000, markers: dict[int, str] | None
     return formats.read(json.dumps(body).encode())
 
 
-def planned(prompt, warmth=COLD, mode="extend", trigger="user"):
+def planned(prompt, warmth=COLD, mode="extend"):
     totals = cumulative(prompt)
     fresh = totals[-1] - warmth.tokens
-    bet = place.best(place.bets(ANTHROPIC, MODEL, EmpiricalGaps(), trigger, fresh, totals[-1]))
+    gaps = HazardGaps().after(observed(prompt, totals[-1], 0.0))
+    bet = action.best(action.bets(ANTHROPIC, MODEL, gaps, fresh, totals[-1]))
     return place.place(prompt, ANTHROPIC, MODEL, warmth, bet, totals, mode)
 
 

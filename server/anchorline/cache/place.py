@@ -9,53 +9,12 @@ provider looks back only so many blocks), and the place just before the newest t
 
 from collections.abc import Sequence
 
-import msgspec
-
+from anchorline.cache.action import Bet
 from anchorline.cache.markers import markable
 from anchorline.cache.predict import Warmth
-from anchorline.cache.reuse import GapModel, Trigger
-from anchorline.cache.rules import Lifetime, Provider
+from anchorline.cache.rules import Provider
 from anchorline.plan import Anchor
 from anchorline.prompt.model import Prompt
-
-
-class Bet(msgspec.Struct, frozen=True):
-    """What one lifetime of the tail is expected to cost, in tokens at the base input price."""
-
-    lifetime: Lifetime | None
-    premium: float
-    saving: float
-    p_reuse: float
-
-    @property
-    def gain(self) -> float:
-        """Expected saving after the premium."""
-        return self.saving - self.premium
-
-
-def bets(
-    provider: Provider, model: str, gaps: GapModel, trigger: Trigger, fresh: int, prefix: int
-) -> list[Bet]:
-    """Return what each lifetime costs and saves for a prefix of `prefix` tokens, `fresh` of them to be written.
-
-    premium = (write − 1)·fresh, saving = P(next request within the lifetime)·(1 − read)·prefix (docs/cost.md).
-    """
-    read = provider.read_price(model)
-    found = []
-    for lifetime in provider.lifetimes:
-        p_reuse = gaps.within(trigger, lifetime.seconds)
-        premium = (lifetime.write - 1) * fresh
-        found.append(Bet(lifetime, premium, p_reuse * (1 - read) * prefix, p_reuse))
-    return found
-
-
-def best(candidates: Sequence[Bet], wanted: str = "auto") -> Bet:
-    """Return the lifetime of least expected cost, none where no anchor pays; or the one that is `wanted`."""
-    nothing = Bet(None, 0.0, 0.0, 0.0)
-    for bet in candidates:
-        if bet.lifetime is not None and bet.lifetime.name == wanted:
-            return bet
-    return max((nothing, *candidates), key=lambda bet: bet.gain)
 
 
 def place(

@@ -1,45 +1,204 @@
 """How soon a prefix is asked for again, if at all.
 
-`GapModel` is the interface that every later model serves as well. The first one is the plain share of requests that
-were followed by another one in time, by what triggered them.
+`GapModel` is the interface that every later model serves as well: a `Moment` (what the session has shown when a request
+is about to be sent) gives `Gaps`, the distribution of the time to the next request. The first one, `HazardGaps`, is a
+small table of coefficients that a bench fits (`gaps.toml`); docs/cache-policies.md says how good it is.
 """
 
-from math import log
+import tomllib
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from math import exp, log, log1p
+from pathlib import Path
 from typing import Literal, Protocol
 
+import msgspec
+
+from anchorline.prompt.model import Prompt
+
 Trigger = Literal["user", "tool", "compact"]
+Pause = tuple[float, bool]
+"""Seconds between the starts of two successive requests, and whether a user's own message ended it."""
+
+WINDOW = 24
+"""How many pauses back a moment looks: the averages below hardly see further, and every plan computes them."""
+
+TABLE = Path(__file__).with_name("gaps.toml")
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """What is known of a conversation at a request.
+
+    `trigger` is what the request answers. `pauses` are the last ones, the one that this request ended being the last
+    (empty: not known, or the first request). `depth` counts the requests before, `tokens` is the whole input, `elapsed`
+    the seconds since the conversation began. `stop` is why the *answer* ended: empty until it is there, so only a
+    keep-alive decision knows it.
+    """
+
+    trigger: Trigger
+    tokens: int
+    depth: int = 0
+    pauses: tuple[Pause, ...] = ()
+    elapsed: float = 0.0
+    stop: str = ""
+
+
+def observed(prompt: Prompt, tokens: int, now: float) -> Moment:
+    """Return the moment at which `prompt`, of `tokens` input tokens, is about to be sent.
+
+    A session file tells when its requests were sent; a request body only how many turns it has.
+    """
+    trigger: Trigger = "compact" if prompt.compacted else "user" if prompt.draft else "tool"
+    segments = prompt.segments
+    sent = prompt.sent
+    count = len(sent)
+    while count and sent[count - 1].at >= now:  # the request that is planned here
+        count -= 1
+    if not count:
+        return Moment(trigger, tokens, (segments[-1].message + 1) // 2 if segments else 0)
+    pauses = [(now - sent[count - 1].at, trigger == "user")]
+    for index in range(count - 1, max(count - WINDOW, 0), -1):
+        last = min(sent[index].segments, len(segments)) - 1
+        by_user = last >= 0 and segments[last].role == "user" and segments[last].kind != "tool_result"
+        pauses.append((max(sent[index].at - sent[index - 1].at, 0.0), by_user))
+    return Moment(trigger, tokens, count, tuple(reversed(pauses)), now - sent[0].at)
+
+
+class Gaps(msgspec.Struct, frozen=True):
+    """The time from the start of a request to the start of the next one on its prefix.
+
+    `beyond[i]` is the probability that it is longer than `times[i]` seconds, a session's end counting as never. `times`
+    rise from more than 0; between them the logarithm of time is interpolated.
+    """
+
+    times: tuple[float, ...]
+    beyond: tuple[float, ...]
+
+    def within(self, seconds: float) -> float:
+        """Return the probability that the next request starts within `seconds`."""
+        times, beyond = self.times, self.beyond
+        if seconds <= times[0]:
+            return (1.0 - beyond[0]) * max(seconds, 0.0) / times[0]
+        if seconds >= times[-1]:
+            return 1.0 - beyond[-1]
+        index = bisect_right(times, seconds)
+        low, high = times[index - 1], times[index]
+        part = log(seconds / low) / log(high / low)
+        return 1.0 - beyond[index - 1] - part * (beyond[index] - beyond[index - 1])
 
 
 class GapModel(Protocol):
-    """The distribution of the time from the start of a request to the start of the next one on its prefix."""
+    """Predicts the time to the next request."""
 
-    def within(self, trigger: Trigger, seconds: float) -> float:
-        """Return the probability that the next request starts within `seconds`."""
+    def after(self, moment: Moment) -> Gaps:
+        """Return its distribution, as seen from `moment`."""
         ...
 
 
-class EmpiricalGaps:
-    """Shares observed in 36 834 requests of Claude Code and Codex, train split.
+class Scores(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A logistic score: one intercept for each time, and one coefficient for each bin of each feature."""
 
-    ``python tests/bench/gaps.py --requests requests.jsonl.gz requests_more.jsonl.gz`` reproduces them. A session that
-    ends counts as never. Between the times it interpolates on the logarithm of time.
+    intercepts: tuple[float, ...]
+    coefficients: dict[str, tuple[float, ...]]
+
+
+class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is predicted before an answer, or after it: longer than the first time, and longer than each further one."""
+
+    first: Scores
+    further: Scores
+
+
+class Hazards(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`gaps.toml`: bins, times, coefficients.
+
+    `early` gives the times below the first of `times`, each with the power of P(longer than the first) that P(longer
+    than it) is: the hazards of all requests are taken to be proportional there.
     """
 
-    TIMES = (1.0, 300.0, 1800.0, 3600.0)
-    SHARES: dict[Trigger, tuple[float, float, float, float]] = {  # noqa: RUF012  (a constant table)
-        "user": (0.0, 0.931, 0.981, 0.986),
-        "tool": (0.0, 0.956, 0.979, 0.983),
-        "compact": (0.0, 0.967, 0.975, 0.983),
-    }
+    early: tuple[tuple[float, float], ...]
+    times: tuple[float, ...]
+    edges: dict[str, tuple[float, ...]]
+    before: Stage
+    after: Stage
 
-    def within(self, trigger: Trigger, seconds: float) -> float:
-        """Return the share of requests after which the next one started within `seconds`."""
-        shares = self.SHARES[trigger]
-        if seconds <= self.TIMES[0]:
-            return 0.0
-        for index in range(1, len(self.TIMES)):
-            if seconds <= self.TIMES[index]:
-                low, high = self.TIMES[index - 1], self.TIMES[index]
-                part = log(seconds / low) / log(high / low)
-                return shares[index - 1] + part * (shares[index] - shares[index - 1])
-        return shares[-1]
+
+class HazardGaps:
+    """Discrete hazards: P(longer than 5 min), then P(longer than each further time, if longer than the one before).
+
+    Each is a logistic function of a sum over features (`bins`), fitted on recorded requests of train splits;
+    ``python tests/bench/gaps.py`` reproduces the table. Coefficients are shrunk towards 0, which is the mean request.
+    """
+
+    def __init__(self, table: Hazards | None = None) -> None:
+        self.table = table or built_in()
+        self._times = (*(seconds for seconds, _ in self.table.early), *self.table.times)
+
+    def after(self, moment: Moment) -> Gaps:
+        """Return the distribution. The stages differ: an answer's end says much about what comes next."""
+        table = self.table
+        stage = table.after if moment.stop in STOPS else table.before
+        found = bins(moment, table.edges)
+        first = _total(stage.first, found)
+        further = _total(stage.further, found)
+        longer = 1.0 / (1.0 + exp(-first - stage.first.intercepts[0]))
+        beyond = [longer**power for _, power in table.early]
+        beyond.append(longer)
+        for intercept in stage.further.intercepts:
+            longer /= 1.0 + exp(-further - intercept)
+            beyond.append(longer)
+        return Gaps(self._times, tuple(beyond))
+
+
+TRIGGERS = ("tool", "user", "compact")
+STOPS = ("tool_use", "end_turn")
+
+
+def bins(moment: Moment, edges: Mapping[str, Sequence[float]]) -> list[tuple[str, int]]:
+    """Return the bin of each feature that is known.
+
+    pause: the last one. pace, tempo: fast and slow averages of the logarithm of pauses. turn: the same over pauses
+    that a user's message ended. long: how many of the last were over five minutes, the recent ones counting more.
+    run: requests since the user's last message.
+    """
+    found = [
+        ("trigger", TRIGGERS.index(moment.trigger)),
+        ("depth", bisect_right(edges["depth"], moment.depth)),
+        ("tokens", bisect_right(edges["tokens"], moment.tokens)),
+    ]
+    if moment.stop in STOPS:
+        found.append(("stop", len(TRIGGERS) * STOPS.index(moment.stop) + found[0][1]))
+    pauses = moment.pauses[-WINDOW:]
+    if not pauses:
+        return found
+    pace = tempo = log1p(pauses[0][0])
+    turn, long, run = -1.0, 0.0, len(pauses)
+    for index, (seconds, by_user) in enumerate(pauses):
+        size = log1p(seconds)
+        pace += 0.3 * (size - pace)
+        tempo += 0.07 * (size - tempo)
+        long = 0.95 * long + (seconds > 300)
+        if by_user:
+            turn = size if turn < 0 else turn + 0.4 * (size - turn)
+            run = len(pauses) - 1 - index
+    values = (exp(size) - 1, exp(pace) - 1, exp(tempo) - 1, exp(turn) - 1, long, run, moment.elapsed)
+    found.extend(
+        (name, bisect_right(edges[name], value)) for name, value in zip(HISTORY, values, strict=True)
+    )
+    return found
+
+
+HISTORY = ("pause", "pace", "tempo", "turn", "long", "run", "elapsed")
+"""The features that need a conversation's pauses."""
+
+
+def _total(scores: Scores, found: Sequence[tuple[str, int]]) -> float:
+    coefficients = scores.coefficients
+    return sum(coefficients[name][index] for name, index in found)
+
+
+@lru_cache(maxsize=1)
+def built_in() -> Hazards:
+    """Return the table that ships."""
+    return msgspec.convert(tomllib.loads(TABLE.read_text("utf-8")), Hazards)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from anchorline.cache import place
+from anchorline.cache import action, place
+from anchorline.cache.action import Bet
 from anchorline.cache.cost import Terms
 from anchorline.cache.predict import Warmth
-from anchorline.cache.reuse import GapModel, Trigger
+from anchorline.cache.reuse import Gaps
 from anchorline.cache.rules import Lifetime, Provider
 from anchorline.plan import Anchor, CachePlan, Miss
 from anchorline.prompt.model import Prompt
@@ -20,7 +21,10 @@ NEVER_S = 3 * 3600.0
 
 
 class Sending(msgspec.Struct, frozen=True):
-    """`price` and `output_price` are USD per token; `totals` are the cumulative tokens at each segment's end."""
+    """`price` and `output_price` are USD per token; `totals` are the cumulative tokens at each segment's end.
+
+    `gaps` is the time to the next request.
+    """
 
     prompt: Prompt
     provider: Provider
@@ -28,9 +32,8 @@ class Sending(msgspec.Struct, frozen=True):
     price: float
     output_price: float
     warmth: Warmth
-    trigger: Trigger
     totals: Sequence[int]
-    gaps: GapModel
+    gaps: Gaps
 
     @property
     def total(self) -> int:
@@ -39,7 +42,7 @@ class Sending(msgspec.Struct, frozen=True):
 
     def planned(self, mode: str, ttl: str) -> tuple[CachePlan, Terms]:
         """Return the cache's part of the plan, and its costs. `mode` and `ttl` are the settings of that name."""
-        bet = place.best(self._bets(), ttl)
+        bet = action.best(self._bets(), ttl)
         anchors = self.client_anchors()
         if self.provider.mode == "explicit":
             anchors = place.place(self.prompt, self.provider, self.model, self.warmth, bet, self.totals, mode)
@@ -97,13 +100,13 @@ class Sending(msgspec.Struct, frozen=True):
             read=provider.read_price(self.model),
             write=lifetime.write if lifetime is not None else 1.0,
             output=OUTPUT_TOKENS,
-            p_next=self.gaps.within(self.trigger, NEVER_S),
-            p_reuse=self.gaps.within(self.trigger, lifetime.seconds) if lifetime is not None else 0.0,
+            p_next=self.gaps.within(NEVER_S),
+            p_reuse=self.gaps.within(lifetime.seconds) if lifetime is not None else 0.0,
         )
 
-    def _bets(self) -> list[place.Bet]:
+    def _bets(self) -> list[Bet]:
         fresh = max(self.total - round(self.warmth.p_hit * self.warmth.tokens), 0)
-        return place.bets(self.provider, self.model, self.gaps, self.trigger, fresh, self.total)
+        return action.bets(self.provider, self.model, self.gaps, fresh, self.total)
 
     def _anchored(self, anchors: Sequence[Anchor]) -> tuple[int, Lifetime | None]:
         """Return how many tokens the next request could read, and the lifetime that they are written with."""
@@ -118,7 +121,7 @@ class Sending(msgspec.Struct, frozen=True):
         tail = anchors[-1]
         return tail.prefix_tokens, provider.lifetime(tail.ttl)
 
-    def _reason(self, bet: place.Bet, anchors: Sequence[Anchor]) -> str:
+    def _reason(self, bet: Bet, anchors: Sequence[Anchor]) -> str:
         if self.provider.mode == "none":
             return self.provider.note or "This provider has no prompt cache."
         if self.provider.mode != "explicit":

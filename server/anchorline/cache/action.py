@@ -1,0 +1,99 @@
+"""What keeps a prefix warm, and the cheapest of it in expectation.
+
+An action is a lifetime for what is written now, and a number of keep-alive pings: requests without output that read
+the prefix just before it expires. For a prefix of T tokens, W of them to be written, in tokens at the base input price,
+
+    premium = (write − 1)·W
+    pings   = read·T·Σ P(the next request comes later than ping k)
+    saving  = (rewrite − read)·T·P(the next request comes while the prefix is warm)
+
+`rewrite` is what the next request would pay for what it does not find: it writes it again, at the cheapest lifetime's
+price. That is as far as a decision is followed. That a hit also leaves the next tail small, and cheap to insure, is
+worth some more; that a request after a long pause shares less with this one takes as much away
+(docs/cache-policies.md).
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from anchorline.cache.reuse import Gaps
+from anchorline.cache.rules import Lifetime, Provider
+
+
+class Action(msgspec.Struct, frozen=True):
+    """A lifetime (None: nothing is written) and how many pings may prolong it while no request comes."""
+
+    lifetime: Lifetime | None = None
+    pings: int = 0
+
+    @property
+    def alive(self) -> float:
+        """Seconds that the prefix stays warm, all pings counted; negative where it never is."""
+        if self.lifetime is None:
+            return -1.0
+        return self.lifetime.seconds + self.pings * ping_every(self.lifetime)
+
+    @property
+    def write(self) -> float:
+        """What a new token costs, in multiples of the base input price."""
+        return self.lifetime.write if self.lifetime is not None else 1.0
+
+    def paid(self, gap: float) -> int:
+        """Return how many pings are sent before a next request that starts after `gap` seconds (inf: never)."""
+        if self.lifetime is None or not self.pings:
+            return 0
+        every = ping_every(self.lifetime)
+        return self.pings if gap >= self.pings * every else int(gap / every)
+
+
+class Bet(msgspec.Struct, frozen=True):
+    """What one action is expected to cost and to save, in tokens at the base input price."""
+
+    action: Action
+    premium: float
+    saving: float
+    p_reuse: float
+
+    @property
+    def lifetime(self) -> Lifetime | None:
+        """The action's lifetime."""
+        return self.action.lifetime
+
+    @property
+    def gain(self) -> float:
+        """Expected saving after the premium (pings included)."""
+        return self.saving - self.premium
+
+
+NOTHING = Bet(Action(), 0.0, 0.0, 0.0)
+
+
+def ping_every(lifetime: Lifetime) -> float:
+    """Return after how many seconds a ping is sent: 295 for five minutes (aider's interval), 3590 for an hour."""
+    return lifetime.seconds - max(5.0, lifetime.seconds / 360)
+
+
+def bets(provider: Provider, model: str, gaps: Gaps, fresh: int, prefix: int, *, pings: int = 0) -> list[Bet]:
+    """Return every action but doing nothing, for a prefix of `prefix` tokens, `fresh` of them to be written.
+
+    `pings` is how many may be sent, 0 where nobody sends any.
+    """
+    read = provider.read_price(model)
+    rewrite = min((lifetime.write for lifetime in provider.lifetimes), default=1.0)
+    found = []
+    for lifetime in provider.lifetimes:
+        premium = (lifetime.write - 1) * fresh
+        every = ping_every(lifetime)
+        for count in range(pings + 1):
+            if count:
+                premium += read * prefix * (1 - gaps.within(count * every))
+            p_reuse = gaps.within(lifetime.seconds + count * every)
+            found.append(Bet(Action(lifetime, count), premium, p_reuse * (rewrite - read) * prefix, p_reuse))
+    return found
+
+
+def best(candidates: Sequence[Bet], wanted: str = "auto") -> Bet:
+    """Return the action of least expected cost, nothing where none pays; or the one whose lifetime is `wanted`."""
+    named = [bet for bet in candidates if bet.lifetime is not None and bet.lifetime.name == wanted]
+    return max(named or (NOTHING, *candidates), key=lambda bet: bet.gain)

@@ -1,0 +1,124 @@
+"""The ideal replay: what a rule for lifetimes and pings would have cost over recorded chains of requests.
+
+A chain is the requests of one conversation, or of one sub-agent, in order. A request finds in the cache what it has in
+common with the request before it, if that was kept warm until then. Ideal: it knows no minimum sizes, no look-back, no
+prefixes shared across chains and no branches.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from math import inf
+
+import msgspec
+
+from anchorline.cache.action import Action, best, bets
+from anchorline.cache.reuse import WINDOW, GapModel, Moment, Pause, Trigger
+from anchorline.cache.rules import Provider
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One request: when it started (seconds), its input tokens, how many of them it shares with the one before.
+
+    `shared` is 0 for the first request of a chain and after a change of model. `stop`: why its answer ended.
+    """
+
+    at: float
+    tokens: int
+    shared: int
+    trigger: Trigger = "tool"
+    stop: str = ""
+
+
+Chain = Sequence[Step]
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A request whose action is to be chosen: it may look at nothing behind `index`, but at its answer for pings."""
+
+    chain: Chain
+    index: int
+    hit: int
+
+
+Policy = Callable[[Asked], Action]
+
+
+def cost(chain: Chain, policy: Policy, read: float = 0.1) -> float:
+    """Return the input cost of a chain, in tokens at the base price. After the last request all pings are paid."""
+    total = 0.0
+    alive, last = -1.0, inf
+    for index, step in enumerate(chain):
+        hit = min(step.shared, step.tokens) if last <= alive else 0
+        action = policy(Asked(chain, index, hit))
+        last, alive = gap(chain, index), action.alive
+        total += read * hit + action.write * (step.tokens - hit) + read * step.tokens * action.paid(last)
+    return total
+
+
+def clairvoyant(chain: Chain, actions: Sequence[Action], read: float = 0.1) -> float:
+    """Return the least input cost that choices among `actions` can have: it knows the future."""
+    missed = found = 0.0  # what the rest costs if the next request misses, or hits
+    for index in range(len(chain) - 1, -1, -1):
+        step, wait = chain[index], gap(chain, index)
+        rest = [
+            (
+                action.write,
+                read * step.tokens * action.paid(wait) + (found if wait <= action.alive else missed),
+            )
+            for action in actions
+        ]
+        hit = min(step.shared, step.tokens)
+        missed = min(write * step.tokens + later for write, later in rest)
+        found = read * hit + min(write * (step.tokens - hit) + later for write, later in rest)
+    return missed
+
+
+def fixed(action: Action) -> Policy:
+    """Return the rule of most editors: the same for every request."""
+    return lambda _: action
+
+
+def delta_rule(short: Action, long: Action, share: float = 0.05) -> Policy:
+    """Return the rule "`long` where the new part is under `share` of the prefix, else `short`"."""
+
+    def choose(asked: Asked) -> Action:
+        tokens = asked.chain[asked.index].tokens
+        return long if tokens - asked.hit < share * tokens else short
+
+    return choose
+
+
+def expected(gaps: GapModel, provider: Provider, *, pings: int = 0) -> Policy:
+    """Return the cheapest action in expectation, as the planner takes it.
+
+    The lifetime is chosen before the answer is there, the pings when it is: its end says whether the agent goes on.
+    """
+
+    def choose(asked: Asked) -> Action:
+        step = asked.chain[asked.index]
+        now = moment(asked.chain, asked.index)
+        fresh = step.tokens - asked.hit
+        first = best(bets(provider, "", gaps.after(now), fresh, step.tokens, pings=pings)).action
+        if not pings or first.lifetime is None:
+            return first
+        answered = gaps.after(msgspec.structs.replace(now, stop=step.stop))
+        later = bets(provider, "", answered, fresh, step.tokens, pings=pings)
+        return best(later, first.lifetime.name).action
+
+    return choose
+
+
+def moment(chain: Chain, index: int) -> Moment:
+    """Return what is known when a request of a chain is sent."""
+    first = max(index - WINDOW, 0)
+    steps = chain[first : index + 1]
+    pauses: list[Pause] = [
+        (max(step.at - before.at, 0.0), step.trigger == "user") for before, step in pairwise(steps)
+    ]
+    step = chain[index]
+    return Moment(step.trigger, step.tokens, index, tuple(pauses), step.at - chain[0].at)
+
+
+def gap(chain: Chain, index: int) -> float:
+    """Return the seconds from the start of a request to the start of the next one, inf after the last."""
+    return chain[index + 1].at - chain[index].at if index + 1 < len(chain) else inf

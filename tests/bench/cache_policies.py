@@ -1,0 +1,158 @@
+"""What do rules for cache lifetimes and keep-alive pings cost? The ideal replay of recorded traces.
+
+    python tests/bench/cache_policies.py --weka weka.jsonl.gz [--near-duplicates weka_near_duplicates.json] [--json]
+
+Metric `cost`: input cost relative to no caching. `headroom_share`: (best fixed − it) / (best fixed − clairvoyant-pings),
+best fixed being the cheapest of all-5m, all-1h and keepalive-1 … 3 on that split. Ours on `train` is cross-validated
+(fitted on the other traces of the file); on every other split it is the table that ships, which was fitted on train.
+Intervals: bootstrap by trace.
+"""
+
+import argparse
+import random
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import weka_traces
+from gaps import fit, weka_rows
+from reporting import environment, percentile, show
+from weka_traces import Trace
+
+from anchorline.cache.action import Action
+from anchorline.cache.replay import Chain, clairvoyant, cost, delta_rule, expected, fixed
+from anchorline.cache.reuse import GapModel, HazardGaps
+from anchorline.cache.rules import load
+
+PINGS = 3
+FOLDS = 5
+DRAWS = 500
+ANTHROPIC = load().provider("anthropic")
+SHORT, LONG = (ANTHROPIC.lifetime(name) for name in ("5m", "1h"))
+FIXED = ("all-5m", "all-1h", *(f"keepalive-{count}" for count in range(1, PINGS + 1)))
+BOUND = "clairvoyant-pings"
+
+Costs = dict[str, list[float]]
+"""Policy → cost of each trace, in tokens at the base price."""
+
+
+def baselines() -> dict[str, Callable[[Trace], float]]:
+    """Return the rules that need no fitting."""
+    lifetimes = [Action(), Action(SHORT), Action(LONG)]
+    pinged = [Action(lifetime, count) for lifetime in (SHORT, LONG) for count in range(1, PINGS + 1)]
+    policies = {
+        "all-5m": fixed(Action(SHORT)),
+        "all-1h": fixed(Action(LONG)),
+        **{f"keepalive-{count}": fixed(Action(SHORT, count)) for count in range(1, PINGS + 1)},
+        "delta-rule": delta_rule(Action(SHORT), Action(LONG)),
+    }
+    return {
+        "system-only": lambda trace: sum(_system_only(chain, trace.static) for chain in trace.chains),
+        **{
+            name: _over(lambda chain, policy=policy: cost(chain, policy)) for name, policy in policies.items()
+        },
+        "clairvoyant": _over(lambda chain: clairvoyant(chain, lifetimes)),
+        BOUND: _over(lambda chain: clairvoyant(chain, [*lifetimes, *pinged])),
+    }
+
+
+def _over(price: Callable[[Chain], float]) -> Callable[[Trace], float]:
+    return lambda trace: sum(map(price, trace.chains))
+
+
+def _system_only(chain: Chain, static: int) -> float:
+    """Return what a chain costs where only tools and system prompt are cached, for five minutes."""
+    total, last = 0.0, None
+    for step in chain:
+        size = min(static, step.tokens)
+        hit = min(size, step.shared) if last is not None and step.at - last <= SHORT.seconds else 0
+        total += 0.1 * hit + SHORT.write * (size - hit) + step.tokens - size
+        last = step.at
+    return total
+
+
+def ours(traces: list[Trace]) -> Costs:
+    """Return what our policy costs, with pings and without."""
+    train = [trace for trace in traces if trace.split == "train"]
+    models: dict[str, GapModel] = {}
+    for fold in range(FOLDS if len(train) > FOLDS else 0):
+        others = [trace for index, trace in enumerate(train) if index % FOLDS != fold]
+        model = HazardGaps(fit(weka_rows(others)))
+        models.update((trace.id, model) for index, trace in enumerate(train) if index % FOLDS == fold)
+    shipped = HazardGaps()
+    found: Costs = {}
+    for case, pings in (("ours", PINGS), ("ours-no-pings", 0)):
+        found[case] = []
+        for trace in traces:
+            policy = expected(models.get(trace.id, shipped), ANTHROPIC, pings=pings)
+            found[case].append(sum(cost(chain, policy) for chain in trace.chains))
+    return found
+
+
+def figures(subset: str, sizes: list[int], costs: Costs) -> Iterable[dict]:
+    """Return the rows of one split."""
+    count = len(sizes)
+    draw = random.Random(0)
+    samples = [draw.choices(range(count), k=count) for _ in range(DRAWS)]
+    drawn = [_relative(sizes, costs, sample) for sample in samples]
+    whole = _relative(sizes, costs, range(count))
+    for case in costs:
+        yield _row(case, subset, "cost", whole[case], [one[case] for one in drawn], count)
+    for case in costs:
+        if case not in ("system-only", BOUND):
+            shares = [_share(one, case) for one in drawn]
+            yield _row(case, subset, "headroom_share", _share(whole, case), shares, count)
+    ahead = [one["ours-no-pings"] - one["delta-rule"] for one in drawn]
+    yield _row(
+        "ours-no-pings", subset, "cost_over_delta", whole["ours-no-pings"] - whole["delta-rule"], ahead, count
+    )
+
+
+def _relative(sizes: list[int], costs: Costs, sample: Iterable[int]) -> dict[str, float]:
+    chosen = list(sample)
+    tokens = sum(sizes[index] for index in chosen)
+    return {case: sum(values[index] for index in chosen) / tokens for case, values in costs.items()}
+
+
+def _share(relative: dict[str, float], case: str) -> float:
+    best = min(relative[name] for name in FIXED)
+    return (best - relative[case]) / (best - relative[BOUND])
+
+
+def _row(case: str, subset: str, metric: str, value: float, drawn: list[float], count: int) -> dict:
+    return {
+        "case": case,
+        "subset": subset,
+        "metric": metric,
+        "value": round(value, 5),
+        "low": round(percentile(drawn, 0.025), 5),
+        "high": round(percentile(drawn, 0.975), 5),
+        "n": count,
+    }
+
+
+def main() -> None:
+    """Replay, and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--weka", type=Path, required=True)
+    parser.add_argument("--near-duplicates", type=Path)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    traces = weka_traces.read(arguments.weka, arguments.near_duplicates)
+    sizes = [sum(step.tokens for chain in trace.chains for step in chain) for trace in traces]
+    costs: Costs = {name: list(map(price, traces)) for name, price in baselines().items()} | ours(traces)
+    rows = []
+    splits = list(dict.fromkeys(trace.split for trace in traces))
+    for subset in [*splits, "+".join(splits)] if len(splits) > 1 else splits:
+        inside = [index for index, trace in enumerate(traces) if trace.split in subset.split("+")]
+        rows += figures(
+            subset,
+            [sizes[index] for index in inside],
+            {case: [values[index] for index in inside] for case, values in costs.items()},
+        )
+    show("cache_policies", rows, environment(), as_json=arguments.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Reads WEKA's Claude Code traces (64-token block hashes) as chains of the ideal replay."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from anchorline.cache.replay import Chain, Step
+
+BLOCK = 64
+
+
+class Trace(NamedTuple):
+    """One session: its main chain and its sub-agents', and the tokens of tools and system prompt."""
+
+    id: str
+    split: str
+    static: int
+    chains: list[Chain]
+
+
+def read(path: Path, near_duplicates: Path | None = None) -> list[Trace]:
+    """Return the traces; of a group of near duplicates only the first one."""
+    groups = json.loads(near_duplicates.read_text("utf-8")) if near_duplicates else {}
+    repeated = {name for group in groups.values() for name in sorted(group)[1:]}
+    traces = []
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            trace = json.loads(line)
+            if trace["id"] in repeated:
+                continue
+            main = [request for request in trace["requests"] if "requests" not in request]
+            nested = [request["requests"] for request in trace["requests"] if "requests" in request]
+            chains = [_chain(requests) for requests in (main, *nested) if requests]
+            static = trace["tool_tokens"] + trace["system_tokens"]
+            traces.append(Trace(trace["id"], trace["split"], static, chains))
+    return traces
+
+
+def _chain(requests: list[dict]) -> Chain:
+    steps = []
+    last = None
+    for request in requests:
+        shared = 0
+        if last is not None and last["model"] == request["model"]:
+            shared = min(_common(last["hash_rle"], request["hash_rle"]) * BLOCK, request["in"])
+        steps.append(
+            Step(request["t"], request["in"], shared, _trigger(request, last, shared), request["stop"])
+        )
+        last = request
+    return tuple(steps)
+
+
+def _trigger(request: dict, last: dict | None, shared: int) -> str:
+    """Return what a request answers. Several kinds of input at once mean a history that is sent anew."""
+    if request["input_types"] == ["tool_result"]:
+        return "tool"
+    anew = len(request["input_types"]) > 1 and last is not None and shared < last["in"] / 2
+    return "compact" if anew else "user"
+
+
+def _common(one: list[list[int]], other: list[list[int]]) -> int:
+    """Return the length of the longest common prefix of two runs of consecutive block ids."""
+    found = first = second = into = onto = 0
+    while first < len(one) and second < len(other):
+        (left, size), (right, length) = one[first], other[second]
+        if left + into != right + onto:
+            break
+        step = min(size - into, length - onto)
+        found, into, onto = found + step, into + step, onto + step
+        if into == size:
+            first, into = first + 1, 0
+        if onto == length:
+            second, onto = second + 1, 0
+    return found
