@@ -335,6 +335,9 @@ class Rebuilder:
         user = min(user, room)
         written = [part for part in parts if part[0] == "user" and part[1] != "tool_result"] if user else []
         others = [part for part in parts if part not in written]
+        hidden = any(part[1] == "thinking" and part[2] < 100 for part in others)
+        if written and not hidden:
+            user = max(user, room - sum(part[2] for part in others) // 2 - 100)
         if not others:
             user = room
         blocks = []
