@@ -57,12 +57,16 @@ def observed(prompt: Prompt, tokens: int, now: float) -> Moment:
         count -= 1
     if not count:
         return Moment(trigger, tokens, (segments[-1].message + 1) // 2 if segments else 0)
-    pauses = [(now - sent[count - 1].at, trigger == "user")]
-    for index in range(count - 1, max(count - WINDOW, 0), -1):
-        last = min(sent[index].segments, len(segments)) - 1
-        by_user = last >= 0 and segments[last].role == "user" and segments[last].kind != "tool_result"
-        pauses.append((max(sent[index].at - sent[index - 1].at, 0.0), by_user))
-    return Moment(trigger, tokens, count, tuple(reversed(pauses)), now - sent[0].at)
+    last, size = sent[max(count - WINDOW, 0)], len(segments)
+    pauses: list[Pause] = []
+    for request in sent[max(count - WINDOW, 0) + 1 : count]:
+        asked = segments[request.segments - 1] if 0 < request.segments <= size else None
+        by_user = asked is not None and asked.role == "user" and asked.kind != "tool_result"
+        wait = request.at - last.at
+        pauses.append((wait if wait > 0 else 0.0, by_user))
+        last = request
+    pauses.append((now - last.at, trigger == "user"))
+    return Moment(trigger, tokens, count, tuple(pauses), now - sent[0].at)
 
 
 class Gaps(msgspec.Struct, frozen=True):
@@ -173,15 +177,18 @@ def bins(moment: Moment, edges: Mapping[str, Sequence[float]]) -> list[tuple[str
     if not pauses:
         return found
     pace = tempo = log1p(pauses[0][0])
-    turn, long, run = -1.0, 0.0, len(pauses)
-    for index, (seconds, by_user) in enumerate(pauses):
+    turn, long, run = -1.0, 0.0, 0
+    for seconds, by_user in pauses:
         size = log1p(seconds)
         pace += 0.3 * (size - pace)
         tempo += 0.07 * (size - tempo)
-        long = 0.95 * long + (seconds > 300)
+        long *= 0.95
+        if seconds > 300:
+            long += 1
+        run += 1
         if by_user:
             turn = size if turn < 0 else turn + 0.4 * (size - turn)
-            run = len(pauses) - 1 - index
+            run = 0
     values = (exp(size) - 1, exp(pace) - 1, exp(tempo) - 1, exp(turn) - 1, long, run, moment.elapsed)
     found.extend(
         (name, bisect_right(edges[name], value)) for name, value in zip(HISTORY, values, strict=True)
