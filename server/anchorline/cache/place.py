@@ -1,18 +1,20 @@
 """Where to put cache breakpoints, and for how long.
 
-An anchor at the tail lets the next request read all of this one. Its lifetime is the one of least expected cost: a
-longer one charges more for the new tokens only and insures the whole prefix, which gives the rule "1h when the new
-part is small" its threshold from the prices and the gaps instead of by hand. Further anchors cost nothing where the
-tail is paid anyway, so the free slots guard what other requests share: the static head, the last warm position (a
-provider looks back only so many blocks), and the place just before the newest turn, which is edited most.
+An anchor pays if the prefix up to it is asked for again while it is warm. `boundaries` says how probable that is at
+the few places after which it falls; `best_of` takes those of largest expected saving, at most as many as the provider
+allows. Their lifetime is the bet's: what is written last lends its lifetime to the whole prefix, so a longer one costs
+more for the new tokens only. docs/placement.md explains it with figures.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
+
+import msgspec
 
 from anchorline.cache.action import Bet
-from anchorline.cache.markers import markable
 from anchorline.cache.predict import Warmth
 from anchorline.cache.rules import Provider
+from anchorline.cache.shares import Boundary, boundaries
 from anchorline.plan import Anchor
 from anchorline.prompt.model import Prompt
 
@@ -32,19 +34,133 @@ def place(
     free = provider.max_breakpoints - provider.implicit - len(kept) - (1 if prompt.automatic_ttl else 0)
     if lifetime is None or free <= 0:
         return tuple(kept)
-    taken = {anchor.segment for anchor in kept}
+    found = boundaries(prompt, warmth, totals, bet.p_reuse, lifetime.seconds, provider.lookback)
+    if not found:
+        return tuple(kept)
     minimum = provider.minimum(model)
-    chosen: list[Anchor] = []
-    for index, reason in _candidates(prompt, provider, warmth, bet):
-        if len(chosen) == free:
-            break
-        if index in taken or totals[index] < minimum:
-            continue
-        ttl = _ordered(lifetime.name, index, kept, provider)
-        if ttl is not None:
-            taken.add(index)
-            chosen.append(Anchor(index, prompt.pointer(index), totals[index], ttl, reason))
-    return tuple(sorted((*kept, *chosen), key=lambda anchor: anchor.segment))
+    taken = {anchor.segment for anchor in kept}
+    nodes = [node for node in found if node.tokens >= minimum and node.segment not in taken]
+    ttls = (
+        {node.segment: _ordered(lifetime.name, node.segment, kept, provider) for node in nodes}
+        if kept
+        else {}
+    )
+    nodes = [node for node in nodes if ttls.get(node.segment, "") is not None]
+    tail = found[-1]
+    for anchor in kept:
+        later = next((node for node in found if node.segment >= anchor.segment), tail)
+        nodes.append(Boundary(anchor.segment, anchor.prefix_tokens, later.p, anchored=True))
+    if provider.implicit or prompt.automatic_ttl:  # the provider anchors the tail itself
+        nodes = [node for node in nodes if node.segment != tail.segment]
+        nodes.append(Boundary(tail.segment, tail.tokens, tail.p, anchored=True))
+    elif lifetime is not provider.lifetimes[0] and tail.p >= bet.p_reuse / 2 and tail in nodes:
+        # What is written last lends its lifetime to all before it: that was the bet.
+        nodes[nodes.index(tail)] = Boundary(tail.segment, tail.tokens, tail.p, tail.reason, anchored=True)
+        free -= 1
+    if taken:
+        nodes.sort(key=lambda node: node.segment)
+    rewrite = min(lifetime.write, provider.lifetimes[0].write)
+    prices = Prices(provider.read_price(model), lifetime.write, rewrite)
+    warm = Warm(warmth.last, warmth.tokens, warmth.p_hit, provider.lookback)
+    for node in best_of(nodes, free, prices, warm)[1]:
+        if node.reason:
+            ttl = ttls.get(node.segment) or lifetime.name
+            kept.append(Anchor(node.segment, prompt.pointer(node.segment), node.tokens, ttl, node.reason))
+    if taken:
+        kept.sort(key=lambda anchor: anchor.segment)
+    return tuple(kept)
+
+
+class Prices(msgspec.Struct, frozen=True):
+    """Multiples of the base input price: reading, writing now, and writing later what was not found."""
+
+    read: float
+    write: float
+    rewrite: float
+
+
+class Warm(msgspec.Struct, frozen=True):
+    """What this request itself may read: up to `segment` (-1: nothing), `tokens`, with probability `p`.
+
+    It is found from an anchor there, or at most `lookback` blocks behind it (None: any number).
+    """
+
+    segment: int = -1
+    tokens: int = 0
+    p: float = 0.0
+    lookback: int | None = None
+
+
+def best_of(
+    nodes: Sequence[Boundary], free: int, prices: Prices, warm: Warm
+) -> tuple[float, tuple[Boundary, ...]]:
+    """Return the largest expected saving, in tokens at the base price, and the boundaries that carry an anchor.
+
+    Dynamic programming over `nodes` in order. An anchor at a boundary adds, for the tokens since the anchor before it,
+
+        p·(rewrite − read)·tokens − (write − 1)·fresh tokens
+
+    and what this request reads itself, if it is the first one at or after the end of the warm prefix and near enough.
+    At most `free` anchors are added to those that stand there `anchored`. Where the probability falls from node to node
+    and all of them fit, an anchor between others never costs anything: only the last one is to be chosen.
+    """
+    if sum([not node.anchored for node in nodes]) <= free and all(
+        one.p >= other.p for one, other in pairwise(nodes)
+    ):
+        return _all_up_to(nodes, prices, warm)
+    unit, premium = prices.rewrite - prices.read, prices.write - 1.0
+    count = len(nodes)
+    least = next((i for i in range(count - 1, -1, -1) if nodes[i].anchored), -1)
+    # rows[i][k]: the best (saving, path) with the last anchor at boundary i, k of them added; row -1 is the start
+    start = (0.0, ())
+    rows: list[list[tuple[float, tuple[int, ...]] | None]] = []
+    best: tuple[float, tuple[int, ...]] | None = start if least < 0 else None
+    for i, node in enumerate(nodes):
+        fresh = max(node.tokens - warm.tokens, 0)
+        near = node.segment >= warm.segment >= 0 and (
+            warm.lookback is None or node.segment - warm.segment <= warm.lookback
+        )
+        own = 0 if node.anchored else 1
+        row: list[tuple[float, tuple[int, ...]] | None] = [None] * (free + 1)
+        for j in range(i - 1, -2, -1):
+            last = nodes[j] if j >= 0 else None
+            tokens = last.tokens if last is not None else 0
+            gain = node.p * unit * (node.tokens - tokens)
+            gain -= premium * (fresh - max(tokens - warm.tokens, 0))
+            if near and (last is None or last.segment < warm.segment):
+                gain += warm.p * unit * warm.tokens
+            for k in range(own, free + 1):
+                way = start if last is None and k == own else rows[j][k - own] if last is not None else None
+                if way is not None and ((old := row[k]) is None or way[0] + gain > old[0]):
+                    row[k] = (way[0] + gain, (*way[1], i))
+            if last is not None and last.anchored:
+                break
+        rows.append(row)
+        if i >= least:
+            for way in row:
+                if way is not None and (best is None or way[0] > best[0]):
+                    best = way
+    saving, path = best if best is not None else start
+    return saving, tuple(nodes[i] for i in path)
+
+
+def _all_up_to(nodes: Sequence[Boundary], prices: Prices, warm: Warm) -> tuple[float, tuple[Boundary, ...]]:
+    """Return the best saving of anchors at all nodes up to some last one, and these nodes."""
+    unit, premium = prices.rewrite - prices.read, prices.write - 1.0
+    saving = 0.0
+    best, count = 0.0, 0
+    tokens, met = 0, warm.segment < 0
+    for index, node in enumerate(nodes, 1):
+        saving += node.p * unit * (node.tokens - tokens)
+        saving -= premium * (max(node.tokens - warm.tokens, 0) - max(tokens - warm.tokens, 0))
+        if not met and node.segment >= warm.segment:
+            met = True
+            if warm.lookback is None or node.segment - warm.segment <= warm.lookback:
+                saving += warm.p * unit * warm.tokens
+        tokens = node.tokens
+        if saving > best or node.anchored:
+            best, count = saving, index
+    return best, tuple(nodes[:count])
 
 
 def clients(prompt: Prompt, totals: Sequence[int]) -> tuple[Anchor, ...]:
@@ -61,44 +177,6 @@ def clients(prompt: Prompt, totals: Sequence[int]) -> tuple[Anchor, ...]:
         )
         for mark in sorted(prompt.markers, key=lambda mark: mark.segment)
     )
-
-
-def _candidates(prompt: Prompt, provider: Provider, warmth: Warmth, bet: Bet) -> list[tuple[int, str]]:
-    """Return (segment, reason) in order of worth: the tail first."""
-    segments = prompt.segments
-    tail = _markable_before(prompt, len(segments))
-    if tail < 0:
-        return []
-    assert bet.lifetime is not None  # noqa: S101  (place() has returned where no anchor pays)
-    seconds = bet.lifetime.seconds
-    within = f"{seconds // 60} min" if seconds < 3600 else f"{seconds // 3600} h"
-    found = []
-    if not provider.implicit:  # else the provider anchors the tail itself
-        found.append((tail, f"the next request comes within {within} with probability {bet.p_reuse:.2f}"))
-    warm = _markable_before(prompt, warmth.last + 1)
-    lookback = provider.lookback
-    if warm >= 0 and lookback is not None and tail - warm > lookback:
-        found.append(
-            (warm, f"the warm prefix ends {tail - warm} blocks before the tail, further than is looked back")
-        )
-    head = next((i for i, segment in enumerate(segments) if segment.section == "messages"), 0)
-    static = _markable_before(prompt, head)
-    if static >= 0:
-        found.append((static, "tools and system are shared by every conversation"))
-    turn = segments[tail].message
-    before = next((i for i in range(tail, -1, -1) if segments[i].message != turn), -1)
-    previous = _markable_before(prompt, before + 1)
-    if previous >= head:
-        found.append((previous, "holds when the newest turn is edited and sent again"))
-    return found
-
-
-def _markable_before(prompt: Prompt, index: int) -> int:
-    """Return the last segment before `index` that may carry a marker, or -1."""
-    for candidate in range(index - 1, -1, -1):
-        if markable(prompt, prompt.segments[candidate]):
-            return candidate
-    return -1
 
 
 def _ordered(ttl: str, index: int, kept: Sequence[Anchor], provider: Provider) -> str | None:

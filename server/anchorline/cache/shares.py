@@ -7,14 +7,13 @@ and sub-agents start with the same tools and system prompt. The shares were coun
 """
 
 import re
-from bisect import bisect_left
 from collections.abc import Sequence
 
 import msgspec
 
 from anchorline.cache.markers import markable
 from anchorline.cache.predict import Warmth
-from anchorline.prompt.model import Prompt, Segment
+from anchorline.prompt.model import Prompt
 
 TAIL, TURN, SYSTEM, TOOLS = 0.976, 0.988, 0.991, 0.996
 """Of the next requests within an hour, the share that has the prefix unchanged up to the end, to the end of the turn
@@ -48,9 +47,9 @@ class Boundary(msgspec.Struct, frozen=True, gc=False):
 
 
 def boundaries(
-    prompt: Prompt, warmth: Warmth, totals: Sequence[int], p_next: float, seconds: int
+    prompt: Prompt, warmth: Warmth, totals: Sequence[int], p_next: float, seconds: int, lookback: int | None
 ) -> list[Boundary]:
-    """Return the boundaries after which the probability falls, in order, and the end of what is warm.
+    """Return the boundaries after which the probability falls, in order, and the end of what is warm where it matters.
 
     `p_next`: the next request of the conversation comes within `seconds`, the anchors' lifetime. `totals` are the
     cumulative tokens at each segment's end. Between two boundaries an anchor would hold fewer tokens and be asked for
@@ -60,7 +59,12 @@ def boundaries(
     tail = before(prompt, len(segments))
     if tail < 0:
         return []
-    head = bisect_left(segments, _ORDER["messages"], key=_section)
+    head = tools = 0
+    for one in segments:
+        if one.section == "messages":
+            break
+        head += 1
+        tools += one.section == "tools"
     turn = segments[tail].message
     start = tail
     while start >= head and segments[start].message == turn:
@@ -88,11 +92,11 @@ def boundaries(
     if start >= head:
         add(before(prompt, start + 1), TURN, "holds when the newest turn is edited and sent again")
     add(before(prompt, head), SYSTEM, "tools and system are shared by every conversation")
-    tools = bisect_left(segments, _ORDER["system"], 0, head, key=_section)
-    add(before(prompt, tools), TOOLS, "tools hold when the system prompt changes")
+    if 0 < tools < head:
+        add(before(prompt, tools), TOOLS, "tools hold when the system prompt changes")
     if moment < head:
         add(before(prompt, moment), SYSTEM, "the last place before a moment that changes")
-    if warmth.last >= 0:
+    if warmth.last >= 0 and (edited or (lookback is not None and tail - warmth.last > lookback)):
         warm = before(prompt, warmth.last + 1)
         share = TURN if head <= warm <= start else SYSTEM if warm < head else TAIL
         add(
@@ -122,10 +126,3 @@ def _changing(prompt: Prompt, warmth: Warmth, head: int) -> tuple[int, float]:
             seen = warmth.last >= 0 and any(one.role == "assistant" for one in segments[head:])
             return index, (1.0 - SYSTEM) / (2.0 - SYSTEM) if seen else UNTRIED
     return len(segments), 1.0
-
-
-_ORDER = {"tools": 0, "system": 1, "messages": 2}
-
-
-def _section(segment: Segment) -> int:
-    return _ORDER[segment.section]

@@ -1,0 +1,73 @@
+"""The placement's dynamic programme against every choice there is."""
+
+from itertools import combinations, pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anchorline.cache.place import Prices, Warm, best_of
+from anchorline.cache.shares import Boundary
+
+PRICES = [Prices(0.1, 1.25, 1.25), Prices(0.1, 2.0, 1.25), Prices(0.05, 1.25, 1.25), Prices(0.1, 1.0, 1.0)]
+
+
+@st.composite
+def cases(draw: st.DrawFn):
+    """Nodes in order with probabilities of any kind, some anchored anyway, and a warm prefix."""
+    count = draw(st.integers(0, 7))
+    segments = sorted(draw(st.sets(st.integers(0, 60), min_size=count, max_size=count)))
+    tokens = 0
+    nodes = []
+    for segment in segments:
+        tokens += draw(st.integers(1, 9000))
+        p = draw(st.floats(0, 1))
+        nodes.append(Boundary(segment, tokens, p, "free", draw(st.integers(0, 5)) == 0))
+    end = draw(st.integers(-1, max(segments, default=-1)))
+    warm = Warm(
+        end,
+        draw(st.integers(0, tokens)) if end >= 0 else 0,
+        draw(st.floats(0, 1)) if end >= 0 else 0.0,
+        draw(st.sampled_from([None, 1, 20])),
+    )
+    return nodes, draw(st.sampled_from(PRICES)), warm
+
+
+def worth(chosen: list[Boundary], prices: Prices, warm: Warm) -> float:
+    """What anchors save in expectation, token by token of the definition rather than by intervals."""
+    total, before = 0.0, 0
+    for node in chosen:
+        total += node.p * (prices.rewrite - prices.read) * (node.tokens - before)
+        before = node.tokens
+    total -= (prices.write - 1) * max(before - warm.tokens, 0)
+    first = next((node for node in chosen if node.segment >= warm.segment), None)
+    near = first is not None and (warm.lookback is None or first.segment - warm.segment <= warm.lookback)
+    if warm.segment >= 0 and near:
+        total += warm.p * (prices.rewrite - prices.read) * warm.tokens
+    return total
+
+
+@settings(max_examples=400, deadline=None)
+@given(case=cases(), free=st.integers(0, 4))
+def test_it_finds_what_trying_every_choice_finds(case, free):
+    nodes, prices, warm = case
+    added = [node for node in nodes if not node.anchored]
+    there = [node for node in nodes if node.anchored]
+    every = (
+        sorted((*there, *some), key=lambda node: node.segment)
+        for count in range(min(free, len(added)) + 1)
+        for some in combinations(added, count)
+    )
+    saving, chosen = best_of(nodes, free, prices, warm)
+    assert saving == pytest.approx(max(worth(one, prices, warm) for one in every), abs=1e-6)
+    assert saving == pytest.approx(worth(list(chosen), prices, warm), abs=1e-6)
+    assert sum(not node.anchored for node in chosen) <= free
+    assert [node for node in chosen if node.anchored] == there
+
+
+@settings(max_examples=200, deadline=None)
+@given(case=cases())
+def test_a_further_anchor_never_lowers_the_expected_saving(case):
+    nodes, prices, warm = case
+    savings = [best_of(nodes, free, prices, warm)[0] for free in range(5)]
+    assert all(more >= fewer - 1e-6 for fewer, more in pairwise(savings))
