@@ -1,5 +1,6 @@
 """The placement's dynamic programme against every choice there is."""
 
+import json
 from itertools import combinations, pairwise
 
 import pytest
@@ -7,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anchorline.cache.place import Prices, Warm, best_of
-from anchorline.cache.shares import Boundary
+from anchorline.cache.predict import Warmth, cumulative
+from anchorline.cache.shares import Boundary, boundaries
+from anchorline.prompt import formats
 
 PRICES = [Prices(0.1, 1.25, 1.25), Prices(0.1, 2.0, 1.25), Prices(0.05, 1.25, 1.25), Prices(0.1, 1.0, 1.0)]
 
@@ -71,3 +74,32 @@ def test_a_further_anchor_never_lowers_the_expected_saving(case):
     nodes, prices, warm = case
     savings = [best_of(nodes, free, prices, warm)[0] for free in range(5)]
     assert all(more >= fewer - 1e-6 for fewer, more in pairwise(savings))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    turns=st.integers(1, 40),
+    marks=st.lists(st.integers(0, 40), max_size=4),
+    warm=st.integers(-1, 39),
+    moment=st.booleans(),
+)
+def test_no_fixed_rule_expects_to_save_more_of_a_conversation(turns, marks, warm, moment):
+    body = {
+        "model": "claude-sonnet-4-5",
+        "system": [{"type": "text", "text": "2026-11-23 10:15 " * moment + "Rules. " * 2000}],
+        "messages": [
+            {"role": ("user", "assistant")[n % 2], "content": [{"type": "text", "text": f"{n} text " * 300}]}
+            for n in range(turns)
+        ],
+    }
+    prompt = formats.read(json.dumps(body).encode())
+    totals = cumulative(prompt)
+    warm = min(warm, len(totals) - 1)
+    warmth = Warmth(warm, totals[warm] if warm >= 0 else 0, 0.9 if warm >= 0 else 0.0, None, ())
+    found = boundaries(prompt, warmth, totals, 0.95, 300, 20)
+    prefix = Warm(warm, warmth.tokens, warmth.p_hit, 20)
+    rule = [
+        Boundary(mark, totals[mark], next(one.p for one in found if one.segment >= mark))
+        for mark in sorted({min(mark, turns) for mark in marks})
+    ]
+    assert best_of(found, 4, PRICES[0], prefix)[0] >= worth(rule, PRICES[0], prefix) - 1e-6
