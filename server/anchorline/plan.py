@@ -103,10 +103,11 @@ class Anchor(msgspec.Struct, frozen=True):
 
 
 class Miss(msgspec.Struct, frozen=True):
-    """Why the cache would not hit."""
+    """Why the cache would not hit. `tokens` were warm and have expired, where that is the reason."""
 
     code: MissCode
     text: str
+    tokens: int = 0
 
 
 class Keepalive(msgspec.Struct, frozen=True):

@@ -113,6 +113,9 @@ class Planner:
         sending = as_is
         if route.target not in (name, key):
             there = self._warmth(prompt, route.target, self.rules.for_model(route.target), now, totals)
+            # What expired at the model that the request is set to use is why a switch is free, so it stays said.
+            lost = tuple(miss for miss in warmth.misses if miss.code == "expired")
+            there = msgspec.structs.replace(there, misses=(*lost, *there.misses))
             sending = self._sending(prompt, route.target, there, gaps, totals)
         cache, terms = sending.planned(self.config.cache.anchors, self.config.cache.ttl)
         tokens = _interval(prompt, totals, measured)

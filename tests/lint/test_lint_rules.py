@@ -1,11 +1,12 @@
 """Each rule fires where it should, with the place, and stays silent where it should not."""
 
 import json
+import re
 
 import pytest
 
 from anchorline.cache import markers
-from anchorline.cache.ledger import MemoryLedger
+from anchorline.cache.ledger import Entry, MemoryLedger
 from anchorline.config import Config
 from anchorline.lint.rules import RULES
 from anchorline.planner import Planner
@@ -108,6 +109,23 @@ def test_nothing_cached_offers_the_breakpoints():
     fixed = markers.apply(data, finding.fix)
     assert b"cache_control" in fixed
     assert "AL207" not in codes(fixed)
+
+
+def test_a_large_prompt_that_goes_into_an_expired_cache_is_warned_of_in_dollars():
+    source = json.dumps(body(text("explain it"), system=LONG * 10)).encode()
+    prompt = formats.read(source, name="a.request.json")
+    prefix = prompt.segments[0].prefix
+
+    def findings(age: float, tokens: int) -> list:
+        entry = Entry("anthropic", "default", "claude-sonnet-5", prefix, tokens, "5m", 0.0, 300.0)
+        planner = Planner(Config(), MemoryLedger([entry]))
+        return [one for one in planner.lint(prompt, planner.plan(prompt, now=age)) if one.code == "AL208"]
+
+    (finding,) = findings(900.0, 60_000)
+    assert "60000 tokens expired 10 min ago" in finding.message
+    assert re.search(r"again costs \$0\.\d\d; warm it was \$0\.0\d", finding.message)
+    assert findings(100.0, 60_000) == []
+    assert findings(900.0, 5_000) == []
 
 
 def test_a_secret_is_found_but_never_quoted():

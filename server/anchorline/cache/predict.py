@@ -86,10 +86,10 @@ def assess(
         old = _believed(prompt, expired, now, totals, drops)
         if old.p_hit >= MAYBE and (found is None or old.p_hit * old.tokens > found.p_hit * found.tokens):
             found = old
-        missed = Miss("expired", text)
         if found is None:
-            return Warmth(-1, 0, old.p_hit, None, (missed,))
-        return msgspec.structs.replace(found, misses=(missed,))
+            return Warmth(-1, 0, old.p_hit, None, (Miss("expired", text, entry.tokens),))
+        lost = 0 if found is old else max(entry.tokens - found.tokens, 0)
+        return msgspec.structs.replace(found, misses=(Miss("expired", text, lost),))
     gone = _gone(prompt, held, search, model, now)
     if found is not None:
         return found if gone is None else msgspec.structs.replace(found, misses=(gone,))

@@ -52,7 +52,6 @@ class Sending(msgspec.Struct, frozen=True):
             misses = (Miss("no_cache", self.provider.note or "this provider has no prompt cache"),)
         elif not terms.anchored and not misses:
             misses = (Miss("no_anchor", "no breakpoint pays, so nothing is read or written"),)
-        reads = terms.read_tokens > 0
         expires = self.warmth.expires_in
         return CachePlan(
             provider=self.provider.name,
@@ -63,7 +62,7 @@ class Sending(msgspec.Struct, frozen=True):
             expires_in_s=int(expires) if expires is not None else None,
             expected_read_tokens=round(terms.read_tokens),
             expected_write_tokens=round(terms.write_tokens),
-            miss_reasons=() if reads and not misses else misses,
+            miss_reasons=misses,
             reason=self._reason(bet, anchors),
         ), terms
 

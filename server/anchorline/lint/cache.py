@@ -8,6 +8,7 @@ from anchorline.cache.rules import Provider
 from anchorline.lint.finding import Finding
 from anchorline.plan import Plan
 from anchorline.prompt.model import Prompt, Segment
+from anchorline.route.catalog import Model
 
 # Each begins with a literal, which a search jumps to: one pattern for all three takes fifteen times as long.
 _MOMENT = re.compile(rb"20\d\d-[01]\d-[0-3]\d[Tt ][0-2]\d:[0-5]\d(?::[0-5]\d)?")
@@ -17,6 +18,9 @@ _SAID = re.compile(
 )
 _SAYS = (b"today", b"current ", b"the date is", b"the time is")
 _HEX = re.compile(rb"\b[0-9a-f]{8}\Z")
+LARGE_TOKENS = 20_000
+"""An expired prefix below this is no reason to interrupt a developer."""
+
 _STABLE_AFTER = 256
 """Bytes that must follow on a volatile spot for it to cost anything."""
 
@@ -47,6 +51,20 @@ def check(prompt: Prompt, plan: Plan, provider: Provider, model: str) -> Iterato
             fix = (Splice(segment.start, prompt.load(segment.start, segment.end), b""),)
         title = "Remove duplicate block" if fix else ""
         yield Finding("AL205", message, "info", segment.start, segment.end, fix, title)
+
+
+def expired(prompt: Prompt, plan: Plan, provider: Provider, model: Model | None) -> Iterator[Finding]:
+    """Warn before a large prompt is sent into an expired cache, with the dollars."""
+    for miss in plan.cache.miss_reasons:
+        if miss.code != "expired" or miss.tokens < LARGE_TOKENS or model is None or not prompt.segments:
+            continue
+        price, _ = model.prices(plan.tokens.estimate)
+        again, warm = (
+            price * share * miss.tokens for share in (provider.write_price(), provider.read_price(model.id))
+        )
+        last = prompt.segments[-1]
+        message = f"{miss.text}: to have them again costs ${again:.2f}; warm it was ${warm:.2f}"
+        yield Finding("AL208", message, "warning", last.start, last.end)
 
 
 def _uncached(prompt: Prompt, plan: Plan, provider: Provider) -> bool:

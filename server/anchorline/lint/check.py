@@ -21,6 +21,7 @@ def check(
     found = [
         *clarity(prompt, plan),
         *cache.check(prompt, plan, provider, name),
+        *cache.expired(prompt, plan, provider, model),
         *safety.check(prompt, plan, model),
         *format.check(prompt),
     ]

@@ -80,6 +80,14 @@ RULES: dict[str, Rule] = {
             "an Anthropic request of 5 000 tokens without cache_control",
         ),
         Rule(
+            "AL208",
+            "Sent into an expired cache",
+            "warning",
+            "A large prefix was warm and has expired: sending now pays for all of it again. It is also the moment at "
+            "which trimming old context or switching the model costs nothing extra.",
+            "the next request of a long conversation, after a break longer than the breakpoint's lifetime",
+        ),
+        Rule(
             "AL301",
             "Secret in the prompt",
             "warning",
