@@ -10,6 +10,8 @@ import time
 from hashlib import blake2b
 from operator import attrgetter, mul
 
+import msgspec
+
 from anchorline.cache import predict
 from anchorline.cache.cost import Terms
 from anchorline.cache.ledger import Entry, Held, Ledger, with_entry
