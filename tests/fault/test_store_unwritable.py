@@ -124,7 +124,7 @@ def test_a_database_in_a_read_only_folder_is_still_read() -> None:
             )
         finally:
             path.parent.chmod(0o755)
-    assert done.stdout == "None 1 0\n"
+    assert done.stdout == f"None {database.SCHEMA} 0\n"
 
 
 def test_a_folder_that_can_not_be_made_stops_recording_once(tmp_path: Path) -> None:

@@ -277,7 +277,17 @@ def test_export_writes_a_file_a_table(recorded: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0
     assert json.loads(done.stdout)["rows"]["plans"] == 1
     files = sorted(file.name for file in (tmp_path / "out").iterdir())
-    tables = ["feedback", "ledger", "outcomes", "plans", "requests", "segments", "sessions"]
+    tables = [
+        "feedback",
+        "imported",
+        "imports",
+        "ledger",
+        "outcomes",
+        "plans",
+        "requests",
+        "segments",
+        "sessions",
+    ]
     assert files == [f"{table}.jsonl" for table in tables]
     (row,) = (json.loads(line) for line in (tmp_path / "out" / "plans.jsonl").read_text().splitlines())
     assert row["plan"]["route"]["target"] == make.MODEL

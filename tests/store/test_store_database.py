@@ -103,7 +103,7 @@ def test_it_runs_in_wal_mode_with_foreign_keys(path: Path) -> None:
 def test_the_schema_is_the_released_one(path: Path) -> None:
     """A released migration is never edited; a new one comes with a fixture of its own."""
     database.close(database.open_for_writing(path).database)
-    load(path.with_name("released.db"), (FIXTURES / "schema-0001.sql").read_text("utf-8"))
+    load(path.with_name("released.db"), (FIXTURES / f"schema-{database.SCHEMA:04}.sql").read_text("utf-8"))
     shape = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name"
     with (
         closing(sqlite3.connect(path)) as made,

@@ -10,6 +10,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from anchorline.cache.rules import Provider
+
 Source = Literal["outcome", "transcript"]
 
 
@@ -25,6 +27,32 @@ class Entry(msgspec.Struct, frozen=True):
     written_at: float
     expires_at: float
     source: Source = "outcome"
+
+
+def entry(
+    provider: Provider,
+    *,
+    account: str,
+    model: str,
+    prefix: bytes,
+    tokens: int,
+    ttl: str,
+    started: float,
+    used: float | None = None,
+) -> Entry | None:
+    """Return what a provider holds after a request of a recorded session, by its own clock and lifetimes.
+
+    `started` and `used` are the times at which the request began and its response did (epoch seconds). None
+    where the provider caches nothing, names no such lifetime, or the prefix is below its minimum.
+    """
+    lifetime = provider.lifetime(ttl)
+    if provider.mode == "none" or lifetime is None or tokens < provider.minimum(model):
+        return None
+    runs_from = started if provider.clock == "request_start" or used is None else used
+    expires_at = runs_from + lifetime.seconds
+    return Entry(
+        provider.name, account, model, prefix, tokens, lifetime.name, started, expires_at, "transcript"
+    )
 
 
 Held = Mapping[bytes, tuple[Entry, ...]]

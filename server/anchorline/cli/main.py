@@ -11,6 +11,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("plan", "Plan a prompt: refinement, trims, cache anchors, route and cost."),
     "lint": ("lint", "Check prompts against the rules."),
     "lsp": ("lsp", "Run the language server over standard input and output."),
+    "import": ("import_", "Read what Claude Code and Codex have recorded."),
+    "warm": ("warm", "List what the providers hold now."),
     "outcome": ("outcome", "Record what became of a plan."),
     "store": ("store", "See, export and purge what is recorded."),
     "config": ("config", "Show and check the settings."),

@@ -17,12 +17,16 @@ from anchorline.plan import Plan
 from anchorline.prompt.model import Prompt
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from anchorline.store.recorder import Recorder
 
     Opening = asyncio.Task[Recorder | None]
 
 Done = TypeVar("Done")
 CLOSE_S = 1.5
+WATCH_S = 2.0
+"""How often the database is asked whether another program has changed it: a few microseconds each."""
 log = logging.getLogger(__name__)
 
 
@@ -43,6 +47,8 @@ class Recording:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._settings: Store | None = None
         self._opened: asyncio.Task[Recorder | None] | None = None
+        self._known: dict[tuple[str, str, str, bytes], float] = {}
+        self._watching: asyncio.Task[None] | None = None
         self.problem: str | None = None
 
     @property
@@ -62,6 +68,7 @@ class Recording:
     async def _reopen(
         self, before: "asyncio.Task[Recorder | None] | None", settings: Store
     ) -> "Recorder | None":
+        await self._unwatch()
         await self._close(before)
         if not settings.enabled:
             return None
@@ -77,8 +84,35 @@ class Recording:
             self.problem = f"the database can't be opened ({type(error).__name__})"
             self._tell(f"Anchorline does not record, plans go on: {self.problem}")
             return None
-        self._take(entries)
+        self._take_new(entries)
+        self._watching = asyncio.ensure_future(self._watch(recorder.path))
         return recorder
+
+    def _take_new(self, entries: Iterable[Entry]) -> None:
+        """Pass on the entries that are not known, or that live longer than was known."""
+        new = [entry for entry in entries if entry.expires_at > self._known.get(_key(entry), 0.0)]
+        self._known.update((_key(entry), entry.expires_at) for entry in new)
+        self._take(new)
+
+    async def _watch(self, path: "Path") -> None:
+        """Take what other programs (a second editor, an import) write into the ledger."""
+        from anchorline.store.reader import Watcher  # noqa: PLC0415  (imported with the recorder)
+
+        watcher = Watcher(path)
+        try:
+            while True:
+                await asyncio.sleep(WATCH_S)
+                changed = await self._in_thread(watcher.changed)
+                if changed:
+                    self._take_new(changed)
+        finally:
+            self._pool.submit(watcher.close)
+
+    async def _unwatch(self) -> None:
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            watching.cancel()
+            await asyncio.wait([watching])
 
     def _tell(self, message: str) -> None:
         if message not in self._told:
@@ -104,6 +138,7 @@ class Recording:
 
     async def ledger(self, entries: list[Entry]) -> None:
         """Write what a provider holds. Without an acknowledgement."""
+        self._known.update((_key(entry), entry.expires_at) for entry in entries)
         recorder = await self._recorder()
         if recorder is not None and entries:
             await self._in_thread(lambda: recorder.ledger(entries))
@@ -137,7 +172,12 @@ class Recording:
     async def close(self) -> None:
         """Write what is queued and close, within `CLOSE_S`."""
         opened, self._opened = self._opened, None
+        await self._unwatch()
         await asyncio.wait([asyncio.ensure_future(self._close(opened))], timeout=CLOSE_S)
+
+
+def _key(entry: Entry) -> tuple[str, str, str, bytes]:
+    return (entry.provider, entry.account, entry.model, entry.prefix)
 
 
 def _open(settings: Store, told: Callable[[str], None]) -> "tuple[Recorder, list[Entry]]":

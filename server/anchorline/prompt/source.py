@@ -54,11 +54,14 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
             raise PromptError(f"broken gzip file: {error}") from error
 
 
-def lines(path: Path) -> Iterator[Line]:
-    """Yield the lines that are not blank. Raises as `opened`, and PromptError beyond the limits."""
+def lines(path: Path, offset: int = 0, number: int = 0) -> Iterator[Line]:
+    """Yield the lines that are not blank. Raises as `opened`, and PromptError beyond the limits.
+
+    `offset` is where to begin, `number` how many lines stand before it.
+    """
     with opened(path) as stream:
-        offset = 0
-        number = 0
+        if offset:
+            stream.seek(offset)
         while text := stream.readline(MAX_LINE + 1):
             number += 1
             size = len(text)
@@ -89,17 +92,25 @@ def each(path: Path, take: Callable[[Line], None]) -> None:
     A last line that has no newline yet and can't be read is left out: a live session is just writing it.
     """
     for line in lines(path):
-        try:
-            if not line.text.isascii():
-                line.text.decode()
-            _take(line, take)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, LayoutError) as error:
+        error = refused(line, take)
+        if error is not None:
             if not line.complete:
                 return
-            reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-            raise PromptError(
-                f"line {line.number}: {reason}", offset=line.offset, line=line.number
-            ) from error
+            raise error
+
+
+def refused(line: Line, take: Callable[[Line], None]) -> PromptError | None:
+    """Call `take` with a line; return what is wrong with the line, or None where it was taken."""
+    try:
+        if not line.text.isascii():
+            line.text.decode()
+        _take(line, take)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, LayoutError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        found = PromptError(f"line {line.number}: {reason}", offset=line.offset, line=line.number)
+        found.__cause__ = error
+        return found
+    return None
 
 
 def _take(line: Line, take: Callable[[Line], None]) -> None:

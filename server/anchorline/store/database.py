@@ -18,9 +18,20 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 FILE_NAME = "anchorline.db"
-SCHEMA = 1
+SCHEMA = 2
 """Number of the newest migration that this program knows."""
-TABLES = ("sessions", "segments", "requests", "plans", "outcomes", "feedback", "ledger", "texts")
+TABLES = (
+    "sessions",
+    "segments",
+    "requests",
+    "plans",
+    "outcomes",
+    "feedback",
+    "ledger",
+    "texts",
+    "imported",
+    "imports",
+)
 BUSY_S = 5.0
 LEDGER_KEPT_S = 7 * 86_400
 """Expired ledger entries explain a miss for a week, then they go."""
@@ -223,6 +234,12 @@ def read_schema(connection: sqlite3.Connection) -> int | None:
         "SELECT max(name) FROM _sqlite_migrations WHERE migration_set = 'anchorline'"
     ).fetchone()
     return int(row[0][:4]) if row[0] else None
+
+
+def tables(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """Return which of `TABLES` the file has: one of an earlier schema, that is only read, has fewer."""
+    found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return tuple(table for table in TABLES if table in found)
 
 
 def _migrate(db: "Database") -> None:

@@ -122,3 +122,50 @@ def initial(db: Database) -> None:
         not_null={"plan", "kind", "mode", "created_at", "text"},
     )
     db.table("texts").create_index(["plan"])
+
+
+@migrations(name="0002_imported")
+def imported(db: Database) -> None:
+    """Create the tables for what session files say was sent and billed, and how far each was read."""
+    db.table("imported").create(
+        {
+            "id": str,
+            "file": str,
+            "agent": str,
+            "session": str,
+            "chain": str,
+            "branch": int,
+            "model": str,
+            "sent_at": float,
+            "first_at": float,
+            "trigger": str,
+            "switched": int,
+            "blocks": int,
+            "prefix": bytes,
+            "input_tokens": int,
+            "read_tokens": int,
+            "write_5m_tokens": int,
+            "write_1h_tokens": int,
+            "output_tokens": int,
+        },
+        pk="id",
+        not_null={"file", "agent", "session", "chain", "model", "sent_at", "trigger", "prefix"},
+    )
+    db.table("imported").create_index(["file"])
+    db.table("imported").create_index(["session", "chain", "sent_at"])
+    db.table("imported").create_index(["prefix"])
+    db.table("imports").create(
+        {
+            "file": str,
+            "agent": str,
+            "size": int,
+            "mtime_ns": int,
+            "offset": int,
+            "line": int,
+            "head": bytes,
+            "tail": bytes,
+            "state": bytes,
+        },
+        pk="file",
+        not_null={"agent", "size", "mtime_ns", "offset", "line", "head", "tail"},
+    )

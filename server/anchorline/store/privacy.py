@@ -202,6 +202,8 @@ def _delete(db: "Database", before: float | None) -> dict[str, int]:
         "plans": "created_at < :limit",
         "ledger": "written_at < :limit",
         "sessions": "last_at < :limit",
+        "imported": "sent_at < :limit",
+        "imports": "mtime_ns < :limit * 1e9",
         "segments": "hash NOT IN (WITH RECURSIVE held(hash) AS (SELECT last_segment FROM requests "
         "WHERE last_segment IS NOT NULL UNION SELECT parent FROM segments JOIN held USING (hash) "
         "WHERE parent IS NOT NULL) SELECT hash FROM held)",

@@ -4,6 +4,7 @@ Nothing here makes a file or imports sqlite-utils; a database that does not exis
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ import msgspec
 from anchorline.cache.ledger import Entry
 from anchorline.plan import Plan
 from anchorline.store import database, privacy
-from anchorline.store.database import SCHEMA, TABLES, StoreError
+from anchorline.store.database import SCHEMA, StoreError
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -65,7 +66,7 @@ class Reader:
         schema = database.read_schema(connection)
         counts = {
             table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608  (constants)
-            for table in TABLES
+            for table in database.tables(connection)
         }
         texts = dict(connection.execute("SELECT mode, count(*) FROM texts GROUP BY mode").fetchall())
         oldest, newest = connection.execute(
@@ -129,12 +130,69 @@ class Reader:
         with self._connected() as connection:
             if connection is None:
                 return []
+            return _ledger(connection, now - database.LEDGER_KEPT_S)
+
+    def conversations(self) -> dict[bytes, tuple[str, str]]:
+        """Return session and chain of each imported prefix that a provider may hold. Raises StoreError."""
+        with self._connected() as connection:
+            if connection is None or "imported" not in database.tables(connection):
+                return {}
             found = connection.execute(
-                "SELECT provider, account, model, prefix, tokens, ttl, written_at, expires_at, source "
-                "FROM ledger WHERE expires_at >= ? ORDER BY written_at",
-                [now - database.LEDGER_KEPT_S],
+                "SELECT prefix, session, chain FROM imported WHERE prefix IN (SELECT prefix FROM ledger)"
             )
-            return [Entry(*row) for row in found]
+            return {prefix: (session, chain) for prefix, session, chain in found}
+
+
+class Watcher:
+    """Tells what is in the ledger when another connection has written, for one thread. Never raises.
+
+    `PRAGMA data_version` says so without reading a page (https://sqlite.org/pragma.html#pragma_data_version).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._identity: database.Identity | None = None
+        self._version = -1
+
+    def changed(self) -> list[Entry]:
+        """Return what has not expired, where something was written since the last call; else nothing."""
+        try:
+            if self._connection is None or database.identity(self._path) != self._identity:
+                self._open()
+            if self._connection is None:
+                return []
+            version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+            if version == self._version:
+                return []
+            found = _ledger(self._connection, time.time())
+        except (sqlite3.Error, OSError):  # busy, damaged or gone: the recorder tells what is wrong
+            self.close()
+            return []
+        self._version = version
+        return found
+
+    def _open(self) -> None:
+        self.close()
+        self._identity = database.identity(self._path)
+        if self._identity is not None:
+            uri = self._path.absolute().as_uri() + "?mode=ro"
+            self._connection = sqlite3.connect(uri, uri=True, timeout=0.1, check_same_thread=False)
+
+    def close(self) -> None:
+        """Close the connection."""
+        connection, self._connection, self._version = self._connection, None, -1
+        if connection is not None:
+            connection.close()
+
+
+def _ledger(connection: sqlite3.Connection, expires_after: float) -> list[Entry]:
+    found = connection.execute(
+        "SELECT provider, account, model, prefix, tokens, ttl, written_at, expires_at, source "
+        "FROM ledger WHERE expires_at >= ? ORDER BY written_at",
+        [expires_after],
+    )
+    return [Entry(*row) for row in found]
 
 
 def _plan(connection: sqlite3.Connection, plan_id: str) -> Plan | None:

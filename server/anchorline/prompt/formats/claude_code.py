@@ -56,6 +56,7 @@ class Usage(msgspec.Struct, frozen=True):
     cache_read_input_tokens: Count | None = 0
     cache_creation_input_tokens: Count | None = 0
     cache_creation: Written | None = None
+    output_tokens: Count = 0
 
     @property
     def ttl(self) -> str | None:
@@ -173,32 +174,44 @@ def read(path: Path) -> Prompt:
 
 
 class Session:
-    """All lines of a file, and the way through them."""
+    """All lines of a file, and the way through them.
 
-    def __init__(self) -> None:
+    Sub-agents' lines are left out, or go to `agents` where it is given.
+    """
+
+    def __init__(self, agents: "Session | None" = None) -> None:
         self.entries: list[Entry] = []
         self.session: str | None = None
-        self._places: dict[str, int] = {}
+        self.agents = agents
+        self.places: dict[str, int] = {}
 
     def take(self, line: Line) -> None:
-        """Take in one line. Sub-agents' lines are left out, and lines that a resumed session repeats."""
+        """Take in one line. A line that a resumed session repeats is left out."""
         head = _LINE.decode(line.text)
-        if head.sidechain or head.uuid is None or head.uuid in self._places:
+        chosen = self.agents if head.sidechain else self
+        if chosen is not None:
+            chosen.put(line, head)
+
+    def put(self, line: Line, head: _Line) -> None:
+        """Take in a line that is decoded, whichever chain it is of."""
+        if head.uuid is None or head.uuid in self.places:
             return
         entry = _entry(line, head)
         self.session = self.session or head.session
-        self._places[head.uuid] = len(self.entries)
+        self.places[head.uuid] = len(self.entries)
         self.entries.append(entry)
 
-    def conversation(self) -> list[Entry]:
+    def conversation(self, tip: int | None = None) -> list[Entry]:
         """Return the messages on the way to the newest one, in the order in which they are sent.
+
+        `tip` leads to that entry instead, on a branch that was left.
 
         Answers to parallel tool calls hang on different lines of one response: they are found by the
         call's id, and one response's lines are put together. A parent that is not in the file is taken to be
         the line before. At a compaction the way goes on, so that it is known what was sent before.
         """
         entries = self.entries
-        taken = self._way()
+        taken = self._way(len(entries) - 1 if tip is None else tip)
         ids = {entries[index].message for index in taken}
         ids.discard(None)
         answers = [entry for entry in entries if entry.role == "assistant" and entry.message in ids]
@@ -221,9 +234,12 @@ class Session:
                 way.append(entry)
         return way
 
-    def _way(self) -> set[int]:
+    def root(self, tip: int) -> int:
+        """Return the entry that the way to `tip` begins with."""
+        return min(self._way(tip), default=tip)
+
+    def _way(self, current: int) -> set[int]:
         entries = self.entries
-        current = len(entries) - 1
         while current >= 0 and not entries[current].blocks:
             current -= 1
         taken: set[int] = set()
@@ -231,7 +247,7 @@ class Session:
             taken.add(current)
             entry = entries[current]
             if entry.parent is not None:
-                current = self._places.get(entry.parent, current - 1)
+                current = self.places.get(entry.parent, current - 1)
             elif entry.boundary or entry.summary:
                 current -= 1
             else:

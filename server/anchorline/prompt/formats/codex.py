@@ -19,7 +19,7 @@ from msgspec import Meta, Raw
 from xxhash import xxh3_128_digest
 
 from anchorline.prompt import layout, tokens
-from anchorline.prompt.formats.history import Block, History
+from anchorline.prompt.formats.history import Block, History, Part
 from anchorline.prompt.model import Kind, Prompt, PromptError, Role, Sent
 from anchorline.prompt.source import Line, each, epoch, loader, value
 
@@ -54,6 +54,7 @@ class _Meta(msgspec.Struct):
     id: str | None = None
     base_instructions: Raw = _ABSENT
     dynamic_tools: Raw = _ABSENT
+    source: Raw = _ABSENT
 
 
 class _Context(msgspec.Struct):
@@ -65,14 +66,17 @@ class _Compacted(msgspec.Struct):
     message: Raw = _ABSENT
 
 
-class _Usage(msgspec.Struct):
+class Usage(msgspec.Struct):
+    """A response's usage; `input_tokens` has the cached ones in it."""
+
     input_tokens: Count = 0
     cached_input_tokens: Count = 0
     reasoning_output_tokens: Count = 0
+    output_tokens: Count = 0
 
 
 class _Info(msgspec.Struct):
-    last_token_usage: _Usage | None = None
+    last_token_usage: Usage | None = None
 
 
 class _Event(msgspec.Struct):
@@ -127,12 +131,28 @@ def read(path: Path) -> Prompt:
     )
 
 
-class _Asked(NamedTuple):
-    """A request whose usage has not been told yet."""
+class Asked(NamedTuple):
+    """A request whose usage has not been told yet. `first_at` is the time of the response's first line."""
 
     at: float | None
     prefix: bytes
     segments: int
+    first_at: float | None = None
+
+
+class Frozen(msgspec.Struct, frozen=True):
+    """A session at the end of a line, to go on from (see `Session.frozen`)."""
+
+    parts: tuple[Part, ...]
+    turn: int
+    now: float | None
+    compacted: bool
+    id: str | None
+    model: str | None
+    agent: bool
+    asked: Asked | None
+    newest: Asked | None
+    ends_with_answer: bool
 
 
 class Session:
@@ -143,9 +163,11 @@ class Session:
         self.id: str | None = None
         self.model: str | None = None
         self.sent: list[Sent] = []
-        self._asked: _Asked | None = None
-        self._newest: _Asked | None = None
+        self.agent = False
+        self._asked: Asked | None = None
+        self._newest: Asked | None = None
         self._ends_with_answer = False
+        self._first_at: float | None = None
 
     def take(self, line: Line) -> None:
         """Take in one line."""
@@ -166,6 +188,31 @@ class Session:
         elif head.type == "compacted":
             self._compact(payload, _place(line, payload))
 
+    def frozen(self) -> "Frozen":
+        """Return all that is known, to go on from later: hashes, places and counts, no text."""
+        history = self.history
+        return Frozen(
+            tuple(history.parts),
+            history.turn,
+            history.now,
+            history.compacted,
+            self.id,
+            self.model,
+            self.agent,
+            self._asked,
+            self._newest,
+            self._ends_with_answer,
+        )
+
+    def resume(self, frozen: "Frozen") -> None:
+        """Go on from what `frozen` returned."""
+        history = self.history
+        history.parts = list(frozen.parts)
+        history.turn, history.now, history.compacted = frozen.turn, frozen.now, frozen.compacted
+        self.id, self.model, self.agent = frozen.id, frozen.model, frozen.agent
+        self._asked, self._newest = frozen.asked, frozen.newest
+        self._ends_with_answer = frozen.ends_with_answer
+
     def finish(self) -> None:
         """Leave out an answer at the end."""
         if self._ends_with_answer and self._newest is not None:
@@ -175,7 +222,7 @@ class Session:
     def sending(self) -> None:
         """Note that a request is sent, since the first line of its response follows."""
         history = self.history
-        self._asked = self._newest = _Asked(history.now, history.prefix, len(history.parts))
+        self._asked = self._newest = Asked(history.now, history.prefix, len(history.parts), self._first_at)
 
     def _begin(self, payload: bytes, place: int) -> None:
         meta = msgspec.json.decode(payload, type=_Meta)
@@ -193,11 +240,13 @@ class Session:
                 at = place + value(payload, b"base_instructions", raw) + value(raw, b"text", text)
                 self.history.add(_block("system", at, text), "system", fresh=True, section="system")
         self.id = meta.id
+        self.agent = b'"subagent"' in bytes(meta.source)
 
     def _item(self, payload: bytes, place: int, at: float | None) -> None:
         item = msgspec.json.decode(payload, type=_Item)
         answer = not item.type.endswith("_output") and (item.type != "message" or item.role == "assistant")
         if answer and self._asked is None:
+            self._first_at = at
             self.sending()
         if not answer and at is not None:
             self.history.now = at
@@ -248,16 +297,20 @@ class Session:
             start = place + value(payload, b"message", summary)
             self.history.add(_block("text", start, summary), "user", fresh=True)
 
-    def _told(self, usage: _Usage, at: float | None) -> None:
+    def _told(self, usage: Usage, at: float | None) -> None:
         asked, self._asked = self._asked, None
         if asked is None:  # the same usage once more
             return
         self.history.tell(asked.segments, usage.reasoning_output_tokens)
         if asked.at is None or (at is not None and at - asked.at < REPLAY):
             return
+        self.billed(asked.at, asked, usage)
+
+    def billed(self, at: float, asked: Asked, usage: Usage) -> None:
+        """Note a request that was sent at `at`, and what was billed for it."""
         read = min(usage.cached_input_tokens, usage.input_tokens)
         self.sent.append(
-            Sent(asked.at, self.model or "", asked.prefix, asked.segments, usage.input_tokens - read, read)
+            Sent(at, self.model or "", asked.prefix, asked.segments, usage.input_tokens - read, read)
         )
 
 

@@ -1,0 +1,159 @@
+"""`anchorline import`: read what Claude Code and Codex have recorded, without keeping text."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from anchorline.cli import reading
+from anchorline.config import Config
+from anchorline.sessions.importing import Problem
+
+if TYPE_CHECKING:
+    from anchorline.sessions.request import Agent
+
+_PATHS = click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+class Summary(msgspec.Struct):
+    """What an import did. `requests` counts those that are new; sizes in bytes, time in seconds."""
+
+    agent: str
+    files: int = 0
+    unchanged: int = 0
+    bytes: int = 0
+    requests: int = 0
+    warm: int = 0
+    seconds: float = 0.0
+    problems: list[Problem] = []
+
+
+@click.group(name="import")
+def command() -> None:
+    """Read what other tools have recorded: what was sent, when, and what was billed.
+
+    Only hashes, sizes and token counts are kept, never text. A file is read from where the last import ended. Exits
+    with 1 when a line could not be read; the rest is imported.
+
+    \b
+    Example:
+      anchorline import claude-code
+    """
+
+
+@command.command("claude-code")
+@_PATHS
+@_JSON
+def claude_code(paths: tuple[Path, ...], as_json: bool) -> None:
+    """Import Claude Code's sessions: PATHS, or those under ~/.claude/projects (CLAUDE_CONFIG_DIR).
+
+    \b
+    Example:
+      anchorline import claude-code --json
+    """
+    _run("claude-code", paths, as_json=as_json)
+
+
+@command.command("codex")
+@_PATHS
+@_JSON
+def codex(paths: tuple[Path, ...], as_json: bool) -> None:
+    """Import Codex's sessions: PATHS, or those under ~/.codex/sessions (CODEX_HOME).
+
+    \b
+    Example:
+      anchorline import codex ~/.codex/archived_sessions
+    """
+    _run("codex", paths, as_json=as_json)
+
+
+def _run(agent: "Agent", paths: tuple[Path, ...], *, as_json: bool) -> None:
+    from anchorline.sessions import importing  # noqa: PLC0415  (only where sessions are read)
+    from anchorline.store.database import StoreError  # noqa: PLC0415
+
+    settings = reading.settings().config
+    if not settings.store.enabled:
+        raise click.ClickException("recording is off (store.enabled)")
+    places = paths or (importing.home(agent),)
+    if not places[0].exists():
+        raise reading.Unreadable(f"{places[0]}: there is no such folder. Name the sessions' files or folders")
+    started = time.perf_counter()
+    try:
+        summary = _import(agent, importing.files(places), settings, quiet=as_json)
+    except StoreError as error:
+        raise reading.Unreadable(str(error)) from error
+    summary.seconds = round(time.perf_counter() - started, 3)
+    for problem in summary.problems:
+        place = f"{problem.file}:{problem.line}" if problem.line else problem.file
+        click.echo(f"{place}: {problem.message}", err=True)
+    if as_json:
+        click.echo(msgspec.json.encode(summary).decode())
+    else:
+        click.echo(
+            f"{summary.requests} new requests from {summary.files} files ({summary.unchanged} had nothing new), "
+            f"{summary.bytes / 1e6:.1f} MB in {summary.seconds:.1f} s; {summary.warm} warm prefixes"
+        )
+    if summary.problems:
+        sys.exit(1)
+
+
+def _import(agent: "Agent", files: list[Path], settings: Config, *, quiet: bool) -> Summary:
+    from anchorline.cache.rules import load as load_rules  # noqa: PLC0415
+    from anchorline.prompt.model import PromptError  # noqa: PLC0415
+    from anchorline.route.catalog import load as load_catalog  # noqa: PLC0415
+    from anchorline.sessions import importing  # noqa: PLC0415
+    from anchorline.sessions.request import warm  # noqa: PLC0415
+    from anchorline.store import imports  # noqa: PLC0415
+    from anchorline.store.database import locate  # noqa: PLC0415
+
+    rules = load_rules(settings.files.providers)
+    catalog = load_catalog(settings.files.models)
+    summary = Summary(agent, problems=[])
+
+    def known(model: str) -> str:
+        found = catalog.find(model)
+        return found.id if found is not None else model
+
+    with imports.opened(locate(settings.store.path)) as store, _progress(len(files), quiet=quiet) as step:
+        for path in files:
+            summary.files += 1
+            now = time.time()
+            try:
+                piece = importing.read(path, agent, store.position(path), now)
+            except (OSError, PromptError) as error:
+                summary.problems.append(Problem(str(path), 0, getattr(error, "strerror", None) or str(error)))
+                continue
+            finally:
+                step()
+            if piece is None:
+                summary.unchanged += 1
+                continue
+            held = [
+                msgspec.structs.replace(entry, model=known(entry.model))
+                for entry in warm(piece.requests, rules, settings.cache.account, now)
+            ]
+            summary.requests += store.put(path, agent, piece, held)
+            summary.bytes += piece.bytes
+            summary.warm += len(held)
+            summary.problems.extend(piece.problems)
+    return summary
+
+
+@contextmanager
+def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """Show a bar on a terminal; elsewhere nothing."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console  # noqa: PLC0415  (only on a terminal)
+    from rich.progress import Progress  # noqa: PLC0415
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Importing", total=total)
+        yield lambda: bar.advance(task)

@@ -1,0 +1,103 @@
+"""`anchorline warm`: what the providers hold now, for how long, and what its loss would cost."""
+
+import time
+
+import click
+import msgspec
+
+from anchorline.cache.ledger import Entry
+from anchorline.cache.rules import load as load_rules
+from anchorline.cli import reading
+from anchorline.config import Config
+from anchorline.route.catalog import load as load_catalog
+from anchorline.store.database import StoreError, locate
+from anchorline.store.reader import Reader
+
+
+class Warm(msgspec.Struct, frozen=True):
+    """A warm prefix. `left_s` seconds, `usd` what writing it again costs more than reading it (None: no price)."""
+
+    provider: str
+    account: str
+    model: str
+    prefix: str
+    tokens: int
+    ttl: str
+    left_s: int
+    usd: float | None
+    source: str
+
+
+@click.command(name="warm")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(as_json: bool) -> None:
+    """List what the providers are believed to hold now: time left, tokens and dollars at stake.
+
+    Of an imported conversation only its longest prefix is listed: the shorter ones are part of it. Exits with 2
+    when the database can't be read.
+
+    \b
+    Example:
+      anchorline warm --json
+    """
+    settings = reading.settings().config
+    now = time.time()
+    reader = Reader(locate(settings.store.path))
+    try:
+        entries = [entry for entry in reader.ledger(now) if entry.expires_at > now]
+        conversations = reader.conversations() if entries else {}
+    except StoreError as error:
+        raise reading.Unreadable(str(error)) from error
+    shown = [_warm(entry, settings, now) for entry in _longest(entries, conversations)]
+    shown.sort(key=lambda one: one.left_s)
+    tokens = sum(one.tokens for one in shown)
+    usd = round(sum(one.usd or 0.0 for one in shown), 6)
+    if as_json:
+        whole = {"warm": shown, "tokens": tokens, "usd": usd}
+        click.echo(msgspec.json.encode(whole).decode())
+        return
+    if not shown:
+        click.echo(
+            "Nothing is warm that Anchorline knows of. `anchorline import claude-code` reads recorded sessions."
+        )
+        return
+    from rich.console import Console  # noqa: PLC0415  (only where a table is printed)
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table("model", "left", "tokens", "at stake", "lifetime", "from")
+    for one in shown:
+        left = f"{one.left_s // 60}:{one.left_s % 60:02}"
+        stake = "-" if one.usd is None else f"${one.usd:.4f}"
+        table.add_row(one.model, left, f"{one.tokens:,}", stake, one.ttl, one.source)
+    Console(highlight=False).print(table)
+    click.echo(f"{tokens:,} tokens, ${usd:.2f} at stake")
+
+
+def _longest(entries: list[Entry], conversations: dict[bytes, tuple[str, str]]) -> list[Entry]:
+    best: dict[tuple[object, ...], Entry] = {}
+    for entry in entries:
+        where = conversations.get(entry.prefix, (entry.prefix,))
+        key = (entry.provider, entry.account, entry.model, *where)
+        if key not in best or entry.tokens > best[key].tokens:
+            best[key] = entry
+    return list(best.values())
+
+
+def _warm(entry: Entry, settings: Config, now: float) -> Warm:
+    provider = load_rules(settings.files.providers).for_model(entry.model)
+    found = load_catalog(settings.files.models).find(entry.model)
+    usd = None
+    if found is not None:
+        price, _ = found.prices(entry.tokens)
+        usd = entry.tokens * price * (provider.write_price(entry.ttl) - provider.read_price(entry.model))
+    return Warm(
+        entry.provider,
+        entry.account,
+        entry.model,
+        entry.prefix.hex(),
+        entry.tokens,
+        entry.ttl,
+        int(entry.expires_at - now),
+        None if usd is None else round(usd, 6),
+        entry.source,
+    )

@@ -1,0 +1,92 @@
+"""Codex's session files: requests one after the other. A sub-agent has a file of its own."""
+
+import re
+
+import msgspec
+
+from anchorline.prompt.formats.codex import Asked, Frozen, Session, Usage
+from anchorline.prompt.source import Line
+from anchorline.sessions.request import Billed, Trigger
+
+_ID = re.compile(r"[A-Za-z0-9_./:@|-]{0,128}\Z")
+
+
+class _State(msgspec.Struct, frozen=True):
+    session: Frozen
+    turn: int
+    before: str | None
+
+
+class _Reading(Session):
+    """Keeps what was billed with what was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[Billed] = []
+        self.turn_before = 0
+        self.model_before: str | None = None
+
+    def billed(self, at: float, asked: Asked, usage: Usage) -> None:
+        """Note a request."""
+        history = self.history
+        trigger: Trigger = (
+            "compact" if history.compacted else "user" if history.turn != self.turn_before else "tool"
+        )
+        history.compacted, self.turn_before = False, history.turn
+        read = min(usage.cached_input_tokens, usage.input_tokens)
+        session = self.id or ""
+        model = self.model or ""
+        self.found.append(
+            Billed(
+                id=f"{session}:{at}:{asked.prefix.hex()}",
+                session=session,
+                chain="agent" if self.agent else "main",
+                branch=0,
+                model=model,
+                sent_at=at,
+                first_at=asked.first_at,
+                trigger=trigger,
+                switched=self.model_before not in (None, model),
+                blocks=asked.segments,
+                prefix=asked.prefix,
+                input=usage.input_tokens - read,
+                read=read,
+                write_5m=0,
+                write_1h=0,
+                output=usage.output_tokens,
+                ttl=None,
+            )
+        )
+        self.model_before = model
+
+
+class Codex:
+    """One file."""
+
+    problem: str | None = None
+
+    def __init__(self) -> None:
+        self._reading = _Reading()
+
+    def take(self, line: Line) -> None:
+        """Take in a line."""
+        self._reading.take(line)
+
+    def requests(self) -> list[Billed]:
+        """Return the requests since the state that was resumed."""
+        return self._reading.found
+
+    def state(self) -> bytes:
+        """Return what is needed to go on; nothing where an id has not the form of one and could be text."""
+        reading = self._reading
+        names = (reading.id, reading.model, *(part.block.tool for part in reading.history.parts))
+        if not all(_ID.match(one) for one in names if one is not None):
+            return b""
+        return msgspec.msgpack.encode(_State(reading.frozen(), reading.turn_before, reading.model_before))
+
+    def resume(self, state: bytes) -> None:
+        """Go on from `state`."""
+        found = msgspec.msgpack.decode(state, type=_State)
+        reading = self._reading
+        reading.resume(found.session)
+        reading.turn_before, reading.model_before = found.turn, found.before

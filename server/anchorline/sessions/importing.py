@@ -1,0 +1,140 @@
+"""Reading session files piece by piece: a file that grew is read from where it ended, a replaced one anew."""
+
+import hashlib
+import os
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from anchorline.prompt.model import PromptError
+from anchorline.prompt.source import lines, refused
+from anchorline.sessions.claude_code import ClaudeCode
+from anchorline.sessions.codex import Codex
+from anchorline.sessions.request import Agent, Billed, Transcript
+
+READERS: dict[Agent, Callable[[], Transcript]] = {"claude-code": ClaudeCode, "codex": Codex}
+_MARK = 4096
+_PACKED = (".gz",)
+STATE_S = 7 * 86_400
+"""A file that was not written for so long is likely finished: it is read anew should it grow."""
+
+
+class Position(msgspec.Struct, frozen=True):
+    """How far a file was read: `offset` bytes and `line` lines, and what it was to look at then.
+
+    `head` and `tail` are hashes of the first and last 4096 bytes before `offset`: a file that grew still has
+    them. `state` is what the reader needs to go on, None where the file would be read anew.
+    """
+
+    size: int
+    mtime_ns: int
+    offset: int
+    line: int
+    head: bytes
+    tail: bytes
+    state: bytes | None
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """A line that can't be read (0: the file itself)."""
+
+    file: str
+    line: int
+    message: str
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """What was read of a file. `anew`: from its beginning, so that it replaces what was known of it."""
+
+    requests: list[Billed]
+    position: Position
+    problems: tuple[Problem, ...]
+    anew: bool
+    bytes: int
+
+
+def home(agent: Agent) -> Path:
+    """Return the folder in which a tool keeps its sessions: its own environment variable, else its default."""
+    if agent == "codex":
+        return Path(os.environ.get("CODEX_HOME") or Path.home() / ".codex") / "sessions"
+    return Path(os.environ.get("CLAUDE_CONFIG_DIR") or Path.home() / ".claude") / "projects"
+
+
+def files(paths: tuple[Path, ...]) -> list[Path]:
+    """Return the session files at and below `paths`, each once, in a fixed order."""
+    found: set[Path] = set()
+    for path in paths:
+        if path.is_dir():
+            found.update(one for form in ("*.jsonl", "*.jsonl.gz") for one in path.rglob(form))
+        else:
+            found.add(path)
+    return sorted({one.resolve() for one in found if one.is_file()})
+
+
+def read(path: Path, agent: Agent, known: Position | None, now: float) -> Piece | None:
+    """Read what is new in a file; None where nothing is. Raises OSError and, for broken gzip, PromptError."""
+    stat = path.stat()
+    if known is not None and (known.size, known.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+        return None
+    packed = path.suffix in _PACKED
+    reader = READERS[agent]()
+    anew = True
+    if known is not None and known.state is not None and not packed and _grew(path, known, stat.st_size):
+        try:
+            reader.resume(zlib.decompress(known.state))
+            anew = False
+        except (msgspec.DecodeError, zlib.error):  # another version wrote it
+            reader = READERS[agent]()
+    begin, number = (0, 0) if anew or known is None else (known.offset, known.line)
+    problems: list[Problem] = []
+    offset = begin
+    state: bytes | None = None
+    torn = False
+    try:
+        for line in lines(path, begin, number):
+            if not line.complete:  # it may just be being written: it is read once more when it is whole
+                torn, state = True, reader.state()
+                refused(line, reader.take)
+                break
+            error = refused(line, reader.take)
+            if error is not None:
+                problems.append(Problem(str(path), line.number, _without_text(error)))
+            number, offset = line.number, line.offset + len(line.text) + 1
+    except PromptError as error:
+        problems.append(Problem(str(path), error.line or 0, str(error)))
+    requests = reader.requests()
+    if reader.problem is not None:
+        problems.append(Problem(str(path), 0, reader.problem))
+    keep = not packed and now - stat.st_mtime < STATE_S
+    if keep and not torn:
+        state = reader.state()
+    head, tail = (b"", b"") if packed else _marks(path, offset)
+    position = Position(
+        stat.st_size,
+        stat.st_mtime_ns,
+        offset,
+        number,
+        head,
+        tail,
+        zlib.compress(state, 1) if keep and state else None,
+    )
+    return Piece(requests, position, tuple(problems), anew, stat.st_size - (0 if packed else begin))
+
+
+def _without_text(error: PromptError) -> str:
+    """Return what is wrong with a line in the decoder's words: they name places and types, never content."""
+    return str(error).partition(": ")[2] or "can't be read"
+
+
+def _grew(path: Path, known: Position, size: int) -> bool:
+    return size >= known.offset and _marks(path, known.offset) == (known.head, known.tail)
+
+
+def _marks(path: Path, offset: int) -> tuple[bytes, bytes]:
+    with path.open("rb") as file:
+        head = file.read(min(_MARK, offset))
+        file.seek(max(0, offset - _MARK))
+        tail = file.read(min(_MARK, offset))
+    return hashlib.blake2b(head, digest_size=16).digest(), hashlib.blake2b(tail, digest_size=16).digest()

@@ -1,0 +1,95 @@
+"""A request as a recorded session shows it: what was sent, when, and what was billed. No text."""
+
+from typing import Literal, Protocol
+
+import msgspec
+
+from anchorline.cache import ledger
+from anchorline.cache.ledger import Entry
+from anchorline.cache.rules import Rules
+from anchorline.prompt.source import Line
+
+Agent = Literal["claude-code", "codex"]
+Trigger = Literal["user", "tool", "compact"]
+
+
+class Billed(msgspec.Struct, frozen=True):
+    """One request. `id` is the response's own id, so that its usage counts once.
+
+    `chain` is ``main`` or names a sub-agent, `branch` is 0 on the way to the newest line and counts the ways
+    that were left. `trigger` says what it was sent for: a person's message, a tool's answer, or the first one
+    after a compaction. `switched`: another model than the request before in its chain. Times are epoch seconds:
+    `sent_at` of the newest input, `first_at` of the response's first line. `prefix` is the hash of the `blocks`
+    that were sent. Tokens are the provider's counts, `input` without the cached ones; of Codex no writes are
+    known.
+    """
+
+    id: str
+    session: str
+    chain: str
+    branch: int
+    model: str
+    sent_at: float
+    first_at: float | None
+    trigger: Trigger
+    switched: bool
+    blocks: int
+    prefix: bytes
+    input: int
+    read: int
+    write_5m: int
+    write_1h: int
+    output: int
+    ttl: str | None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the whole prompt."""
+        return self.input + self.read + self.write_5m + self.write_1h
+
+
+class Transcript(Protocol):
+    """A session file while it is read. `problem` says what was left out."""
+
+    problem: str | None
+
+    def take(self, line: Line) -> None:
+        """Take in a line. Raises what decoding raises."""
+        ...
+
+    def requests(self) -> list[Billed]:
+        """Return the requests that the lines show; of earlier ones at least those that changed."""
+        ...
+
+    def state(self) -> bytes:
+        """Return what is needed to go on from here, without text."""
+        ...
+
+    def resume(self, state: bytes) -> None:
+        """Go on from `state`. Raises msgspec.DecodeError where it is no state of this version."""
+        ...
+
+
+def warm(requests: list[Billed], rules: Rules, account: str, now: float) -> list[Entry]:
+    """Return what the providers hold after these requests and has not expired at `now`.
+
+    A request that wrote nothing refreshed what it read, under the lifetime of the chain's last write.
+    """
+    entries = []
+    ttls: dict[tuple[str, str], str] = {}
+    for request in sorted(requests, key=lambda one: one.sent_at):
+        chain = (request.session, request.chain)
+        ttl = ttls[chain] = request.ttl or ttls.get(chain, "default")
+        entry = ledger.entry(
+            rules.for_model(request.model),
+            account=account,
+            model=request.model,
+            prefix=request.prefix,
+            tokens=request.tokens,
+            ttl=ttl,
+            started=request.sent_at,
+            used=request.first_at,
+        )
+        if entry is not None and entry.expires_at > now:
+            entries.append(entry)
+    return entries

@@ -1,0 +1,108 @@
+"""Imported sessions: each file's rows and how far it was read are written in one transaction.
+
+A crash between two files, or in the middle of one, leaves whole files behind: the next import goes on there.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from anchorline.cache.ledger import Entry
+from anchorline.sessions.importing import Piece, Position
+from anchorline.sessions.request import Agent, Billed
+from anchorline.store import database, privacy, rows
+from anchorline.store.database import StoreError
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+_COLUMNS = (
+    "id, file, agent, session, chain, branch, model, sent_at, first_at, trigger, switched, blocks, prefix, "
+    "input_tokens, read_tokens, write_5m_tokens, write_1h_tokens, output_tokens"
+)
+# A file that repeats another's request (a fork, a copy) does not take it over: its usage counts once.
+_PUT = f"""
+    INSERT INTO imported ({_COLUMNS}) VALUES ({", ".join("?" * (_COLUMNS.count(",") + 1))})
+    ON CONFLICT (id) DO UPDATE SET
+        {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", ")[3:])}
+    WHERE imported.file = excluded.file
+"""  # noqa: S608  (constants)
+
+
+class Imports:
+    """The tables `imported`, `imports` and `ledger`, open for an import."""
+
+    def __init__(self, db: "Database") -> None:
+        self._db = db
+
+    def position(self, path: Path) -> Position | None:
+        """Return how far a file was read; None where it was not."""
+        row = self._db.execute(
+            "SELECT size, mtime_ns, offset, line, head, tail, state FROM imports WHERE file = ?",
+            [privacy.tag(str(path))],
+        ).fetchone()
+        return Position(*row) if row is not None else None
+
+    def put(self, path: Path, agent: Agent, piece: Piece, warm: Iterable[Entry]) -> int:
+        """Write what was read of a file; return how many more of its requests are known now."""
+        file = privacy.tag(str(path))
+        db = self._db
+        with database.writing(db):
+            before = _count(db, file)
+            if piece.anew:
+                db.execute("DELETE FROM imported WHERE file = ?", [file])
+            db.conn.executemany(_PUT, (_row(one, file, agent) for one in piece.requests))
+            rows.put_ledger(db, warm)
+            position = msgspec.structs.asdict(piece.position)
+            rows.insert(db, "imports", {"file": file, "agent": agent, **position}, conflict="REPLACE")
+            return _count(db, file) - before
+
+
+def _count(db: "Database", file: str) -> int:
+    count: int = db.execute("SELECT count(*) FROM imported WHERE file = ?", [file]).fetchone()[0]
+    return count
+
+
+def _row(one: Billed, file: str, agent: Agent) -> tuple[object, ...]:
+    chain = one.chain if one.chain in ("main", "agent") else privacy.tag(one.chain)
+    return (
+        privacy.tag(one.id),
+        file,
+        agent,
+        privacy.session(one.session),
+        chain,
+        one.branch,
+        privacy.name(one.model),
+        one.sent_at,
+        one.first_at,
+        one.trigger,
+        one.switched,
+        one.blocks,
+        one.prefix,
+        one.input,
+        one.read,
+        one.write_5m,
+        one.write_1h,
+        one.output,
+    )
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Imports]:
+    """Open the database for an import. Raises StoreError."""
+    found = database.open_for_writing(path)
+    try:
+        found.database.execute(
+            "DELETE FROM ledger WHERE expires_at < ?", [time.time() - database.LEDGER_KEPT_S]
+        )
+        found.database.conn.commit()
+        yield Imports(found.database)
+    except sqlite3.Error as error:
+        raise StoreError(database.explain(path, error)) from error
+    finally:
+        database.close(found.database)

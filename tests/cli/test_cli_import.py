@@ -1,0 +1,148 @@
+"""`anchorline import`: idempotent, resumable, and without text."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from anchorline.cli.main import cli
+from session_logs import ClaudeLog, codex_log
+
+CANARY = "Quetzalcoatlus northropi"
+
+
+def run(*words: str, code: int = 0) -> dict:
+    done = CliRunner().invoke(cli, ["import", *words, "--json"])
+    assert done.exit_code == code, done.output
+    return json.loads(done.stdout)
+
+
+def database(home: Path) -> Path:
+    return home / "data" / "anchorline.db"
+
+
+def dump(path: Path) -> dict[str, list[tuple]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return {
+            table: connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
+            for table in ("imported", "imports", "ledger")
+        }
+
+
+def long_log(session: str, turns: int = 40) -> ClaudeLog:
+    log = ClaudeLog(session)
+    for turn in range(turns):
+        log.user(f"{CANARY} {turn}")
+        log.answer(f"{session}-{turn}", CANARY * 50)
+    return log
+
+
+def test_importing_again_changes_nothing(tmp_path: Path, isolated_home: Path):
+    folder = tmp_path / "projects" / "p"
+    folder.mkdir(parents=True)
+    for number in range(3):
+        (folder / f"s{number}.jsonl").write_bytes(long_log(f"s{number}").bytes())
+    first = run("claude-code", str(folder.parent))
+    assert (first["files"], first["requests"], first["unchanged"]) == (3, 120, 0)
+    before = dump(database(isolated_home))
+    again = run("claude-code", str(folder.parent))
+    assert (again["requests"], again["unchanged"], again["bytes"]) == (0, 3, 0)
+    assert dump(database(isolated_home)) == before
+    for file in folder.iterdir():
+        os.utime(file, (1, 1))  # they look changed, and are read again
+    assert run("claude-code", str(folder.parent))["requests"] == 0
+    assert dump(database(isolated_home))["imported"] == before["imported"]
+
+
+def test_all_sample_transcripts_twice(data: Path, isolated_home: Path):
+    first = [run(agent, str(data / "transcripts" / agent)) for agent in ("claude-code", "codex")]
+    assert all(one["requests"] > 500 and one["problems"] == [] for one in first)
+    before = dump(database(isolated_home))
+    again = [run(agent, str(data / "transcripts" / agent)) for agent in ("claude-code", "codex")]
+    assert [one["requests"] for one in again] == [0, 0]
+    assert dump(database(isolated_home)) == before
+
+
+def test_no_text_is_kept(tmp_path: Path, isolated_home: Path):
+    path = tmp_path / "secret-project.jsonl"
+    log = long_log("s1")
+    log.answer("last", model=CANARY)
+    path.write_bytes(log.bytes())
+    codex = tmp_path / "c.jsonl"
+    codex.write_bytes(codex_log().replace(b"question", CANARY.encode()))
+    assert run("claude-code", str(path))["requests"] == 41
+    assert run("codex", str(codex))["requests"] == 3
+    written = b"".join(file.read_bytes() for file in database(isolated_home).parent.iterdir())
+    assert CANARY.encode() not in written
+    assert b"secret-project" not in written
+
+
+def test_broken_lines_give_1_and_the_rest_is_there(tmp_path: Path):
+    log = long_log("s1", 3)
+    log.lines.insert(2, b"{broken\n")
+    path = tmp_path / "s1.jsonl"
+    path.write_bytes(log.bytes())
+    summary = run("claude-code", str(path), code=1)
+    assert summary["requests"] == 3
+    assert [(one["file"], one["line"]) for one in summary["problems"]] == [(str(path), 3)]
+
+
+def test_a_copied_request_counts_once_and_a_replaced_file_takes_its_rows_along(tmp_path: Path, isolated_home):
+    log = long_log("s1", 3)
+    (tmp_path / "a.jsonl").write_bytes(log.bytes())
+    log.user("only in the fork")
+    log.answer("fork")
+    (tmp_path / "b.jsonl").write_bytes(log.bytes())
+    assert run("claude-code", str(tmp_path))["requests"] == 4
+    (tmp_path / "b.jsonl").write_bytes(long_log("s9", 2).bytes())
+    run("claude-code", str(tmp_path))
+    assert len(dump(database(isolated_home))["imported"]) == 5
+
+
+def test_a_missing_folder_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("CODEX_HOME", str(tmp_path / "none"))
+    done = CliRunner().invoke(cli, ["import", "codex"])
+    assert done.exit_code == 2
+    assert str(tmp_path / "none") in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is POSIX's")
+def test_an_import_that_was_killed_goes_on(tmp_path: Path, isolated_home: Path):
+    folder = tmp_path / "projects"
+    folder.mkdir()
+    for number in range(60):
+        (folder / f"s{number:02}.jsonl").write_bytes(long_log(f"s{number:02}", 100).bytes())
+    command = [sys.executable, "-m", "anchorline", "import", "claude-code", str(folder), "--json"]
+    path = database(isolated_home)
+    started = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while started.poll() is None and not _begun(path):
+        pass
+    started.kill()
+    assert started.wait(60) == -signal.SIGKILL
+    partly = dump(path)
+    assert 0 < len(partly["imports"]) < 60
+    assert len(partly["imported"]) == 100 * len(partly["imports"])
+    rest = run("claude-code", str(folder))
+    assert rest["unchanged"] == len(partly["imports"])
+    resumed = dump(path)
+    shutil.rmtree(path.parent)
+    run("claude-code", str(folder))
+    assert dump(path) == resumed
+
+
+def _begun(path: Path) -> bool:
+    if not path.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            return connection.execute("SELECT count(*) FROM imports").fetchone()[0] > 3
+    except sqlite3.OperationalError:
+        return False

@@ -1,0 +1,198 @@
+"""What session files show was sent and billed, read whole or piece by piece."""
+
+import gzip
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from anchorline.cache.rules import load as load_rules
+from anchorline.prompt.formats import claude_code
+from anchorline.sessions import importing
+from anchorline.sessions.importing import Piece
+from anchorline.sessions.request import Billed, warm
+from session_logs import START, ClaudeLog, codex_log
+
+NOW = START + 100
+
+
+def read(path: Path, agent: str = "claude-code", known=None) -> Piece:
+    piece = importing.read(path, agent, known, path.stat().st_mtime)
+    assert piece is not None
+    return piece
+
+
+def by_id(requests: list[Billed]) -> dict[str, Billed]:
+    found = {request.id: request for request in requests}
+    assert len(found) == len(requests)
+    return found
+
+
+def conversation() -> ClaudeLog:
+    log = ClaudeLog()
+    log.user("fix it")
+    log.answer("m1", "ls", call="t1", output=1)
+    log.answer("m1", "cat", call="t2", output=30)
+    log.result("t1")
+    log.result("t2")
+    log.answer("m2")
+    return log
+
+
+def test_usage_counts_once_a_response_with_its_last_output(tmp_path: Path):
+    path = tmp_path / "s1.jsonl"
+    path.write_bytes(conversation().bytes())
+    first, second = read(path).requests
+    assert (first.id, first.output, first.trigger, first.blocks) == ("m1", 30, "user", 1)
+    assert (first.input, first.read, first.write_5m, first.write_1h) == (3, 10_000, 100, 400)
+    assert (first.sent_at, first.first_at) == (START, START + 1)
+    assert (second.id, second.trigger, second.blocks, second.switched) == ("m2", "tool", 5, False)
+
+
+def test_a_prefix_is_the_one_that_the_planner_knows(tmp_path: Path):
+    path = tmp_path / "s1.jsonl"
+    path.write_bytes(conversation().bytes())
+    sent = claude_code.read(path).sent
+    assert [request.prefix for request in read(path).requests] == [one.prefix for one in sent]
+
+
+def test_compaction_switch_branch_and_sub_agent_are_marked(tmp_path: Path):
+    log = conversation()
+    end = log.newest
+    log.user("left", parentUuid=end)
+    log.answer("left")
+    log.newest = end
+    log.user("go on")
+    log.answer("other", model="claude-sonnet-5")
+    log.add("system", subtype="compact_boundary", parentUuid=None, logicalParentUuid=log.newest)
+    log.user("summary", isCompactSummary=True)
+    log.answer("after")
+    before = log.newest
+    log.user("agent's task", isSidechain=True, parentUuid=None)
+    log.answer("side", isSidechain=True)
+    log.newest = before
+    path = tmp_path / "s1.jsonl"
+    path.write_bytes(log.bytes())
+    found = by_id(read(path).requests)
+    assert set(found) == {"m1", "m2", "left", "other", "after", "side"}
+    assert (found["left"].branch, found["other"].branch, found["m1"].branch) == (1, 0, 0)
+    assert found["other"].switched
+    assert not found["left"].switched
+    assert (found["after"].trigger, found["after"].blocks) == ("compact", 1)
+    assert found["m1"].chain == "main"
+    assert found["side"].chain not in ("main", "")
+    assert (found["side"].blocks, found["side"].trigger) == (1, "user")
+
+
+def test_codex_tells_the_same(tmp_path: Path):
+    path = tmp_path / "c1.jsonl"
+    path.write_bytes(codex_log())
+    found = read(path, "codex").requests
+    assert [request.trigger for request in found] == ["user", "user", "compact"]
+    assert [request.switched for request in found] == [False, True, False]
+    assert [(one.input, one.read, one.output) for one in found] == [
+        (1000, 1000, 9), (1001, 1000, 9), (1002, 1000, 9)]  # fmt: skip
+    assert all(one.first_at == one.sent_at + 1 for one in found)
+
+
+@pytest.mark.parametrize("agent", ["claude-code", "codex"])
+def test_a_file_that_grew_is_read_from_where_it_ended(tmp_path: Path, agent: str):
+    log = conversation()
+    log.user("and this")
+    log.answer("m3")
+    content = log.bytes() if agent == "claude-code" else codex_log(turns=5)
+    path = tmp_path / "s1.jsonl"
+    path.write_bytes(content)
+    whole = by_id(read(path, agent).requests)
+    for cut in range(0, len(content), 97):  # most of these are in the middle of a line
+        path.write_bytes(content[:cut])
+        first = read(path, agent)
+        assert first.problems == ()
+        path.write_bytes(content)
+        rest = read(path, agent, first.position)
+        assert rest.problems == ()
+        assert not rest.anew
+        assert rest.bytes == len(content) - content[:cut].rfind(b"\n") - 1
+        assert by_id(first.requests) | by_id(rest.requests) == whole
+
+
+def test_what_did_not_change_is_not_read_and_what_was_replaced_is_read_anew(tmp_path: Path):
+    path = tmp_path / "s1.jsonl"
+    path.write_bytes(conversation().bytes())
+    known = read(path).position
+    assert importing.read(path, "claude-code", known, NOW) is None
+    other = ClaudeLog("s2")
+    for turn in range(9):
+        other.user("something else")
+        other.answer(f"n{turn}")
+    path.write_bytes(other.bytes())
+    piece = read(path, known=known)
+    assert piece.anew
+    assert len(piece.requests) == 9
+
+
+def test_broken_lines_are_named_and_the_rest_is_read(tmp_path: Path):
+    log = conversation()
+    log.lines.insert(1, b'{"type": "user", "message": secret words}\n')
+    log.lines.insert(4, b"\xff\xfe\n")
+    path = tmp_path / "s1.jsonl"
+    path.write_bytes(log.bytes())
+    piece = read(path)
+    assert [(one.file, one.line) for one in piece.problems] == [(str(path), 2), (str(path), 5)]
+    assert "secret" not in "".join(one.message for one in piece.problems)
+    assert [request.id for request in piece.requests] == ["m1", "m2"]
+
+
+def test_a_packed_file_reads_alike_and_a_broken_one_keeps_its_beginning(tmp_path: Path):
+    plain, packed = tmp_path / "a.jsonl", tmp_path / "b.jsonl.gz"
+    plain.write_bytes(conversation().bytes())
+    packed.write_bytes(gzip.compress(conversation().bytes()))
+    assert read(packed).requests == read(plain).requests
+    packed.write_bytes(packed.read_bytes()[:-12])
+    (problem,) = read(packed).problems
+    assert "gzip" in problem.message
+
+
+def test_an_id_that_could_be_text_is_not_kept_in_the_position(tmp_path: Path):
+    log = conversation()
+    log.user("more", uuid="Quetzalcoatlus northropi flies")
+    path = tmp_path / "s1.jsonl"
+    path.write_bytes(log.bytes())
+    assert read(path).position.state is None
+
+
+def test_the_same_folders_as_the_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "claude"))
+    monkeypatch.setenv("CODEX_HOME", str(tmp_path / "codex"))
+    assert importing.home("claude-code") == tmp_path / "claude" / "projects"
+    assert importing.home("codex") == tmp_path / "codex" / "sessions"
+    monkeypatch.delenv("CLAUDE_CONFIG_DIR")
+    monkeypatch.delenv("CODEX_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert importing.home("claude-code") == tmp_path / ".claude" / "projects"
+    assert importing.home("codex") == tmp_path / ".codex" / "sessions"
+
+
+def test_the_clock_is_the_providers_own(tmp_path: Path):
+    path = tmp_path / "s1.jsonl"
+    path.write_bytes(conversation().bytes())
+    (request, _) = read(path).requests
+    rules = load_rules()
+    later = msgspec.structs.replace(request, first_at=request.sent_at + 50)
+    (entry,) = warm([later], rules, "default", NOW)
+    assert (entry.ttl, entry.tokens) == ("1h", 10_503)
+    assert entry.expires_at == request.sent_at + 3600  # from the request's start
+    assert warm([later], rules, "default", request.sent_at + 3600) == []
+    openai = msgspec.structs.replace(later, model="gpt-5.5", ttl=None)
+    (entry,) = warm([openai], rules, "default", NOW)
+    seconds = rules.for_model("gpt-5.5").lifetimes[0].seconds
+    assert entry.expires_at == request.sent_at + 50 + seconds  # from its last use
+
+
+def test_a_request_that_wrote_nothing_refreshes_under_the_chains_lifetime(tmp_path: Path):
+    path = tmp_path / "s1.jsonl"
+    path.write_bytes(conversation().bytes())
+    first, second = read(path).requests
+    read_only = msgspec.structs.replace(second, ttl=None, write_5m=0, write_1h=0)
+    entries = warm([first, read_only], load_rules(), "default", NOW)
+    assert [entry.ttl for entry in entries] == ["1h", "1h"]
