@@ -120,3 +120,9 @@ def test_recorded_prompts_are_estimated_well(data: Path) -> None:
 def test_an_estimator_is_estimate_in_one_call(data, kind, family):
     for content in (data, b"{" + data):
         assert tokens.estimator(family)(content, kind) == tokens.estimate(content, kind, family)
+
+
+@pytest.mark.parametrize("size", range(100, 220))
+def test_an_estimator_looks_at_the_same_bytes(size: int):
+    data = ("𐍈" * size).encode()[:size]
+    assert tokens.estimator("anthropic")(data, "text") == tokens.estimate(data, "text", "anthropic")

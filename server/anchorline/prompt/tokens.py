@@ -136,7 +136,7 @@ def estimator(family: str) -> Callable[[bytes, Kind], int]:
             third = size // 3
             second = size - third
             sample = data[third : third + piece] + data[second : second + piece]
-            seen = _SAMPLE
+            seen = len(sample)
         else:
             sample = data
         count = sample.translate(classes).count
