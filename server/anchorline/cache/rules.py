@@ -224,12 +224,19 @@ def load(override: str | Path | None = None) -> Rules:
     A provider that is not valid after merging keeps its built-in rules; `Rules.problems` names file and key.
     Read once in a process, and again when the file changes.
     """
-    path = Path(override) if override else None
+    return _load(*versioned(override))
+
+
+def versioned(override: str | Path | None) -> tuple[Path | None, tuple[int, int] | None]:
+    """Return a user's data file and what changes with it, so that what was read of it can be kept until then."""
+    if not override:
+        return None, None
+    path = Path(override)
     try:
-        stat = path.stat() if path is not None else None
+        stat = path.stat()
     except OSError:
-        stat = None
-    return _load(path, (stat.st_mtime_ns, stat.st_size) if stat is not None else None)
+        return path, None
+    return path, (stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=4)

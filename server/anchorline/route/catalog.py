@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from anchorline.cache.rules import canonical, located, merged, read_toml
+from anchorline.cache.rules import canonical, located, merged, read_toml, versioned
 from anchorline.config import Problem
 
 BUILT_IN = Path(__file__).with_name("models.toml")
@@ -109,12 +109,7 @@ def load(override: str | Path | None = None) -> Catalog:
     A model that is not valid after merging stays as it is built in; `Catalog.problems` names file and key.
     Read once in a process, and again when the file changes.
     """
-    path = Path(override) if override else None
-    try:
-        stat = path.stat() if path is not None else None
-    except OSError:
-        stat = None
-    return _load(path, (stat.st_mtime_ns, stat.st_size) if stat is not None else None)
+    return _load(*versioned(override))
 
 
 @lru_cache(maxsize=4)
