@@ -5,6 +5,10 @@
 Metric `cost`: input cost relative to no caching. `headroom_share`: (best fixed − it) / (best fixed − clairvoyant-pings),
 best fixed being the cheapest of all-5m, all-1h and keepalive-1 … 3 on that split. Ours on `train` is cross-validated
 (fitted on the other traces of the file); on every other split it is the table that ships, which was fitted on train.
+`cost_exact`: the same under the exact simulator (a trace is an account; its chains share tools and system prompt by size;
+clairvoyant-pings makes the choices that are best under the ideal rules). `worse_traces`: share of traces on which it costs
+more than the fixed rule that is the best one of the whole split (without pings for ours-no-pings), `worst_trace` by how much
+at most.
 Intervals: bootstrap by trace.
 """
 
@@ -18,15 +22,18 @@ from gaps import fit, weka_rows
 from reporting import environment, percentile, show
 from weka_traces import Trace
 
+from anchorline.cache import exact
 from anchorline.cache.action import Action
+from anchorline.cache.policies import POLICIES
 from anchorline.cache.replay import Chain, clairvoyant, cost, delta_rule, expected, fixed
 from anchorline.cache.reuse import GapModel, HazardGaps
-from anchorline.cache.rules import load
+from anchorline.cache.rules import Rules, load
 
 PINGS = 3
 FOLDS = 5
 DRAWS = 500
-ANTHROPIC = load().provider("anthropic")
+RULES: Rules = load()
+ANTHROPIC = RULES.provider("anthropic")
 SHORT, LONG = (ANTHROPIC.lifetime(name) for name in ("5m", "1h"))
 FIXED = ("all-5m", "all-1h", *(f"keepalive-{count}" for count in range(1, PINGS + 1)))
 BOUND = "clairvoyant-pings"
@@ -50,8 +57,8 @@ def baselines() -> dict[str, Callable[[Trace], float]]:
         **{
             name: _over(lambda chain, policy=policy: cost(chain, policy)) for name, policy in policies.items()
         },
-        "clairvoyant": _over(lambda chain: clairvoyant(chain, lifetimes)),
-        BOUND: _over(lambda chain: clairvoyant(chain, [*lifetimes, *pinged])),
+        "clairvoyant": _over(lambda chain: cost(chain, clairvoyant(lifetimes)(chain))),
+        BOUND: _over(lambda chain: cost(chain, clairvoyant([*lifetimes, *pinged])(chain))),
     }
 
 
@@ -70,25 +77,60 @@ def _system_only(chain: Chain, static: int) -> float:
     return total
 
 
-def ours(traces: list[Trace]) -> Costs:
-    """Return what our policy costs, with pings and without."""
+def models_for(traces: list[Trace]) -> dict[str, GapModel]:
+    """Return the gap model for each trace: on train one that was fitted on others, else the one that ships."""
     train = [trace for trace in traces if trace.split == "train"]
-    models: dict[str, GapModel] = {}
+    shipped = HazardGaps()
+    models: dict[str, GapModel] = {trace.id: shipped for trace in traces}
     for fold in range(FOLDS if len(train) > FOLDS else 0):
         others = [trace for index, trace in enumerate(train) if index % FOLDS != fold]
         model = HazardGaps(fit(weka_rows(others)))
         models.update((trace.id, model) for index, trace in enumerate(train) if index % FOLDS == fold)
-    shipped = HazardGaps()
+    return models
+
+
+def ours(traces: list[Trace], models: dict[str, GapModel]) -> Costs:
+    """Return what our policy costs, with pings and without."""
     found: Costs = {}
     for case, pings in (("ours", PINGS), ("ours-no-pings", 0)):
         found[case] = []
         for trace in traces:
-            policy = expected(models.get(trace.id, shipped), ANTHROPIC, pings=pings)
+            policy = expected(models[trace.id], ANTHROPIC, pings=pings)
             found[case].append(sum(cost(chain, policy) for chain in trace.chains))
     return found
 
 
-def figures(subset: str, sizes: list[int], costs: Costs) -> Iterable[dict]:
+EXACT = {
+    "system-only": "continue",
+    "all-5m": "cline",
+    "zed": "zed",
+    "all-1h": "all-1h",
+    "keepalive-3": "aider",
+    "delta-rule": "delta-rule",
+    "ours-no-pings": "ours",
+    "ours": "ours-pings",
+    BOUND: "clairvoyant",
+}
+"""The cases as the product's own replay names them."""
+
+
+def exactly(traces: list[Trace], models: dict[str, GapModel]) -> Costs:
+    """Return what each policy costs under the exact simulator."""
+    return {
+        case: [
+            sum(
+                paid.charge + paid.pings
+                for paid in exact.run(
+                    trace.recorded, POLICIES[name].rule(models[trace.id]), lambda _: ANTHROPIC
+                )
+            )
+            for trace in traces
+        ]
+        for case, name in EXACT.items()
+    }
+
+
+def figures(subset: str, sizes: list[int], costs: Costs, exact_costs: Costs) -> Iterable[dict]:
     """Return the rows of one split."""
     count = len(sizes)
     draw = random.Random(0)
@@ -97,6 +139,16 @@ def figures(subset: str, sizes: list[int], costs: Costs) -> Iterable[dict]:
     whole = _relative(sizes, costs, range(count))
     for case in costs:
         yield _row(case, subset, "cost", whole[case], [one[case] for one in drawn], count)
+    exact_drawn = [_relative(sizes, exact_costs, sample) for sample in samples]
+    for case, value in _relative(sizes, exact_costs, range(count)).items():
+        yield _row(case, subset, "cost_exact", value, [one[case] for one in exact_drawn], count)
+    for case, rivals in (("ours", FIXED), ("ours-no-pings", FIXED[:2])):
+        rival = min(rivals, key=lambda name: whole[name])
+        over = [mine / theirs - 1 for mine, theirs in zip(costs[case], costs[rival], strict=True)]
+        worse = [float(one > 1e-9) for one in over]
+        shares = [sum(worse[index] for index in sample) / count for sample in samples]
+        yield _row(case, subset, "worse_traces", sum(worse) / count, shares, count)
+        yield _row(case, subset, "worst_trace", max(over), [max(over)], count)
     for case in costs:
         if case not in ("system-only", BOUND):
             shares = [_share(one, case) for one in drawn]
@@ -141,7 +193,10 @@ def main() -> None:
     arguments = parser.parse_args()
     traces = weka_traces.read(arguments.weka, arguments.near_duplicates)
     sizes = [sum(step.tokens for chain in trace.chains for step in chain) for trace in traces]
-    costs: Costs = {name: list(map(price, traces)) for name, price in baselines().items()} | ours(traces)
+    models = models_for(traces)
+    costs: Costs = {name: list(map(price, traces)) for name, price in baselines().items()}
+    costs |= ours(traces, models)
+    exact_costs = exactly(traces, models)
     rows = []
     splits = list(dict.fromkeys(trace.split for trace in traces))
     for subset in [*splits, "+".join(splits)] if len(splits) > 1 else splits:
@@ -149,7 +204,10 @@ def main() -> None:
         rows += figures(
             subset,
             [sizes[index] for index in inside],
-            {case: [values[index] for index in inside] for case, values in costs.items()},
+            *(
+                {case: [values[index] for index in inside] for case, values in one.items()}
+                for one in (costs, exact_costs)
+            ),
         )
     show("cache_policies", rows, environment(), as_json=arguments.json)
 

@@ -1,22 +1,30 @@
-"""Reads WEKA's Claude Code traces (64-token block hashes) as chains of the ideal replay."""
+"""Reads WEKA's Claude Code traces (64-token block hashes) as chains of the ideal replay, and of the exact one."""
 
 import gzip
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
+from anchorline.cache.exact import Recorded
 from anchorline.cache.replay import Chain, Step
 
 BLOCK = 64
 
 
 class Trace(NamedTuple):
-    """One session: its main chain and its sub-agents', and the tokens of tools and system prompt."""
+    """One session: its main chain and its sub-agents', and the tokens of tools and system prompt.
+
+    `recorded` are the same requests for the exact replay, a conversation for each chain and model.
+    """
 
     id: str
     split: str
     static: int
     chains: list[Chain]
+    recorded: list[Recorded]
 
 
 def read(path: Path, near_duplicates: Path | None = None) -> list[Trace]:
@@ -33,8 +41,36 @@ def read(path: Path, near_duplicates: Path | None = None) -> list[Trace]:
             nested = [request["requests"] for request in trace["requests"] if "requests" in request]
             chains = [_chain(requests) for requests in (main, *nested) if requests]
             static = trace["tool_tokens"] + trace["system_tokens"]
-            traces.append(Trace(trace["id"], trace["split"], static, chains))
+            recorded = [
+                one
+                for number, requests in enumerate([main, *nested])
+                for one in _recorded(trace["id"], number, requests, 0 if number else static)
+            ]
+            traces.append(Trace(trace["id"], trace["split"], static, chains, recorded))
     return traces
+
+
+def _recorded(trace: str, number: int, requests: list[dict], static: int) -> list[Recorded]:
+    """Return a chain's conversations by model. What a model had is compared with its own last request."""
+    models: dict[str, list[dict]] = {}
+    for request in requests:
+        models.setdefault(request["model"], []).append(request)
+    return [
+        Recorded(trace, f"{number} {model}", model, _whole(_chain(own)), (), static)
+        for model, own in models.items()
+    ]
+
+
+def _whole(chain: Chain) -> Chain:
+    """Take a request that shares all but two blocks with the one before for one that shares all of it.
+
+    A trace tells the content by whole blocks of 64 tokens; the simulator's entries end where a request did.
+    """
+    steps = list(chain[:1])
+    for before, step in pairwise(chain):
+        near = before.tokens - 2 * BLOCK < step.shared and before.tokens <= step.tokens
+        steps.append(msgspec.structs.replace(step, shared=before.tokens) if near else step)
+    return tuple(steps)
 
 
 def _chain(requests: list[dict]) -> Chain:

@@ -55,22 +55,33 @@ def cost(chain: Chain, policy: Policy, read: float = 0.1) -> float:
     return total
 
 
-def clairvoyant(chain: Chain, actions: Sequence[Action], read: float = 0.1) -> float:
-    """Return the least input cost that choices among `actions` can have: it knows the future."""
-    missed = found = 0.0  # what the rest costs if the next request misses, or hits
-    for index in range(len(chain) - 1, -1, -1):
-        step, wait = chain[index], gap(chain, index)
-        rest = [
-            (
-                action.write,
-                read * step.tokens * action.paid(wait) + (found if wait <= action.alive else missed),
-            )
-            for action in actions
-        ]
-        hit = min(step.shared, step.tokens)
-        missed = min(write * step.tokens + later for write, later in rest)
-        found = read * hit + min(write * (step.tokens - hit) + later for write, later in rest)
-    return missed
+def clairvoyant(actions: Sequence[Action], read: float = 0.1) -> Callable[[Chain], Policy]:
+    """Return the choices among `actions` that cost a chain least: they know the future.
+
+    Going backwards, the rest of a chain costs so much if a request misses, and so much if it hits.
+    """
+
+    def foresee(chain: Chain) -> Policy:
+        choices: list[tuple[Action, Action]] = []
+        missed = found = 0.0
+        for index in range(len(chain) - 1, -1, -1):
+            step, wait = chain[index], gap(chain, index)
+            hit = min(step.shared, step.tokens)
+            rest = [
+                read * step.tokens * action.paid(wait) + (found if wait <= action.alive else missed)
+                for action in actions
+            ]
+            cold = [action.write * step.tokens + later for action, later in zip(actions, rest, strict=True)]
+            warm = [
+                action.write * (step.tokens - hit) + later
+                for action, later in zip(actions, rest, strict=True)
+            ]
+            missed, found = min(cold), read * hit + min(warm)
+            choices.append((actions[cold.index(missed)], actions[warm.index(min(warm))]))
+        choices.reverse()
+        return lambda asked: choices[asked.index][1 if asked.hit else 0]
+
+    return foresee
 
 
 def fixed(action: Action) -> Policy:

@@ -2,15 +2,13 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from anchorline.cli import reading
+from anchorline.cli import progress, reading
 from anchorline.config import Config
 from anchorline.sessions.importing import Problem
 
@@ -120,7 +118,10 @@ def _import(agent: "Agent", files: list[Path], settings: Config, *, quiet: bool)
         found = catalog.find(model)
         return found.id if found is not None else model
 
-    with imports.opened(locate(settings.store.path)) as store, _progress(len(files), quiet=quiet) as step:
+    with (
+        imports.opened(locate(settings.store.path)) as store,
+        progress.bar("Importing", len(files), quiet=quiet) as step,
+    ):
         for path in files:
             summary.files += 1
             now = time.time()
@@ -143,17 +144,3 @@ def _import(agent: "Agent", files: list[Path], settings: Config, *, quiet: bool)
             summary.warm += len(held)
             summary.problems.extend(piece.problems)
     return summary
-
-
-@contextmanager
-def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
-    """Show a bar on a terminal; elsewhere nothing."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console  # noqa: PLC0415  (only on a terminal)
-    from rich.progress import Progress  # noqa: PLC0415
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Importing", total=total)
-        yield lambda: bar.advance(task)

@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lsp": ("lsp", "Run the language server over standard input and output."),
     "import": ("import_", "Read what Claude Code and Codex have recorded."),
     "warm": ("warm", "List what the providers hold now."),
+    "replay": ("replay", "Say what other caching policies would have cost on your history."),
     "outcome": ("outcome", "Record what became of a plan."),
     "store": ("store", "See, export and purge what is recorded."),
     "config": ("config", "Show and check the settings."),

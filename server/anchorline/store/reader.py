@@ -13,6 +13,7 @@ import msgspec
 
 from anchorline.cache.ledger import Entry
 from anchorline.plan import Plan
+from anchorline.sessions.request import Billed
 from anchorline.store import database, privacy
 from anchorline.store.database import SCHEMA, StoreError
 
@@ -142,6 +143,20 @@ class Reader:
             )
             return {prefix: (session, chain) for prefix, session, chain in found}
 
+    def imported(self, since: float) -> list[Billed]:
+        """Return the recorded requests that were sent from `since` on, in order. Raises StoreError."""
+        with self._connected() as connection:
+            if connection is None or "imported" not in database.tables(connection):
+                return []
+            found = connection.execute(
+                "SELECT id, session, chain, branch, model, sent_at, first_at, trigger, switched, blocks, prefix, "
+                "input_tokens AS input, read_tokens AS read, write_5m_tokens AS write_5m, "
+                "write_1h_tokens AS write_1h, output_tokens AS output FROM imported WHERE sent_at >= ? "
+                "ORDER BY sent_at",
+                [since],
+            )
+            return [_billed(row) for row in found]
+
 
 class Watcher:
     """Tells what is in the ledger when another connection has written, for one thread. Never raises.
@@ -193,6 +208,11 @@ def _ledger(connection: sqlite3.Connection, expires_after: float) -> list[Entry]
         [expires_after],
     )
     return [Entry(*row) for row in found]
+
+
+def _billed(row: sqlite3.Row) -> Billed:
+    ttl = "1h" if row["write_1h"] else "5m" if row["write_5m"] else None
+    return msgspec.convert({**row, "switched": bool(row["switched"]), "ttl": ttl}, Billed)
 
 
 def _plan(connection: sqlite3.Connection, plan_id: str) -> Plan | None:

@@ -1,0 +1,191 @@
+"""The exact replay: what a rule for anchors, lifetimes and pings would have cost one account, by the providers' rules.
+
+All conversations of the account run through one simulated cache, in the order of their starts: minimum sizes, shared
+heads and reads that come too early count, which the ideal replay (`replay.py`) leaves out. docs/cache-policies.md says
+what a record can't tell.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from heapq import heapify, heappop, heappush
+from itertools import count
+
+import msgspec
+
+from anchorline.cache.action import Action, ping_every
+from anchorline.cache.replay import Asked, Chain, Policy, gap
+from anchorline.cache.request import Block, Breakpoint, Request
+from anchorline.cache.rules import Provider
+from anchorline.cache.simulate import Cache
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """A conversation's requests to one model, or a sub-agent's, with the lifetimes that its client asked for.
+
+    `session` is what it belongs to, `name` is its own. `head` are the tokens of tools and system prompt (0: not known):
+    conversations with a head of the same size share it.
+    """
+
+    session: str
+    name: str
+    model: str
+    steps: Chain
+    ttls: Sequence[str] = ()
+    head: int = 0
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """How a client caches. `policy` gives the choice of lifetime and pings for a conversation under a provider.
+
+    An anchor stands at the end of the head, with the lifetime `head` (None, or none of the provider's: with the chosen
+    one), and, unless `tail` is false, at the end of the request.
+    """
+
+    policy: Callable[[Recorded, Provider], Policy]
+    head: str | None = None
+    tail: bool = True
+
+
+class Paid(msgspec.Struct, frozen=True):
+    """What one request of conversation number `conversation` was charged for.
+
+    Tokens read, written and neither; `charge` is their cost and `pings` that of the pings after it, in tokens at the
+    base input price; `sent` counts the pings.
+    """
+
+    conversation: int
+    at: float
+    read: int
+    written: int
+    uncached: int
+    charge: float
+    pings: float = 0.0
+    sent: int = 0
+
+
+def run(conversations: Sequence[Recorded], rule: Rule, rules: Callable[[str], Provider]) -> Iterator[Paid]:
+    """Yield what each request is charged under `rule`, a conversation's in order; `rules` gives a model's provider."""
+    account = _Account(conversations, rule, rules)
+    numbers = count()
+    waiting = [
+        (one.steps[0].at, next(numbers), number, 0, 0)
+        for number, one in enumerate(conversations)
+        if one.steps
+    ]
+    heapify(waiting)
+    while waiting:
+        at, _, number, index, ping = heappop(waiting)
+        if ping:
+            account.ping(number, at)
+        else:
+            yield from account.send(number, index)
+            steps = conversations[number].steps
+            if index + 1 < len(steps):
+                heappush(waiting, (steps[index + 1].at, next(numbers), number, index + 1, 0))
+        following = account.next_ping(number, index, ping)
+        if following is not None:
+            heappush(waiting, (following, next(numbers), number, index, ping + 1))
+    yield from account.rest()
+
+
+class _Open:
+    """A conversation on its way: its blocks, and its last request with what that was charged."""
+
+    def __init__(self, choose: Policy) -> None:
+        self.choose = choose
+        self.blocks: list[Block] = []
+        self.action = Action()
+        self.request: Request | None = None
+        self.paid: Paid | None = None
+
+
+class _Account:
+    def __init__(
+        self, conversations: Sequence[Recorded], rule: Rule, rules: Callable[[str], Provider]
+    ) -> None:
+        self._recorded = conversations
+        self._rule = rule
+        self._rules = rules
+        self._open = [_Open(rule.policy(one, rules(one.model))) for one in conversations]
+        self._caches: dict[str, Cache] = {}
+
+    def _cache(self, model: str) -> Cache:
+        if model not in self._caches:
+            self._caches[model] = Cache(self._rules(model), model)
+        return self._caches[model]
+
+    def send(self, number: int, index: int) -> Iterator[Paid]:
+        """Send a request; yield what the one before was charged, now that its pings are over."""
+        recorded, state = self._recorded[number], self._open[number]
+        step = recorded.steps[index]
+        if state.paid is not None:
+            yield state.paid
+        kept = min(step.shared, step.tokens)
+        hit = kept if index and gap(recorded.steps, index - 1) <= state.action.alive else 0
+        state.action = state.choose(Asked(recorded.steps, index, hit))
+        state.blocks, warm = _blocks(state.blocks, recorded, index)
+        cache = self._cache(recorded.model)
+        marks = _marks(state.blocks, warm if hit else 0, state.action, self._rule, cache.provider)
+        state.request = Request(step.at, state.blocks, marks)
+        billed, _ = cache.send(state.request)
+        written = sum(billed.written.values())
+        charge = cache.charge(billed)
+        state.paid = Paid(number, step.at, billed.read, written, billed.uncached, charge)
+
+    def ping(self, number: int, at: float) -> None:
+        """Send a conversation's last request again, without output."""
+        state = self._open[number]
+        if state.request is None or state.paid is None:
+            return
+        cache = self._cache(self._recorded[number].model)
+        billed, _ = cache.send(msgspec.structs.replace(state.request, at=at))
+        pings = state.paid.pings + cache.charge(billed)
+        state.paid = msgspec.structs.replace(state.paid, pings=pings, sent=state.paid.sent + 1)
+
+    def next_ping(self, number: int, index: int, sent: int) -> float | None:
+        """Return when a request's next ping is due; None where the next request comes first, or no more may be."""
+        action = self._open[number].action
+        steps = self._recorded[number].steps
+        if action.lifetime is None or sent >= action.paid(gap(steps, index)):
+            return None
+        return steps[index].at + (sent + 1) * ping_every(action.lifetime)
+
+    def rest(self) -> Iterator[Paid]:
+        """Yield what the last request of each conversation was charged."""
+        for state in self._open:
+            if state.paid is not None:
+                yield state.paid
+
+
+def _blocks(before: list[Block], recorded: Recorded, index: int) -> tuple[list[Block], int]:
+    """Return a request's blocks, and how many of them are those of the one before, as far as it shares them."""
+    step = recorded.steps[index]
+    kept: list[Block] = []
+    tokens = 0
+    if not index and 0 < recorded.head < step.tokens:
+        digest = f"head {recorded.head}".encode()
+        kept, tokens = [Block(digest, recorded.head, "system")], recorded.head
+    for block in before if step.shared else ():
+        if tokens + block.tokens > min(step.shared, step.tokens):
+            break
+        kept.append(block)
+        tokens += block.tokens
+    same = len(kept)
+    if tokens < step.tokens:
+        kept.append(Block(f"{recorded.name} {index}".encode(), step.tokens - tokens))
+    return kept, same
+
+
+def _marks(
+    blocks: Sequence[Block], warm: int, action: Action, rule: Rule, provider: Provider
+) -> list[Breakpoint]:
+    """Return the breakpoints. Where nothing is to be written, one at the end of the `warm` blocks reads these."""
+    if action.lifetime is None and rule.tail and rule.head is None:
+        return [Breakpoint(warm - 1)] if warm else []
+    chosen = action.lifetime.name if action.lifetime is not None else None
+    head = rule.head if rule.head and provider.lifetime(rule.head) else chosen
+    marks = {}
+    if head is not None and blocks and blocks[0].section == "system":
+        marks[0] = head
+    if rule.tail and chosen is not None and blocks:
+        marks[len(blocks) - 1] = chosen
+    return [Breakpoint(block, ttl) for block, ttl in sorted(marks.items())]

@@ -1,0 +1,84 @@
+"""The policies that a replay compares: what was done, what other tools do, what we do, what hindsight would do.
+
+Each is a `Rule` of the exact replay. The other tools' rules were read in their sources in November 2026. In a
+conversation that only grows their anchors differ in two things: where the last one stands, and for how long it lives.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from anchorline.cache.action import Action
+from anchorline.cache.exact import Recorded, Rule
+from anchorline.cache.replay import Policy, clairvoyant, delta_rule, expected, fixed
+from anchorline.cache.reuse import GapModel, HazardGaps
+from anchorline.cache.rules import Lifetime, Provider
+
+PINGS = 3
+"""Keep-alive pings after one request, at most, where a policy sends any."""
+
+
+class Named(NamedTuple):
+    """A policy to choose by name: what it does, and its rule."""
+
+    does: str
+    rule: Callable[[GapModel], Rule]
+
+
+def _always(lifetime: str, *, pings: int = 0, head: str | None = None, tail: bool = True) -> Named:
+    def policy(_one: Recorded, provider: Provider) -> Policy:
+        return fixed(Action(_lifetime(provider, lifetime), pings))
+
+    does = f"anchors for {lifetime}" if tail else f"only tools and system, for {lifetime}"
+    does += f", tools and system for {head}" if head else ""
+    does += f", at most {pings} pings" if pings else ""
+    return Named(does, lambda _: Rule(policy, head, tail))
+
+
+def _recorded(one: Recorded, provider: Provider) -> Policy:
+    return lambda asked: Action(_lifetime(provider, one.ttls[asked.index]))
+
+
+def _delta(_one: Recorded, provider: Provider) -> Policy:
+    return delta_rule(Action(provider.lifetimes[0]), Action(provider.lifetimes[-1]))
+
+
+def _ours(pings: int) -> Callable[[GapModel], Rule]:
+    return lambda gaps: Rule(lambda _, provider: expected(gaps, provider, pings=pings))
+
+
+def _hindsight(one: Recorded, provider: Provider) -> Policy:
+    actions = [Action(), *(Action(life, k) for life in provider.lifetimes for k in range(PINGS + 1))]
+    return clairvoyant(actions, provider.read)(one.steps)
+
+
+POLICIES: Mapping[str, Named] = {
+    "recorded": Named(
+        "what your client did, simulated: its lifetimes, an anchor at the end", lambda _: Rule(_recorded)
+    ),
+    "zed": _always("5m", head="1h"),
+    "cline": _always("5m"),
+    "continue": _always("5m", tail=False),
+    "aider": _always("5m", pings=PINGS),
+    "litellm": _always("5m"),
+    "all-1h": _always("1h"),
+    "delta-rule": Named("1h where the new part is under 5 % of the prefix, else 5m", lambda _: Rule(_delta)),
+    "ours": Named("Anchorline: the cheapest lifetime in expectation", _ours(0)),
+    "ours-pings": Named(
+        f"the same with at most {PINGS} keep-alive pings, which need the gateway", _ours(PINGS)
+    ),
+    "clairvoyant": Named(
+        f"knows when each next request comes; at most {PINGS} pings", lambda _: Rule(_hindsight)
+    ),
+}
+"""All by name. Cline's rule is Roo's, opencode's and OpenHands' as well."""
+
+
+def named(names: Iterable[str], gaps: GapModel | None = None) -> dict[str, Rule]:
+    """Return some policies' rules; ours use `gaps`, else the model that ships. Raises KeyError for an unknown name."""
+    model = gaps or HazardGaps()
+    return {name: POLICIES[name].rule(model) for name in names}
+
+
+def _lifetime(provider: Provider, name: str) -> Lifetime | None:
+    """Return the provider's lifetime of that name, else its first one."""
+    return provider.lifetime(name) or provider.lifetime("default")

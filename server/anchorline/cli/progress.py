@@ -1,0 +1,19 @@
+"""A progress bar on standard error, for commands that take long."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def bar(label: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """Show a bar of `total` steps on a terminal, elsewhere nothing; call what is yielded after each step."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console  # noqa: PLC0415  (only on a terminal)
+    from rich.progress import Progress  # noqa: PLC0415
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda: progress.advance(task)

@@ -1,0 +1,145 @@
+"""`anchorline replay`: what each caching policy would have cost on one's own history."""
+
+import re
+import time
+from datetime import datetime
+from pathlib import Path
+
+import click
+import msgspec
+
+from anchorline.cache.policies import POLICIES
+from anchorline.cli import progress, reading
+from anchorline.sessions.comparison import Comparison, Line
+
+_AGO = re.compile(r"(\d+)([hdw])\Z")
+_SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
+
+
+class Since(click.ParamType[float]):
+    """A time: ``30d``, ``12h``, ``2w`` ago, or a date."""
+
+    name = "since"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return epoch seconds."""
+        text = str(value)
+        ago = _AGO.match(text)
+        if ago:
+            return time.time() - int(ago[1]) * _SECONDS[ago[2]]
+        try:
+            return datetime.fromisoformat(text).timestamp()
+        except ValueError:
+            self.fail(f"{text!r} is neither an age (30d, 12h, 2w) nor a date (2026-11-23)", param, ctx)
+
+
+def _policies(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for one in given for name in one.split(",")))
+    for name in names:
+        if name not in POLICIES:
+            raise click.BadParameter(f"{name!r} is none of {', '.join(POLICIES)}")
+    return names or tuple(POLICIES)
+
+
+@click.command(name="replay")
+@click.option("--policy", "names", multiple=True, callback=_policies, help="Only these; several with commas.")
+@click.option("--since", type=Since(), help="Only requests since then: 30d, 12h, 2w ago, or a date.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with charts.")
+def command(names: tuple[str, ...], since: float | None, as_json: bool, html: Path | None) -> None:
+    """Replay your recorded requests under other caching policies, and say what each would have cost.
+
+    All requests that `anchorline import` has read run through a simulation of the provider's cache, once for each
+    policy. Only providers whose anchors a client sets are replayed. Exits with 2 when the database can't be read.
+
+    \b
+    Examples:
+      anchorline replay --since 30d
+      anchorline replay --policy zed,ours --json
+      anchorline replay --html replay.html
+    """
+    comparison = _compare(names, since, quiet=as_json)
+    if html is not None:
+        from anchorline.cli import replay_page  # noqa: PLC0415  (only where a page is written)
+
+        try:
+            html.write_text(replay_page.page(comparison), "utf-8")
+        except OSError as error:
+            raise reading.Unreadable(f"{html}: {error.strerror or error}") from error
+    if as_json:
+        click.echo(msgspec.json.encode(comparison).decode())
+    elif not comparison.requests:
+        _nothing(comparison)
+    else:
+        _show(comparison)
+        if html is not None:
+            click.echo(f"Charts: {html}")
+
+
+def _compare(names: tuple[str, ...], since: float | None, *, quiet: bool) -> Comparison:
+    from anchorline.cache.rules import load as load_rules  # noqa: PLC0415
+    from anchorline.route.catalog import load as load_catalog  # noqa: PLC0415
+    from anchorline.sessions.comparison import compare  # noqa: PLC0415
+    from anchorline.store.database import StoreError, locate  # noqa: PLC0415
+    from anchorline.store.reader import Reader  # noqa: PLC0415
+
+    settings = reading.settings().config
+    try:
+        requests = Reader(locate(settings.store.path)).imported(since or 0.0)
+    except StoreError as error:
+        raise reading.Unreadable(str(error)) from error
+    rules, catalog = load_rules(settings.files.providers), load_catalog(settings.files.models)
+    with progress.bar("Replaying", len(names), quiet=quiet) as step:
+        return compare(requests, names, rules, catalog, done=lambda _: step())
+
+
+def _nothing(comparison: Comparison) -> None:
+    left = comparison.left_out
+    if left.automatic or left.unpriced:
+        click.echo(_left_out(comparison))
+    else:
+        click.echo("There is nothing to replay. `anchorline import claude-code` reads recorded sessions.")
+
+
+def _show(comparison: Comparison) -> None:
+    from rich.console import Console  # noqa: PLC0415  (only where a table is printed)
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table("policy", "input cost", "of no caching", "saves", "what it does")
+    for line in comparison.policies:
+        table.add_row(line.policy, f"${line.usd:,.2f}", f"{line.relative:.1%}", saves(line), line.does)
+    Console(highlight=False).print(table)
+    click.echo(summary(comparison))
+    if left := _left_out(comparison):
+        click.echo(left)
+
+
+def saves(line: Line) -> str:
+    """Return the share of the recorded policy's cost that is saved, with its interval."""
+    saved = line.saved
+    if line.policy == "recorded":
+        return ""
+    return f"{saved.value:.1%} ({saved.low:.1%} to {saved.high:.1%})"
+
+
+def summary(comparison: Comparison) -> str:
+    """Return what was replayed, and what the provider billed for it."""
+    days = {day for line in comparison.policies for day in line.days}
+    return (
+        f"{comparison.requests:,} requests of {comparison.sessions:,} sessions on {len(days)} days. Billed for input, "
+        f"by their recorded usage: ${comparison.billed_usd:,.2f}; without any caching: ${comparison.uncached_usd:,.2f}."
+    )
+
+
+def _left_out(comparison: Comparison) -> str:
+    left = comparison.left_out
+    parts = []
+    if left.automatic:
+        parts.append(
+            f"{left.automatic:,} requests to providers that cache by themselves: there is nothing to choose"
+        )
+    if left.unpriced:
+        parts.append(
+            f"{left.unpriced:,} requests to models without a known price (`files.models` can name one)"
+        )
+    return "Left out: " + "; ".join(parts) if parts else ""

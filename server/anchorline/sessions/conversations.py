@@ -1,0 +1,66 @@
+"""Recorded requests as conversations that can be replayed under another policy.
+
+What is in a prompt is not recorded, only how large it was and what was read of it. So what a request has in common with
+the one before is told from the bill: all of it where it was read, or where its lifetime had passed; what was read where
+less was; the head (tools and system prompt) after a compaction. docs/cache-policies.md says how far that carries.
+"""
+
+from collections.abc import Iterable, Sequence
+from statistics import median
+
+from anchorline.cache.exact import Recorded
+from anchorline.cache.replay import Step
+from anchorline.cache.rules import Provider, Rules
+from anchorline.sessions.request import Billed
+
+WHOLE = 0.9
+"""A request that read this share of the one before's tokens had all of them in common with it."""
+
+Key = tuple[str, str, int, str]
+
+
+def conversations(requests: Iterable[Billed], rules: Rules) -> list[Recorded]:
+    """Return the conversations: one for each branch of each chain and each model."""
+    grouped: dict[Key, list[Billed]] = {}
+    for request in sorted(requests, key=lambda one: one.sent_at):
+        key = (request.session, request.chain, request.branch, request.model)
+        grouped.setdefault(key, []).append(request)
+    heads = _heads(grouped)
+    return [
+        _conversation(key, found, rules.for_model(key[3]), heads.get((key[3], key[1] == "main"), 0))
+        for key, found in grouped.items()
+    ]
+
+
+def _heads(grouped: dict[Key, list[Billed]]) -> dict[tuple[str, bool], int]:
+    """Return what first requests to a model usually read, in conversations and in sub-agents: their head."""
+    read: dict[tuple[str, bool], list[int]] = {}
+    for (_, chain, branch, model), found in grouped.items():
+        if not branch and found[0].read:
+            read.setdefault((model, chain == "main"), []).append(found[0].read)
+    return {key: round(median(sizes)) for key, sizes in read.items()}
+
+
+def _conversation(key: Key, found: Sequence[Billed], provider: Provider, usual: int) -> Recorded:
+    head = found[0].read or min(usual, min(one.tokens for one in found) - 1)
+    steps, ttls = [], []
+    before: Billed | None = None
+    ttl = "default"
+    for request in found:
+        shared = _shared(request, before, ttl, head, provider) if before is not None else 0
+        ttl = "1h" if request.write_1h else "5m" if request.write_5m else ttl
+        steps.append(Step(request.sent_at, request.tokens, shared, request.trigger))
+        ttls.append(ttl)
+        before = request
+    return Recorded(key[0], "\0".join(map(str, key)), key[3], tuple(steps), tuple(ttls), max(head, 0))
+
+
+def _shared(request: Billed, before: Billed, ttl: str, head: int, provider: Provider) -> int:
+    whole = min(before.tokens, request.tokens)
+    if request.read >= WHOLE * whole:
+        return whole
+    lifetime = provider.lifetime(ttl)
+    expired = lifetime is None or request.sent_at - before.sent_at > lifetime.seconds
+    if request.trigger == "compact":
+        return min(request.read or head, whole)
+    return whole if expired else min(request.read, whole)
