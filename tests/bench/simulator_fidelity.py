@@ -7,8 +7,9 @@ conversation's last request left is read while the model is the same, nothing wa
 passed; else nothing). `within_2pct` is the share of requests whose read tokens are within 2 % of the recorded ones (a
 recorded 0 must be 0); `read_ratio` and `write_ratio` are all tokens by all recorded ones. Subsets are splits;
 SPLIT-misses holds the first requests and those that read less than 90 % of what the request before left. Intervals: 95 %,
-bootstrap by session. `attributed`: share of the misses for which the simulator names a cause. Rows of metric `explained`
-share the misses out by that cause where the tokens agree as well; `residue` counts the requests that are off (the simulator
+bootstrap by session. `attributed_before`: share of the misses for which the simulator names a cause; `attributed`: with
+those that it took for hits, and whose cause the bill tells (cache/afterwards.py; the rows `told` share them out). Rows of
+metric `explained` share the misses out by the simulator's cause where the tokens agree as well; `residue` counts the requests that are off (the simulator
 read more, or less, than was recorded).
 """
 
@@ -24,6 +25,7 @@ from logged_sessions import Rebuilder, Row, rows
 from reporting import environment, show
 
 from anchorline.cache import rules
+from anchorline.cache.afterwards import shortfall
 from anchorline.cache.request import Billed
 from anchorline.cache.simulate import Simulator
 
@@ -38,6 +40,7 @@ class Replayed(msgspec.Struct, frozen=True):
     before: Row | None
     billed: Billed
     ttl_rule: int
+    told: str | None
 
     @property
     def miss(self) -> bool:
@@ -70,6 +73,7 @@ def replay(log: Sequence[Row]) -> list[Replayed]:
     simulator = Simulator(known)
     rebuilder = Rebuilder(known.provider("anthropic"))
     before: dict[tuple[str, str], Row] = {}
+    ends: dict[tuple[str, str], list[int]] = defaultdict(list)
     replayed = []
     for row in log:
         billed = None
@@ -79,7 +83,9 @@ def replay(log: Sequence[Row]) -> list[Replayed]:
         assert billed is not None
         key = (row.session, row.chain)
         last = before.get(key)
-        replayed.append(Replayed(row, last, billed, ttl_rule(row, last)))
+        told = shortfall(row.read, billed.read, ends[key])
+        replayed.append(Replayed(row, last, billed, ttl_rule(row, last), told.code if told else None))
+        ends[key].append(row.cached)
         rebuilder.learn(row, billed.read)
         before[key] = row
     return replayed
@@ -135,6 +141,9 @@ def report(replayed: list[Replayed]) -> list[dict[str, Any]]:
             ratio = simulated / recorded
             found.append(row("ours", split, metric, ratio, ratio, ratio, len(group)))
         named = sum(one.label != "hit" for one in misses) / max(len(misses), 1)
+        found.append(row("ours", f"{split}-misses", "attributed_before", named, named, named, len(misses)))
+        told = Counter(one.told for one in misses if one.label == "hit" and one.told is not None)
+        named += told.total() / max(len(misses), 1)
         found.append(row("ours", f"{split}-misses", "attributed", named, named, named, len(misses)))
         causes = Counter(one.label for one in misses if not one.off(one.billed.read))
         off = Counter(
@@ -142,9 +151,9 @@ def report(replayed: list[Replayed]) -> list[dict[str, Any]]:
             for one in group
             if one.off(one.billed.read)
         )
-        for metric, counts in (("explained", causes), ("residue", off)):
+        for metric, counts in (("explained", causes), ("told", told), ("residue", off)):
             for label, count in counts.most_common():
-                part = count / (len(misses) if metric == "explained" else len(group))
+                part = count / (len(group) if metric == "residue" else len(misses))
                 found.append(row(label, split, metric, part, part, part, count))
     return found
 
