@@ -8,7 +8,7 @@ best fixed being the cheapest of all-5m, all-1h and keepalive-1 … 3 on that sp
 `cost_exact`: the same under the exact simulator (a trace is an account; its chains share tools and system prompt by size;
 clairvoyant-pings makes the choices that are best under the ideal rules). `worse_traces`: share of traces on which it costs
 more than the fixed rule that is the best one of the whole split (without pings for ours-no-pings), `worst_trace` by how much
-at most.
+at most; `lost` and `gained` are all such losses, and all gains, by that rule's cost.
 Intervals: bootstrap by trace.
 """
 
@@ -149,6 +149,10 @@ def figures(subset: str, sizes: list[int], costs: Costs, exact_costs: Costs) -> 
         shares = [sum(worse[index] for index in sample) / count for sample in samples]
         yield _row(case, subset, "worse_traces", sum(worse) / count, shares, count)
         yield _row(case, subset, "worst_trace", max(over), [max(over)], count)
+        whole_cost = sum(costs[rival])
+        for metric, sign in (("lost", 1), ("gained", -1)):
+            parts = [max(sign * (a - b), 0) for a, b in zip(costs[case], costs[rival], strict=True)]
+            yield _row(case, subset, metric, sum(parts) / whole_cost, [sum(parts) / whole_cost], count)
     for case in costs:
         if case not in ("system-only", BOUND):
             shares = [_share(one, case) for one in drawn]

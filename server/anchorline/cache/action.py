@@ -74,13 +74,18 @@ def ping_every(lifetime: Lifetime) -> float:
     return lifetime.seconds - max(5.0, lifetime.seconds / 360)
 
 
+def rewrite(provider: Provider) -> float:
+    """Return what writing a token again costs that is no longer found: the cheapest lifetime's price."""
+    return min((lifetime.write for lifetime in provider.lifetimes), default=1.0)
+
+
 def bets(provider: Provider, model: str, gaps: Gaps, fresh: int, prefix: int, *, pings: int = 0) -> list[Bet]:
     """Return every action but doing nothing, for a prefix of `prefix` tokens, `fresh` of them to be written.
 
     `pings` is how many may be sent, 0 where nobody sends any.
     """
     read = provider.read_price(model)
-    rewrite = min((lifetime.write for lifetime in provider.lifetimes), default=1.0)
+    again = rewrite(provider)
     found = []
     for lifetime in provider.lifetimes:
         premium = (lifetime.write - 1) * fresh
@@ -89,7 +94,7 @@ def bets(provider: Provider, model: str, gaps: Gaps, fresh: int, prefix: int, *,
             if count:
                 premium += read * prefix * (1 - gaps.within(count * every))
             p_reuse = gaps.within(lifetime.seconds + count * every)
-            found.append(Bet(Action(lifetime, count), premium, p_reuse * (rewrite - read) * prefix, p_reuse))
+            found.append(Bet(Action(lifetime, count), premium, p_reuse * (again - read) * prefix, p_reuse))
     return found
 
 

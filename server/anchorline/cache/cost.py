@@ -1,11 +1,12 @@
 """What a request and the next one on its prefix are expected to cost.
 
     request = price·(read·R + write·W + 1·(T − R − W)) + output
-    next    = price·(p_next·A − p_reuse·(1 − read)·A)
+    next    = price·(p_next·rewrite·T − p_reuse·(rewrite − read)·A)
 
 T tokens are sent, R of them read from the cache, W written to it, A anchored for the next request, which comes at all
-with `p_next` and while the anchor lives with `p_reuse`. The next request's own new tokens cost the same either way and
-are left out. docs/cost.md explains it with an example.
+with `p_next` and while the anchor lives with `p_reuse`. What it does not find it writes again, at `rewrite`; a client
+that anchors nothing pays 1. The choice of a lifetime counts the same (`action.py`). The next request's own new tokens
+cost the same either way and are left out. docs/cost.md explains it with an example.
 """
 
 import msgspec
@@ -14,7 +15,7 @@ import msgspec
 class Terms(msgspec.Struct, frozen=True):
     """One way to send a prompt: tokens, the cache's price multipliers, and what becomes of the prefix.
 
-    `price` and `output_price` are USD per token, `read` and `write` multiples of `price`.
+    `price` and `output_price` are USD per token, `read`, `write` and `rewrite` multiples of `price`.
     """
 
     price: float
@@ -25,6 +26,7 @@ class Terms(msgspec.Struct, frozen=True):
     anchored: int
     read: float
     write: float
+    rewrite: float
     output: int
     p_next: float
     p_reuse: float
@@ -39,8 +41,8 @@ class Terms(msgspec.Struct, frozen=True):
     @property
     def next_usd(self) -> float:
         """The next request's reading of this one's prefix, in expectation."""
-        saved = self.p_reuse * (1 - self.read) * self.anchored
-        return self.price * (self.p_next * self.total - saved)
+        saved = self.p_reuse * (self.rewrite - self.read) * self.anchored
+        return self.price * (self.p_next * self.rewrite * self.total - saved)
 
     @property
     def usd(self) -> float:

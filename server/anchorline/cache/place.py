@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import msgspec
 
-from anchorline.cache.action import Bet
+from anchorline.cache.action import Bet, rewrite
 from anchorline.cache.predict import Warmth
 from anchorline.cache.rules import Provider
 from anchorline.cache.shares import Boundary, boundaries
@@ -59,8 +59,7 @@ def place(
         free -= 1
     if taken:
         nodes.sort(key=lambda node: node.segment)
-    rewrite = min(lifetime.write, provider.lifetimes[0].write)
-    prices = Prices(provider.read_price(model), lifetime.write, rewrite)
+    prices = Prices(provider.read_price(model), lifetime.write, rewrite(provider))
     warm = Warm(warmth.last, warmth.tokens, warmth.p_hit, provider.lookback)
     for node in best_of(nodes, free, prices, warm)[1]:
         if node.reason:

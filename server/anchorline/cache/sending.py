@@ -98,6 +98,7 @@ class Sending(msgspec.Struct, frozen=True):
             anchored=anchored,
             read=provider.read_price(self.model),
             write=lifetime.write if lifetime is not None else 1.0,
+            rewrite=action.rewrite(provider) if anchored else 1.0,
             output=OUTPUT_TOKENS,
             p_next=self.gaps.within(NEVER_S),
             p_reuse=self.gaps.within(lifetime.seconds) if lifetime is not None else 0.0,
