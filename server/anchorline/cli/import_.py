@@ -110,6 +110,7 @@ def _import(agent: "Agent", files: list[Path], settings: Config, *, quiet: bool)
     from anchorline.prompt.model import PromptError  # noqa: PLC0415
     from anchorline.route.catalog import load as load_catalog  # noqa: PLC0415
     from anchorline.sessions import importing  # noqa: PLC0415
+    from anchorline.sessions.instructions import seen  # noqa: PLC0415
     from anchorline.sessions.request import warm  # noqa: PLC0415
     from anchorline.store import imports  # noqa: PLC0415
     from anchorline.store.database import locate  # noqa: PLC0415
@@ -140,7 +141,8 @@ def _import(agent: "Agent", files: list[Path], settings: Config, *, quiet: bool)
                 msgspec.structs.replace(entry, model=known(entry.model))
                 for entry in warm(piece.requests, rules, settings.cache.account, now)
             ]
-            summary.requests += store.put(path, agent, piece, held)
+            known_files = seen(path, agent, piece.requests, held, store.key) if held else None
+            summary.requests += store.put(path, agent, piece, held, known_files)
             summary.bytes += piece.bytes
             summary.warm += len(held)
             summary.problems.extend(piece.problems)

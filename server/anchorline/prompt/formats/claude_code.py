@@ -206,7 +206,7 @@ class Session:
                 raise
         chosen = self._chosen(head)
         if chosen is not None:
-            chosen._put(line, head)
+            chosen.put(line, head)
 
     def _chosen(self, head: _Head) -> "Session | None":
         """Return which chain takes a line in; None for one that is known or left out."""
@@ -214,7 +214,8 @@ class Session:
         new = chosen is not None and head.uuid is not None and head.uuid not in chosen.places
         return chosen if new else None
 
-    def _put(self, line: Line, head: _Head) -> None:
+    def put(self, line: Line, head: _Head) -> None:
+        """Take in a line that is decoded and new, whichever chain it is of."""
         entry = _entry(line, head, self._measure)
         self.session = self.session or head.session
         self.places[head.uuid or ""] = len(self.entries)
