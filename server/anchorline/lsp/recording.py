@@ -146,6 +146,25 @@ class Recording:
         if recorder is not None and entries:
             await self._in_thread(lambda: recorder.ledger(entries, known))
 
+    async def recorded(self, plan_id: str | None) -> Plan | None:
+        """Return a plan that was recorded, without the texts that are not kept (None: the newest one).
+
+        Raises NotRecordedError where the database can't be read.
+        """
+        recorder = await self._recorder()
+        if recorder is None:
+            return None
+        from anchorline.store.database import StoreError  # noqa: PLC0415  (imported with the recorder)
+        from anchorline.store.reader import Reader  # noqa: PLC0415
+
+        reader = Reader(recorder.path)
+        try:
+            return await self._in_thread(
+                lambda: reader.plan(plan_id) if plan_id is not None else reader.last_plan()
+            )
+        except StoreError as error:
+            raise NotRecordedError(str(error)) from None
+
     async def instructions(self) -> "Instructions":
         """Return what is recorded of instruction files in warm prefixes."""
         from anchorline.cache.instructions import Instructions  # noqa: PLC0415  (not at start)
