@@ -7,6 +7,7 @@ the same input gives the same plan (but for its id and its timings). Nothing is 
 import logging
 import secrets
 import time
+from collections.abc import Sequence
 from hashlib import blake2b
 from operator import attrgetter, mul
 
@@ -14,6 +15,7 @@ import msgspec
 
 from anchorline.cache import predict
 from anchorline.cache.cost import Terms
+from anchorline.cache.instructions import Edit
 from anchorline.cache.ledger import Entry, Held, Ledger, with_entry
 from anchorline.cache.reuse import GapModel, Gaps, HazardGaps, observed
 from anchorline.cache.rules import Provider, Rules
@@ -22,6 +24,7 @@ from anchorline.cache.sending import OUTPUT_TOKENS, Sending
 from anchorline.config import Config
 from anchorline.lint.check import check
 from anchorline.lint.finding import Finding
+from anchorline.lint.instructions import edited
 from anchorline.plan import CachePlan, Cost, Plan, Policy, Refinement, Route, Tokens
 from anchorline.prompt.model import Prompt
 from anchorline.refine.propose import propose
@@ -77,11 +80,14 @@ class Planner:
             _log.warning("planning failed: %s", type(error).__name__)
             return self._unchanged(prompt, target, moment, f"Planning failed ({type(error).__name__}).")
 
-    def lint(self, prompt: Prompt, plan: Plan) -> tuple[Finding, ...]:
-        """Return what the rules find in a prompt."""
+    def lint(self, prompt: Prompt, plan: Plan, edits: Sequence[Edit] = ()) -> tuple[Finding, ...]:
+        """Return what the rules find in a prompt. `edits` are those of an instruction file that is in warm prefixes."""
         # The rules speak of the request as it stands, so of the model that it is set to use.
         name = self._model(prompt, None)
-        return check(prompt, plan, self.rules.for_model(name), name, self.catalog.find(name))
+        found = check(prompt, plan, self.rules.for_model(name), name, self.catalog.find(name))
+        if not edits:
+            return found
+        return (*edited(edits, self.rules, self.catalog.find), *found)
 
     def _decide(self, prompt: Prompt, surroundings: Surroundings, target: str | None, now: float) -> Plan:
         clock = time.perf_counter

@@ -609,3 +609,24 @@ def test_a_growing_conversation_is_planned_as_if_it_were_new(start):
     assert plans[0]["prompt_hash"] == plans[1]["prompt_hash"]
     assert plans[0]["tokens"] == plans[1]["tokens"]
     assert plans[0]["cache"]["anchors"] == plans[1]["cache"]["anchors"]
+
+
+@pytest.mark.parametrize("text", ["off", "full"])
+def test_a_plan_is_explained_after_a_restart(start, text):
+    first = start()
+    first.initialize(initializationOptions={"store": {"text": text}})
+    plan = first.call("anchorline/plan", {"prompt": {"body": body()}})
+    first.call("anchorline/outcome", {"planId": plan["id"], "decision": "accepted"})
+    explained = first.call("anchorline/explain")["markdown"]
+    assert first.shutdown() == 0
+    second = start()
+    second.initialize()
+    for params in ({}, {"planId": plan["id"]}):
+        again = second.call("anchorline/explain", params)["markdown"]
+        assert plan["route"]["target"] in again
+        if text == "full":
+            assert plan["route"]["reason"] in again
+            assert plan["route"]["reason"] in explained
+        else:
+            assert "were not kept" in again
+    assert "a plan with this id" in second.error("anchorline/explain", {"planId": "unknown"})["message"]

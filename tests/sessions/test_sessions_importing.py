@@ -143,6 +143,30 @@ def test_broken_lines_are_named_and_the_rest_is_read(tmp_path: Path):
     assert [request.id for request in piece.requests] == ["m1", "m2"]
 
 
+def test_only_a_line_of_the_conversation_has_to_have_a_message_of_its_form(tmp_path: Path):
+    log = conversation()
+    log.add("system", {"content": "the client's own"}, isMeta=True)
+    log.lines.append(log.lines.pop().replace(b'{"content":"the client\'s own"}', b'"a text"'))
+    log.add("user", {"role": "user", "content": 3})
+    path = tmp_path / "s1.jsonl"
+    path.write_bytes(log.bytes())
+    piece = read(path)
+    assert [one.line for one in piece.problems] == [len(log.lines)]
+    assert [request.id for request in piece.requests] == ["m1", "m2"]
+
+
+@pytest.mark.parametrize("name", ["some words", "two\nwords"])
+def test_a_name_that_could_be_text_is_in_no_state(tmp_path: Path, name: str):
+    log = conversation()
+    log.user("go on", uuid="u9")
+    log.user("go on", parentUuid=name)
+    path = tmp_path / "s1.jsonl"
+    path.write_bytes(conversation().bytes())
+    assert read(path).position.state is not None
+    path.write_bytes(log.bytes())
+    assert read(path).position.state is None
+
+
 def test_a_packed_file_reads_alike_and_a_broken_one_keeps_its_beginning(tmp_path: Path):
     plain, packed = tmp_path / "a.jsonl", tmp_path / "b.jsonl.gz"
     plain.write_bytes(conversation().bytes())

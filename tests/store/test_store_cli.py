@@ -281,6 +281,7 @@ def test_export_writes_a_file_a_table(recorded: Path, tmp_path: Path) -> None:
         "feedback",
         "imported",
         "imports",
+        "instructions",
         "ledger",
         "outcomes",
         "plans",

@@ -204,6 +204,7 @@ def test_purging_the_old_leaves_the_new(path: Path) -> None:
         "texts": 3,
         "imported": 0,
         "imports": 0,
+        "instructions": 0,
     }
     assert Reader(path).last_plan() == make.plan("new", at=2000.0, word="kept", session="b")
 

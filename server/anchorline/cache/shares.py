@@ -6,11 +6,11 @@ and sub-agents start with the same tools and system prompt. The shares were coun
 ``python tests/bench/prefix_shares.py`` reproduces them, docs/placement.md shows them with their intervals.
 """
 
-import re
 from collections.abc import Sequence
 
 import msgspec
 
+from anchorline.cache import moments
 from anchorline.cache.markers import markable
 from anchorline.cache.predict import Warmth
 from anchorline.prompt.model import Prompt
@@ -28,8 +28,6 @@ OTHER_CHAINS = ((300, 0.009), (1800, 0.089), (3600, 0.142))
 UNTRIED = 0.5
 """That a moment in a prompt's head changes with each request, before anything shows whether it does. No recorded
 session has such a head, so this is no measurement: of two possibilities, neither is preferred."""
-
-_MOMENT = re.compile(rb"20\d\d-[01]\d-[0-3]\d[Tt ][0-2]\d:[0-5]\d")
 
 
 class Boundary(msgspec.Struct, frozen=True, gc=False):
@@ -122,7 +120,7 @@ def _changing(prompt: Prompt, warmth: Warmth, head: int) -> tuple[int, float]:
     segments = prompt.segments
     for index in range(warmth.last + 1, head):
         segment = segments[index]
-        if segment.section == "system" and _MOMENT.search(prompt.load(segment.start, segment.end)):
+        if segment.section == "system" and moments.times(prompt.load(segment.start, segment.end)):
             seen = warmth.last >= 0 and any(one.role == "assistant" for one in segments[head:])
             return index, (1.0 - SYSTEM) / (2.0 - SYSTEM) if seen else UNTRIED
     return len(segments), 1.0

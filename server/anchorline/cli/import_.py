@@ -1,5 +1,6 @@
 """`anchorline import`: read what Claude Code and Codex have recorded, without keeping text."""
 
+import gc
 import sys
 import time
 from pathlib import Path
@@ -82,6 +83,7 @@ def _run(agent: "Agent", paths: tuple[Path, ...], *, as_json: bool) -> None:
     if not places[0].exists():
         raise reading.Unreadable(f"{places[0]}: there is no such folder. Name the sessions' files or folders")
     started = time.perf_counter()
+    gc.disable()  # hundreds of thousands of small objects, none of them in a cycle: looking for cycles costs a third
     try:
         summary = _import(agent, importing.files(places), settings, quiet=as_json)
     except StoreError as error:
@@ -106,6 +108,7 @@ def _import(agent: "Agent", files: list[Path], settings: Config, *, quiet: bool)
     from anchorline.prompt.model import PromptError  # noqa: PLC0415
     from anchorline.route.catalog import load as load_catalog  # noqa: PLC0415
     from anchorline.sessions import importing  # noqa: PLC0415
+    from anchorline.sessions.instructions import seen  # noqa: PLC0415
     from anchorline.sessions.request import warm  # noqa: PLC0415
     from anchorline.store import imports  # noqa: PLC0415
     from anchorline.store.database import locate  # noqa: PLC0415
@@ -139,7 +142,8 @@ def _import(agent: "Agent", files: list[Path], settings: Config, *, quiet: bool)
                 msgspec.structs.replace(entry, model=known(entry.model))
                 for entry in warm(piece.requests, rules, settings.cache.account, now)
             ]
-            summary.requests += store.put(path, agent, piece, held)
+            known_files = seen(path, agent, piece.requests, held, store.key) if held else None
+            summary.requests += store.put(path, agent, piece, held, known_files)
             summary.bytes += piece.bytes
             summary.warm += len(held)
             summary.problems.extend(piece.problems)

@@ -88,6 +88,18 @@ RULES: dict[str, Rule] = {
             "the next request of a long conversation, after a break longer than the breakpoint's lifetime",
         ),
         Rule(
+            "AL209",
+            "Edit of instructions that are warm",
+            "warning",
+            "The file is part of prefixes that a provider still holds, and differs from what they hold: from the first "
+            "changed line on they no longer fit, and are written again at the full price. Tokens and dollars are those "
+            "of all conversations that take the edit up. Claude Code reads CLAUDE.md when a conversation begins or is "
+            "resumed, and Codex AGENTS.md when a session begins: what runs goes on with the old text. The warning goes "
+            "when you undo the edit or the prefixes have expired. Without a record of the file there is none: see "
+            "importing.md.",
+            "a line changed in a CLAUDE.md with which a conversation began ten minutes ago",
+        ),
+        Rule(
             "AL301",
             "Secret in the prompt",
             "warning",

@@ -19,6 +19,7 @@ from anchorline.prompt.model import Prompt
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from anchorline.cache.instructions import Instructions, Known
     from anchorline.store.recorder import Recorder
 
     Opening = asyncio.Task[Recorder | None]
@@ -35,12 +36,14 @@ class NotRecordedError(Exception):
 
 
 class Recording:
-    """The recorder, once it is open. `report` gets each problem once, `take` what the ledger on disk holds.
+    """The recorder, once it is open. `report` gets each problem once, `take` what other programs have recorded.
 
     Every call of the recorder is made in one thread: it may wait when its queue is full.
     """
 
-    def __init__(self, report: Callable[[str], None], take: Callable[[Iterable[Entry]], None]) -> None:
+    def __init__(
+        self, report: Callable[[str], None], take: "Callable[[list[Entry], Instructions], None]"
+    ) -> None:
         self._report = report
         self._take = take
         self._told: set[str] = set()
@@ -78,21 +81,21 @@ class Recording:
             loop.call_soon_threadsafe(self._tell, message)
 
         try:
-            recorder, entries = await self._in_thread(lambda: _open(settings, told))
+            recorder, entries, known = await self._in_thread(lambda: _open(settings, told))
         except Exception as error:
             log.exception("the store can't be opened")
             self.problem = f"the database can't be opened ({type(error).__name__})"
             self._tell(f"Anchorline does not record, plans go on: {self.problem}")
             return None
-        self._take_new(entries)
+        self._take_new(entries, known)
         self._watching = asyncio.ensure_future(self._watch(recorder.path))
         return recorder
 
-    def _take_new(self, entries: Iterable[Entry]) -> None:
+    def _take_new(self, entries: Iterable[Entry], known: "Instructions") -> None:
         """Pass on the entries that are not known, or that live longer than was known."""
         new = [entry for entry in entries if entry.expires_at > self._known.get(_key(entry), 0.0)]
         self._known.update((_key(entry), entry.expires_at) for entry in new)
-        self._take(new)
+        self._take(new, known)
 
     async def _watch(self, path: "Path") -> None:
         """Take what other programs (a second editor, an import) write into the ledger."""
@@ -103,8 +106,8 @@ class Recording:
             while True:
                 await asyncio.sleep(WATCH_S)
                 changed = await self._in_thread(watcher.changed)
-                if changed:
-                    self._take_new(changed)
+                if changed is not None:
+                    self._take_new(changed.ledger, changed.instructions)
         finally:
             self._pool.submit(watcher.close)
 
@@ -136,12 +139,38 @@ class Recording:
         """Return once the feedback is on disk. Raises NotRecordedError."""
         await self._written(lambda recorder: recorder.feedback(feedback))
 
-    async def ledger(self, entries: list[Entry]) -> None:
-        """Write what a provider holds. Without an acknowledgement."""
+    async def ledger(self, entries: list[Entry], known: "tuple[Known, ...]") -> None:
+        """Write what a provider holds, and the instruction files in it. Without an acknowledgement."""
         self._known.update((_key(entry), entry.expires_at) for entry in entries)
         recorder = await self._recorder()
         if recorder is not None and entries:
-            await self._in_thread(lambda: recorder.ledger(entries))
+            await self._in_thread(lambda: recorder.ledger(entries, known))
+
+    async def recorded(self, plan_id: str | None) -> Plan | None:
+        """Return a plan that was recorded, without the texts that are not kept (None: the newest one).
+
+        Raises NotRecordedError where the database can't be read.
+        """
+        recorder = await self._recorder()
+        if recorder is None:
+            return None
+        from anchorline.store.database import StoreError  # noqa: PLC0415  (imported with the recorder)
+        from anchorline.store.reader import Reader  # noqa: PLC0415
+
+        reader = Reader(recorder.path)
+        try:
+            return await self._in_thread(
+                lambda: reader.plan(plan_id) if plan_id is not None else reader.last_plan()
+            )
+        except StoreError as error:
+            raise NotRecordedError(str(error)) from None
+
+    async def instructions(self) -> "Instructions":
+        """Return what is recorded of instruction files in warm prefixes."""
+        from anchorline.cache.instructions import Instructions  # noqa: PLC0415  (not at start)
+
+        recorder = await self._recorder()
+        return Instructions() if recorder is None else (await self._in_thread(lambda: _read(recorder)))[1]
 
     async def _written(self, write: "Callable[[Recorder], Future[None]]") -> None:
         recorder = await self._recorder()
@@ -180,16 +209,24 @@ def _key(entry: Entry) -> tuple[str, str, str, bytes]:
     return (entry.provider, entry.account, entry.model, entry.prefix)
 
 
-def _open(settings: Store, told: Callable[[str], None]) -> "tuple[Recorder, list[Entry]]":
+def _open(settings: Store, told: Callable[[str], None]) -> "tuple[Recorder, list[Entry], Instructions]":
     from anchorline.store import database  # noqa: PLC0415  (not at start)
-    from anchorline.store.reader import Reader  # noqa: PLC0415
     from anchorline.store.recorder import Recorder  # noqa: PLC0415
 
     path = database.locate(settings.path)
     recorder = Recorder(path, settings.text, told)
+    return recorder, *_read(recorder)
+
+
+def _read(recorder: "Recorder") -> "tuple[list[Entry], Instructions]":
+    """Return what was recorded of the cache."""
+    from anchorline.cache.instructions import Instructions  # noqa: PLC0415  (not at start)
+    from anchorline.store import database  # noqa: PLC0415
+    from anchorline.store.reader import Reader  # noqa: PLC0415
+
+    reader, now = Reader(recorder.path), time.time()
     try:
-        entries = Reader(path).ledger(time.time())
+        return reader.ledger(now), reader.instructions(now)
     except database.StoreError as error:
         log.warning("the ledger can't be read (%s)", type(error).__name__)
-        entries = []
-    return recorder, entries
+        return [], Instructions()

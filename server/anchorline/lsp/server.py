@@ -54,7 +54,7 @@ class Server(LanguageServer):
             protocol_cls=Protocol,
             converter_factory=converters.get_converter,
         )
-        self.session = Session(self.warn)
+        self.session = Session(self.warn, partial(diagnostics.refresh_all, self))
         self.log_level: str | None = None
         self.editor_gone: Callable[[], None] = lambda: None
 

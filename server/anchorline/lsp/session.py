@@ -23,11 +23,14 @@ from anchorline.prompt.model import Prompt, PromptError
 from anchorline.surroundings import Surroundings
 
 if TYPE_CHECKING:
+    from anchorline.cache.instructions import Instructions, Known
     from anchorline.planner import Planner
     from anchorline.prompt.formats import Memory
 
 EXPIRED_KEPT_S = 7 * 86_400
 """Expired entries explain a miss for a week."""
+EXPIRY_S = 2.0
+"""How soon after an expiry its consequences are shown, at most: a conversation's prefixes expire one by one."""
 WRITING_S = 0.5
 Made = TypeVar("Made")
 log = logging.getLogger(__name__)
@@ -38,22 +41,25 @@ class Session:
 
     `report` shows a message to the developer; each problem is reported once. `generation` counts what changes
     every analysis, `ready` tells that the settings are read. Of the diagnostics, `pushing` are on
-    their way, `published` are shown (both by URI).
+    their way, `published` are shown (both by URI). `refresh` shows them anew, where what is warm has changed by itself.
     """
 
-    def __init__(self, report: Callable[[str], None]) -> None:
+    def __init__(self, report: Callable[[str], None], refresh: Callable[[], None]) -> None:
         self.documents = Documents()
         self.root: Path | None = None
         self.loaded = config.Loaded()
         self.ledger = MemoryLedger()
         self.plans = Plans()
-        self.recording = Recording(report, self.take)
+        self.instructions: Instructions | None = None
+        self.recording = Recording(report, self._found)
         self.warm: list[Entry] = []
         self.generation = 0
         self.ready = False
         self.pushing: dict[str, asyncio.Task[None]] = {}
         self.published: set[str] = set()
         self._report = report
+        self._refresh = refresh
+        self._expiry: asyncio.TimerHandle | None = None
         self._reported: set[str] = set()
         self._editor_settings: dict[str, Any] = {}
         self._planner: Planner | None = None
@@ -136,6 +142,7 @@ class Session:
             return None
         body = self.serving(document) == "body"
         around, kind = self.surroundings(document), format_of(document)
+        known, path = self.instructions, to_path(document.uri)
 
         def work() -> Analysis:
             from anchorline.lint.check import unreadable  # noqa: PLC0415  (after `initialize` is answered)
@@ -148,7 +155,12 @@ class Session:
             except PromptError as error:
                 return Analysis(findings=(unreadable(error, len(snapshot.data)),))
             plan = planner.plan(prompt, around)
-            return Analysis(prompt, plan, planner.lint(prompt, plan))
+            edits = (
+                known.edits(path.resolve(), snapshot.data, time.time())
+                if known is not None and path is not None
+                else ()
+            )
+            return Analysis(prompt, plan, planner.lint(prompt, plan, edits))
 
         return await self.in_thread(work)
 
@@ -213,8 +225,33 @@ class Session:
         if remembered is not None:
             self.record(remembered)
         await self.recording.outcome(outcome)
-        await self.recording.ledger(warm)
+        files: tuple[Known, ...] = ()
+        if remembered is not None and remembered.prompt is not None and warm:
+            files = await self._files(remembered.prompt, max(warm, key=lambda one: one.tokens))
+        await self.recording.ledger(warm, files)
         return True
+
+    async def _files(self, prompt: Prompt, entry: Entry) -> "tuple[Known, ...]":
+        """Return which instruction files are part of a prefix, and know them from now on."""
+        from anchorline.lsp import instructions  # noqa: PLC0415  (after `initialize` is answered)
+        from anchorline.prompt.formats.markdown import is_instructions  # noqa: PLC0415
+
+        opened = [
+            (path, document.data)
+            for document in self.documents
+            if is_instructions(document.name) and (path := to_path(document.uri)) is not None
+        ]
+        if self.instructions is None or not self.instructions.key:  # the database is new
+            self.instructions = await self.recording.instructions()
+        known, root = self.instructions, self.root
+
+        found = await self.in_thread(
+            lambda: tuple(instructions.known(prompt, entry, instructions.candidates(root, opened), known.key))
+        )
+        for one in found:
+            self.instructions.put(one)
+        self.changed()
+        return found
 
     async def feedback(self, feedback: Feedback) -> bool:
         """Return once feedback is on disk, or False where recording is off. Raises NotRecordedError."""
@@ -236,9 +273,38 @@ class Session:
             self.ledger.forget_before(now - EXPIRED_KEPT_S)
             self.warm = [entry for entry in [*self.warm, *entries_] if entry.expires_at > now]
             self.changed()
+            self._wait_for_expiry()
+
+    def _found(self, entries_: list[Entry], known: "Instructions") -> None:
+        """Take in what other programs have recorded, and what was recorded before the start."""
+        before, self.instructions = self.instructions, known
+        self.take(entries_)
+        if known.files != (before.files if before is not None else {}):
+            self.changed()
+        elif not entries_:
+            return
+        self._refresh()
+
+    def _wait_for_expiry(self) -> None:
+        """Show anew what depends on a warm prefix when the next one has expired."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        if self.warm:
+            left = min(entry.expires_at for entry in self.warm) - time.time()
+            self._expiry = asyncio.get_running_loop().call_later(max(left, EXPIRY_S), self._expired)
+
+    def _expired(self) -> None:
+        now = time.time()
+        self.warm = [entry for entry in self.warm if entry.expires_at > now]
+        self._wait_for_expiry()
+        self.changed()
+        self._refresh()
 
     async def end(self) -> None:
         """Close what is open."""
+        if self._expiry is not None:
+            self._expiry.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._writing:
             await asyncio.wait(self._writing, timeout=WRITING_S)

@@ -135,12 +135,13 @@ def _without_half_pairs(text: bytes) -> bytes:
     return _ESCAPES.sub(mended, text)
 
 
-def value(text: bytes, name: bytes, raw: bytes) -> int:
+def value(text: bytes, name: bytes, raw: bytes, begin: int = 0) -> int:
     """Return where in `text` the value `raw` of the member `name` starts; a decoder has told what `raw` is.
 
-    Clients write compact JSON, so that one search finds it; otherwise the first place with these very bytes.
+    Clients write compact JSON, so that one search from `begin` on finds it; otherwise the first place with these very
+    bytes.
     """
-    start = text.find(b'"' + name + b'":' + raw)
+    start = text.find(b'"' + name + b'":' + raw, begin)
     if start >= 0:
         return start + len(name) + 3
     start = text.find(raw)

@@ -4,6 +4,7 @@ import re
 
 import msgspec
 
+from anchorline.prompt import tokens
 from anchorline.prompt.formats.codex import Asked, Frozen, Session, Usage
 from anchorline.prompt.source import Line
 from anchorline.sessions.request import Billed, Trigger
@@ -21,7 +22,7 @@ class _Reading(Session):
     """Keeps what was billed with what was asked."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(tokens.unmeasured)
         self.found: list[Billed] = []
         self.turn_before = 0
         self.model_before: str | None = None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 FILE_NAME = "anchorline.db"
-SCHEMA = 2
+SCHEMA = 3
 """Number of the newest migration that this program knows."""
 TABLES = (
     "sessions",
@@ -31,6 +31,7 @@ TABLES = (
     "texts",
     "imported",
     "imports",
+    "instructions",
 )
 BUSY_S = 5.0
 LEDGER_KEPT_S = 7 * 86_400
@@ -234,6 +235,12 @@ def read_schema(connection: sqlite3.Connection) -> int | None:
         "SELECT max(name) FROM _sqlite_migrations WHERE migration_set = 'anchorline'"
     ).fetchone()
     return int(row[0][:4]) if row[0] else None
+
+
+def key(connection: sqlite3.Connection) -> bytes:
+    """Return the random key of a database that is open."""
+    row = connection.execute("SELECT value FROM about WHERE name = 'key'").fetchone()
+    return bytes.fromhex(row[0])
 
 
 def tables(connection: sqlite3.Connection) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ def _write(connection: sqlite3.Connection, name: str, target: IO[bytes]) -> int:
 def _rows(connection: sqlite3.Connection, name: str) -> Iterator[dict[str, Any]]:
     if database.read_schema(connection) is None or name not in database.tables(connection):
         return
-    key = bytes.fromhex(connection.execute("SELECT value FROM about WHERE name = 'key'").fetchone()[0])
+    key = database.key(connection)
     for row in connection.execute(f"SELECT * FROM {name} ORDER BY rowid"):  # noqa: S608  (one of TABLES)
         values = dict(row)
         for column in ("plan", "candidates", "signals"):
@@ -70,7 +70,7 @@ def _rows(connection: sqlite3.Connection, name: str) -> Iterator[dict[str, Any]]
             for field in ("draft_hash", "prompt_hash"):
                 if values["plan"].get(field) is not None:
                     values["plan"][field] = privacy.tag(values["plan"][field], key)
-        if name == "imports":  # hashes of content, of use to nobody else
+        if name in ("imports", "instructions"):  # hashes of content, of use to nobody else
             values = {column: value for column, value in values.items() if not isinstance(value, bytes)}
         if name in ("ledger", "imported"):
             values["prefix"] = privacy.tag(values["prefix"], key)

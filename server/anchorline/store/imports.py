@@ -14,6 +14,7 @@ import msgspec
 
 from anchorline.cache.ledger import Entry
 from anchorline.sessions.importing import Piece, Position
+from anchorline.sessions.instructions import Seen
 from anchorline.sessions.request import Agent, Billed
 from anchorline.store import database, privacy, rows
 from anchorline.store.database import StoreError
@@ -48,7 +49,14 @@ class Imports:
         ).fetchone()
         return Position(*row) if row is not None else None
 
-    def put(self, path: Path, agent: Agent, piece: Piece, warm: Iterable[Entry]) -> int:
+    @property
+    def key(self) -> bytes:
+        """The random key of this database, for hashes that must confirm nobody's guess."""
+        return database.key(self._db.conn)
+
+    def put(
+        self, path: Path, agent: Agent, piece: Piece, warm: Iterable[Entry], seen: Seen | None = None
+    ) -> int:
         """Write what was read of a file; return how many more of its requests are known now."""
         file = privacy.tag(str(path))
         db = self._db
@@ -58,9 +66,24 @@ class Imports:
                 db.execute("DELETE FROM imported WHERE file = ?", [file])
             db.conn.executemany(_PUT, (_row(one, file, agent) for one in piece.requests))
             rows.put_ledger(db, warm)
+            if seen is not None:
+                _put_instructions(db, seen)
             position = msgspec.structs.asdict(piece.position)
             rows.insert(db, "imports", {"file": file, "agent": agent, **position}, conflict="REPLACE")
             return _count(db, file) - before
+
+
+def _put_instructions(db: "Database", seen: Seen) -> None:
+    """Write the files of a conversation; those that are known from before go on, all others are forgotten."""
+    before = db.execute(
+        "SELECT file, lines, tokens FROM instructions WHERE conversation = ?", [seen.conversation]
+    )
+    recorded = {file: (lines, tokens) for file, lines, tokens in before.fetchall()}
+    db.execute("DELETE FROM instructions WHERE conversation = ?", [seen.conversation])
+    for one in seen.files:
+        lines, tokens = (one.lines, one.tokens) if one.lines else recorded.get(one.file, (b"", 0))
+        if lines:
+            rows.put_instructions(db, [msgspec.structs.replace(one, lines=lines, tokens=tokens)])
 
 
 def _count(db: "Database", file: str) -> int:
@@ -97,9 +120,7 @@ def opened(path: Path) -> Iterator[Imports]:
     """Open the database for an import. Raises StoreError."""
     found = database.open_for_writing(path)
     try:
-        found.database.execute(
-            "DELETE FROM ledger WHERE expires_at < ?", [time.time() - database.LEDGER_KEPT_S]
-        )
+        rows.forget_expired(found.database, time.time())
         found.database.conn.commit()
         yield Imports(found.database)
     except sqlite3.Error as error:

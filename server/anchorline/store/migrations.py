@@ -169,3 +169,26 @@ def imported(db: Database) -> None:
         pk="file",
         not_null={"agent", "size", "mtime_ns", "offset", "line", "head", "tail"},
     )
+
+
+@migrations(name="0003_instructions")
+def instructions(db: Database) -> None:
+    """Create the table for instruction files that are part of warm prefixes."""
+    db.table("instructions").create(
+        {
+            "file": str,
+            "conversation": str,
+            "provider": str,
+            "account": str,
+            "model": str,
+            "ttl": str,
+            "tokens": int,
+            "behind": int,
+            "lines": bytes,
+            "taken": str,
+            "written_at": float,
+            "expires_at": float,
+        },
+        pk=("file", "conversation", "provider", "model"),
+        not_null={"account", "ttl", "tokens", "behind", "lines", "taken", "written_at", "expires_at"},
+    )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from anchorline.cache.instructions import Instructions, Known
 from anchorline.cache.ledger import Entry
 from anchorline.plan import Plan
 from anchorline.sessions.request import Billed
@@ -133,6 +134,11 @@ class Reader:
                 return []
             return _ledger(connection, now - database.LEDGER_KEPT_S)
 
+    def instructions(self, now: float) -> Instructions:
+        """Return which instruction files are part of prefixes that are warm. Raises StoreError."""
+        with self._connected() as connection:
+            return Instructions() if connection is None else _instructions(connection, now)
+
     def conversations(self) -> dict[bytes, tuple[str, str]]:
         """Return session and chain of each imported prefix that a provider may hold. Raises StoreError."""
         with self._connected() as connection:
@@ -158,6 +164,13 @@ class Reader:
             return [_billed(row) for row in found]
 
 
+class Changed(msgspec.Struct, frozen=True):
+    """What has not expired, after another connection has written."""
+
+    ledger: list[Entry]
+    instructions: Instructions
+
+
 class Watcher:
     """Tells what is in the ledger when another connection has written, for one thread. Never raises.
 
@@ -170,20 +183,21 @@ class Watcher:
         self._identity: database.Identity | None = None
         self._version = -1
 
-    def changed(self) -> list[Entry]:
-        """Return what has not expired, where something was written since the last call; else nothing."""
+    def changed(self) -> Changed | None:
+        """Return what has not expired, where something was written since the last call; else None."""
         try:
             if self._connection is None or database.identity(self._path) != self._identity:
                 self._open()
             if self._connection is None:
-                return []
+                return None
             version = self._connection.execute("PRAGMA data_version").fetchone()[0]
             if version == self._version:
-                return []
-            found = _ledger(self._connection, time.time())
+                return None
+            now = time.time()
+            found = Changed(_ledger(self._connection, now), _instructions(self._connection, now))
         except (sqlite3.Error, OSError):  # busy, damaged or gone: the recorder tells what is wrong
             self.close()
-            return []
+            return None
         self._version = version
         return found
 
@@ -213,6 +227,17 @@ def _ledger(connection: sqlite3.Connection, expires_after: float) -> list[Entry]
 def _billed(row: sqlite3.Row) -> Billed:
     ttl = "1h" if row["write_1h"] else "5m" if row["write_5m"] else None
     return msgspec.convert({**row, "switched": bool(row["switched"]), "ttl": ttl}, Billed)
+
+
+def _instructions(connection: sqlite3.Connection, now: float) -> Instructions:
+    if "instructions" not in database.tables(connection):
+        return Instructions()
+    found = connection.execute(
+        "SELECT file, conversation, provider, account, model, ttl, tokens, behind, lines, taken, written_at, "
+        "expires_at FROM instructions WHERE expires_at >= ?",
+        [now],
+    )
+    return Instructions(database.key(connection), [Known(*row) for row in found])
 
 
 def _plan(connection: sqlite3.Connection, plan_id: str) -> Plan | None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from anchorline.cache.instructions import Known
 from anchorline.cache.ledger import Entry
 from anchorline.config import TextMode
 from anchorline.outcome import Feedback, Outcome
@@ -92,11 +93,16 @@ class Recorder:
         noted = rows.note(plan, prompt, self.text)
         self._offer(lambda db, key: rows.put_plan(db, key, noted))
 
-    def ledger(self, entries: Iterable[Entry]) -> None:
-        """Record what providers hold now, if there is room."""
-        held = tuple(entries)
+    def ledger(self, entries: Iterable[Entry], known: Iterable[Known] = ()) -> None:
+        """Record what providers hold now, and the instruction files in it, if there is room."""
+        held, files = tuple(entries), tuple(known)
+
+        def write(db: "Database", _key: bytes) -> None:
+            rows.put_ledger(db, held)
+            rows.put_instructions(db, files)
+
         if held:
-            self._offer(lambda db, _: rows.put_ledger(db, held))
+            self._offer(write)
 
     def outcome(self, outcome: Outcome) -> "Future[None]":
         """Record an outcome; the future is done when it is on disk, or fails with StoreError."""
@@ -241,8 +247,8 @@ class Recorder:
         return self._opened.database
 
     def _prepare(self, db: "Database") -> None:
-        self._key = bytes.fromhex(db.execute("SELECT value FROM about WHERE name = 'key'").fetchone()[0])
-        db.execute("DELETE FROM ledger WHERE expires_at < ?", [time.time() - database.LEDGER_KEPT_S])
+        self._key = database.key(db.conn)
+        rows.forget_expired(db, time.time())
 
     def _shut(self) -> None:
         if self._opened is not None:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from anchorline import redact
+from anchorline.cache.instructions import Known
 from anchorline.cache.ledger import Entry
 from anchorline.config import TextMode
 from anchorline.outcome import Feedback, Outcome
 from anchorline.plan import Plan
 from anchorline.prompt.model import Prompt, Segment
-from anchorline.store import privacy
+from anchorline.store import database, privacy
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -242,6 +243,20 @@ def put_ledger(db: "Database", entries: Iterable[Entry]) -> None:
         if not (privacy.name(entry.model) and privacy.name(entry.provider)) or redact.find(entry.account):
             continue
         db.execute(_PUT_ENTRY, msgspec.structs.astuple(entry))
+
+
+def put_instructions(db: "Database", known: Iterable[Known]) -> None:
+    """Record instruction files that are part of warm prefixes."""
+    for one in known:
+        if privacy.name(one.model) and privacy.name(one.provider) and not redact.find(one.account):
+            insert(db, "instructions", msgspec.structs.asdict(one), conflict="REPLACE")
+
+
+def forget_expired(db: "Database", now: float) -> None:
+    """Remove what expired so long ago that it explains nothing any more."""
+    for table in ("ledger", "instructions"):
+        limit = now - database.LEDGER_KEPT_S
+        db.execute(f"DELETE FROM {table} WHERE expires_at < ?", [limit])  # noqa: S608  (the two above)
 
 
 def _known(db: "Database", plan: str) -> bool:

@@ -6,28 +6,37 @@ from pygls.exceptions import JsonRpcInvalidParams
 
 from anchorline.lsp.jsonrpc import RequestFailed
 from anchorline.lsp.protocol import ExplainParams, Explanation
+from anchorline.lsp.recording import NotRecordedError
 
 if TYPE_CHECKING:
     from anchorline.lsp.server import Server
 
 
-def explain(server: "Server", params: ExplainParams) -> Explanation:
-    """Explain a plan of this session."""
+async def explain(server: "Server", params: ExplainParams) -> Explanation:
+    """Explain a plan of this session, or one that was recorded before."""
     from anchorline import explain as words  # noqa: PLC0415  (after `initialize` is answered)
 
     plans = server.session.plans
     remembered = plans.get(params.plan_id) if params.plan_id is not None else plans.last
-    if remembered is None:
+    if remembered is not None:
+        if remembered.prompt is None:
+            return Explanation(words.line(remembered.plan))
+        return Explanation(words.markdown(remembered.plan, remembered.prompt))
+    try:
+        plan = await server.session.recording.recorded(params.plan_id)
+    except NotRecordedError as error:
+        raise RequestFailed(f"the plan can't be read: {error}") from None
+    if plan is None:
         if params.plan_id is not None:
-            raise JsonRpcInvalidParams("this session has no plan with this id, or it is too old")
+            raise JsonRpcInvalidParams("neither this session nor the database has a plan with this id")
         raise RequestFailed("nothing has been planned yet")
-    if remembered.prompt is None:
-        return Explanation(words.line(remembered.plan))
-    return Explanation(words.markdown(remembered.plan, remembered.prompt))
+    if not plan.route.reason:
+        return Explanation(f'{words.line(plan)}\n\nIts reasons were not kept (`store.text = "off"`).\n')
+    return Explanation(words.markdown(plan))
 
 
-def command(server: "Server", params: ExplainParams) -> Explanation:
+async def command(server: "Server", params: ExplainParams) -> Explanation:
     """As `explain`, and show it."""
-    explanation = explain(server, params)
+    explanation = await explain(server, params)
     server.inform(explanation.markdown)
     return explanation

@@ -69,7 +69,7 @@ class Usage(msgspec.Struct, frozen=True):
         )
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One line. `human`: it begins a person's turn; `summary`: it stands for all that was before."""
 
     role: Literal["user", "assistant", "system"]
@@ -101,7 +101,14 @@ class Request(NamedTuple):
     history: History
 
 
-class _Line(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
+    content: Raw
+    id: str | None = None
+    model: str | None = None
+    usage: Usage | None = None
+
+
+class _Head(msgspec.Struct, gc=False):
     type: str | None = None
     uuid: str | None = None
     parent: str | None = msgspec.field(name="parentUuid", default=None)
@@ -113,33 +120,35 @@ class _Line(msgspec.Struct):
     subtype: str | None = None
     timestamp: datetime | None = None
     session: str | None = msgspec.field(name="sessionId", default=None)
-    message: Raw | UnsetType = UNSET
+
+    @property
+    def spoken(self) -> bool:
+        """Whether the line's message is part of the conversation."""
+        return self.type in ("user", "assistant") and not self.failed
 
 
-class _Message(msgspec.Struct):
-    content: Raw
-    id: str | None = None
-    model: str | None = None
-    usage: Usage | None = None
+class _Line(_Head, gc=False):
+    message: _Message | UnsetType = UNSET
 
 
-class _Block(msgspec.Struct):
+class _Block(msgspec.Struct, gc=False):
     type: str
     text: Raw = Raw(b'""')
     id: str | None = None
     tool_use_id: str | None = None
 
 
+_HEAD = msgspec.json.Decoder(_Head)
 _LINE = msgspec.json.Decoder(_Line)
-_MESSAGE = msgspec.json.Decoder(_Message)
 _LIST = msgspec.json.Decoder(list[Raw])
-_BLOCK = msgspec.json.Decoder(_Block)
+_BLOCKS = msgspec.json.Decoder(list[_Block])
+_OPEN, _CLOSE = b"{}"
 
 
 def sniff(first_line: bytes) -> bool:
     """Tell whether a file that begins with this line is a Claude Code session."""
     try:
-        line = _LINE.decode(first_line)
+        line = _HEAD.decode(first_line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
     return line.type == "summary" or (
@@ -176,29 +185,40 @@ def read(path: Path) -> Prompt:
 class Session:
     """All lines of a file, and the way through them.
 
-    Sub-agents' lines are left out, or go to `agents` where it is given.
+    Sub-agents' lines are left out, or go to `agents` where it is given. `measure` counts what the estimates need.
     """
 
-    def __init__(self, agents: "Session | None" = None) -> None:
+    def __init__(self, agents: "Session | None" = None, measure: tokens.Measure = tokens.measure) -> None:
         self.entries: list[Entry] = []
         self.session: str | None = None
         self.agents = agents
         self.places: dict[str, int] = {}
+        self._measure = measure
 
     def take(self, line: Line) -> None:
         """Take in one line. A line that a resumed session repeats is left out."""
-        head = _LINE.decode(line.text)
-        chosen = self.agents if head.sidechain else self
+        head: _Head
+        try:
+            head = _LINE.decode(line.text)
+        except msgspec.ValidationError:
+            head = _HEAD.decode(line.text)  # what the client notes for itself may have another message
+            if head.spoken and self._chosen(head) is not None:
+                raise
+        chosen = self._chosen(head)
         if chosen is not None:
             chosen.put(line, head)
 
-    def put(self, line: Line, head: _Line) -> None:
-        """Take in a line that is decoded, whichever chain it is of."""
-        if head.uuid is None or head.uuid in self.places:
-            return
-        entry = _entry(line, head)
+    def _chosen(self, head: _Head) -> "Session | None":
+        """Return which chain takes a line in; None for one that is known or left out."""
+        chosen = self.agents if head.sidechain else self
+        new = chosen is not None and head.uuid is not None and head.uuid not in chosen.places
+        return chosen if new else None
+
+    def put(self, line: Line, head: _Head) -> None:
+        """Take in a line that is decoded and new, whichever chain it is of."""
+        entry = _entry(line, head, self._measure)
         self.session = self.session or head.session
-        self.places[head.uuid] = len(self.entries)
+        self.places[head.uuid or ""] = len(self.entries)
         self.entries.append(entry)
 
     def conversation(self, tip: int | None = None) -> list[Entry]:
@@ -255,40 +275,41 @@ class Session:
         return taken
 
 
-def _entry(line: Line, head: _Line) -> Entry:
+def _entry(line: Line, head: _Head, measure: tokens.Measure) -> Entry:
     at = epoch(head.timestamp)
-    role = head.type
-    if role not in ("user", "assistant") or head.message is UNSET or head.failed:
+    message = head.message if isinstance(head, _Line) else UNSET
+    if message is UNSET or not head.spoken:
         boundary = head.subtype == "compact_boundary"
         return Entry("system", at, head.parent or head.logical, boundary=boundary)
-    whole = bytes(head.message)
-    message = _MESSAGE.decode(whole)
     content = bytes(message.content)
-    start = line.offset + value(line.text, b"message", whole) + value(whole, b"content", content)
-    own = role == "user" and not head.meta and not head.summary
-    blocks = _blocks(content, start, own=own)
-    if role == "assistant":
+    start = line.offset + value(line.text, b"content", content, max(line.text.find(b'"message":'), 0))
+    own = head.type == "user" and not head.meta and not head.summary
+    blocks = _blocks(content, start, measure, own=own)
+    if head.type == "assistant":
         return Entry("assistant", at, head.parent, blocks, message.id, message.model, message.usage)
     human = not any(block.kind == "tool_result" for block in blocks)
     return Entry("user", at, head.parent, blocks, human=human, summary=bool(head.summary))
 
 
-def _blocks(content: bytes, offset: int, *, own: bool) -> tuple[Block, ...]:
+def _blocks(content: bytes, offset: int, measure: tokens.Measure, *, own: bool) -> tuple[Block, ...]:
     """Return the blocks of the content that stands at `offset`; `own`: a person may have written it."""
     if content[:1] == b'"':
         end = offset + len(content)
-        features = tokens.measure(content)
+        features = measure(content, "text")
         spoken = own and _spoken(content)
         return (
             Block(
                 "text", offset, end, xxh3_128_digest(content), features, None, offset, end if spoken else 0
             ),
         )
-    raws = [bytes(raw) for raw in _LIST.decode(content)]
-    starts, _ = layout.spans(content, 1, raws)
+    decoded = _BLOCKS.decode(content)
+    if len(decoded) == 1 and content[1] == _OPEN and content[-2] == _CLOSE:  # most messages
+        raws, starts = [content[1:-1]], [1]
+    else:
+        raws = [bytes(raw) for raw in _LIST.decode(content)]
+        starts, _ = layout.spans(content, 1, raws)
     blocks = []
-    for relative, raw in zip(starts, raws, strict=True):
-        block = _BLOCK.decode(raw)
+    for relative, raw, block in zip(starts, raws, decoded, strict=True):
         start = offset + relative
         kind = _KINDS.get(block.type) or ("tool_result" if block.type.endswith("_result") else "other")
         words = words_end = 0
@@ -297,7 +318,7 @@ def _blocks(content: bytes, offset: int, *, own: bool) -> tuple[Block, ...]:
                 if member.key == b'"text"':
                     words, words_end = start + member.start, start + member.end
         digest = xxh3_128_digest(raw)
-        features = tokens.measure(raw, kind)
+        features = measure(raw, kind)
         tool = block.tool_use_id or block.id
         blocks.append(Block(kind, start, start + len(raw), digest, features, tool, words, words_end))
     return tuple(blocks)

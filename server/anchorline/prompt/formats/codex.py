@@ -140,7 +140,7 @@ class Asked(NamedTuple):
     first_at: float | None = None
 
 
-class Frozen(msgspec.Struct, frozen=True):
+class Frozen(msgspec.Struct, frozen=True, array_like=True):
     """A session at the end of a line, to go on from (see `Session.frozen`)."""
 
     parts: tuple[Part, ...]
@@ -156,9 +156,10 @@ class Frozen(msgspec.Struct, frozen=True):
 
 
 class Session:
-    """A session as its lines tell it, one after the other."""
+    """A session as its lines tell it, one after the other. `measure` counts what the estimates need."""
 
-    def __init__(self) -> None:
+    def __init__(self, measure: tokens.Measure = tokens.measure) -> None:
+        self._measure = measure
         self.history = History()
         self.id: str | None = None
         self.model: str | None = None
@@ -232,13 +233,17 @@ class Session:
             starts, _ = layout.spans(tools, 1, raws)
             at = place + value(payload, b"dynamic_tools", tools)
             for start, raw in zip(starts, raws, strict=True):
-                self.history.add(_block("tool", at + start, raw), "system", fresh=True, section="tools")
+                self.history.add(
+                    _block("tool", at + start, raw, self._measure), "system", fresh=True, section="tools"
+                )
         raw = bytes(meta.base_instructions)
         if raw[:1] == b"{":
             text = bytes(msgspec.json.decode(raw, type=_Text).text)
             if text[:1] == b'"':
                 at = place + value(payload, b"base_instructions", raw) + value(raw, b"text", text)
-                self.history.add(_block("system", at, text), "system", fresh=True, section="system")
+                self.history.add(
+                    _block("system", at, text, self._measure), "system", fresh=True, section="system"
+                )
         self.id = meta.id
         self.agent = b'"subagent"' in bytes(meta.source)
 
@@ -257,7 +262,8 @@ class Session:
         history = self.history
         content = bytes(item.content)
         if item.type == "message" and content != b"null":
-            blocks = _content(item.role, content, place + value(payload, b"content", content))
+            start = place + value(payload, b"content", content)
+            blocks = _content(item.role, content, start, self._measure)
             if any(block.words_end for block in blocks):
                 history.begin_turn()
                 if strips_reasoning(self.model):
@@ -276,7 +282,7 @@ class Session:
             kind = "tool_use"
         elif item.type.endswith("_output"):
             kind, role = "tool_result", "tool"
-        block = _block(kind, place, payload, item.call_id)
+        block = _block(kind, place, payload, self._measure, item.call_id)
         if kind == "tool_result" and len(payload) > MAX_OUTPUT:
             shown = tokens.weigh(block.features, kind, "openai") * MAX_OUTPUT // len(payload)
             block = msgspec.structs.replace(block, known=shown)
@@ -295,7 +301,7 @@ class Session:
                 self._add(msgspec.json.decode(raw, type=_Item), raw, start + relative)
         elif summary != b"null":
             start = place + value(payload, b"message", summary)
-            self.history.add(_block("text", start, summary), "user", fresh=True)
+            self.history.add(_block("text", start, summary, self._measure), "user", fresh=True)
 
     def _told(self, usage: Usage, at: float | None) -> None:
         asked, self._asked = self._asked, None
@@ -315,21 +321,24 @@ class Session:
 
 
 def _place(line: Line, payload: bytes) -> int:
-    return line.offset + value(line.text, b"payload", payload)
+    start = len(line.text) - 1 - len(payload)  # as the client writes it, it is the last member
+    if not line.text.startswith(b'"payload":', start - 10):
+        start = value(line.text, b"payload", payload)
+    return line.offset + start
 
 
-def _block(kind: Kind, start: int, raw: bytes, tool: str | None = None) -> Block:
+def _block(kind: Kind, start: int, raw: bytes, measure: tokens.Measure, tool: str | None = None) -> Block:
     sent = raw
     cut = raw.rfind(_PRIVATE)
     if cut > 0 and raw.endswith(b"}}"):
         sent = raw[:cut] + b"}"
-    return Block(kind, start, start + len(raw), xxh3_128_digest(sent), tokens.measure(sent, kind), tool)
+    return Block(kind, start, start + len(raw), xxh3_128_digest(sent), measure(sent, kind), tool)
 
 
-def _content(role: str | None, content: bytes, place: int) -> list[Block]:
+def _content(role: str | None, content: bytes, place: int, measure: tokens.Measure) -> list[Block]:
     """Return the blocks of a message's content, which stands at `place`."""
     if content[:1] != b"[":
-        return [_block("text", place, content)]
+        return [_block("text", place, content, measure)]
     raws = [bytes(raw) for raw in _LIST.decode(content)]
     starts, _ = layout.spans(content, 1, raws)
     blocks = []
@@ -339,7 +348,7 @@ def _content(role: str | None, content: bytes, place: int) -> list[Block]:
         kind: Kind = "text" if role in ("user", "assistant") else "system"
         if text == b"null" and b"_image" in raw[:40]:
             kind = "image"
-        block = _block(kind, start, raw)
+        block = _block(kind, start, raw, measure)
         if role == "user" and text[:1] == b'"' and len(text) > 2:
             if _MACHINE.match(text[1:80].decode("utf-8", "replace").replace("\\n", " ")):
                 block = msgspec.structs.replace(block, kind="document")

@@ -12,7 +12,7 @@ from anchorline.prompt.model import Draft, Kind, PromptError, Role, Segment
 Section = Literal["tools", "system", "messages"]
 
 
-class Block(msgspec.Struct, frozen=True, gc=False):
+class Block(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One content block of a session file: where its bytes stand, and what is known of them.
 
     `tool` is the id of a tool's call or answer, `words:words_end` the bytes of the JSON string with a
@@ -30,7 +30,7 @@ class Block(msgspec.Struct, frozen=True, gc=False):
     known: int | None = None
 
 
-class Part(msgspec.Struct, frozen=True, gc=False):
+class Part(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A block in its place. `turn` counts the person's turns so far, `prefix` is the hash up to its end."""
 
     block: Block

@@ -1,0 +1,157 @@
+"""Which instruction files a recorded conversation began with, so that an edit of one can be told from what is warm.
+
+Codex writes the text of AGENTS.md into the session: a file is recognised where it stands there word for word. Claude
+Code does not write down CLAUDE.md, but reads it when a conversation begins: a file that has not been changed since is
+what it read. Of any other file nothing is claimed.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from anchorline.cache import instructions
+from anchorline.cache.instructions import MAX_BYTES, Known
+from anchorline.cache.ledger import Entry
+from anchorline.prompt import tokens
+from anchorline.prompt.model import PromptError
+from anchorline.prompt.source import lines
+from anchorline.sessions.request import Agent, Billed
+
+_SCANNED = 64
+"""Lines in which a session says where it began and with which instructions."""
+_FOLDERS = 64
+_CLAUDE = ("CLAUDE.md", ".claude/CLAUDE.md", "CLAUDE.local.md")
+_CODEX = ("AGENTS.override.md", "AGENTS.md")
+_MARKS = ("# AGENTS.md instructions", "<user_instructions>")
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """The instruction files of a conversation. One without `lines` is known from before, and is still as it was."""
+
+    conversation: str
+    files: tuple[Known, ...]
+
+
+class _Content(msgspec.Struct):
+    text: str = ""
+
+
+class _Payload(msgspec.Struct):
+    cwd: str | None = None
+    role: str | None = None
+    content: list[_Content] | msgspec.Raw | None = None
+
+
+class _Line(msgspec.Struct):
+    cwd: str | None = None
+    payload: _Payload | None = None
+
+
+def seen(
+    path: Path, agent: Agent, requests: Sequence[Billed], held: Sequence[Entry], key: bytes
+) -> Seen | None:
+    """Return the files that are part of the newest warm prefix of a session file; None where nothing is warm.
+
+    `held` are the warm entries of `requests`. Reads the file's beginning, and the instruction files where the session
+    was begun. `key` is the database's.
+    """
+    warm = {entry.prefix: entry for entry in held}
+    own = sorted(
+        (one for one in requests if one.chain == "main" and one.branch == 0), key=lambda one: one.sent_at
+    )
+    newest = next((one for one in reversed(own) if one.prefix in warm), None)
+    if newest is None:
+        return None
+    folder, text = _beginning(path)
+    if folder is None:
+        return None
+    entry = warm[newest.prefix]
+    conversation = instructions.name(newest.session, key)
+
+    def known(file: Path, content: bytes, behind: int) -> Known:
+        size = tokens.estimate(content, "document", tokens.family(entry.model)) if content else 0
+        return Known(
+            file=instructions.name(file, key),
+            conversation=conversation,
+            provider=entry.provider,
+            account=entry.account,
+            model=entry.model,
+            ttl=entry.ttl,
+            tokens=size,
+            behind=behind,
+            lines=instructions.lines(content, key) if content else b"",
+            taken="new" if agent == "codex" else "resume",
+            written_at=entry.written_at,
+            expires_at=entry.expires_at,
+        )
+
+    found: list[Known] = []
+    if agent == "codex":
+        for file, content, _ in _files(_codex_home(), folder, _CODEX):
+            place = text.find(content)
+            rest = text[place + len(content) :] if place >= 0 else b""
+            behind = tokens.estimate(rest, "document", "openai") if rest else 0
+            found.append(known(file, content if place >= 0 else b"", behind))
+    else:
+        began = next((one for one in reversed(own) if one.trigger == "compact"), own[0])
+        behind = max(newest.tokens - began.tokens, 0)
+        for file, content, changed in reversed(list(_files(_claude_home(), folder, _CLAUDE))):
+            if changed <= own[0].sent_at:
+                found.append(known(file, content, behind))
+                behind += found[-1].tokens
+            elif changed > newest.sent_at:
+                found.append(known(file, b"", behind))
+    return Seen(conversation, tuple(found))
+
+
+def _claude_home() -> Path:
+    return Path(os.environ.get("CLAUDE_CONFIG_DIR") or Path.home() / ".claude") / "CLAUDE.md"
+
+
+def _codex_home() -> Path:
+    return Path(os.environ.get("CODEX_HOME") or Path.home() / ".codex") / "AGENTS.md"
+
+
+def _beginning(path: Path) -> tuple[Path | None, bytes]:
+    """Return the folder in which a session began, and the instructions that stand in it."""
+    folder: Path | None = None
+    try:
+        for line in lines(path):
+            try:
+                read = msgspec.json.decode(line.text, type=_Line)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                continue
+            payload = read.payload or _Payload()
+            name = read.cwd or payload.cwd
+            if folder is None and name is not None and Path(name).is_absolute() and "\0" not in name:
+                folder = Path(name)
+            if isinstance(payload.content, list) and payload.role == "user":
+                for one in payload.content:
+                    if one.text.startswith(_MARKS):
+                        return folder, one.text.encode("utf-8", "replace")
+            if line.number >= _SCANNED or (read.cwd is not None and folder is not None):
+                break
+    except (OSError, PromptError):
+        return None, b""
+    return folder, b""
+
+
+def _files(own: Path, folder: Path, names: Sequence[str]) -> Iterator[tuple[Path, bytes, float]]:
+    """Yield the files that apply in a folder, in the order of the prompt: the person's own, then from the root down.
+
+    Each comes with its text and the time of its last change.
+    """
+    folders = [folder, *folder.parents][:_FOLDERS]
+    for file in (own, *(place / name for place in reversed(folders) for name in names)):
+        try:
+            real = file.resolve()
+            stat = real.stat()
+            if not real.is_file() or stat.st_size > MAX_BYTES:
+                continue
+            content = real.read_bytes().strip()
+        except (OSError, RuntimeError):  # not there, not ours to read, or a loop of links
+            continue
+        if content:
+            yield real, content, stat.st_mtime
