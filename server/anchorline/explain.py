@@ -1,5 +1,7 @@
 """The plan in words: what a developer reads in a hover, in the command line and in a status line."""
 
+from anchorline.cache.afterwards import shortfall
+from anchorline.outcome import Outcome
 from anchorline.plan import Plan
 from anchorline.prompt.model import Prompt
 
@@ -87,6 +89,27 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
             )
     text = "\n".join(lines).rstrip() + "\n"
     return text.replace("\n\n\n", "\n\n")
+
+
+def happened(plan: Plan, outcome: Outcome) -> str:
+    """Return what became of a plan: the decision, what was billed, and why less was read than was believed warm."""
+    words: list[str] = [outcome.decision or "sent"]
+    usage = outcome.usage
+    if usage is not None:
+        words.append(
+            f"{count(usage.read)} tokens read from the cache, {count(usage.write)} written, "
+            f"{count(usage.input)} at full price"
+        )
+    if outcome.latency_ms is not None:
+        words.append(f"{outcome.latency_ms / 1000:.1f} s")
+    text = f"Last outcome: {', '.join(words)}."
+    cache = plan.cache
+    if usage is not None and cache.p_hit >= 0.5:
+        ends = [anchor.prefix_tokens for anchor in cache.anchors if anchor.prefix_tokens < cache.warm_tokens]
+        less = shortfall(usage.read, cache.warm_tokens, ends)
+        if less is not None:
+            text += f" The cache missed: {less.text}."
+    return text
 
 
 def _where(prompt: Prompt | None, segment: int) -> str:

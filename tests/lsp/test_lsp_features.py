@@ -275,6 +275,28 @@ def test_a_plan_is_explained_and_an_outcome_makes_its_prefix_warm(start):
     assert "Last outcome: accepted" in hover["contents"]["value"]
 
 
+def test_a_miss_that_nobody_foresaw_is_explained_by_its_bill(start):
+    client = start()
+    client.initialize(initializationOptions=OWN_MODEL)
+    first = client.call("anchorline/plan", {"prompt": {"body": body()}})
+    wrote = {"planId": first["id"], "usage": {"write": first["tokens"]["estimate"]}}
+    client.call("anchorline/outcome", wrote)
+    plan = client.call("anchorline/plan", {"prompt": {"body": body()}})
+    warm = plan["cache"]["warm_tokens"]
+    assert warm > 0
+    for read, said in (
+        (warm, None),
+        (warm // 3, "what follows them was changed"),
+        (0, "dropped them before"),
+    ):
+        client.call(
+            "anchorline/outcome", {"planId": plan["id"], "usage": {"read": read, "write": warm - read}}
+        )
+        told = client.call("anchorline/explain", {"planId": plan["id"]})["markdown"]
+        assert ("The cache missed" in told) is (said is not None)
+        assert said is None or said in told
+
+
 def test_what_is_warm_survives_the_server(start):
     first = start()
     first.initialize(initializationOptions=OWN_MODEL)

@@ -19,9 +19,14 @@ async def explain(server: "Server", params: ExplainParams) -> Explanation:
     plans = server.session.plans
     remembered = plans.get(params.plan_id) if params.plan_id is not None else plans.last
     if remembered is not None:
-        if remembered.prompt is None:
-            return Explanation(words.line(remembered.plan))
-        return Explanation(words.markdown(remembered.plan, remembered.prompt))
+        text = (
+            words.line(remembered.plan)
+            if remembered.prompt is None
+            else words.markdown(remembered.plan, remembered.prompt)
+        )
+        if remembered.outcome is not None:
+            text = f"{text.rstrip()}\n\n{words.happened(remembered.plan, remembered.outcome)}\n"
+        return Explanation(text)
     try:
         plan = await server.session.recording.recorded(params.plan_id)
     except NotRecordedError as error:

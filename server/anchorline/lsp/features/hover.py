@@ -7,7 +7,6 @@ from lsprotocol import types
 from pygls.capabilities import get_capability
 
 from anchorline.lsp.analyses import Pending
-from anchorline.outcome import Outcome
 
 if TYPE_CHECKING:
     from anchorline.lsp.server import Server
@@ -36,20 +35,8 @@ async def _hover(server: "Server", pending: Pending, offset: int) -> types.Hover
             break
     outcome = server.session.plans.outcome_of(analysis.plan)
     if outcome is not None:
-        text += f"\n\nLast outcome: {_words(outcome)}."
+        text += f"\n\n{explain.happened(analysis.plan, outcome)}"
     formats = get_capability(server.client_capabilities, "text_document.hover.content_format") or []
     plain = bool(formats) and types.MarkupKind.Markdown not in formats
     kind = types.MarkupKind.PlainText if plain else types.MarkupKind.Markdown
     return types.Hover(types.MarkupContent(kind, text))
-
-
-def _words(outcome: Outcome) -> str:
-    words: list[str] = [outcome.decision or "sent"]
-    if outcome.usage is not None:
-        usage = outcome.usage
-        words.append(
-            f"{usage.read} tokens read from the cache, {usage.write} written, {usage.input} at full price"
-        )
-    if outcome.latency_ms is not None:
-        words.append(f"{outcome.latency_ms / 1000:.1f} s")
-    return ", ".join(words)
