@@ -22,7 +22,7 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; wh
 .key span { display: inline-block; margin-right: 1rem; }
 .key i { display: inline-block; width: .8rem; height: .8rem; margin-right: .3rem; vertical-align: -1px; }
 tr.ours th { font-weight: 700; }
-small { opacity: .8; }
+small { opacity: .8; font-weight: 400; }
 svg { width: 100%; height: auto; }
 """
 
