@@ -1,11 +1,12 @@
 """What do rules for cache lifetimes and keep-alive pings cost? The ideal replay of recorded traces.
 
-    python tests/bench/cache_policies.py --weka weka.jsonl.gz [--near-duplicates weka_near_duplicates.json] [--json]
+    python tests/bench/cache_policies.py --weka weka.jsonl.gz [--near-duplicates weka_near_duplicates.json]
+        [--ideal] [--json]
 
 Metric `cost`: input cost relative to no caching. `headroom_share`: (best fixed − it) / (best fixed − clairvoyant-pings),
 best fixed being the cheapest of all-5m, all-1h and keepalive-1 … 3 on that split. Ours on `train` is cross-validated
 (fitted on the other traces of the file); on every other split it is the table that ships, which was fitted on train.
-`cost_exact`: the same under the exact simulator (a trace is an account; its chains share tools and system prompt by size;
+`cost_exact` (not with --ideal): the same under the exact simulator (a trace is an account; its chains share tools and system prompt by size;
 clairvoyant-pings makes the choices that are best under the ideal rules). `worse_traces`: share of traces on which it costs
 more than the fixed rule that is the best one of the whole split (without pings for ours-no-pings), `worst_trace` by how much
 at most; `lost` and `gained` are all such losses, and all gains, by that rule's cost.
@@ -193,6 +194,9 @@ def main() -> None:
     )
     parser.add_argument("--weka", type=Path, required=True)
     parser.add_argument("--near-duplicates", type=Path)
+    parser.add_argument(
+        "--ideal", action="store_true", help="leave out the exact simulator, which takes a minute"
+    )
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     traces = weka_traces.read(arguments.weka, arguments.near_duplicates)
@@ -200,7 +204,7 @@ def main() -> None:
     models = models_for(traces)
     costs: Costs = {name: list(map(price, traces)) for name, price in baselines().items()}
     costs |= ours(traces, models)
-    exact_costs = exactly(traces, models)
+    exact_costs = {} if arguments.ideal else exactly(traces, models)
     rows = []
     splits = list(dict.fromkeys(trace.split for trace in traces))
     for subset in [*splits, "+".join(splits)] if len(splits) > 1 else splits:
