@@ -125,6 +125,7 @@ def _import(agent: "Agent", files: list[Path], settings: Config, *, quiet: bool)
         imports.opened(locate(settings.store.path)) as store,
         progress.bar("Importing", len(files), quiet=quiet) as step,
     ):
+        waiting: list[imports.File] = []
         for path in files:
             summary.files += 1
             now = time.time()
@@ -142,9 +143,13 @@ def _import(agent: "Agent", files: list[Path], settings: Config, *, quiet: bool)
                 msgspec.structs.replace(entry, model=known(entry.model))
                 for entry in warm(piece.requests, rules, settings.cache.account, now)
             ]
-            known_files = seen(path, agent, piece.requests, held, store.key) if held else None
-            summary.requests += store.put(path, agent, piece, held, known_files)
+            files_seen = seen(path, agent, piece.requests, held, store.key) if held else None
+            waiting.append(imports.File(path, agent, piece, held, files_seen))
+            if sum(len(one.piece.requests) for one in waiting) >= imports.BATCH:
+                summary.requests += store.put(waiting)
+                waiting.clear()
             summary.bytes += piece.bytes
             summary.warm += len(held)
             summary.problems.extend(piece.problems)
+        summary.requests += store.put(waiting)
     return summary

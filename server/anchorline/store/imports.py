@@ -1,12 +1,13 @@
-"""Imported sessions: each file's rows and how far it was read are written in one transaction.
+"""Imported sessions: a file's rows and how far it was read are written in one transaction.
 
-A crash between two files, or in the middle of one, leaves whole files behind: the next import goes on there.
+A crash leaves whole files behind: the next import goes on there.
 """
 
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,23 @@ _PUT = f"""
 """  # noqa: S608  (constants)
 
 
+BATCH = 1000
+"""Requests that are written at once: a transaction writes whole pages of the indexes, however few rows there are."""
+
+_session = lru_cache(256)(privacy.session)
+_name = lru_cache(256)(privacy.name)
+
+
+class File(msgspec.Struct, frozen=True):
+    """What was read of a file, with what is warm of it, and the instruction files in that."""
+
+    path: Path
+    agent: Agent
+    piece: Piece
+    warm: list[Entry]
+    seen: Seen | None = None
+
+
 class Imports:
     """The tables `imported`, `imports` and `ledger`, open for an import."""
 
@@ -54,23 +72,24 @@ class Imports:
         """The random key of this database, for hashes that must confirm nobody's guess."""
         return database.key(self._db.conn)
 
-    def put(
-        self, path: Path, agent: Agent, piece: Piece, warm: Iterable[Entry], seen: Seen | None = None
-    ) -> int:
-        """Write what was read of a file; return how many more of its requests are known now."""
-        file = privacy.tag(str(path))
-        db = self._db
-        with database.writing(db):
-            before = _count(db, file)
-            if piece.anew:
-                db.execute("DELETE FROM imported WHERE file = ?", [file])
-            db.conn.executemany(_PUT, (_row(one, file, agent) for one in piece.requests))
-            rows.put_ledger(db, warm)
-            if seen is not None:
-                _put_instructions(db, seen)
-            position = msgspec.structs.asdict(piece.position)
-            rows.insert(db, "imports", {"file": file, "agent": agent, **position}, conflict="REPLACE")
-            return _count(db, file) - before
+    def put(self, files: Iterable[File]) -> int:
+        """Write what was read of some files, in one transaction; return how many more of their requests are known."""
+        with database.writing(self._db):
+            return sum(_put(self._db, one) for one in files)
+
+
+def _put(db: "Database", read: File) -> int:
+    file, piece = privacy.tag(str(read.path)), read.piece
+    before = _count(db, file)
+    if piece.anew:
+        db.execute("DELETE FROM imported WHERE file = ?", [file])
+    db.conn.executemany(_PUT, (_row(one, file, read.agent) for one in piece.requests))
+    rows.put_ledger(db, read.warm)
+    if read.seen is not None:
+        _put_instructions(db, read.seen)
+    position = msgspec.structs.asdict(piece.position)
+    rows.insert(db, "imports", {"file": file, "agent": read.agent, **position}, conflict="REPLACE")
+    return _count(db, file) - before
 
 
 def _put_instructions(db: "Database", seen: Seen) -> None:
@@ -97,10 +116,10 @@ def _row(one: Billed, file: str, agent: Agent) -> tuple[object, ...]:
         privacy.tag(one.id),
         file,
         agent,
-        privacy.session(one.session),
+        _session(one.session),
         chain,
         one.branch,
-        privacy.name(one.model),
+        _name(one.model),
         one.sent_at,
         one.first_at,
         one.trigger,

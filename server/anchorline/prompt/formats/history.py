@@ -12,6 +12,9 @@ from anchorline.prompt.model import Draft, Kind, PromptError, Role, Segment
 Section = Literal["tools", "system", "messages"]
 
 
+_TAGS: dict[Role, bytes] = {"system": b"s", "user": b"u", "assistant": b"a", "tool": b"t"}
+
+
 class Block(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One content block of a session file: where its bytes stand, and what is known of them.
 
@@ -68,11 +71,13 @@ class History:
         self._put(block, role, section, self.turn, message)
 
     def _put(self, block: Block, role: Role, section: Section, turn: int, message: int) -> None:
-        index = 0
+        index, before = 0, EMPTY
         if self.parts:
             last = self.parts[-1]
-            index = last.index + 1 if (last.section, last.message) == (section, message) else 0
-        prefix = Chain(self.prefix).extend(block.digest, role[:1].encode())
+            before = last.prefix
+            if last.message == message and last.section == section:
+                index = last.index + 1
+        prefix = Chain(before).extend(block.digest, _TAGS[role])
         self.parts.append(Part(block, role, section, turn, message, index, prefix))
 
     def begin_turn(self) -> None:
