@@ -35,6 +35,9 @@ class Blas(msgspec.Struct, frozen=True):
     threads: int = 1
 
 
+NONE = Blas("MLX's own, unoptimised", fast=False)
+
+
 def threads() -> int:
     """Return how many threads to compute with: half of many processors, so that the editor stays quick."""
     try:
@@ -50,14 +53,22 @@ def load() -> Blas:
         return Blas("Accelerate" if sys.platform == "darwin" else "MLX's own", fast=sys.platform == "darwin")
     if "mlx.core" in sys.modules:
         raise RuntimeError("the BLAS must be loaded before mlx.core is imported")
+    name = find()
+    if name is None:
+        return NONE
+    library = ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)
+    return Blas(file(name), fast=True, threads=_limit(library))
+
+
+def find() -> str | None:
+    """Return the name of the first BLAS that fits; None where there is none."""
     for name in _candidates():
         try:
-            library = ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL) if _fits(name) else None
+            if _fits(name):
+                return name
         except OSError:
             continue
-        if library is not None:
-            return Blas(_file(library) or name, fast=True, threads=_limit(library))
-    return Blas("MLX's own, unoptimised", fast=False)
+    return None
 
 
 def _candidates() -> Iterator[str]:
@@ -98,9 +109,9 @@ class _Info(ctypes.Structure):
     )
 
 
-def _file(library: ctypes.CDLL) -> str:
-    """Return the file that `cblas_sgemm` of a loaded library stands in (dladdr)."""
+def file(name: str) -> str:
+    """Return the file of a BLAS: the one that its `cblas_sgemm` stands in (dladdr)."""
     info = _Info()
-    address = ctypes.cast(library.cblas_sgemm, ctypes.c_void_p)
+    address = ctypes.cast(ctypes.CDLL(name).cblas_sgemm, ctypes.c_void_p)
     found = ctypes.CDLL(None).dladdr(address, ctypes.byref(info))
-    return os.path.realpath(os.fsdecode(info.file)) if found and info.file else ""
+    return os.path.realpath(os.fsdecode(info.file)) if found and info.file else name

@@ -2,6 +2,8 @@
 
 import copy
 import math
+import resource
+import sys
 import time
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
@@ -24,6 +26,8 @@ LAST = 32
 """Tokens read in the last pass, at most: for each of them the whole vocabulary is computed."""
 SHORTEST = 16
 """Tokens of an instruction that are worth a pass, and a cache, of their own."""
+
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class Inference:
@@ -60,6 +64,7 @@ class Inference:
             proposed=answer.proposed,
             prefill_s=first - started,
             decode_s=time.perf_counter() - first,
+            peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT,
         )
 
     def score(self, asked: Score) -> Generator[Working | Scores, None, None]:

@@ -84,7 +84,8 @@ class Finished(Message, frozen=True):
     """A request is done.
 
     `cached` of the prompt's tokens came from the prefix cache, `proposed` of the generated ones from lookup.
-    `prefill_s` is the time to the first token, `decode_s` that to all others.
+    `prefill_s` is the time to the first token, `decode_s` that from there to the last. `peak_memory` is the most that
+    the worker has had resident, in bytes.
     """
 
     id: int
@@ -95,6 +96,7 @@ class Finished(Message, frozen=True):
     proposed: int = 0
     prefill_s: float = 0.0
     decode_s: float = 0.0
+    peak_memory: int = 0
 
 
 class Scores(Message, frozen=True):
