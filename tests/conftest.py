@@ -1,19 +1,23 @@
-"""Shared fixtures: an isolated home for settings and database, and the real data where it is at hand."""
+"""Shared fixtures: an isolated home for settings and database, and what is real: the data, a language model."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from recorded import data_folder
 
+MODEL = "smollm2-135m"
+
 
 @pytest.fixture(autouse=True)
 def isolated_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test reads or writes the developer's own settings or database."""
+    """No test reads or writes the developer's own settings, database or models."""
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("ANCHORLINE_CONFIG", str(home / "anchorline.toml"))
     monkeypatch.setenv("ANCHORLINE_DATA_DIR", str(home / "data"))
+    monkeypatch.delenv("ANCHORLINE_MODELS_DIR", raising=False)
     return home
 
 
@@ -24,3 +28,38 @@ def data() -> Path:
     if folder is None:
         pytest.skip("the development data is not here: set ANCHORLINE_TEST_DATA to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def models(request: pytest.FixtureRequest) -> Path:
+    """A folder of models with the small one in it, fetched once and kept, or a skip that says what is missing.
+
+    `ANCHORLINE_TEST_ENGINE=required` makes that a failure.
+    """
+    missing = pytest.fail if os.environ.get("ANCHORLINE_TEST_ENGINE") == "required" else pytest.skip
+    try:
+        import mlx.core  # noqa: F401
+        import mlx_lm  # noqa: F401
+    except ImportError as error:
+        missing(f"MLX is not installed: {error}")
+    from anchorline.engine import installed, manifest, sources
+    from anchorline.engine.errors import DamagedError, PullError
+
+    folder = request.config.cache.mkdir("anchorline-models")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANCHORLINE_MODELS_DIR", str(folder))
+        try:
+            installed.verify(installed.folder(MODEL))
+        except DamagedError:
+            try:
+                sources.pull(manifest.find(MODEL))
+            except PullError as error:
+                missing(f"the language model can't be fetched: {error}")
+    return folder
+
+
+@pytest.fixture
+def model(models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the small model, which is installed for this test."""
+    monkeypatch.setenv("ANCHORLINE_MODELS_DIR", str(models))
+    return models / MODEL

@@ -96,6 +96,28 @@ class Editor(msgspec.Struct, frozen=True):
     )
 
 
+class Engine(msgspec.Struct, frozen=True):
+    """The local language model that refinement may ask."""
+
+    enabled: Annotated[bool, Meta(description="Use a local language model where one is installed.")] = True
+    model: Annotated[
+        str,
+        Meta(
+            max_length=64,
+            description="Id of the installed model; empty means this machine's default. "
+            "`anchorline model use` sets it.",
+        ),
+    ] = ""
+    idle_seconds: Annotated[
+        int,
+        Meta(ge=0, le=86_400, description="Unload the model after so long without a request; 0 never does."),
+    ] = 300
+    deadline_seconds: Annotated[
+        float,
+        Meta(gt=0, le=600, description="How long one request to the model may take, loading it included."),
+    ] = 30.0
+
+
 class Files(msgspec.Struct, frozen=True):
     """The user's own data files, merged over the built-in ones."""
 
@@ -120,11 +142,12 @@ class Config(msgspec.Struct, frozen=True):
     route: Route = Route()
     store: Store = Store()
     editor: Editor = Editor()
+    engine: Engine = Engine()
     files: Files = Files()
     log: Log = Log()
 
 
-USER_ONLY = frozenset({"store.path", "files.providers", "files.models", "cache.account"})
+USER_ONLY = frozenset({"store.path", "files.providers", "files.models", "cache.account", "engine.model"})
 """Keys that a project file may not set: they name places and accounts outside the project."""
 
 
@@ -265,6 +288,6 @@ def _section(
 def _looser(key: str, value: object, current: object) -> bool:
     if key == "store.text" and value in STRICTNESS:
         return STRICTNESS.index(value) > STRICTNESS.index(cast("TextMode", current))
-    if key in ("store.enabled", "editor.chat"):
+    if key in ("store.enabled", "editor.chat", "engine.enabled"):
         return bool(value) and not current
     return False

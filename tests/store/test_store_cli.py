@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorline.cli import outcome as outcome_command
+from anchorline.cli import setting
 from anchorline.cli import store as store_command
 from anchorline.store.database import locate
 from anchorline.store.recorder import Recorder
@@ -175,7 +176,7 @@ def test_switching_off_keeps_every_other_value(lines: list[str]) -> None:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         return
-    changed = store_command.switched_off(text)
+    changed = setting.edited(text, "store", "enabled", value=False)
     if changed is not None:
         assert tomllib.loads(changed) == {**values, "store": {**values.get("store", {}), "enabled": False}}
 

@@ -5,13 +5,14 @@ import platform
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 import click
 import msgspec
 
 from anchorline import __version__, config
 from anchorline.cache.rules import load as load_rules
+from anchorline.cli import engine_check
+from anchorline.cli.check import Check
 from anchorline.route.catalog import load as load_catalog
 from anchorline.store.database import StoreError, locate
 from anchorline.store.reader import Reader
@@ -20,26 +21,18 @@ STALE_DAYS = 90
 """Prices and cache rules change several times a year; older data is worth a warning."""
 
 
-class Check(msgspec.Struct, frozen=True):
-    """One thing that was looked at; `advice` says what would make it better."""
-
-    name: str
-    status: Literal["ok", "warning", "error"]
-    message: str
-    advice: str = ""
-
-
 @click.command(name="doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--measure", is_flag=True, help="Load the local model and measure its speed (some seconds).")
 @click.pass_context
-def command(context: click.Context, as_json: bool) -> None:
+def command(context: click.Context, as_json: bool, measure: bool) -> None:
     """Check the installation; exit with 1 if something is broken.
 
     \b
     Example:
-      anchorline doctor
+      anchorline doctor --measure
     """
-    checks = examine()
+    checks = examine(measure=measure)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode({"checks": checks})).decode())
     else:
@@ -50,8 +43,8 @@ def command(context: click.Context, as_json: bool) -> None:
     context.exit(1 if any(check.status == "error" for check in checks) else 0)
 
 
-def examine() -> list[Check]:
-    """Look at everything once."""
+def examine(*, measure: bool = False) -> list[Check]:
+    """Look at everything once; with `measure`, time the local model as well."""
     loaded = config.load(Path.cwd())
     return [
         Check("anchorline", "ok", f"{__version__}, Python {platform.python_version()}, {sys.platform}"),
@@ -59,6 +52,7 @@ def examine() -> list[Check]:
         *_settings(loaded),
         *_data(loaded.config),
         _store(loaded.config),
+        *engine_check.examine(loaded.config.engine, measured=measure),
     ]
 
 

@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "outcome": ("outcome", "Record what became of a plan."),
     "store": ("store", "See, export and purge what is recorded."),
     "config": ("config", "Show and check the settings."),
+    "model": ("model", "List, fetch, choose and remove local language models."),
     "rules": ("rules", "List the rules, or explain one."),
     "doctor": ("doctor", "Check the installation and say what would make it better."),
 }

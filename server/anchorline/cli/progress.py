@@ -17,3 +17,24 @@ def bar(label: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(label, total=total)
         yield lambda: progress.advance(task)
+
+
+@contextmanager
+def download(label: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Show how many of `total` bytes have come (0: nobody knows how many); call what is yielded with the number."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _done: None
+        return
+    from rich import progress as rich  # noqa: PLC0415  (only on a terminal)
+    from rich.console import Console  # noqa: PLC0415
+
+    columns = (
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(),
+        rich.DownloadColumn(),
+        rich.TransferSpeedColumn(),
+        rich.TimeRemainingColumn(),
+    )
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(label, total=total or None)
+        yield lambda done: shown.update(task, completed=min(done, total) if total else done)

@@ -1,12 +1,8 @@
 """`anchorline store`: what is recorded, where, and how to see, switch off, purge and export it."""
 
-import os
-import re
 import sys
-import tempfile
 import time
 import tomllib
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,12 +10,11 @@ import click
 import msgspec
 
 from anchorline import config
+from anchorline.cli import setting
 from anchorline.store import database, export, privacy
 from anchorline.store.database import TABLES, StoreError
 from anchorline.store.reader import Reader, Status
 
-_ENABLED = re.compile(r"([ \t]*(?:store[ \t]*\.[ \t]*)?enabled[ \t]*=[ \t]*)true\b")
-_HEADER = re.compile(r"[ \t]*\[[ \t]*store[ \t]*\][ \t]*(?:#.*)?$")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -112,15 +107,10 @@ def off() -> None:
     """
     file = config.user_file()
     try:
-        target = file.resolve()
-        before = target.read_bytes().decode() if target.exists() else ""
-        after = switched_off(before)
-        if after is None:
+        if not setting.write(file, "store", "enabled", value=False):
             raise click.ClickException(
                 f"{file} was left as it is. Write into its section [store]: enabled = false"
             )
-        if after != before:
-            _replace(target, after)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise Unusable(f"{file}: can't be read: {error}") from error
     except OSError as error:
@@ -128,55 +118,6 @@ def off() -> None:
     click.echo(
         f"Recording is off (store.enabled in {file}). `anchorline store purge --all` removes what is kept."
     )
-
-
-def switched_off(text: str) -> str | None:
-    """Return TOML settings with `store.enabled = false` and everything else as it was.
-
-    None where the edit of no single line does that. Raises TOMLDecodeError when `text` is no TOML.
-    """
-    values = tomllib.loads(text)
-    section = values.get("store", {})
-    if not isinstance(section, dict):
-        return None
-    if section.get("enabled") is False:
-        return text
-    wanted = {**values, "store": {**section, "enabled": False}}
-    for changed in _edits(text):
-        try:
-            if tomllib.loads(changed) == wanted:
-                return changed
-        except tomllib.TOMLDecodeError:
-            continue
-    return None
-
-
-def _edits(text: str) -> Iterator[str]:
-    lines = text.splitlines(keepends=True)
-    for index, line in enumerate(lines):
-        before, after = "".join(lines[:index]), "".join(lines[index + 1 :])
-        if match := _ENABLED.match(line):
-            yield f"{before}{match[1]}false{line[match.end() :]}{after}"
-        elif _HEADER.match(line.rstrip()):
-            end = "\r\n" if line.endswith("\r\n") else "\n"
-            yield f"{before}{line.rstrip()}{end}enabled = false{end}{after}"
-    gap = "" if not text else "\n" if text.endswith("\n") else "\n\n"
-    yield f"{text}{gap}[store]\nenabled = false\n"
-
-
-def _replace(target: Path, text: str) -> None:
-    """Write `target` in one step, with the mode it had."""
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-        if target.exists():
-            Path(part).chmod(target.stat().st_mode & 0o777)
-        Path(part).replace(target)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
 
 
 @command.command()

@@ -1,0 +1,58 @@
+"""From an instruction and a text to the model's tokens.
+
+The text is a developer's: what looks like a control token in it (`<|im_end|>`) is text to the model as well. And
+where the text begins is known to the token, so that what is computed of the instruction can be kept.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+PLACE = "\ue000text\ue001"
+"""Stands for the text while the template is rendered: private-use characters, which no template looks at."""
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """The tokens of the constant part, and of what follows it (one at least)."""
+
+    constant: list[int]
+    new: list[int]
+
+    def __len__(self) -> int:
+        return len(self.constant) + len(self.new)
+
+
+class Chat:
+    """The chat template of one model with its variables."""
+
+    def __init__(self, tokenizer: Any, variables: Mapping[str, object]) -> None:  # noqa: ANN401  (mlx_lm's wrapper)
+        self._tokenizer = tokenizer
+        self._variables = dict(variables)
+
+    def prompt(self, text: str, instruction: str, *, chat: bool) -> Prompt:
+        """Return the tokens of `text` after `instruction`, in the chat template or, without `chat`, as they are."""
+        before, after = self._around(instruction) if chat else (instruction, "")
+        constant: list[int] = self._tokenizer.encode(before, add_special_tokens=not chat)
+        new = [*self.tokens(text), *self._tokenizer.encode(after, add_special_tokens=False)]
+        if not new:
+            if not constant:
+                raise ValueError("there is nothing to continue: instruction and text are empty")
+            constant, new = constant[:-1], constant[-1:]
+        return Prompt(constant, new)
+
+    def tokens(self, text: str) -> list[int]:
+        """Return the tokens of a text in which nothing is a control token."""
+        found: list[int] = self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+        return found
+
+    def _around(self, instruction: str) -> tuple[str, str]:
+        turns = [{"role": "system", "content": instruction}] if instruction else []
+        turns.append({"role": "user", "content": PLACE})
+        rendered: str = self._tokenizer.apply_chat_template(
+            turns, add_generation_prompt=True, tokenize=False, **self._variables
+        )
+        before, place, after = rendered.partition(PLACE)
+        if not place:
+            raise ValueError("the model's chat template changes the text; use chat = false")
+        return before, after

@@ -1,0 +1,9 @@
+"""What can go wrong with a model, for the developer to read."""
+
+
+class PullError(Exception):
+    """A model could not be fetched. The message says why and what to do."""
+
+
+class DamagedError(Exception):
+    """An installed model is not what was installed. The message names the file and the way out."""

@@ -1,0 +1,140 @@
+"""What the worker does with a loaded model: generate, score, embed. In the one thread that owns MLX."""
+
+import copy
+import math
+import resource
+import sys
+import time
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any
+
+import mlx.core as mx
+from mlx_lm.generate import wired_limit
+from mlx_lm.models.cache import can_trim_prompt_cache, make_prompt_cache
+
+from anchorline.engine import lookup
+from anchorline.engine.answer import Answer
+from anchorline.engine.chat import Chat, Prompt
+from anchorline.engine.loading import Loaded
+from anchorline.engine.prefix import Cache, Prefixes
+from anchorline.engine.wire import Embed, Finished, Generate, Score, Scores, Token, Vectors, Working
+from anchorline.generation import Request
+
+PREFILL = {"cpu": 128, "metal": 512}
+"""Tokens of the prompt that are read at once: between two reads a cancelled request ends."""
+LAST = 32
+"""Tokens read in the last pass, at most: for each of them the whole vocabulary is computed."""
+SHORTEST = 16
+"""Tokens of an instruction that are worth a pass, and a cache, of their own."""
+
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+class Inference:
+    """A model at work. Each method yields messages; between two of them the request may be dropped."""
+
+    def __init__(self, loaded: Loaded, chat: Chat, prefixes: Prefixes) -> None:
+        self._model, self._tokenizer, self._device = loaded
+        self._chat = chat
+        self._prefixes = prefixes
+        self._trimmable = can_trim_prompt_cache(make_prompt_cache(self._model))
+
+    def generate(self, asked: Generate) -> Generator[Working | Token | Finished, None, None]:
+        """Yield a message for each part of the prompt that is read, for each token, and at the end."""
+        started = time.perf_counter()
+        request = asked.request
+        prompt = self._chat.prompt(request.text, request.instruction, chat=request.chat)
+        answer = Answer(self._tokenizer, request)
+        first = started
+        with wired_limit(self._model):
+            cache, cached, last = yield from self._read(asked.id, prompt)
+            for token, proposed in self._tokens(cache, last, request):
+                if not answer.count:
+                    first = time.perf_counter()
+                ended = answer.add(token, proposed=proposed)
+                yield Token(asked.id, answer.text)
+                if ended:
+                    break
+        yield Finished(
+            id=asked.id,
+            finish=answer.finish,
+            prompt=len(prompt),
+            cached=cached,
+            generated=answer.count,
+            proposed=answer.proposed,
+            prefill_s=first - started,
+            decode_s=time.perf_counter() - first,
+            peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT,
+        )
+
+    def score(self, asked: Score) -> Generator[Working | Scores, None, None]:
+        """Yield the log-probability of each label after the prompt, which is read once."""
+        prompt = self._chat.prompt(asked.text, asked.instruction, chat=asked.chat)
+        cache, _, last = yield from self._read(asked.id, prompt)
+        following = self._model(mx.array([last]), cache=cache)[:, -1]
+        values = []
+        for label in asked.labels:
+            tokens = self._chat.tokens(label)
+            logits = following
+            if len(tokens) > 1:
+                own = copy.deepcopy(cache)
+                logits = mx.concatenate([following, self._model(mx.array([tokens[:-1]]), cache=own)[0]])
+            chosen = mx.take_along_axis(logits, mx.array(tokens)[:, None], axis=-1)[:, 0]
+            values.append(float((chosen - mx.logsumexp(logits, axis=-1)).sum().item()))
+            yield Working(asked.id)
+        yield Scores(asked.id, tuple(values))
+
+    def embed(self, asked: Embed) -> Generator[Working | Vectors, None, None]:
+        """Yield the vector of each text: the mean of its tokens' last hidden states, of length 1."""
+        vectors = []
+        for text in asked.texts:
+            hidden = self._model.model(mx.array([self._chat.tokens(text)]))[0]
+            values: list[float] = hidden.astype(mx.float32).mean(axis=0).tolist()
+            length = math.hypot(*values)
+            vectors.append(tuple(value / length for value in values))
+            yield Working(asked.id)
+        yield Vectors(asked.id, tuple(vectors))
+
+    def rest(self) -> None:
+        """Do what can wait until nobody does: write new prefixes, give memory back."""
+        self._prefixes.write()
+        mx.clear_cache()
+
+    def _read(self, number: int, prompt: Prompt) -> Generator[Working, None, tuple[Cache, int, list[int]]]:
+        """Read the prompt but for its last tokens; return the cache, how much of it was kept, and those."""
+        constant, new = prompt.constant, prompt.new
+        if len(constant) < SHORTEST:
+            constant, new = [], [*constant, *new]
+        cache = self._prefixes.find(constant) if constant else None
+        cached = len(constant) if cache is not None else 0
+        if cache is None:
+            cache = make_prompt_cache(self._model)
+            if constant:
+                yield from self._prefill(number, cache, constant)
+                self._prefixes.keep(constant, cache)
+        before = max(0, len(new) - LAST)
+        yield from self._prefill(number, cache, new[:before])
+        return cache, cached, new[before:]
+
+    def _prefill(self, number: int, cache: Cache, tokens: Sequence[int]) -> Iterator[Working]:
+        step = PREFILL[self._device]
+        for start in range(0, len(tokens), step):
+            self._model(mx.array([tokens[start : start + step]]), cache=cache)
+            mx.eval([layer.state for layer in cache])  # only the cache: no probabilities are computed
+            yield Working(number)
+
+    def _tokens(self, cache: Cache, last: Sequence[int], request: Request) -> Iterator[tuple[int, bool]]:
+        if request.copy_from and self._trimmable:
+            source = lookup.Source(self._chat.tokens(request.copy_from))
+            return lookup.generate(self._model, cache, last, source, request.max_tokens)
+        return self._plain(cache, last, request.max_tokens)
+
+    def _plain(self, cache: Cache, last: Sequence[int], max_tokens: int) -> Iterator[tuple[int, bool]]:
+        """Yield greedy tokens; the next one is computed while one is used."""
+        token: Any = mx.argmax(self._model(mx.array([last]), cache=cache)[:, -1], axis=-1)
+        mx.async_eval(token)
+        for _ in range(max_tokens):
+            following = mx.argmax(self._model(token[None], cache=cache)[:, -1], axis=-1)
+            mx.async_eval(following)
+            yield int(token.item()), False
+            token = following

@@ -1,0 +1,140 @@
+"""The folder of installed models: each is one folder that mlx_lm loads, with a receipt of what is in it.
+
+A model is put together in a staging folder and renamed into place, so what has a receipt is whole.
+"""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from anchorline.engine.errors import DamagedError
+from anchorline.engine.manifest import Model
+
+RECEIPT = "installed.json"
+STAGING = ".staging-"
+_CHUNK = 1 << 20
+
+
+class File(msgspec.Struct, frozen=True):
+    """One file of a model."""
+
+    size: int
+    sha256: str
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What was installed, from where, and its files by name."""
+
+    model: Model
+    files: dict[str, File]
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(file.size for file in self.files.values())
+
+    @property
+    def stamp(self) -> str:
+        """A hash of the contents: what was computed with one installation holds for the same stamp only."""
+        named = "\n".join(f"{name} {file.sha256}" for name, file in sorted(self.files.items()))
+        return hashlib.sha256(named.encode()).hexdigest()[:32]
+
+
+def root() -> Path:
+    """Return the folder of models: `ANCHORLINE_MODELS_DIR`, else `models` in the data folder."""
+    named = os.environ.get("ANCHORLINE_MODELS_DIR")
+    if named:
+        return Path(named)
+    data = os.environ.get("ANCHORLINE_DATA_DIR")
+    if data:
+        return Path(data) / "models"
+    from platformdirs import user_data_path  # noqa: PLC0415  (keeps start-up light)
+
+    return user_data_path("anchorline", appauthor=False) / "models"
+
+
+def folder(name: str) -> Path:
+    """Return where the model with this id is, or would be."""
+    return root() / name
+
+
+def staging(name: str) -> Path:
+    """Return the folder in which a model is put together; an interrupted pull goes on from it."""
+    return root() / f"{STAGING}{name}"
+
+
+def receipt(place: Path) -> Receipt | None:
+    """Return the receipt of the model in `place`; None where none is installed."""
+    try:
+        return msgspec.json.decode((place / RECEIPT).read_bytes(), type=Receipt)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def receipts() -> dict[str, Receipt]:
+    """Return what is installed, by id."""
+    try:
+        places = sorted(path for path in root().iterdir() if not path.name.startswith("."))
+    except OSError:
+        return {}
+    return {path.name: found for path in places if (found := receipt(path)) is not None}
+
+
+def sha256(file: Path) -> str:
+    """Return the hash of a file."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def verify(place: Path) -> Receipt:
+    """Return the receipt of the model in `place` after hashing each file. Raises DamagedError."""
+    found = receipt(place)
+    if found is None:
+        raise DamagedError(f"{place} holds no installed model: run `anchorline model pull {place.name}`")
+    for name, expected in found.files.items():
+        file = place / name
+        again = f"run `anchorline model pull {place.name}` again"
+        try:
+            size = file.stat().st_size
+            if size != expected.size:
+                raise DamagedError(f"{file} has {size} bytes instead of {expected.size}: {again}")
+            if sha256(file) != expected.sha256:
+                raise DamagedError(f"{file} has changed since it was installed (wrong SHA-256): {again}")
+        except OSError as error:
+            raise DamagedError(f"{file} can't be read ({error.strerror or error}): {again}") from error
+    return found
+
+
+def install(model: Model, staged: Path) -> Receipt:
+    """Write the receipt of the files in `staged` and rename it into place, over an older installation."""
+    files = {
+        file.relative_to(staged).as_posix(): File(file.stat().st_size, sha256(file))
+        for file in sorted(staged.rglob("*"))
+        if file.is_file() and not file.relative_to(staged).parts[0].startswith(".")
+    }
+    written = Receipt(model, files)
+    (staged / RECEIPT).write_bytes(msgspec.json.format(msgspec.json.encode(written)))
+    place = folder(model.id)
+    old = root() / f".old-{model.id}"
+    shutil.rmtree(old, ignore_errors=True)
+    if place.exists():
+        place.rename(old)
+    staged.rename(place)
+    shutil.rmtree(old, ignore_errors=True)
+    return written
+
+
+def remove(name: str) -> bool:
+    """Remove a model and what an interrupted pull of it left; say whether there was anything."""
+    found = False
+    for place in (folder(name), staging(name)):
+        if place.is_dir():
+            found = True
+            shutil.rmtree(place)
+    return found

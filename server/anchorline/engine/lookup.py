@@ -1,0 +1,70 @@
+"""Prompt-lookup decoding: runs that the answer copies are proposed from the text it copies, and checked in one pass.
+
+After the last `KEY` tokens of the answer, whatever followed the same tokens in the source is a guess at what
+follows here. The model reads the guess at once, which costs little more than one token where memory is what is
+waited for, and keeps what it would have said itself: greedy output is the same, token for token.
+A. Saxena: Prompt Lookup Decoding, https://github.com/apoorvumang/prompt-lookup-decoding
+"""
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+KEY = 2
+"""Tokens that must agree before a continuation is proposed: one proposes too much, three too late."""
+SHORTEST = 4
+LONGEST = 16
+"""Tokens proposed at once: at first and after a wrong one, and at most; right ones double them."""
+
+
+class Source:
+    """A text by its tokens, in which continuations are looked up.
+
+    The answer goes through the source mostly in order, so of several continuations the one nearest after the last
+    hit is taken.
+    """
+
+    def __init__(self, tokens: Sequence[int]) -> None:
+        self._tokens = list(tokens)
+        self._places: dict[tuple[int, ...], list[int]] = {}
+        for end in range(KEY, len(self._tokens)):
+            self._places.setdefault(tuple(self._tokens[end - KEY : end]), []).append(end)
+        self._last = 0
+
+    def continuation(self, tail: Sequence[int]) -> list[int]:
+        """Return the tokens that are likely to follow `tail`, at most LONGEST; none where nothing agrees."""
+        places = self._places.get(tuple(tail[-KEY:]))
+        if not places:
+            return []
+        place = next((place for place in places if place >= self._last), places[0])
+        self._last = place
+        return self._tokens[place : place + LONGEST]
+
+
+def generate(
+    model: Any,  # noqa: ANN401  (a model of mlx_lm)
+    cache: list[Any],
+    prompt: Sequence[int],
+    source: Source,
+    max_tokens: int,
+) -> Generator[tuple[int, bool], None, None]:
+    """Yield greedy tokens, and of each whether it was proposed by lookup.
+
+    `cache` holds what comes before `prompt` (at least one token) and must be trimmable.
+    """
+    import mlx.core as mx  # noqa: PLC0415  (in the worker only)
+    from mlx_lm.models.cache import trim_prompt_cache  # noqa: PLC0415
+
+    answer = [int(mx.argmax(model(mx.array([prompt]), cache=cache)[0, -1]).item())]
+    yield answer[0], False
+    reach = SHORTEST
+    while len(answer) < max_tokens:
+        guess = source.continuation(answer)[: min(reach, max_tokens - len(answer) - 1)]
+        logits = model(mx.array([[answer[-1], *guess]]), cache=cache)[0]
+        said: list[int] = mx.argmax(logits, axis=-1).tolist()
+        right = next((at for at, guessed in enumerate(guess) if said[at] != guessed), len(guess))
+        trim_prompt_cache(cache, len(guess) - right)
+        if guess:
+            reach = min(2 * reach, LONGEST) if right == len(guess) else SHORTEST
+        answer.extend(said[: right + 1])
+        for at in range(right + 1):
+            yield said[at], at < right

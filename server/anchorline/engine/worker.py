@@ -1,0 +1,191 @@
+"""The worker: the process that holds MLX and a model. Started by `Engine`, which it talks to over its pipes.
+
+One thread owns MLX and does one request at a time; another reads what comes in, so that a request can be cancelled
+between two tokens, and ends the process when the other side is gone.
+"""
+
+import importlib.metadata
+import os
+import queue
+import threading
+import time
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from anchorline.engine import blas, installed
+from anchorline.engine.errors import DamagedError
+from anchorline.engine.wire import (
+    LENGTH,
+    LONGEST,
+    Cancel,
+    Embed,
+    Failed,
+    Finished,
+    FromWorker,
+    Generate,
+    Load,
+    Ready,
+    Score,
+    ToWorker,
+    frame,
+    to_worker,
+)
+from anchorline.generation import Request
+
+if TYPE_CHECKING:
+    from anchorline.engine.inference import Inference
+
+FIRST = Request("a", max_tokens=1)
+"""A model is ready when it has generated one token."""
+
+
+class Pipes:
+    """The two pipes to the other side. What libraries print goes to standard error instead."""
+
+    def __init__(self) -> None:
+        self._source: BinaryIO = os.fdopen(os.dup(0), "rb")
+        self._target: BinaryIO = os.fdopen(os.dup(1), "wb", buffering=0)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.dup2(2, 1)
+
+    def send(self, message: FromWorker) -> None:
+        """Write a message. Without a reader the process ends."""
+        try:
+            self._target.write(frame(message))
+        except OSError:
+            os._exit(0)
+
+    def received(self) -> Iterator[ToWorker]:
+        """Yield what comes in, until the other side is gone."""
+        while len(header := self._source.read(LENGTH.size)) == LENGTH.size:
+            (size,) = LENGTH.unpack(header)
+            if size > LONGEST or len(body := self._source.read(size)) < size:
+                return
+            yield to_worker.decode(body)
+
+
+class Inbox:
+    """What is to be done, and which of it no longer."""
+
+    def __init__(self, pipes: Pipes) -> None:
+        self._pipes = pipes
+        self._waiting: queue.SimpleQueue[ToWorker] = queue.SimpleQueue()
+        self._cancelled = 0
+        threading.Thread(target=self._receive, name="inbox", daemon=True).start()
+
+    def _receive(self) -> None:
+        with suppress(Exception):  # a broken stream is the same as its end
+            for message in self._pipes.received():
+                if isinstance(message, Cancel):
+                    self._cancelled = max(self._cancelled, message.id)
+                else:
+                    self._waiting.put(message)
+        os._exit(0)
+
+    def next(self) -> ToWorker:
+        """Wait for the next message."""
+        return self._waiting.get()
+
+    def is_cancelled(self, number: int) -> bool:
+        """Say whether a request was cancelled. Requests come in order, so the latest number tells."""
+        return number <= self._cancelled
+
+
+def main() -> None:
+    """Load the model that the first message names, then do what the others ask for."""
+    os.umask(0o077)
+    _go_first()
+    pipes = Pipes()
+    inbox = Inbox(pipes)
+    first = inbox.next()
+    if not isinstance(first, Load):
+        return
+    try:
+        inference, ready = _load(first)
+    except DamagedError as error:
+        pipes.send(Failed(0, str(error), fatal=True))
+        return
+    except Exception as error:  # noqa: BLE001  (whatever it is, the other side must know)
+        pipes.send(Failed(0, _reason(error, f"loading the model in {first.folder} failed"), fatal=True))
+        return
+    pipes.send(ready)
+    while True:
+        message = inbox.next()
+        if not isinstance(message, Generate | Score | Embed):
+            continue
+        try:
+            _serve(inference, message, pipes, inbox)
+        except Exception as error:  # noqa: BLE001
+            fatal = _is_memory(error)
+            pipes.send(Failed(message.id, _reason(error, "the model failed"), fatal=fatal))
+            if fatal:
+                return
+
+
+def _go_first() -> None:
+    """Where memory runs out, Linux shall end this process and not the editor."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("800")
+
+
+def _load(load: Load) -> "tuple[Inference, Ready]":
+    started = time.perf_counter()
+    folder = Path(load.folder)
+    with ThreadPoolExecutor(1) as beside:  # hashing takes as long as importing
+        verified = beside.submit(installed.verify, folder)
+        fast = blas.load()
+        from anchorline.engine.chat import Chat  # noqa: PLC0415  (after the BLAS)
+        from anchorline.engine.inference import Inference  # noqa: PLC0415
+        from anchorline.engine.loading import load as load_model  # noqa: PLC0415
+        from anchorline.engine.prefix import Prefixes  # noqa: PLC0415
+
+        receipt = verified.result()
+    adapter = Path(load.adapter) if load.adapter else None
+    loaded = load_model(folder, adapter)
+    depends_on = [receipt.stamp, loaded.device, *map(importlib.metadata.version, ("mlx", "mlx-lm"))]
+    if adapter is not None:
+        depends_on.append(installed.sha256(adapter / "adapters.safetensors"))
+    prefixes = Prefixes(folder, " ".join(depends_on))
+    inference = Inference(loaded, Chat(loaded.tokenizer, receipt.model.template), prefixes)
+    for _ in inference.generate(Generate(0, FIRST)):
+        pass
+    took = time.perf_counter() - started
+    return inference, Ready(loaded.device, fast.library, fast.fast, fast.threads, took)
+
+
+def _serve(inference: "Inference", message: Generate | Score | Embed, pipes: Pipes, inbox: Inbox) -> None:
+    answers: Generator[FromWorker, None, None]
+    if isinstance(message, Generate):
+        answers = inference.generate(message)
+    elif isinstance(message, Score):
+        answers = inference.score(message)
+    else:
+        answers = inference.embed(message)
+    for answer in answers:
+        if inbox.is_cancelled(message.id):
+            answers.close()
+            pipes.send(Finished(message.id, "cancelled"))
+            break
+        pipes.send(answer)
+    inference.rest()
+
+
+def _is_memory(error: Exception) -> bool:
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or "alloc" in said or "out of memory" in said
+
+
+def _reason(error: Exception, what: str) -> str:
+    """Say what happened; not in the exception's words, which may quote a prompt, unless they are about files."""
+    if _is_memory(error):
+        return f"{what}: there is not enough memory"
+    said = f": {error}" if isinstance(error, OSError | ImportError) else ""
+    return f"{what} ({type(error).__name__}{said})"
+
+
+if __name__ == "__main__":
+    main()
