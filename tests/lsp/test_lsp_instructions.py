@@ -133,10 +133,12 @@ def test_nothing_is_claimed_of_a_file_that_may_not_be_what_was_sent(start, proje
     (project / "CLAUDE.md").write_text(RULES)  # now: while the conversation ran
     (project / "AGENTS.md").write_text(RULES.replace("Rule 5:", "Another rule:"))
     imported("claude-code", project, claude(project))
-    for file in (project / "CLAUDE.md", project / "AGENTS.md", tmp_path / "CLAUDE.md"):
-        client, uri = opened(start, file)
-        client.change(uri, 2, {"text": HEAD})
-        assert shown(client, uri, 2) == []
+    client, uri = opened(start, project / "CLAUDE.md")
+    client.change(uri, 2, {"text": HEAD})
+    assert shown(client, uri, 2) == []
+    for file in (project / "AGENTS.md", tmp_path / "CLAUDE.md"):
+        client.open(file.as_uri(), HEAD)
+        assert shown(client, file.as_uri(), 1) == []
 
 
 def test_an_edit_that_was_saved_before_the_next_import_is_still_priced(start, project):
@@ -180,20 +182,24 @@ def test_a_client_that_pulls_is_asked_to_when_another_process_imports(start, pro
         codes = [one["code"] for one in after.get("items", [])]
 
 
-def test_a_request_that_an_editor_sent_makes_its_instructions_known(start, project):
-    client, uri = opened(start, project / "CLAUDE.md")
+def sent(client: RawClient, ago: float = 0.0) -> None:
+    """Plan a request that holds the file, and report that it was sent."""
+    system = f"Be careful.\n\nContents of CLAUDE.md:\n{RULES}\n" + "Go on. " * 9000
     request = {
         "model": "claude-sonnet-5",
         "max_tokens": 1000,
-        "system": [
-            {"type": "text", "text": f"Be careful.\n\nContents of CLAUDE.md:\n{RULES}\n" + "Go on. " * 9000}
-        ],
+        "system": [{"type": "text", "text": system}],
         "messages": [{"role": "user", "content": "fix it"}],
     }
-    assert shown(client, uri, 1) == []
     plan = client.call("anchorline/plan", {"prompt": {"body": json.dumps(request)}})
     usage = {"write": plan["tokens"]["estimate"]}
-    client.call("anchorline/outcome", {"planId": plan["id"], "usage": usage})
+    client.call("anchorline/outcome", {"planId": plan["id"], "usage": usage, "sentAt": time.time() - ago})
+
+
+def test_a_request_that_an_editor_sent_makes_its_instructions_known(start, project):
+    client, uri = opened(start, project / "CLAUDE.md")
+    assert shown(client, uri, 1) == []
+    sent(client)
     client.change(uri, 2, {"text": HEAD})
     (message,) = shown(client, uri, 2)
     assert "in 1 conversation;" in message
@@ -201,3 +207,13 @@ def test_a_request_that_an_editor_sent_makes_its_instructions_known(start, proje
     other.change(uri, 2, {"text": HEAD})
     while (found := shown(other, uri, 2)) != [message]:  # it was not yet written when the other one read it
         assert found == []
+
+
+def test_the_warning_goes_by_itself_when_the_prefix_has_expired(start, project):
+    client, uri = opened(start, project / "CLAUDE.md")
+    client.change(uri, 2, {"text": HEAD})
+    sent(client, ago=297.0)
+    while not shown(client, uri, 2):
+        pass
+    while shown(client, uri, 2):
+        pass

@@ -16,6 +16,11 @@ from session_logs import START, ClaudeLog, codex_log
 NOW = START + 100
 
 
+@pytest.fixture(autouse=True)
+def _small_files_have_a_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "STATE_BYTES", 0)
+
+
 def read(path: Path, agent: str = "claude-code", known=None) -> Piece:
     piece = importing.read(path, agent, known, path.stat().st_mtime)
     assert piece is not None
@@ -114,6 +119,20 @@ def test_a_file_that_grew_is_read_from_where_it_ended(tmp_path: Path, agent: str
         assert not rest.anew
         assert rest.bytes == len(content) - content[:cut].rfind(b"\n") - 1
         assert by_id(first.requests) | by_id(rest.requests) == whole
+
+
+@pytest.mark.parametrize("agent", ["claude-code", "codex"])
+def test_a_small_file_that_grew_is_read_anew_with_the_same_result(tmp_path: Path, monkeypatch, agent: str):
+    monkeypatch.setattr(importing, "STATE_BYTES", 100_000)
+    content = conversation().bytes() if agent == "claude-code" else codex_log(turns=5)
+    path = tmp_path / "s1.jsonl"
+    path.write_bytes(content[:700])
+    known = read(path, agent).position
+    assert known.state is None
+    path.write_bytes(content)
+    piece = read(path, agent, known)
+    assert piece.anew
+    assert piece.requests == read(path, agent).requests
 
 
 def test_what_did_not_change_is_not_read_and_what_was_replaced_is_read_anew(tmp_path: Path):

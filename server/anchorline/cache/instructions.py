@@ -73,23 +73,20 @@ def lines(text: bytes, key: bytes) -> bytes:
     )
 
 
-def edit(data: bytes, known: Known, key: bytes) -> Edit | None:
-    """Return where `data` differs from what a prefix holds; None where it doesn't."""
-    position = len(data) - len(data.lstrip())
+def edit(data: bytes, hashes: bytes, known: Known) -> Edit | None:
+    """Return where `data`, whose lines have these hashes, differs from what a prefix holds; None where it doesn't."""
     held = known.lines
-    place = 0
-    for line in data.strip().split(b"\n"):
-        digest = hashlib.blake2b(line.rstrip(), digest_size=LINE, key=key).digest()
-        if held[place : place + LINE] != digest:
-            return _edit(data, known, position, position + len(line.rstrip()))
-        place += LINE
-        position += len(line) + 1
-    if place == len(held):
+    if hashes == held:
         return None
-    return _edit(data, known, max(len(data.rstrip()) - 1, 0), len(data.rstrip()))
-
-
-def _edit(data: bytes, known: Known, start: int, end: int) -> Edit:
+    place = 0
+    while (same := hashes[place : place + LINE]) and same == held[place : place + LINE]:
+        place += LINE
+    text = data.strip()
+    above = text.split(b"\n", place // LINE)[: place // LINE]
+    start = data.find(text) + sum(map(len, above)) + len(above)
+    if start > len(data.rstrip()):  # lines at the end are gone
+        start = max(len(data.rstrip()) - 1, 0)
+    end = start + len(data[start:].split(b"\n", 1)[0].rstrip())
     kept = tokens.estimate(data[:start], "document", tokens.family(known.model)) if start else 0
     return Edit(known, start, end, max(known.tokens - kept, 0) + known.behind)
 
@@ -113,6 +110,7 @@ class Instructions:
         """Return in which warm prefixes the file's content differs from `data`."""
         if not self.files or len(data) > MAX_BYTES:
             return ()
-        known = self.files.get(name(path, self.key), {}).values()
-        found = (edit(data, one, self.key) for one in known if one.expires_at > now)
+        known = [one for one in self.files.get(name(path, self.key), {}).values() if one.expires_at > now]
+        hashes = lines(data, self.key) if known else b""
+        found = (edit(data, hashes, one) for one in known)
         return tuple(one for one in found if one is not None)

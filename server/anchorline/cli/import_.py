@@ -145,7 +145,7 @@ def _import(agent: "Agent", files: list[Path], settings: Config, *, quiet: bool)
             ]
             files_seen = seen(path, agent, piece.requests, held, store.key) if held else None
             waiting.append(imports.File(path, agent, piece, held, files_seen))
-            if sum(len(one.piece.requests) for one in waiting) >= imports.BATCH:
+            if sum(1 + len(one.piece.requests) for one in waiting) >= imports.BATCH:
                 summary.requests += store.put(waiting)
                 waiting.clear()
             summary.bytes += piece.bytes

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 EXPIRED_KEPT_S = 7 * 86_400
 """Expired entries explain a miss for a week."""
-EXPIRY_S = 2.0
-"""How soon after an expiry its consequences are shown, at most: a conversation's prefixes expire one by one."""
+EXPIRY_S = 5.0
+"""How often the consequences of expiries are shown, at most: a conversation's prefixes expire one by one."""
 WRITING_S = 0.5
 Made = TypeVar("Made")
 log = logging.getLogger(__name__)
@@ -299,7 +299,8 @@ class Session:
         self.warm = [entry for entry in self.warm if entry.expires_at > now]
         self._wait_for_expiry()
         self.changed()
-        self._refresh()
+        if any(self.serving(document) in ("prompt", "body") for document in self.documents):
+            self._refresh()
 
     async def end(self) -> None:
         """Close what is open."""

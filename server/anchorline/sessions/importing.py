@@ -19,6 +19,8 @@ _MARK = 4096
 _PACKED = (".gz",)
 STATE_S = 7 * 86_400
 """A file that was not written for so long is likely finished: it is read anew should it grow."""
+STATE_BYTES = 1_000_000
+"""A smaller file is read anew should it grow: that takes some 20 ms, and keeping the state of all files takes more."""
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -88,6 +90,7 @@ def read(path: Path, agent: Agent, known: Position | None, now: float) -> Piece 
         except (msgspec.DecodeError, zlib.error):  # another version wrote it
             reader = READERS[agent]()
     begin, number = (0, 0) if anew or known is None else (known.offset, known.line)
+    keep = not packed and stat.st_size >= STATE_BYTES and now - stat.st_mtime < STATE_S
     problems: list[Problem] = []
     offset = begin
     state: bytes | None = None
@@ -95,7 +98,7 @@ def read(path: Path, agent: Agent, known: Position | None, now: float) -> Piece 
     try:
         for line in lines(path, begin, number):
             if not line.complete:  # it may just be being written: it is read once more when it is whole
-                torn, state = True, reader.state()
+                torn, state = True, reader.state() if keep else None
                 refused(line, reader.take)
                 break
             error = refused(line, reader.take)
@@ -107,7 +110,6 @@ def read(path: Path, agent: Agent, known: Position | None, now: float) -> Piece 
     requests = reader.requests()
     if reader.problem is not None:
         problems.append(Problem(str(path), 0, reader.problem))
-    keep = not packed and now - stat.st_mtime < STATE_S
     if keep and not torn:
         state = reader.state()
     head, tail = (b"", b"") if packed else _marks(path, offset)

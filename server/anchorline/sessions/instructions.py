@@ -21,7 +21,7 @@ from anchorline.sessions.request import Agent, Billed
 
 _SCANNED = 64
 """Lines in which a session says where it began and with which instructions."""
-_FOLDERS = 64
+_DEEPEST = 64
 _CLAUDE = ("CLAUDE.md", ".claude/CLAUDE.md", "CLAUDE.local.md")
 _CODEX = ("AGENTS.override.md", "AGENTS.md")
 _MARKS = ("# AGENTS.md instructions", "<user_instructions>")
@@ -125,7 +125,7 @@ def _beginning(path: Path) -> tuple[Path | None, bytes]:
                 continue
             payload = read.payload or _Payload()
             name = read.cwd or payload.cwd
-            if folder is None and name is not None and Path(name).is_absolute() and "\0" not in name:
+            if folder is None and name is not None and _can_be(Path(name)):
                 folder = Path(name)
             if isinstance(payload.content, list) and payload.role == "user":
                 for one in payload.content:
@@ -138,12 +138,16 @@ def _beginning(path: Path) -> tuple[Path | None, bytes]:
     return folder, b""
 
 
+def _can_be(folder: Path) -> bool:
+    return folder.is_absolute() and len(folder.parts) <= _DEEPEST and "\0" not in str(folder)
+
+
 def _files(own: Path, folder: Path, names: Sequence[str]) -> Iterator[tuple[Path, bytes, float]]:
     """Yield the files that apply in a folder, in the order of the prompt: the person's own, then from the root down.
 
     Each comes with its text and the time of its last change.
     """
-    folders = [folder, *folder.parents][:_FOLDERS]
+    folders = [folder, *folder.parents]
     for file in (own, *(place / name for place in reversed(folders) for name in names)):
         try:
             real = file.resolve()

@@ -37,7 +37,7 @@ _PUT = f"""
 
 
 BATCH = 1000
-"""Requests that are written at once: a transaction writes whole pages of the indexes, however few rows there are."""
+"""Rows that are written at once: a transaction writes whole pages of the indexes, however few rows there are."""
 
 _session = lru_cache(256)(privacy.session)
 _name = lru_cache(256)(privacy.name)
