@@ -7,8 +7,10 @@ missing rather than said in another way.
 import msgspec
 
 from anchorline.plan import Hint, Question
+from anchorline.refine.ambiguity import Sign, SignKind
 from anchorline.refine.analyse import Analysis, deictic
-from anchorline.refine.specification import gap, unfinished
+from anchorline.refine.report import Lack
+from anchorline.refine.specification import unfinished
 from anchorline.surroundings import Surroundings
 
 
@@ -55,12 +57,24 @@ RULES = (
     Rule(
         "AL104",
         "incomplete specification",
-        "A function is to be completed from its docstring, and the docstring breaks off, does not say what "
-        "the "
-        "result is, or shows no input with its result. One example settles most readings of a sentence.",
+        "A function is to be completed from its docstring, and the docstring breaks off, does not say what the "
+        "result is, shows no input with its result, or leaves a choice open. One example settles most readings.",
         'def mean(numbers):\\n    """Return the mean."""',
         "specification",
         "{gap} What is the result for one concrete input?",
+    ),
+    Rule(
+        "AL105",
+        "little to work on",
+        "A longer draft asks for a fix, but most of what helps to find the fault is missing: an example or steps, "
+        "the output or error, the names involved, the behaviour that is expected.",
+        "Fix the export. It used to be fine, but some of our users say that the file they get somehow looks odd, "
+        "and a few of them have sent us various screenshots. I think it began around the last release, or maybe "
+        "the one before; not sure. It may have to do with the large accounts, though a small one was hit as well. "
+        "Support has told them to try again later, which seems to help for a while. Please find out and make it "
+        "better soon.",
+        "report",
+        "There is {lacks}. What would somebody see who tries it?",
     ),
 )
 """All hint codes, in the order in which they are considered."""
@@ -87,28 +101,45 @@ def hints(
             continue
         if missing == "target" and (surroundings.active_file is not None or surroundings.diagnostics):
             continue
-        if missing == "symptom" and surroundings.diagnostics:
+        if missing in ("symptom", "report") and surroundings.diagnostics:
             continue
         start, end = _where(missing, draft, prose)
-        question = _question(rule, draft[start:end])
+        question = _question(rule, draft[start:end], analysis)
         shown.append(Hint(rule.code, f"{rule.title}: {question}", start, end))
         asked.append(Question(rule.slot, question))
     return tuple(shown), tuple(asked)
 
 
-GAPS = {
+GAPS: dict[SignKind, str] = {
     "breaks off": "A sentence breaks off.",
     "no rule": "It does not say what the function does.",
     "no example": "It shows no example.",
+    "choice": "\u201c{words}\u201d leaves a choice open.",
+    "unspecific": "\u201c{words}\u201d does not say which.",
+    "undefined": "\u201c{words}\u201d is not introduced.",
+}
+LACKS: dict[Lack, str] = {
+    "example": "no code or output",
+    "steps": "no step to reproduce it",
+    "names": "no name of a file or symbol",
+    "error": "no error",
+    "expectation": "no expected behaviour",
 }
 
 
-def _question(rule: Rule, words: str) -> str:
+def _question(rule: Rule, words: str, analysis: Analysis) -> str:
     if rule.slot == "reference":
         return rule.question.format(word=words)
     if rule.slot == "specification":
-        return rule.question.format(gap=GAPS[gap(words) or "no example"])
+        return rule.question.format(gap=_gap(words, analysis.signs))
+    if rule.slot == "report":
+        return rule.question.format(lacks=", ".join(LACKS[lack] for lack in analysis.lacks))
     return rule.question
+
+
+def _gap(text: str, signs: tuple[Sign, ...]) -> str:
+    gravest = max((sign for sign in signs if sign.kind in GAPS), key=lambda sign: sign.weight)
+    return GAPS[gravest.kind].format(words=" ".join(text[gravest.start : gravest.end].split()))
 
 
 def _where(missing: str, draft: str, prose: str) -> tuple[int, int]:
