@@ -1,7 +1,5 @@
 """Where symbols are defined, in each language that is read."""
 
-import time
-
 import pytest
 
 from anchorline.workspace import symbols
@@ -50,8 +48,7 @@ def test_what_is_no_source_file_has_no_symbols() -> None:
 
 def test_parsing_ends_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     source = b"def run(): ...\n" * 15_000
-    assert symbols.definitions(source, "a.py", "run")
+    monkeypatch.setattr(symbols, "PARSE_S", 60.0)
+    assert len(symbols.definitions(source, "a.py", "run")) == symbols.MOST_PLACES
     monkeypatch.setattr(symbols, "PARSE_S", 0.0)
-    start = time.monotonic()
     assert symbols.definitions(source, "a.py", "run") == []
-    assert time.monotonic() - start < 60
