@@ -71,12 +71,15 @@ def test_a_project_can_only_make_privacy_stricter(tmp_path: Path, user: str, pro
 @pytest.mark.parametrize("key", sorted(config.USER_ONLY))
 def test_a_project_names_no_places_of_the_users(tmp_path: Path, key: str):
     section, name = key.split(".")
-    write(tmp_path / "p" / config.FILE_NAME, f'[{section}]\n{name} = "elsewhere"\n')
+    other = {"gateway.port": "1", "gateway.mode": '"anchors"'}.get(key) or (
+        '"keyring"' if name.endswith("_key") else '"elsewhere"'
+    )
+    write(tmp_path / "p" / config.FILE_NAME, f"[{section}]\n{name} = {other}\n")
     loaded = config.load(tmp_path / "p")
     assert loaded.config == config.Config()
     assert [problem.key for problem in loaded.problems] == [key]
-    write(config.user_file(), f'[{section}]\n{name} = "elsewhere"\n')
-    assert getattr(getattr(config.load().config, section), name) == "elsewhere"
+    write(config.user_file(), f"[{section}]\n{name} = {other}\n")
+    assert str(getattr(getattr(config.load().config, section), name)) == other.strip('"')
 
 
 def test_every_key_is_described():

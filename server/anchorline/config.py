@@ -16,6 +16,8 @@ from msgspec import Meta
 
 FILE_NAME = "anchorline.toml"
 TextMode = Literal["off", "redacted", "full"]
+Mode = Literal["observe", "anchors"]
+KeySource = Literal["client", "environment", "keyring"]
 STRICTNESS: tuple[TextMode, ...] = get_args(TextMode)
 
 
@@ -118,6 +120,35 @@ class Engine(msgspec.Struct, frozen=True):
     ] = 30.0
 
 
+class Gateway(msgspec.Struct, frozen=True):
+    """The loopback gateway, `anchorline gateway`."""
+
+    mode: Annotated[
+        Mode,
+        Meta(
+            description="What the gateway may do with a request: `observe` changes nothing and records, `anchors` "
+            "sets its breakpoints and their lifetimes as planned."
+        ),
+    ] = "observe"
+    port: Annotated[int, Meta(ge=1, le=65535, description="Port on 127.0.0.1.")] = 8917
+    anthropic: Annotated[
+        str, Meta(max_length=2000, description="Where requests below `/TOKEN/anthropic` are sent on to.")
+    ] = "https://api.anthropic.com"
+    openai: Annotated[
+        str, Meta(max_length=2000, description="Where requests below `/TOKEN/openai` are sent on to.")
+    ] = "https://api.openai.com"
+    anthropic_key: Annotated[
+        KeySource,
+        Meta(
+            description="Whose API key goes to Anthropic: the one that the client sends, the environment's "
+            "`ANTHROPIC_API_KEY`, or the keyring's (`keyring set anchorline anthropic`)."
+        ),
+    ] = "client"
+    openai_key: Annotated[
+        KeySource, Meta(description="The same for OpenAI: `OPENAI_API_KEY`, `keyring set anchorline openai`.")
+    ] = "client"
+
+
 class Files(msgspec.Struct, frozen=True):
     """The user's own data files, merged over the built-in ones."""
 
@@ -143,11 +174,15 @@ class Config(msgspec.Struct, frozen=True):
     store: Store = Store()
     editor: Editor = Editor()
     engine: Engine = Engine()
+    gateway: Gateway = Gateway()
     files: Files = Files()
     log: Log = Log()
 
 
-USER_ONLY = frozenset({"store.path", "files.providers", "files.models", "cache.account", "engine.model"})
+USER_ONLY = frozenset(
+    {"store.path", "files.providers", "files.models", "cache.account", "engine.model"}
+    | {f"gateway.{field.name}" for field in msgspec.structs.fields(Gateway)}
+)
 """Keys that a project file may not set: they name places and accounts outside the project."""
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 FORBIDDEN = (
-    "mlx", "transformers", "pyarrow", "starlette", "numpy", "sqlite_utils", "sqlite3", "rich", "httpx",
+    "mlx", "transformers", "pyarrow", "starlette", "numpy", "sqlite_utils", "sqlite3", "rich", "aiohttp", "uvicorn",
     "anchorline.planner", "anchorline.store",
 )  # fmt: skip
 

@@ -11,6 +11,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("plan", "Plan a prompt: refinement, trims, cache anchors, route and cost."),
     "lint": ("lint", "Check prompts against the rules."),
     "lsp": ("lsp", "Run the language server over standard input and output."),
+    "gateway": ("gateway", "Pass requests on to the provider, and record what they cost."),
     "import": ("import_", "Read what Claude Code and Codex have recorded."),
     "warm": ("warm", "List what the providers hold now."),
     "replay": ("replay", "Say what other caching policies would have cost on your history."),

@@ -40,9 +40,9 @@ def place(error: PromptError) -> str:
     return f"{', '.join(parts)}: " if parts else ""
 
 
-def settings() -> Loaded:
-    """Load the settings for the folder the command runs in; problems go to standard error."""
-    loaded = load(Path.cwd())
+def settings(*, project: bool = True) -> Loaded:
+    """Load the user's settings, and those of the folder the command runs in; problems go to standard error."""
+    loaded = load(Path.cwd() if project else None)
     for problem in loaded.problems:
         click.echo(f"anchorline: {problem}", err=True)
     return loaded

@@ -16,7 +16,8 @@ from lsprotocol import converters, types
 from pygls.lsp.server import LanguageServer
 
 from anchorline import __version__
-from anchorline.lsp import logs, protocol
+from anchorline.live import logs
+from anchorline.lsp import protocol
 from anchorline.lsp.features import (
     code_action,
     code_lens,

@@ -4,20 +4,19 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from anchorline import config
-from anchorline.cache.ledger import Entry, MemoryLedger
+from anchorline.cache.ledger import Entry
+from anchorline.live.books import Books
+from anchorline.live.plans import Remembered
 from anchorline.lsp.analyses import Analyses, Analysis, Pending, Snapshot
 from anchorline.lsp.documents import Document, Documents, to_path
-from anchorline.lsp.plans import Plans, Remembered, entries
-from anchorline.lsp.recording import Recording
 from anchorline.lsp.served import Serving, format_of, serving
-from anchorline.outcome import Feedback, Outcome
 from anchorline.plan import Plan
 from anchorline.prompt.model import Prompt, PromptError
 from anchorline.surroundings import Surroundings
@@ -29,16 +28,13 @@ if TYPE_CHECKING:
     from anchorline.workspace.files import Files
     from anchorline.workspace.look import Place, Sources
 
-EXPIRED_KEPT_S = 7 * 86_400
-"""Expired entries explain a miss for a week."""
 EXPIRY_S = 5.0
 """How often the consequences of expiries are shown, at most: a conversation's prefixes expire one by one."""
-WRITING_S = 0.5
 Made = TypeVar("Made")
 log = logging.getLogger(__name__)
 
 
-class Session:
+class Session(Books):
     """The state of a session. Used on the event loop only, except where a method says otherwise.
 
     `report` shows a message to the developer; each problem is reported once. `generation` counts what changes
@@ -47,14 +43,11 @@ class Session:
     """
 
     def __init__(self, report: Callable[[str], None], refresh: Callable[[], None]) -> None:
+        super().__init__(report)
         self.documents = Documents()
         self.roots: tuple[Path, ...] = ()
         self.loaded = config.Loaded()
-        self.ledger = MemoryLedger()
-        self.plans = Plans()
         self.instructions: Instructions | None = None
-        self.recording = Recording(report, self._found)
-        self.warm: list[Entry] = []
         self.generation = 0
         self.ready = False
         self.pushing: dict[str, asyncio.Task[None]] = {}
@@ -68,7 +61,6 @@ class Session:
         self._making_planner = threading.Lock()
         self._analyses = Analyses(self._analyse)
         self._memories: dict[str, Memory] = {}
-        self._writing: set[asyncio.Task[None]] = set()
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="plan")
 
     @property
@@ -213,8 +205,6 @@ class Session:
                 return path.relative_to(root).as_posix()
         return path.as_posix()
 
-    # Plans and outcomes
-
     async def in_thread(self, work: Callable[[], Made]) -> Made:
         """Run `work` beside the event loop, in the planner's own threads."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
@@ -223,47 +213,15 @@ class Session:
         """Keep a plan that is shown, so that its outcome can be taken in."""
         return self.plans.add(plan, prompt, self.planner, target)
 
-    def record(self, remembered: Remembered) -> None:
-        """Have a plan written to the store, once. Nobody waits for that."""
-        if remembered.recorded or remembered.prompt is None or not self.config.store.enabled:
-            return
-        remembered.recorded = True
-        writing = asyncio.ensure_future(self.recording.plan(remembered.plan, remembered.prompt))
-        self._writing.add(writing)
-        writing.add_done_callback(self._written)
-
-    def _written(self, writing: "asyncio.Task[None]") -> None:
-        self._writing.discard(writing)
-        if not writing.cancelled() and (error := writing.exception()) is not None:
-            log.error("a plan was not recorded", exc_info=error)
-
-    async def outcome(self, outcome: Outcome) -> bool:
-        """Take in an outcome: return once it is on disk, or False where recording is off.
-
-        Raises NotRecordedError. What it tells about the cache holds from the next plan on, recorded or not.
-        """
-        remembered = self.plans.get(outcome.plan_id)
-        warm: list[Entry] = []
-        if remembered is not None:
-            remembered.outcome = outcome
-            warm = list(entries(remembered, outcome))
-            self.take(warm)
-        if not self.config.store.enabled:
-            return False
-        if remembered is not None:
-            self.record(remembered)
-        await self.recording.outcome(outcome)
-        files: tuple[Known, ...] = ()
-        if remembered is not None and remembered.prompt is not None and warm:
-            files = await self._files(remembered.prompt, max(warm, key=lambda one: one.tokens))
-        await self.recording.ledger(warm, files)
-        return True
-
-    async def _files(self, prompt: Prompt, entry: Entry) -> "tuple[Known, ...]":
-        """Return which instruction files are part of a prefix, and know them from now on."""
+    async def instruction_files(self, remembered: Remembered, warm: Sequence[Entry]) -> "tuple[Known, ...]":
+        """Return which instruction files are part of the longest prefix, and know them from now on."""
+        prompt = remembered.prompt
+        if prompt is None or not warm:
+            return ()
         from anchorline.lsp import instructions  # noqa: PLC0415  (after `initialize` is answered)
         from anchorline.prompt.formats.markdown import is_instructions  # noqa: PLC0415
 
+        entry = max(warm, key=lambda one: one.tokens)
         opened = [
             (path, document.data)
             for document in self.documents
@@ -281,35 +239,18 @@ class Session:
         self.changed()
         return found
 
-    async def feedback(self, feedback: Feedback) -> bool:
-        """Return once feedback is on disk, or False where recording is off. Raises NotRecordedError."""
-        if not self.config.store.enabled:
-            return False
-        remembered = self.plans.get(feedback.plan_id)
-        if remembered is not None:
-            self.record(remembered)
-        await self.recording.feedback(feedback)
-        return True
-
     def take(self, found: Iterable[Entry]) -> None:
-        """Take entries into the ledger."""
-        entries_ = list(found)
-        for entry in entries_:
-            self.ledger.put(entry)
-        if entries_:
-            now = time.time()
-            self.ledger.forget_before(now - EXPIRED_KEPT_S)
-            self.warm = [entry for entry in [*self.warm, *entries_] if entry.expires_at > now]
-            self.changed()
-            self._wait_for_expiry()
+        """Take entries into the ledger, and wait for the first of them to expire."""
+        super().take(found)
+        self._wait_for_expiry()
 
-    def _found(self, entries_: list[Entry], known: "Instructions") -> None:
+    def found(self, entries: list[Entry], known: "Instructions") -> None:
         """Take in what other programs have recorded, and what was recorded before the start."""
         before, self.instructions = self.instructions, known
-        self.take(entries_)
+        self.take(entries)
         if known.files != (before.files if before is not None else {}):
             self.changed()
-        elif not entries_:
+        elif not entries:
             return
         self._refresh()
 
@@ -335,9 +276,7 @@ class Session:
         if self._expiry is not None:
             self._expiry.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
-        if self._writing:
-            await asyncio.wait(self._writing, timeout=WRITING_S)
-        await self.recording.close()
+        await super().end()
 
 
 def looked(

@@ -73,10 +73,13 @@ class Opened(msgspec.Struct, frozen=True):
 
 def locate(setting: str = "") -> Path:
     """Return the database's path: `setting`, else in ``ANCHORLINE_DATA_DIR``, else the platform's folder."""
-    if setting:
-        return Path(setting).expanduser()
+    return Path(setting).expanduser() if setting else data_folder() / FILE_NAME
+
+
+def data_folder() -> Path:
+    """Return ``ANCHORLINE_DATA_DIR``, or the platform's folder for the data of Anchorline."""
     folder = os.environ.get("ANCHORLINE_DATA_DIR")
-    return (Path(folder) if folder else _default_folder()) / FILE_NAME
+    return Path(folder) if folder else _default_folder()
 
 
 def _default_folder() -> Path:

@@ -10,7 +10,7 @@ from pygls.capabilities import get_capability
 from pygls.exceptions import JsonRpcException
 
 from anchorline.config import FILE_NAME
-from anchorline.lsp import logs
+from anchorline.live import logs
 from anchorline.lsp.documents import to_path
 from anchorline.lsp.features import diagnostics
 from anchorline.lsp.protocol import JSON

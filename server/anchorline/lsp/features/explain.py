@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from pygls.exceptions import JsonRpcInvalidParams
 
+from anchorline.live.recording import NotRecordedError
 from anchorline.lsp.jsonrpc import RequestFailed
 from anchorline.lsp.protocol import ExplainParams, Explanation
-from anchorline.lsp.recording import NotRecordedError
 
 if TYPE_CHECKING:
     from anchorline.lsp.server import Server

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from anchorline.live.recording import NotRecordedError
 from anchorline.lsp.jsonrpc import RequestFailed
 from anchorline.lsp.protocol import RECORDING_OFF, Recorded
-from anchorline.lsp.recording import NotRecordedError
 from anchorline.outcome import Feedback
 
 if TYPE_CHECKING:

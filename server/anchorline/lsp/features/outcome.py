@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from anchorline.live.recording import NotRecordedError
 from anchorline.lsp.features import diagnostics
 from anchorline.lsp.jsonrpc import RequestFailed
 from anchorline.lsp.protocol import RECORDING_OFF, Recorded
-from anchorline.lsp.recording import NotRecordedError
 from anchorline.outcome import Outcome
 
 if TYPE_CHECKING:

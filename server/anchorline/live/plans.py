@@ -1,18 +1,17 @@
 """The plans of this session that somebody may still report an outcome on."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from anchorline.cache.ledger import Entry
 from anchorline.outcome import Outcome
-from anchorline.plan import Plan
+from anchorline.plan import Anchor, Plan
 from anchorline.prompt.model import Prompt
 
 if TYPE_CHECKING:
-    from anchorline.cache.rules import Provider
     from anchorline.planner import Planner
 
 CAPACITY = 256
@@ -52,8 +51,18 @@ class Plans:
         self._capacity = capacity
         self._prompts = prompts
 
-    def add(self, plan: Plan, prompt: Prompt, planner: "Planner", target: str | None = None) -> Remembered:
-        """Remember a plan that was shown; `planner` made it, for `target` where the client named a model."""
+    def add(
+        self,
+        plan: Plan,
+        prompt: Prompt,
+        planner: "Planner",
+        target: str | None = None,
+        sent: Sequence[Anchor] | None = None,
+    ) -> Remembered:
+        """Remember a plan that was shown; `planner` made it, for `target` where the client named a model.
+
+        `sent` are the anchors that the request is really sent with, to `target`, where that is known.
+        """
         known = self._plans.get(plan.id)
         if known is not None:
             self._plans.move_to_end(plan.id)
@@ -64,7 +73,7 @@ class Plans:
             _known_as(own, planner),
             _known_as(plan.route.target, planner),
             planner.config.cache.account,
-            tuple(_held(plan, prompt, planner.rules.for_model(plan.route.target))),
+            tuple(_held(plan, prompt, planner, own, sent)),
             prompt,
         )
         self._plans[plan.id] = added
@@ -100,9 +109,12 @@ def _known_as(model: str, planner: "Planner") -> str:
     return known.id if known is not None else model
 
 
-def _held(plan: Plan, prompt: Prompt, provider: "Provider") -> Iterator[Held]:
+def _held(
+    plan: Plan, prompt: Prompt, planner: "Planner", own: str, sent: Sequence[Anchor] | None
+) -> Iterator[Held]:
     """Yield the anchored prefixes, and the whole prompt where the provider anchors its end by itself."""
-    for anchor in plan.cache.anchors:
+    provider = planner.rules.for_model(plan.route.target if sent is None else own)
+    for anchor in plan.cache.anchors if sent is None else sent:
         lifetime = provider.lifetime(anchor.ttl)
         if lifetime is not None:
             prefix = prompt.segments[anchor.segment].prefix

@@ -1,4 +1,4 @@
-"""The store, as the language server sees it: opened after the start, used from a thread, and allowed to fail.
+"""The store, as a running server sees it: opened after the start, used from a thread, and allowed to fail.
 
 When the database can't be used, plans go on, recording stops, and the developer is told once.
 """
@@ -55,10 +55,14 @@ class Recording:
         self.problem: str | None = None
 
     @property
+    def enabled(self) -> bool:
+        """Whether the settings have outcomes written."""
+        return self._settings is not None and self._settings.enabled
+
+    @property
     def on(self) -> bool:
         """Whether outcomes are written."""
-        enabled = self._settings is not None and self._settings.enabled
-        return enabled and self.problem is None
+        return self.enabled and self.problem is None
 
     def apply(self, settings: Store) -> None:
         """Open, close or change the store as the settings say."""

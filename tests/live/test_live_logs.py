@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from anchorline.lsp.logs import PINNED, SafeFormatter, configure
+from anchorline.live.logs import PINNED, SafeFormatter, configure
 
 
 def record(name: str, message: str, *args: object, error: BaseException | None = None) -> logging.LogRecord:

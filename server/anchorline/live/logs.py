@@ -13,7 +13,7 @@ import traceback
 import types
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-PINNED = ("pygls", "lsprotocol", "cattrs", "asyncio", "concurrent", "sqlite_utils")
+PINNED = ("pygls", "lsprotocol", "cattrs", "asyncio", "concurrent", "sqlite_utils", "aiohttp")
 OWN = "anchorline"
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from anchorline.cache.ledger import MemoryLedger
 from anchorline.config import Config
-from anchorline.lsp.plans import Plans, entries
+from anchorline.live.plans import Plans, entries
 from anchorline.outcome import Outcome, Usage
 from anchorline.planner import Planner
 from anchorline.prompt import formats

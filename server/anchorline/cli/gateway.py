@@ -1,0 +1,66 @@
+"""`anchorline gateway`: the loopback gateway."""
+
+import click
+import msgspec
+
+from anchorline.cli import reading
+
+
+@click.command(name="gateway")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1 (default: gateway.port).")
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="Default: log.level."
+)
+@click.option("--show", is_flag=True, help="Print the base URLs and end.")
+@click.option("--json", "as_json", is_flag=True, help="Print the base URLs as JSON.")
+def command(port: int | None, log_level: str | None, show: bool, as_json: bool) -> None:
+    """Pass an editor's or agent's requests on to its provider, and record what they cost.
+
+    Use the printed address as the client's base URL. It listens on this machine only; whoever has the
+    address can use it, so keep it to yourself. Requests are not changed. End it with Ctrl-C.
+
+    \b
+    Examples:
+      anchorline gateway
+      ANTHROPIC_BASE_URL=$(anchorline gateway --show --json | jq -r .anthropic) claude
+    """
+    from anchorline.gateway import access, server  # noqa: PLC0415  (the group's --help stays fast)
+    from anchorline.live import logs  # noqa: PLC0415
+    from anchorline.store.database import data_folder  # noqa: PLC0415
+
+    config = reading.settings(project=False).config
+    if port is not None:
+        config = msgspec.structs.replace(config, gateway=msgspec.structs.replace(config.gateway, port=port))
+    logs.configure(log_level or config.log.level)
+    try:
+        token = access.token(data_folder())
+    except OSError as error:
+        raise Unusable(f"{error.filename or data_folder()}: {error.strerror or error}") from error
+
+    def ready() -> None:
+        base = f"http://{server.HOST}:{config.gateway.port}/{token}"
+        urls = {"anthropic": f"{base}/anthropic", "openai": f"{base}/openai/v1"}
+        if as_json:
+            click.echo(msgspec.json.encode(urls).decode())
+            return
+        for name, url in urls.items():
+            click.echo(f"{name:10} {url}")
+
+    if show:
+        ready()
+        return
+    try:
+        server.run(config, token, lambda message: click.echo(f"anchorline: {message}", err=True), ready)
+    except (ValueError, server.KeyMissingError) as error:
+        raise Unusable(str(error)) from error
+    except OSError as error:
+        raise Unusable(
+            f"port {config.gateway.port} can't be used ({error.strerror or error}): "
+            "is another gateway running? Set gateway.port, or pass --port"
+        ) from error
+
+
+class Unusable(click.ClickException):
+    """Settings, a file or a port that don't do. The message names them."""
+
+    exit_code = 2

@@ -1,0 +1,77 @@
+"""Who may use the gateway: a program on this machine that knows the token, and no web page.
+
+The token stands in the path, since clients send the provider's key in the headers. A page in a browser that guesses
+the port is refused by its Origin, and one that has rebound a name of its own to 127.0.0.1 by its Host.
+"""
+
+import hmac
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+TOKEN_FILE = "gateway.token"  # noqa: S105  (a file's name)
+TOKEN_BYTES = 24
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What an admitted request asks for: the first part of its path after the token, and the rest as it was sent."""
+
+    name: str
+    path: str
+
+
+class Refused(Exception):  # noqa: N818  (an answer, not a failure)
+    """A request that is not let in: the status and the reason that it is answered with."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class Access(msgspec.Struct, frozen=True):
+    """The token, and the names by which this gateway may be called."""
+
+    token: str
+    port: int
+
+    def admit(self, raw_path: bytes, query: bytes, headers: Headers) -> Target:
+        """Return what a request asks for. Raises Refused."""
+        hosts = (f"127.0.0.1:{self.port}".encode(), f"localhost:{self.port}".encode())
+        named = [value for name, value in headers if name == b"host"]
+        if len(named) != 1 or named[0].lower() not in hosts:
+            raise Refused(403, "the Host header is not this gateway's address")
+        if any(name == b"origin" for name, _ in headers):
+            raise Refused(403, "requests from web pages are refused (Origin header)")
+        _, token, *rest = raw_path.split(b"/", 3)[:4]
+        if not hmac.compare_digest(token, self.token.encode()) or not rest or not rest[0]:
+            raise Refused(404, "not found: the path begins with /TOKEN/anthropic or /TOKEN/openai")
+        path = "/" + rest[1].decode("ascii") if len(rest) > 1 else ""
+        return Target(rest[0].decode("ascii"), f"{path}?{query.decode('ascii')}" if query else path)
+
+
+def token(folder: Path) -> str:
+    """Return the token that is kept in `folder`, made at the first call, for the owner's eyes only (0600).
+
+    Raises OSError where it can be neither read nor made.
+    """
+    path = folder / TOKEN_FILE
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        known = path.read_text("ascii").strip()
+        if len(known) >= TOKEN_BYTES:
+            if os.name == "posix" and path.stat().st_mode & 0o077:
+                path.chmod(0o600)
+            return known
+        path.unlink()  # cut short when it was written
+        return token(folder)
+    made = secrets.token_urlsafe(TOKEN_BYTES)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(made + "\n")
+    return made

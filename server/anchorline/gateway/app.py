@@ -1,0 +1,165 @@
+"""The gateway as an ASGI application: who is let in, where a request goes, and the bytes in both directions.
+
+A request is sent on as it came, or as the desk changed it, and its answer goes back as it comes: first byte to first
+byte, status and body untouched. Whatever fails in here, the original bytes are sent on.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from anchorline.gateway.access import Access, Refused, Target
+from anchorline.gateway.desk import Desk, Exchange
+from anchorline.gateway.incoming import Incoming, LeftError, Receive, Send, SlowError
+from anchorline.gateway.upstream import Upstream, Upstreams, answered
+from anchorline.gateway.usage import Meter, header
+
+LOOKED_AT_BYTES = 16 << 20
+"""Larger bodies are sent on piece by piece, without a plan."""
+
+log = logging.getLogger(__name__)
+
+
+class App:
+    """Answers requests. `desk` plans and records; None: requests are only passed through. `clock`: epoch seconds."""
+
+    def __init__(
+        self, access: Access, upstreams: Upstreams, desk: Desk | None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._access = access
+        self._clock = clock
+        self._upstreams = upstreams
+        self._desk = desk
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one request (ASGI)."""
+        try:
+            upstream, target = self._admit(scope)
+            incoming = Incoming(receive)
+            body = await incoming.read(LOOKED_AT_BYTES)
+        except Refused as refused:
+            await refuse(send, refused.status, refused.reason)
+        except SlowError:
+            await refuse(send, 408, "the request's body came too slowly", close=True)
+        except LeftError:
+            log.info("a client left before its request was complete")
+        else:
+            await self._exchange(scope, upstream, target, incoming, body, send)
+
+    def _admit(self, scope: dict[str, Any]) -> tuple[Upstream, Target]:
+        target = self._access.admit(scope["raw_path"], scope["query_string"], scope["headers"])
+        upstream = self._upstreams.find(target.name)
+        if upstream is None:
+            raise Refused(404, f"there is no upstream {target.name!r}")
+        return upstream, target
+
+    async def _exchange(
+        self,
+        scope: dict[str, Any],
+        upstream: Upstream,
+        target: Target,
+        incoming: Incoming,
+        body: bytes,
+        send: Send,
+    ) -> None:
+        """Forward a request until its answer is complete, or its client has gone."""
+        forwarding = asyncio.ensure_future(self._forward(scope, upstream, target, incoming, body, send))
+        leaving = asyncio.ensure_future(incoming.left())
+        try:
+            await asyncio.wait({forwarding, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            if not forwarding.done():
+                forwarding.cancel()  # which closes the connection to the upstream
+                log.info("a client left before its answer was complete")
+        await asyncio.wait({forwarding})
+        if not forwarding.cancelled():
+            forwarding.result()
+
+    async def _forward(
+        self,
+        scope: dict[str, Any],
+        upstream: Upstream,
+        target: Target,
+        incoming: Incoming,
+        body: bytes,
+        send: Send,
+    ) -> None:
+        exchange = self._open(scope, upstream, target, incoming, body)
+        begun = False
+
+        def request(sent: bytes) -> "AbstractAsyncContextManager[aiohttp.ClientResponse]":
+            whole, headers = incoming.complete, scope["headers"]
+            size = len(sent) if whole else _length(headers)
+            onward = sent if whole else incoming.rest(sent)
+            return self._upstreams.request(upstream, scope["method"], target.path, headers, onward, size)
+
+        try:
+            async with AsyncExitStack() as stack:
+                sent = body if exchange is None else await exchange.prepare()
+                answer = await stack.enter_async_context(request(sent))
+                if answer.status == 400 and exchange is not None and sent is not body:
+                    answer.close()
+                    exchange.refused()
+                    answer = await stack.enter_async_context(request(body))
+                headers = answered(answer.raw_headers, answer.status)
+                if exchange is not None:
+                    headers += exchange.answered(answer.status, meter := _meter(answer.raw_headers))
+                await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+                begun = True
+                async for chunk in answer.content.iter_any():
+                    if exchange is not None:
+                        meter.feed(chunk)
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                if exchange is not None:
+                    meter.end()
+                await send({"type": "http.response.body", "body": b""})
+        except (aiohttp.ClientError, TimeoutError, LeftError, SlowError) as error:
+            # Once an answer has begun, returning without its end closes the connection, as the upstream did.
+            log.warning(
+                "%s: %s %s", upstream.name, "cut off" if begun else "not reached", type(error).__name__
+            )
+            if not begun:
+                await refuse(send, 502, f"{upstream.base} can't be reached ({type(error).__name__})")
+        finally:
+            if exchange is not None:
+                exchange.close()
+
+    def _open(
+        self, scope: dict[str, Any], upstream: Upstream, target: Target, incoming: Incoming, body: bytes
+    ) -> Exchange | None:
+        if self._desk is None or scope["method"] != "POST" or not incoming.complete:
+            return None
+        if header(scope["headers"], b"content-encoding") not in ("", "identity"):
+            return None
+        return self._desk.open(upstream.name, target.path, body, self._clock())
+
+
+def _meter(headers: tuple[tuple[bytes, bytes], ...]) -> Meter:
+    return Meter(header(headers, b"content-type"), header(headers, b"content-encoding"))
+
+
+def _length(headers: list[tuple[bytes, bytes]]) -> int | None:
+    value = header(headers, b"content-length")
+    return int(value) if value.isdecimal() else None
+
+
+async def refuse(send: Send, status: int, reason: str, *, close: bool = False) -> None:
+    """Answer in the gateway's own name, in a form that the providers' libraries can show."""
+    message = {"type": "error", "error": {"type": "anchorline_error", "message": f"Anchorline: {reason}"}}
+    body = msgspec.json.encode(message)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"anchorline-error", reason.encode("ascii", "replace")),
+    ]
+    if close:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,267 @@
+"""The gateway's desk: what becomes of a request beside its way to the provider and back.
+
+A request is planned beside the event loop. Where it may be changed its plan is waited for, but never for long;
+otherwise it is made while the provider works. The answer's usage becomes the outcome of the plan. What a request holds
+warm is told by the breakpoints that it was really sent with.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
+
+import msgspec
+
+from anchorline.config import Config, Mode
+from anchorline.gateway.conversations import Conversations, whole
+from anchorline.gateway.splice import Changed, anchored, as_sent
+from anchorline.gateway.usage import Meter
+from anchorline.live.books import Books
+from anchorline.live.recording import NotRecordedError
+from anchorline.outcome import Outcome
+from anchorline.plan import Anchor, Plan
+from anchorline.planner import Planner
+from anchorline.prompt import formats
+from anchorline.prompt.formats import Memory
+from anchorline.prompt.model import Format, Prompt, PromptError, Sent
+
+WAITING = 64
+"""Requests that may wait for their plan; further ones go without, which is counted."""
+DEADLINE_S = 0.25
+"""How long a request may wait for its plan."""
+REFUSALS = 3
+"""Planned requests that providers may refuse before none is changed any more."""
+END_S = 10.0
+"""How long the end waits for what is being written."""
+_FIRST = b'{"model":"claude-sonnet-5","messages":[{"role":"user","content":"Hello"}]}'
+log = logging.getLogger(__name__)
+
+
+def format_of(upstream: str, path: str) -> Format | None:
+    """Return the format of the bodies that are sent to a path, or None where they are no prompts."""
+    path = path.partition("?")[0].rstrip("/")
+    if upstream == "anthropic":
+        return "anthropic" if path.endswith("/v1/messages") else None
+    if path.endswith("/chat/completions"):
+        return "openai-chat"
+    return "openai-responses" if path.endswith("/responses") else None
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """A request's prompt and plan, and what is sent in its place."""
+
+    prompt: Prompt
+    plan: Plan
+    changed: Changed
+
+
+class Exchange:
+    """One request with a prompt, on its way. Used on the event loop only; `at` is its start in epoch seconds."""
+
+    def __init__(self, desk: "Desk", format_: Format, body: bytes, at: float) -> None:
+        self.format: Format = format_
+        self.body = body
+        self.at = at
+        self.status = 0
+        self.first_byte_s: float | None = None
+        self.seconds = 0.0
+        self.meter: Meter | None = None
+        self.planned: Planned | None = None
+        self.reason = ""
+        self._desk = desk
+        self._clock = time.perf_counter()
+
+    async def prepare(self) -> bytes:
+        """Return the body to send: the client's own, or what the plan makes of it."""
+        if self._desk.mode == "observe":
+            return self.body
+        self.planned, self.reason = await self._desk.prepare(self)
+        return self.body if self.planned is None else self.planned.changed.body
+
+    def refused(self) -> None:
+        """Note that the provider did not take the changed request; the original is sent now."""
+        self.planned, self.reason = None, "the provider refused the planned request"
+        self._desk.refused()
+
+    def answered(self, status: int, meter: Meter) -> list[tuple[bytes, bytes]]:
+        """Note that the answer begins; return the headers that say what was done with the request."""
+        self.status = status
+        self.meter = meter
+        self.first_byte_s = time.perf_counter() - self._clock
+        self._desk.plan(self)
+        if self.planned is None and not self.reason:
+            return []
+        if self.planned is None or not self.planned.changed.splices:
+            return [(b"anchorline-unchanged", self.reason.encode("ascii", "replace"))]
+        return [(b"anchorline-plan", self.planned.plan.id.encode())]
+
+    def close(self) -> None:
+        """Note that the exchange is over, complete or not."""
+        self.seconds = time.perf_counter() - self._clock
+        self._desk.settle(self)
+
+
+class Counts(msgspec.Struct):
+    """What was seen since the start: requests with a prompt, those whose body can't be read, those without a plan.
+
+    `changed` were sent changed, `refused` of these the provider did not take.
+    """
+
+    requests: int = 0
+    unread: int = 0
+    unplanned: int = 0
+    changed: int = 0
+    refused: int = 0
+
+
+class Desk(Books):
+    """Plans and records what passes. Used on the event loop only. `report` tells the developer of a problem, once."""
+
+    def __init__(self, config: Config, report: Callable[[str], None]) -> None:
+        super().__init__(report)
+        # The draft is sent already, and the model is the client's choice.
+        refine = msgspec.structs.replace(config.refine, enabled=False)
+        route = msgspec.structs.replace(config.route, enabled=False)
+        self.config = msgspec.structs.replace(config, refine=refine, route=route)
+        self.planner = Planner(self.config, self.ledger)
+        self.mode: Mode = config.gateway.mode
+        self.counts = Counts()
+        self._report = report
+        self._memory = Memory()
+        self._conversations = Conversations()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="plan")
+        self._planning: dict[Exchange, asyncio.Future[Planned | None]] = {}
+        self._settling: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Open the store as the settings say, and read what a plan needs, before the first request waits for it."""
+        self.recording.apply(self.config.store)
+        self._pool.submit(self.planner.plan, formats.read(_FIRST, format="anthropic"))
+
+    def open(self, upstream: str, path: str, body: bytes, at: float) -> Exchange | None:
+        """Return the exchange of a request with a prompt, None where there is nothing to plan."""
+        format_ = format_of(upstream, path)
+        if format_ is None:
+            return None
+        self.counts.requests += 1
+        return Exchange(self, format_, body, at)
+
+    def plan(self, exchange: Exchange) -> "asyncio.Future[Planned | None] | None":
+        """Have a request planned beside the event loop; None where too many wait for that."""
+        planning = self._planning.get(exchange)
+        if planning is None:
+            if len(self._planning) >= WAITING:
+                self.counts.unplanned += 1
+                return None
+            planning = self._planning[exchange] = asyncio.ensure_future(self._plan(exchange))
+        return planning
+
+    async def prepare(self, exchange: Exchange) -> tuple[Planned | None, str]:
+        """Return the plan that a request is sent by, or why there is none. Never later than `DEADLINE_S`."""
+        planning = self.plan(exchange)
+        if planning is None:
+            return None, "too many requests wait for a plan"
+        await asyncio.wait({planning}, timeout=DEADLINE_S)
+        if not planning.done():
+            return None, "planning takes too long"
+        planned = None if planning.exception() is not None else planning.result()
+        if planned is None:
+            return None, "the request can't be planned"
+        self.counts.changed += bool(planned.changed.splices)
+        return planned, planned.changed.reason
+
+    def refused(self) -> None:
+        """Note that a provider did not take a changed request. It is changed no more where that goes on."""
+        self.counts.refused += 1
+        log.warning("the provider refused a planned request; the original was sent")
+        if self.counts.refused == REFUSALS:
+            self.mode = "observe"
+            self._report("the provider has refused planned requests, so requests are no longer changed")
+
+    async def _plan(self, exchange: Exchange) -> Planned | None:
+        loop = asyncio.get_running_loop()
+        earlier = takewhile(lambda one: one is not exchange, self._planning)
+        over = [self._planning[one] for one in earlier if one.seconds]
+        if over:  # what was asked before and is answered counts: its outcome first
+            await asyncio.wait(over)
+        try:
+            return await loop.run_in_executor(self._pool, self._read, exchange)
+        except PromptError:
+            self.counts.unread += 1
+            return None
+
+    def _read(self, exchange: Exchange) -> Planned:
+        """Read, plan and change a request, in the thread of the planner."""
+        body = exchange.body
+        prompt = formats.read(body, format=exchange.format, memory=self._memory)
+        prompt = self._conversations.recall(prompt)
+        plan = self.planner.plan(prompt, now=exchange.at)
+        if self.mode == "observe":
+            return Planned(prompt, plan, Changed(body, (), as_sent(prompt), ""))
+        return Planned(prompt, plan, anchored(body, prompt, plan, self.planner.rules))
+
+    def settle(self, exchange: Exchange) -> None:
+        """Have the outcome of a finished exchange recorded, once its plan is there."""
+        planning = self._planning.get(exchange)
+        if planning is not None:
+            settling = asyncio.ensure_future(self._settle(exchange, planning))
+            self._settling.add(settling)
+            settling.add_done_callback(self._settling.discard)
+
+    async def _settle(self, exchange: Exchange, planning: "asyncio.Future[Planned | None]") -> None:
+        try:
+            planned = await planning
+            if planned is None:
+                return
+            sent = exchange.planned.changed.anchors if exchange.planned else as_sent(planned.prompt)
+            prompt, plan = planned.prompt, planned.plan
+            own = prompt.model or plan.route.target
+            self.record(self.plans.add(plan, prompt, self.planner, own, sent))
+            if exchange.meter is not None:
+                outcome = _outcome(plan, exchange, exchange.meter)
+                self._converse(prompt, own, sent, outcome)
+                await self.outcome(outcome)
+        except NotRecordedError:
+            pass  # the developer was told when recording stopped
+        except Exception:
+            log.exception("a request was not recorded")
+        finally:
+            del self._planning[exchange]
+
+    def _converse(self, prompt: Prompt, model: str, sent: tuple[Anchor, ...], outcome: Outcome) -> None:
+        """Remember when a request was sent and what it was billed, for the next one of its conversation."""
+        usage, at = outcome.usage, outcome.sent_at
+        provider = self.planner.rules.for_model(model)
+        by_itself = provider.mode == "automatic" or provider.implicit or prompt.automatic_ttl is not None
+        if usage is None or at is None or not whole(prompt, sent, by_itself=by_itself):
+            return
+        ttl = prompt.automatic_ttl if by_itself else sent[-1].ttl
+        last = prompt.segments[-1].prefix
+        told = Sent(at, model, last, len(prompt.segments), usage.input, usage.read, usage.write, ttl)
+        self._conversations.note(prompt, told)
+
+    async def end(self) -> None:
+        """Write what is known and close."""
+        if self._settling:
+            await asyncio.wait(self._settling, timeout=END_S)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        await super().end()
+
+
+def _outcome(plan: Plan, exchange: Exchange, meter: Meter) -> Outcome:
+    billed = meter.billed
+    signals: dict[str, bool | int | float] = {"status": exchange.status}
+    if exchange.planned is not None:
+        signals["changes"] = len(exchange.planned.changed.splices)
+    if exchange.first_byte_s is not None:
+        signals["first_byte_ms"] = round(exchange.first_byte_s * 1000, 3)
+    return Outcome(
+        plan_id=plan.id,
+        target=billed.model or None,
+        usage=billed.usage,
+        latency_ms=round(exchange.seconds * 1000, 3),
+        signals=signals,
+        sent_at=exchange.at,
+    )

@@ -1,0 +1,163 @@
+"""Running the gateway: one loopback socket, limits on what a connection may do, an orderly end."""
+
+import asyncio
+import gc
+import logging
+import signal
+import socket
+from asyncio import TimerHandle, Transport
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from anchorline.config import Config
+from anchorline.gateway.access import Access
+from anchorline.gateway.app import App
+from anchorline.gateway.desk import Desk
+from anchorline.gateway.incoming import Receive, Send
+from anchorline.gateway.upstream import KeyMissingError, Upstream, Upstreams, upstreams
+
+__all__ = ["HOST", "KeyMissingError", "run"]
+
+HOST = "127.0.0.1"
+HEAD_S = 10.0
+"""How long a request's head may take, and how long a new connection may be silent."""
+HEAD_BYTES = 64 * 1024
+IDLE_S = 60
+"""How long a connection is kept for the client's next request: longer than clients keep theirs, so that they close."""
+GRACE_S = 5
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's connection, with a limit on the time and the size of a request's head, which it lacks."""
+
+    _head: TimerHandle | None = None
+    _size = 0
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first head."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._head_came()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count the bytes of a head."""
+        if self._head is not None:
+            self._size += len(data)
+            if self._size > HEAD_BYTES + len(data) or (self._size > HEAD_BYTES and b"\r\n\r\n" not in data):
+                self._late()
+                return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """Begin to wait for the next head, on a connection that is kept."""
+        super().on_message_begin()
+        if self._head is None:
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """Take the head."""
+        self._head_came()
+        super().on_headers_complete()
+
+    def _await_head(self) -> None:
+        self._size = 0
+        self._head = self.loop.call_later(HEAD_S, self._late)
+
+    def _head_came(self) -> None:
+        if self._head is not None:
+            self._head.cancel()
+            self._head = None
+
+    def _late(self) -> None:
+        self._head_came()
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+def run(config: Config, token: str, report: Callable[[str], None], ready: Callable[[], None]) -> None:
+    """Serve until the process is asked to end (SIGINT, SIGTERM). `ready` is called once requests are answered.
+
+    Raises KeyMissingError and ValueError for settings that don't do, OSError where the port is taken.
+    """
+    found = upstreams(config.gateway)
+    _raise_file_limit()
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # what it calls errors, the app has logged
+    with socket.create_server((HOST, config.gateway.port), backlog=1024) as listening:
+        settings = uvicorn.Config(
+            _not_yet,
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=IDLE_S,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+        with asyncio.Runner(loop_factory=settings.get_loop_factory()) as runner, suppress(KeyboardInterrupt):
+            runner.run(
+                _serve(config, Access(token, config.gateway.port), found, settings, listening, report, ready)
+            )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which lets what it was asked to end for end in order: its own raises the signal once more."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop serving at SIGINT and SIGTERM; at once when it is said twice."""
+        before = {name: signal.signal(name, self.handle_exit) for name in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for name, handler in before.items():
+                signal.signal(name, handler)
+
+
+async def _not_yet(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    raise NotImplementedError
+
+
+async def _serve(
+    config: Config,
+    access: Access,
+    found: dict[str, Upstream],
+    settings: uvicorn.Config,
+    listening: socket.socket,
+    report: Callable[[str], None],
+    ready: Callable[[], None],
+) -> None:
+    connections = Upstreams(found)
+    desk = Desk(config, report)
+    desk.start()
+    settings.app = App(access, connections, desk)
+    server = _Server(settings)
+    gc.collect()
+    gc.freeze()  # what is there now stays: later collections need not look at it
+    asyncio.get_running_loop().call_soon(ready)
+    try:
+        await server.serve(sockets=[listening])
+    finally:
+        await connections.close()
+        await desk.end()
+
+
+def _raise_file_limit() -> None:
+    """Take as many files as the system allows: every connection is one, and has one to its provider."""
+    try:
+        import resource  # noqa: PLC0415  (not on Windows)
+    except ImportError:
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

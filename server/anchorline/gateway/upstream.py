@@ -1,0 +1,206 @@
+"""The provider's side of an exchange: requests go on as they came, but for the headers of their connection.
+
+Nothing is decoded, followed, kept or tried again: no redirects, no cookies, no `.netrc`, no decompression.
+"""
+
+import os
+from collections.abc import AsyncIterable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import msgspec
+from multidict import CIMultiDict
+from yarl import URL
+
+from anchorline.config import Gateway, KeySource
+
+CONNECT_S = 30.0
+KEEPALIVE_S = 30.0
+"""An idle connection is given up after so long: before a provider's own server does."""
+HEADER_BYTES = 64 * 1024
+WHOLE_BYTES = 1 << 20
+"""Bodies up to here are handed over in one piece together with the head."""
+
+_CONNECTION = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""Headers of one connection only (RFC 9110, 7.6.1)."""
+_ONWARD = _CONNECTION | {b"host", b"content-length", b"expect"}
+_AUTOMATIC = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+_VARIABLES = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
+
+RawHeaders = Iterable[tuple[bytes, bytes]]
+
+
+class KeyMissingError(Exception):
+    """A key that the settings ask for is not there. The message says where it was looked for."""
+
+
+class Upstream(msgspec.Struct, frozen=True):
+    """A provider's API: its base URL without a slash at the end, and the key to send (None: the client's own)."""
+
+    name: str
+    base: str
+    key: str | None = None
+
+    def headers(self, given: RawHeaders) -> "CIMultiDict[str]":
+        """Return the headers to send: the client's, in their order, without those of its connection."""
+        given = list(given)
+        dropped = _ONWARD | _named(given)
+        if self.key is not None:
+            dropped = dropped | {b"x-api-key", b"authorization"}
+        sent = CIMultiDict(
+            (_text(name), _text(value)) for name, value in given if name.lower() not in dropped
+        )
+        if self.key is not None and self.name == "anthropic":
+            sent["x-api-key"] = self.key
+        elif self.key is not None:
+            sent["authorization"] = f"Bearer {self.key}"
+        return sent
+
+
+def upstreams(settings: Gateway) -> dict[str, Upstream]:
+    """Return the providers by the name that they have in a path. Raises KeyMissingError, ValueError for a bad URL."""
+    found = {}
+    for name, base, source in (
+        ("anthropic", settings.anthropic, settings.anthropic_key),
+        ("openai", settings.openai, settings.openai_key),
+    ):
+        parts = urlsplit(base)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError(
+                f"gateway.{name}: {base!r} is not the base URL of an API, such as https://api.example.com"
+            )
+        found[name] = Upstream(name, base.rstrip("/"), _key(name, source))
+    return found
+
+
+def _key(name: str, source: KeySource) -> str | None:
+    if source == "client":
+        return None
+    if source == "environment":
+        key = os.environ.get(_VARIABLES[name])
+        if not key:
+            raise KeyMissingError(
+                f"gateway.{name}_key: the environment variable {_VARIABLES[name]} is not set"
+            )
+        return key
+    try:
+        import keyring  # noqa: PLC0415  (an extra)
+    except ImportError:
+        raise KeyMissingError(
+            f"gateway.{name}_key: the keyring needs a package more: pip install 'anchorline[keyring]'"
+        ) from None
+    try:
+        key = keyring.get_password("anchorline", name)
+    except keyring.errors.KeyringError as error:
+        raise KeyMissingError(
+            f"gateway.{name}_key: the keyring can't be read ({type(error).__name__})"
+        ) from None
+    if not key:
+        raise KeyMissingError(
+            f"gateway.{name}_key: the keyring has none; store it with: keyring set anchorline {name}"
+        )
+    return key
+
+
+class Upstreams:
+    """Connections to the providers. Make it on the event loop; close it at the end."""
+
+    def __init__(self, found: Mapping[str, Upstream]) -> None:
+        self._found = found
+        self._proxies = {name: _proxy(upstream.base) for name, upstream in found.items()}
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
+            skip_auto_headers=_AUTOMATIC,
+            max_line_size=HEADER_BYTES,
+            max_field_size=HEADER_BYTES,
+        )
+
+    def find(self, name: str) -> Upstream | None:
+        """Return a provider by its name in a path."""
+        return self._found.get(name)
+
+    def request(
+        self,
+        upstream: Upstream,
+        method: str,
+        path: str,
+        headers: RawHeaders,
+        body: bytes | AsyncIterable[bytes],
+        size: int | None,
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Return the request, to be entered: its answer's `content` yields the bytes as they come.
+
+        `size` is the body's where it is known. Raises aiohttp.ClientError, or TimeoutError, when entered.
+        """
+        sent = upstream.headers(headers)
+        data: bytes | AsyncIterable[bytes] | None = body or None
+        if size is not None and size and (not isinstance(body, bytes) or size > WHOLE_BYTES):
+            sent["Content-Length"] = str(size)
+            data = _pieces(body) if isinstance(body, bytes) else body
+        return self._session.request(
+            method,
+            URL(upstream.base + path, encoded=True),
+            headers=sent,
+            data=data,
+            allow_redirects=False,
+            proxy=self._proxies[upstream.name],
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+
+async def _pieces(body: bytes) -> AsyncIterable[bytes]:
+    yield body
+
+
+def answered(given: RawHeaders, status: int) -> list[tuple[bytes, bytes]]:
+    """Return an answer's headers for the client: the upstream's, without those of its connection."""
+    given = list(given)
+    dropped = _CONNECTION | _named(given)
+    if status == 304:
+        dropped = dropped | {b"content-length"}  # it tells of a body that is not sent
+    return [(name, value) for name, value in given if name.lower() not in dropped]
+
+
+def _named(headers: RawHeaders) -> frozenset[bytes]:
+    """Return the headers that `Connection` says belong to it."""
+    return frozenset(
+        one.strip().lower()
+        for name, value in headers
+        if name.lower() == b"connection"
+        for one in value.split(b",")
+    )
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _proxy(base: str) -> str | None:
+    """Return the proxy that the environment (or the system) has for a URL."""
+    parts = urlsplit(base)
+    if proxy_bypass(parts.hostname or ""):
+        return None
+    return getproxies().get(parts.scheme)

@@ -1,0 +1,184 @@
+"""What an answer says of its usage, read from its bytes on their way to the client.
+
+Anthropic Messages, OpenAI chat completions and Responses, whole or streamed as server-sent events, compressed or not.
+Nothing here may fail: what can't be read is not known.
+"""
+
+import zlib
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+import msgspec
+
+from anchorline.outcome import Usage
+
+ANSWER_BYTES = 16 << 20
+"""Of a longer answer, or a longer event of a stream, the usage is not read."""
+
+
+class _Details(msgspec.Struct):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+class _Counts(msgspec.Struct):
+    """All names that providers give to their counts."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    input_tokens_details: _Details | None = None
+    prompt_tokens_details: _Details | None = None
+    prompt_cache_hit_tokens: int | None = None
+
+
+class _Inner(msgspec.Struct):
+    model: str | None = None
+    usage: _Counts | None = None
+
+
+class _Event(msgspec.Struct):
+    """An answer, or one event of a stream: the usage stands in it, in its ``message`` or in its ``response``."""
+
+    model: str | None = None
+    usage: _Counts | None = None
+    message: _Inner | None = None
+    response: _Inner | None = None
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+
+
+class Billed(msgspec.Struct, frozen=True):
+    """What an answer told: its usage and the model that gave it, None where it did not say."""
+
+    usage: Usage | None = None
+    model: str | None = None
+
+
+class Meter:
+    """Reads one answer. Feed it the bytes as they come; `billed` is what was read so far."""
+
+    def __init__(self, content_type: str, encoding: str) -> None:
+        self._stream = content_type.startswith("text/event-stream")
+        self._inflate = _decoder(encoding)
+        self._ignored = self._inflate is None or not (
+            self._stream or content_type.startswith("application/json")
+        )
+        self._rest: list[bytes] = []
+        self._size = 0
+        self._counts: dict[str, int] = {}
+        self._model: str | None = None
+
+    def feed(self, chunk: bytes) -> None:
+        """Take in bytes of the answer."""
+        if self._ignored or self._inflate is None:
+            return
+        try:
+            data = self._inflate(chunk)
+        except Exception:  # noqa: BLE001  (each decompressor has errors of its own, and none is the client's trouble)
+            self._ignored = True
+            return
+        if self._stream and b"\n" in data:
+            *lines, data = data.split(b"\n")
+            lines[0] = b"".join((*self._rest, lines[0]))
+            self._rest, self._size = [], 0
+            for line in lines:
+                if b'"usage"' in line and line.startswith(b"data:"):
+                    self._read(line[5:])
+        self._rest.append(data)
+        self._size += len(data)
+        if self._size > ANSWER_BYTES:
+            self._ignored, self._rest = True, []
+
+    def end(self) -> None:
+        """Read what a whole answer says: it is complete."""
+        if not self._ignored:
+            text = b"".join(self._rest)
+            if not self._stream:
+                self._read(text)
+            elif text.startswith(b"data:"):
+                self._read(text[5:])
+        self._rest = []
+
+    @property
+    def billed(self) -> Billed:
+        """What the answer told so far."""
+        found = self._counts
+        if not found:
+            return Billed(None, self._model)
+        return Billed(
+            Usage(found.get("input", 0), found.get("read", 0), found.get("write", 0), found.get("output", 0)),
+            self._model,
+        )
+
+    def _read(self, text: bytes) -> None:
+        try:
+            event = _decode(text)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return
+        for part in (event, event.message, event.response):
+            if part is not None:
+                self._model = part.model[:128] if part.model else self._model
+                if part.usage is not None:
+                    self._counts.update(_counts(part.usage))
+
+
+def _counts(usage: _Counts) -> dict[str, int]:
+    """Return the counts that are told, as `Usage` names them: its input is without what was read or written."""
+    found: dict[str, int] = {}
+    details = usage.input_tokens_details or usage.prompt_tokens_details
+    if details is not None or usage.prompt_tokens is not None:
+        read = (details.cached_tokens if details is not None else None) or usage.prompt_cache_hit_tokens or 0
+        write = (details.cache_write_tokens if details is not None else None) or 0
+        whole = usage.input_tokens if usage.prompt_tokens is None else usage.prompt_tokens
+        if whole is not None:
+            found.update(input=max(whole - read - write, 0), read=read, write=write)
+    else:
+        told = {
+            "input": usage.input_tokens,
+            "read": usage.cache_read_input_tokens,
+            "write": usage.cache_creation_input_tokens,
+        }
+        found.update({name: count for name, count in told.items() if count is not None})
+    output = usage.output_tokens if usage.completion_tokens is None else usage.completion_tokens
+    if output is not None:
+        found["output"] = output
+    return {name: min(max(count, 0), 1_000_000_000) for name, count in found.items()}
+
+
+class _Decompressor(Protocol):
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+def _decoder(encoding: str) -> Callable[[bytes], bytes] | None:
+    """Return what undoes a content encoding, piece by piece, or None where it is not known."""
+    if encoding in ("", "identity"):
+        return bytes
+    made: _Decompressor
+    if encoding in ("gzip", "x-gzip", "deflate"):
+        made = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+    elif encoding == "br":
+        try:
+            import brotli  # type: ignore[import-untyped]  # noqa: PLC0415  (has no wheels for PyPy)
+        except ImportError:
+            return None
+        process: Callable[[bytes], bytes] = brotli.Decompressor().process
+        return process
+    elif encoding == "zstd":
+        import zstandard  # noqa: PLC0415  (only where an answer is packed so)
+
+        made = zstandard.ZstdDecompressor().decompressobj()
+    else:
+        return None
+    return made.decompress
+
+
+def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
+    """Return the value of a header in lower case, empty where there is none."""
+    return next(
+        (value.decode("latin-1").strip().lower() for key, value in headers if key.lower() == name), ""
+    )

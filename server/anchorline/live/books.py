@@ -1,0 +1,106 @@
+"""The books of a running server: what is warm, which plans were made, and what is written down of both."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from anchorline.cache.ledger import Entry, MemoryLedger
+from anchorline.live.plans import Plans, Remembered, entries
+from anchorline.live.recording import Recording
+from anchorline.outcome import Feedback, Outcome
+
+if TYPE_CHECKING:
+    from anchorline.cache.instructions import Instructions, Known
+
+EXPIRED_KEPT_S = 7 * 86_400
+"""Expired entries explain a miss for a week."""
+WRITING_S = 0.5
+log = logging.getLogger(__name__)
+
+
+class Books:
+    """Plans, their outcomes, and the ledger that these fill. Used on the event loop only.
+
+    `report` shows a message to the developer; each problem is reported once.
+    """
+
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self.ledger = MemoryLedger()
+        self.plans = Plans()
+        self.recording = Recording(report, self.found)
+        self.warm: list[Entry] = []
+        self._writing: set[asyncio.Task[None]] = set()
+
+    def changed(self) -> None:
+        """Note that what is warm has changed."""
+
+    def found(self, entries: list[Entry], known: "Instructions") -> None:  # noqa: ARG002  (for who shows files)
+        """Take in what other programs have recorded, and what was recorded before the start."""
+        self.take(entries)
+
+    async def instruction_files(self, remembered: Remembered, warm: Sequence[Entry]) -> "tuple[Known, ...]":  # noqa: ARG002
+        """Return which instruction files stand in what is warm after a request; none where files are not looked at."""
+        return ()
+
+    def record(self, remembered: Remembered) -> None:
+        """Have a plan written to the store, once. Nobody waits for that."""
+        if remembered.recorded or remembered.prompt is None or not self.recording.enabled:
+            return
+        remembered.recorded = True
+        writing = asyncio.ensure_future(self.recording.plan(remembered.plan, remembered.prompt))
+        self._writing.add(writing)
+        writing.add_done_callback(self._written)
+
+    def _written(self, writing: "asyncio.Task[None]") -> None:
+        self._writing.discard(writing)
+        if not writing.cancelled() and (error := writing.exception()) is not None:
+            log.error("a plan was not recorded", exc_info=error)
+
+    async def outcome(self, outcome: Outcome) -> bool:
+        """Take in an outcome: return once it is on disk, or False where recording is off.
+
+        Raises NotRecordedError. What it tells about the cache holds from the next plan on, recorded or not.
+        """
+        remembered = self.plans.get(outcome.plan_id)
+        warm: list[Entry] = []
+        if remembered is not None:
+            remembered.outcome = outcome
+            warm = list(entries(remembered, outcome))
+            self.take(warm)
+        if not self.recording.enabled:
+            return False
+        if remembered is not None:
+            self.record(remembered)
+        await self.recording.outcome(outcome)
+        files = await self.instruction_files(remembered, warm) if remembered is not None else ()
+        await self.recording.ledger(warm, files)
+        return True
+
+    async def feedback(self, feedback: Feedback) -> bool:
+        """Return once feedback is on disk, or False where recording is off. Raises NotRecordedError."""
+        if not self.recording.enabled:
+            return False
+        remembered = self.plans.get(feedback.plan_id)
+        if remembered is not None:
+            self.record(remembered)
+        await self.recording.feedback(feedback)
+        return True
+
+    def take(self, found: Iterable[Entry]) -> None:
+        """Take entries into the ledger."""
+        entries_ = list(found)
+        for entry in entries_:
+            self.ledger.put(entry)
+        if entries_:
+            now = time.time()
+            self.ledger.forget_before(now - EXPIRED_KEPT_S)
+            self.warm = [entry for entry in [*self.warm, *entries_] if entry.expires_at > now]
+            self.changed()
+
+    async def end(self) -> None:
+        """Close what is open."""
+        if self._writing:
+            await asyncio.wait(self._writing, timeout=WRITING_S)
+        await self.recording.close()

@@ -1,0 +1,506 @@
+"""An upstream that keeps the providers' rules: caches as they bill them, streams, tools, images, errors.
+
+    python tests/gateway/conformance.py PORT
+
+It reads bodies with `json` alone, so that it shares no mistake with the gateway, and bills them by the simulator. An
+answer depends on its request and on the cache only. The header `x-fault` asks for trouble, `x-encoding` for an encoding,
+`x-now` tells the time (epoch seconds).
+"""
+
+import asyncio
+import hashlib
+import json
+import sys
+import threading
+import time
+import zlib
+from typing import Any, Self
+
+import brotli
+import uvicorn
+import zstandard
+
+from anchorline.cache.request import Block, Breakpoint, RejectedError, Request
+from anchorline.cache.rules import load
+from anchorline.cache.simulate import Simulator
+
+ERRORS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    429: "rate_limit_error",
+    500: "api_error",
+    529: "overloaded_error",
+}
+WORDS = ["Of", " course", ": the", " naïve", " parser", " “drops”", " 🧭", " nothing", "."]
+MARKS = {"cache_control", "prompt_cache_breakpoint"}
+
+
+class Seen:
+    """A request as it arrived."""
+
+    def __init__(self, scope: dict, body: bytes) -> None:
+        self.method: str = scope["method"]
+        self.path: bytes = scope["raw_path"] + (
+            b"?" + scope["query_string"] if scope["query_string"] else b""
+        )
+        self.headers: list[tuple[bytes, bytes]] = list(scope["headers"])
+        self.body = body
+
+
+class RefusedError(Exception):
+    """An error that the provider answers with."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status = status
+        self.message = message
+
+
+class Upstream:
+    """The ASGI application. `seen` are the requests that arrived, `gone` counts clients that left an answer."""
+
+    def __init__(self, *, keep: bool = True) -> None:
+        self.seen: list[Seen] = []
+        self.gone = 0
+        self.left = threading.Event()
+        self.keep = keep
+        self.simulator = Simulator(load())
+        self.usd = 0.0
+        self.billed: list[Any] = []
+
+    async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
+        parts = []
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            parts.append(message.get("body", b""))
+            more = message.get("more_body", False)
+        body = b"".join(parts)
+        headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
+        if self.keep:
+            self.seen.append(Seen(scope, body))
+        fault = headers.get("x-fault", "")
+        out = _Out(send, headers)
+        try:
+            await self._answer(scope["path"], headers, body, fault, out, receive)
+        except RefusedError as refusal:
+            kind = ERRORS.get(refusal.status, "api_error")
+            error = {
+                "type": "error",
+                "error": {"type": kind, "message": refusal.message},
+                "request_id": "req_1",
+            }
+            await out.whole(refusal.status, error, [(b"retry-after", b"7")] if refusal.status == 429 else [])
+
+    async def _answer(
+        self, path: str, headers: dict, body: bytes, fault: str, out: "_Out", receive: Any
+    ) -> None:
+        if headers.get("x-api-key") == "bad" or headers.get("authorization") == "Bearer bad":
+            raise RefusedError(401, "invalid x-api-key")
+        if fault.isdecimal():
+            raise RefusedError(int(fault), "as was asked for")
+        if path == "/v1/models":
+            await out.whole(
+                200, {"data": [{"id": "m", "type": "model", "object": "model"}], "has_more": False}
+            )
+            return
+        if not body:
+            await out.whole(404, {"error": {"type": "not_found_error", "message": "no such thing"}})
+            return
+        try:
+            request = json.loads(body)
+        except ValueError:
+            raise RefusedError(400, "the body is no JSON") from None
+        if path == "/v1/messages/count_tokens":
+            await out.whole(200, {"input_tokens": sum(block.tokens for block in blocks(request)[0])})
+            return
+        usage = self.bill(request, float(headers.get("x-now") or time.time()))
+        speak = {"/v1/messages": messages, "/v1/chat/completions": chat, "/v1/responses": responses}.get(path)
+        if speak is None:
+            raise RefusedError(404, "no such endpoint")
+        whole, events = speak(request, usage)
+        if not request.get("stream"):
+            await out.whole(
+                200,
+                whole,
+                [(b"x-odd-Header", b"kept; as=is"), (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")],
+            )
+            return
+        await out.begin(200, [(b"content-type", b"text/event-stream; charset=utf-8")])
+        for number, event in enumerate(events):
+            if fault == "die" and number == 4:
+                return
+            if fault == "garbage" and number == 4:
+                await out.piece(b'data: {"usage": \xff\xfe nonsense\n\n\0\0')
+            if fault == "hang" and number == 4:
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+                self.gone += 1
+                self.left.set()
+                return
+            await out.piece(event)
+        await out.end()
+
+    def bill(self, request: dict, now: float) -> dict[str, int]:
+        """Return what a request is billed: tokens read, written (both lifetimes), and neither."""
+        if not isinstance(request.get("model"), str):
+            raise RefusedError(400, "model: Input should be a valid string")
+        sent, marks, settings, automatic = blocks(request)
+        try:
+            billed = self.simulator.send(
+                Request(now, sent, marks, settings=settings, automatic=automatic), request["model"]
+            )
+        except RejectedError as error:
+            raise RefusedError(400, str(error)) from None
+        if self.keep:
+            self.billed.append(billed)
+        cache = self.simulator.cache(request["model"])
+        self.usd += cache.charge(billed)
+        written = billed.written
+        return {
+            "read": billed.read,
+            "5m": written.get("5m", 0),
+            "1h": written.get("1h", 0),
+            "write": sum(written.values()),
+            "input": billed.uncached,
+            "total": billed.total,
+        }
+
+
+class _Out:
+    """Sends an answer, encoded as the client asks."""
+
+    def __init__(self, send: Any, headers: dict) -> None:
+        self._send = send
+        self._encoding = headers.get("x-encoding", "")
+        self._pack, self._flush = _packer(self._encoding)
+
+    async def begin(self, status: int, headers: list) -> None:
+        headers = [*headers, (b"date", b"Thu, 01 Jan 2026 00:00:00 GMT"), (b"request-id", b"req_1")]
+        if self._encoding:
+            headers.append((b"content-encoding", self._encoding.encode()))
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def piece(self, data: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": self._pack(data), "more_body": True})
+
+    async def end(self) -> None:
+        await self._send({"type": "http.response.body", "body": self._flush()})
+
+    async def whole(self, status: int, value: Any, headers: list | None = None) -> None:
+        body = self._pack(json.dumps(value).encode()) + self._flush()
+        length = (b"content-length", str(len(body)).encode())
+        await self.begin(status, [(b"content-type", b"application/json"), length, *(headers or [])])
+        await self._send({"type": "http.response.body", "body": body})
+
+
+def _packer(encoding: str) -> tuple[Any, Any]:
+    if encoding == "gzip":
+        made = zlib.compressobj(wbits=31)
+        return lambda data: made.compress(data) + made.flush(zlib.Z_SYNC_FLUSH), made.flush
+    if encoding == "br":
+        made = brotli.Compressor()
+        return lambda data: made.process(data) + made.flush(), made.finish
+    if encoding == "zstd":
+        made = zstandard.ZstdCompressor().compressobj()
+        return lambda data: made.compress(data) + made.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK), made.flush
+    return lambda data: data, lambda: b""
+
+
+def blocks(request: dict) -> tuple[list[Block], list[Breakpoint], dict[str, str], bool | None]:
+    """Return a body's blocks in render order, its breakpoints, the settings that count, and automatic caching."""
+    found: list[Block] = []
+    marks: list[Breakpoint] = []
+
+    def add(value: Any, section: str, kind: str = "content", role: str = "") -> None:
+        if isinstance(value, str):
+            value = {"type": "text", "text": value}
+        mark = (
+            next((value[name] for name in MARKS if value.get(name)), None)
+            if isinstance(value, dict)
+            else None
+        )
+        plain = (
+            {key: one for key, one in value.items() if key not in MARKS} if isinstance(value, dict) else value
+        )
+        text = json.dumps([role, plain], sort_keys=True, ensure_ascii=False)
+        found.append(
+            Block(
+                hashlib.blake2b(text.encode(), digest_size=16).digest(), max(len(text) // 4, 1), section, kind
+            )
+        )
+        if mark is not None:
+            marks.append(Breakpoint(len(found) - 1, mark.get("ttl", "default")))
+
+    for tool in request.get("tools") or ():
+        add(tool, "tools")
+    system = request.get("system", request.get("instructions")) or ()
+    for one in [system] if isinstance(system, str) else system:
+        add(one, "system")
+    items = request.get("messages", request.get("input")) or ()
+    for item in [{"role": "user", "content": items}] if isinstance(items, str) else items:
+        content, role = item.get("content"), item.get("role", "")
+        if not isinstance(content, str | list) or role == "tool":
+            add(
+                item,
+                "messages",
+                "assistant" if role == "assistant" or "call" in item.get("type", "") else "content",
+            )
+            continue
+        for part in [content] if isinstance(content, str) else content:
+            kind = part.get("type", "") if isinstance(part, dict) else "text"
+            person = role == "user" and kind in ("text", "input_text")
+            what = (
+                "thinking"
+                if "thinking" in kind
+                else "user"
+                if person
+                else "assistant"
+                if role == "assistant"
+                else "content"
+            )
+            add(part, "messages", what, role)
+    settings = {}
+    if request.get("thinking"):
+        settings["thinking_or_effort"] = json.dumps(request["thinking"], sort_keys=True)
+    return found, marks, settings, True if request.get("cache_control") else None
+
+
+def _text(request: dict) -> str:
+    digest = hashlib.blake2b(
+        json.dumps(request.get("messages", request.get("input"))).encode(), digest_size=2
+    )
+    return "".join(WORDS) + f" ({digest.hexdigest()})"
+
+
+def _sse(name: str, value: Any) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(value)}\n\n".encode()
+
+
+def messages(request: dict, usage: dict[str, int]) -> tuple[dict, list[bytes]]:
+    """Anthropic Messages."""
+    if "max_tokens" not in request:
+        raise RefusedError(400, "max_tokens: Field required")
+    counts = {
+        "input_tokens": usage["input"],
+        "cache_read_input_tokens": usage["read"],
+        "cache_creation_input_tokens": usage["write"],
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": usage["5m"],
+            "ephemeral_1h_input_tokens": usage["1h"],
+        },
+    }
+    tool = bool(request.get("tools"))
+    content: list[dict] = [{"type": "text", "text": _text(request)}]
+    if tool:
+        content.append(
+            {
+                "type": "tool_use",
+                "id": "toolu_1",
+                "name": request["tools"][0]["name"],
+                "input": {"path": "a.py"},
+            }
+        )
+    base = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": request["model"],
+        "stop_sequence": None,
+    }
+    stop = "tool_use" if tool else "end_turn"
+    whole = {**base, "content": content, "stop_reason": stop, "usage": {**counts, "output_tokens": 9}}
+    events = [
+        _sse(
+            "message_start",
+            {
+                "type": "message_start",
+                "message": {
+                    **base,
+                    "content": [],
+                    "stop_reason": None,
+                    "usage": {**counts, "output_tokens": 1},
+                },
+            },
+        ),
+        _sse("ping", {"type": "ping"}),
+        _sse(
+            "content_block_start",
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        ),
+    ]
+    events += [
+        _sse(
+            "content_block_delta",
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word}},
+        )
+        for word in [*WORDS, _text(request)[len("".join(WORDS)) :]]
+    ]
+    events.append(_sse("content_block_stop", {"type": "content_block_stop", "index": 0}))
+    if tool:
+        start = {**content[1], "input": {}}
+        events += [
+            _sse("content_block_start", {"type": "content_block_start", "index": 1, "content_block": start}),
+            _sse(
+                "content_block_delta",
+                {
+                    "type": "content_block_delta",
+                    "index": 1,
+                    "delta": {"type": "input_json_delta", "partial_json": '{"path": "a.py"}'},
+                },
+            ),
+            _sse("content_block_stop", {"type": "content_block_stop", "index": 1}),
+        ]
+    events += [
+        _sse(
+            "message_delta",
+            {
+                "type": "message_delta",
+                "delta": {"stop_reason": stop, "stop_sequence": None},
+                "usage": {"output_tokens": 9},
+            },
+        ),
+        _sse("message_stop", {"type": "message_stop"}),
+    ]
+    return whole, events
+
+
+def chat(request: dict, usage: dict[str, int]) -> tuple[dict, list[bytes]]:
+    """OpenAI chat completions."""
+    counts = {
+        "prompt_tokens": usage["total"],
+        "completion_tokens": 9,
+        "total_tokens": usage["total"] + 9,
+        "prompt_tokens_details": {"cached_tokens": usage["read"], "cache_write_tokens": usage["write"]},
+    }
+    base = {"id": "chatcmpl-1", "created": 1, "model": request["model"]}
+    message: dict[str, Any] = {"role": "assistant", "content": _text(request)}
+    calls = [{"id": "call_1", "type": "function", "function": {"name": "read", "arguments": "{}"}}]
+    if request.get("tools"):
+        message["tool_calls"] = calls
+    stop = "tool_calls" if request.get("tools") else "stop"
+    whole = {
+        **base,
+        "object": "chat.completion",
+        "usage": counts,
+        "choices": [{"index": 0, "message": message, "finish_reason": stop, "logprobs": None}],
+    }
+
+    def chunk(delta: dict, reason: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason}
+        return (
+            b"data: "
+            + json.dumps({**base, "object": "chat.completion.chunk", "choices": [choice]}).encode()
+            + b"\n\n"
+        )
+
+    events = [chunk({"role": "assistant", "content": ""}), *(chunk({"content": word}) for word in WORDS)]
+    if request.get("tools"):
+        events.append(chunk({"tool_calls": [{"index": 0, **calls[0]}]}))
+    events.append(chunk({}, stop))
+    if (request.get("stream_options") or {}).get("include_usage"):
+        last = {**base, "object": "chat.completion.chunk", "choices": [], "usage": counts}
+        events.append(b"data: " + json.dumps(last).encode() + b"\n\n")
+    return whole, [*events, b"data: [DONE]\n\n"]
+
+
+def responses(request: dict, usage: dict[str, int]) -> tuple[dict, list[bytes]]:
+    """OpenAI Responses."""
+    counts = {
+        "input_tokens": usage["total"],
+        "output_tokens": 9,
+        "total_tokens": usage["total"] + 9,
+        "input_tokens_details": {"cached_tokens": usage["read"], "cache_write_tokens": usage["write"]},
+        "output_tokens_details": {"reasoning_tokens": 0},
+    }
+    text = {"type": "output_text", "text": _text(request), "annotations": []}
+    output = [
+        {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [text]}
+    ]
+    base = {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1,
+        "model": request["model"],
+        "tools": [],
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+    }
+    whole = {**base, "status": "completed", "output": output, "usage": counts}
+    events = [
+        _sse(
+            "response.created",
+            {
+                "type": "response.created",
+                "sequence_number": 0,
+                "response": {**base, "status": "in_progress", "output": [], "usage": None},
+            },
+        )
+    ]
+    events += [
+        _sse(
+            "response.output_text.delta",
+            {
+                "type": "response.output_text.delta",
+                "sequence_number": number,
+                "item_id": "msg_1",
+                "output_index": 0,
+                "content_index": 0,
+                "delta": word,
+                "logprobs": [],
+            },
+        )
+        for number, word in enumerate(WORDS, 1)
+    ]
+    events.append(
+        _sse("response.completed", {"type": "response.completed", "sequence_number": 99, "response": whole})
+    )
+    return whole, events
+
+
+class Running:
+    """A server in a thread of its own: an upstream, or a gateway that shares the test's process."""
+
+    def __init__(self, app: Any, port: int = 0, **settings: Any) -> None:
+        self.app = app
+        self._config = uvicorn.Config(
+            app,
+            host="127.0.0.1",
+            port=port,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            date_header=False,
+            **settings,
+        )
+        self._server = uvicorn.Server(self._config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._config.load()
+        socket = self._config.bind_socket()
+        socket.listen(1024)
+        self.port: int = socket.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._thread = threading.Thread(target=asyncio.run, args=(self._server.serve([socket]),), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = self._server.force_exit = True
+        self._thread.join(10)
+
+
+if __name__ == "__main__":
+    uvicorn.run(
+        Upstream(keep=False),
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        log_level="error",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+    )
