@@ -15,12 +15,22 @@ _CLOCK = rb"[0-2]?\d:[0-5]\d(?::[0-5]\d(?:[.,]\d{1,9})?)?"
 _ZONE = rb"(?:Z\b| ?[+-][01]\d:?[0-5]\d\b| ?[AaPp]\.?[Mm]\b\.?)?(?: (?:UTC|GMT|[A-Z]{1,4}[SD]?T)\b)?"
 _BETWEEN = rb"(?:,? at |,? )"
 
-_ISO = re.compile(rb"20\d\d[-/][01]\d[-/][0-3]\d(?:[Tt]| |, )" + _CLOCK + _ZONE)
-_NAMED = re.compile(
-    rb"\b%b(?: %b,? 20\d\d%b%b%b| +%b %b%b 20\d\d| 20\d\d%b%b%b)"
-    % (_MONTH, _DAY, _BETWEEN, _CLOCK, _ZONE, _DAY, _CLOCK, _ZONE, _BETWEEN, _CLOCK, _ZONE)
+# Compiled by `re` when one is first needed, and kept there: a start would wait for them.
+_ISO = rb"20\d\d[-/][01]\d[-/][0-3]\d(?:[Tt]| |, )" + _CLOCK + _ZONE
+_NAMED = rb"\b%b(?: %b,? 20\d\d%b%b%b| +%b %b%b 20\d\d| 20\d\d%b%b%b)" % (
+    _MONTH,
+    _DAY,
+    _BETWEEN,
+    _CLOCK,
+    _ZONE,
+    _DAY,
+    _CLOCK,
+    _ZONE,
+    _BETWEEN,
+    _CLOCK,
+    _ZONE,
 )
-_SLASHED = re.compile(rb"/20\d\d,? " + _CLOCK + _ZONE)
+_SLASHED = rb"/20\d\d,? " + _CLOCK + _ZONE
 _BEFORE_SLASH = re.compile(rb"\b[0-3]?\d/[0-3]?\d\Z")
 _DATE = rb"(?:20\d\d[-/][01]\d[-/][0-3]\d|[0-3]?\d[/.][0-3]?\d[/.]20\d\d|%b %b(?:,? 20\d\d)?|%b %b(?:,? 20\d\d)?)" % (
     _MONTH, _DAY, _DAY, _MONTH)  # fmt: skip
@@ -30,10 +40,11 @@ _PRESENT = (
     rb"|(?:current|present)[ _-](?:date|time|timestamp)(?:[ _]?(?:and |/)?time)?(?: is|:|>|=)"
     rb"|the (?:date|time) is|it is now)[^\n\\\"]{0,30}?"
 )
-_NOW = re.compile(_PRESENT + rb"(?:%b|%b)" % (_EPOCH, _CLOCK), re.IGNORECASE)
-_TODAY = re.compile(_PRESENT + _DATE, re.IGNORECASE)
+_NOW = rb"(?i)" + _PRESENT + rb"(?:%b|%b)" % (_EPOCH, _CLOCK)
+_TODAY = rb"(?i)" + _PRESENT + _DATE
 _SAYS = (b"today", b"current", b"present", b"the date is", b"the time is", b"it is now")
 _TIME = re.compile(rb":[0-5]\d")
+_WEEKDAY = re.compile(rb"(?:\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6},? )?(?:\b[0-3]?\d )?\Z")
 _STANDS = re.compile(
     rb"(?:\x60|e\.g\.|example|such as|like|format|created|updated|modified|released|since|until|\bon)[^\n]{0,20}\Z",
     re.IGNORECASE,
@@ -44,9 +55,9 @@ def times(text: bytes) -> list[tuple[int, int]]:
     """Return where a text tells a moment, in order."""
     found: list[tuple[int, int]] = []
     if _TIME.search(text):  # most texts have none, and this is a fast search
-        found += [match.span() for match in _ISO.finditer(text)]
-        found += [_with_day(text, *match.span()) for match in _NAMED.finditer(text)]
-        for match in _SLASHED.finditer(text):
+        found += [match.span() for match in re.finditer(_ISO, text)]
+        found += [_with_day(text, *match.span()) for match in re.finditer(_NAMED, text)]
+        for match in re.finditer(_SLASHED, text):
             before = _BEFORE_SLASH.search(text, max(match.start() - 6, 0), match.start())
             if before is not None:
                 found.append((before.start(), match.end()))
@@ -59,14 +70,11 @@ def days(text: bytes) -> list[tuple[int, int]]:
     return _said(_TODAY, text)
 
 
-def _said(pattern: re.Pattern[bytes], text: bytes) -> list[tuple[int, int]]:
+def _said(pattern: bytes, text: bytes) -> list[tuple[int, int]]:
     lowered = text.lower()
     if not any(words in lowered for words in _SAYS):
         return []
-    return [match.span() for match in pattern.finditer(text)]
-
-
-_WEEKDAY = re.compile(rb"(?:\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6},? )?(?:\b[0-3]?\d )?\Z")
+    return [match.span() for match in re.finditer(pattern, text)]
 
 
 def _with_day(text: bytes, start: int, end: int) -> tuple[int, int]:

@@ -37,7 +37,7 @@ class Summary(msgspec.Struct):
 def command() -> None:
     """Read what other tools have recorded: what was sent, when, and what was billed.
 
-    Only hashes, sizes and token counts are kept, never text. A file is read from where the last import ended. Exits
+    Only hashes, sizes and token counts are kept, never text. What did not change is not read again. Exits
     with 1 when a line could not be read; the rest is imported.
 
     \b
@@ -83,11 +83,13 @@ def _run(agent: "Agent", paths: tuple[Path, ...], *, as_json: bool) -> None:
     if not places[0].exists():
         raise reading.Unreadable(f"{places[0]}: there is no such folder. Name the sessions' files or folders")
     started = time.perf_counter()
-    gc.disable()  # hundreds of thousands of small objects, none of them in a cycle: looking for cycles costs a third
+    gc.disable()  # hundreds of thousands of small objects, none in a cycle: looking for some takes long
     try:
         summary = _import(agent, importing.files(places), settings, quiet=as_json)
     except StoreError as error:
         raise reading.Unreadable(str(error)) from error
+    finally:
+        gc.enable()
     summary.seconds = round(time.perf_counter() - started, 3)
     for problem in summary.problems:
         place = f"{problem.file}:{problem.line}" if problem.line else problem.file

@@ -20,7 +20,7 @@ _PACKED = (".gz",)
 STATE_S = 7 * 86_400
 """A file that was not written for so long is likely finished: it is read anew should it grow."""
 STATE_BYTES = 1_000_000
-"""A smaller file is read anew should it grow: that takes some 20 ms, and keeping the state of all files takes more."""
+"""A smaller file is read anew should it grow: that costs less than to keep the state of all files."""
 
 
 class Position(msgspec.Struct, frozen=True):
