@@ -29,7 +29,43 @@ from anchorline import config
 from anchorline.engine.client import Engine
 from anchorline.generation import Request
 
-WORDS = ["the", "parser", "reads", "each", "line", "of", "a", "file", "and", "keeps", "what", "it", "finds", "in", "a", "table", "of", "sections", "keys", "values", "names", "paths", "numbers", "tests", "errors", "warnings", "and", "notes", "before", "it", "writes", "them", "back", "in", "order"]
+WORDS = [
+    "the",
+    "parser",
+    "reads",
+    "each",
+    "line",
+    "of",
+    "a",
+    "file",
+    "and",
+    "keeps",
+    "what",
+    "it",
+    "finds",
+    "in",
+    "a",
+    "table",
+    "of",
+    "sections",
+    "keys",
+    "values",
+    "names",
+    "paths",
+    "numbers",
+    "tests",
+    "errors",
+    "warnings",
+    "and",
+    "notes",
+    "before",
+    "it",
+    "writes",
+    "them",
+    "back",
+    "in",
+    "order",
+]
 INSTRUCTION = " ".join(
     [
         "You rewrite a developer's request to a coding assistant so that it is short and clear.",
@@ -42,13 +78,22 @@ INSTRUCTION = " ".join(
         "The request follows after this line, and your rewritten request is all that you say.",
     ]
 )
+DRAFT = (
+    "Please fix the function {0}_{1} in src/{2}/{0}.py, it raises a {3} error when the {4} is empty. "
+    "Do not change the public functions of {5}.py and add a test for the {4} in tests/test_{0}.py."
+)
 TOKENS = 24
-COPIED = 48
+COPIED = 64
 
 
 def sentence(generator: random.Random, words: int) -> str:
     """Return a text that nobody has seen."""
     return " ".join(generator.choice(WORDS) for _ in range(words)).capitalize() + "."
+
+
+def draft_like(generator: random.Random) -> str:
+    """Return a request as developers write them."""
+    return DRAFT.format(*generator.sample(WORDS[:18], 6))
 
 
 def peer(folder: Path, *, with_blas: bool) -> None:
@@ -145,13 +190,11 @@ async def measure(name: str, runs: int) -> list[dict[str, Any]]:
             else:
                 take(who, "plain", plain.ask(text, TOKENS))
                 take(who, "instruction", plain.ask(INSTRUCTION + draft, TOKENS))
-        pattern = "\n".join(
-            f"Say again: {one}\n{one}" for one in (sentence(generator, 12), sentence(generator, 12))
-        )
-        copied = sentence(generator, 30)
-        prompt = f"{pattern}\nSay again: {copied}\n"
+        shown = [draft_like(generator) for _ in range(2)]
+        copied = draft_like(generator)
+        prompt = "".join(f"Text: {one}\nCopy: {one}\n\n" for one in shown) + f"Text: {copied}\nCopy:"
         without = await ask(engine, prompt, max_tokens=COPIED)
-        lookup = await ask(engine, prompt, max_tokens=COPIED, copy_from=copied)
+        lookup = await ask(engine, prompt, max_tokens=COPIED, copy_from=f" {copied}")
         if lookup["text"] != without["text"]:
             raise RuntimeError("lookup decoding gave another text")
         take("ours", "copy", without)

@@ -51,7 +51,10 @@ def _model(name: str) -> Check:
     place = installed.folder(name)
     if installed.receipt(place) is None:
         return Check(
-            "model", "ok", f"none: {name} is not installed", f"`anchorline model pull {name}` installs it"
+            "local model",
+            "ok",
+            f"none: {name} is not installed",
+            f"`anchorline model pull {name}` installs it",
         )
     try:
         receipt = installed.verify(place)
