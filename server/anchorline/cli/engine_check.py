@@ -51,13 +51,16 @@ def _model(name: str) -> Check:
     place = installed.folder(name)
     if installed.receipt(place) is None:
         return Check(
-            "model", "ok", f"none: {name} is not installed", f"`anchorline model pull {name}` installs it"
+            "local model",
+            "ok",
+            f"none: {name} is not installed",
+            f"`anchorline model pull {name}` installs it",
         )
     try:
         receipt = installed.verify(place)
     except DamagedError as error:
-        return Check("model", "error", str(error))
-    return Check("model", "ok", f"{name}, {receipt.size / 1e6:,.0f} MB in {place}")
+        return Check("local model", "error", str(error))
+    return Check("local model", "ok", f"{name}, {receipt.size / 1e6:,.0f} MB in {place}")
 
 
 def _speed(settings: config.Engine) -> Check:
