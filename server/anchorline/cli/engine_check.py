@@ -56,8 +56,8 @@ def _model(name: str) -> Check:
     try:
         receipt = installed.verify(place)
     except DamagedError as error:
-        return Check("model", "error", str(error))
-    return Check("model", "ok", f"{name}, {receipt.size / 1e6:,.0f} MB in {place}")
+        return Check("local model", "error", str(error))
+    return Check("local model", "ok", f"{name}, {receipt.size / 1e6:,.0f} MB in {place}")
 
 
 def _speed(settings: config.Engine) -> Check:

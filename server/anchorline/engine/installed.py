@@ -118,6 +118,8 @@ def install(model: Model, staged: Path) -> Receipt:
         for file in sorted(staged.rglob("*"))
         if file.is_file() and not file.relative_to(staged).parts[0].startswith(".")
     }
+    for kept in staged.glob(".*"):
+        shutil.rmtree(kept)  # parts that an interrupted pull would have gone on from
     written = Receipt(model, files)
     (staged / RECEIPT).write_bytes(msgspec.json.format(msgspec.json.encode(written)))
     place = folder(model.id)

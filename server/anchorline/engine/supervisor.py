@@ -92,7 +92,8 @@ class Supervisor:
             raise Unavailable(self.status.reason, self.status)
         if self._starting is None or self._starting.done():
             self._breaks = 0
-            self._starting = asyncio.ensure_future(self._start("starting"))
+            self._set("starting")
+            self._starting = asyncio.ensure_future(self._start())
         await asyncio.shield(self._starting)
         if self.ready is None:
             raise Unavailable(self.status.reason, self.status)
@@ -157,9 +158,8 @@ class Supervisor:
 
     # How it starts and how it ends
 
-    async def _start(self, state: State, reason: str = "", pause: float = 0.0) -> None:
+    async def _start(self, pause: float = 0.0) -> None:
         """Start a worker and wait until it is ready. What goes wrong ends in a status, not in an exception."""
-        self._set(state, reason)
         self._failed = None
         self._reason = ""
         await asyncio.sleep(pause)
@@ -204,17 +204,17 @@ class Supervisor:
         reason = given or reason
         self._process = self.ready = None
         self._after(None)
-        self._deliver(Failed(0, reason, fatal=True))
-        self.free.set()
-        if self._hello is not None and not self._hello.done():
-            self._hello.set_exception(Unavailable(reason, self.status))
         pauses = self._patience.again
         if (loading and given) or self._breaks >= len(pauses):
             self._give_up(reason)  # a model that says why it can't be loaded says so again
-            return
-        pause = pauses[self._breaks]
-        self._breaks += 1
-        self._starting = asyncio.ensure_future(self._start("restarting", reason, pause))
+        else:
+            self._set("restarting", reason)
+            self._starting = asyncio.ensure_future(self._start(pauses[self._breaks]))
+            self._breaks += 1
+        if self._hello is not None and not self._hello.done():
+            self._hello.set_exception(Unavailable(reason, self.status))
+        self._deliver(Failed(0, reason, fatal=True))
+        self.free.set()
 
     def _give_up(self, reason: str) -> None:
         self._failed = self._now(), self._stamp()

@@ -1,0 +1,72 @@
+"""Fetching a model from the Hugging Face hub: one commit, file by file, going on where an earlier pull stopped.
+
+huggingface_hub downloads, with the user's own settings for it (HF_ENDPOINT, HF_TOKEN, proxies), but when it is ended
+it throws away what it has of a file; here that is kept. Every file is checked against the hash that the hub states.
+"""
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from anchorline.engine import installed
+from anchorline.engine.errors import PullError
+from anchorline.engine.manifest import FILES, Model
+
+PARTS = ".parts"
+
+
+def fetch(model: Model, place: Path) -> Model:
+    """Have the model's files in `place`; return the model with the commit they are of. Raises PullError."""
+    import httpx  # noqa: PLC0415  (with huggingface_hub, which mlx-lm brings along)
+    from huggingface_hub import HfApi  # noqa: PLC0415
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled  # noqa: PLC0415
+    from huggingface_hub.utils import filter_repo_objects  # noqa: PLC0415
+
+    try:
+        found = HfApi().model_info(model.place, revision=model.revision or None, files_metadata=True)
+        stated = {file.rfilename: file for file in found.siblings or () if "/" not in file.rfilename}
+        for name in filter_repo_objects(stated, allow_patterns=list(FILES)):
+            file = stated[name]
+            expected = file.lfs.sha256 if file.lfs is not None else file.blob_id
+            _fetch(model, name, found.sha, file.size, expected, place)
+    except (OfflineModeIsEnabled, httpx.TransportError) as error:
+        raise PullError(
+            f"{model.id}: the hub can't be reached ({type(error).__name__}). What has come is kept: pull again when "
+            "you are online, or install a folder that you have with `anchorline model pull path:FOLDER`"
+        ) from error
+    except (HfHubHTTPError, HFValidationError) as error:
+        raise PullError(f"{model.id}: the hub refuses {model.place}: {str(error).splitlines()[0]}") from error
+    return msgspec.structs.replace(model, revision=found.sha)
+
+
+def _fetch(model: Model, name: str, commit: str, size: int, expected: str, place: Path) -> None:
+    from huggingface_hub import hf_hub_url  # noqa: PLC0415
+    from huggingface_hub.file_download import http_get  # noqa: PLC0415
+    from huggingface_hub.utils import build_hf_headers, disable_progress_bars  # noqa: PLC0415
+
+    disable_progress_bars()
+    target = place / name
+    if target.exists() and _hash(target, expected) == expected:
+        return
+    part = place / PARTS / f"{name}.{expected[:16]}"
+    part.parent.mkdir(exist_ok=True)
+    part.touch()
+    with part.open("r+b") as stream:
+        have = stream.seek(0, 2)
+        url = hf_hub_url(model.place, name, revision=commit)
+        http_get(url, stream, resume_size=have, headers=build_hf_headers(), expected_size=size)
+    if _hash(part, expected) != expected:
+        part.unlink()
+        raise PullError(
+            f"{model.id}: {name} is not what the hub says it is (wrong hash); it was not kept. Pull again"
+        )
+    part.replace(target)
+
+
+def _hash(file: Path, expected: str) -> str:
+    """Return the hash by which the hub names a file: SHA-256 of a large one, of others git's name of the contents."""
+    if len(expected) == len(hashlib.sha256().hexdigest()):
+        return installed.sha256(file)
+    data = file.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
