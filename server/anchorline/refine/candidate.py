@@ -19,7 +19,7 @@ import msgspec
 from anchorline.generation import LanguageModel, Request, Unavailable
 from anchorline.plan import Edit, Refinement
 from anchorline.refine import guard
-from anchorline.refine.ground import facts
+from anchorline.refine.ground import described
 from anchorline.refine.language import english
 from anchorline.refine.mask import Masked
 from anchorline.refine.passages import (
@@ -93,7 +93,8 @@ async def improve(
 
     `told` gets the model's text piece by piece as it is written, entities in their places; joined, the pieces are
     the whole candidate. An exception from it stops the model and is passed on. Passages that are done when the time
-    is over count. Whatever else happens to the model, the proposal stands and its reason says what happened.
+    is over count. Whatever else happens to the model, the proposal stands and its reason says what happened;
+    of a model that is not installed nothing is said.
     """
     base = proposed.text if proposed.text is not None else draft
     subject = Masked(base)
@@ -115,6 +116,8 @@ async def improve(
     except TimeoutError:
         trouble = f"{name} was not done within {seconds:g} s"
     except Unavailable as error:
+        if error.status.state == "absent":
+            return proposed
         trouble = f"{name} did not answer ({error})"
     else:
         told(base[position:])
@@ -130,7 +133,7 @@ async def _answer(
 ) -> str:
     text = passage.text.strip()
     request = Request(
-        text=template.filled(text, ", ".join(sorted(facts(surroundings)))),
+        text=template.filled(text, described(surroundings)),
         instruction=template.instruction.strip(),
         copy_from=text,
         max_tokens=len(text) // 2 + 24,
