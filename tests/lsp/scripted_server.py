@@ -40,7 +40,7 @@ def go(_params):
 
 @server.feature("test/model")
 async def state(_params):
-    while model.closed < len(model.requests):
+    while model.closed < len(model.requests):  # noqa: ASYNC110  (one turn of the loop)
         await asyncio.sleep(0)
     return {"requests": len(model.requests), "closed": model.closed}
 
