@@ -1,0 +1,286 @@
+"""Does a small model, plain or with the refiner's adapter, add to the rules? On prompts it was not trained on.
+
+    python tests/bench/refiner.py --data DIR --model FOLDER [--adapter FOLDER] [--json]
+
+FOLDER is an mlx_lm model folder; without `--adapter` the plain model is asked to correct the text. Cases:
+
+rules       the deterministic pipeline alone
+whole       the model's text of all passages where it passes the guard, else the rules'
+words       of the model's differences from the rules' text those that the guard passes and that put a similar
+            known word for an unknown one; only passages with an unknown word are shown to the model
+
+Raw figures are of the model's answers before the guard: `raw_pass_rate` (of the changed drafts), `raw_copied`,
+`raw_restored` (every entity there once), `accepted` (changed and passed, of all drafts). R1 to R7 are those of
+refinement.py.
+"""
+
+import argparse
+import json
+import platform
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from anchorline.engine import blas, loading, lookup
+from refinement import Refiner, Row, changed, count, invented, kept, obliged, repairs, share, spoken
+from refinement_data import Case, prompts, seeded
+from refiner_task import INSTRUCTION, kept_for_measuring
+
+from anchorline.refine import guard
+from anchorline.refine.language import english
+from anchorline.refine.mask import Masked
+from anchorline.refine.passages import (
+    LONGEST,
+    Passage,
+    better,
+    changes,
+    doubtful,
+    passages,
+    restorable,
+    restored,
+)
+from anchorline.refine.propose import propose
+from anchorline.refine.rewrite import apply
+from anchorline.surroundings import Surroundings
+
+PLAIN = "Correct the spelling and the grammar of the text and leave out filler. Answer with the text only."
+MOST_PASSAGES = 6
+SAMPLE = {"specstory": 120, "awesome_copilot": 60, "swebench_lite": 20, "humaneval_xl": 60}
+"""Drafts of each source that all passages are rewritten of."""
+
+
+class Writer:
+    """A model that rewrites passages, each once."""
+
+    def __init__(self, model: Path, adapter: Path | None) -> None:
+        blas.load()
+        self._model, self._tokenizer, _ = loading.load(model, adapter)
+        turns = [
+            {"role": "system", "content": INSTRUCTION if adapter else PLAIN},
+            {"role": "user", "content": "\ue000"},
+        ]
+        rendered = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        self._around = [
+            self._tokenizer.encode(part, add_special_tokens=False) for part in rendered.split("\ue000")
+        ]
+        self.tokens, self.proposed, self.seconds = 0, 0, 0.0
+        self.write = cache(self._write)
+
+    def _write(self, text: str) -> str:
+        from mlx_lm.models.cache import make_prompt_cache
+
+        before, after = self._around
+        draft = self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+        stop = self._tokenizer.eos_token_id
+        out: list[int] = []
+        started = time.perf_counter()
+        for token, proposed in lookup.generate(
+            self._model, make_prompt_cache(self._model), [*before, *draft, *after],
+            lookup.Source([*after, *draft, stop]), len(draft) * 2 + 16,
+        ):  # fmt: skip
+            if token == stop:
+                break
+            out.append(token)
+            self.proposed += proposed
+        self.tokens += len(out)
+        self.seconds += time.perf_counter() - started
+        answer: str = self._tokenizer.decode(out)
+        return answer.strip()
+
+
+def rules(draft: str, surroundings: Surroundings) -> str:
+    """Return what the deterministic pipeline proposes, or the draft."""
+    refined = propose(draft, surroundings)
+    return refined.text if refined.text is not None else draft
+
+
+def asked(passage: Passage) -> bool:
+    """Tell whether a passage is something to rewrite: not too long, with three words, English."""
+    text = passage.text.strip()
+    return (
+        len(text) <= LONGEST
+        and len(text.split()) >= 3
+        and any(map(str.islower, text))
+        and restorable(passage)
+    )
+
+
+def rewritten(draft: str, surroundings: Surroundings, writer: Writer) -> str | None:
+    """Return the rules' text with every passage rewritten, or None where an entity got lost."""
+    text = rules(draft, surroundings)
+    subject = Masked(text)
+    out, position = "", 0
+    for passage in passages(subject):
+        if not restorable(passage):
+            continue
+        end = passage.start + len(restored(passage, passage.text) or "")
+        bare = passage.text.strip()
+        if asked(passage):
+            answer = restored(passage, passage.text.replace(bare, writer.write(bare)))
+            if answer is None:
+                return None
+            out += text[position : passage.start] + answer
+        else:
+            out += text[position:end]
+        position = end
+    return out + text[position:]
+
+
+def whole(writer: Writer) -> Refiner:
+    """Return the pipeline that takes the model's text where the guard lets it pass."""
+
+    def refine(draft: str, surroundings: Surroundings) -> str:
+        text = rewritten(draft, surroundings, writer)
+        if text is not None and guard.check(draft, text, surroundings).ok:
+            return text
+        return rules(draft, surroundings)
+
+    return refine
+
+
+def words(writer: Writer) -> Refiner:
+    """Return the pipeline that takes single words from the model."""
+
+    def refine(draft: str, surroundings: Surroundings) -> str:
+        text = rules(draft, surroundings)
+        subject = Masked(text)
+        found = []
+        for passage in passages(subject):
+            if doubtful(passage) and english(passage.text):
+                answer = writer.write(passage.text.strip())
+                lead = len(passage.text) - len(passage.text.lstrip())
+                found += changes(
+                    passage, passage.text[:lead] + answer + passage.text.rstrip()[len(passage.text) :], ""
+                )
+        found = [
+            change
+            for change in found
+            if better(subject, change) and guard.check(subject, apply(text, [change]), surroundings).ok
+        ]
+        candidate = apply(text, found)
+        return candidate if guard.check(draft, candidate, surroundings).ok else text
+
+    return refine
+
+
+def raw(name: str, cases: list[Case], writer: Writer) -> list[Row]:
+    """Return what the model's answers are like before the guard."""
+    outcomes: dict[str, list[tuple[bool, bool, bool]]] = defaultdict(list)
+    for case in cases:
+        text = rewritten(case.text, case.surroundings, writer)
+        passed = text is not None and guard.check(case.text, text, case.surroundings).ok
+        copied = text == rules(case.text, case.surroundings)
+        for subset in ("all", case.source.split("/")[0]):
+            outcomes[subset].append((text is not None, copied, passed))
+    out: list[Row] = []
+    for subset, seen in sorted(outcomes.items()):
+        out += [
+            share(name, subset, "raw_restored", (there for there, _, _ in seen)),
+            share(name, subset, "raw_copied", (copied for _, copied, _ in seen)),
+            share(name, subset, "raw_pass_rate", (passed for _, copied, passed in seen if not copied)),
+            share(name, subset, "accepted", (passed and not copied for _, copied, passed in seen)),
+        ]
+    return out
+
+
+def emitted(name: str, refine: Refiner, cases: list[Case]) -> list[Row]:
+    """Return R1 to R4 of what is emitted, and how many drafts were left alone (R7 for all sources)."""
+    by_source: dict[str, list[tuple[Case, str]]] = defaultdict(list)
+    for case in cases:
+        pair = (case, refine(case.text, case.surroundings))
+        for subset in ("all", case.source.split("/")[0]):
+            by_source[subset].append(pair)
+    out: list[Row] = []
+    for subset, pairs in sorted(by_source.items()):
+        out += [
+            share(name, subset, "R1", (kept(case.text, text) for case, text in pairs)),
+            count(name, subset, "R2", [invented(case.text, text) for case, text in pairs]),
+            share(name, subset, "R3", (obliged(case.text, text) for case, text in pairs)),
+            share(name, subset, "R4", (spoken(case.text, text) for case, text in pairs)),
+            share(name, subset, "R7", (changed(case.text, text) <= 0.02 for case, text in pairs)),
+            share(name, subset, "fallback_rate", (case.text == text for case, text in pairs)),
+        ]
+    return out
+
+
+def sample(folder: Path) -> Iterator[Case]:
+    """Yield prompts that were not trained on, of each source a number, those of few passages."""
+    left = dict(SAMPLE)
+    for case in filter(kept_for_measuring, prompts(folder)):
+        source = case.source.split("/")[0]
+        if not left.get(source) or case.name.endswith(" text") or not case.text.strip():
+            continue
+        if source == "humaneval_xl" and left[source] % 2 and case.name.startswith("English"):
+            continue
+        if len([each for each in passages(Masked(case.text)) if asked(each)]) <= MOST_PASSAGES:
+            left[source] -= 1
+            yield case
+
+
+def measure(folder: Path, writer: Writer) -> list[Row]:
+    """Return all rows."""
+    cases = list(sample(folder))
+    seeds = list(seeded(folder, kept_for_measuring))
+    refiners: list[tuple[str, Callable[..., str]]] = [
+        ("rules", rules), ("words", words(writer)), ("whole", whole(writer)),
+    ]  # fmt: skip
+    out: list[Row] = []
+    for name, refine in refiners:
+        out += repairs(name, refine, seeds)
+        _tell(name, "R6", out)
+        out += emitted(name, refine, cases)
+        _tell(name, "R1", out)
+    out += raw("whole", cases, writer)
+    speed: Row = {
+        "case": "model",
+        "subset": "all",
+        "metric": "tokens_per_s",
+        "value": writer.tokens / writer.seconds,
+    }
+    speed |= {"low": speed["value"], "high": speed["value"], "n": writer.tokens}
+    looked: Row = {**speed, "metric": "proposed_share", "value": writer.proposed / max(1, writer.tokens)}
+    return [
+        row for row in [*out, speed, {**looked, "low": looked["value"], "high": looked["value"]}] if row["n"]
+    ]
+
+
+def _tell(name: str, metric: str, out: list[Row]) -> None:
+    row = next(
+        row
+        for row in reversed(out)
+        if row["case"] == name and row["metric"] == metric and row["subset"] == "all"
+    )
+    print(f"{name}: {metric} {row['value']:.3f} (n={row['n']})", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Print the table or the JSON object."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--adapter", type=Path)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    folder = arguments.data / "refine" if (arguments.data / "refine").is_dir() else arguments.data
+    rows = measure(folder, Writer(arguments.model, arguments.adapter))
+    environment: dict[str, Any] = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "adapter": arguments.adapter is not None,
+    }
+    if arguments.json:
+        print(json.dumps({"bench": "refiner", "rows": rows, "environment": environment}))
+        return
+    for row in rows:
+        print(f"{row['case']:8}{row['subset']:18}{row['metric']:15}{row['value']:9.4f}"
+              f"  [{row['low']:.4f}, {row['high']:.4f}]  n={row['n']}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
