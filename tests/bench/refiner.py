@@ -25,11 +25,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from anchorline.engine import blas, loading, lookup
 from refinement import Refiner, Row, changed, count, invented, kept, obliged, repairs, share, spoken
 from refinement_data import Case, prompts, seeded
 from refiner_task import INSTRUCTION, kept_for_measuring
 
+from anchorline.engine import blas, loading, lookup
 from anchorline.refine import guard
 from anchorline.refine.language import english
 from anchorline.refine.mask import Masked

@@ -9,16 +9,15 @@ examples in the same order. Every `--save-every` steps the adapter and the optim
 """
 
 import argparse
-import ctypes
-import ctypes.util
 import json
-import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from refiner_task import INSTRUCTION, Example, examples
+
+from anchorline.engine import blas
 
 PLACE = "\ue000"
 RANK = 8
@@ -27,22 +26,8 @@ LAYERS = 16
 KEYS = ("self_attn.q_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.down_proj")
 SCALE = 10.0
 PAD_TO = 16
-CORES = {"avx512bw": "SkylakeX", "avx2": "Haswell"}
 STATE = "optimizer.safetensors"
 PROGRESS = "progress.json"
-
-
-def load_blas() -> None:
-    """Load OpenBLAS before MLX, whose CPU wheel for Linux has an unoptimised one; where there is none, go on.
-
-    An OpenBLAS that is older than the processor falls back to code of 2004 unless it is told the kind.
-    """
-    flags = Path("/proc/cpuinfo").read_text("utf-8") if Path("/proc/cpuinfo").is_file() else ""
-    if kind := next((kind for flag, kind in CORES.items() if f" {flag} " in flags), None):
-        os.environ.setdefault("OPENBLAS_CORETYPE", kind)
-    name = ctypes.util.find_library("openblas")
-    if name is not None:
-        ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)
 
 
 def batches(encoded: list[tuple[list[int], int]], size: int, seed: int, skip: int) -> Iterator[list[int]]:
@@ -80,7 +65,7 @@ def encode(tokenizer: Any, made: list[Example]) -> list[tuple[list[int], int]]:
 
 def train(arguments: argparse.Namespace) -> None:
     """Train from where `--out` stands."""
-    load_blas()
+    blas.load()
     import mlx.core as mx
     import mlx.optimizers as optim
     import numpy as np
