@@ -29,6 +29,13 @@ class Passage(NamedTuple):
     start: int
     entities: tuple[Entity, ...]
 
+    def position(self, offset: int) -> int:
+        """Return where the character at `offset` of the text, which is none of a number, stands in the draft."""
+        shift = self.start
+        for entity, match in zip(self.entities, _numbered().finditer(self.text, 0, offset), strict=False):
+            shift += entity.end - entity.start - len(match[0])
+        return shift + offset
+
 
 @cache
 def _numbered() -> re.Pattern[str]:
