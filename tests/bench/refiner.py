@@ -6,6 +6,8 @@ FOLDER is an mlx_lm model folder; without `--adapter` the plain model is asked t
 
 rules       the deterministic pipeline alone
 whole       the model's text of all passages where it passes the guard, else the rules'
+scored      the rules' text, and of the misspellings that only their sentence can settle (doubts.py) those that the
+            model's probabilities settle: nothing is generated
 words       of the model's differences from the rules' text those that the guard passes and that put a similar
             known word for an unknown one; only passages with an unknown word are shown to the model
 
@@ -17,6 +19,7 @@ refinement.py.
 import argparse
 import json
 import platform
+import statistics
 import sys
 import time
 from collections import defaultdict
@@ -31,6 +34,7 @@ from refiner_task import INSTRUCTION, kept_for_measuring
 
 from anchorline.engine import blas, loading, lookup
 from anchorline.refine import guard
+from anchorline.refine.doubts import Doubt, doubts, settled
 from anchorline.refine.language import english
 from anchorline.refine.mask import Masked
 from anchorline.refine.passages import (
@@ -68,7 +72,9 @@ class Writer:
             self._tokenizer.encode(part, add_special_tokens=False) for part in rendered.split("\ue000")
         ]
         self.tokens, self.proposed, self.seconds = 0, 0, 0.0
+        self.scored: list[float] = []
         self.write = cache(self._write)
+        self._scores = cache(self._score)
 
     def _write(self, text: str) -> str:
         from mlx_lm.models.cache import make_prompt_cache
@@ -90,6 +96,24 @@ class Writer:
         self.seconds += time.perf_counter() - started
         answer: str = self._tokenizer.decode(out)
         return answer.strip()
+
+    def scores(self, doubt: Doubt) -> list[float]:
+        """Return the log-probability of each of a doubt's labels after its text."""
+        return self._scores(doubt.text(), tuple(doubt.labels()))
+
+    def _score(self, text: str, labels: tuple[str, ...]) -> list[float]:
+        import mlx.core as mx
+
+        head = self._tokenizer.encode(text, add_special_tokens=False)
+        tails = [self._tokenizer.encode(label, add_special_tokens=False) for label in labels]
+        longest = max(map(len, tails))
+        started = time.perf_counter()
+        padded = mx.array([[*head, *tail, *[0] * (longest - len(tail))] for tail in tails])
+        logits = self._model(padded)[:, len(head) - 1 : -1]
+        chosen = mx.take_along_axis(logits, padded[:, len(head) :, None], axis=-1)[..., 0]
+        likely: list[list[float]] = (chosen - mx.logsumexp(logits, axis=-1)).tolist()
+        self.scored.append(time.perf_counter() - started)
+        return [sum(row[: len(tail)]) for row, tail in zip(likely, tails, strict=True)]
 
 
 def rules(draft: str, surroundings: Surroundings) -> str:
@@ -142,6 +166,18 @@ def whole(writer: Writer) -> Refiner:
     return refine
 
 
+def scored(writer: Writer) -> Refiner:
+    """Return the pipeline that asks the model for probabilities only."""
+
+    def refine(draft: str, surroundings: Surroundings) -> str:
+        text = rules(draft, surroundings)
+        found = [settled(doubt, writer.scores(doubt)) for doubt in doubts(Masked(text))]
+        candidate = apply(text, [change for change in found if change is not None])
+        return candidate if guard.check(draft, candidate, surroundings).ok else text
+
+    return refine
+
+
 def words(writer: Writer) -> Refiner:
     """Return the pipeline that takes single words from the model."""
 
@@ -150,12 +186,10 @@ def words(writer: Writer) -> Refiner:
         subject = Masked(text)
         found = []
         for passage in passages(subject):
-            if doubtful(passage) and english(passage.text):
-                answer = writer.write(passage.text.strip())
-                lead = len(passage.text) - len(passage.text.lstrip())
-                found += changes(
-                    passage, passage.text[:lead] + answer + passage.text.rstrip()[len(passage.text) :], ""
-                )
+            if doubtful(passage) and english(subject.prose):
+                bare = passage.text.strip()
+                answer = passage.text.replace(bare, writer.write(bare))
+                found += changes(passage, answer, "the model's spelling")
         found = [
             change
             for change in found
@@ -226,7 +260,7 @@ def measure(folder: Path, writer: Writer) -> list[Row]:
     cases = list(sample(folder))
     seeds = list(seeded(folder, kept_for_measuring))
     refiners: list[tuple[str, Callable[..., str]]] = [
-        ("rules", rules), ("words", words(writer)), ("whole", whole(writer)),
+        ("rules", rules), ("scored", scored(writer)), ("words", words(writer)), ("whole", whole(writer)),
     ]  # fmt: skip
     out: list[Row] = []
     for name, refine in refiners:
@@ -235,17 +269,24 @@ def measure(folder: Path, writer: Writer) -> list[Row]:
         out += emitted(name, refine, cases)
         _tell(name, "R1", out)
     out += raw("whole", cases, writer)
-    speed: Row = {
+    out += [
+        _figure("tokens_per_s", writer.tokens / writer.seconds, writer.tokens),
+        _figure("proposed_share", writer.proposed / max(1, writer.tokens), writer.tokens),
+        _figure("score_ms", statistics.median(writer.scored) * 1e3, len(writer.scored)),
+    ]
+    return [row for row in out if row["n"]]
+
+
+def _figure(metric: str, value: float, n: int) -> Row:
+    return {
         "case": "model",
         "subset": "all",
-        "metric": "tokens_per_s",
-        "value": writer.tokens / writer.seconds,
+        "metric": metric,
+        "value": value,
+        "low": value,
+        "high": value,
+        "n": n,
     }
-    speed |= {"low": speed["value"], "high": speed["value"], "n": writer.tokens}
-    looked: Row = {**speed, "metric": "proposed_share", "value": writer.proposed / max(1, writer.tokens)}
-    return [
-        row for row in [*out, speed, {**looked, "low": looked["value"], "high": looked["value"]}] if row["n"]
-    ]
 
 
 def _tell(name: str, metric: str, out: list[Row]) -> None:

@@ -50,7 +50,9 @@ def test_the_likeliest_choice_is_taken_where_it_is_clear() -> None:
 
 
 def test_a_draft_of_unknown_words_asks_little() -> None:
-    text = "Take the names and fix them all: " + ", ".join(f"the fi{letter}lg is here" for letter in "abcdefghijklm")
+    text = "Take the names and fix them all: " + ", ".join(
+        f"the fi{letter}lg is here" for letter in "abcdefghijklm"
+    )
     assert len(doubts(Masked(text))) <= MOST
 
 

@@ -15,7 +15,7 @@ from anchorline.refine.language import english
 from anchorline.refine.mask import Masked
 from anchorline.refine.passages import passages
 from anchorline.refine.rewrite import Change
-from anchorline.refine.spelling import derived, one_slip
+from anchorline.refine.spelling import one_slip
 from anchorline.refine.words import common, known
 
 MOST = 8
@@ -65,7 +65,7 @@ def doubts(draft: Masked) -> list[Doubt]:
     for passage in passages(draft):
         for match in _words().finditer(passage.text):
             word = match[0]
-            if known(word) or derived(word) or draft.low.count(word) > 1:
+            if known(word) or draft.low.count(word) > 1:
                 continue
             choices = _choices(word)
             if choices:
