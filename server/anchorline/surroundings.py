@@ -25,8 +25,27 @@ class Diagnostic(msgspec.Struct, frozen=True, rename="camel"):
     severity: str = "error"
 
 
+class Absent(msgspec.Struct, frozen=True, rename="camel"):
+    """A file that the draft names and that the workspace does not have, and the one it may mean."""
+
+    path: str
+    similar: str | None = None
+
+
+class Definition(msgspec.Struct, frozen=True, rename="camel"):
+    """Where a symbol that the draft names is defined. `line` counts from 1."""
+
+    name: str
+    path: str
+    line: int
+
+
 class Surroundings(msgspec.Struct, frozen=True, rename="camel"):
-    """Everything known about the place where the draft is written. Paths are workspace-relative."""
+    """Everything known about the place where the draft is written. Paths are workspace-relative.
+
+    `absent` and `definitions` are looked up for one draft; of a symbol that is named there are either all
+    definitions or none.
+    """
 
     active_file: str | None = None
     selection: Selection | None = None
@@ -35,6 +54,8 @@ class Surroundings(msgspec.Struct, frozen=True, rename="camel"):
     open_files: tuple[str, ...] = ()
     recent_edits: tuple[str, ...] = ()
     workspace_root: str | None = None
+    absent: tuple[Absent, ...] = ()
+    definitions: tuple[Definition, ...] = ()
 
 
 NOTHING = Surroundings()

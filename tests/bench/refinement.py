@@ -1,4 +1,4 @@
-"""Does refinement keep what it must, and does it help? R1 to R8 of docs/refinement.md, and what it costs.
+"""Does refinement keep what it must, does it help? R1 to R8 and L1 to L3 of docs/refinement.md, and what it costs.
 
     python tests/bench/refinement.py --data DIR [--engine none] [--json]
 
@@ -20,6 +20,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import refinement_hints
 from refinement_data import Case, Seeded, blocks, entities, handmade, obligations, prompts, rows, seeded
 
 from anchorline.plan import Refinement
@@ -295,6 +296,7 @@ def measure(folder: Path) -> list[Row]:
         out += repairs(name, refine, seeds)
     out.append(passes(cases))
     out += missing_facts(folder)
+    out += refinement_hints.measure(folder)
     out += times(cases)
     return [row for row in out if row["n"]]
 

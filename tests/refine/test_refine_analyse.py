@@ -74,3 +74,52 @@ def test_a_draft_that_says_more_scores_higher() -> None:
     assert scores == sorted(scores)
     assert scores[0] < 0.3
     assert 0.6 < scores[-1] <= 1
+
+
+COMPLETE = "Return the smallest even value of the list.\n    >>> smallest([4, 2, 3])\n    2\n    "
+
+
+@pytest.mark.parametrize(
+    ("open_", "kind", "words"),
+    [
+        (COMPLETE.replace("smallest even", "smallest or largest"), "choice", "smallest or largest"),
+        (COMPLETE.replace("an even", "an").replace("even", "certain"), "unspecific", "certain"),
+        (COMPLETE.replace("the list", "k lists"), "undefined", "k"),
+        (COMPLETE[: COMPLETE.index(">>>")], "no example", None),
+        (COMPLETE[COMPLETE.index(">>>") :], "no rule", None),
+    ],
+)
+def test_a_specification_that_leaves_something_open_is_less_clear(
+    open_: str, kind: str, words: str | None
+) -> None:
+    complete, leaves_open = analyse(Masked(STUB.format(COMPLETE))), analyse(Masked(STUB.format(open_)))
+    assert complete.missing == ()
+    assert complete.unclear < leaves_open.unclear < 1
+    found = {sign.kind: open_[sign.start : sign.end] for sign in leaves_open.signs}
+    assert kind in found
+    assert words is None or found[kind] == words
+
+
+def test_a_case_is_no_choice() -> None:
+    case = COMPLETE.replace("list.", "list, if it is even or odd.")
+    choice = COMPLETE.replace("value", "even or odd value")
+    assert analyse(Masked(STUB.format(case))).unclear < analyse(Masked(STUB.format(choice))).unclear
+
+
+def test_a_report_is_clearer_with_each_fact() -> None:
+    report = (
+        "Fix the export. " + "It somehow went bad for a few people, maybe because of the last release. " * 6
+    )
+    facts = (
+        "\nThe function `write_rows` does it.",
+        "\nSteps: open it, then press save.",
+        "\n\n```\nsave()\nTypeError: None\n```\n",
+    )
+    drafts = [report + "".join(facts[:count]) for count in range(len(facts) + 1)]
+    analyses = [analyse(Masked(draft)) for draft in drafts]
+    scores = [analysis.unclear for analysis in analyses]
+    assert scores == sorted(scores, reverse=True)
+    assert analyses[0].missing == ("report",)
+    assert analyses[-1].missing == ()
+    assert "names" in analyses[0].lacks
+    assert "names" not in analyses[1].lacks

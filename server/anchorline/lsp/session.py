@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from anchorline.cache.instructions import Instructions, Known
     from anchorline.planner import Planner
     from anchorline.prompt.formats import Memory
+    from anchorline.workspace.files import Files
+    from anchorline.workspace.look import Place, Sources
 
 EXPIRED_KEPT_S = 7 * 86_400
 """Expired entries explain a miss for a week."""
@@ -46,7 +48,7 @@ class Session:
 
     def __init__(self, report: Callable[[str], None], refresh: Callable[[], None]) -> None:
         self.documents = Documents()
-        self.root: Path | None = None
+        self.roots: tuple[Path, ...] = ()
         self.loaded = config.Loaded()
         self.ledger = MemoryLedger()
         self.plans = Plans()
@@ -70,6 +72,16 @@ class Session:
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="plan")
 
     @property
+    def root(self) -> Path | None:
+        """The first of the workspace's folders: the one whose `anchorline.toml` counts."""
+        return self.roots[0] if self.roots else None
+
+    def follow(self, roots: Iterable[Path]) -> None:
+        """Take other folders for the workspace's."""
+        self.roots = tuple(roots)
+        self.__dict__.pop("files", None)
+
+    @property
     def config(self) -> config.Config:
         """The settings in force."""
         return self.loaded.config
@@ -90,6 +102,21 @@ class Session:
         from anchorline.prompt.formats import Memory  # noqa: PLC0415  (with the planner)
 
         return Memory()
+
+    @cached_property
+    def files(self) -> "Files":
+        """The files of the workspace's folders."""
+        from anchorline.workspace.files import Files  # noqa: PLC0415  (with the planner)
+
+        return Files(self.roots)
+
+    def sources(self) -> "Sources":
+        """Return where the text of source files comes from, with the open documents as they stand now."""
+        from anchorline.workspace.look import Sources  # noqa: PLC0415  (with the planner)
+
+        return Sources(
+            self.files, {self.relative(document.uri): document.data for document in self.documents}
+        )
 
     def read_settings(self, editor: dict[str, Any] | None = None) -> None:
         """Read the settings of the files, and over them the editor's (where None: those that it has sent)."""
@@ -141,7 +168,7 @@ class Session:
         if document is None or self.serving(document) not in ("prompt", "body"):
             return None
         body = self.serving(document) == "body"
-        around, kind = self.surroundings(document), format_of(document)
+        around, kind, sources = self.surroundings(document), format_of(document), self.sources()
         known, path = self.instructions, to_path(document.uri)
 
         def work() -> Analysis:
@@ -154,7 +181,7 @@ class Session:
                 prompt = formats.read(snapshot.data, name=snapshot.name, format=kind, memory=memory)
             except PromptError as error:
                 return Analysis(findings=(unreadable(error, len(snapshot.data)),))
-            plan = planner.plan(prompt, around)
+            plan = planner.plan(prompt, looked(prompt, around, sources, search=False))
             edits = (
                 known.edits(path.resolve(), snapshot.data, time.time())
                 if known is not None and path is not None
@@ -181,8 +208,9 @@ class Session:
         path = to_path(uri) if "://" in uri else Path(uri)
         if path is None:
             return uri
-        if self.root is not None and path.is_relative_to(self.root):
-            path = path.relative_to(self.root)
+        for root in self.roots:
+            if path.is_relative_to(root):
+                return path.relative_to(root).as_posix()
         return path.as_posix()
 
     # Plans and outcomes
@@ -309,3 +337,18 @@ class Session:
         if self._writing:
             await asyncio.wait(self._writing, timeout=WRITING_S)
         await self.recording.close()
+
+
+def looked(
+    prompt: Prompt, around: Surroundings, sources: "Sources", *, search: bool, at: "Place | None" = None
+) -> Surroundings:
+    """Return the surroundings with what the workspace tells about the draft; as they are if that fails."""
+    from anchorline.workspace.look import look  # noqa: PLC0415  (with the planner)
+
+    if prompt.draft is None:
+        return around
+    try:
+        return look(prompt.draft.text, around, sources, search=search, at=at)
+    except Exception as error:  # noqa: BLE001  (fail open: a strange file must not cost the plan)
+        log.warning("the workspace can't be looked at (%s)", type(error).__name__)
+        return around

@@ -10,19 +10,23 @@ from typing import Literal, cast
 
 import msgspec
 
-from anchorline.refine import cues
+from anchorline.refine import cues, report, specification
+from anchorline.refine.ambiguity import Sign
 from anchorline.refine.cues import Intent
 from anchorline.refine.language import language
 from anchorline.refine.mask import TARGETS, Masked
-from anchorline.refine.specification import gap, unfinished
+from anchorline.refine.report import Lack
+from anchorline.refine.specification import unfinished
 
-Missing = Literal["target", "reference", "symptom", "specification"]
+Missing = Literal["target", "reference", "symptom", "specification", "report"]
 
 NEGATIONS = frozenset({"not", "never", "only", "must", "without", "no", "none", "cannot"})
 HEAD = 600
 """Characters at the beginning in which a draft says what it wants."""
 TERSE = 400
 """Characters up to which a draft is short enough for a missing fact to be truly missing."""
+UNCLEAR = 0.5
+"""Probability of being underspecified from which on something counts as missing."""
 
 
 class Features(msgspec.Struct, frozen=True):
@@ -56,6 +60,8 @@ class Analysis(msgspec.Struct, frozen=True):
     `missing` are facts that the intent needs and the draft does not give; `vague` are the characters
     (start, end) of words such as "this" or "better" that say too little. `score` is a rule of thumb from 0
     (says nothing) to 1 (target, symptom or expectation, and context given): it orders drafts, no more.
+    `unclear` is the probability that the draft is underspecified, 0 where that can't be told (another language);
+    it rests on the `signs` of an unfinished function's docstring, or on what a problem report `lacks`.
     """
 
     intent: Intent
@@ -64,6 +70,9 @@ class Analysis(msgspec.Struct, frozen=True):
     vague: tuple[tuple[int, int], ...]
     score: float
     features: Features
+    unclear: float = 0.0
+    signs: tuple[Sign, ...] = ()
+    lacks: tuple[Lack, ...] = ()
 
 
 def analyse(draft: Masked) -> Analysis:
@@ -75,10 +84,18 @@ def analyse(draft: Masked) -> Analysis:
     if spoken not in (None, "en"):
         intent: Intent = "edit" if stub is not None else "ask" if measured.questions else "other"
         return Analysis(intent, spoken, (), (), _score(measured, 0, 0), measured)
-    intent = "edit" if stub is not None else _intent(prose)
-    missing = _missing(intent, draft, stub)
     vague = tuple([match.span() for match in cues.vague().finditer(prose, 0, HEAD)])
-    return Analysis(intent, spoken, missing, vague, _score(measured, len(missing), len(vague)), measured)
+    if stub is not None:
+        signs = tuple(specification.signs(stub))
+        unclear = specification.unclear(signs)
+        absent: tuple[Missing, ...] = ("specification",) if unclear >= UNCLEAR else ()
+        score = _score(measured, len(absent), len(vague))
+        return Analysis("edit", spoken, absent, vague, score, measured, unclear, signs)
+    intent = _intent(prose)
+    judged = report.assess(draft)
+    missing = _missing(intent, draft, judged.unclear)
+    score = _score(measured, len(missing), len(vague))
+    return Analysis(intent, spoken, missing, vague, score, measured, judged.unclear, (), judged.lacks)
 
 
 def features(draft: Masked) -> Features:
@@ -138,12 +155,12 @@ def _intent(prose: str) -> Intent:
     return chosen
 
 
-def _missing(intent: Intent, draft: Masked, stub: re.Match[str] | None) -> tuple[Missing, ...]:
+def _missing(intent: Intent, draft: Masked, unclear: float) -> tuple[Missing, ...]:
     prose, found = draft.prose, draft.entities
-    if stub is not None:
-        return () if gap(stub["text"]) is None else ("specification",)
-    if intent not in ("edit", "fix", "test") or len(prose) > TERSE:
+    if intent not in ("edit", "fix", "test"):
         return ()
+    if len(prose) > TERSE:
+        return ("report",) if intent == "fix" and unclear >= UNCLEAR else ()
     named = any(entity.kind in TARGETS or entity.kind in ("ref", "quote", "placeholder") for entity in found)
     missing: list[Missing] = []
     if not named and not any(entity.kind in ("number", "term") for entity in found):

@@ -9,6 +9,8 @@ import re
 from functools import cache
 
 from anchorline.plan import Question
+from anchorline.refine import names
+from anchorline.refine.mask import Masked
 from anchorline.refine.rewrite import Change
 from anchorline.surroundings import Diagnostic, Surroundings
 
@@ -89,6 +91,7 @@ def facts(surroundings: Surroundings) -> frozenset[str]:
     found: list[str | None] = [surroundings.active_file, surroundings.symbol, _place(surroundings)]
     if surroundings.selection is not None:
         found.append(surroundings.selection.path)
+    found += [f"{definition.path}:{definition.line}" for definition in surroundings.definitions]
     for diagnostic in surroundings.diagnostics:
         found += [_message(diagnostic), f"{diagnostic.path}:{diagnostic.line}"]
     return frozenset(fact for fact in found if fact is not None and usable(fact))
@@ -130,6 +133,29 @@ def ground(prose: str, named: bool, surroundings: Surroundings) -> tuple[list[Ch
     ):
         changes.append(_after(file.end(), f"`{surroundings.active_file}`", "the file in the editor"))
     return changes, questions
+
+
+def locate(draft: Masked, surroundings: Surroundings) -> tuple[list[Change], tuple[Question, ...]]:
+    """Return the change that says where the one symbol that a draft names is defined, or ask which one is meant.
+
+    A draft that names a file or several symbols knows its way, and so does one with a selection.
+    """
+    if not surroundings.definitions or surroundings.selection is not None:
+        return [], ()
+    named = names.symbols(draft)
+    if len({each.name for each in named}) != 1 or names.has_place(draft):
+        return [], ()
+    symbol = named[0]
+    found = [each for each in surroundings.definitions if each.name == symbol.name]
+    places = [f"{each.path}:{each.line}" for each in found]
+    if len(found) == 1 and usable(places[0]) and symbol.entity.start < HEAD:
+        end = symbol.entity.end
+        reason = f"says where `{symbol.name}` is defined"
+        return [Change(end, end, f" (`{places[0]}`)", reason, "grounding")], ()
+    if len(found) > 1:
+        shown = ", ".join(places[:3]) + (f", {len(places) - 3} more" if len(places) > 3 else "")
+        return [], (Question("symbol", f"Which `{symbol.name}` is meant? {shown}"),)
+    return [], ()
 
 
 def _bare(head: str, reference: str) -> Change | None:

@@ -4,11 +4,19 @@ Only a draft that wants something done (edit, fix, test) gets one, and only if i
 missing rather than said in another way.
 """
 
+from collections.abc import Iterator
+from itertools import islice
+
 import msgspec
 
 from anchorline.plan import Hint, Question
+from anchorline.refine import names
+from anchorline.refine.ambiguity import Sign, SignKind
 from anchorline.refine.analyse import Analysis, deictic
-from anchorline.refine.specification import gap, unfinished
+from anchorline.refine.ground import usable
+from anchorline.refine.mask import Masked
+from anchorline.refine.report import Lack
+from anchorline.refine.specification import unfinished
 from anchorline.surroundings import Surroundings
 
 
@@ -55,12 +63,32 @@ RULES = (
     Rule(
         "AL104",
         "incomplete specification",
-        "A function is to be completed from its docstring, and the docstring breaks off, does not say what "
-        "the "
-        "result is, or shows no input with its result. One example settles most readings of a sentence.",
+        "A function is to be completed from its docstring, and the docstring breaks off, does not say what the "
+        "result is, shows no input with its result, or leaves a choice open. One example settles most readings.",
         'def mean(numbers):\\n    """Return the mean."""',
         "specification",
         "{gap} What is the result for one concrete input?",
+    ),
+    Rule(
+        "AL105",
+        "little to work on",
+        "A longer draft asks for a fix, but most of what helps to find the fault is missing: an example or steps, "
+        "the output or error, the names involved, the behaviour that is expected.",
+        "Fix the export. It used to be fine, but some of our users say that the file they get somehow looks odd, "
+        "and a few of them have sent us various screenshots. I think it began around the last release, or maybe "
+        "the one before; not sure. It may have to do with the large accounts, though a small one was hit as well. "
+        "Support has told them to try again later, which seems to help for a while. Please find out and make it "
+        "better soon.",
+        "report",
+        "There is {lacks}. What would somebody see who tries it?",
+    ),
+    Rule(
+        "AL106",
+        "no such file",
+        "The draft names a file that is not in the workspace. The model would search for it, or create it.",
+        "fix the typo in `src/confg.py`",
+        "file",
+        "`{path}` is not in the workspace. {meant}",
     ),
 )
 """All hint codes, in the order in which they are considered."""
@@ -69,13 +97,14 @@ BY_SLOT = {rule.slot: rule for rule in RULES}
 
 
 def hints(
-    draft: str, prose: str, analysis: Analysis, surroundings: Surroundings, *, most: int, follow_up: bool
+    draft: Masked, analysis: Analysis, surroundings: Surroundings, *, most: int, follow_up: bool
 ) -> tuple[tuple[Hint, ...], tuple[Question, ...]]:
     """Return at most `most` hints with one question each.
 
-    `follow_up`: there are turns before this one, so that "it" and "the bug" may be clear from them; AL101,
-    AL102 and AL103 stay silent then.
+    `follow_up`: there are turns before this one, so that "it" and "the bug" may be clear from them; of the hints
+    about what the draft itself leaves out only AL104 is left then.
     """
+    text = draft.text
     shown: list[Hint] = []
     asked: list[Question] = []
     place = surroundings.selection is not None or surroundings.symbol is not None
@@ -87,34 +116,69 @@ def hints(
             continue
         if missing == "target" and (surroundings.active_file is not None or surroundings.diagnostics):
             continue
-        if missing == "symptom" and surroundings.diagnostics:
+        if missing in ("symptom", "report") and surroundings.diagnostics:
             continue
-        start, end = _where(missing, draft, prose)
-        question = _question(rule, draft[start:end])
+        start, end = _where(missing, draft)
+        question = _question(rule, text[start:end], analysis)
         shown.append(Hint(rule.code, f"{rule.title}: {question}", start, end))
         asked.append(Question(rule.slot, question))
+    for hint, about in islice(_absent(draft, surroundings), most - len(shown)):
+        shown.append(hint)
+        asked.append(about)
     return tuple(shown), tuple(asked)
 
 
-GAPS = {
+def _absent(draft: Masked, surroundings: Surroundings) -> Iterator[tuple[Hint, Question]]:
+    rule = BY_SLOT["file"]
+    similar = {absent.path: absent.similar for absent in surroundings.absent}
+    for name, entity in names.files(draft) if similar else ():
+        if name in similar and usable(name):
+            near = similar.pop(name)
+            meant = f"Is `{near}` meant?" if near is not None and usable(near) else "Which file is meant?"
+            question = rule.question.format(path=name, meant=meant)
+            yield (
+                Hint(rule.code, f"{rule.title}: {question}", entity.start, entity.end),
+                Question(rule.slot, question),
+            )
+
+
+GAPS: dict[SignKind, str] = {
     "breaks off": "A sentence breaks off.",
     "no rule": "It does not say what the function does.",
     "no example": "It shows no example.",
+    "choice": "\u201c{words}\u201d leaves a choice open.",
+    "unspecific": "\u201c{words}\u201d does not say which.",
+    "undefined": "\u201c{words}\u201d is not introduced.",
+}
+LACKS: dict[Lack, str] = {
+    "example": "no code or output",
+    "steps": "no step to reproduce it",
+    "names": "no name of a file or symbol",
+    "error": "no error",
+    "expectation": "no expected behaviour",
 }
 
 
-def _question(rule: Rule, words: str) -> str:
+def _question(rule: Rule, words: str, analysis: Analysis) -> str:
     if rule.slot == "reference":
         return rule.question.format(word=words)
     if rule.slot == "specification":
-        return rule.question.format(gap=GAPS[gap(words) or "no example"])
+        return rule.question.format(gap=_gap(words, analysis.signs))
+    if rule.slot == "report":
+        return rule.question.format(lacks=", ".join(LACKS[lack] for lack in analysis.lacks))
     return rule.question
 
 
-def _where(missing: str, draft: str, prose: str) -> tuple[int, int]:
-    if missing == "reference" and (match := deictic(prose)) is not None:
+def _gap(text: str, signs: tuple[Sign, ...]) -> str:
+    gravest = max((sign for sign in signs if sign.kind in GAPS), key=lambda sign: sign.weight)
+    return GAPS[gravest.kind].format(words=" ".join(text[gravest.start : gravest.end].split()))
+
+
+def _where(missing: str, draft: Masked) -> tuple[int, int]:
+    text = draft.text
+    if missing == "reference" and (match := deictic(draft.prose)) is not None:
         return match.span()
-    if missing == "specification" and (stub := unfinished(draft)) is not None:
+    if missing == "specification" and (stub := unfinished(text)) is not None:
         return stub.span("text")
-    lead = len(draft) - len(draft.lstrip())
-    return lead, max(lead, len(draft.rstrip()))
+    lead = len(text) - len(text.lstrip())
+    return lead, max(lead, len(text.rstrip()))

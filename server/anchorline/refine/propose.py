@@ -3,7 +3,7 @@
 from anchorline.plan import Edit, Hint, Question, Refinement
 from anchorline.refine import guard
 from anchorline.refine.analyse import analyse
-from anchorline.refine.ground import ground
+from anchorline.refine.ground import ground, locate
 from anchorline.refine.hints import hints
 from anchorline.refine.mask import TARGETS, Masked
 from anchorline.refine.rewrite import Change, apply, rewrite, settle
@@ -43,7 +43,7 @@ def _propose(draft: str, surroundings: Surroundings, max_hints: int, follow_up: 
     analysis = analyse(subject)
     changes, questions = _changes(subject, surroundings)
     kept, dropped = _guarded(subject, changes, surroundings) if changes else ([], ())
-    shown, asked = hints(draft, subject.prose, analysis, surroundings, most=max_hints, follow_up=follow_up)
+    shown, asked = hints(subject, analysis, surroundings, most=max_hints, follow_up=follow_up)
     questions = (*questions, *asked)
     if kept:
         return _proposed(draft, kept, dropped, shown, questions)
@@ -78,6 +78,8 @@ def _once(subject: Masked, surroundings: Surroundings) -> tuple[list[Change], tu
     if surroundings is not NOTHING:
         named = any(entity.kind in TARGETS for entity in subject.entities)
         grounding, questions = ground(subject.prose, named, surroundings)
+        if not grounding and not questions:
+            grounding, questions = locate(subject, surroundings)
     changes = rewrite(subject)
     return (settle([*grounding, *changes]) if grounding else changes), questions
 

@@ -1,13 +1,23 @@
-"""Is an unfinished function specified? Its docstring should say what results, and show one example.
+"""Is an unfinished function specified? Its docstring should say what results, leave nothing open, show an example.
 
 The draft is code that ends in a function with a docstring and no body, as in an editor's "complete this".
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Literal
+from math import exp
 
-Gap = Literal["breaks off", "no rule", "no example"]
+from anchorline.refine import ambiguity
+from anchorline.refine.ambiguity import Sign, SignKind
+
+BIAS = -2.0
+"""Log odds of an incomplete specification without a sign of it."""
+MOST: dict[SignKind, int] = {"choice": 2, "unspecific": 2, "undefined": 1, "hedge": 2}
+"""Signs of one kind that count; further ones say the same again."""
+BRIEF = 0.3
+"""Log odds of a rule of no words over one of `LONG` words: the briefer, the likelier something is left out."""
+LONG = 60
 
 
 @cache
@@ -32,10 +42,20 @@ def _example() -> re.Pattern[str]:
 
 
 @cache
+def _first_example() -> re.Pattern[str]:
+    """Match where the examples begin; "f(0) == 1" alone may be part of a definition."""
+    return re.compile(
+        r">>>|^\s*(?:for )?examples?\b|\bfor (?:example|instance)\b|==>|=>|->\s*\S|\u279e|\u2192|\bassert\b"
+        r"|^\s*(?:input|output)s?:",
+        re.IGNORECASE | re.MULTILINE,
+    )
+
+
+@cache
 def _result() -> re.Pattern[str]:
     """Match a verb that says what a function is to do or give."""
     return re.compile(
-        r"\b(?:return|output|print|give|yield|produce|comput|calculat|check|test|find|creat|writ|determin"
+        r"\b(?:return|output|print|give(?!n)|yield|produce|comput|calculat|check|test|find|creat|writ|determin"
         r"|sort|order|count|filter"
         r"|convert|implement|generat|build|remov|replac|sum|add|multipl|tak|insert|concatenat|encod|decod"
         r"|encrypt|decrypt|get|pars"
@@ -43,6 +63,12 @@ def _result() -> re.Pattern[str]:
         r"|task is|verif|circular)\w*",
         re.IGNORECASE,
     )
+
+
+@cache
+def _given() -> re.Pattern[str]:
+    """Match "output" and the like where they describe and don't instruct."""
+    return re.compile(r"\boutput(?: should| is|s?:)|\bshould (?:be|have)\b", re.IGNORECASE)
 
 
 @cache
@@ -64,12 +90,26 @@ def unfinished(draft: str) -> re.Match[str] | None:
     return _stub().match(draft, last) or _stub().search(draft, last)
 
 
-def gap(text: str) -> Gap | None:
-    """Return what keeps a specification from being one, or None if it reads complete."""
-    if _breaks_off().search(text):
-        return "breaks off"
-    first = _example().search(text)
+def signs(stub: re.Match[str]) -> Iterator[Sign]:
+    """Yield the signs that the docstring of an unfinished function leaves something out, the gravest first."""
+    text = stub["text"]
+    breaks = _breaks_off().search(text)
+    if breaks is not None:
+        yield Sign("breaks off", 2.5, *breaks.span())
+    first = _first_example().search(text)
     rule = text[: first.start()] if first is not None else text
-    if _result().search(rule) is None and (first is None or _result().search(text, first.end()) is None):
-        return "no rule"
-    return "no example" if first is None else None
+    if _result().search(_given().sub("", rule)) is None:
+        told_later = first is not None and _result().search(_given().sub("", text[first.end() :])) is not None
+        yield Sign("no rule", 1.0 if told_later else 3.0, 0, len(text))
+    if _example().search(text) is None:
+        yield Sign("no example", 3.0, 0, len(text))
+    yield Sign("brief", BRIEF * max(0.0, 1 - len(rule.split()) / LONG), 0, len(text))
+    names = frozenset(re.findall(r"\w+", stub[0][: stub.start("text") - stub.start()]))
+    found = sorted(ambiguity.signs(rule, names), key=lambda sign: -sign.weight)
+    for kind, most in MOST.items():
+        yield from [sign for sign in found if sign.kind == kind][:most]
+
+
+def unclear(found: Iterable[Sign]) -> float:
+    """Return the probability that a specification with these signs is incomplete or ambiguous."""
+    return 1 / (1 + exp(-BIAS - sum(sign.weight for sign in found)))

@@ -98,7 +98,10 @@ def file_changed(server: "Server", _params: types.DidChangeWatchedFilesParams) -
 
 
 def folders_changed(server: "Server", params: types.DidChangeWorkspaceFoldersParams) -> None:
-    """Follow the workspace's first folder."""
-    if server.session.root is None and params.event.added:
-        server.session.root = to_path(params.event.added[0].uri)
+    """Follow the workspace's folders; the settings are read again where another one is the first."""
+    session, before = server.session, server.session.root
+    gone = {to_path(folder.uri) for folder in params.event.removed}
+    added = [path for folder in params.event.added if (path := to_path(folder.uri)) is not None]
+    session.follow([*(root for root in session.roots if root not in gone), *added])
+    if session.root != before:
         read_again(server)

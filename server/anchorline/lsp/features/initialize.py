@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
 def initialize(server: "Server", params: types.InitializeParams) -> None:
     """Note the workspace and the settings so far, and watch the editor. Nothing heavy: the editor waits."""
-    folders = params.workspace_folders or []
-    root = folders[0].uri if folders else params.root_uri
-    server.session.root = to_path(root) if root else None
+    folders = [folder.uri for folder in params.workspace_folders or []] or [params.root_uri or ""]
+    server.session.follow(path for folder in folders if (path := to_path(folder)) is not None)
     options = params.initialization_options
     server.session.read_settings(configuration.section(options))
     server.watch_editor(params.process_id)

@@ -11,11 +11,13 @@ from anchorline import surroundings as domain
 from anchorline.lsp import protocol
 from anchorline.lsp.documents import Document, to_path
 from anchorline.lsp.jsonrpc import RequestFailed
+from anchorline.lsp.session import looked
 from anchorline.plan import Plan
 from anchorline.prompt.model import Prompt, PromptError
 
 if TYPE_CHECKING:
     from anchorline.lsp.server import Server
+    from anchorline.workspace.look import Place
 
 SEVERITIES = ("error", "warning", "info", "hint")
 
@@ -23,7 +25,8 @@ SEVERITIES = ("error", "warning", "info", "hint")
 class Asked(NamedTuple):
     """What a request asks for, as things stood when it came: later changes of the document don't count.
 
-    `base` is the byte of the document at which the prompt starts; `read` may be called in any thread.
+    `base` is the byte of the document at which the prompt starts; `read` may be called in any thread. `at` is
+    the place of a prompt that is a range of a document.
     """
 
     document: Document | None
@@ -32,6 +35,7 @@ class Asked(NamedTuple):
     read: Callable[[], Prompt]
     surroundings: domain.Surroundings
     target: str | None
+    at: "Place | None" = None
 
 
 class Planned(NamedTuple):
@@ -70,10 +74,13 @@ def ask(server: "Server", params: protocol.PlanParams) -> Asked:
 
     Raises JsonRpcInvalidParams without a prompt, JsonRpcContentModified for another version of the document.
     """
+    from anchorline.workspace.look import Place  # noqa: PLC0415  (after `initialize` is answered)
+
     document = _document(server, params)
-    base = 0
+    base, at = 0, None
     if document is not None and params.range is not None:
         base = document.offset(_position(params.range.start))
+        at = Place(server.session.relative(document.uri), params.range.start.line + 1)
     return Asked(
         document,
         document.version if document is not None else None,
@@ -81,6 +88,7 @@ def ask(server: "Server", params: protocol.PlanParams) -> Asked:
         _reader(server, params, document),
         surroundings(server, params.surroundings, document),
         params.target,
+        at,
     )
 
 
@@ -90,10 +98,12 @@ async def make(server: "Server", asked: Asked) -> Planned:
     Raises JsonRpcContentModified when the document changes meanwhile, RequestFailed when it is no prompt.
     """
     session = server.session
+    sources = session.sources()
 
     def work() -> tuple[Prompt, Plan]:
         prompt = asked.read()
-        return prompt, session.planner.plan(prompt, asked.surroundings, target=asked.target)
+        around = looked(prompt, asked.surroundings, sources, search=True, at=asked.at)
+        return prompt, session.planner.plan(prompt, around, target=asked.target)
 
     try:
         prompt, made = await session.in_thread(work)

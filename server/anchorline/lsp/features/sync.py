@@ -40,7 +40,8 @@ def did_change(server: "Server", params: types.DidChangeTextDocumentParams) -> N
 
 
 def did_save(server: "Server", params: types.DidSaveTextDocumentParams) -> None:
-    """Read the settings again when they were saved in this editor."""
+    """Read the settings again when they were saved in this editor, and list the files again."""
+    server.session.files.forget()
     if params.text_document.uri.endswith("/" + FILE_NAME):
         configuration.read_again(server)
 

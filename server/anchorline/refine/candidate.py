@@ -1,0 +1,286 @@
+"""A language model's candidate: asked for passage by passage, and taken only as far as it is surely better.
+
+The model may write what it likes. Of its text the differences from the rules' proposal are taken as edits: all of
+them, if the guard lets the text pass, none drops or brings in a word of content, and fewer faults are left; else
+those alone that put a known word for a similar misspelt one; else none, and the reason says why.
+"""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing
+from difflib import SequenceMatcher
+from functools import cache
+from typing import NamedTuple
+
+import msgspec
+
+from anchorline.generation import LanguageModel, Request, Unavailable
+from anchorline.plan import Edit, Refinement
+from anchorline.refine import guard
+from anchorline.refine.ground import facts
+from anchorline.refine.language import english
+from anchorline.refine.mask import Masked
+from anchorline.refine.passages import (
+    LONGEST,
+    NEAR,
+    Passage,
+    better,
+    changes,
+    passages,
+    restorable,
+    restored,
+    unknown,
+)
+from anchorline.refine.propose import compose
+from anchorline.refine.rewrite import Change, apply, rewrite
+from anchorline.refine.templates import Template
+from anchorline.surroundings import Surroundings
+
+MOST_PASSAGES = 6
+MOST_CHARACTERS = 1_500
+"""Passages and characters of one draft that a model is asked about: the first ones."""
+FEWEST_WORDS = 3
+OFF_TRACK = 8
+"""Words of an answer after which fewer than half may be the passage's: else it is no copy, and is stopped."""
+
+FUNCTION_WORDS = (
+    "a an the is are was were be been being am do does did has have had it its "
+    "this that these those there of to"
+)
+"""Words that grammar may add, drop or change without another meaning; the guard watches over "not" and its kin."""
+ENDINGS = frozenset({"", "s", "es", "e", "d", "ed", "ing", "y", "ies", "ied", "ly"})
+"""What may differ at the end of two forms of one word."""
+
+
+class Answer(NamedTuple):
+    """What the model wrote of one passage, its entities as numbers."""
+
+    passage: Passage
+    text: str
+
+
+def asked(draft: Masked) -> list[Passage]:
+    """Return the passages that a model is asked about: English prose of three words or more, not too long."""
+    found: list[Passage] = []
+    room = MOST_CHARACTERS
+    for passage in passages(draft):
+        text = passage.text.strip()
+        if (
+            len(text) <= min(LONGEST, room)
+            and len(text.split()) >= FEWEST_WORDS
+            and any(map(str.islower, text))
+            and english(text)
+            and restorable(passage)
+        ):
+            room -= len(text)
+            found.append(passage)
+    return found[:MOST_PASSAGES]
+
+
+async def improve(
+    draft: str,
+    proposed: Refinement,
+    surroundings: Surroundings,
+    model: LanguageModel,
+    template: Template,
+    *,
+    seconds: float,
+    told: Callable[[str], None] = lambda _text: None,
+) -> Refinement:
+    """Return the rules' proposal, or a better one with the model's help, within `seconds`.
+
+    `told` gets the model's text piece by piece as it is written, entities in their places; joined, the pieces are
+    the whole candidate. An exception from it stops the model and is passed on. Passages that are done when the time
+    is over count. Whatever else happens to the model, the proposal stands and its reason says what happened.
+    """
+    base = proposed.text if proposed.text is not None else draft
+    subject = Masked(base)
+    chosen = asked(subject) if proposed.status in ("proposed", "unchanged") else []
+    if not chosen:
+        return proposed
+    name = model.status.model or "the local model"
+    answers: list[Answer] = []
+    trouble = ""
+    position = 0
+    try:
+        async with asyncio.timeout(seconds):
+            for passage in chosen:
+                lead = passage.start + len(passage.text) - len(passage.text.lstrip())
+                told(base[position:lead])
+                text = await _answer(passage, surroundings, model, template, told)
+                answers.append(Answer(passage, text))
+                position = passage.start + len(_whole(passage).rstrip())
+    except TimeoutError:
+        trouble = f"{name} was not done within {seconds:g} s"
+    except Unavailable as error:
+        trouble = f"{name} did not answer ({error})"
+    else:
+        told(base[position:])
+    return judged(draft, proposed, surroundings, answers, name, trouble)
+
+
+async def _answer(
+    passage: Passage,
+    surroundings: Surroundings,
+    model: LanguageModel,
+    template: Template,
+    told: Callable[[str], None],
+) -> str:
+    text = passage.text.strip()
+    request = Request(
+        text=template.filled(text, ", ".join(sorted(facts(surroundings)))),
+        instruction=template.instruction.strip(),
+        copy_from=text,
+        max_tokens=len(text) // 2 + 24,
+    )
+    words = Counter(_words(text))
+    written, shown = "", ""
+    async with aclosing(model.generate(request)) as chunks:
+        async for chunk in chunks:
+            written += chunk.text
+            ready = _settled(passage, written) if not chunk.finish else _filled(passage, written)
+            told(ready[len(shown) :])
+            shown = ready
+            if _off_track(words, written):
+                break
+    return written
+
+
+def _settled(passage: Passage, written: str) -> str:
+    """Return the beginning of an answer that later pieces don't change: a number may still grow."""
+    return _filled(passage, re.sub(r"#\d*\Z", "", written))
+
+
+def _filled(passage: Passage, written: str) -> str:
+    def entity(match: re.Match[str]) -> str:
+        number = int(match[1])
+        return passage.entities[number - 1].text if 0 < number <= len(passage.entities) else match[0]
+
+    return re.sub(r"#(\d{1,6})", entity, written)
+
+
+def _off_track(words: Counter[str], written: str) -> bool:
+    found = _words(written)
+    return len(found) >= OFF_TRACK and 2 * sum(word in words for word in found) < len(found)
+
+
+def judged(
+    draft: str,
+    proposed: Refinement,
+    surroundings: Surroundings,
+    answers: Sequence[Answer],
+    name: str,
+    trouble: str = "",
+) -> Refinement:
+    """Return the best of the rules' proposal and what the answers add to it; the reason tells of the model."""
+    base = Masked(proposed.text if proposed.text is not None else draft)
+    found = [change for answer in answers for change in _changes(answer, name)]
+    lost = any(_restored(answer) is None for answer in answers)
+    refusals = ["loses or repeats a name"] if lost else _refusals(draft, base, found, surroundings)
+    if found and not refusals:
+        return _with(draft, proposed, found, name, trouble)
+    single = [change for change in found if better(base, change)]
+    if single and not _refusals(draft, base, single, surroundings):
+        return _with(draft, proposed, single, name, trouble)
+    if trouble:
+        return _told(proposed, trouble)
+    return _told(
+        proposed, f"{name} had nothing to add" if not found else f"{name} was left out: it {refusals[0]}"
+    )
+
+
+def faults(draft: Masked) -> int:
+    """Count what is wrong with a text: words that no dictionary knows, and what the rules would still change."""
+    return len(unknown(draft.prose)) + len(rewrite(draft))
+
+
+def _refusals(draft: str, base: Masked, found: Sequence[Change], surroundings: Surroundings) -> list[str]:
+    if not found:
+        return []
+    text = apply(base.text, list(found))
+    verdict = guard.check(draft, text, surroundings)
+    after = Masked(text)
+    reasons = list(verdict.reasons)
+    for change in found:
+        reasons += _unfaithful(base.text[change.start : change.end], change.text)
+    if not reasons and faults(after) >= faults(base):
+        reasons.append("has no fewer faults")
+    return reasons
+
+
+def _unfaithful(old: str, new: str) -> Iterator[str]:
+    """Find words of content that a change drops or brings in, where it does not only spell them otherwise."""
+    before, after = Counter(_words(old)), Counter(_words(new))
+    gone, new_ = sorted((before - after).keys()), sorted((after - before).keys())
+    for word in gone:
+        if word not in _function_words() and not any(_same(word, other) for other in new_):
+            yield f"drops “{word}”"
+    for word in new_:
+        if word not in _function_words() and not any(_same(other, word) for other in gone):
+            yield f"brings in “{word}”"
+
+
+def _same(old: str, new: str) -> bool:
+    """Tell whether `new` is another form of a word, or the known word that a misspelt one is like.
+
+    Letters in common are not enough: "enable" and "disable" have five.
+    """
+    stem = next(
+        (at for at, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new))
+    )
+    if stem >= 3 and {old[stem:], new[stem:]} <= ENDINGS:
+        return True
+    return bool(unknown(old)) and SequenceMatcher(None, old, new, autojunk=False).ratio() >= NEAR
+
+
+@cache
+def _function_words() -> frozenset[str]:
+    return frozenset(FUNCTION_WORDS.split())
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    return re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*|#\d+")
+
+
+def _words(text: str) -> list[str]:
+    return [match[0].lower() for match in _word().finditer(text)]
+
+
+def _changes(answer: Answer, name: str) -> list[Change]:
+    return changes(answer.passage, _padded(answer), f"corrected by {name}")
+
+
+def _restored(answer: Answer) -> str | None:
+    return restored(answer.passage, _padded(answer))
+
+
+def _padded(answer: Answer) -> str:
+    """Return the answer with the white space that the passage begins and ends with."""
+    text = answer.passage.text
+    lead, tail = len(text) - len(text.lstrip()), len(text.rstrip())
+    return text[:lead] + answer.text.strip() + text[tail:]
+
+
+def _whole(passage: Passage) -> str:
+    return restored(passage, passage.text) or passage.text
+
+
+def _with(draft: str, proposed: Refinement, found: list[Change], name: str, trouble: str) -> Refinement:
+    first = [Change(edit.start, edit.end, edit.text, edit.reason, "rules") for edit in proposed.edits]
+    composed = compose(draft, first, sorted(found)) if first else sorted(found)
+    edits = tuple(Edit(change.start, change.end, change.text, change.reason) for change in composed)
+    reasons = [f"corrected by {name}"]
+    if proposed.status == "proposed":
+        reasons.insert(0, proposed.reason)
+    text = apply(draft, list(composed))
+    better_ = msgspec.structs.replace(
+        proposed, status="proposed", reason="; ".join(reasons), text=text, edits=edits, engine=name
+    )
+    return _told(better_, trouble) if trouble else better_
+
+
+def _told(refinement: Refinement, more: str) -> Refinement:
+    return msgspec.structs.replace(refinement, reason=f"{refinement.reason}; {more}")

@@ -1,0 +1,93 @@
+"""Which files and symbols a draft names, and whether it asks for a new file."""
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+from anchorline.refine import mask
+from anchorline.refine.mask import Entity, Masked
+
+MOST = 20
+"""Names of each kind that are looked at: a draft with more is a list of them."""
+
+PLACES = frozenset({"path", "mention", "url", "fence", "pasted"})
+
+
+class Named(NamedTuple):
+    """A name without its marks (backticks, `@`, line numbers), and the entity of the draft that holds it."""
+
+    name: str
+    entity: Entity
+
+
+@cache
+def _place() -> re.Pattern[str]:
+    return re.compile(r"(?::\d+(?:[:-]\d+)?|#L\d+(?:-L?\d+)?)\Z")
+
+
+@cache
+def _file() -> re.Pattern[str]:
+    """Match a relative path that ends in a file name with a known extension, and holds no wildcard."""
+    return re.compile(rf"(?:\./)?(?:[\w.@+-]+[/\\])*[\w+-][\w.+-]*\.(?:{mask.EXTENSIONS})")
+
+
+@cache
+def _symbol() -> re.Pattern[str]:
+    return re.compile(r"(?:[A-Za-z_]\w*(?:\.|::))*([A-Za-z_]\w+)(?:\(\))?")
+
+
+@cache
+def _new() -> re.Pattern[str]:
+    """Match the words by which a draft wants a file that does not exist yet."""
+    return re.compile(
+        r"\b(?:creat\w+|add\w*|writ\w+|generat\w+|mak\w+|new|sav\w+|output\w*|emit\w*|put|mov\w+|renam\w+"
+        r"|extract\w*|export\w*|scaffold\w*|call(?:ed)?|named?|init\w*|produc\w+|cop\w+|store\w*|into|introduc\w+"
+        r"|missing|deleted?|removed?|not (?:exist|found)|no such|does(?:n['\u2019]?t| not) exist|e\.g\.|such as"
+        r"|like|example)\b",
+        re.IGNORECASE,
+    )
+
+
+def files(draft: Masked) -> list[Named]:
+    """Return the files that a draft names as existing: relative paths with an extension, the first `MOST`.
+
+    Where the words before the name ask for a new file or speak of a missing one, it is left out.
+    """
+    found = []
+    for entity in draft.entities:
+        name = _file_name(entity)
+        if name is not None and not _wanted(draft, entity):
+            found.append(Named(name, entity))
+    return found[:MOST]
+
+
+def _file_name(entity: Entity) -> str | None:
+    if entity.kind not in ("path", "code", "mention"):
+        return None
+    name = _place().sub("", entity.text.strip("`").removeprefix("@"))
+    return name.replace("\\", "/").removeprefix("./") if _file().fullmatch(name) else None
+
+
+def has_place(draft: Masked) -> bool:
+    """Tell whether a draft says where it is about: a path, a URL, code or output."""
+    return any(entity.kind in PLACES or _file_name(entity) is not None for entity in draft.entities)
+
+
+def _wanted(draft: Masked, entity: Entity) -> bool:
+    start = max(draft.text.rfind("\n", 0, entity.start), draft.prose.rfind(". ", 0, entity.start), 0)
+    end = draft.text.find("\n", entity.end)
+    return _new().search(draft.prose, start, end if end >= 0 else len(draft.prose)) is not None
+
+
+def symbols(draft: Masked) -> list[Named]:
+    """Return the functions, classes and the like that a draft names, by their last part, the first `MOST`."""
+    found = []
+    for entity in draft.entities:
+        if entity.kind not in ("code", "identifier"):
+            continue
+        text = entity.text.strip("`")
+        match = _symbol().fullmatch(text)
+        # A plain word in backticks may as well be a command, a key or a value.
+        if match is not None and not (text.isalpha() and text.islower()):
+            found.append(Named(match[1], entity))
+    return found[:MOST]

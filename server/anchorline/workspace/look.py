@@ -1,0 +1,113 @@
+"""Lay what the workspace tells about a draft over what the editor told."""
+
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from anchorline.refine import names
+from anchorline.refine.mask import Masked
+from anchorline.surroundings import Absent, Definition, Surroundings
+from anchorline.workspace import symbols
+from anchorline.workspace.files import Files
+
+MOST_SYMBOLS = 4
+MOST_SOURCES = 2_000
+SEARCH_S = 0.5
+"""Seconds for the search of all sources; what is found until then counts only if the search ended."""
+MOST_DEFINITIONS = 5
+LONGEST = 65_536
+"""Characters of a draft that is looked at, as for its refinement."""
+
+
+class Sources(NamedTuple):
+    """Where source text comes from: open documents (relative path → text) come before the files."""
+
+    files: Files
+    opened: Mapping[str, bytes]
+
+    def read(self, path: str) -> bytes | None:
+        """Return the text of a file as the editor has it, else as it is on disk."""
+        text = self.opened.get(path)
+        return text if text is not None else self.files.read(path)
+
+
+class Place(NamedTuple):
+    """A line of a source file, counted from 1: where a draft stands that is part of one."""
+
+    path: str
+    line: int
+
+
+def look(
+    draft: str, surroundings: Surroundings, sources: Sources, *, search: bool, at: Place | None = None
+) -> Surroundings:
+    """Return the surroundings with absent files, definitions and the symbol around the selection, or around `at`.
+
+    With `search` all source files of the workspace are searched for the symbols that the draft names: that takes
+    too long for every keystroke. Reads files, so it is not for the event loop.
+    """
+    if len(draft) > LONGEST:
+        return surroundings
+    masked = Masked(draft)
+    absent = tuple(
+        Absent(name, sources.files.similar(name))
+        for name in dict.fromkeys(named.name for named in names.files(masked))
+        if name not in sources.opened and sources.files.find(name) == "absent"
+    )
+    wanted = list(dict.fromkeys(named.name for named in names.symbols(masked)))[:MOST_SYMBOLS]
+    return msgspec.structs.replace(
+        surroundings,
+        absent=absent,
+        definitions=_definitions(wanted, sources) if search else (),
+        symbol=surroundings.symbol or _symbol(surroundings, sources, at),
+    )
+
+
+def _symbol(surroundings: Surroundings, sources: Sources, at: Place | None) -> str | None:
+    selection = surroundings.selection
+    if selection is not None:
+        at = Place(selection.path, selection.start_line)
+    if at is None or symbols.language(at.path) is None:
+        return None
+    text = sources.read(at.path)
+    found = symbols.enclosing(text, at.path, at.line) if text is not None else None
+    return found.name if found is not None else None
+
+
+def _definitions(wanted: list[str], sources: Sources) -> tuple[Definition, ...]:
+    if not wanted:
+        return ()
+    found = _searched(wanted, sources) or []
+    return tuple(definition for name in wanted for definition in _first(found, name))
+
+
+def _first(found: list[Definition], name: str) -> list[Definition]:
+    return [definition for definition in found if definition.name == name][:MOST_DEFINITIONS]
+
+
+def _searched(wanted: list[str], sources: Sources) -> list[Definition] | None:
+    """Search open documents and files; None if there were too many or it took too long to know them all."""
+    until = time.monotonic() + SEARCH_S
+    found = [each for path, text in sources.opened.items() for each in _defined(wanted, path, text)]
+    for count, path in enumerate(sources.files.sources(symbols.SUFFIXES)):
+        if count >= MOST_SOURCES or time.monotonic() > until:
+            return None
+        if path in sources.opened:
+            continue
+        text = sources.files.read(path)
+        if text is not None:
+            found += _defined(wanted, path, text)
+    return found if sources.files.listing().complete else None
+
+
+def _defined(wanted: list[str], path: str, text: bytes) -> list[Definition]:
+    if symbols.language(path) is None:
+        return []
+    return [
+        Definition(name, path, symbol.line)
+        for name in wanted
+        if name.encode() in text
+        for symbol in symbols.definitions(text, path, name)
+    ]
