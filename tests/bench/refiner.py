@@ -23,7 +23,7 @@ import statistics
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ from anchorline.refine.rewrite import apply
 from anchorline.surroundings import Surroundings
 
 PLAIN = "Correct the spelling and the grammar of the text and leave out filler. Answer with the text only."
+CASES = ("rules", "scored", "words", "whole")
 MOST_PASSAGES = 6
 SAMPLE = {"specstory": 120, "awesome_copilot": 60, "swebench_lite": 20, "humaneval_xl": 60}
 """Drafts of each source that all passages are rewritten of."""
@@ -255,24 +256,28 @@ def sample(folder: Path) -> Iterator[Case]:
             yield case
 
 
-def measure(folder: Path, writer: Writer) -> list[Row]:
-    """Return all rows."""
+def measure(folder: Path, writer: Writer, names: list[str], most: int) -> list[Row]:
+    """Return all rows; those of the pipelines that rewrite are of `most` seeds, taken at even distances."""
     cases = list(sample(folder))
     seeds = list(seeded(folder, kept_for_measuring))
-    refiners: list[tuple[str, Callable[..., str]]] = [
-        ("rules", rules), ("scored", scored(writer)), ("words", words(writer)), ("whole", whole(writer)),
-    ]  # fmt: skip
+    refiners: dict[str, Refiner] = {
+        "rules": rules, "scored": scored(writer), "words": words(writer), "whole": whole(writer),
+    }  # fmt: skip
     out: list[Row] = []
-    for name, refine in refiners:
-        out += repairs(name, refine, seeds)
+    for name in names:
+        few = seeds[:: max(1, len(seeds) // most)] if name == "whole" else seeds
+        out += repairs(name, refiners[name], few)
+        if few is not seeds:
+            out += [{**row, "case": "rules, the same"} for row in repairs("", rules, few)]
         _tell(name, "R6", out)
-        out += emitted(name, refine, cases)
+        out += emitted(name, refiners[name], cases)
         _tell(name, "R1", out)
-    out += raw("whole", cases, writer)
+        if name == "whole":
+            out += raw(name, cases, writer)
     out += [
-        _figure("tokens_per_s", writer.tokens / writer.seconds, writer.tokens),
+        _figure("tokens_per_s", writer.tokens / max(1e-9, writer.seconds), writer.tokens),
         _figure("proposed_share", writer.proposed / max(1, writer.tokens), writer.tokens),
-        _figure("score_ms", statistics.median(writer.scored) * 1e3, len(writer.scored)),
+        _figure("score_ms", statistics.median([*writer.scored, 0.0]) * 1e3, len(writer.scored)),
     ]
     return [row for row in out if row["n"]]
 
@@ -306,10 +311,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--adapter", type=Path)
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--most", type=int, default=80, help="seeds that `whole` rewrites")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     folder = arguments.data / "refine" if (arguments.data / "refine").is_dir() else arguments.data
-    rows = measure(folder, Writer(arguments.model, arguments.adapter))
+    rows = measure(folder, Writer(arguments.model, arguments.adapter), arguments.cases, arguments.most)
     environment: dict[str, Any] = {
         "python": platform.python_version(),
         "machine": platform.machine(),

@@ -19,8 +19,10 @@ TEMPLATE = Template("Correct the text.", "{draft}")
 class Scripted:
     """A model that writes what the test says, by what it is asked; `requests` are those it got."""
 
-    def __init__(self, write: Callable[[str], str], broken: str = "", hangs: bool = False) -> None:
-        self.write, self.broken, self.hangs = write, broken, hangs
+    def __init__(
+        self, write: Callable[[str], str], broken: str = "", hangs: bool = False, likes: str = ""
+    ) -> None:
+        self.write, self.broken, self.hangs, self.likes = write, broken, hangs, likes
         self.requests: list[Request] = []
         self.closed = 0
 
@@ -49,7 +51,7 @@ class Scripted:
     async def score(
         self, text: str, labels: Sequence[str], *, instruction: str = "", chat: bool = True
     ) -> list[float]:
-        raise NotImplementedError
+        return [-40.0 if self.likes and label.lstrip().startswith(self.likes) else -60.0 for label in labels]
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         raise NotImplementedError
@@ -85,6 +87,20 @@ def test_a_correction_that_the_rules_can_not_make_is_taken() -> None:
     assert (found.status, found.engine) == ("proposed", "scripted")
     assert applied(draft, found) == found.text
     assert guard.check(draft, found.text).ok
+
+
+def test_it_chooses_among_the_corrections_of_a_word_before_it_writes() -> None:
+    draft = "Please could you read the whole fiel `a.py`, it has no tests yet?"
+    model = Scripted(lambda text: text, likes="file")
+    found = improved(draft, model)
+    assert found.text == "Read the whole file `a.py`, it has no tests yet."
+    assert applied(draft, found) == found.text
+    assert "spelling: fiel \u2192 file" in {edit.reason for edit in found.edits}
+    assert model.requests[0].text == "Read the whole file #1, it has no tests yet."
+    assert (
+        improved(draft, Scripted(lambda text: text)).text
+        == "Read the whole fiel `a.py`, it has no tests yet."
+    )
 
 
 def test_it_comes_on_top_of_what_the_rules_propose() -> None:

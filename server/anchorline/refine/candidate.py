@@ -3,6 +3,9 @@
 The model may write what it likes. Of its text the differences from the rules' proposal are taken as edits: all of
 them, if the guard lets the text pass, none drops or brings in a word of content, and fewer faults are left; else
 those alone that put a known word for a similar misspelt one; else none, and the reason says why.
+
+Before it writes, it chooses: of a misspelt word's corrections the one that its sentence makes likely (`doubts`).
+That is one reading of the sentence, needs no writing, and even a very small model is good at it.
 """
 
 import asyncio
@@ -19,6 +22,7 @@ import msgspec
 from anchorline.generation import LanguageModel, Request, Unavailable
 from anchorline.plan import Edit, Refinement
 from anchorline.refine import guard
+from anchorline.refine.doubts import settle
 from anchorline.refine.ground import facts
 from anchorline.refine.language import english
 from anchorline.refine.mask import Masked
@@ -96,9 +100,7 @@ async def improve(
     is over count. Whatever else happens to the model, the proposal stands and its reason says what happened.
     """
     base = proposed.text if proposed.text is not None else draft
-    subject = Masked(base)
-    chosen = asked(subject) if proposed.status in ("proposed", "unchanged") else []
-    if not chosen:
+    if proposed.status not in ("proposed", "unchanged") or not asked(Masked(base)):
         return proposed
     name = model.status.model or "the local model"
     answers: list[Answer] = []
@@ -106,7 +108,11 @@ async def improve(
     position = 0
     try:
         async with asyncio.timeout(seconds):
-            for passage in chosen:
+            spelled = await settle(Masked(base), model)
+            if spelled and not _refusals(draft, Masked(base), spelled, surroundings):
+                proposed = _with(draft, proposed, spelled, name, "")
+                base = apply(base, spelled)
+            for passage in asked(Masked(base)):
                 lead = passage.start + len(passage.text) - len(passage.text.lstrip())
                 told(base[position:lead])
                 text = await _answer(passage, surroundings, model, template, told)

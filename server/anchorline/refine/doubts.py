@@ -11,6 +11,7 @@ from functools import cache
 from string import ascii_lowercase
 from typing import NamedTuple
 
+from anchorline.generation import LanguageModel
 from anchorline.refine.language import english
 from anchorline.refine.mask import Masked
 from anchorline.refine.passages import passages
@@ -81,6 +82,16 @@ def _choices(word: str) -> tuple[str, ...]:
     near = one_slip(word) | {letter + word[1:] for letter in ascii_lowercase} | {word[1:]}
     near.add(word[1] + word[0] + word[2:])
     return tuple(sorted(near & common()))[:MOST_CHOICES]
+
+
+async def settle(draft: Masked, model: LanguageModel) -> list[Change]:
+    """Return the corrections that a model is sure of. Nothing is generated. Raises Unavailable."""
+    found: list[Change] = []
+    for doubt in doubts(draft):
+        change = settled(doubt, await model.score(doubt.text(), doubt.labels(), chat=False))
+        if change is not None:
+            found.append(change)
+    return found
 
 
 def settled(doubt: Doubt, scores: Sequence[float]) -> Change | None:
