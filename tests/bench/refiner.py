@@ -11,6 +11,8 @@ scored      the rules' text, and of the misspellings that only their sentence ca
 words       of the model's differences from the rules' text those that the guard passes and that put a similar
             known word for an unknown one; only passages with an unknown word are shown to the model
 
+lookup      how much faster prompt lookup makes a rewrite, and how often the answer is the same
+
 Raw figures are of the model's answers before the guard: `raw_pass_rate` (of the changed drafts), `raw_copied`,
 `raw_restored` (every entity there once), `accepted` (changed and passed, of all drafts). R1 to R7 are those of
 refinement.py.
@@ -31,6 +33,7 @@ from typing import Any
 from refinement import Refiner, Row, changed, count, invented, kept, obliged, repairs, share, spoken
 from refinement_data import Case, prompts, seeded
 from refiner_task import INSTRUCTION, kept_for_measuring
+from reporting import interval
 
 from anchorline.engine import blas, loading, lookup
 from anchorline.refine import guard
@@ -52,7 +55,7 @@ from anchorline.refine.rewrite import apply
 from anchorline.surroundings import Surroundings
 
 PLAIN = "Correct the spelling and the grammar of the text and leave out filler. Answer with the text only."
-CASES = ("rules", "scored", "words", "whole")
+CASES = ("rules", "scored", "words", "whole", "lookup")
 MOST_PASSAGES = 6
 SAMPLE = {"specstory": 120, "awesome_copilot": 60, "swebench_lite": 20, "humaneval_xl": 60}
 """Drafts of each source that all passages are rewritten of."""
@@ -78,25 +81,36 @@ class Writer:
         self._scores = cache(self._score)
 
     def _write(self, text: str) -> str:
+        started = time.perf_counter()
+        tokens, proposed = self.tokens_of(text)
+        self.seconds += time.perf_counter() - started
+        self.tokens += len(tokens)
+        self.proposed += proposed
+        answer: str = self._tokenizer.decode(tokens)
+        return answer.strip()
+
+    def tokens_of(self, text: str, *, looking_up: bool = True) -> tuple[list[int], int]:
+        """Return the answer's tokens and how many of them were looked up; without, mlx_lm's own decoding."""
+        import mlx.core as mx
+        from mlx_lm.generate import generate_step
         from mlx_lm.models.cache import make_prompt_cache
 
         before, after = self._around
         draft = self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-        stop = self._tokenizer.eos_token_id
-        out: list[int] = []
-        started = time.perf_counter()
-        for token, proposed in lookup.generate(
-            self._model, make_prompt_cache(self._model), [*before, *draft, *after],
-            lookup.Source([*after, *draft, stop]), len(draft) * 2 + 16,
-        ):  # fmt: skip
-            if token == stop:
+        prompt, most = [*before, *draft, *after], len(draft) * 2 + 16
+        if looking_up:
+            tokens = lookup.generate(
+                self._model, make_prompt_cache(self._model), prompt, lookup.Source(draft), most
+            )
+        else:
+            tokens = generate_step(mx.array(prompt), self._model, max_tokens=most)
+        out, proposed = [], 0
+        for token, looked_up in tokens:
+            if token == self._tokenizer.eos_token_id:
                 break
-            out.append(token)
-            self.proposed += proposed
-        self.tokens += len(out)
-        self.seconds += time.perf_counter() - started
-        answer: str = self._tokenizer.decode(out)
-        return answer.strip()
+            out.append(int(token))
+            proposed += looking_up and bool(looked_up)
+        return out, proposed
 
     def scores(self, doubt: Doubt) -> list[float]:
         """Return the log-probability of each of a doubt's labels after its text."""
@@ -115,6 +129,20 @@ class Writer:
         likely: list[list[float]] = (chosen - mx.logsumexp(logits, axis=-1)).tolist()
         self.scored.append(time.perf_counter() - started)
         return [sum(row[: len(tail)]) for row, tail in zip(likely, tails, strict=True)]
+
+
+def lookups(writer: Writer, texts: list[str]) -> list[Row]:
+    """Return how much faster answers are with prompt lookup, each beside mlx_lm's decoding, and how many are equal."""
+    ratios, equal = [], []
+    for text in texts:
+        times, answers = [], []
+        for looking_up in (False, True):
+            started = time.perf_counter()
+            answers.append(writer.tokens_of(text, looking_up=looking_up)[0])
+            times.append(time.perf_counter() - started)
+        ratios.append(times[0] / times[1])
+        equal.append(answers[0] == answers[1])
+    return [interval("lookup", "speedup", ratios), share("lookup", "all", "equal", equal)]
 
 
 def rules(draft: str, surroundings: Surroundings) -> str:
@@ -264,7 +292,10 @@ def measure(folder: Path, writer: Writer, names: list[str], most: int) -> list[R
         "rules": rules, "scored": scored(writer), "words": words(writer), "whole": whole(writer),
     }  # fmt: skip
     out: list[Row] = []
-    for name in names:
+    if "lookup" in names:
+        found = [part.text.strip() for case in cases for part in passages(Masked(case.text)) if asked(part)]
+        out += lookups(writer, found[:: max(1, len(found) // 20)])
+    for name in (name for name in names if name in refiners):
         few = seeds[:: max(1, len(seeds) // most)] if name == "whole" else seeds
         out += repairs(name, refiners[name], few)
         if few is not seeds:
