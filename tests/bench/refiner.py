@@ -8,9 +8,7 @@ rules       the deterministic pipeline alone
 whole       the model's text of all passages where it passes the guard, else the rules'
 scored      the rules' text, and of the misspellings that only their sentence can settle (doubts.py) those that the
             model's probabilities settle: nothing is generated
-words       of the model's differences from the rules' text those that the guard passes and that put a similar
-            known word for an unknown one; only passages with an unknown word are shown to the model
-
+pipeline    what ships: `scored`, then of the rewrite what is surely better (candidate.py)
 lookup      how much faster prompt lookup makes a rewrite, and how often the answer is the same
 
 Raw figures are of the model's answers before the guard: `raw_pass_rate` (of the changed drafts), `raw_copied`,
@@ -37,26 +35,16 @@ from reporting import interval
 
 from anchorline.engine import blas, loading, lookup
 from anchorline.refine import guard
+from anchorline.refine.candidate import Answer, asked, chosen, judged
 from anchorline.refine.doubts import Doubt, doubts, settled
-from anchorline.refine.language import english
 from anchorline.refine.mask import Masked
-from anchorline.refine.passages import (
-    LONGEST,
-    Passage,
-    better,
-    changes,
-    doubtful,
-    passages,
-    restorable,
-    restored,
-)
+from anchorline.refine.passages import restored
 from anchorline.refine.propose import propose
 from anchorline.refine.rewrite import apply
 from anchorline.surroundings import Surroundings
 
 PLAIN = "Correct the spelling and the grammar of the text and leave out filler. Answer with the text only."
-CASES = ("rules", "scored", "words", "whole", "lookup")
-MOST_PASSAGES = 6
+CASES = ("rules", "scored", "whole", "pipeline", "lookup")
 SAMPLE = {"specstory": 120, "awesome_copilot": 60, "swebench_lite": 20, "humaneval_xl": 60}
 """Drafts of each source that all passages are rewritten of."""
 
@@ -151,35 +139,18 @@ def rules(draft: str, surroundings: Surroundings) -> str:
     return refined.text if refined.text is not None else draft
 
 
-def asked(passage: Passage) -> bool:
-    """Tell whether a passage is something to rewrite: not too long, with three words, English."""
-    text = passage.text.strip()
-    return (
-        len(text) <= LONGEST
-        and len(text.split()) >= 3
-        and any(map(str.islower, text))
-        and restorable(passage)
-    )
-
-
 def rewritten(draft: str, surroundings: Surroundings, writer: Writer) -> str | None:
-    """Return the rules' text with every passage rewritten, or None where an entity got lost."""
+    """Return the rules' text with its passages rewritten, or None where an entity got lost."""
     text = rules(draft, surroundings)
-    subject = Masked(text)
     out, position = "", 0
-    for passage in passages(subject):
-        if not restorable(passage):
-            continue
-        end = passage.start + len(restored(passage, passage.text) or "")
+    for passage in asked(Masked(text)):
         bare = passage.text.strip()
-        if asked(passage):
-            answer = restored(passage, passage.text.replace(bare, writer.write(bare)))
-            if answer is None:
-                return None
-            out += text[position : passage.start] + answer
-        else:
-            out += text[position:end]
-        position = end
+        before = restored(passage, passage.text)
+        after = restored(passage, passage.text.replace(bare, writer.write(bare)))
+        if before is None or after is None:
+            return None
+        out += text[position : passage.start] + after
+        position = passage.start + len(before)
     return out + text[position:]
 
 
@@ -207,25 +178,18 @@ def scored(writer: Writer) -> Refiner:
     return refine
 
 
-def words(writer: Writer) -> Refiner:
-    """Return the pipeline that takes single words from the model."""
+def pipeline(writer: Writer) -> Refiner:
+    """Return the pipeline as it ships: what the model chooses, then what it writes, as far as it is surely better."""
 
     def refine(draft: str, surroundings: Surroundings) -> str:
-        text = rules(draft, surroundings)
-        subject = Masked(text)
-        found = []
-        for passage in passages(subject):
-            if doubtful(passage) and english(subject.prose):
-                bare = passage.text.strip()
-                answer = passage.text.replace(bare, writer.write(bare))
-                found += changes(passage, answer, "the model's spelling")
-        found = [
-            change
-            for change in found
-            if better(subject, change) and guard.check(subject, apply(text, [change]), surroundings).ok
-        ]
-        candidate = apply(text, found)
-        return candidate if guard.check(draft, candidate, surroundings).ok else text
+        proposed = propose(draft, surroundings)
+        base = Masked(proposed.text if proposed.text is not None else draft)
+        spelled = [settled(doubt, writer.scores(doubt)) for doubt in doubts(base)]
+        proposed = chosen(draft, proposed, surroundings, [one for one in spelled if one is not None], "model")
+        base = Masked(proposed.text if proposed.text is not None else draft)
+        answers = [Answer(passage, writer.write(passage.text.strip())) for passage in asked(base)]
+        text = judged(draft, proposed, surroundings, answers, "model").text
+        return text if text is not None else draft
 
     return refine
 
@@ -279,32 +243,33 @@ def sample(folder: Path) -> Iterator[Case]:
             continue
         if source == "humaneval_xl" and left[source] % 2 and case.name.startswith("English"):
             continue
-        if len([each for each in passages(Masked(case.text)) if asked(each)]) <= MOST_PASSAGES:
+        if asked(Masked(case.text)):
             left[source] -= 1
             yield case
 
 
 def measure(folder: Path, writer: Writer, names: list[str], most: int) -> list[Row]:
-    """Return all rows; those of the pipelines that rewrite are of `most` seeds, taken at even distances."""
+    """Return all rows; those of `whole` are of `most` prompts and seeds, taken at even distances."""
     cases = list(sample(folder))
     seeds = list(seeded(folder, kept_for_measuring))
     refiners: dict[str, Refiner] = {
-        "rules": rules, "scored": scored(writer), "words": words(writer), "whole": whole(writer),
+        "rules": rules, "scored": scored(writer), "pipeline": pipeline(writer), "whole": whole(writer),
     }  # fmt: skip
     out: list[Row] = []
     if "lookup" in names:
-        found = [part.text.strip() for case in cases for part in passages(Masked(case.text)) if asked(part)]
+        found = [part.text.strip() for case in cases for part in asked(Masked(case.text))]
         out += lookups(writer, found[:: max(1, len(found) // 20)])
     for name in (name for name in names if name in refiners):
-        few = seeds[:: max(1, len(seeds) // most)] if name == "whole" else seeds
-        out += repairs(name, refiners[name], few)
-        if few is not seeds:
-            out += [{**row, "case": "rules, the same"} for row in repairs("", rules, few)]
-        _tell(name, "R6", out)
-        out += emitted(name, refiners[name], cases)
-        _tell(name, "R1", out)
+        some, few = seeds, cases
+        if name in ("whole", "pipeline"):
+            some, few = seeds[:: max(1, len(seeds) // most)], cases[:: max(1, len(cases) // most)]
         if name == "whole":
-            out += raw(name, cases, writer)
+            out += [{**row, "case": "rules, same"} for row in repairs("", rules, some)]
+            out += raw(name, few, writer)
+        out += emitted(name, refiners[name], few)
+        _tell(name, "R1", out)
+        out += repairs(name, refiners[name], some)
+        _tell(name, "R6", out)
     out += [
         _figure("tokens_per_s", writer.tokens / max(1e-9, writer.seconds), writer.tokens),
         _figure("proposed_share", writer.proposed / max(1, writer.tokens), writer.tokens),
@@ -343,7 +308,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--adapter", type=Path)
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--most", type=int, default=80, help="seeds that `whole` rewrites")
+    parser.add_argument("--most", type=int, default=80, help="prompts and seeds, each, that `whole` rewrites")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     folder = arguments.data / "refine" if (arguments.data / "refine").is_dir() else arguments.data
@@ -357,7 +322,7 @@ def main() -> None:
         print(json.dumps({"bench": "refiner", "rows": rows, "environment": environment}))
         return
     for row in rows:
-        print(f"{row['case']:8}{row['subset']:18}{row['metric']:15}{row['value']:9.4f}"
+        print(f"{row['case']:12}{row['subset']:18}{row['metric']:15}{row['value']:9.4f}"
               f"  [{row['low']:.4f}, {row['high']:.4f}]  n={row['n']}")  # fmt: skip
 
 

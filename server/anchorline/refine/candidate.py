@@ -108,10 +108,8 @@ async def improve(
     position = 0
     try:
         async with asyncio.timeout(seconds):
-            spelled = await settle(Masked(base), model)
-            if spelled and not _refusals(draft, Masked(base), spelled, surroundings):
-                proposed = _with(draft, proposed, spelled, name, "")
-                base = apply(base, spelled)
+            proposed = chosen(draft, proposed, surroundings, await settle(Masked(base), model), name)
+            base = proposed.text if proposed.text is not None else draft
             for passage in asked(Masked(base)):
                 lead = passage.start + len(passage.text) - len(passage.text.lstrip())
                 told(base[position:lead])
@@ -170,6 +168,16 @@ def _filled(passage: Passage, written: str) -> str:
 def _off_track(words: Counter[str], written: str) -> bool:
     found = _words(written)
     return len(found) >= OFF_TRACK and 2 * sum(word in words for word in found) < len(found)
+
+
+def chosen(
+    draft: str, proposed: Refinement, surroundings: Surroundings, spelled: list[Change], name: str
+) -> Refinement:
+    """Return the proposal with the corrections that the model chose, if the guard lets them pass."""
+    base = Masked(proposed.text if proposed.text is not None else draft)
+    if not spelled or _refusals(draft, base, spelled, surroundings):
+        return proposed
+    return _with(draft, proposed, spelled, name, "")
 
 
 def judged(
