@@ -1,10 +1,14 @@
 """Misspellings that only their sentence can settle: which are asked about, and what an answer does."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anchorline.refine.doubts import CLEAR, MOST, SURE, doubts, settled
+from anchorline import config
+from anchorline.engine.client import Engine
+from anchorline.refine.doubts import CLEAR, MOST, SURE, doubts, settle, settled
 from anchorline.refine.mask import Masked
 from anchorline.refine.rewrite import apply
 
@@ -61,3 +65,18 @@ def test_positions_are_the_drafts(noise: str) -> None:
     text = f"Read the file that is here and print what it says. {noise}"
     for doubt in doubts(Masked(text)):
         assert text[doubt.start : doubt.end] == doubt.word
+
+
+async def test_the_small_model_settles_real_doubts(model: Path) -> None:
+    """A slip is settled by its sentence; names that look like slips stay."""
+    engine = Engine(config.Engine(model=model.name, deadline_seconds=300))
+    try:
+        slips = Masked("Read the whole fiel from disk, check that no lnie is empty, and make the tsets pass.")
+        names = Masked("Fetch it with wget, compare the mtime of both, and stack them with hstack.")
+        assert apply(slips.text, await settle(slips, engine)) == (
+            "Read the whole file from disk, check that no line is empty, and make the tests pass."
+        )
+        assert {"wget", "mtime", "hstack"} <= {doubt.word for doubt in doubts(names)}
+        assert await settle(names, engine) == []
+    finally:
+        await engine.close()
