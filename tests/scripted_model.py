@@ -9,8 +9,10 @@ from anchorline.generation import Chunk, Request, State, Status, Unavailable
 class Scripted:
     """A model that writes what the test says, by what it is asked; `requests` are those it got."""
 
-    def __init__(self, write: Callable[[str], str], broken: str = "", hangs: bool = False) -> None:
-        self.write, self.broken, self.hangs = write, broken, hangs
+    def __init__(
+        self, write: Callable[[str], str], broken: str = "", hangs: bool = False, likes: str = ""
+    ) -> None:
+        self.write, self.broken, self.hangs, self.likes = write, broken, hangs, likes
         self.requests: list[Request] = []
         self.closed = 0
 
@@ -39,7 +41,7 @@ class Scripted:
     async def score(
         self, text: str, labels: Sequence[str], *, instruction: str = "", chat: bool = True
     ) -> list[float]:
-        raise NotImplementedError
+        return [-40.0 if self.likes and label.lstrip().startswith(self.likes) else -60.0 for label in labels]
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         raise NotImplementedError

@@ -48,6 +48,20 @@ def test_a_correction_that_the_rules_can_not_make_is_taken() -> None:
     assert guard.check(draft, found.text).ok
 
 
+def test_it_chooses_among_the_corrections_of_a_word_before_it_writes() -> None:
+    draft = "Please could you read the whole fiel `a.py`, it has no tests yet?"
+    model = Scripted(lambda text: text, likes="file")
+    found = improved(draft, model)
+    assert found.text == "Read the whole file `a.py`, it has no tests yet."
+    assert applied(draft, found) == found.text
+    assert "spelling: fiel \u2192 file" in {edit.reason for edit in found.edits}
+    assert model.requests[0].text == "Read the whole file #1, it has no tests yet."
+    assert (
+        improved(draft, Scripted(lambda text: text)).text
+        == "Read the whole fiel `a.py`, it has no tests yet."
+    )
+
+
 def test_it_comes_on_top_of_what_the_rules_propose() -> None:
     draft = "Could you please fix teh crsh in src/a.py? Thanks!"
     rules = propose(draft)
