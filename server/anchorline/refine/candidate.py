@@ -203,6 +203,8 @@ def judged(
         return _with(draft, proposed, single, name, trouble)
     if trouble:
         return _told(proposed, trouble)
+    if not found and proposed.engine == name:
+        return proposed
     return _told(
         proposed, f"{name} had nothing to add" if not found else f"{name} was left out: it {refusals[0]}"
     )
