@@ -28,6 +28,18 @@ class Refine(msgspec.Struct, frozen=True):
     max_hints: Annotated[
         int, Meta(ge=0, le=2, description="Clarity hints shown for one prompt, at most.")
     ] = 2
+    model_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=120,
+            description="How long a refinement that is asked for waits for the local model; 0 never asks it.",
+        ),
+    ] = 10.0
+    templates: Annotated[
+        str,
+        Meta(description="Folder with your own templates for the local model, as in docs/refinement.md."),
+    ] = ""
 
 
 class Cache(msgspec.Struct, frozen=True):
@@ -180,7 +192,7 @@ class Config(msgspec.Struct, frozen=True):
 
 
 USER_ONLY = frozenset(
-    {"store.path", "files.providers", "files.models", "cache.account", "engine.model"}
+    {"store.path", "files.providers", "files.models", "cache.account", "engine.model", "refine.templates"}
     | {f"gateway.{field.name}" for field in msgspec.structs.fields(Gateway)}
 )
 """Keys that a project file may not set: they name places and accounts outside the project."""

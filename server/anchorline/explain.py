@@ -1,8 +1,12 @@
 """The plan in words: what a developer reads in a hover, in the command line and in a status line."""
 
+import re
+from collections.abc import Iterator
+from difflib import unified_diff
+
 from anchorline.cache.afterwards import shortfall
 from anchorline.outcome import Outcome
-from anchorline.plan import Plan
+from anchorline.plan import Plan, Refinement
 from anchorline.prompt.model import Prompt
 
 
@@ -37,6 +41,61 @@ def line(plan: Plan) -> str:
     hit = f"P(hit) {likely(cache.p_hit)}{warm}" if cache.mode != "none" else "not cached"
     anchors = f"{len(cache.anchors)} anchor{'s' * (len(cache.anchors) != 1)}"
     return f"{plan.route.target} · {count(plan.tokens.estimate)} tokens · {hit} · {anchors} · {usd(plan.cost.usd)}"
+
+
+SHOWN = 60
+"""Characters of an edit that a line shows."""
+
+
+def summary(refinement: Refinement, draft: str) -> str:
+    """Return a refinement in a few plain lines: what is proposed, why, and what is asked."""
+    if refinement.text is None:
+        lines = [f"Nothing to refine: {refinement.reason}."]
+    else:
+        count_ = len(refinement.edits)
+        lines = [f"{count_} change{'s' * (count_ != 1)} ({refinement.reason}):"]
+        lines += [f"- {change}" for change in _changes(refinement, draft)]
+    lines += [f"? {question.text}" for question in refinement.questions]
+    return "\n".join(lines)
+
+
+def refined(refinement: Refinement, draft: str) -> str:
+    """Return a refinement as a Markdown document: the text, the difference, the reasons, what is asked."""
+    lines = ["# Refined prompt", ""]
+    if refinement.text is None:
+        lines += [f"Nothing is proposed: {refinement.reason}.", ""]
+    else:
+        old, new = draft.splitlines(), refinement.text.splitlines()
+        difference = "\n".join(list(unified_diff(old, new, lineterm="", n=1))[2:])
+        lines += ["This is a proposal: nothing is changed.", "", *_fenced("text", refinement.text)]
+        lines += ["## Difference", "", *_fenced("diff", difference)]
+        lines += ["## Reasons", "", *(f"- {change}" for change in _changes(refinement, draft)), ""]
+    if refinement.hints:
+        lines += ["## Unclear", "", *(f"- {hint.code}: {hint.message}" for hint in refinement.hints), ""]
+    if refinement.questions:
+        lines += ["## Questions", ""]
+        lines += [f"- {question.slot}: {question.text}" for question in refinement.questions]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _changes(refinement: Refinement, draft: str) -> Iterator[str]:
+    for edit in refinement.edits:
+        old, new = _short(draft[edit.start : edit.end]), _short(edit.text)
+        what = f"“{old}” → “{new}”" if old and new else f"without “{old}”" if old else f"with “{new}”"
+        yield f"{what}: {edit.reason}" if old or new else edit.reason
+
+
+def _short(text: str) -> str:
+    line_ = " ".join(text.split())
+    return line_ if len(line_) <= SHOWN else line_[: SHOWN - 1] + "…"
+
+
+def _fenced(kind: str, text: str) -> list[str]:
+    """Return a fence that no fence of the text ends."""
+    longest = max((len(match[0]) for match in re.finditer(r"`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return [f"{fence}{kind}", text, fence, ""]
 
 
 def markdown(plan: Plan, prompt: Prompt | None = None) -> str:

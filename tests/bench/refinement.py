@@ -1,6 +1,6 @@
 """Does refinement keep what it must, does it help? R1 to R8 and L1 to L3 of docs/refinement.md, and what it costs.
 
-    python tests/bench/refinement.py --data DIR [--engine none] [--json]
+    python tests/bench/refinement.py --data DIR [--engine smollm2 [--sample 20]] [--json]
 
 DIR holds `refine/` (or is it). Cases: `ours`; `do-nothing`, which returns the draft; `regex-only`, the same
 corrections as plain substitutions over the whole draft, with no mask and no guard. Shares have Wilson's 95 %
@@ -307,7 +307,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--engine", choices=["none"], default="none")
+    parser.add_argument("--engine", default="none", metavar="MODEL",
+                        help="none, or an installed model (smollm2): the rules and the model on a sample")  # fmt: skip
+    parser.add_argument("--sample", type=int, default=20, metavar="N",
+                        help="with --engine: drafts of each source and seeds of each kind")  # fmt: skip
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--misses", action="store_true", help="print the seeds that were not repaired")
     arguments = parser.parse_args()
@@ -320,6 +323,12 @@ def main() -> None:
                 )
         return
     measured = measure(folder)
+    if arguments.engine != "none":
+        import refinement_engine
+
+        measured += refinement_engine.measure(
+            folder, arguments.engine, arguments.sample, preservation, repairs, share
+        )
     if arguments.json:
         environment = {
             "python": platform.python_version(),

@@ -10,7 +10,7 @@ import random
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -144,13 +144,13 @@ AFTER_THIS = re.compile(
 )
 
 
-def seeded(folder: Path) -> Iterator[Seeded]:
-    """Yield every real developer prompt of 40 to 4000 characters with each defect that fits it.
+def seeded(folder: Path, keep: Callable[[Case], bool] = lambda _: True) -> Iterator[Seeded]:
+    """Yield every real developer prompt of 40 to 4000 characters that `keep` keeps with each defect that fits it.
 
     Which word or sentence is hit follows from the prompt itself (CRC-32 seeds the choice), so that the same
     data gives the same seeds.
     """
-    for case in specstory(folder):
+    for case in filter(keep, specstory(folder)):
         if not 40 <= len(case.text) <= 4000 or "```" in case.text:
             continue
         chance = random.Random(zlib.crc32(case.text.encode()))
@@ -158,7 +158,7 @@ def seeded(folder: Path) -> Iterator[Seeded]:
             made = seed(case.text, chance)
             if made is not None and made.draft != made.clean:
                 yield made
-    for case in specstory(folder):
+    for case in filter(keep, specstory(folder)):
         made = _this(case.text)
         if made is not None:
             yield made

@@ -67,8 +67,10 @@ def environment(home: Path) -> dict[str, str]:
     }
 
 
-def drive(command: list[str], home: Path, folder: Path, **variables: str) -> dict[str, Any]:
-    """Run an editor with its driver in `folder` and return what the driver saw."""
+def drive(
+    command: list[str], home: Path, folder: Path, *, patience: float = TIMEOUT_S, **variables: str
+) -> dict[str, Any]:
+    """Run an editor with its driver in `folder`, for `patience` seconds at most; return what the driver saw."""
     results = home / "results.json"
     process = subprocess.Popen(
         command,
@@ -80,9 +82,9 @@ def drive(command: list[str], home: Path, folder: Path, **variables: str) -> dic
         start_new_session=True,
     )
     try:
-        said, _ = process.communicate(timeout=TIMEOUT_S)
+        said, _ = process.communicate(timeout=patience)
     except subprocess.TimeoutExpired:
-        said = b"(ended by the test after %d s)" % TIMEOUT_S
+        said = b"(ended by the test after %d s)" % patience
     finally:
         _end_group(process)
     shown = said.decode("utf-8", "replace")[-4000:]

@@ -52,6 +52,7 @@ class RawClient:
         self.seen: list[dict[str, Any]] = []
         self.requests: list[dict[str, Any]] = []
         self.apply: Callable[[dict[str, Any]], dict[str, Any]] = lambda _params: {"applied": True}
+        self.answers: dict[str, Any] = {}
         self._stderr: list[bytes] = []
         self._ids = 0
         self._lock = threading.Lock()
@@ -111,7 +112,7 @@ class RawClient:
 
     def _answer(self, request: dict[str, Any]) -> None:
         method, params = request["method"], request.get("params")
-        result: Any = None
+        result: Any = self.answers.get(method)
         if method == "workspace/configuration":
             result = [self.settings for _ in params["items"]]
         elif method == "workspace/applyEdit":

@@ -139,7 +139,8 @@ async def test_commands_are_listed_and_do_what_a_client_without_requests_needs(e
     await open_document(editor)
     listed = editor.server_result.capabilities.execute_command_provider.commands
     assert set(listed) == {
-        f"anchorline.{name}" for name in ("plan", "refine", "outcome", "feedback", "explain", "status")
+        f"anchorline.{name}"
+        for name in ("plan", "refine", "preview", "outcome", "feedback", "explain", "status")
     }
     argument = {"textDocument": {"uri": URI}}
     plan = await execute(editor, "anchorline.plan", argument)

@@ -369,6 +369,9 @@ def test_the_refine_command_applies_its_edit_and_says_when_there_is_none(client)
     client.apply = lambda params: applied.append(params["edit"]) or {"applied": True}
     client.command("anchorline.refine", document())
     assert edited(applied[0], TEXT) == REFINED
+    said = client.notification("window/showMessage")["message"]
+    assert "- “teh” → “the”: spelling: teh → the" in said
+    assert "? What happens now, and what should happen instead?" in said
     client.change(URI, 2, {"text": REFINED})
     assert client.command("anchorline.refine", document())["edit"] is None
     assert client.notification("window/showMessage")["message"].startswith("Nothing to refine: ")
@@ -602,7 +605,8 @@ def test_the_examples_of_the_protocol_work(start):
     page = Path(__file__).parents[2].joinpath("docs", "protocol.md").read_text("utf-8")
     examples = [json.loads(part.split("```")[0]) for part in page.split("```json\n")[1:]]
     assert {example["method"] for example in examples} >= {
-        f"anchorline/{name}" for name in ("plan", "refine", "outcome", "feedback", "explain", "status")
+        f"anchorline/{name}"
+        for name in ("plan", "refine", "preview", "outcome", "feedback", "explain", "status")
     }
     client = start()
     client.initialize()

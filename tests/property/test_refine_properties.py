@@ -4,6 +4,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from anchorline.plan import Refinement
+from anchorline.refine.candidate import Answer, asked, judged
 from anchorline.refine.guard import check
 from anchorline.refine.mask import ORDERED, Masked, entities
 from anchorline.refine.propose import propose
@@ -101,3 +102,36 @@ def test_the_guard_answers_for_any_candidate(draft: str, candidate: str) -> None
     verdict = check(draft, candidate)
     assert verdict.ok == (not verdict.reasons)
     assert check(draft, draft).ok
+
+
+WRITTEN = st.one_of(
+    st.text(max_size=120),
+    st.lists(PIECES, max_size=12).map("".join),
+    st.lists(st.sampled_from(["#1", "#2", "the", "not", "crash", "Sure! ", "2", "Redis", "\n", "."]), max_size=12).map(" ".join),
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(DRAFTS, PLACES, st.lists(WRITTEN, min_size=6, max_size=6), st.integers(0, 3))
+@example(
+    "Fix the crsh in `a`, it must not fail agan.",
+    NOTHING,
+    ["Fix the crash in #1, it must fail again."] * 6,
+    0,
+)
+def test_whatever_a_model_writes_what_is_offered_passes_the_guard(
+    draft: str, place: Surroundings, written: list[str], copied: int
+) -> None:
+    proposed = propose(draft, place)
+    base = Masked(proposed.text if proposed.text is not None else draft)
+    answers = [
+        Answer(passage, passage.text if number < copied else text)
+        for number, (passage, text) in enumerate(zip(asked(base), written, strict=False))
+    ]
+    found = judged(draft, proposed, place, answers, "model")
+    if found.engine == "rules":
+        assert (found.status, found.text, found.edits) == (proposed.status, proposed.text, proposed.edits)
+    else:
+        assert found.text is not None
+        assert made(draft, found) == found.text
+        assert check(draft, found.text, place).ok

@@ -1,58 +1,19 @@
 """A model's candidate: taken only as far as it is surely better, whatever the model writes."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 
-from anchorline.generation import Chunk, Request, State, Status, Unavailable
 from anchorline.plan import Refinement
 from anchorline.refine import guard
 from anchorline.refine.candidate import improve
 from anchorline.refine.propose import propose
 from anchorline.refine.templates import Template
 from anchorline.surroundings import NOTHING
+from scripted_model import Scripted
 
 TEMPLATE = Template("Correct the text.", "{draft}")
-
-
-class Scripted:
-    """A model that writes what the test says, by what it is asked; `requests` are those it got."""
-
-    def __init__(self, write: Callable[[str], str], broken: str = "", hangs: bool = False) -> None:
-        self.write, self.broken, self.hangs = write, broken, hangs
-        self.requests: list[Request] = []
-        self.closed = 0
-
-    @property
-    def status(self) -> Status:
-        state: State = "failed" if self.broken else "ready"
-        return Status(state, self.broken, "scripted")
-
-    def observe(self, observer: Callable[[Status], None]) -> Callable[[], None]:
-        return lambda: None
-
-    async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
-        self.requests.append(request)
-        text = self.write(request.text)
-        try:
-            for start in range(0, len(text), 3):
-                yield Chunk(text[start : start + 3])
-                if self.broken:
-                    raise Unavailable(self.broken, self.status)
-                if self.hangs:
-                    await asyncio.Event().wait()
-            yield Chunk("", "stop")
-        finally:
-            self.closed += 1
-
-    async def score(
-        self, text: str, labels: Sequence[str], *, instruction: str = "", chat: bool = True
-    ) -> list[float]:
-        raise NotImplementedError
-
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        raise NotImplementedError
 
 
 def improved(
@@ -85,6 +46,20 @@ def test_a_correction_that_the_rules_can_not_make_is_taken() -> None:
     assert (found.status, found.engine) == ("proposed", "scripted")
     assert applied(draft, found) == found.text
     assert guard.check(draft, found.text).ok
+
+
+def test_it_chooses_among_the_corrections_of_a_word_before_it_writes() -> None:
+    draft = "Please could you read the whole fiel `a.py`, it has no tests yet?"
+    model = Scripted(lambda text: text, likes="file")
+    found = improved(draft, model)
+    assert found.text == "Read the whole file `a.py`, it has no tests yet."
+    assert applied(draft, found) == found.text
+    assert "spelling: fiel \u2192 file" in {edit.reason for edit in found.edits}
+    assert model.requests[0].text == "Read the whole file #1, it has no tests yet."
+    assert (
+        improved(draft, Scripted(lambda text: text)).text
+        == "Read the whole fiel `a.py`, it has no tests yet."
+    )
 
 
 def test_it_comes_on_top_of_what_the_rules_propose() -> None:

@@ -5,6 +5,7 @@ protocol's rule; `str.splitlines` knows eight more), and a position is converted
 walking over it: a request body is often one line of 100 kB.
 """
 
+import asyncio
 import itertools
 import re
 from bisect import bisect_right
@@ -41,6 +42,7 @@ class Document:
         self.data = text if isinstance(text, bytes) else to_bytes(text)
         self._units = _ENCODINGS.get(types.PositionEncodingKind(encoding))
         self._starts: list[int] | None = None
+        self._waiting: list[asyncio.Future[None]] = []
 
     @property
     def name(self) -> str:
@@ -63,6 +65,20 @@ class Document:
                 self.data = new
             self._starts = None
         self.version = version
+        self.outdate()
+
+    def next_version(self) -> "asyncio.Future[None]":
+        """Return what is done as soon as the document is changed or closed. On the event loop only."""
+        changed = asyncio.get_running_loop().create_future()
+        self._waiting.append(changed)
+        return changed
+
+    def outdate(self) -> None:
+        """Tell all who wait for it that this version is no longer the newest."""
+        waiting, self._waiting = self._waiting, []
+        for changed in waiting:
+            if not changed.done():
+                changed.set_result(None)
 
     @property
     def starts(self) -> list[int]:
@@ -135,7 +151,10 @@ class Documents:
 
     def remove(self, uri: str) -> Document | None:
         """Forget a document that was closed."""
-        return self._open.pop(unquote(uri), None)
+        document = self._open.pop(unquote(uri), None)
+        if document is not None:
+            document.outdate()
+        return document
 
 
 def to_bytes(text: str) -> bytes:

@@ -9,11 +9,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from anchorline.generation import State
 from anchorline.outcome import Feedback, Outcome
 from anchorline.prompt.model import Format
 
 PLAN = "anchorline/plan"
 REFINE = "anchorline/refine"
+PREVIEW = "anchorline/preview"
 OUTCOME = "anchorline/outcome"
 FEEDBACK = "anchorline/feedback"
 EXPLAIN = "anchorline/explain"
@@ -94,7 +96,7 @@ class PlanParams(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RefineParams(PlanParams, frozen=True, rename="camel"):
-    """As for a plan, and the tokens with which to report progress."""
+    """As for a plan, and the tokens under which to report progress, and to stream what the local model writes."""
 
     partial_result_token: Token | None = None
     work_done_token: Token | None = None
@@ -134,11 +136,38 @@ class Explanation(msgspec.Struct, frozen=True, rename="camel"):
     markdown: str
 
 
+class Proposal(msgspec.Struct, frozen=True, rename="camel"):
+    """The first part of a refinement that streams: the rules' proposal, which stands unless a better one comes."""
+
+    refinement: dict[str, Any]
+    kind: Literal["proposal"] = "proposal"
+
+
+class Written(msgspec.Struct, frozen=True, rename="camel"):
+    """A further part: a piece of what the local model writes; joined, they are its whole text."""
+
+    text: str
+    kind: Literal["text"] = "text"
+
+
+class Preview(msgspec.Struct, frozen=True, rename="camel"):
+    """A refinement in words, and where the client can show it as a document."""
+
+    plan_id: str
+    markdown: str
+    uri: str | None = None
+
+
 class Engine(msgspec.Struct, frozen=True, rename="camel"):
-    """What rewrites drafts."""
+    """The local language model that helps to refine drafts, and where it stands; `reason` says why it is not ready.
+
+    Without it the rules refine alone.
+    """
 
     name: str
-    state: Literal["ready", "starting", "failed"]
+    state: State | Literal["off"]
+    reason: str = ""
+    device: str = ""
 
 
 class StoreState(msgspec.Struct, frozen=True, rename="camel"):
@@ -179,6 +208,7 @@ class Status(msgspec.Struct, frozen=True, rename="camel"):
 PARAMS: dict[str, type[Any]] = {
     PLAN: PlanParams,
     REFINE: RefineParams,
+    PREVIEW: RefineParams,
     OUTCOME: Outcome,
     FEEDBACK: Feedback,
     EXPLAIN: ExplainParams,

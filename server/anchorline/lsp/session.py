@@ -14,15 +14,20 @@ from anchorline import config
 from anchorline.cache.ledger import Entry
 from anchorline.live.books import Books
 from anchorline.live.plans import Remembered
+from anchorline.live.recording import NotRecordedError
 from anchorline.lsp.analyses import Analyses, Analysis, Pending, Snapshot
 from anchorline.lsp.documents import Document, Documents, to_path
+from anchorline.lsp.observing import Observed
 from anchorline.lsp.served import Serving, format_of, serving
+from anchorline.outcome import Outcome
 from anchorline.plan import Plan
 from anchorline.prompt.model import Prompt, PromptError
 from anchorline.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from anchorline.cache.instructions import Instructions, Known
+    from anchorline.engine.client import Engine
+    from anchorline.generation import LanguageModel
     from anchorline.planner import Planner
     from anchorline.prompt.formats import Memory
     from anchorline.workspace.files import Files
@@ -45,6 +50,7 @@ class Session(Books):
     def __init__(self, report: Callable[[str], None], refresh: Callable[[], None]) -> None:
         super().__init__(report)
         self.documents = Documents()
+        self.observed = Observed(self._observe)
         self.roots: tuple[Path, ...] = ()
         self.loaded = config.Loaded()
         self.instructions: Instructions | None = None
@@ -61,6 +67,9 @@ class Session(Books):
         self._making_planner = threading.Lock()
         self._analyses = Analyses(self._analyse)
         self._memories: dict[str, Memory] = {}
+        self._model: Engine | None = None
+        self._model_settings: config.Engine | None = None
+        self._ending: list[asyncio.Future[None]] = []
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="plan")
 
     @property
@@ -87,6 +96,19 @@ class Session(Books):
 
                 self._planner = Planner(self.config, self.ledger)
             return self._planner
+
+    @property
+    def model(self) -> "LanguageModel | None":
+        """The local language model for the settings in force; None where it is switched off."""
+        settings = self.config.engine
+        if settings != self._model_settings:
+            self._model_settings = settings
+            if self._model is not None:
+                self._ending.append(asyncio.ensure_future(self._model.close()))
+            from anchorline.engine.client import Engine  # noqa: PLC0415  (after `initialize` is answered)
+
+            self._model = Engine(settings) if settings.enabled else None
+        return self._model
 
     @cached_property
     def requests(self) -> "Memory":
@@ -123,9 +145,13 @@ class Session(Books):
         self.ready = True
         self.recording.apply(self.config.store)
         for problem in self.loaded.problems:
-            if str(problem) not in self._reported:
-                self._reported.add(str(problem))
-                self._report(f"Anchorline settings: {problem}")
+            self.report(f"Anchorline settings: {problem}")
+
+    def report(self, message: str) -> None:
+        """Show a message to the developer, once."""
+        if message not in self._reported:
+            self._reported.add(message)
+            self._report(message)
 
     def changed(self) -> None:
         """Have everything analysed anew: the settings or what is warm have changed."""
@@ -141,6 +167,7 @@ class Session(Books):
         """Forget a document."""
         document = self.documents.remove(uri)
         if document is not None:
+            self.observed.settle(document)
             self._analyses.forget(document.uri)
             self._memories.pop(document.uri, None)
 
@@ -213,6 +240,19 @@ class Session(Books):
         """Keep a plan that is shown, so that its outcome can be taken in."""
         return self.plans.add(plan, prompt, self.planner, target)
 
+    def _observe(self, outcome: Outcome) -> None:
+        """Take in an outcome that nobody waits for."""
+
+        async def taken() -> None:
+            try:
+                await self.outcome(outcome)
+            except NotRecordedError as error:
+                log.warning("an observed outcome was not recorded: %s", error)
+
+        writing = asyncio.ensure_future(taken())
+        self._writing.add(writing)
+        writing.add_done_callback(self._written)
+
     async def instruction_files(self, remembered: Remembered, warm: Sequence[Entry]) -> "tuple[Known, ...]":
         """Return which instruction files are part of the longest prefix, and know them from now on."""
         prompt = remembered.prompt
@@ -275,8 +315,12 @@ class Session(Books):
         """Close what is open."""
         if self._expiry is not None:
             self._expiry.cancel()
+        for document in self.documents:
+            self.observed.settle(document)
         self._pool.shutdown(wait=False, cancel_futures=True)
-        await super().end()
+        if self._model is not None:
+            self._ending.append(asyncio.ensure_future(self._model.close()))
+        await asyncio.gather(super().end(), *self._ending, return_exceptions=True)
 
 
 def looked(

@@ -3,6 +3,9 @@
 The model may write what it likes. Of its text the differences from the rules' proposal are taken as edits: all of
 them, if the guard lets the text pass, none drops or brings in a word of content, and fewer faults are left; else
 those alone that put a known word for a similar misspelt one; else none, and the reason says why.
+
+Before it writes, it chooses: of a misspelt word's corrections the one that its sentence makes likely (`doubts`).
+That is one reading of the sentence, needs no writing, and even a very small model is good at it.
 """
 
 import asyncio
@@ -19,7 +22,8 @@ import msgspec
 from anchorline.generation import LanguageModel, Request, Unavailable
 from anchorline.plan import Edit, Refinement
 from anchorline.refine import guard
-from anchorline.refine.ground import facts
+from anchorline.refine.doubts import settle
+from anchorline.refine.ground import described
 from anchorline.refine.language import english
 from anchorline.refine.mask import Masked
 from anchorline.refine.passages import (
@@ -93,12 +97,11 @@ async def improve(
 
     `told` gets the model's text piece by piece as it is written, entities in their places; joined, the pieces are
     the whole candidate. An exception from it stops the model and is passed on. Passages that are done when the time
-    is over count. Whatever else happens to the model, the proposal stands and its reason says what happened.
+    is over count. Whatever else happens to the model, the proposal stands and its reason says what happened;
+    of a model that is not installed nothing is said.
     """
     base = proposed.text if proposed.text is not None else draft
-    subject = Masked(base)
-    chosen = asked(subject) if proposed.status in ("proposed", "unchanged") else []
-    if not chosen:
+    if proposed.status not in ("proposed", "unchanged") or not asked(Masked(base)):
         return proposed
     name = model.status.model or "the local model"
     answers: list[Answer] = []
@@ -106,7 +109,9 @@ async def improve(
     position = 0
     try:
         async with asyncio.timeout(seconds):
-            for passage in chosen:
+            proposed = chosen(draft, proposed, surroundings, await settle(Masked(base), model), name)
+            base = proposed.text if proposed.text is not None else draft
+            for passage in asked(Masked(base)):
                 lead = passage.start + len(passage.text) - len(passage.text.lstrip())
                 told(base[position:lead])
                 text = await _answer(passage, surroundings, model, template, told)
@@ -115,6 +120,8 @@ async def improve(
     except TimeoutError:
         trouble = f"{name} was not done within {seconds:g} s"
     except Unavailable as error:
+        if error.status.state == "absent":
+            return proposed
         trouble = f"{name} did not answer ({error})"
     else:
         told(base[position:])
@@ -130,7 +137,7 @@ async def _answer(
 ) -> str:
     text = passage.text.strip()
     request = Request(
-        text=template.filled(text, ", ".join(sorted(facts(surroundings)))),
+        text=template.filled(text, described(surroundings)),
         instruction=template.instruction.strip(),
         copy_from=text,
         max_tokens=len(text) // 2 + 24,
@@ -166,6 +173,16 @@ def _off_track(words: Counter[str], written: str) -> bool:
     return len(found) >= OFF_TRACK and 2 * sum(word in words for word in found) < len(found)
 
 
+def chosen(
+    draft: str, proposed: Refinement, surroundings: Surroundings, spelled: list[Change], name: str
+) -> Refinement:
+    """Return the proposal with the corrections that the model chose, if the guard lets them pass."""
+    base = Masked(proposed.text if proposed.text is not None else draft)
+    if not spelled or _refusals(draft, base, spelled, surroundings):
+        return proposed
+    return _with(draft, proposed, spelled, name, "")
+
+
 def judged(
     draft: str,
     proposed: Refinement,
@@ -186,6 +203,8 @@ def judged(
         return _with(draft, proposed, single, name, trouble)
     if trouble:
         return _told(proposed, trouble)
+    if not found and proposed.engine == name:
+        return proposed
     return _told(
         proposed, f"{name} had nothing to add" if not found else f"{name} was left out: it {refusals[0]}"
     )

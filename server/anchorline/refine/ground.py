@@ -97,6 +97,12 @@ def facts(surroundings: Surroundings) -> frozenset[str]:
     return frozenset(fact for fact in found if fact is not None and usable(fact))
 
 
+def described(surroundings: Surroundings) -> str:
+    """Return what is selected and the problems there in one line, for a language model; empty where there is none."""
+    known = [_reference(surroundings) or "", *(_message(each) for each in surroundings.diagnostics[:3])]
+    return "; ".join(fact for fact in known if fact)
+
+
 def ground(prose: str, named: bool, surroundings: Surroundings) -> tuple[list[Change], tuple[Question, ...]]:
     """Return the changes that ground a masked view, and a question where the editor knows several answers.
 

@@ -47,17 +47,17 @@ def correction(word: str) -> str | None:
     listed = table().get(word)
     if listed is not None:
         return listed
-    if not SHORTEST <= len(word) <= LONGEST or known(word) or _derived(word):
+    if not SHORTEST <= len(word) <= LONGEST or known(word) or derived(word):
         return None
     targets = common()
     for near in (_swapped(word) & targets, _doubling(word) & targets):
         if near:
             return near.pop() if len(near) == 1 else None
-    near = _one_slip(word) & targets
+    near = one_slip(word) & targets
     return near.pop() if len(near) == 1 else None
 
 
-def _derived(word: str) -> bool:
+def derived(word: str) -> bool:
     """Tell whether a word is a known one with an ending or a beginning that dictionaries leave out."""
     for suffix in SUFFIXES:
         stem = word.removesuffix(suffix)
@@ -92,7 +92,7 @@ def _doubling(word: str) -> set[str]:
     return more | {word[:i] + word[i + 1 :] for i in range(1, len(word) - 1) if word[i] == word[i + 1]}
 
 
-def _one_slip(word: str) -> set[str]:
+def one_slip(word: str) -> set[str]:
     """Return all spellings at Damerau distance one that begin alike: slips rarely hit the first letter."""
     near = _swapped(word)
     near.update([word[:i] + word[i + 1 :] for i in range(1, len(word))])

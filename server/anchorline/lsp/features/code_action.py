@@ -1,7 +1,8 @@
 """Code actions: what can be changed about a prompt, each as an edit that the editor can undo.
 
 Clients that resolve get the edit when the developer picks the action; the others get it at once. Either way
-it belongs to one version of the document.
+it belongs to one version of the document. Where a local model helps to refine, "Refine prompt" is a command
+instead: it takes seconds, shows progress, can be cancelled, and applies its edit in the end.
 """
 
 from collections.abc import Awaitable, Sequence
@@ -14,7 +15,7 @@ from pygls.exceptions import JsonRpcContentModified, JsonRpcInvalidParams
 from anchorline.lsp import edits
 from anchorline.lsp.analyses import Analysis, Pending
 from anchorline.lsp.documents import Document
-from anchorline.lsp.features import diagnostics, refine
+from anchorline.lsp.features import diagnostics, preview, refine
 from anchorline.lsp.protocol import JSON
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ OPTIONS = types.CodeActionOptions(
 )
 REFINE = "Refine prompt"
 SELECTION = "Refine selection as a prompt"
+PREVIEW = "Preview the refined prompt"
 BREAKPOINTS = "Insert cache breakpoints"
-SELECTION_LANGUAGES = frozenset({"markdown", "plaintext"})
 
 
 def code_action(
@@ -45,21 +46,25 @@ async def _code_action(
 ) -> list[types.CodeAction]:
     start, end = document.offset(params.range.start), document.offset(params.range.end)
     analysis = await pending
-    if analysis is None:
-        found = _about_selection(document, params.range, start, end)
-    else:
-        found = [*_fixes(document, analysis, start, end), *_rewrites(server, document, analysis, start, end)]
+    found = []
+    if analysis is not None:
+        found += [*_fixes(document, analysis, start, end), *_rewrites(server, document, analysis, start, end)]
+    if start < end and (analysis is None or server.session.serving(document) == "prompt"):
+        found.append(_about_selection(server, document, params.range))
     found = [action for action in found if _wanted(action, params.context.only)]
     if _resolves(server):
         return found
     for action in found:
-        action.edit = await _edit(server, document, analysis, action.data)
-        action.data = None
-    return [action for action in found if action.edit is not None]
+        if action.command is None:
+            action.edit = await _edit(server, document, analysis, action.data)
+            action.data = None
+    return [action for action in found if action.edit is not None or action.command is not None]
 
 
 def resolve(server: "Server", action: types.CodeAction) -> Awaitable[types.CodeAction]:
     """Add the edit to an action. Refused (ContentModified) when the document has changed since."""
+    if action.command is not None:
+        return _unchanged(action)
     data = action.data
     if not isinstance(data, dict) or not isinstance(data.get("uri"), str):
         raise JsonRpcInvalidParams("this code action is not one of Anchorline's")
@@ -78,18 +83,18 @@ async def _resolve(
     return action
 
 
-def _about_selection(
-    document: Document, selected: types.Range, start: int, end: int
-) -> list[types.CodeAction]:
-    if start >= end or document.language not in SELECTION_LANGUAGES:
-        return []
+async def _unchanged(action: types.CodeAction) -> types.CodeAction:
+    return action
+
+
+def _about_selection(server: "Server", document: Document, selected: types.Range) -> types.CodeAction:
     where = {
         "start": {"line": selected.start.line, "character": selected.start.character},
         "end": {"line": selected.end.line, "character": selected.end.character},
     }
-    return [
-        _action("Refine selection as a prompt", types.CodeActionKind.RefactorRewrite, document, range=where)
-    ]
+    if refine.asks_model(server):
+        return _commanded(SELECTION, "anchorline.refine", document, range=where)
+    return _action(SELECTION, types.CodeActionKind.RefactorRewrite, document, range=where)
 
 
 def _fixes(document: Document, analysis: Analysis, start: int, end: int) -> list[types.CodeAction]:
@@ -110,16 +115,17 @@ def _rewrites(
     if plan is None or prompt is None:
         return []
     actions = []
-    draft = prompt.draft
-    if (
-        plan.refinement.status == "proposed"
-        and draft is not None
-        and draft.start <= end
-        and draft.end >= start
-    ):
-        action = _action(REFINE, types.CodeActionKind.RefactorRewrite, document, refine=plan.id)
-        action.is_preferred = False
-        actions.append(action)
+    draft, proposed = prompt.draft, plan.refinement.status == "proposed"
+    asks = refine.asks_model(server)
+    if (proposed or asks) and draft is not None and draft.start <= end and draft.end >= start:
+        if asks:
+            actions.append(_commanded(REFINE, "anchorline.refine", document))
+        else:
+            action = _action(REFINE, types.CodeActionKind.RefactorRewrite, document, refine=plan.id)
+            action.is_preferred = False
+            actions.append(action)
+        if preview.shows_documents(server):
+            actions.append(_commanded(PREVIEW, "anchorline.preview", document))
     offered = any(
         finding.fix_title == BREAKPOINTS and finding.start <= end and finding.end >= start
         for finding in analysis.findings
@@ -134,6 +140,15 @@ def _rewrites(
 def _action(title: str, kind: types.CodeActionKind, document: Document, **what: JSON) -> types.CodeAction:
     return types.CodeAction(
         title=title, kind=kind, data={"uri": document.uri, "version": document.version, **what}
+    )
+
+
+def _commanded(title: str, command: str, document: Document, **what: JSON) -> types.CodeAction:
+    argument = {"textDocument": {"uri": document.uri, "version": document.version}, **what}
+    return types.CodeAction(
+        title=title,
+        kind=types.CodeActionKind.RefactorRewrite,
+        command=types.Command(title=title, command=command, arguments=[argument]),
     )
 
 
@@ -159,15 +174,19 @@ async def _edit(
     server: "Server", document: Document, analysis: Analysis | None, data: JSON
 ) -> types.WorkspaceEdit | None:
     changes: list[types.TextEdit] = []
-    if analysis is None:
-        changes = await refine.of_selection(server, document, data.get("range"))
+    if "range" in data:
+        changes = await refine.of_selection(server, document, data["range"])
+    elif analysis is None:
+        changes = []
     elif "finding" in data:
         number = data["finding"]
         if isinstance(number, int) and 0 <= number < len(analysis.findings):
             changes = edits.of_splices(document, analysis.findings[number].fix)
     elif analysis.plan is not None and analysis.prompt is not None:
         if "refine" in data and analysis.prompt.draft is not None:
-            changes = edits.of_refinement(document, analysis.prompt.draft, analysis.plan.refinement)
+            draft = analysis.prompt.draft
+            changes = edits.of_refinement(document, draft, analysis.plan.refinement)
+            server.session.observed.offer(analysis.plan.id, document, (draft.start, draft.end), changes)
         elif "anchors" in data:
             changes = edits.of_splices(document, edits.splices_of_plan(analysis.prompt, analysis.plan))
     return edits.workspace_edit(document, changes, server.client_capabilities) if changes else None

@@ -12,7 +12,7 @@ from pygls.exceptions import JsonRpcException
 from anchorline.config import FILE_NAME
 from anchorline.live import logs
 from anchorline.lsp.documents import to_path
-from anchorline.lsp.features import diagnostics
+from anchorline.lsp.features import diagnostics, preview
 from anchorline.lsp.protocol import JSON
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ async def register(server: "Server") -> None:
         options = types.DidChangeWatchedFilesRegistrationOptions([watcher])
         wanted.append(
             types.Registration("anchorline-files", types.WORKSPACE_DID_CHANGE_WATCHED_FILES, options)
+        )
+    if preview.shows_documents(server):
+        options = types.TextDocumentContentRegistrationOptions(schemes=[preview.SCHEME])
+        wanted.append(
+            types.Registration("anchorline-preview", types.WORKSPACE_TEXT_DOCUMENT_CONTENT, options)
         )
     if wanted:
         try:

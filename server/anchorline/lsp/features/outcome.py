@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 async def outcome(server: "Server", params: Outcome) -> Recorded:
     """Answer once the outcome is on disk; what it tells about the cache holds from the next plan on."""
+    if params.decision is not None:
+        server.session.observed.told(params.plan_id)
     generation = server.session.generation
     try:
         written = await server.session.outcome(params)

@@ -39,11 +39,12 @@ class Asked(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """A plan, its prompt, and what was asked."""
+    """A plan, its prompt, what was asked, and all that was known around the draft."""
 
     plan: Plan
     prompt: Prompt
     asked: Asked
+    around: domain.Surroundings
 
 
 def plan(server: "Server", params: protocol.PlanParams) -> Awaitable[dict[str, Any]]:
@@ -93,6 +94,19 @@ def ask(server: "Server", params: protocol.PlanParams) -> Asked:
 
 
 async def make(server: "Server", asked: Asked) -> Planned:
+    """Make the plan that was asked for, and keep it. Raises what `decide` does."""
+    planned = await decide(server, asked)
+    keep(server, planned)
+    return planned
+
+
+def keep(server: "Server", planned: Planned) -> None:
+    """Keep a plan that is shown, for its outcome, and have it recorded."""
+    session = server.session
+    session.record(session.remember(planned.plan, planned.prompt, planned.asked.target))
+
+
+async def decide(server: "Server", asked: Asked) -> Planned:
     """Make the plan that was asked for, beside the event loop.
 
     Raises JsonRpcContentModified when the document changes meanwhile, RequestFailed when it is no prompt.
@@ -100,20 +114,19 @@ async def make(server: "Server", asked: Asked) -> Planned:
     session = server.session
     sources = session.sources()
 
-    def work() -> tuple[Prompt, Plan]:
+    def work() -> Planned:
         prompt = asked.read()
         around = looked(prompt, asked.surroundings, sources, search=True, at=asked.at)
-        return prompt, session.planner.plan(prompt, around, target=asked.target)
+        return Planned(session.planner.plan(prompt, around, target=asked.target), prompt, asked, around)
 
     try:
-        prompt, made = await session.in_thread(work)
+        planned = await session.in_thread(work)
     except PromptError as error:
         raise RequestFailed(f"this is no prompt: {error}") from None
     except OSError as error:
         raise RequestFailed(f"the file can't be read: {error.strerror}") from None
     check_version(server, asked.document, asked.version)
-    session.record(session.remember(made, prompt, asked.target))
-    return Planned(made, prompt, asked)
+    return planned
 
 
 def check_version(server: "Server", document: Document | None, version: int | None) -> None:

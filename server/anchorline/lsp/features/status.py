@@ -21,7 +21,7 @@ def status(server: "Server", _params: protocol.StatusParams) -> protocol.Status:
     warm = [entry for entry in latest.values() if entry.expires_at > now]
     return protocol.Status(
         version=__version__,
-        engine=protocol.Engine("rules", "ready"),
+        engine=engine(server),
         store=protocol.StoreState(session.recording.on, store.text, session.recording.problem),
         policy=protocol.PolicyState(policy.name, policy.version),
         warm=tuple(
@@ -29,6 +29,15 @@ def status(server: "Server", _params: protocol.StatusParams) -> protocol.Status:
             for entry in sorted(warm, key=lambda entry: -entry.tokens)[:100]
         ),
     )
+
+
+def engine(server: "Server") -> protocol.Engine:
+    """Return where the local model stands."""
+    model = server.session.model
+    if model is None:
+        return protocol.Engine("", "off", "the local model is switched off (engine.enabled)")
+    state = model.status
+    return protocol.Engine(state.model, state.state, state.reason, state.device)
 
 
 def command(server: "Server", params: protocol.StatusParams) -> protocol.Status:
@@ -39,5 +48,10 @@ def command(server: "Server", params: protocol.StatusParams) -> protocol.Status:
     else:
         recording = "recording" if state.store.recording else "recording is off"
     warm = f"{len(state.warm)} warm prefixes"
-    server.inform(f"Anchorline {state.version}: policy {state.policy.name}, {recording}, {warm}.")
+    model = f"{state.engine.name} {state.engine.state}".strip() + (
+        f" ({state.engine.reason})" if state.engine.reason else ""
+    )
+    server.inform(
+        f"Anchorline {state.version}: policy {state.policy.name}, local model {model}, {recording}, {warm}."
+    )
     return state

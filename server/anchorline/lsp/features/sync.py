@@ -36,11 +36,15 @@ def did_change(server: "Server", params: types.DidChangeTextDocumentParams) -> N
         log.warning("a document that is not open was changed")
         return
     document.change(params.content_changes, params.text_document.version)
+    server.session.observed.changed(document)
     diagnostics.schedule(server, document)
 
 
 def did_save(server: "Server", params: types.DidSaveTextDocumentParams) -> None:
-    """Read the settings again when they were saved in this editor, and list the files again."""
+    """Decide what became of a proposal, list the files anew, read the settings again if they were saved."""
+    document = server.session.documents.get(params.text_document.uri)
+    if document is not None:
+        server.session.observed.settle(document)
     server.session.files.forget()
     if params.text_document.uri.endswith("/" + FILE_NAME):
         configuration.read_again(server)

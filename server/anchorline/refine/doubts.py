@@ -1,0 +1,105 @@
+"""Words that are surely misspelt in a way that only their sentence can settle: "lne" is "line", "lane" or "one".
+
+`spelling` corrects a word where the dictionary leaves one choice. Where it leaves several, a language model may
+choose among them, and only among them: the draft is scored with each choice in place of the word, the word itself
+included (Kernighan, Church and Gale 1990: a noisy channel, here with equal chances for all slips).
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from string import ascii_lowercase
+from typing import NamedTuple
+
+from anchorline.generation import LanguageModel
+from anchorline.refine.language import english
+from anchorline.refine.mask import Masked
+from anchorline.refine.passages import passages
+from anchorline.refine.rewrite import Change
+from anchorline.refine.spelling import one_slip
+from anchorline.refine.words import common, known
+
+MOST = 8
+"""Doubts of one draft that a model is asked about, the first ones."""
+MOST_CHOICES = 12
+BEFORE, AFTER = 240, 60
+"""Characters of the sentence that are scored with a word."""
+SURE = 10.0
+"""Nats by which the best choice must be likelier than the word as it stands."""
+CLEAR = 1.0
+"""Nats by which it must be likelier than the next best."""
+
+
+class Doubt(NamedTuple):
+    """The draft's characters `start:end`, what they may be meant to be, and the text around them.
+
+    White space before the word is the labels' and not the text's: to a model it is a part of the word.
+    """
+
+    start: int
+    end: int
+    word: str
+    choices: tuple[str, ...]
+    before: str
+    after: str
+
+    def text(self) -> str:
+        """Return what a model reads first: an empty line where the draft begins with the word."""
+        return self.before.rstrip() or "\n"
+
+    def labels(self) -> list[str]:
+        """Return how the text may go on: as it stands, and with each choice."""
+        gap = self.before[len(self.before.rstrip()) :]
+        return [gap + word + self.after for word in (self.word, *self.choices)]
+
+
+@cache
+def _words() -> re.Pattern[str]:
+    return re.compile(r"(?<![\w'\u2019#/.\\-])[a-z]{4,20}(?![\w'\u2019/-]|\.\w)")
+
+
+def doubts(draft: Masked) -> list[Doubt]:
+    """Return the doubtful words of a draft, in order. A word that stands twice is taken for a name."""
+    if not english(draft.prose):
+        return []
+    found: list[Doubt] = []
+    for passage in passages(draft):
+        for match in _words().finditer(passage.text):
+            word = match[0]
+            if known(word) or draft.low.count(word) > 1:
+                continue
+            choices = _choices(word)
+            if choices:
+                start = passage.position(match.start())
+                before = passage.text[max(0, match.start() - BEFORE) : match.start()]
+                after = passage.text[match.end() : match.end() + AFTER].partition("\n")[0]
+                found.append(Doubt(start, start + len(word), word, choices, before, after))
+    return found[:MOST]
+
+
+def _choices(word: str) -> tuple[str, ...]:
+    """Return the common words one slip away, the first letter included."""
+    near = one_slip(word) | {letter + word[1:] for letter in ascii_lowercase} | {word[1:]}
+    near.add(word[1] + word[0] + word[2:])
+    return tuple(sorted(near & common()))[:MOST_CHOICES]
+
+
+async def settle(draft: Masked, model: LanguageModel) -> list[Change]:
+    """Return the corrections that a model is sure of. Nothing is generated. Raises Unavailable."""
+    found: list[Change] = []
+    for doubt in doubts(draft):
+        change = settled(doubt, await model.score(doubt.text(), doubt.labels(), chat=False))
+        if change is not None:
+            found.append(change)
+    return found
+
+
+def settled(doubt: Doubt, scores: Sequence[float]) -> Change | None:
+    """Return the correction, given the log-probability of each of `doubt.labels()`, or None where none is clear."""
+    stands, *others = scores
+    ranked: Iterator[tuple[float, str]] = iter(sorted(zip(others, doubt.choices, strict=True), reverse=True))
+    best, choice = next(ranked)
+    second, _ = next(ranked, (float("-inf"), ""))
+    if best - stands < SURE or best - second < CLEAR:
+        return None
+    return Change(doubt.start, doubt.end, choice, f"spelling: {doubt.word} \u2192 {choice}", "doubt")

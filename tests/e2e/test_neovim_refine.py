@@ -1,0 +1,49 @@
+"""Neovim with a real local model: the text streams in, one refinement is cancelled, one accepted and undone."""
+
+from pathlib import Path
+
+from e2e import editors
+from e2e.test_neovim import neovim
+from e2e.workspace import Workspace
+
+__all__ = ["neovim"]
+
+DRIVER = Path(__file__).with_name("neovim_refine_driver.lua")
+PROMPT = (
+    "Could you please fix the crash of the importer when a session file is empty? It should log one line.\n"
+)
+SETTINGS = "[refine]\nmodel_seconds = 100.0\n\n[engine]\ndeadline_seconds = 100.0\n"
+
+
+def test_neovim_refines_with_a_model(neovim: str, workspace: Workspace, models: Path) -> None:
+    config = workspace.home / ".config" / "nvim" / "init.lua"
+    config.parent.mkdir(parents=True)
+    config.write_text(editors.snippets("editors/neovim.md", "lua")[0], "utf-8")
+    (workspace.home / "anchorline.toml").write_text(SETTINGS, "utf-8")
+    (workspace.folder / "crash.prompt.md").write_text(PROMPT, "utf-8")
+
+    seen = editors.drive(
+        [neovim, "--headless", "-i", "NONE", "-S", str(DRIVER)],
+        workspace.home,
+        workspace.folder,
+        patience=400,
+        ANCHORLINE_MODELS_DIR=str(models),
+    )
+    assert seen["cancelled"], "a cancelled refinement has no result"
+    assert seen["after_cancel"] == 0, "nothing streams after the cancellation"
+
+    first, *pieces = seen["parts"]
+    assert first["kind"] == "proposal", "the rules' answer is there before the model has begun"
+    assert {piece["kind"] for piece in pieces} == {"text"}
+    assert len(pieces) >= 3
+    assert pieces[-1]["ms"] > pieces[0]["ms"], "it comes piece by piece, not all at once"
+    assert "".join(piece["text"] for piece in pieces).strip()
+    assert seen["unchanged"], "a proposal changes nothing"
+    assert seen["refinement"]["status"] == "proposed"
+    assert "smollm2-135m" in seen["refinement"]["reason"], "what became of the model's text is said"
+    assert (seen["engine"]["name"], seen["engine"]["state"]) == ("smollm2-135m", "ready")
+
+    assert seen["accepted"].startswith("Fix the crash of the importer")
+    assert "filler" in seen["messages"]
+    assert seen["undone"], "one undo brings the original back"
+    assert "Last outcome: rejected" in seen["hover"], "the server has seen the undo"
