@@ -216,6 +216,21 @@ async def test_a_deadline_is_kept_and_the_engine_stays_of_use(engine: Engine):
 
 
 @module_loop
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (Request("word " * 9000), "more than the 8192 that the model reads"),
+        (Request("", chat=False), "nothing to continue"),
+        (Request("half \ud83d a smile"), "not valid Unicode"),
+    ],
+)
+async def test_what_the_model_can_not_read_is_refused_at_once(engine: Engine, request_: Request, reason: str):
+    with pytest.raises(Unavailable, match=reason):
+        await anext(engine.generate(request_))
+    assert engine.status.state == "ready"
+
+
+@module_loop
 async def test_the_developer_s_text_is_neither_logged_nor_left_on_disk(
     engine: Engine, models_here: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ):
@@ -225,7 +240,7 @@ async def test_the_developer_s_text_is_neither_logged_nor_left_on_disk(
         await engine.score(secret, ["a"])
         await engine.embed([secret])
         with pytest.raises(Unavailable) as refused:
-            await engine.generate(Request("", chat=False)).__anext__()
+            await engine.score(secret, [""])
     assert secret not in caplog.text + "".join(capfd.readouterr()) + str(refused.value)
     assert not [path for path in files(models_here) if secret.encode() in path.read_bytes()]
 

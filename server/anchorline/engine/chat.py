@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from anchorline.engine.errors import RefusedError
+
 PLACE = "\ue000text\ue001"
 """Stands for the text while the template is rendered: private-use characters, which no template looks at."""
 
@@ -37,7 +39,7 @@ class Chat:
         new = [*self.tokens(text), *self._tokenizer.encode(after, add_special_tokens=False)]
         if not new:
             if not constant:
-                raise ValueError("there is nothing to continue: instruction and text are empty")
+                raise RefusedError("there is nothing to continue: instruction and text are empty")
             constant, new = constant[:-1], constant[-1:]
         return Prompt(constant, new)
 
@@ -54,5 +56,5 @@ class Chat:
         )
         before, place, after = rendered.partition(PLACE)
         if not place:
-            raise ValueError("the model's chat template changes the text; use chat = false")
+            raise RefusedError("the model's chat template changes the text; use chat = false")
         return before, after

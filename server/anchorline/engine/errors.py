@@ -5,5 +5,9 @@ class PullError(Exception):
     """A model could not be fetched. The message says why and what to do."""
 
 
+class RefusedError(Exception):
+    """A request that can't be served as it is. The message quotes nothing of it."""
+
+
 class DamagedError(Exception):
     """An installed model is not what was installed. The message names the file and the way out."""

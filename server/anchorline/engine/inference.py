@@ -15,6 +15,7 @@ from mlx_lm.models.cache import can_trim_prompt_cache, make_prompt_cache
 from anchorline.engine import lookup
 from anchorline.engine.answer import Answer
 from anchorline.engine.chat import Chat, Prompt
+from anchorline.engine.errors import RefusedError
 from anchorline.engine.loading import Loaded
 from anchorline.engine.prefix import Cache, Prefixes
 from anchorline.engine.wire import Embed, Finished, Generate, Score, Scores, Token, Vectors, Working
@@ -37,6 +38,7 @@ class Inference:
         self._model, self._tokenizer, self._device = loaded
         self._chat = chat
         self._prefixes = prefixes
+        self._context = getattr(self._model.args, "max_position_embeddings", None) or sys.maxsize
         self._trimmable = can_trim_prompt_cache(make_prompt_cache(self._model))
 
     def generate(self, asked: Generate) -> Generator[Working | Token | Finished, None, None]:
@@ -44,6 +46,7 @@ class Inference:
         started = time.perf_counter()
         request = asked.request
         prompt = self._chat.prompt(request.text, request.instruction, chat=request.chat)
+        self._check(len(prompt) + request.max_tokens)
         answer = Answer(self._tokenizer, request)
         first = started
         with wired_limit(self._model):
@@ -75,6 +78,7 @@ class Inference:
         values = []
         for label in asked.labels:
             tokens = self._chat.tokens(label)
+            self._check(len(prompt) + len(tokens), least=len(prompt) + 1)
             logits = following
             if len(tokens) > 1:
                 own = copy.deepcopy(cache)
@@ -88,7 +92,9 @@ class Inference:
         """Yield the vector of each text: the mean of its tokens' last hidden states, of length 1."""
         vectors = []
         for text in asked.texts:
-            hidden = self._model.model(mx.array([self._chat.tokens(text)]))[0]
+            tokens = self._chat.tokens(text)
+            self._check(len(tokens))
+            hidden = self._model.model(mx.array([tokens]))[0]
             values: list[float] = hidden.astype(mx.float32).mean(axis=0).tolist()
             length = math.hypot(*values)
             vectors.append(tuple(value / length for value in values))
@@ -99,6 +105,12 @@ class Inference:
         """Do what can wait until nobody does: write new prefixes, give memory back."""
         self._prefixes.write()
         mx.clear_cache()
+
+    def _check(self, tokens: int, least: int = 1) -> None:
+        if tokens < least:
+            raise RefusedError("the text or label is empty")
+        if tokens > self._context:
+            raise RefusedError(f"{tokens} tokens are more than the {self._context} that the model reads")
 
     def _read(self, number: int, prompt: Prompt) -> Generator[Working, None, tuple[Cache, int, list[int]]]:
         """Read the prompt but for its last tokens; return the cache, how much of it was kept, and those."""

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
+
 from anchorline.engine.wire import LENGTH, LONGEST, FromWorker, ToWorker, frame, from_worker
 
 COMMAND = (sys.executable, "-P", "-m", "anchorline.engine.worker")
@@ -59,7 +61,7 @@ class Process:
 
     async def _follow(self) -> None:
         listening = asyncio.ensure_future(self._listen())
-        with suppress(OSError, ValueError, asyncio.IncompleteReadError):
+        with suppress(OSError, asyncio.IncompleteReadError, msgspec.MsgspecError):
             await self._receive()
         self.kill()  # it says nothing any more
         await listening

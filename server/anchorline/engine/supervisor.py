@@ -99,13 +99,16 @@ class Supervisor:
             raise Unavailable(self.status.reason, self.status)
 
     def begin(self, message: ToWorker) -> None:
-        """Give a ready worker something to do; `free` is set when it is done."""
+        """Give a ready worker something to do; `free` is set when it is done. Raises Unavailable."""
         assert self._process is not None  # noqa: S101  (running() was awaited)
+        try:
+            self._process.send(message)
+        except UnicodeEncodeError:
+            raise Unavailable("the text is not valid Unicode", self.status) from None
         self.free.clear()
         self._set("busy")
         self._heard = self._now()
         self._after(self._patience.stall, self._watch)
-        self._process.send(message)
 
     def cancel(self, number: int) -> None:
         """Have the worker stop a request at its next token."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from anchorline.engine import blas, installed
-from anchorline.engine.errors import DamagedError
+from anchorline.engine.errors import DamagedError, RefusedError
 from anchorline.engine.wire import (
     LENGTH,
     LONGEST,
@@ -181,6 +181,8 @@ def _is_memory(error: Exception) -> bool:
 
 def _reason(error: Exception, what: str) -> str:
     """Say what happened; not in the exception's words, which may quote a prompt, unless they are about files."""
+    if isinstance(error, RefusedError):
+        return str(error)
     if _is_memory(error):
         return f"{what}: there is not enough memory"
     said = f": {error}" if isinstance(error, OSError | ImportError) else ""
