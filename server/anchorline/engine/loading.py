@@ -27,7 +27,7 @@ def load(folder: Path, adapter: Path | None = None) -> Loaded:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # transformers misses torch, which nobody needs here
         import mlx.core as mx  # noqa: PLC0415
-        from mlx.utils import tree_unflatten  # noqa: PLC0415
+        from mlx.utils import tree_flatten, tree_unflatten  # noqa: PLC0415
         from mlx_lm import utils  # noqa: PLC0415
 
     model, config = utils.load_model(folder, lazy=True)
@@ -42,6 +42,7 @@ def load(folder: Path, adapter: Path | None = None) -> Loaded:
             fused = [(name, part.fuse()) for name, part in model.named_modules() if hasattr(part, "fuse")]
             model.update_modules(tree_unflatten(fused))
     model.eval()
-    mx.eval(model.parameters())
+    for _, parameter in tree_flatten(model.parameters()):  # one by one, so that few are there in both forms
+        mx.eval(parameter)
     mx.clear_cache()
     return Loaded(model, tokenizer, "metal" if on_metal else "cpu")
