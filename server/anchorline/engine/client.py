@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from anchorline import config
@@ -38,11 +37,10 @@ class Engine:
         self,
         settings: config.Engine = config.Engine(),  # noqa: B008  (frozen)
         *,
-        adapter: Path | None = None,
         patience: Patience = Patience(),  # noqa: B008
     ) -> None:
         self._settings = settings
-        self._supervisor = Supervisor(settings, patience, adapter, self._take)
+        self._supervisor = Supervisor(settings, patience, self._take)
         self._turn = asyncio.Lock()
         self._number = 0
         self._answers: asyncio.Queue[FromWorker] = asyncio.Queue()

@@ -48,12 +48,10 @@ class Supervisor:
         self,
         settings: config.Engine,
         patience: Patience,
-        adapter: Path | None,
         deliver: Callable[[FromWorker], None],
     ) -> None:
         self._settings = settings
         self._patience = patience
-        self._adapter = adapter
         self._deliver = deliver
         self._observers: list[Callable[[Status], None]] = []
         self._process: Process | None = None
@@ -169,7 +167,7 @@ class Supervisor:
         self._hello = asyncio.get_running_loop().create_future()
         try:
             self._process = await process.start(installed.root(), self._received, self._ended)
-            self._process.send(Load(str(self._folder), str(self._adapter or "")))
+            self._process.send(Load(str(self._folder)))
             async with asyncio.timeout(self._patience.start):
                 self.ready = await self._hello
         except OSError as error:

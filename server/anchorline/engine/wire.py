@@ -23,7 +23,6 @@ class Load(Message, frozen=True):
     """Load a model. The first message, and once only; `Ready` or `Failed` answers."""
 
     folder: str
-    adapter: str = ""
 
 
 class Generate(Message, frozen=True):

@@ -144,11 +144,8 @@ def _load(load: Load) -> "tuple[Inference, Ready]":
         from anchorline.engine.prefix import Prefixes  # noqa: PLC0415
 
         receipt = verified.result()
-    adapter = Path(load.adapter) if load.adapter else None
-    loaded = load_model(folder, adapter)
+    loaded = load_model(folder)
     depends_on = [receipt.stamp, loaded.device, *map(importlib.metadata.version, ("mlx", "mlx-lm"))]
-    if adapter is not None:
-        depends_on.append(installed.sha256(adapter / "adapters.safetensors"))
     prefixes = Prefixes(folder, " ".join(depends_on))
     inference = Inference(loaded, Chat(loaded.tokenizer, receipt.model.template), prefixes)
     for _ in inference.generate(Generate(0, FIRST)):
