@@ -23,6 +23,7 @@ from pathlib import Path
 import refinement_hints
 from refinement_data import Case, Seeded, blocks, entities, handmade, obligations, prompts, rows, seeded
 
+from anchorline.generation import Unavailable
 from anchorline.plan import Refinement
 from anchorline.refine import mask
 from anchorline.refine.language import language, script
@@ -326,9 +327,12 @@ def main() -> None:
     if arguments.engine != "none":
         import refinement_engine
 
-        measured += refinement_engine.measure(
-            folder, arguments.engine, arguments.sample, preservation, repairs, share
-        )
+        try:
+            measured += refinement_engine.measure(
+                folder, arguments.engine, arguments.sample, preservation, repairs, share
+            )
+        except Unavailable as error:
+            parser.error(f"--engine {arguments.engine}: {error}")
     if arguments.json:
         environment = {
             "python": platform.python_version(),
