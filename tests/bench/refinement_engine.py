@@ -20,7 +20,7 @@ from refinement_data import Case, Seeded, prompts, seeded
 from anchorline import config
 from anchorline.engine import manifest
 from anchorline.engine.client import Engine
-from anchorline.generation import Request
+from anchorline.generation import Request, Unavailable
 from anchorline.plan import Refinement
 from anchorline.refine import candidate, guard, templates
 from anchorline.refine.mask import Masked
@@ -44,7 +44,11 @@ class Model:
         self.name = next((known for known in manifest.models() if known.startswith(name)), name)
         self._runner = asyncio.Runner()
         self._template = templates.load(self.name)
-        self._engine = self._runner.run(self._start())
+        try:
+            self._engine = self._runner.run(self._start())
+        except Unavailable:
+            self._runner.close()
+            raise
         self.written: dict[str, str] = {}
         self.first: list[float] = []
         self._done: dict[tuple[str, Surroundings], Refinement] = {}
@@ -91,7 +95,7 @@ class Model:
         return self._enhanced[draft]
 
     async def _answer(self, draft: str) -> str:
-        request = Request(ENHANCE + draft, max_tokens=min(256, len(draft) // 2 + 32))
+        request = Request(ENHANCE + draft, max_tokens=min(256, len(draft) // 3 + 32))
         text = ""
         async with aclosing(self._engine.generate(request)) as chunks:
             async for chunk in chunks:

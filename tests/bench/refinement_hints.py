@@ -65,7 +65,7 @@ def auc(scores: Scores, labels: Sequence[bool]) -> float:
 
 def precision(scores: Scores, labels: Sequence[bool]) -> float:
     """Return the share of underspecified prompts among the highest scores; at the edge ties count in part."""
-    room = math.floor(RATE * len(scores))
+    room = max(1, math.floor(RATE * len(scores)))
     edge = sorted(scores, reverse=True)[room - 1]
     above = [label for score, label in zip(scores, labels, strict=True) if score > edge]
     tied = [label for score, label in zip(scores, labels, strict=True) if score == edge]
@@ -81,6 +81,8 @@ def resampled(
         value for _ in range(DRAWS) if not math.isnan(value := measure(chance.choices(groups, k=len(groups))))
     )
     value = measure(groups)
+    if not draws:
+        draws = [value]
     low, high = draws[int(0.025 * len(draws))], draws[int(0.975 * len(draws))]
     return {
         "case": case,
