@@ -22,7 +22,7 @@ import platform
 import statistics
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -34,17 +34,18 @@ from refiner_task import INSTRUCTION, kept_for_measuring
 from reporting import interval
 
 from anchorline.engine import blas, loading, lookup
+from anchorline.plan import Refinement
 from anchorline.refine import guard
-from anchorline.refine.candidate import Answer, asked, chosen, judged
+from anchorline.refine.candidate import Answer, asked, chosen, judged, off_track, words_of
 from anchorline.refine.doubts import Doubt, doubts, settled
 from anchorline.refine.mask import Masked
 from anchorline.refine.passages import restored
 from anchorline.refine.propose import propose
-from anchorline.refine.rewrite import apply
 from anchorline.surroundings import Surroundings
 
 PLAIN = "Correct the spelling and the grammar of the text and leave out filler. Answer with the text only."
 CASES = ("rules", "scored", "whole", "pipeline", "lookup")
+MOST_PASSAGES = 3
 SAMPLE = {"specstory": 120, "awesome_copilot": 60, "swebench_lite": 20, "humaneval_xl": 60}
 """Drafts of each source that all passages are rewritten of."""
 
@@ -85,16 +86,17 @@ class Writer:
 
         before, after = self._around
         draft = self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-        prompt, most = [*before, *draft, *after], len(draft) * 2 + 16
+        prompt, most = [*before, *draft, *after], len(text) // 2 + 24
         if looking_up:
             tokens = lookup.generate(
                 self._model, make_prompt_cache(self._model), prompt, lookup.Source(draft), most
             )
         else:
             tokens = generate_step(mx.array(prompt), self._model, max_tokens=most)
-        out, proposed = [], 0
+        out: list[int] = []
+        proposed, known = 0, Counter(words_of(text))
         for token, looked_up in tokens:
-            if token == self._tokenizer.eos_token_id:
+            if token == self._tokenizer.eos_token_id or off_track(known, self._tokenizer.decode(out)):
                 break
             out.append(int(token))
             proposed += looking_up and bool(looked_up)
@@ -166,14 +168,20 @@ def whole(writer: Writer) -> Refiner:
     return refine
 
 
+def settled_by(writer: Writer, draft: str, surroundings: Surroundings) -> Refinement:
+    """Return the rules' proposal with the corrections that the model's probabilities settle."""
+    proposed = propose(draft, surroundings)
+    base = Masked(proposed.text if proposed.text is not None else draft)
+    found = [settled(doubt, writer.scores(doubt)) for doubt in doubts(base)]
+    return chosen(draft, proposed, surroundings, [one for one in found if one is not None], "model")
+
+
 def scored(writer: Writer) -> Refiner:
     """Return the pipeline that asks the model for probabilities only."""
 
     def refine(draft: str, surroundings: Surroundings) -> str:
-        text = rules(draft, surroundings)
-        found = [settled(doubt, writer.scores(doubt)) for doubt in doubts(Masked(text))]
-        candidate = apply(text, [change for change in found if change is not None])
-        return candidate if guard.check(draft, candidate, surroundings).ok else text
+        text = settled_by(writer, draft, surroundings).text
+        return text if text is not None else draft
 
     return refine
 
@@ -182,10 +190,7 @@ def pipeline(writer: Writer) -> Refiner:
     """Return the pipeline as it ships: what the model chooses, then what it writes, as far as it is surely better."""
 
     def refine(draft: str, surroundings: Surroundings) -> str:
-        proposed = propose(draft, surroundings)
-        base = Masked(proposed.text if proposed.text is not None else draft)
-        spelled = [settled(doubt, writer.scores(doubt)) for doubt in doubts(base)]
-        proposed = chosen(draft, proposed, surroundings, [one for one in spelled if one is not None], "model")
+        proposed = settled_by(writer, draft, surroundings)
         base = Masked(proposed.text if proposed.text is not None else draft)
         answers = [Answer(passage, writer.write(passage.text.strip())) for passage in asked(base)]
         text = judged(draft, proposed, surroundings, answers, "model").text
@@ -197,7 +202,9 @@ def pipeline(writer: Writer) -> Refiner:
 def raw(name: str, cases: list[Case], writer: Writer) -> list[Row]:
     """Return what the model's answers are like before the guard."""
     outcomes: dict[str, list[tuple[bool, bool, bool]]] = defaultdict(list)
-    for case in cases:
+    for at, case in enumerate(cases):
+        if at % 10 == 0:
+            print(f"{name}: {at} of {len(cases)} drafts", file=sys.stderr, flush=True)
         text = rewritten(case.text, case.surroundings, writer)
         passed = text is not None and guard.check(case.text, text, case.surroundings).ok
         copied = text == rules(case.text, case.surroundings)
@@ -235,7 +242,7 @@ def emitted(name: str, refine: Refiner, cases: list[Case]) -> list[Row]:
 
 
 def sample(folder: Path) -> Iterator[Case]:
-    """Yield prompts that were not trained on, of each source a number, those of few passages."""
+    """Yield prompts that were not trained on, of each source a number, those of few passages to rewrite."""
     left = dict(SAMPLE)
     for case in filter(kept_for_measuring, prompts(folder)):
         source = case.source.split("/")[0]
@@ -243,7 +250,7 @@ def sample(folder: Path) -> Iterator[Case]:
             continue
         if source == "humaneval_xl" and left[source] % 2 and case.name.startswith("English"):
             continue
-        if asked(Masked(case.text)):
+        if 1 <= len(asked(Masked(case.text))) <= MOST_PASSAGES:
             left[source] -= 1
             yield case
 

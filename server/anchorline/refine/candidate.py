@@ -142,7 +142,7 @@ async def _answer(
         copy_from=text,
         max_tokens=len(text) // 2 + 24,
     )
-    words = Counter(_words(text))
+    words = Counter(words_of(text))
     written, shown = "", ""
     async with aclosing(model.generate(request)) as chunks:
         async for chunk in chunks:
@@ -150,7 +150,7 @@ async def _answer(
             ready = _settled(passage, written) if not chunk.finish else _filled(passage, written)
             told(ready[len(shown) :])
             shown = ready
-            if _off_track(words, written):
+            if off_track(words, written):
                 break
     return written
 
@@ -168,8 +168,9 @@ def _filled(passage: Passage, written: str) -> str:
     return re.sub(r"#(\d{1,6})", entity, written)
 
 
-def _off_track(words: Counter[str], written: str) -> bool:
-    found = _words(written)
+def off_track(words: Counter[str], written: str) -> bool:
+    """Tell whether an answer, though not yet done, is no copy of a passage of these words."""
+    found = words_of(written)
     return len(found) >= OFF_TRACK and 2 * sum(word in words for word in found) < len(found)
 
 
@@ -231,7 +232,7 @@ def _refusals(draft: str, base: Masked, found: Sequence[Change], surroundings: S
 
 def _unfaithful(old: str, new: str) -> Iterator[str]:
     """Find words of content that a change drops or brings in, where it does not only spell them otherwise."""
-    before, after = Counter(_words(old)), Counter(_words(new))
+    before, after = Counter(words_of(old)), Counter(words_of(new))
     gone, new_ = sorted((before - after).keys()), sorted((after - before).keys())
     for word in gone:
         if word not in _function_words() and not any(_same(word, other) for other in new_):
@@ -264,7 +265,8 @@ def _word() -> re.Pattern[str]:
     return re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*|#\d+")
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
+    """Return the words and numbers of a passage, lower case."""
     return [match[0].lower() for match in _word().finditer(text)]
 
 

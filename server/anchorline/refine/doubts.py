@@ -1,4 +1,4 @@
-"""Words that are surely misspelt in a way that only their sentence can settle: "lne" is "line", "lane" or "one".
+"""Words that are surely misspelt in a way that only their sentence can settle: "fiel" is "file", "field" or "feel".
 
 `spelling` corrects a word where the dictionary leaves one choice. Where it leaves several, a language model may
 choose among them, and only among them: the draft is scored with each choice in place of the word, the word itself
