@@ -65,6 +65,7 @@ async def watched(models: Path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANCHORLINE_MODELS_DIR", str(models))
         made = Watched(SETTINGS, Patience(stall=6.0, again=(0.1, 0.1)))
+        await made.engine.start()
         yield made
         await made.engine.close()
 
@@ -106,7 +107,7 @@ async def test_a_worker_without_memory_says_so_and_is_replaced_by_one_with(watch
     size = watched.worker.memory_info().vms
     resource.prlimit(pid, resource.RLIMIT_AS, (size, size))
     with pytest.raises(Unavailable, match=r"memory|SIGABRT|SIGSEGV"):
-        await drain(watched.engine.generate(Request("Tell me a story. " * 2000, max_tokens=1)))
+        await drain(watched.engine.generate(Request("Tell me a story. " * 1500, max_tokens=1)))
     await watched.until("restarting")
     assert await watched.says() == "The capital of France"
     assert watched.engine.pid != pid
