@@ -8,7 +8,7 @@ warm is told by the breakpoints that it was really sent with.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 
@@ -16,21 +16,22 @@ import msgspec
 
 from anchorline.config import Config, Mode
 from anchorline.gateway.conversations import Conversations, whole
-from anchorline.gateway.splice import Changed, anchored, as_sent
+from anchorline.gateway.splice import Changed, as_sent, planned
 from anchorline.gateway.usage import Meter
 from anchorline.live.books import Books
 from anchorline.live.recording import NotRecordedError
 from anchorline.outcome import Outcome
-from anchorline.plan import Anchor, Plan
+from anchorline.plan import Anchor, Plan, Trim
 from anchorline.planner import Planner
 from anchorline.prompt import formats
 from anchorline.prompt.formats import Memory
 from anchorline.prompt.model import Format, Prompt, PromptError, Sent
+from anchorline.trim.results import Shortened, Trimmed
 
 WAITING = 64
 """Requests that may wait for their plan; further ones go without, which is counted."""
-DEADLINE_S = 0.25
-"""How long a request may wait for its plan."""
+DEADLINE_S = 1.0
+"""How long a request may wait for its plan, on a busy machine. One that goes on without may cost a cached prefix."""
 REFUSALS = 3
 """Planned requests that providers may refuse before none is changed any more."""
 END_S = 10.0
@@ -55,6 +56,7 @@ class Planned(msgspec.Struct, frozen=True):
     prompt: Prompt
     plan: Plan
     changed: Changed
+    trims: tuple[Trimmed, ...] = ()
 
 
 class Exchange:
@@ -131,14 +133,24 @@ class Desk(Books):
         self._report = report
         self._memory = Memory()
         self._conversations = Conversations()
+        self._shortened: Shortened | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="plan")
         self._planning: dict[Exchange, asyncio.Future[Planned | None]] = {}
         self._settling: set[asyncio.Task[None]] = set()
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Open the store as the settings say, and read what a plan needs, before the first request waits for it."""
         self.recording.apply(self.config.store)
-        self._pool.submit(self.planner.plan, formats.read(_FIRST, format="anthropic"))
+        first = formats.read(_FIRST, format="anthropic")
+        await asyncio.get_running_loop().run_in_executor(self._pool, self.planner.plan, first)
+        if self.mode == "trim":  # what was sent shorter before this process began is so again
+            self._shortened = Shortened(await self.recording.known_replays())
+
+    def _write(self, work: Coroutine[None, None, None]) -> None:
+        """Have something done that nobody waits for, but the end."""
+        task = asyncio.ensure_future(work)
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
 
     def open(self, upstream: str, path: str, body: bytes, at: float) -> Exchange | None:
         """Return the exchange of a request with a prompt, None where there is nothing to plan."""
@@ -170,6 +182,10 @@ class Desk(Books):
         if planned is None:
             return None, "the request can't be planned"
         self.counts.changed += bool(planned.changed.splices)
+        if planned.trims and self._shortened is not None:
+            made = self._shortened.keep(planned.prompt, planned.trims)
+            if made:
+                self._write(self.recording.replays(made))
         return planned, planned.changed.reason
 
     def refused(self) -> None:
@@ -200,15 +216,17 @@ class Desk(Books):
         plan = self.planner.plan(prompt, now=exchange.at)
         if self.mode == "observe":
             return Planned(prompt, plan, Changed(body, (), as_sent(prompt), ""))
-        return Planned(prompt, plan, anchored(body, prompt, plan, self.planner.rules))
+        trims: list[Trimmed] = []
+        if self.mode == "trim" and self._shortened is not None:
+            trims = self._shortened.shorten(prompt, self.planner.warm(prompt, exchange.at))
+            plan = msgspec.structs.replace(plan, trims=tuple(_trim(prompt, trim) for trim in trims))
+        return Planned(prompt, plan, planned(body, prompt, plan, self.planner.rules, trims), tuple(trims))
 
     def settle(self, exchange: Exchange) -> None:
         """Have the outcome of a finished exchange recorded, once its plan is there."""
         planning = self._planning.get(exchange)
         if planning is not None:
-            settling = asyncio.ensure_future(self._settle(exchange, planning))
-            self._settling.add(settling)
-            settling.add_done_callback(self._settling.discard)
+            self._write(self._settle(exchange, planning))
 
     async def _settle(self, exchange: Exchange, planning: "asyncio.Future[Planned | None]") -> None:
         try:
@@ -248,6 +266,13 @@ class Desk(Books):
             await asyncio.wait(self._settling, timeout=END_S)
         self._pool.shutdown(wait=False, cancel_futures=True)
         await super().end()
+
+
+def _trim(prompt: Prompt, trim: Trimmed) -> Trim:
+    segment = prompt.segments[trim.segment]
+    saved = round(segment.tokens * trim.saved / max(segment.size, 1))
+    reason = "lines that stand in an earlier result, are repeated, or only move a progress bar"
+    return Trim(trim.segment, prompt.pointer(trim.segment), "shorten", trim.segment, saved, reason)
 
 
 def _outcome(plan: Plan, exchange: Exchange, meter: Meter) -> Outcome:
