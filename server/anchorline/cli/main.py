@@ -12,6 +12,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lint": ("lint", "Check prompts against the rules."),
     "lsp": ("lsp", "Run the language server over standard input and output."),
     "gateway": ("gateway", "Pass requests on to the provider, and record what they cost."),
+    "connect": ("connect", "Point an editor or agent at the gateway."),
+    "disconnect": ("disconnect", "Point an editor or agent back at its provider."),
     "import": ("import_", "Read what Claude Code and Codex have recorded."),
     "warm": ("warm", "List what the providers hold now."),
     "replay": ("replay", "Say what other caching policies would have cost on your history."),
