@@ -12,6 +12,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lint": ("lint", "Check prompts against the rules."),
     "lsp": ("lsp", "Run the language server over standard input and output."),
     "gateway": ("gateway", "Pass requests on to the provider, and record what they cost."),
+    "top": ("top", "Watch what goes through the gateway."),
     "connect": ("connect", "Point an editor or agent at the gateway."),
     "disconnect": ("disconnect", "Point an editor or agent back at its provider."),
     "import": ("import_", "Read what Claude Code and Codex have recorded."),

@@ -176,6 +176,10 @@ class Recording:
         recorder = await self._recorder()
         return Instructions() if recorder is None else (await self._in_thread(lambda: _read(recorder)))[1]
 
+    async def opened(self) -> None:
+        """Return once the ledger on disk was read, or can't be."""
+        await self._recorder()
+
     async def replays(self, made: Mapping[bytes, bytes]) -> None:
         """Write in which form tool results were sent. Without an acknowledgement."""
         recorder = await self._recorder()
