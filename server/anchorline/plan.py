@@ -78,11 +78,14 @@ class Refinement(msgspec.Struct, frozen=True):
 
 
 class Trim(msgspec.Struct, frozen=True):
-    """A lossless saving: `segment` can be replaced by a reference to `original`."""
+    """A lossless saving: `segment` can be replaced by a reference to `original`, or it was shortened by itself.
+
+    `original` is the segment itself where lines of it were collapsed, or point to lines of earlier results.
+    """
 
     segment: int
     pointer: str
-    action: Literal["reference"]
+    action: Literal["reference", "shorten"]
     original: int
     tokens_saved: int
     reason: str

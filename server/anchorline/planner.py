@@ -80,6 +80,14 @@ class Planner:
             _log.warning("planning failed: %s", type(error).__name__)
             return self._unchanged(prompt, target, moment, f"Planning failed ({type(error).__name__}).")
 
+    def warm(self, prompt: Prompt, now: float) -> int:
+        """Return the last segment up to which a prompt is believed to be held by its provider, or -1."""
+        name = self._model(prompt, None)
+        model = self.catalog.find(name)
+        totals = predict.cumulative(prompt)
+        key = model.id if model is not None else name
+        return self._warmth(prompt, key, self.rules.for_model(name), now, totals).last
+
     def lint(self, prompt: Prompt, plan: Plan, edits: Sequence[Edit] = ()) -> tuple[Finding, ...]:
         """Return what the rules find in a prompt. `edits` are those of an instruction file that is in warm prefixes."""
         # The rules speak of the request as it stands, so of the model that it is set to use.

@@ -1,14 +1,24 @@
 """A gateway as a developer runs it: a process of its own, with settings and a database of its own."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
+
+from anchorline.config import Config
+from anchorline.gateway.access import Access
+from anchorline.gateway.app import App
+from anchorline.gateway.desk import Desk
+from anchorline.gateway.upstream import Upstream as Provider
+from anchorline.gateway.upstream import Upstreams
 
 
 class Gateway:
@@ -83,3 +93,35 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+class Here:
+    """A gateway in this process, as an ASGI application: for tests of its limits, and for times that are not now.
+
+    It is made on the loop of the server that runs it, with the first request.
+    """
+
+    def __init__(
+        self, upstream: str, port: int, config: Config | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._upstream = upstream
+        self._port = port
+        self._config = config
+        self._clock = clock
+        self._app: App | None = None
+        self._connections: Upstreams | None = None
+        self._desk: Desk | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self._app is None:
+            self._connections = Upstreams({"anthropic": Provider("anthropic", self._upstream)})
+            if self._config is not None:
+                self._desk = Desk(self._config, print)
+                await self._desk.start()
+            self._app = App(Access("token", self._port), self._connections, self._desk, self._clock)
+        await self._app(scope, receive, send)
+
+    def close(self) -> None:
+        """Close what is open, once its server has ended."""
+        if self._connections is not None:
+            asyncio.run(self._connections.close())

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from anchorline.cache import markers
 from anchorline.cache.ledger import MemoryLedger
 from anchorline.config import Cache, Config
-from anchorline.gateway.splice import anchored
+from anchorline.gateway.splice import planned
 from anchorline.planner import Planner
 from anchorline.prompt import formats
 from anchorline.prompt.model import PromptError
@@ -173,6 +173,6 @@ def test_without_the_splices_the_original_is_back(body: bytes, planner: Planner)
         prompt = formats.read(body, format="anthropic")
     except PromptError:
         return
-    changed = anchored(body, prompt, planner.plan(prompt, now=0), planner.rules)
+    changed = planned(body, prompt, planner.plan(prompt, now=0), planner.rules)
     assert markers.strip(changed.body, changed.splices) == body
     assert bool(changed.splices) == (changed.body != body)

@@ -10,19 +10,14 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 import aiohttp
 import anthropic
 import pytest
 
 from anchorline.gateway import incoming, server
-from anchorline.gateway.access import Access
-from anchorline.gateway.app import App
-from anchorline.gateway.upstream import Upstream as Provider
-from anchorline.gateway.upstream import Upstreams
 from gateway.conformance import Running, Upstream
-from gateway.running import Gateway, free_port, gateway
+from gateway.running import Gateway, Here, free_port, gateway
 
 BODY = json.dumps(
     {"model": "claude-sonnet-5", "max_tokens": 9, "messages": [{"role": "user", "content": "Fix — it"}]}
@@ -199,24 +194,10 @@ def strict(behind: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running
     monkeypatch.setattr(server, "HEAD_S", 0.3)
     monkeypatch.setattr(incoming, "PIECE_S", 0.3)
     port = free_port()
-
-    class Late:
-        """The connections are made on the loop of the server."""
-
-        app: Any = None
-        connections: Any = None
-
-        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-            if self.app is None:
-                self.connections = Upstreams({"anthropic": Provider("anthropic", behind.url)})
-                self.app = App(Access("token", port), self.connections, None)
-            await self.app(scope, receive, send)
-
-    late = Late()
-    with Running(late, port, http=server.Connection) as running:
+    here = Here(behind.url, port)
+    with Running(here, port, http=server.Connection) as running:
         yield running
-    if late.connections is not None:
-        asyncio.run(late.connections.close())
+    here.close()
 
 
 @pytest.mark.parametrize(

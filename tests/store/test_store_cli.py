@@ -286,6 +286,7 @@ def test_export_writes_a_file_a_table(recorded: Path, tmp_path: Path) -> None:
         "ledger",
         "outcomes",
         "plans",
+        "replays",
         "requests",
         "segments",
         "sessions",

@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from anchorline.gateway import tally
 from anchorline.gateway.access import Access, Refused, Target
 from anchorline.gateway.desk import Desk, Exchange
 from anchorline.gateway.incoming import Incoming, LeftError, Receive, Send, SlowError
@@ -40,7 +41,11 @@ class App:
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request (ASGI)."""
         try:
-            upstream, target = self._admit(scope)
+            target = self._access.admit(scope["raw_path"], scope["query_string"], scope["headers"])
+            if self._desk is not None and target.path == "" and target.name in ("metrics", "status"):
+                await _show(send, target.name, self._desk.state())
+                return
+            upstream = self._upstream(target)
             incoming = Incoming(receive)
             body = await incoming.read(LOOKED_AT_BYTES)
         except Refused as refused:
@@ -52,12 +57,11 @@ class App:
         else:
             await self._exchange(scope, upstream, target, incoming, body, send)
 
-    def _admit(self, scope: dict[str, Any]) -> tuple[Upstream, Target]:
-        target = self._access.admit(scope["raw_path"], scope["query_string"], scope["headers"])
+    def _upstream(self, target: Target) -> Upstream:
         upstream = self._upstreams.find(target.name)
         if upstream is None:
             raise Refused(404, f"there is no upstream {target.name!r}")
-        return upstream, target
+        return upstream
 
     async def _exchange(
         self,
@@ -139,6 +143,18 @@ class App:
         if header(scope["headers"], b"content-encoding") not in ("", "identity"):
             return None
         return self._desk.open(upstream.name, target.path, body, self._clock())
+
+
+async def _show(send: Send, name: str, state: tally.State) -> None:
+    """Answer with what went through: for Prometheus, or as JSON for `anchorline top`."""
+    kind, body = (
+        (tally.TYPE, tally.prometheus(state))
+        if name == "metrics"
+        else (b"application/json", msgspec.json.encode(state))
+    )
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _meter(headers: tuple[tuple[bytes, bytes], ...]) -> Meter:

@@ -8,7 +8,7 @@ warm is told by the breakpoints that it was really sent with.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 
@@ -16,21 +16,24 @@ import msgspec
 
 from anchorline.config import Config, Mode
 from anchorline.gateway.conversations import Conversations, whole
-from anchorline.gateway.splice import Changed, anchored, as_sent
+from anchorline.gateway.splice import Changed, as_sent, planned
+from anchorline.gateway.tally import Passed, State, Tally, billed, hit
 from anchorline.gateway.usage import Meter
+from anchorline.lint.cache import expired
 from anchorline.live.books import Books
 from anchorline.live.recording import NotRecordedError
 from anchorline.outcome import Outcome
-from anchorline.plan import Anchor, Plan
+from anchorline.plan import Anchor, Plan, Trim
 from anchorline.planner import Planner
 from anchorline.prompt import formats
 from anchorline.prompt.formats import Memory
 from anchorline.prompt.model import Format, Prompt, PromptError, Sent
+from anchorline.trim.results import Shortened, Trimmed
 
 WAITING = 64
 """Requests that may wait for their plan; further ones go without, which is counted."""
-DEADLINE_S = 0.25
-"""How long a request may wait for its plan."""
+DEADLINE_S = 1.0
+"""How long a request may wait for its plan, on a busy machine. One that goes on without may cost a cached prefix."""
 REFUSALS = 3
 """Planned requests that providers may refuse before none is changed any more."""
 END_S = 10.0
@@ -55,6 +58,8 @@ class Planned(msgspec.Struct, frozen=True):
     prompt: Prompt
     plan: Plan
     changed: Changed
+    trims: tuple[Trimmed, ...] = ()
+    warning: str = ""
 
 
 class Exchange:
@@ -93,27 +98,17 @@ class Exchange:
         self._desk.plan(self)
         if self.planned is None and not self.reason:
             return []
+        headers = []
+        if self.planned is not None and self.planned.warning:
+            headers.append((b"anchorline-warning", self.planned.warning.encode("ascii", "replace")))
         if self.planned is None or not self.planned.changed.splices:
-            return [(b"anchorline-unchanged", self.reason.encode("ascii", "replace"))]
-        return [(b"anchorline-plan", self.planned.plan.id.encode())]
+            return [*headers, (b"anchorline-unchanged", self.reason.encode("ascii", "replace"))]
+        return [*headers, (b"anchorline-plan", self.planned.plan.id.encode())]
 
     def close(self) -> None:
         """Note that the exchange is over, complete or not."""
         self.seconds = time.perf_counter() - self._clock
         self._desk.settle(self)
-
-
-class Counts(msgspec.Struct):
-    """What was seen since the start: requests with a prompt, those whose body can't be read, those without a plan.
-
-    `changed` were sent changed, `refused` of these the provider did not take.
-    """
-
-    requests: int = 0
-    unread: int = 0
-    unplanned: int = 0
-    changed: int = 0
-    refused: int = 0
 
 
 class Desk(Books):
@@ -127,25 +122,35 @@ class Desk(Books):
         self.config = msgspec.structs.replace(config, refine=refine, route=route)
         self.planner = Planner(self.config, self.ledger)
         self.mode: Mode = config.gateway.mode
-        self.counts = Counts()
+        self.tally = Tally()
         self._report = report
         self._memory = Memory()
         self._conversations = Conversations()
+        self._shortened: Shortened | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="plan")
         self._planning: dict[Exchange, asyncio.Future[Planned | None]] = {}
         self._settling: set[asyncio.Task[None]] = set()
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Open the store as the settings say, and read what a plan needs, before the first request waits for it."""
         self.recording.apply(self.config.store)
-        self._pool.submit(self.planner.plan, formats.read(_FIRST, format="anthropic"))
+        await self.recording.opened()
+        first = formats.read(_FIRST, format="anthropic")
+        await asyncio.get_running_loop().run_in_executor(self._pool, self.planner.plan, first)
+        if self.mode == "trim":  # what was sent shorter before this process began is so again
+            self._shortened = Shortened(await self.recording.known_replays())
+
+    def _write(self, work: Coroutine[None, None, None]) -> None:
+        """Have something done that nobody waits for, but the end."""
+        task = asyncio.ensure_future(work)
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
 
     def open(self, upstream: str, path: str, body: bytes, at: float) -> Exchange | None:
         """Return the exchange of a request with a prompt, None where there is nothing to plan."""
         format_ = format_of(upstream, path)
         if format_ is None:
             return None
-        self.counts.requests += 1
         return Exchange(self, format_, body, at)
 
     def plan(self, exchange: Exchange) -> "asyncio.Future[Planned | None] | None":
@@ -153,7 +158,7 @@ class Desk(Books):
         planning = self._planning.get(exchange)
         if planning is None:
             if len(self._planning) >= WAITING:
-                self.counts.unplanned += 1
+                self.tally.counts.unplanned += 1
                 return None
             planning = self._planning[exchange] = asyncio.ensure_future(self._plan(exchange))
         return planning
@@ -169,14 +174,18 @@ class Desk(Books):
         planned = None if planning.exception() is not None else planning.result()
         if planned is None:
             return None, "the request can't be planned"
-        self.counts.changed += bool(planned.changed.splices)
+        self.tally.counts.changed += bool(planned.changed.splices)
+        if planned.trims and self._shortened is not None:
+            made = self._shortened.keep(planned.prompt, planned.trims)
+            if made:
+                self._write(self.recording.replays(made))
         return planned, planned.changed.reason
 
     def refused(self) -> None:
         """Note that a provider did not take a changed request. It is changed no more where that goes on."""
-        self.counts.refused += 1
+        self.tally.counts.refused += 1
         log.warning("the provider refused a planned request; the original was sent")
-        if self.counts.refused == REFUSALS:
+        if self.tally.counts.refused == REFUSALS:
             self.mode = "observe"
             self._report("the provider has refused planned requests, so requests are no longer changed")
 
@@ -189,7 +198,7 @@ class Desk(Books):
         try:
             return await loop.run_in_executor(self._pool, self._read, exchange)
         except PromptError:
-            self.counts.unread += 1
+            self.tally.counts.unread += 1
             return None
 
     def _read(self, exchange: Exchange) -> Planned:
@@ -198,17 +207,26 @@ class Desk(Books):
         prompt = formats.read(body, format=exchange.format, memory=self._memory)
         prompt = self._conversations.recall(prompt)
         plan = self.planner.plan(prompt, now=exchange.at)
+        name = prompt.model or plan.route.target
+        rules, model = self.planner.rules.for_model(name), self.planner.catalog.find(name)
+        warning = next((found.message for found in expired(prompt, plan, rules, model)), "")
+        if warning:
+            log.warning("%s", warning)
         if self.mode == "observe":
-            return Planned(prompt, plan, Changed(body, (), as_sent(prompt), ""))
-        return Planned(prompt, plan, anchored(body, prompt, plan, self.planner.rules))
+            return Planned(prompt, plan, Changed(body, (), as_sent(prompt), ""), (), warning)
+        trims: list[Trimmed] = []
+        if self.mode == "trim" and self._shortened is not None:
+            trims = self._shortened.shorten(prompt, self.planner.warm(prompt, exchange.at))
+            plan = msgspec.structs.replace(plan, trims=tuple(_trim(prompt, trim) for trim in trims))
+        return Planned(
+            prompt, plan, planned(body, prompt, plan, self.planner.rules, trims), tuple(trims), warning
+        )
 
     def settle(self, exchange: Exchange) -> None:
         """Have the outcome of a finished exchange recorded, once its plan is there."""
         planning = self._planning.get(exchange)
         if planning is not None:
-            settling = asyncio.ensure_future(self._settle(exchange, planning))
-            self._settling.add(settling)
-            settling.add_done_callback(self._settling.discard)
+            self._write(self._settle(exchange, planning))
 
     async def _settle(self, exchange: Exchange, planning: "asyncio.Future[Planned | None]") -> None:
         try:
@@ -222,6 +240,7 @@ class Desk(Books):
             if exchange.meter is not None:
                 outcome = _outcome(plan, exchange, exchange.meter)
                 self._converse(prompt, own, sent, outcome)
+                self.tally.add(self._passed(exchange, plan, own, outcome))
                 await self.outcome(outcome)
         except NotRecordedError:
             pass  # the developer was told when recording stopped
@@ -229,6 +248,27 @@ class Desk(Books):
             log.exception("a request was not recorded")
         finally:
             del self._planning[exchange]
+
+    def _passed(self, exchange: Exchange, plan: Plan, model: str, outcome: Outcome) -> Passed:
+        usage, known = outcome.usage, self.planner.catalog.find(model)
+        paid = billed(usage, plan, self.planner.rules.for_model(model), known) if usage is not None else None
+        return Passed(
+            at=exchange.at,
+            model=known.id if known is not None else model,
+            status=exchange.status,
+            seconds=exchange.seconds,
+            first_byte=exchange.first_byte_s,
+            usage=usage,
+            p_hit=plan.cache.p_hit,
+            hit=hit(usage, plan),
+            usd=paid[0] if paid else None,
+            saved_usd=paid[1] if paid else None,
+            changes=len(exchange.planned.changed.splices) if exchange.planned else 0,
+        )
+
+    def state(self) -> State:
+        """Return what went through so far."""
+        return self.tally.state(time.time(), self.mode, self.warm, self.recording.problem)
 
     def _converse(self, prompt: Prompt, model: str, sent: tuple[Anchor, ...], outcome: Outcome) -> None:
         """Remember when a request was sent and what it was billed, for the next one of its conversation."""
@@ -248,6 +288,13 @@ class Desk(Books):
             await asyncio.wait(self._settling, timeout=END_S)
         self._pool.shutdown(wait=False, cancel_futures=True)
         await super().end()
+
+
+def _trim(prompt: Prompt, trim: Trimmed) -> Trim:
+    segment = prompt.segments[trim.segment]
+    saved = round(segment.tokens * trim.saved / max(segment.size, 1))
+    reason = "lines that stand in an earlier result, are repeated, or only move a progress bar"
+    return Trim(trim.segment, prompt.pointer(trim.segment), "shorten", trim.segment, saved, reason)
 
 
 def _outcome(plan: Plan, exchange: Exchange, meter: Meter) -> Outcome:

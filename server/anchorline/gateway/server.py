@@ -139,7 +139,7 @@ async def _serve(
 ) -> None:
     connections = Upstreams(found)
     desk = Desk(config, report)
-    desk.start()
+    await desk.start()
     settings.app = App(access, connections, desk)
     server = _Server(settings)
     gc.collect()

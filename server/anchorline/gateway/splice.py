@@ -1,5 +1,7 @@
 """What is changed in a request: byte splices of its body, never a serialisation of it."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from anchorline.cache import markers
@@ -9,6 +11,7 @@ from anchorline.cache.predict import cumulative
 from anchorline.cache.rules import Rules
 from anchorline.plan import Anchor, Plan
 from anchorline.prompt.model import Prompt
+from anchorline.trim.results import Trimmed
 
 
 class Changed(msgspec.Struct, frozen=True):
@@ -28,21 +31,38 @@ def as_sent(prompt: Prompt) -> tuple[Anchor, ...]:
     return clients(prompt, cumulative(prompt))
 
 
-def anchored(body: bytes, prompt: Prompt, plan: Plan, rules: Rules) -> Changed:
-    """Return the body with the plan's breakpoints in the place of the client's. Never raises."""
-    if plan.failure is not None:
-        return Changed(body, (), as_sent(prompt), plan.failure)
-    if not _marks(prompt, plan, rules):
-        reason = f"{plan.cache.provider} takes no breakpoints in {prompt.format} requests"
-        return Changed(body, (), as_sent(prompt), reason)
+def shortened(prompt: Prompt, trims: Sequence[Trimmed]) -> list[Splice]:
+    """Return the splices that send tool results as they were trimmed."""
+    found = []
+    for trim in trims:
+        start = prompt.segments[trim.segment].start
+        for piece in trim.pieces:
+            removed = prompt.load(start + piece.start, start + piece.end)
+            found.append(Splice(start + piece.start, removed, piece.text))
+    return found
+
+
+def planned(body: bytes, prompt: Prompt, plan: Plan, rules: Rules, trims: Sequence[Trimmed] = ()) -> Changed:
+    """Return the body with the plan's breakpoints in the place of the client's, and `trims` made. Never raises."""
+    shorter = shortened(prompt, trims)
+    if plan.failure is not None or not _marks(prompt, plan, rules):
+        reason = plan.failure or f"{plan.cache.provider} takes no breakpoints in {prompt.format} requests"
+        return _made(body, shorter, as_sent(prompt), reason)
     try:
-        splices = markers.splices(prompt, plan.cache.anchors)
-        changed = markers.apply(body, splices)
-    except (UnmarkableError, ValueError) as error:
-        return Changed(
-            body, (), as_sent(prompt), f"the breakpoints can't be written ({type(error).__name__})"
+        return _made(
+            body,
+            [*markers.splices(prompt, plan.cache.anchors), *shorter],
+            plan.cache.anchors,
+            plan.cache.reason,
         )
-    return Changed(changed, splices, plan.cache.anchors, "" if splices else plan.cache.reason)
+    except (UnmarkableError, ValueError) as error:
+        reason = f"the breakpoints can't be written ({type(error).__name__})"
+        return _made(body, shorter, as_sent(prompt), reason)
+
+
+def _made(body: bytes, splices: Sequence[Splice], anchors: tuple[Anchor, ...], reason: str) -> Changed:
+    ordered = tuple(sorted(splices, key=lambda splice: (splice.offset, len(splice.removed))))
+    return Changed(markers.apply(body, ordered), ordered, anchors, "" if ordered else reason)
 
 
 def _marks(prompt: Prompt, plan: Plan, rules: Rules) -> bool:

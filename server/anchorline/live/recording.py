@@ -6,7 +6,7 @@ When the database can't be used, plans go on, recording stops, and the developer
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
@@ -175,6 +175,30 @@ class Recording:
 
         recorder = await self._recorder()
         return Instructions() if recorder is None else (await self._in_thread(lambda: _read(recorder)))[1]
+
+    async def opened(self) -> None:
+        """Return once the ledger on disk was read, or can't be."""
+        await self._recorder()
+
+    async def replays(self, made: Mapping[bytes, bytes]) -> None:
+        """Write in which form tool results were sent. Without an acknowledgement."""
+        recorder = await self._recorder()
+        if recorder is not None:
+            await self._in_thread(lambda: recorder.replays(made))
+
+    async def known_replays(self) -> dict[bytes, bytes]:
+        """Return in which form tool results were sent by earlier processes; nothing where that can't be read."""
+        recorder = await self._recorder()
+        if recorder is None:
+            return {}
+        from anchorline.store.database import StoreError  # noqa: PLC0415  (imported with the recorder)
+        from anchorline.store.reader import Reader  # noqa: PLC0415
+
+        try:
+            return await self._in_thread(Reader(recorder.path).replays)
+        except StoreError as error:
+            log.warning("what was sent before can't be read (%s)", type(error).__name__)
+            return {}
 
     async def _written(self, write: "Callable[[Recorder], Future[None]]") -> None:
         recorder = await self._recorder()

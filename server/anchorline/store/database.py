@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 FILE_NAME = "anchorline.db"
-SCHEMA = 3
+SCHEMA = 4
 """Number of the newest migration that this program knows."""
 TABLES = (
     "sessions",
@@ -32,10 +32,11 @@ TABLES = (
     "imported",
     "imports",
     "instructions",
+    "replays",
 )
 BUSY_S = 5.0
 LEDGER_KEPT_S = 7 * 86_400
-"""Expired ledger entries explain a miss for a week, then they go."""
+"""Expired ledger entries explain a miss for a week, then they go, and so does what was sent shorter."""
 OPEN_S = 30.0
 """How long opening waits for other programs before it gives up, seconds."""
 

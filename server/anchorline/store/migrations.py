@@ -192,3 +192,11 @@ def instructions(db: Database) -> None:
         pk=("file", "conversation", "provider", "model"),
         not_null={"account", "ttl", "tokens", "behind", "lines", "taken", "written_at", "expires_at"},
     )
+
+
+@migrations(name="0004_replays")
+def replays(db: Database) -> None:
+    """Create the table for what the gateway has sent shorter, and so has to send the same way again."""
+    db.table("replays").create(
+        {"prefix": bytes, "digest": bytes, "sent_at": float}, pk="prefix", not_null={"digest", "sent_at"}
+    )

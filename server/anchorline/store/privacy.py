@@ -202,6 +202,7 @@ def _delete(db: "Database", before: float | None) -> dict[str, int]:
         "plans": "created_at < :limit",
         "ledger": "written_at < :limit",
         "instructions": "written_at < :limit",
+        "replays": "sent_at < :limit",
         "sessions": "last_at < :limit",
         "imported": "sent_at < :limit",
         "imports": "mtime_ns < :limit * 1e9",

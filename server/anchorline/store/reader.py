@@ -139,6 +139,16 @@ class Reader:
         with self._connected() as connection:
             return Instructions() if connection is None else _instructions(connection, now)
 
+    def replays(self) -> dict[bytes, bytes]:
+        """Return in which form tool results were sent, as `Recorder.replays` took it.
+
+        Raises StoreError when the database can't be read.
+        """
+        with self._connected() as connection:
+            if connection is None or "replays" not in database.tables(connection):
+                return {}
+            return {row[0]: row[1] for row in connection.execute("SELECT prefix, digest FROM replays")}
+
     def conversations(self) -> dict[bytes, tuple[str, str]]:
         """Return session and chain of each imported prefix that a provider may hold. Raises StoreError."""
         with self._connected() as connection:

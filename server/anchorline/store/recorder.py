@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -103,6 +103,11 @@ class Recorder:
 
         if held:
             self._offer(write)
+
+    def replays(self, made: Mapping[bytes, bytes]) -> None:
+        """Record in which form tool results were sent, if there is room."""
+        now = time.time()
+        self._offer(lambda db, _: rows.put_replays(db, made, now))
 
     def outcome(self, outcome: Outcome) -> "Future[None]":
         """Record an outcome; the future is done when it is on disk, or fails with StoreError."""

@@ -257,6 +257,13 @@ def forget_expired(db: "Database", now: float) -> None:
     for table in ("ledger", "instructions"):
         limit = now - database.LEDGER_KEPT_S
         db.execute(f"DELETE FROM {table} WHERE expires_at < ?", [limit])  # noqa: S608  (the two above)
+    db.execute("DELETE FROM replays WHERE sent_at < ?", [now - database.LEDGER_KEPT_S])
+
+
+def put_replays(db: "Database", replays: Mapping[bytes, bytes], now: float) -> None:
+    """Record in which form tool results were sent: by the prefix up to each one, the digest of its form."""
+    for prefix, digest in replays.items():
+        insert(db, "replays", {"prefix": prefix, "digest": digest, "sent_at": now}, "REPLACE")
 
 
 def _known(db: "Database", plan: str) -> bool:

@@ -1,0 +1,76 @@
+"""`anchorline connect` and `disconnect`: point a client at the gateway, and back."""
+
+import click
+
+from anchorline.cli import reading
+from anchorline.cli.gateway import Unusable
+
+NAMES = ("claude-code", "codex", "zed", "vscode", "continue", "cline")
+
+
+@click.command(name="connect")
+@click.argument("client", type=click.Choice(NAMES))
+@click.option("--write", is_flag=True, help="Change the client's settings file; a copy of it is kept.")
+def command(client: str, write: bool) -> None:
+    """Show the setting that makes CLIENT use the gateway; with --write, make it.
+
+    `anchorline disconnect CLIENT` takes it back. Exits with 1 where the setting has to be made by hand.
+
+    \b
+    Examples:
+      anchorline connect claude-code
+      anchorline connect codex --write
+    """
+    from anchorline.gateway import clients  # noqa: PLC0415  (the group's --help stays fast)
+
+    found = clients.clients(base())[client]
+    if not write:
+        click.echo(f"{found.title}{f', in {found.file}' if found.file else ''}:\n\n{found.shown}\n")
+        click.echo(found.note)
+        return
+    try:
+        copy = clients.connect(found)
+    except clients.UnwritableError as error:
+        click.echo(f"{found.shown}\n")
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise Unusable(f"{error.filename}: {error.strerror}") from error
+    click.echo(f"{found.title} uses the gateway now ({found.file}). {found.note}")
+    click.echo(f"The file as it was: {copy}. Start the gateway with `anchorline gateway`.")
+
+
+@click.command(name="disconnect")
+@click.argument("client", type=click.Choice(NAMES))
+def back(client: str) -> None:
+    """Take out of CLIENT's settings what `anchorline connect CLIENT --write` has put in.
+
+    Everything else stays as it is by now. Exits with 1 where there is nothing to take out.
+
+    \b
+    Example:
+      anchorline disconnect claude-code
+    """
+    from anchorline.gateway import clients  # noqa: PLC0415
+
+    found = clients.clients(base())[client]
+    try:
+        done = clients.disconnect(found)
+    except clients.UnwritableError as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise Unusable(f"{error.filename}: {error.strerror}") from error
+    if not done:
+        raise click.ClickException(f"{found.title} was not connected by `anchorline connect --write`.")
+    click.echo(f"{found.title} no longer uses the gateway ({found.file}).")
+
+
+def base() -> str:
+    """Return the gateway's address, with its token."""
+    from anchorline.gateway import access  # noqa: PLC0415
+    from anchorline.store.database import data_folder  # noqa: PLC0415
+
+    port = reading.settings(project=False).config.gateway.port
+    try:
+        return f"http://127.0.0.1:{port}/{access.token(data_folder())}"
+    except OSError as error:
+        raise Unusable(f"{error.filename or data_folder()}: {error.strerror or error}") from error

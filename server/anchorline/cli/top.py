@@ -1,0 +1,114 @@
+"""`anchorline top`: a live view of what goes through the gateway."""
+
+import time
+import urllib.error
+import urllib.request
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from anchorline.cli.connect import base
+from anchorline.cli.gateway import Unusable
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from anchorline.gateway.tally import Passed, State
+
+TIMEOUT_S = 5.0
+
+
+@click.command(name="top")
+@click.option(
+    "--every", type=click.FloatRange(min=0.2), default=1.0, show_default=True, help="Seconds between looks."
+)
+@click.option("--once", is_flag=True, help="Print it once and end.")
+@click.option("--json", "as_json", is_flag=True, help="Print it once, as JSON.")
+def command(every: float, once: bool, as_json: bool) -> None:
+    """Show the gateway's requests, hit rates against what was predicted, dollars, and what is warm for how long.
+
+    End it with Ctrl-C. Exits with 2 where no gateway runs.
+
+    \b
+    Examples:
+      anchorline top
+      anchorline top --json | jq .saved_usd
+    """
+    url = f"{base()}/status"
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(_state(url))).decode())
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.live import Live  # noqa: PLC0415
+
+    if once:
+        Console(highlight=False).print(_view(_state(url)))
+        return
+    with Live(_view(_state(url)), screen=True, auto_refresh=False) as live:
+        try:
+            while True:
+                time.sleep(every)
+                live.update(_view(_state(url)), refresh=True)
+        except KeyboardInterrupt:
+            return
+
+
+def _state(url: str) -> "State":
+    from anchorline.gateway.tally import State  # noqa: PLC0415
+
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=TIMEOUT_S) as answer:
+            return msgspec.json.decode(answer.read(), type=State)
+    except (urllib.error.URLError, TimeoutError, msgspec.MsgspecError) as error:
+        place = url.split("/")[2]
+        raise Unusable(
+            f"no gateway answers at {place} ({error}); start one with `anchorline gateway`"
+        ) from error
+
+
+def _view(state: "State") -> "Group":
+    from rich.console import Group  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    count = sum(state.requests.values())
+    bad = count - state.requests.get("200", 0)
+    tokens = state.tokens
+    sent = tokens.get("input", 0) + tokens.get("read", 0) + tokens.get("write", 0)
+    share = tokens.get("read", 0) / sent if sent else 0.0
+    lines = [
+        f"mode {state.mode}   {count} requests, {bad} not answered with 200, {state.counts.changed} changed",
+        f"{sent:,} tokens in, {share:.1%} of them read from the cache; {tokens.get('output', 0):,} out",
+        f"${state.usd:.4f} billed, ${state.saved_usd:.4f} saved by the cache",
+        f"hits {state.hits} of {state.predicted}, {state.expected_hits:.1f} were expected",
+    ]
+    if state.problem:
+        lines.append(f"not recording: {state.problem}")
+    requests = Table(
+        "time", "model", "status", "in", "read", "out", "P(hit)", "hit", "USD", "first byte", box=None
+    )
+    for one in reversed(state.last):
+        requests.add_row(*_row(one))
+    warm = Table("warm: model", "tokens", "for", "left", box=None)
+    for held in sorted(state.warm, key=lambda held: -held.tokens)[:10]:
+        warm.add_row(held.model, f"{held.tokens:,}", held.ttl, f"{held.left:.0f} s")
+    return Group(Text("\n".join(lines) + "\n"), requests, Text(), warm)
+
+
+def _row(one: "Passed") -> tuple[str, ...]:
+    usage = one.usage
+    return (
+        datetime.fromtimestamp(one.at).astimezone().strftime("%H:%M:%S"),
+        one.model,
+        str(one.status),
+        f"{usage.input + usage.read + usage.write:,}" if usage else "-",
+        f"{usage.read:,}" if usage else "-",
+        f"{usage.output:,}" if usage else "-",
+        f"{one.p_hit:.0%}",
+        {True: "yes", False: "no", None: "-"}[one.hit],
+        f"{one.usd:.4f}" if one.usd is not None else "-",
+        f"{one.first_byte:.2f} s" if one.first_byte is not None else "-",
+    )

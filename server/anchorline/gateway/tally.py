@@ -1,0 +1,190 @@
+"""What went through since the gateway was started: for `anchorline top`, and for Prometheus."""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from anchorline.cache.ledger import Entry
+from anchorline.cache.rules import Provider
+from anchorline.outcome import Usage
+from anchorline.plan import Plan
+from anchorline.route.catalog import Model
+
+LAST = 50
+"""Requests that are shown one by one."""
+HIT = 0.9
+"""Share of the warm prefix that has to be read for a hit, as P(hit) has it."""
+TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+class Passed(msgspec.Struct, frozen=True):
+    """One request: seconds, tokens, USD. `hit` is None where nothing was believed warm or no usage was told.
+
+    `saved_usd` is what its cached tokens saved, less what writing others cost, against a provider without a cache.
+    """
+
+    at: float
+    model: str
+    status: int
+    seconds: float
+    first_byte: float | None
+    usage: Usage | None
+    p_hit: float
+    hit: bool | None
+    usd: float | None
+    saved_usd: float | None
+    changes: int
+
+
+class Warm(msgspec.Struct, frozen=True):
+    """A prefix that is believed warm, for `left` seconds more."""
+
+    model: str
+    tokens: int
+    ttl: str
+    left: float
+
+
+class Counts(msgspec.Struct):
+    """What else was counted: bodies that can't be read, requests without a plan, changed ones and refused ones."""
+
+    unread: int = 0
+    unplanned: int = 0
+    changed: int = 0
+    refused: int = 0
+
+
+class State(msgspec.Struct, frozen=True):
+    """Everything, at the moment `at` (epoch seconds). `tokens` by what they were billed as."""
+
+    at: float
+    mode: str
+    requests: dict[str, int]
+    tokens: dict[str, int]
+    usd: float
+    saved_usd: float
+    predicted: int
+    expected_hits: float
+    hits: int
+    first_bytes: int
+    first_byte_seconds: float
+    counts: Counts
+    last: tuple[Passed, ...]
+    warm: tuple[Warm, ...]
+    problem: str | None
+
+
+class Tally:
+    """Adds up what passes."""
+
+    def __init__(self) -> None:
+        self.counts = Counts()
+        self._requests: Counter[str] = Counter()
+        self._tokens: Counter[str] = Counter()
+        self._usd = self._saved = 0.0
+        self._predicted = self._hits = self._first_bytes = 0
+        self._expected = self._first_byte_seconds = 0.0
+        self._last: deque[Passed] = deque(maxlen=LAST)
+
+    def add(self, passed: Passed) -> None:
+        """Take in a request that is over."""
+        self._requests[str(passed.status)] += 1
+        self._usd += passed.usd or 0.0
+        self._saved += passed.saved_usd or 0.0
+        if passed.usage is not None:
+            self._tokens.update(msgspec.structs.asdict(passed.usage))
+        if passed.hit is not None:
+            self._predicted += 1
+            self._hits += passed.hit
+            self._expected += passed.p_hit
+        if passed.first_byte is not None:
+            self._first_bytes += 1
+            self._first_byte_seconds += passed.first_byte
+        self._last.append(passed)
+
+    def state(self, at: float, mode: str, warm: Iterable[Entry], problem: str | None) -> State:
+        """Return everything."""
+        held = sorted((one for one in warm if one.expires_at > at), key=lambda one: one.expires_at)
+        latest = {(one.provider, one.account, one.model, one.prefix): one for one in held}
+        return State(
+            at,
+            mode,
+            dict(self._requests),
+            dict(self._tokens),
+            self._usd,
+            self._saved,
+            self._predicted,
+            self._expected,
+            self._hits,
+            self._first_bytes,
+            self._first_byte_seconds,
+            self.counts,
+            tuple(self._last),
+            tuple(Warm(one.model, one.tokens, one.ttl, one.expires_at - at) for one in latest.values()),
+            problem,
+        )
+
+
+def billed(usage: Usage, plan: Plan, provider: Provider, model: Model | None) -> tuple[float, float] | None:
+    """Return what a request cost in USD, and what the cache saved of it; None where the prices are not known.
+
+    A usage does not tell with which lifetime tokens were written, so it is the plan's last one.
+    """
+    if model is None:
+        return None
+    total = usage.input + usage.read + usage.write
+    price, output = model.prices(total)
+    ttl = plan.cache.anchors[-1].ttl if plan.cache.anchors else "default"
+    read, write = provider.read_price(model.id), provider.write_price(ttl)
+    paid = usage.input + read * usage.read + write * usage.write
+    return price * paid + output * usage.output, price * (total - paid)
+
+
+def hit(usage: Usage | None, plan: Plan) -> bool | None:
+    """Tell whether the prefix that was believed warm was read. It is an estimate, as the whole is that was billed."""
+    if usage is None or not plan.cache.warm_tokens or not plan.tokens.estimate:
+        return None
+    scale = (usage.input + usage.read + usage.write) / plan.tokens.estimate
+    return usage.read >= HIT * scale * plan.cache.warm_tokens
+
+
+def prometheus(state: State) -> bytes:
+    """Return the state in Prometheus' text format."""
+    return "\n".join([*_lines(state), ""]).encode()
+
+
+def _lines(state: State) -> Iterator[str]:
+    def metric(name: str, kind: str, text: str, *values: tuple[str, float]) -> Iterator[str]:
+        yield f"# HELP anchorline_{name} {text}"
+        yield f"# TYPE anchorline_{name} {kind}"
+        for labels, value in values:
+            yield f"anchorline_{name}{labels} {value:.10g}"
+
+    statuses = [(f'{{status="{status}"}}', float(count)) for status, count in sorted(state.requests.items())]
+    kinds = [(f'{{kind="{kind}"}}', float(count)) for kind, count in sorted(state.tokens.items())]
+    yield from metric(
+        "requests_total", "counter", "Requests with a prompt, by the status of their answer.", *statuses
+    )
+    yield from metric("tokens_total", "counter", "Tokens as they were billed.", *kinds)
+    yield from metric(
+        "usd_total", "counter", "What requests cost, by the catalogue's prices.", ("", state.usd)
+    )
+    yield from metric(
+        "cache_saved_usd", "gauge", "What caches saved of it, less what writing cost.", ("", state.saved_usd)
+    )
+    yield from metric(
+        "predicted_total", "counter", "Requests with a prefix believed warm.", ("", state.predicted)
+    )
+    yield from metric("expected_hits", "gauge", "The sum of their P(hit).", ("", state.expected_hits))
+    yield from metric("hits_total", "counter", "Those that read it.", ("", state.hits))
+    yield "# HELP anchorline_first_byte_seconds Time to the first byte of an answer."
+    yield "# TYPE anchorline_first_byte_seconds summary"
+    yield f"anchorline_first_byte_seconds_sum {state.first_byte_seconds:.6f}"
+    yield f"anchorline_first_byte_seconds_count {state.first_bytes}"
+    for name, count in msgspec.structs.asdict(state.counts).items():
+        yield from metric(f"{name}_total", "counter", f"Requests: {name}.", ("", count))
+    yield from metric("warm_prefixes", "gauge", "Prefixes believed warm.", ("", len(state.warm)))
+    yield from metric(
+        "recording", "gauge", "1 while outcomes are recorded.", ("", float(state.problem is None))
+    )

@@ -1,0 +1,154 @@
+"""What does the gateway save in whole real sessions?
+
+    python tests/bench/savings.py --transcripts DIR [--requests 60] [--json]
+
+The first requests of every Claude Code session (with made-up tools and system prompt, which session files lack) are sent
+at their times, over HTTP, to an upstream that bills them by the providers' cache rules. `cost_ratio` is the billed input
+cost over that of Claude Code's own breakpoints (system, and the ends of the last two user messages, 5m), which is what
+`observe` passes on unchanged. Cases: other clients' rules, sent directly (`zed`, `cline`); Claude Code through the
+gateway in mode `observe`, `anchors` (its breakpoints extended, the default), `anchors-replace` (replaced by ours),
+`trim` and `trim-replace`; `client` sends no breakpoints at all, directly, and `anchors-client`, `trim-client` are it
+through the gateway. Every session meets an empty cache. Intervals: bootstrap by session.
+"""
+
+import argparse
+import http.client
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+from bodies import bodies
+from editor_rules import RULES
+from reporting import environment, show
+
+sys.path.append(str(Path(__file__).parents[1] / "gateway"))
+
+from conformance import Running, Upstream
+from running import Here, free_port
+
+from anchorline import config
+from anchorline.cache import markers
+from anchorline.plan import Anchor
+from anchorline.prompt import formats
+
+DRAWS = 500
+Request = tuple[float, bytes]
+Session = list[Request]
+
+
+def session(path: Path, requests: int) -> Session:
+    """Return (seconds since the first, body) of a session's first requests, without breakpoints."""
+    found = [
+        (at, body) for at, body in islice(bodies(path, preamble=True), requests) if b'"content":[' in body
+    ]
+    return [(at - found[0][0], body) for at, body in found]
+
+
+def marked(body: bytes, rule: str) -> bytes:
+    """Return a body with the breakpoints that a client sets by its rule."""
+    prompt = formats.read(body, format="anthropic")
+    anchors = [Anchor(segment, "", 0, ttl, "") for segment, ttl in RULES[rule](prompt)]
+    return markers.apply(body, markers.splices(prompt, anchors))
+
+
+class Arm:
+    """One way to the upstream: what the client sends, and the gateway's settings (None: it is sent directly)."""
+
+    def __init__(self, rule: str | None, mode: config.Mode | None = None, anchors: str = "extend") -> None:
+        self.rule = rule
+        self.mode = mode
+        self.anchors = anchors
+
+    def cost(self, requests: Session) -> float:
+        """Return the billed input cost of a session, in uncached tokens."""
+        upstream, now = Upstream(keep=False), [0.0]
+        start = time.time()
+        with tempfile.TemporaryDirectory() as folder, Running(upstream) as behind:
+            if self.mode is None:
+                self._send(behind.port, "", requests, start, now)
+                return upstream.usd
+            settings = config.Config(
+                cache=config.Cache(anchors=self.anchors),
+                store=config.Store(enabled=False, path=f"{folder}/a.db"),
+                gateway=config.Gateway(mode=self.mode),
+            )
+            port = free_port()
+            here = Here(behind.url, port, settings, lambda: now[0])
+            with Running(here, port):
+                self._send(port, "/token/anthropic", requests, start, now)
+            here.close()
+        return upstream.usd
+
+    def _send(self, port: int, base: str, requests: Session, start: float, now: list[float]) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        for after, body in requests:
+            now[0] = start + after
+            sent = marked(body, self.rule) if self.rule else body
+            headers = {"content-type": "application/json", "x-api-key": "k", "x-now": repr(now[0])}
+            connection.request("POST", f"{base}/v1/messages", sent, headers)
+            answer = connection.getresponse()
+            told = answer.read()
+            if answer.status != 200:
+                raise SystemExit(f"{self.rule} {self.mode}: {answer.status} {told[:300]!r}")
+        connection.close()
+
+
+ARMS = {
+    "claude-code": Arm("cline"),
+    "observe": Arm("cline", "observe"),
+    "zed": Arm("zed"),
+    "cline": Arm("cline"),
+    "anchors": Arm("cline", "anchors"),
+    "anchors-replace": Arm("cline", "anchors", "replace"),
+    "trim": Arm("cline", "trim"),
+    "trim-replace": Arm("cline", "trim", "replace"),
+    "client": Arm(None),
+    "anchors-client": Arm(None, "anchors"),
+    "trim-client": Arm(None, "trim"),
+}
+
+
+def interval(
+    costs: list[float], base: list[float], statistic: Callable[[list[float], list[float]], float]
+) -> tuple[float, float]:
+    """Return the 95 % interval, bootstrap by session."""
+    draw = random.Random(7)
+    values = []
+    for _ in range(DRAWS):
+        drawn = [draw.randrange(len(costs)) for _ in costs]
+        values.append(statistic([costs[i] for i in drawn], [base[i] for i in drawn]))
+    values.sort()
+    return values[int(0.025 * DRAWS)], values[int(0.975 * DRAWS)]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--transcripts", type=Path, required=True)
+    parser.add_argument("--requests", type=int, default=60, help="requests of a session")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    files = sorted(path for path in given.transcripts.rglob("*.jsonl*") if "codex" not in path.parts)
+    sessions = [found for path in files if len(found := session(path, given.requests)) > 1]
+    if not sessions:
+        parser.error(f"no Claude Code sessions below {given.transcripts}")
+    costs = {name: [arm.cost(one) for one in sessions] for name, arm in ARMS.items()}
+    rows = []
+    for name, found in costs.items():
+        base = costs["claude-code"]
+        low, high = interval(found, base, lambda one, other: sum(one) / sum(other))
+        rows.append(
+            {"case": name, "subset": "all", "metric": "cost_ratio", "value": round(sum(found) / sum(base), 4),
+             "low": round(low, 4), "high": round(high, 4), "n": len(found)}
+        )  # fmt: skip
+    show("savings", rows, environment(), as_json=given.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""What the gateway tells of itself: metrics, `anchorline top`, and the warning before a cold large prompt."""
+
+import json
+import re
+import sqlite3
+
+from click.testing import CliRunner
+
+from anchorline.cli.main import cli
+from gateway.conformance import Running, Upstream
+from gateway.running import Gateway, gateway
+from gateway.test_gateway_faults import call
+
+RULES = "Keep to the style of the file, and say why. " * 800
+MARKED = [{"type": "text", "text": RULES, "cache_control": {"type": "ephemeral"}}]
+BODY = json.dumps(
+    {
+        "model": "claude-sonnet-5",
+        "max_tokens": 9,
+        "system": MARKED,
+        "messages": [{"role": "user", "content": "Go"}],
+    }
+).encode()
+
+
+def settled(running: Gateway, requests: int) -> dict:
+    """Return the state once so many requests are added up: that happens beside their way."""
+    root = running.anthropic.removesuffix("/anthropic")
+    while True:
+        status, _, body = call(f"{root}/status", "GET", b"")
+        assert status == 200
+        state = json.loads(body)
+        if sum(state["requests"].values()) >= requests:
+            return state
+
+
+def test_metrics_and_top_tell_what_was_billed(tmp_path, monkeypatch):
+    with Running(Upstream()) as behind, gateway(tmp_path / "g", behind.url) as running:
+        for fault in ("", "", "429"):
+            call(running.anthropic + "/v1/messages", body=BODY, x_fault=fault)
+        state = settled(running, 3)
+        billed = behind.app.billed
+        assert state["tokens"]["read"] == sum(one.read for one in billed) > 5000
+        assert state["requests"] == {"200": 2, "429": 1}
+        assert (state["predicted"], state["hits"]) == (1, 1)
+        assert 0 < state["saved_usd"] < state["usd"] * 10
+        assert [one["model"] for one in state["warm"]] == ["claude-sonnet-5"]
+
+        root = running.anthropic.removesuffix("/anthropic")
+        status, headers, body = call(f"{root}/metrics", "GET", b"")
+        assert status == 200
+        assert dict(headers)["content-type"].startswith("text/plain; version=0.0.4")
+        samples = dict(re.findall(r"^(anchorline_[^ ]+) ([0-9.e+-]+)$", body.decode(), re.MULTILINE))
+        assert len(samples) == sum(not line.startswith("#") for line in body.decode().splitlines())
+        assert samples['anchorline_tokens_total{kind="read"}'] == str(state["tokens"]["read"])
+        assert samples['anchorline_requests_total{status="429"}'] == "1"
+
+        monkeypatch.setenv("ANCHORLINE_DATA_DIR", str(running.home / "data"))
+        (tmp_path / "own.toml").write_text(f"[gateway]\nport = {running.port}\n")
+        monkeypatch.setenv("ANCHORLINE_CONFIG", str(tmp_path / "own.toml"))
+        shown = CliRunner().invoke(cli, ["top", "--once"])
+        assert shown.exit_code == 0
+        assert "3 requests, 1 not answered with 200" in shown.output
+        assert "hits 1 of 1" in shown.output
+        assert json.loads(CliRunner().invoke(cli, ["top", "--json"]).output)["hits"] == 1
+        running.stop()
+        gone = CliRunner().invoke(cli, ["top", "--once"])
+        assert gone.exit_code == 2
+        assert "anchorline gateway" in gone.output
+
+
+def test_a_large_prompt_into_an_expired_cache_is_warned_of(tmp_path):
+    large = BODY.replace(RULES.encode(), RULES.encode() * 4)
+    with Running(Upstream()) as behind:
+        with gateway(tmp_path / "g", behind.url, settings='mode = "anchors"') as running:
+            _, headers, _ = call(running.anthropic + "/v1/messages", body=large)
+            assert "anchorline-warning" not in dict(headers)
+            running.stop()
+        with sqlite3.connect(running.database) as database:  # an hour and a half passes
+            database.execute(
+                "UPDATE ledger SET written_at = written_at - 5400, expires_at = expires_at - 5400"
+            )
+        database.close()
+        with gateway(tmp_path / "g", behind.url, settings='mode = "anchors"') as running:
+            _, headers, _ = call(running.anthropic + "/v1/messages", body=large)
+            warning = dict(headers)["anchorline-warning"]
+    assert "expired" in warning
+    assert re.search(r"costs \$\d+\.\d\d; warm it was \$\d+\.\d\d", warning)
