@@ -5,15 +5,15 @@
 FOLDER is an mlx_lm model folder; without `--adapter` the plain model is asked to correct the text. Cases:
 
 rules       the deterministic pipeline alone
+raw         the model's answers before the guard: `raw_pass_rate` (of the changed drafts), `raw_copied`,
+            `raw_restored` (every entity there once), `accepted` (changed and passed, of all drafts)
 whole       the model's text of all passages where it passes the guard, else the rules'
 scored      the rules' text, and of the misspellings that only their sentence can settle (doubts.py) those that the
             model's probabilities settle: nothing is generated
 pipeline    what ships: `scored`, then of the rewrite what is surely better (candidate.py)
 lookup      how much faster prompt lookup makes a rewrite, and how often the answer is the same
 
-Raw figures are of the model's answers before the guard: `raw_pass_rate` (of the changed drafts), `raw_copied`,
-`raw_restored` (every entity there once), `accepted` (changed and passed, of all drafts). R1 to R7 are those of
-refinement.py.
+R1 to R7 are those of refinement.py.
 """
 
 import argparse
@@ -44,7 +44,7 @@ from anchorline.refine.propose import propose
 from anchorline.surroundings import Surroundings
 
 PLAIN = "Correct the spelling and the grammar of the text and leave out filler. Answer with the text only."
-CASES = ("rules", "scored", "whole", "pipeline", "lookup")
+CASES = ("rules", "scored", "raw", "whole", "pipeline", "lookup")
 MOST_PASSAGES = 3
 SAMPLE = {"specstory": 120, "awesome_copilot": 60, "swebench_lite": 20, "humaneval_xl": 60}
 """Drafts of each source that all passages are rewritten of."""
@@ -199,12 +199,12 @@ def pipeline(writer: Writer) -> Refiner:
     return refine
 
 
-def raw(name: str, cases: list[Case], writer: Writer) -> list[Row]:
+def raw(cases: list[Case], writer: Writer) -> list[Row]:
     """Return what the model's answers are like before the guard."""
     outcomes: dict[str, list[tuple[bool, bool, bool]]] = defaultdict(list)
     for at, case in enumerate(cases):
         if at % 10 == 0:
-            print(f"{name}: {at} of {len(cases)} drafts", file=sys.stderr, flush=True)
+            print(f"raw: {at} of {len(cases)} drafts", file=sys.stderr, flush=True)
         text = rewritten(case.text, case.surroundings, writer)
         passed = text is not None and guard.check(case.text, text, case.surroundings).ok
         copied = text == rules(case.text, case.surroundings)
@@ -213,10 +213,10 @@ def raw(name: str, cases: list[Case], writer: Writer) -> list[Row]:
     out: list[Row] = []
     for subset, seen in sorted(outcomes.items()):
         out += [
-            share(name, subset, "raw_restored", (there for there, _, _ in seen)),
-            share(name, subset, "raw_copied", (copied for _, copied, _ in seen)),
-            share(name, subset, "raw_pass_rate", (passed for _, copied, passed in seen if not copied)),
-            share(name, subset, "accepted", (passed and not copied for _, copied, passed in seen)),
+            share("raw", subset, "raw_restored", (there for there, _, _ in seen)),
+            share("raw", subset, "raw_copied", (copied for _, copied, _ in seen)),
+            share("raw", subset, "raw_pass_rate", (passed for _, copied, passed in seen if not copied)),
+            share("raw", subset, "accepted", (passed and not copied for _, copied, passed in seen)),
         ]
     return out
 
@@ -266,13 +266,14 @@ def measure(folder: Path, writer: Writer, names: list[str], most: int) -> list[R
     if "lookup" in names:
         found = [part.text.strip() for case in cases for part in asked(Masked(case.text))]
         out += lookups(writer, found[:: max(1, len(found) // 20)])
+    if "raw" in names:
+        out += raw(cases[:: max(1, len(cases) // most)], writer)
     for name in (name for name in names if name in refiners):
         some, few = seeds, cases
         if name in ("whole", "pipeline"):
             some, few = seeds[:: max(1, len(seeds) // most)], cases[:: max(1, len(cases) // most)]
         if name == "whole":
             out += [{**row, "case": "rules, same"} for row in repairs("", rules, some)]
-            out += raw(name, few, writer)
         out += emitted(name, refiners[name], few)
         _tell(name, "R1", out)
         out += repairs(name, refiners[name], some)

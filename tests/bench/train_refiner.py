@@ -3,9 +3,9 @@
     python tests/bench/train_refiner.py --data DIR --model FOLDER --out FOLDER [--examples 1500] [--resume]
 
 DIR holds `refine/` (or is it); of it only the sources under MIT and Apache-2.0 are used, and of these only what
-refiner_task.py does not keep for measuring. `--model` is an mlx_lm model folder. The same seed gives the same
-examples in the same order. Every `--save-every` steps the adapter and the optimiser's state are written to
-`--out`, so that `--resume` continues there, and stopping early leaves an adapter.
+refiner_task.py does not keep for measuring. `--model` is an mlx_lm model folder, as `anchorline model pull` makes
+it. The same seed gives the same examples in the same order. Every `--save-every` steps the adapter and the
+optimiser's state are written to `--out`, so that `--resume` continues there, and stopping early leaves an adapter.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import Any
 
 from refiner_task import INSTRUCTION, Example, examples
 
-from anchorline.engine import blas
+from anchorline.engine import blas, loading
 
 PLACE = "\ue000"
 RANK = 8
@@ -71,7 +71,6 @@ def train(arguments: argparse.Namespace) -> None:
     import numpy as np
     from mlx import nn
     from mlx.utils import tree_flatten, tree_unflatten
-    from mlx_lm import load
     from mlx_lm.tuner.callbacks import TrainingCallback
     from mlx_lm.tuner.trainer import TrainingArgs
     from mlx_lm.tuner.trainer import train as fit
@@ -82,7 +81,7 @@ def train(arguments: argparse.Namespace) -> None:
     out.mkdir(parents=True, exist_ok=True)
     mx.random.seed(arguments.seed)
     mx.disable_compile()  # on a CPU every new shape would wait for a C++ compiler
-    model, tokenizer = load(str(arguments.model))
+    model, tokenizer, _ = loading.load(arguments.model)
     model.freeze()
     lora = {"rank": RANK, "scale": SCALE, "dropout": 0.0, "keys": list(KEYS)}
     linear_to_lora_layers(model, LAYERS, lora)
