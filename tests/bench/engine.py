@@ -5,7 +5,8 @@
 
 Each run asks the worker (`ours`, timed where the answer arrives) and a process with `mlx_lm.stream_generate` (`mlx_lm`,
 timed within it), both in fp32 with the same BLAS and threads, for the same prompt that neither has seen.
-`ttft_ratio` and `tokens_per_second_ratio` are ours over mlx_lm's; `rss_mb` is the most that the process had resident. Subset `plain`: a
+`ttft_ratio` and `tokens_per_second_ratio` are ours over mlx_lm's, `cpu_ratio` the same of processor seconds, our client's
+included: on a busy machine it is the one that tells. `rss_mb` is the most that the process had resident. Subset `plain`: a
 prompt of about 64 tokens. `instruction`: a constant instruction of about 160 tokens and a draft; `ours` has read the
 instruction before. `copy`: an answer that repeats the draft, without and with lookup (`ours-lookup`), whose texts must be equal
 (three runs). `no-blas`: mlx_lm without OpenBLAS, two runs.
@@ -23,6 +24,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 from reporting import environment, interval, show
 
 from anchorline import config
@@ -110,7 +112,7 @@ def peer(folder: Path, *, with_blas: bool) -> None:
     print("ready", flush=True)
     for line in sys.stdin:
         asked = json.loads(line)
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.process_time()
         first = 0.0
         count = 0
         for answer in stream_generate(
@@ -118,10 +120,11 @@ def peer(folder: Path, *, with_blas: bool) -> None:
         ):
             first = first or time.perf_counter()
             count = answer.generation_tokens
-        ended = time.perf_counter()
+        ended, worked = time.perf_counter(), time.process_time() - worked
         used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         rate = (count - 1) / (ended - first) if count > 1 else 0.0
-        print(json.dumps({"ttft": first - started, "rate": rate, "rss": used}), flush=True)
+        measured = {"ttft": first - started, "rate": rate, "rss": used, "cpu": worked}
+        print(json.dumps(measured), flush=True)
 
 
 class Peer:
@@ -140,7 +143,7 @@ class Peer:
         return line
 
     def ask(self, text: str, max_tokens: int) -> dict[str, float]:
-        """Return the seconds to the first token, tokens per second and bytes resident."""
+        """Return the seconds to the first token, tokens per second, bytes resident and processor seconds."""
         assert self._process.stdin
         self._process.stdin.write(json.dumps({"text": text, "max_tokens": max_tokens}) + "\n")
         self._process.stdin.flush()
@@ -153,9 +156,15 @@ class Peer:
         self._process.communicate()
 
 
+def processor_s(engine: Engine) -> float:
+    """Return the processor seconds of the worker and of this process, its client."""
+    used = psutil.Process(engine.pid).cpu_times()
+    return float(used.user + used.system) + time.process_time()
+
+
 async def ask(engine: Engine, text: str, **options: Any) -> dict[str, Any]:
     """As `Peer.ask`, from the worker, as its client sees it."""
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), processor_s(engine)
     first = 0.0
     pieces = []
     async for chunk in engine.generate(Request(text, chat=False, deadline_s=600, **options)):
@@ -165,7 +174,14 @@ async def ask(engine: Engine, text: str, **options: Any) -> dict[str, Any]:
     last = engine.last
     assert last is not None
     rate = (last.generated - 1) / (ended - first) if last.generated > 1 else 0.0
-    return {"ttft": first - started, "rate": rate, "rss": last.peak_memory, "text": "".join(pieces)}
+    worked = processor_s(engine) - worked
+    return {
+        "ttft": first - started,
+        "rate": rate,
+        "rss": last.peak_memory,
+        "cpu": worked,
+        "text": "".join(pieces),
+    }
 
 
 async def measure(name: str, runs: int) -> list[dict[str, Any]]:
@@ -222,7 +238,7 @@ def _rows(got: dict[tuple[str, str], list[dict[str, Any]]]) -> Any:
             ("ours", "plain", "mlx_lm"),
             ("ours", "instruction", "mlx_lm"),
         )
-        for named in (("ttft_ratio", "ttft"), ("tokens_per_second_ratio", "rate"))
+        for named in (("ttft_ratio", "ttft"), ("tokens_per_second_ratio", "rate"), ("cpu_ratio", "cpu"))
     ):
         mine, its = values(case, subset, key), values(other, subset, key)
         ratios = [a / b for a, b in zip(mine, its, strict=True)]
