@@ -8,10 +8,11 @@ model writes: `raw_copied`, `raw_pass_rate` (of what it changed) and `accepted` 
 import asyncio
 import random
 import statistics
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ class Model:
 
     def close(self) -> None:
         """End the worker."""
+        print(file=sys.stderr)
         self._runner.run(self._engine.close())
         self._runner.close()
 
@@ -69,6 +71,7 @@ class Model:
         key = draft, surroundings
         if key not in self._done:
             self._done[key] = self._runner.run(self._improve(draft, surroundings))
+            self._tell()
         return self._done[key]
 
     async def _improve(self, draft: str, surroundings: Surroundings) -> Refinement:
@@ -92,15 +95,25 @@ class Model:
         """Return the model's answer to the usual template."""
         if draft not in self._enhanced:
             self._enhanced[draft] = self._runner.run(self._answer(draft))
+            self._tell()
         return self._enhanced[draft]
 
     async def _answer(self, draft: str) -> str:
         request = Request(ENHANCE + draft, max_tokens=min(256, len(draft) // 3 + 32))
         text = ""
-        async with aclosing(self._engine.generate(request)) as chunks:
-            async for chunk in chunks:
-                text += chunk.text
+        with suppress(Unavailable):  # too slow: what there is counts
+            async with aclosing(self._engine.generate(request)) as chunks:
+                async for chunk in chunks:
+                    text += chunk.text
         return text.strip()
+
+    def _tell(self) -> None:
+        print(
+            f"\r{self.name}: {len(self._done) + len(self._enhanced)} answers",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def sample(folder: Path, size: int) -> list[Case]:
