@@ -243,6 +243,18 @@ def test_a_selection_in_markdown_has_a_code_action(shared):
     assert edited(action["edit"], text) == f"# Notes\n\n{REFINED}"
 
 
+def test_who_asks_for_a_rewrite_of_a_part_of_a_prompt_gets_one_answer(shared):
+    """An editor runs the only action of a kind at once, and asks which one where there are two."""
+    shared.open(URI, TEXT + "\nAdd teh tests.\n")
+    part, whole = span((0, 0), (0, 10)), span((0, 0), (4, 0))
+    only = {"context": {"diagnostics": [], "only": ["refactor.rewrite"]}}
+    asked = {"textDocument": {"uri": URI}, "range": part}
+    (one,) = shared.call("textDocument/codeAction", {**asked, **only})
+    assert one["title"] == "Refine selection as a prompt"
+    assert {"Refine prompt", "Refine selection as a prompt"} <= set(actions(shared, URI, part))
+    assert "Refine selection as a prompt" not in actions(shared, URI, whole)
+
+
 def test_crlf_stays_crlf(shared):
     text = "---\r\nname: x\r\n---\r\n" + TEXT.replace("\n", "\r\n") + "\r\nAdd teh tests.\r\n"
     shared.open(URI, text)

@@ -17,6 +17,7 @@ from anchorline.lsp.analyses import Analysis, Pending
 from anchorline.lsp.documents import Document
 from anchorline.lsp.features import diagnostics, preview, refine
 from anchorline.lsp.protocol import JSON
+from anchorline.prompt.model import Prompt
 
 if TYPE_CHECKING:
     from anchorline.lsp.server import Server
@@ -49,9 +50,13 @@ async def _code_action(
     found = []
     if analysis is not None:
         found += [*_fixes(document, analysis, start, end), *_rewrites(server, document, analysis, start, end)]
-    if start < end and (analysis is None or server.session.serving(document) == "prompt"):
+    in_prompt = server.session.serving(document) == "prompt"
+    if start < end and (analysis is None or (in_prompt and _is_part(analysis.prompt, start, end))):
         found.append(_about_selection(server, document, params.range))
     found = [action for action in found if _wanted(action, params.context.only)]
+    if params.context.only and any(action.title == SELECTION for action in found):
+        # Who asks for a rewrite of a part means that part: an editor with one action need not ask which.
+        found = [action for action in found if action.title not in (REFINE, PREVIEW)]
     if _resolves(server):
         return found
     for action in found:
@@ -85,6 +90,14 @@ async def _resolve(
 
 async def _unchanged(action: types.CodeAction) -> types.CodeAction:
     return action
+
+
+def _is_part(prompt: Prompt | None, start: int, end: int) -> bool:
+    """Tell whether a range is a part of the prompt's draft: of all of it, "Refine prompt" speaks."""
+    if prompt is None or prompt.draft is None:
+        return False
+    draft = prompt.draft
+    return draft.start < end and start < draft.end and (start > draft.start or end < draft.end)
 
 
 def _about_selection(server: "Server", document: Document, selected: types.Range) -> types.CodeAction:
