@@ -113,6 +113,10 @@ class Exchange:
         """The model that the request was sent to in the place of its own, empty where it was not."""
         return self.planned.route if self.planned is not None else ""
 
+    def release(self) -> None:
+        """Let the bodies go."""
+        self.body, self.planned = b"", None
+
     def close(self) -> None:
         """Note that the exchange is over, complete or not."""
         self.seconds = time.perf_counter() - self._clock
@@ -254,13 +258,16 @@ class Desk(Books):
                 outcome = _outcome(plan, exchange, exchange.meter)
                 self._converse(prompt, own, sent, outcome)
                 self.tally.add(self._passed(exchange, plan, own, outcome))
+                # What waits for the disk from here on holds no bodies, and no place in the queue of plans.
+                exchange.release()
+                del planned, prompt, self._planning[exchange]
                 await self.outcome(outcome)
         except NotRecordedError:
             pass  # the developer was told when recording stopped
         except Exception:
             log.exception("a request was not recorded")
         finally:
-            del self._planning[exchange]
+            self._planning.pop(exchange, None)
 
     def _passed(self, exchange: Exchange, plan: Plan, model: str, outcome: Outcome) -> Passed:
         usage, known = outcome.usage, self.planner.catalog.find(model)
