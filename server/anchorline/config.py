@@ -16,7 +16,7 @@ from msgspec import Meta
 
 FILE_NAME = "anchorline.toml"
 TextMode = Literal["off", "redacted", "full"]
-Mode = Literal["observe", "anchors", "trim"]
+Mode = Literal["observe", "anchors", "trim", "route"]
 KeySource = Literal["client", "environment", "keyring"]
 STRICTNESS: tuple[TextMode, ...] = get_args(TextMode)
 
@@ -139,7 +139,8 @@ class Gateway(msgspec.Struct, frozen=True):
         Mode,
         Meta(
             description="What the gateway may do with a request: `observe` changes nothing and records, `anchors` "
-            "sets its breakpoints and their lifetimes as planned, `trim` makes tool results shorter as well."
+            "sets its breakpoints and their lifetimes as planned, `trim` makes tool results shorter as well, "
+            "`route` may choose another model as well."
         ),
     ] = "observe"
     port: Annotated[int, Meta(ge=1, le=65535, description="Port on 127.0.0.1.")] = 8917

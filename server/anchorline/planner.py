@@ -80,9 +80,8 @@ class Planner:
             _log.warning("planning failed: %s", type(error).__name__)
             return self._unchanged(prompt, target, moment, f"Planning failed ({type(error).__name__}).")
 
-    def warm(self, prompt: Prompt, now: float) -> int:
-        """Return the last segment up to which a prompt is believed to be held by its provider, or -1."""
-        name = self._model(prompt, None)
+    def warm(self, prompt: Prompt, name: str, now: float) -> int:
+        """Return the last segment up to which a prompt is believed to be held for a model, or -1."""
         model = self.catalog.find(name)
         totals = predict.cumulative(prompt)
         key = model.id if model is not None else name

@@ -17,6 +17,7 @@ import argparse
 import asyncio
 import json
 import os
+import secrets
 import socket
 import statistics
 import subprocess
@@ -35,7 +36,8 @@ HERE = Path(__file__).parent
 SIZES = {"1kB": 1_000, "100kB": 100_000, "1MB": 1_000_000}
 CONNECTIONS = (1, 16, 128)
 READY_S = 180
-HEADERS = {"content-type": "application/json", "x-api-key": "sk-bench", "anthropic-version": "2023-06-01"}
+KEY = f"sk-{secrets.token_hex(32)}"  # LiteLLM's proxy does not start without one
+HEADERS = {"content-type": "application/json", "x-api-key": KEY, "anthropic-version": "2023-06-01"}
 WORDS = "The parser reads a file, line by line, and says where it stopped. "
 
 
@@ -118,11 +120,10 @@ def litellm(stack: ExitStack, upstream: str, python: str) -> tuple[str, psutil.P
     config = {"model_list": [{"model_name": "claude-sonnet-5", "litellm_params": model}]}
     (home / "config.yaml").write_text(json.dumps(config))
     port = free_port()
+    env = {"LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MASTER_KEY": KEY}
     program = str(Path(python).with_name("litellm"))
     command = [program, "--config", str(home / "config.yaml"), "--host", "127.0.0.1", "--port", str(port)]
-    process = stack.enter_context(
-        running(command, port, {"LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"})
-    )
+    process = stack.enter_context(running(command, port, env))
     return f"http://127.0.0.1:{port}/v1/messages", process
 
 

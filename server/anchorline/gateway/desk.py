@@ -16,7 +16,7 @@ import msgspec
 
 from anchorline.config import Config, Mode
 from anchorline.gateway.conversations import Conversations, whole
-from anchorline.gateway.splice import Changed, as_sent, planned
+from anchorline.gateway.splice import Changed, as_sent, planned, routed
 from anchorline.gateway.tally import Passed, State, Tally, billed, hit
 from anchorline.gateway.usage import Meter
 from anchorline.lint.cache import expired
@@ -53,13 +53,14 @@ def format_of(upstream: str, path: str) -> Format | None:
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """A request's prompt and plan, and what is sent in its place."""
+    """A request's prompt and plan, and what is sent in its place. `route` is the model, where it is another one."""
 
     prompt: Prompt
     plan: Plan
     changed: Changed
     trims: tuple[Trimmed, ...] = ()
     warning: str = ""
+    route: str = ""
 
 
 class Exchange:
@@ -103,7 +104,18 @@ class Exchange:
             headers.append((b"anchorline-warning", self.planned.warning.encode("ascii", "replace")))
         if self.planned is None or not self.planned.changed.splices:
             return [*headers, (b"anchorline-unchanged", self.reason.encode("ascii", "replace"))]
+        if self.route:
+            headers.append((b"anchorline-route", self.route.encode("ascii", "replace")))
         return [*headers, (b"anchorline-plan", self.planned.plan.id.encode())]
+
+    @property
+    def route(self) -> str:
+        """The model that the request was sent to in the place of its own, empty where it was not."""
+        return self.planned.route if self.planned is not None else ""
+
+    def release(self) -> None:
+        """Let the bodies go."""
+        self.body, self.planned = b"", None
 
     def close(self) -> None:
         """Note that the exchange is over, complete or not."""
@@ -116,9 +128,10 @@ class Desk(Books):
 
     def __init__(self, config: Config, report: Callable[[str], None]) -> None:
         super().__init__(report)
-        # The draft is sent already, and the model is the client's choice.
+        # The draft is sent already, and in all modes but one the model is the client's choice.
         refine = msgspec.structs.replace(config.refine, enabled=False)
-        route = msgspec.structs.replace(config.route, enabled=False)
+        enabled = config.route.enabled and config.gateway.mode == "route"
+        route = msgspec.structs.replace(config.route, enabled=enabled)
         self.config = msgspec.structs.replace(config, refine=refine, route=route)
         self.planner = Planner(self.config, self.ledger)
         self.mode: Mode = config.gateway.mode
@@ -137,7 +150,7 @@ class Desk(Books):
         await self.recording.opened()
         first = formats.read(_FIRST, format="anthropic")
         await asyncio.get_running_loop().run_in_executor(self._pool, self.planner.plan, first)
-        if self.mode == "trim":  # what was sent shorter before this process began is so again
+        if self.mode in ("trim", "route"):  # what was sent shorter before this process began is so again
             self._shortened = Shortened(await self.recording.known_replays())
 
     def _write(self, work: Coroutine[None, None, None]) -> None:
@@ -206,8 +219,10 @@ class Desk(Books):
         body = exchange.body
         prompt = formats.read(body, format=exchange.format, memory=self._memory)
         prompt = self._conversations.recall(prompt)
-        plan = self.planner.plan(prompt, now=exchange.at)
-        name = prompt.model or plan.route.target
+        # A conversation goes on with the model that it was routed to, unless another one is better by now.
+        current = prompt.sent[-1].model if self.mode == "route" and prompt.sent else None
+        plan = self.planner.plan(prompt, target=current, now=exchange.at)
+        name = current or prompt.model or plan.route.target
         rules, model = self.planner.rules.for_model(name), self.planner.catalog.find(name)
         warning = next((found.message for found in expired(prompt, plan, rules, model)), "")
         if warning:
@@ -215,12 +230,14 @@ class Desk(Books):
         if self.mode == "observe":
             return Planned(prompt, plan, Changed(body, (), as_sent(prompt), ""), (), warning)
         trims: list[Trimmed] = []
-        if self.mode == "trim" and self._shortened is not None:
-            trims = self._shortened.shorten(prompt, self.planner.warm(prompt, exchange.at))
+        if self.mode in ("trim", "route") and self._shortened is not None:
+            trims = self._shortened.shorten(prompt, self.planner.warm(prompt, plan.route.target, exchange.at))
             plan = msgspec.structs.replace(plan, trims=tuple(_trim(prompt, trim) for trim in trims))
-        return Planned(
-            prompt, plan, planned(body, prompt, plan, self.planner.rules, trims), tuple(trims), warning
-        )
+        route = []
+        if self.mode == "route" and plan.failure is None and plan.route.target != prompt.model:
+            route = routed(body, plan.route.target)
+        changed = planned(body, prompt, plan, self.planner.rules, trims, route)
+        return Planned(prompt, plan, changed, tuple(trims), warning, plan.route.target if route else "")
 
     def settle(self, exchange: Exchange) -> None:
         """Have the outcome of a finished exchange recorded, once its plan is there."""
@@ -235,19 +252,22 @@ class Desk(Books):
                 return
             sent = exchange.planned.changed.anchors if exchange.planned else as_sent(planned.prompt)
             prompt, plan = planned.prompt, planned.plan
-            own = prompt.model or plan.route.target
+            own = exchange.route or prompt.model or plan.route.target
             self.record(self.plans.add(plan, prompt, self.planner, own, sent))
             if exchange.meter is not None:
                 outcome = _outcome(plan, exchange, exchange.meter)
                 self._converse(prompt, own, sent, outcome)
                 self.tally.add(self._passed(exchange, plan, own, outcome))
+                # What waits for the disk from here on holds no bodies, and no place in the queue of plans.
+                exchange.release()
+                del planned, prompt, self._planning[exchange]
                 await self.outcome(outcome)
         except NotRecordedError:
             pass  # the developer was told when recording stopped
         except Exception:
             log.exception("a request was not recorded")
         finally:
-            del self._planning[exchange]
+            self._planning.pop(exchange, None)
 
     def _passed(self, exchange: Exchange, plan: Plan, model: str, outcome: Outcome) -> Passed:
         usage, known = outcome.usage, self.planner.catalog.find(model)

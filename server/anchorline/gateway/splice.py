@@ -10,6 +10,7 @@ from anchorline.cache.place import clients
 from anchorline.cache.predict import cumulative
 from anchorline.cache.rules import Rules
 from anchorline.plan import Anchor, Plan
+from anchorline.prompt import layout
 from anchorline.prompt.model import Prompt
 from anchorline.trim.results import Trimmed
 
@@ -42,9 +43,34 @@ def shortened(prompt: Prompt, trims: Sequence[Trimmed]) -> list[Splice]:
     return found
 
 
-def planned(body: bytes, prompt: Prompt, plan: Plan, rules: Rules, trims: Sequence[Trimmed] = ()) -> Changed:
-    """Return the body with the plan's breakpoints in the place of the client's, and `trims` made. Never raises."""
-    shorter = shortened(prompt, trims)
+def routed(body: bytes, model: str) -> list[Splice]:
+    """Return the splice that names another model; none where the body has no such member, or has it twice."""
+    for member in layout.members(body, layout.space(body, 0)):
+        if member.key == b'"model"':
+            name = msgspec.json.encode(model)
+            change = Splice(member.start, body[member.start : member.end], name)
+            named = msgspec.json.decode(markers.apply(body, [change]), type=_Named).model
+            return [change] if named == model else []
+    return []
+
+
+class _Named(msgspec.Struct):
+    model: str
+
+
+def planned(
+    body: bytes,
+    prompt: Prompt,
+    plan: Plan,
+    rules: Rules,
+    trims: Sequence[Trimmed] = (),
+    route: Sequence[Splice] = (),
+) -> Changed:
+    """Return the body with the plan's breakpoints in the place of the client's, `trims` and `route` made.
+
+    Never raises.
+    """
+    shorter = [*shortened(prompt, trims), *route]
     if plan.failure is not None or not _marks(prompt, plan, rules):
         reason = plan.failure or f"{plan.cache.provider} takes no breakpoints in {prompt.format} requests"
         return _made(body, shorter, as_sent(prompt), reason)

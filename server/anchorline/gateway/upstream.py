@@ -39,6 +39,7 @@ _CONNECTION = frozenset(
 """Headers of one connection only (RFC 9110, 7.6.1)."""
 _ONWARD = _CONNECTION | {b"host", b"content-length", b"expect"}
 _AUTOMATIC = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 _VARIABLES = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
@@ -201,6 +202,7 @@ def _text(value: bytes) -> str:
 def _proxy(base: str) -> str | None:
     """Return the proxy that the environment (or the system) has for a URL."""
     parts = urlsplit(base)
-    if proxy_bypass(parts.hostname or ""):
+    host = parts.hostname or ""
+    if host in _THIS_MACHINE or proxy_bypass(host):
         return None
     return getproxies().get(parts.scheme)
