@@ -20,6 +20,7 @@ MADE = "// Generated from the server by generate.py. Do not edit.\n\n"
 RESULTS: dict[str, type[Any]] = {
     protocol.PLAN: plan.Plan,
     protocol.REFINE: protocol.RefineResult,
+    protocol.PREVIEW: protocol.Preview,
     protocol.OUTCOME: protocol.Recorded,
     protocol.FEEDBACK: protocol.Recorded,
     protocol.EXPLAIN: protocol.Explanation,

@@ -60,7 +60,7 @@ export interface EditorDiagnostic {
   severity?: 1 | 2 | 3 | 4;
 }
 
-/** As for a plan, and the tokens with which to report progress. */
+/** As for a plan, and the tokens under which to report progress, and to stream what the local model writes. */
 export interface RefineParams {
   textDocument?: TextDocument | null;
   range?: Range | null;
@@ -168,11 +168,11 @@ export interface Question {
   text: string;
 }
 
-/** A lossless saving: `segment` can be replaced by a reference to `original`. */
+/** A lossless saving: `segment` can be replaced by a reference to `original`, or it was shortened by itself. */
 export interface Trim {
   segment: number;
   pointer: string;
-  action: "reference";
+  action: "reference" | "shorten";
   original: number;
   tokens_saved: number;
   reason: string;
@@ -260,6 +260,13 @@ export interface RefineResult {
   edit: WorkspaceEdit | null;
 }
 
+/** A refinement in words, and where the client can show it as a document. */
+export interface Preview {
+  planId: string;
+  markdown: string;
+  uri: string | null;
+}
+
 /** Whether it is on disk; the `reason` says why not (recording is off). */
 export interface Recorded {
   recorded: boolean;
@@ -281,10 +288,12 @@ export interface Status {
   warm: readonly Warm[];
 }
 
-/** What rewrites drafts. */
+/** The local language model that helps to refine drafts, and where it stands; `reason` says why it is not ready. */
 export interface Engine {
   name: string;
-  state: "ready" | "starting" | "failed";
+  state: "absent" | "idle" | "starting" | "ready" | "busy" | "restarting" | "failed" | "off";
+  reason: string;
+  device: string;
 }
 
 /** Whether outcomes are recorded, what text is kept, and what is wrong if anything is. */
@@ -313,6 +322,7 @@ export interface Warm {
 export interface Requests {
   "anchorline/plan": { params: PlanParams; result: Plan };
   "anchorline/refine": { params: RefineParams; result: RefineResult };
+  "anchorline/preview": { params: RefineParams; result: Preview };
   "anchorline/outcome": { params: Outcome; result: Recorded };
   "anchorline/feedback": { params: Feedback; result: Recorded };
   "anchorline/explain": { params: ExplainParams; result: Explanation };

@@ -2,6 +2,7 @@
 import {
   CommentMode,
   type CommentThread,
+  CommentThreadCollapsibleState,
   comments,
   type DecorationOptions,
   Disposable,
@@ -67,6 +68,7 @@ export class Reasons extends Disposable {
     const comment = { body, mode: CommentMode.Preview, author: { name: "Anchorline" } };
     const thread = this.controller.createCommentThread(document.uri, new Range(line, 0, line, 0), [comment]);
     thread.label = "A question";
+    thread.collapsibleState = CommentThreadCollapsibleState.Expanded;
     return thread;
   }
 }

@@ -84,6 +84,10 @@ export class Review extends Disposable {
     await commands.executeCommand("vscode.diff", left, right, `${title}: refined, ${count}`, {
       preview: true,
     });
+    if (this.current?.right !== right) {
+      await this.proposals.close(right); // the text was changed while the diff opened
+      return;
+    }
     const shown = await workspace.openTextDocument(right);
     this.reasons.show(shown, places, refinement);
   }

@@ -42,6 +42,8 @@ export class Server extends Disposable {
   private readonly parts: Disposable[];
   private client: LanguageClient | undefined;
   private starting: Promise<LanguageClient> | undefined;
+  private stopping: Promise<void> = Promise.resolve();
+  private wanted = false;
 
   constructor(
     private readonly execute: (command: string, argument: unknown) => Promise<unknown> | undefined,
@@ -55,10 +57,10 @@ export class Server extends Disposable {
       this.log,
       this.changed,
       this.status,
-      workspace.onDidGrantWorkspaceTrust(() => this.restart()),
+      workspace.onDidGrantWorkspaceTrust(() => this.startAnew()),
       workspace.onDidChangeConfiguration((change) => {
-        if (this.starting !== undefined && STARTING.some((setting) => change.affectsConfiguration(setting))) {
-          this.restart();
+        if (STARTING.some((setting) => change.affectsConfiguration(setting))) {
+          this.startAnew();
         }
       }),
     ];
@@ -85,11 +87,18 @@ export class Server extends Disposable {
     await this.start();
   }
 
-  async stop(): Promise<void> {
-    const client = this.client;
-    this.client = undefined;
+  /** Stop the server; one that is just starting is waited for, so that two never run at once. */
+  stop(): Promise<void> {
+    const { starting } = this;
     this.starting = undefined;
-    await client?.dispose().catch((error: unknown) => this.log.warn(`The server did not stop: ${error}`));
+    this.stopping = this.stopping.then(async () => {
+      try {
+        await (await starting)?.dispose();
+      } catch (error) {
+        this.log.warn(`The server did not start or stop as it should: ${error}`);
+      }
+    });
+    return this.stopping;
   }
 
   /** Send one of Anchorline's own requests. */
@@ -125,8 +134,24 @@ export class Server extends Disposable {
 
   /** Return the client, started. Throws MissingError where there is no server. */
   running(): Promise<LanguageClient> {
-    this.starting ??= this.launch();
+    this.wanted = true;
+    if (this.starting === undefined) {
+      const starting = this.launch();
+      this.starting = starting;
+      starting.catch(() => {
+        if (this.starting === starting) {
+          this.starting = undefined; // the next request tries again
+        }
+      });
+    }
     return this.starting;
+  }
+
+  /** Something has changed that decides which server is started: start it anew, if one was needed so far. */
+  private startAnew(): void {
+    if (this.wanted) {
+      this.restart();
+    }
   }
 
   /** What is known about where a server may be. */
@@ -150,10 +175,10 @@ export class Server extends Disposable {
   }
 
   private async launch(): Promise<LanguageClient> {
+    await this.stopping;
     this.show("starting", { busy: true });
     const found = await locate(this.surrounds());
     if (found === undefined) {
-      this.starting = undefined;
       this.show("not installed", { severity: LanguageStatusSeverity.Warning });
       this.log.warn("No server: neither the settings nor an environment nor the PATH lead to `anchorline`.");
       throw new MissingError("the server `anchorline` is not installed");
@@ -166,7 +191,6 @@ export class Server extends Disposable {
     } catch (error) {
       this.show("failed", { severity: LanguageStatusSeverity.Error });
       this.log.error(`The server did not start: ${error}`);
-      this.starting = undefined;
       throw error;
     }
     return client;

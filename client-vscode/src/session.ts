@@ -24,6 +24,8 @@ import { Server } from "./server";
 import { chatIsOn } from "./settings";
 import { Surroundings } from "./surroundings";
 
+/** Commands of the server that propose a refinement: here it is reviewed. */
+const REVIEWED = new Set(["anchorline.refine", "anchorline.preview"]);
 const BREAKPOINTS = "Insert cache breakpoints";
 
 /** Make the session; the server is started by whoever needs it. */
@@ -144,7 +146,7 @@ export class Session extends Disposable {
     if (command === "anchorline.explain") {
       return this.explain(given.planId);
     }
-    if (command === "anchorline.refine" && given.textDocument) {
+    if (REVIEWED.has(command) && given.textDocument) {
       const { uri } = given.textDocument;
       return this.opened(uri).then((document) => this.propose(document, given.range ?? undefined));
     }
