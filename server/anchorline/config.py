@@ -199,6 +199,10 @@ USER_ONLY = frozenset(
 """Keys that a project file may not set: they name places and accounts outside the project."""
 
 
+STRICTER_ONLY = frozenset({"store.text", "store.enabled", "editor.chat", "engine.enabled"})
+"""Keys of which a project file may only set a stricter value: they are about privacy."""
+
+
 class Problem(msgspec.Struct, frozen=True):
     """A setting that was not taken: where it stands, and why not."""
 
@@ -336,6 +340,6 @@ def _section(
 def _looser(key: str, value: object, current: object) -> bool:
     if key == "store.text" and value in STRICTNESS:
         return STRICTNESS.index(value) > STRICTNESS.index(cast("TextMode", current))
-    if key in ("store.enabled", "editor.chat", "engine.enabled"):
+    if key in STRICTER_ONLY:
         return bool(value) and not current
     return False

@@ -287,6 +287,27 @@ def test_a_plan_is_explained_and_an_outcome_makes_its_prefix_warm(start):
     assert "Last outcome: accepted" in hover["contents"]["value"]
 
 
+def test_the_plan_of_an_open_prompt_is_explained_without_a_record(start):
+    client = start()
+    client.initialize()
+    uri = "file:///project/fix.prompt.md"
+    client.open(uri, TEXT)
+    explained = client.call("anchorline/explain", document(uri))
+    assert f"`{explained['plan']['route']['target']}`" in explained["markdown"]
+    hover = client.call("textDocument/hover", {**document(uri), "position": place(0, 0)})
+    assert hover["contents"]["value"].startswith(explained["markdown"].rstrip())
+    assert client.call("anchorline/explain", document(uri))["plan"] == explained["plan"], (
+        "nothing is planned anew"
+    )
+    assert client.call("anchorline/explain", {"planId": explained["plan"]["id"]}) == explained
+    client.open("file:///project/main.py", "pass", "python")
+    assert "no prompt" in client.error("anchorline/explain", document("file:///project/main.py"))["message"]
+    assert (
+        "not open"
+        in client.error("anchorline/explain", document("file:///project/other.prompt.md"))["message"]
+    )
+
+
 def test_a_miss_that_nobody_foresaw_is_explained_by_its_bill(start):
     client = start()
     client.initialize(initializationOptions=OWN_MODEL)

@@ -103,9 +103,10 @@ class RefineParams(PlanParams, frozen=True, rename="camel"):
 
 
 class ExplainParams(msgspec.Struct, frozen=True, rename="camel"):
-    """The plan to explain; the last one where none is named."""
+    """The plan to explain: one by its id, or the newest of an open prompt; the last one where neither is named."""
 
     plan_id: str | None = None
+    text_document: TextDocument | None = None
 
 
 class StatusParams(msgspec.Struct, frozen=True, rename="camel"):
@@ -131,9 +132,10 @@ RECORDING_OFF = Recorded(recorded=False, reason="recording is off (store.enabled
 
 
 class Explanation(msgspec.Struct, frozen=True, rename="camel"):
-    """A plan in words."""
+    """A plan in words, and the plan itself."""
 
     markdown: str
+    plan: dict[str, Any]
 
 
 class Proposal(msgspec.Struct, frozen=True, rename="camel"):

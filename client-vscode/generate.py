@@ -1,0 +1,191 @@
+"""Write what the extension takes from the server: the protocol's types, what is a prompt, and the settings.
+
+`python client-vscode/generate.py` after a change of `lsp/protocol.py`, `lsp/served.py`, `plan.py` or `config.py`;
+a test fails when the extension differs from the server.
+"""
+
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
+
+import msgspec
+
+from anchorline import config, plan
+from anchorline.lsp import protocol, served
+
+HERE = Path(__file__).parent
+MADE = "// Generated from the server by generate.py. Do not edit.\n\n"
+RESULTS: dict[str, type[Any]] = {
+    protocol.PLAN: plan.Plan,
+    protocol.REFINE: protocol.RefineResult,
+    protocol.PREVIEW: protocol.Preview,
+    protocol.OUTCOME: protocol.Recorded,
+    protocol.FEEDBACK: protocol.Recorded,
+    protocol.EXPLAIN: protocol.Explanation,
+    protocol.STATUS: protocol.Status,
+}
+PLAIN = {"plan": "Plan", "refinement": "Refinement", "edit": "WorkspaceEdit | null"}
+"""Fields that the server sends as plain data, and what that is."""
+
+SCALARS = {str: "string", int: "number", float: "number", bool: "boolean", type(None): "null", Any: "unknown"}
+EXTENSION: dict[str, dict[str, Any]] = {
+    "anchorline.path": {
+        "type": "array",
+        "items": {"type": "string"},
+        "default": [],
+        "scope": "machine-overridable",
+        "markdownDescription": "Paths of the `anchorline` program; the first that exists is started. "
+        "Empty: it is looked for.",
+    },
+    "anchorline.interpreter": {
+        "type": "array",
+        "items": {"type": "string"},
+        "default": [],
+        "scope": "machine-overridable",
+        "markdownDescription": "Paths of Python interpreters; `anchorline` beside the first that exists is started. "
+        "Empty: the interpreter that the Python extension has selected.",
+    },
+    "anchorline.importStrategy": {
+        "type": "string",
+        "enum": ["fromEnvironment", "fromPath"],
+        "enumDescriptions": [
+            "The project's Python environment first, then the PATH and the folders of uv and pipx.",
+            "Only the PATH and the folders of uv and pipx.",
+        ],
+        "default": "fromEnvironment",
+        "scope": "machine-overridable",
+        "markdownDescription": "Where to look for `anchorline`.",
+    },
+    "anchorline.trace.server": {
+        "type": "string",
+        "enum": ["off", "messages", "verbose"],
+        "default": "off",
+        "scope": "window",
+        "markdownDescription": "Log what the editor and the server say to each other. "
+        "`verbose` logs the text of your prompts.",
+    },
+}
+
+
+def properties() -> dict[str, dict[str, Any]]:
+    """Return the settings as VS Code declares them: the extension's own, then the server's."""
+    return {**EXTENSION, **{f"anchorline.{key.name}": _setting(key) for key in config.documented()}}
+
+
+def restricted() -> list[str]:
+    """Return the settings that a workspace can't set before it is trusted."""
+    return [name for name in properties() if name != "anchorline.trace.server"]
+
+
+def _setting(key: config.Key) -> dict[str, Any]:
+    if key.type == "list of strings":
+        kind: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+    elif key.type.startswith('"'):
+        kind = {"type": "string", "enum": [choice.strip('"') for choice in key.type.split(" | ")]}
+    else:
+        kind = {"type": key.type}
+    own = key.user_only or key.name in config.STRICTER_ONLY
+    return {
+        **kind,
+        "default": list(key.default) if isinstance(key.default, tuple) else key.default,
+        "scope": "machine" if own else "window",
+        "markdownDescription": key.description,
+    }
+
+
+def manifest(text: str) -> str:
+    """Return the package.json with the settings in it."""
+    package = json.loads(text)
+    package["contributes"]["configuration"] = {"title": "Anchorline", "properties": properties()}
+    package["capabilities"]["untrustedWorkspaces"]["restrictedConfigurations"] = restricted()
+    return json.dumps(package, indent=2, ensure_ascii=False) + "\n"
+
+
+def declarations() -> str:
+    """Return the TypeScript types of the requests and of all that they hold."""
+    known: dict[str, str] = {}
+    for kind in protocol.PARAMS.values():
+        _declare(kind, known, sent=True)
+    for kind in RESULTS.values():
+        _declare(kind, known, sent=False)
+    methods = [
+        f'  "{method}": {{ params: {kind.__name__}; result: {RESULTS[method].__name__} }};\n'
+        for method, kind in protocol.PARAMS.items()
+    ]
+    head = 'import type { WorkspaceEdit } from "vscode-languageclient/node";\n\n'
+    doc = "/** What is sent with each request, and what comes back. */\n"
+    requests = f"{doc}export interface Requests {{\n{''.join(methods)}}}\n"
+    return MADE + head + "\n".join([*known.values(), requests])
+
+
+def served_documents() -> str:
+    """Return what makes a document one of Anchorline's."""
+    names = {
+        "SUFFIXES": served.SUFFIXES,
+        "NAMES": sorted(served.NAMES),
+        "BODIES": served.BODIES,
+        "LANGUAGES": sorted(served.LANGUAGES),
+        "SCHEMES": sorted(served.SCHEMES),
+        "SETTINGS": [key.name for key in config.documented()],
+    }
+    return MADE + "".join(
+        f"export const {name} = {json.dumps(list(values))} as const;\n" for name, values in names.items()
+    )
+
+
+def _declare(kind: type[Any], known: dict[str, str], *, sent: bool) -> None:
+    name = kind.__name__
+    if name in known:
+        return
+    known[name] = ""  # the order of mention; and no recursion without end
+    hints = typing.get_type_hints(kind, include_extras=True)
+    lines = []
+    for field in msgspec.structs.fields(kind):
+        omitted = not field.required and (sent or kind.__struct_config__.omit_defaults)
+        shown = PLAIN[field.name] if _is_plain(hints[field.name]) else _type(hints[field.name], known, sent)
+        lines.append(f"  {field.encode_name}{'?' if omitted else ''}: {shown};\n")
+    doc = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
+    if lines:
+        known[name] = f"/** {doc} */\nexport interface {name} {{\n{''.join(lines)}}}\n"
+    else:
+        known[name] = f"/** {doc} */\nexport type {name} = Record<string, never>;\n"
+
+
+def _is_plain(kind: object) -> bool:
+    return "dict[str, typing.Any]" in str(kind) and "str |" not in str(kind)
+
+
+def _type(kind: object, known: dict[str, str], sent: bool) -> str:
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _type(args[0], known, sent)
+    if origin in (Union, types.UnionType):
+        return " | ".join(dict.fromkeys(_type(one, known, sent) for one in args))
+    if origin is Literal:
+        return " | ".join(json.dumps(one) for one in args)
+    if origin is tuple:
+        inner = _type(args[0], known, sent)
+        return f"readonly ({inner})[]" if " " in inner else f"readonly {inner}[]"
+    if origin is dict:
+        return f"Record<{_type(args[0], known, sent)}, {_type(args[1], known, sent)}>"
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        _declare(kind, known, sent=sent)
+        return kind.__name__
+    return SCALARS[cast("type[Any]", kind)]
+
+
+def files() -> dict[Path, str]:
+    """Return all that is generated."""
+    package = HERE / "package.json"
+    return {
+        package: manifest(package.read_text("utf-8")),
+        HERE / "src" / "protocol.ts": declarations(),
+        HERE / "src" / "served.ts": served_documents(),
+    }
+
+
+if __name__ == "__main__":
+    for path, text in files().items():
+        path.write_text(text, "utf-8")

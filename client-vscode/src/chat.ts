@@ -1,0 +1,43 @@
+/**
+ * The chat's draft. VS Code keeps it in an ordinary document with a scheme that it does not document, so everything
+ * here is checked, and what does not work falls back to opening the chat with the text.
+ */
+import { commands, type TextDocument, WorkspaceEdit, window, workspace } from "vscode";
+import { CHAT_SCHEME } from "./documents";
+import { whole } from "./ranges";
+import { chatIsOn } from "./settings";
+
+const OPT_IN = "Turn On";
+
+/** Return the draft in the chat's input; undefined where chat drafts are off and stay off. */
+export async function draftOfChat(): Promise<TextDocument | undefined> {
+  if (!chatIsOn()) {
+    const text = "Anchorline does not read chat drafts unless you turn that on (anchorline.editor.chat).";
+    if ((await window.showInformationMessage(text, OPT_IN)) !== OPT_IN) {
+      return undefined;
+    }
+    await workspace.getConfiguration("anchorline").update("editor.chat", true, true);
+  }
+  const drafts = workspace.textDocuments.filter(
+    (document) => isChat(document) && document.getText().trim() !== "",
+  );
+  const newest = drafts.sort((one, other) => other.version - one.version)[0];
+  if (newest === undefined) {
+    throw new Error("there is no draft in the chat");
+  }
+  return newest;
+}
+
+export function isChat(document: TextDocument): boolean {
+  return document.uri.scheme === CHAT_SCHEME;
+}
+
+/** Put a text in the place of a chat's draft. */
+export async function rewriteChat(document: TextDocument, text: string): Promise<void> {
+  const edit = new WorkspaceEdit();
+  edit.replace(document.uri, whole(document), text);
+  const applied = await Promise.resolve(workspace.applyEdit(edit)).catch(() => false);
+  if (!applied || document.getText() !== text) {
+    await commands.executeCommand("workbench.action.chat.open", { query: text, isPartialQuery: true });
+  }
+}

@@ -1,0 +1,54 @@
+/** What VS Code loads at its start: the commands, and a look whether a prompt is open. The rest comes when it is needed. */
+import { commands, type ExtensionContext, type TextDocument, window, workspace } from "vscode";
+import { isServed } from "./documents";
+import type { Session } from "./session";
+import { chatIsOn } from "./settings";
+
+const COMMANDS = {
+  "anchorline.refineDraft": (session) => session.refine(),
+  "anchorline.refineChat": (session) => session.refineChat(),
+  "anchorline.acceptRefinement": (session) => session.review.accept(),
+  "anchorline.modifyRefinement": (session) => session.review.modify(),
+  "anchorline.rejectRefinement": (session) => session.review.reject(),
+  "anchorline.answerQuestion": (session, reply) => session.review.answer(reply),
+  "anchorline.planPrompt": (session) => session.plan(),
+  "anchorline.insertAnchors": (session) => session.insertAnchors(),
+  "anchorline.explainLast": (session) => session.explain(),
+  "anchorline.giveFeedback": (session) => session.feedback(),
+  "anchorline.pinRoute": (session) => session.pinRoute(),
+  "anchorline.importSessions": (session) => session.importSessions(),
+  "anchorline.installServer": (session) => session.install(),
+  "anchorline.restart": (session) => session.server.restart(),
+  "anchorline.showLogs": (session) => session.server.log.show(),
+} satisfies Record<string, (session: Session, argument: never) => unknown>;
+
+let running: Session | undefined;
+
+export function activate(context: ExtensionContext): void {
+  const session = (): Session => {
+    running ??= (require("./session.js") as typeof import("./session")).start(context);
+    return running;
+  };
+  for (const [command, run] of Object.entries(COMMANDS)) {
+    const registered = commands.registerCommand(command, async (argument: never) => {
+      try {
+        await run(session(), argument);
+      } catch (error) {
+        window.showErrorMessage(`Anchorline: ${error instanceof Error ? error.message : error}`);
+      }
+    });
+    context.subscriptions.push(registered);
+  }
+
+  const look = (document: TextDocument): void => {
+    if (isServed(document, chatIsOn())) {
+      session().server.start();
+    }
+  };
+  context.subscriptions.push(workspace.onDidOpenTextDocument(look));
+  setImmediate(() => workspace.textDocuments.forEach(look)); // after the activation: no start-up waits for it
+}
+
+export async function deactivate(): Promise<void> {
+  await running?.server.stop();
+}

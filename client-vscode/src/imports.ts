@@ -1,0 +1,43 @@
+/** `anchorline import` in a terminal of its own, where its progress is seen. */
+import { ProcessExecution, Task, TaskScope, tasks, window } from "vscode";
+import { locate, type Surrounds } from "./locate";
+
+const TOOLS = [
+  { label: "Claude Code", tool: "claude-code" },
+  { label: "Codex", tool: "codex" },
+];
+
+/** Ask whose session files to read, and read them. Prompt text is not taken. */
+export async function importSessions(around: Surrounds): Promise<void> {
+  const found = await locate(around);
+  if (found === undefined) {
+    throw new Error("the server is not installed");
+  }
+  const chosen = await window.showQuickPick(TOOLS, { title: "Anchorline: import the session files of" });
+  if (chosen !== undefined) {
+    await run(`import ${chosen.tool}`, found.command, ["import", chosen.tool]);
+  }
+}
+
+/** Run a program in a terminal; resolves with its exit code. */
+export async function run(name: string, command: string, args: string[]): Promise<number | undefined> {
+  const kind = { type: "anchorline", name };
+  const task = new Task(
+    kind,
+    TaskScope.Workspace,
+    name,
+    "Anchorline",
+    new ProcessExecution(command, args),
+    [],
+  );
+  const ended = new Promise<number | undefined>((resolve) => {
+    const listener = tasks.onDidEndTaskProcess((event) => {
+      if (event.execution.task.definition["name"] === name && event.execution.task.source === "Anchorline") {
+        listener.dispose();
+        resolve(event.exitCode);
+      }
+    });
+  });
+  await tasks.executeTask(task);
+  return ended;
+}

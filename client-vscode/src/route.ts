@@ -1,0 +1,43 @@
+/** Pinning the model: the settings `route.model` and `route.allow` of the workspace. */
+import { ConfigurationTarget, type QuickPickItem, window, workspace } from "vscode";
+import type { Alternative, Explanation } from "./protocol";
+
+const AUTOMATIC = "$(sync) Automatic";
+
+/** Let the developer choose among the models that a plan has compared; `explain` gives the plan. */
+export async function pinRoute(explain: () => Promise<Explanation>): Promise<void> {
+  const configuration = workspace.getConfiguration("anchorline");
+  const pinned = configuration.get<string[]>("route.allow", []);
+  const { plan } = await explain();
+  const models = plan.route.alternatives.map((one) => item(one, plan.route.target, pinned));
+  const automatic = {
+    label: AUTOMATIC,
+    description: pinned.length === 0 ? "now" : `ends the pin on ${pinned.join(", ")}`,
+  };
+  const chosen = await window.showQuickPick([automatic, ...models], {
+    title: "Anchorline: which model may be proposed in this workspace?",
+    matchOnDescription: true,
+  });
+  if (chosen === undefined) {
+    return;
+  }
+  const model = chosen.label === AUTOMATIC ? undefined : chosen.label;
+  const target =
+    workspace.workspaceFolders === undefined ? ConfigurationTarget.Global : ConfigurationTarget.Workspace;
+  await configuration.update("route.model", model, target);
+  await configuration.update("route.allow", model === undefined ? undefined : [model], target);
+}
+
+function item(one: Alternative, proposed: string, pinned: readonly string[]): QuickPickItem {
+  const marks = [
+    one.target === proposed ? "proposed" : "",
+    pinned.includes(one.target) ? "pinned" : "",
+    one.excluded ?? "",
+  ];
+  const solved = `P(solved) ${Math.round(one.p_success * 100)}%`;
+  return {
+    label: one.target,
+    description: marks.filter(Boolean).join(", "),
+    detail: `${one.tier} · ${solved} · $${one.cost_usd.toPrecision(2)} · ${(one.latency_ms / 1000).toFixed(1)} s`,
+  };
+}

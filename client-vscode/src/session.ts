@@ -1,0 +1,188 @@
+/** Everything but the commands' names: made when the first prompt is opened or the first command is run. */
+import {
+  type CodeAction,
+  commands,
+  Disposable,
+  type ExtensionContext,
+  type TextDocument,
+  Uri,
+  window,
+  workspace,
+} from "vscode";
+import { draftOfChat } from "./chat";
+import { isServed } from "./documents";
+import { Explanations } from "./explanations";
+import { giveFeedback } from "./feedback";
+import { importSessions } from "./imports";
+import { offerInstall } from "./install";
+import { PlanStatus } from "./planstatus";
+import type { Explanation, PlanParams } from "./protocol";
+import { type PlainRange, plain, whole } from "./ranges";
+import { Review } from "./review";
+import { pinRoute } from "./route";
+import { Server } from "./server";
+import { chatIsOn } from "./settings";
+import { Surroundings } from "./surroundings";
+
+/** Commands of the server that propose a refinement: here it is reviewed. */
+const REVIEWED = new Set(["anchorline.refine", "anchorline.preview"]);
+const BREAKPOINTS = "Insert cache breakpoints";
+
+/** Make the session; the server is started by whoever needs it. */
+export function start(context: ExtensionContext): Session {
+  const session = new Session();
+  context.subscriptions.push(session);
+  return session;
+}
+
+/** The commands, and what they share. */
+export class Session extends Disposable {
+  readonly server: Server = new Server(
+    (command, argument) => this.execute(command, argument),
+    () => this.install(),
+  );
+  readonly review: Review = new Review(this.server, () => this.refine());
+  private readonly surroundings = new Surroundings();
+  private readonly explanations = new Explanations();
+  private readonly status = new PlanStatus(this.server);
+  private lastPlan: string | undefined;
+
+  constructor() {
+    super(() =>
+      Disposable.from(this.server, this.review, this.surroundings, this.explanations, this.status).dispose(),
+    );
+  }
+
+  /** Refine the selection, or the draft of a prompt. */
+  async refine(): Promise<void> {
+    const editor = window.activeTextEditor;
+    if (editor === undefined) {
+      throw new Error("open a prompt, or select text in any file");
+    }
+    const { document, selection } = editor;
+    if (selection.isEmpty && !isServed(document, chatIsOn())) {
+      throw new Error("this is no prompt: select the text to refine");
+    }
+    await this.propose(document, selection.isEmpty ? undefined : plain(selection));
+  }
+
+  /** Refine what stands in the chat's input. */
+  async refineChat(): Promise<void> {
+    const document = await draftOfChat();
+    if (document !== undefined) {
+      await this.propose(document, plain(whole(document)));
+    }
+  }
+
+  /** Plan the prompt in the editor and show the plan. */
+  async plan(): Promise<void> {
+    const document = await this.prompt();
+    const params = await this.params(document, undefined);
+    const plan = await this.server.lend(document, () => this.server.request("anchorline/plan", params));
+    this.lastPlan = plan.id;
+    await this.explain(plan.id);
+  }
+
+  /** Explain a plan, or the last one. */
+  async explain(planId?: string): Promise<Explanation> {
+    const explanation = await this.server.request(
+      "anchorline/explain",
+      planId === undefined ? {} : { planId },
+    );
+    this.lastPlan = explanation.plan.id;
+    await this.explanations.show(explanation.markdown);
+    return explanation;
+  }
+
+  /** Insert the planned breakpoints into a request body. */
+  async insertAnchors(): Promise<void> {
+    const document = await this.prompt();
+    const client = await this.server.running();
+    const actions = await commands.executeCommand<CodeAction[]>(
+      "vscode.executeCodeActionProvider",
+      document.uri,
+      whole(document),
+      undefined,
+      20,
+    );
+    const action = actions.find(({ title }) => title === BREAKPOINTS);
+    if (action?.edit === undefined || !client.isRunning()) {
+      throw new Error("there are no cache breakpoints to insert");
+    }
+    if (!(await workspace.applyEdit(action.edit))) {
+      throw new Error("the editor did not insert the cache breakpoints");
+    }
+  }
+
+  /** Record whether the last plan was good. */
+  async feedback(): Promise<void> {
+    const planId = this.lastPlan ?? (await this.server.request("anchorline/explain", {})).plan.id;
+    await giveFeedback(this.server, planId);
+  }
+
+  /** Choose the model that plans may propose. */
+  async pinRoute(): Promise<void> {
+    const document = window.activeTextEditor?.document;
+    const known = document !== undefined && isServed(document, chatIsOn());
+    const params = known ? { textDocument: { uri: document.uri.toString() } } : {};
+    await pinRoute(() => this.server.request("anchorline/explain", params));
+  }
+
+  /** Read the session files of other tools into the database. */
+  async importSessions(): Promise<void> {
+    await importSessions(this.server.surrounds());
+  }
+
+  /** Offer to install the server. */
+  async install(): Promise<void> {
+    if (await offerInstall(this.server.surrounds())) {
+      await this.server.restart();
+    }
+  }
+
+  /** Run a command that the server offers, as the code lens and code actions ask for it; undefined leaves it to the server. */
+  private execute(command: string, argument: unknown): Promise<unknown> | undefined {
+    const given = (argument ?? {}) as PlanParams & { planId?: string };
+    if (command === "anchorline.explain") {
+      return this.explain(given.planId);
+    }
+    if (REVIEWED.has(command) && given.textDocument) {
+      const { uri } = given.textDocument;
+      return this.opened(uri).then((document) => this.propose(document, given.range ?? undefined));
+    }
+    return undefined;
+  }
+
+  private async propose(document: TextDocument, range: PlainRange | undefined): Promise<void> {
+    const { version } = document;
+    const params = await this.params(document, range);
+    const refined = await this.server.lend(document, () => this.server.request("anchorline/refine", params));
+    this.lastPlan = refined.planId;
+    if (document.version !== version) {
+      return; // what was typed meanwhile is newer than the answer
+    }
+    await this.review.open(document, refined);
+  }
+
+  private async params(document: TextDocument, range: PlainRange | undefined): Promise<PlanParams> {
+    return {
+      textDocument: { uri: document.uri.toString(), version: document.version },
+      ...(range === undefined ? {} : { range }),
+      surroundings: await this.surroundings.of(document),
+    };
+  }
+
+  private async prompt(): Promise<TextDocument> {
+    const document = window.activeTextEditor?.document;
+    if (document === undefined || !(isServed(document, chatIsOn()) || document.fileName.endsWith(".jsonl"))) {
+      throw new Error("open a prompt or the body of a request");
+    }
+    return document;
+  }
+
+  private async opened(uri: string): Promise<TextDocument> {
+    const parsed = Uri.parse(uri);
+    const known = workspace.textDocuments.find((document) => document.uri.toString() === parsed.toString());
+    return known ?? workspace.openTextDocument(parsed);
+  }
+}

