@@ -1,7 +1,7 @@
 """What does the worker cost over plain mlx_lm, and what do its caches save? The same model, side by side, in turns.
 
     anchorline model pull smollm2-135m
-    python tests/bench/engine.py [--model smollm2-135m] [--runs 15] [--json]
+    python tests/bench/engine.py [--model smollm2-135m] [--runs 15] [--subsets plain …] [--json]
 
 Each run asks the worker (`ours`, timed where the answer arrives) and a process with `mlx_lm.stream_generate` (`mlx_lm`,
 timed within it), both in fp32 with the same BLAS and threads, for the same prompt that neither has seen.
@@ -21,6 +21,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,7 @@ DRAFT = (
     "Please fix the function {0}_{1} in src/{2}/{0}.py, it raises a {3} error when the {4} is empty. "
     "Do not change the public functions of {5}.py and add a test for the {4} in tests/test_{0}.py."
 )
+SUBSETS = ["plain", "instruction", "copy", "no-blas"]
 TOKENS = 12
 COPIED = 64
 COPY_RUNS = 3
@@ -184,13 +186,14 @@ async def ask(engine: Engine, text: str, **options: Any) -> dict[str, Any]:
     }
 
 
-async def measure(name: str, runs: int) -> list[dict[str, Any]]:
+async def measure(name: str, runs: int, subsets: list[str]) -> list[dict[str, Any]]:
     """Return the rows."""
     from anchorline.engine import installed
 
     generator = random.Random(7)
+    folder = installed.folder(name)
     engine = Engine(config.Engine(model=name))
-    plain = Peer(installed.folder(name))
+    plain = Peer(folder)
     got: dict[tuple[str, str], list[dict[str, Any]]] = {}
 
     def take(case: str, subset: str, measured: dict[str, Any]) -> None:
@@ -201,61 +204,68 @@ async def measure(name: str, runs: int) -> list[dict[str, Any]]:
         text = sentence(generator, 60)
         draft = sentence(generator, 16)
         for who in ("ours", "mlx_lm") if run % 2 else ("mlx_lm", "ours"):
-            if who == "ours":
-                take(who, "plain", await ask(engine, text, max_tokens=TOKENS))
+            if "plain" in subsets:
+                ours = who == "ours"
+                take(
+                    who,
+                    "plain",
+                    await ask(engine, text, max_tokens=TOKENS) if ours else plain.ask(text, TOKENS),
+                )
+            if "instruction" in subsets and who == "ours":
                 take(who, "instruction", await ask(engine, draft, instruction=INSTRUCTION, max_tokens=TOKENS))
-            else:
-                take(who, "plain", plain.ask(text, TOKENS))
+            elif "instruction" in subsets:
                 take(who, "instruction", plain.ask(INSTRUCTION + draft, TOKENS))
-        if run <= COPY_RUNS:
-            shown = [draft_like(generator) for _ in range(2)]
-            copied = draft_like(generator)
-            prompt = "".join(f"Text: {one}\nCopy: {one}\n\n" for one in shown) + f"Text: {copied}\nCopy:"
-            without = await ask(engine, prompt, max_tokens=COPIED)
-            lookup = await ask(engine, prompt, max_tokens=COPIED, copy_from=f" {copied}")
-            if lookup["text"] != without["text"]:
-                raise RuntimeError("lookup decoding gave another text")
+        if "copy" in subsets and run <= COPY_RUNS:
+            without, lookup = await copies(engine, generator)
             take("ours", "copy", without)
             take("ours-lookup", "copy", lookup)
         if run == 0:
             got.clear()
     await engine.close()
     plain.end()
-    slow = Peer(installed.folder(name), with_blas=False)
-    for _ in range(2):
-        take("no-blas", "plain", slow.ask(sentence(generator, 60), 4))
-    slow.end()
+    if "no-blas" in subsets:
+        slow = Peer(folder, with_blas=False)
+        for _ in range(2):
+            take("no-blas", "no-blas", slow.ask(sentence(generator, 60), 4))
+        slow.end()
     return list(_rows(got))
 
 
-def _rows(got: dict[tuple[str, str], list[dict[str, Any]]]) -> Any:
-    def values(case: str, subset: str, key: str) -> list[float]:
-        return [float(one[key]) for one in got[case, subset]]
+async def copies(engine: Engine, generator: random.Random) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Have the model copy a request it was shown, without and with lookup. Raises RuntimeError if they differ."""
+    shown = [draft_like(generator) for _ in range(2)]
+    copied = draft_like(generator)
+    prompt = "".join(f"Text: {one}\nCopy: {one}\n\n" for one in shown) + f"Text: {copied}\nCopy:"
+    without = await ask(engine, prompt, max_tokens=COPIED)
+    lookup = await ask(engine, prompt, max_tokens=COPIED, copy_from=f" {copied}")
+    if lookup["text"] != without["text"]:
+        raise RuntimeError("lookup decoding gave another text")
+    return without, lookup
 
-    for (case, subset, other), (metric, key) in (
-        ((case, subset, other), named)
-        for case, subset, other in (
-            ("ours", "plain", "mlx_lm"),
-            ("ours", "instruction", "mlx_lm"),
-        )
-        for named in (("ttft_ratio", "ttft"), ("tokens_per_second_ratio", "rate"), ("cpu_ratio", "cpu"))
+
+def _rows(got: dict[tuple[str, str], list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    for subset, case, other in (
+        ("plain", "ours", "mlx_lm"),
+        ("instruction", "ours", "mlx_lm"),
+        ("copy", "ours-lookup", "ours"),
     ):
-        mine, its = values(case, subset, key), values(other, subset, key)
-        ratios = [a / b for a, b in zip(mine, its, strict=True)]
-        yield interval(case, metric, ratios, statistics.median(mine) / statistics.median(its), subset)
-    speed = [
-        a / b
-        for a, b in zip(values("ours-lookup", "copy", "rate"), values("ours", "copy", "rate"), strict=True)
-    ]
-    yield interval("ours-lookup", "tokens_per_second_ratio", speed, subset="copy")
-    for case, subset in got:
-        yield interval(
-            case, "ttft_ms", [1000 * value for value in values(case, subset, "ttft")], subset=subset
-        )
-        yield interval(case, "tokens_per_second", values(case, subset, "rate"), subset=subset)
+        for metric, key in (
+            ("ttft_ratio", "ttft"),
+            ("tokens_per_second_ratio", "rate"),
+            ("cpu_ratio", "cpu"),
+        ):
+            mine = [float(one[key]) for one in got.get((case, subset), ())]
+            its = [float(one[key]) for one in got.get((other, subset), ())]
+            if mine:
+                ratios = [a / b for a, b in zip(mine, its, strict=True)]
+                yield interval(case, metric, ratios, statistics.median(mine) / statistics.median(its), subset)
+    for (case, subset), measured in got.items():
+        yield interval(case, "ttft_ms", [1000 * one["ttft"] for one in measured], subset=subset)
+        yield interval(case, "tokens_per_second", [one["rate"] for one in measured], subset=subset)
     for case in ("ours", "mlx_lm"):
-        used = [value / 1e6 for value in values(case, "plain", "rss")]
-        yield interval(case, "rss_mb", used, max(used))
+        used = [one["rss"] / 1e6 for (who, _), measured in got.items() if who == case for one in measured]
+        if used:
+            yield interval(case, "rss_mb", used, max(used))
 
 
 def main() -> None:
@@ -265,6 +275,7 @@ def main() -> None:
     )
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--subsets", nargs="+", choices=SUBSETS, default=SUBSETS)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--peer", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--no-blas", action="store_true", help=argparse.SUPPRESS)
@@ -272,7 +283,7 @@ def main() -> None:
     if arguments.peer:
         peer(arguments.peer, with_blas=not arguments.no_blas)
         return
-    rows = asyncio.run(measure(arguments.model, arguments.runs))
+    rows = asyncio.run(measure(arguments.model, arguments.runs, arguments.subsets))
     show("engine", rows, environment(), as_json=arguments.json)
 
 

@@ -23,8 +23,9 @@ from anchorline.generation import Request
 
 PREFILL = {"cpu": 128, "metal": 512}
 """Tokens of the prompt that are read at once: between two reads a cancelled request ends."""
-LAST = 32
-"""Tokens read in the last pass, at most: for each of them the whole vocabulary is computed."""
+LAST = 96
+"""Tokens read in the last pass, at most. For each of them the whole vocabulary is computed, which up to about so many
+costs less than a pass more."""
 SHORTEST = 16
 """Tokens of an instruction that are worth a pass, and a cache, of their own."""
 
