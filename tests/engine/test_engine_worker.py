@@ -62,7 +62,7 @@ async def said(engine: Engine, text: str, **options) -> str:
 
 @module_loop
 async def test_greedy_text_is_that_of_the_original_file(engine: Engine):
-    """llama.cpp gives these tokens for the same file and template."""
+    """A conversion that goes wrong in one matrix says something else."""
     assert await said(engine, "What is the capital of France?") == "The capital of France is Paris."
     assert engine.last.finish == "stop"
     assert await said(engine, "Rewrite politely: fix the parser in src/parse.py now", max_tokens=16) == (
