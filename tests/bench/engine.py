@@ -192,6 +192,8 @@ async def measure(name: str, runs: int, subsets: list[str]) -> list[dict[str, An
 
     generator = random.Random(7)
     folder = installed.folder(name)
+    if installed.receipt(folder) is None:
+        sys.exit(f"{name} is not installed: run `anchorline model pull {name}`")
     engine = Engine(config.Engine(model=name))
     plain = Peer(folder)
     got: dict[tuple[str, str], list[dict[str, Any]]] = {}
