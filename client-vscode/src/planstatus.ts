@@ -57,8 +57,7 @@ export class PlanStatus extends Disposable {
       this.item.hide();
       return;
     }
-    const tooltip = new MarkdownString(explanation.markdown, true);
-    tooltip.supportHtml = false;
+    const tooltip = new MarkdownString(explanation.markdown);
     this.item.text = `$(milestone) ${line(explanation.plan)}`;
     this.item.tooltip = tooltip;
     this.item.accessibilityInformation = { label: `Anchorline plan: ${line(explanation.plan)}` };

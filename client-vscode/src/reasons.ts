@@ -45,7 +45,7 @@ export class Reasons extends Disposable {
       const all = [...new Set([...told, reasons[index] ?? ""])];
       byLine.set(line, {
         range: document.lineAt(line).range,
-        hoverMessage: all.map((reason) => new MarkdownString().appendText(reason)),
+        hoverMessage: all.map((reason) => plainly(reason)),
         renderOptions: { after: { contentText: `← ${all.join("; ")}` } },
       });
     });
@@ -64,11 +64,15 @@ export class Reasons extends Disposable {
   }
 
   private ask(document: TextDocument, line: number, text: string): CommentThread {
-    const body = new MarkdownString().appendText(text);
-    const comment = { body, mode: CommentMode.Preview, author: { name: "Anchorline" } };
+    const comment = { body: plainly(text), mode: CommentMode.Preview, author: { name: "Anchorline" } };
     const thread = this.controller.createCommentThread(document.uri, new Range(line, 0, line, 0), [comment]);
     thread.label = "A question";
     thread.collapsibleState = CommentThreadCollapsibleState.Expanded;
     return thread;
   }
+}
+
+/** A text as it is: it may hold names of files and symbols, which are nobody's Markdown. */
+function plainly(text: string): MarkdownString {
+  return new MarkdownString(text.replace(/[\\`*_{}[\]()#+\-!~<>|&]/g, "\\$&"));
 }

@@ -13,6 +13,10 @@ from anchorline import config
 from e2e.editors import BIN, DOCS, environment, snippets
 
 PAGES = ["getting-started.md", *(f"editors/{name}.md" for name in ("emacs", "neovim", "vscode", "zed"))]
+DOCUMENTED = {key.name for key in config.documented()}
+DECLARED = json.loads((DOCS.parent / "client-vscode" / "package.json").read_text("utf-8"))["contributes"][
+    "configuration"
+]
 LINES = [
     line
     for block in snippets("getting-started.md", "sh")
@@ -25,7 +29,7 @@ def nested(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the Anchorline settings of an editor's settings, as the server gets them."""
     found: dict[str, Any] = {}
     for key, value in settings.items():
-        if key.startswith("anchorline."):
+        if key.removeprefix("anchorline.") in DOCUMENTED:
             _, section, name = key.split(".")
             found.setdefault(section, {})[name] = value
     zed = settings.get("lsp", {}).get("anchorline", {}).get("settings", {}).get("anchorline", {})
@@ -45,6 +49,10 @@ def test_pages_link_to_what_exists(page: str):
 def test_settings_are_json_with_keys_that_exist(page: str):
     blocks = [json.loads(block) for block in snippets(page, "json")]
     given = [nested(block) for block in blocks if isinstance(block, dict)]
+    ours = {
+        key for block in blocks if isinstance(block, dict) for key in block if key.startswith("anchorline.")
+    }
+    assert ours <= DECLARED["properties"].keys()
     assert any(given)
     for settings in given:
         assert config.merge(config.Loaded(), settings, source=page, project=False).problems == ()

@@ -146,9 +146,9 @@ async function asked(window) {
   const thread = page.locator(".review-widget", { hasText: "What happens now" });
   await thread.waitFor();
   await window.picture("questions");
-  await thread.locator(".comment-form .monaco-editor").click();
+  await thread.locator(".review-thread-reply-button").click();
   await window.keys.type("It raises a KeyError.");
-  await thread.getByRole("button", { name: "Answer", exact: true }).click();
+  await thread.locator(".form-actions .monaco-text-button", { hasText: "Answer" }).click();
   await thread.waitFor({ state: "detached" });
   await window.chord("Enter");
   await window.decided();

@@ -94,6 +94,7 @@ export class Workbench {
   /** Put the cursor into the text. */
   async focus() {
     await this.keys.press("Control+1");
+    await this.page.locator(".editor-instance .monaco-editor.focused").first().waitFor();
   }
 
   /** Press the two parts of one of Anchorline's keys. */
