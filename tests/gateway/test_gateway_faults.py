@@ -47,9 +47,9 @@ def call(
     connection = http.client.HTTPConnection(address, timeout=60)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(method, "/" + path, body, {"content-type": "application/json", **named})
-    answer = connection.getresponse()
     try:
-        return answer.status, sorted(answer.getheaders()), answer.read()
+        with connection.getresponse() as answer:
+            return answer.status, sorted(answer.getheaders()), answer.read()
     finally:
         connection.close()
 
