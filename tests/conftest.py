@@ -4,10 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from recorded import data_folder
 
 MODEL = "smollm2-135m"
+
+settings.register_profile("untimed", deadline=None)  # how long an example takes is not what is tested
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)
