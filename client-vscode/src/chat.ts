@@ -37,7 +37,7 @@ export async function rewriteChat(document: TextDocument, text: string): Promise
   const edit = new WorkspaceEdit();
   edit.replace(document.uri, whole(document), text);
   const applied = await Promise.resolve(workspace.applyEdit(edit)).catch(() => false);
-  if (!applied || document.getText() !== text) {
-    await commands.executeCommand("workbench.action.chat.open", { query: text, isPartialQuery: true });
-  }
+  const rewritten = applied && document.getText() === text;
+  const query = rewritten ? undefined : { query: text, isPartialQuery: true };
+  await commands.executeCommand("workbench.action.chat.open", query);
 }

@@ -124,6 +124,7 @@ def check_reviews(seen: dict[str, Any], workspace: Workspace) -> None:
         assert seen[undone] == HEAD + DRAFT
     assert workspace.prompt.read_text("utf-8") == HEAD + DRAFT
     assert seen["answered"] == "Fix the bug.\nIt raises a KeyError.\n"
+    assert seen["chat"] == "Fix the bug."
     assert seen["selected"].startswith(NOTES[: NOTES.index("Please")])
     assert "the the" not in seen["selected"]
 
@@ -135,7 +136,7 @@ def check_records(workspace: Workspace) -> None:
         plans = {row[0] for row in opened.execute("select id from plans")}
         judged = opened.execute("select plan, thumbs from feedback").fetchall()
     decisions = [decision for decision, _ in outcomes]
-    assert decisions == ["accepted", "modified", "rejected", "accepted", "modified", "rejected"]
+    assert decisions == ["accepted", "modified", "rejected", "accepted", "modified", "rejected", "accepted"]
     assert [distance for _, distance in outcomes[:2]] == [0, len("# thanks")]
     assert outcomes[2][1] > 0
     assert [thumbs for _, thumbs in judged] == [1]

@@ -7,7 +7,7 @@ const { HOME, E2E_RESULTS, E2E_VSIX, E2E_FOLDER, E2E_STRANGE } = process.env;
 const data = join(HOME, "vscode");
 const places = ["--config", join(HOME, "code-server.yaml"), "--user-data-dir", data, "--extensions-dir", join(HOME, "extensions")];
 const PROMPT = join(E2E_FOLDER, "fix.prompt.md");
-const SCENARIOS = [prompt, accepted, modified, rejected, outdated, selected, asked, body, feedback, pinned, restarted, activated];
+const SCENARIOS = [prompt, accepted, modified, rejected, outdated, selected, asked, body, feedback, pinned, restarted, chat, activated];
 const seen = {};
 
 async function main() {
@@ -15,7 +15,7 @@ async function main() {
   writeFileSync(join(HOME, "code-server.yaml"), "");
   settle(data, {
     "anchorline.editor.code_lens": true,
-    "chat.disableAIFeatures": true,
+    "chat.disableAIFeatures": false,
     "extensions.autoUpdate": false,
     "files.autoSave": "off",
     "git.enabled": false,
@@ -153,6 +153,26 @@ async function asked(window) {
   await window.chord("Enter");
   await window.decided();
   seen.answered = await window.saved(join(E2E_FOLDER, "ask.prompt.md"));
+}
+
+/** The draft in the chat's input is refined, once the developer has turned that on. */
+async function chat(window) {
+  const { page } = window;
+  await window.run("Chat: Open Chat");
+  const input = page.locator(".interactive-session .chat-editor-container .monaco-editor").first();
+  await input.click();
+  await window.keys.type("Please could you fix the the bug.");
+  await window.chord("r");
+  await page.getByRole("button", { name: "Turn On" }).click();
+  await window.reviewed();
+  await window.picture("chat");
+  await window.chord("Enter");
+  seen.chat = await window.until("the refined draft in the chat", async () => {
+    const text = (await input.locator(".view-lines").innerText()).replaceAll("\u00a0", " ");
+    return text.startsWith("Fix") && text;
+  });
+  await page.locator(".interactive-session .monaco-editor.focused").waitFor(); // where one goes on
+  await window.focus();
 }
 
 /** What the extension costs when VS Code starts, by VS Code's own account of it. */
