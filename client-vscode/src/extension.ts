@@ -22,6 +22,9 @@ const COMMANDS = {
   "anchorline.showLogs": (session) => session.server.log.show(),
 } satisfies Record<string, (session: Session, argument: never) => unknown>;
 
+/** The protocol's codes for a request that was cancelled, and for a text that was changed meanwhile: no errors. */
+const LATE = new Set([-32800, -32801]);
+
 let running: Session | undefined;
 
 export function activate(context: ExtensionContext): void {
@@ -34,6 +37,13 @@ export function activate(context: ExtensionContext): void {
       try {
         await run(session(), argument);
       } catch (error) {
+        if (LATE.has((error as { code?: number }).code ?? 0)) {
+          window.setStatusBarMessage(
+            "Anchorline: dropped, because the text has changed or it was cancelled",
+            5000,
+          );
+          return;
+        }
         window.showErrorMessage(`Anchorline: ${error instanceof Error ? error.message : error}`);
       }
     });
