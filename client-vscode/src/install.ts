@@ -27,7 +27,8 @@ export async function offerInstall(around: Surrounds): Promise<boolean> {
   }
   const what = await window.showInputBox({
     title: `Anchorline: ${[tool.program, ...tool.args].join(" ")} …`,
-    prompt: "The path or URL of a clone or of a wheel. Anchorline is not in the package index yet: the name alone may be another's",
+    prompt:
+      "The path or URL of a clone or of a wheel. Anchorline is not in the package index yet: the name alone may be another's",
     ignoreFocusOut: true,
     validateInput: (given) => (/^\s*(-|$)/.test(given) ? "Name what to install" : undefined),
   });
