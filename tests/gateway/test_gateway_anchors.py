@@ -74,6 +74,7 @@ def test_a_client_without_markers_reads_its_prefix_from_the_cache(behind: Runnin
         given = {"model": "claude-sonnet-5", "max_tokens": 50, "system": RULES, "messages": messages}
         assert without_markers(sent) == without_markers(json.dumps(given).encode())
         messages.append({"role": "assistant", "content": answer.content[0].text})
+    client.close()
     assert read[0] == 0
     assert 5000 < read[1] < read[2] < read[3]
 
@@ -98,6 +99,7 @@ def test_openai_takes_its_own_markers(behind: Running, through: Gateway):
     )
     assert b"cache_control" not in behind.app.seen[-1].body, "this format has no such member"
     assert b"prompt_cache_breakpoint" not in behind.app.seen[-1].body, "this provider knows no such member"
+    client.close()
 
 
 @pytest.mark.parametrize(

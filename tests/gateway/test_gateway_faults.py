@@ -119,8 +119,11 @@ def test_an_upstream_that_is_not_there_is_named(tmp_path):
         status, headers, _ = call(running.anthropic + "/v1/messages")
         assert status == 502
         assert "can't be reached" in dict(headers)["anchorline-error"]
-        with pytest.raises(anthropic.InternalServerError, match="can't be reached"):
-            anthropic.Anthropic(base_url=running.anthropic, api_key="k", max_retries=0).messages.create(
+        with (
+            anthropic.Anthropic(base_url=running.anthropic, api_key="k", max_retries=0) as client,
+            pytest.raises(anthropic.InternalServerError, match="can't be reached"),
+        ):
+            client.messages.create(
                 model="claude-sonnet-5", max_tokens=1, messages=[{"role": "user", "content": "x"}]
             )
 

@@ -45,12 +45,27 @@ def through(
         yield running
 
 
+CLIENTS: list[anthropic.Anthropic | openai.OpenAI] = []
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """No client's connections outlive its test."""
+    yield
+    while CLIENTS:
+        CLIENTS.pop().close()
+
+
 def claude(base: str, **options: Any) -> anthropic.Anthropic:
-    return anthropic.Anthropic(base_url=base, api_key=options.pop("api_key", "k"), max_retries=0, **options)
+    key = options.pop("api_key", "k")
+    CLIENTS.append(client := anthropic.Anthropic(base_url=base, api_key=key, max_retries=0, **options))
+    return client
 
 
 def gpt(base: str, **options: Any) -> openai.OpenAI:
-    return openai.OpenAI(base_url=base, api_key=options.pop("api_key", "k"), max_retries=0, **options)
+    key = options.pop("api_key", "k")
+    CLIENTS.append(client := openai.OpenAI(base_url=base, api_key=key, max_retries=0, **options))
+    return client
 
 
 def ask(client: anthropic.Anthropic, **more: Any) -> Any:
