@@ -1,0 +1,109 @@
+"""The form of the network: what it sees, how wide it is, and which arrays it has."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from anchorline.learn.boundaries import BOUNDARY
+from anchorline.learn.drafts import BUCKETS, DRAFT
+from anchorline.learn.moments import MOMENT, RETURN
+
+HEADS = ("gap", "hit", "reuse", "solve")
+
+TIMES = (10.0, 60.0, 180.0, 300.0, 600.0, 900.0, 1200.0, 1800.0, 3600.0, 7200.0, 10800.0)
+"""Seconds at which the gap head says how probably the next request is still to come; those of `cache.reuse`."""
+
+Name = Annotated[str, Meta(max_length=64)]
+Names = Annotated[tuple[Name, ...], Meta(max_length=256)]
+Width = Annotated[int, Meta(ge=1, le=1024)]
+Seconds = Annotated[float, Meta(gt=0, le=1e7)]
+Skill = Annotated[float, Meta(ge=-5, le=5)]
+
+
+class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model that has an embedding of its own, with its skill in the catalogue."""
+
+    id: Annotated[str, Meta(max_length=128)]
+    skill: Skill
+
+
+class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Widths, and the names of the numbers that go in.
+
+    `text` is the width of a bucket's embedding, `hidden` and `layers` the trunk's, `factors` what the solve head keeps
+    of a prompt, `segment` the width of the reuse head. `offsets` names, by head, numbers that are added to its log odds
+    as they are: the network then learns a correction of them.
+    """
+
+    draft: Names = DRAFT
+    moment: Names = MOMENT
+    back: Names = RETURN
+    boundary: Names = BOUNDARY
+    times: Annotated[tuple[Seconds, ...], Meta(min_length=1, max_length=64)] = TIMES
+    models: Annotated[tuple[Known, ...], Meta(max_length=1024)] = ()
+    offsets: Mapping[Name, Names] = msgspec.field(default_factory=lambda: {"hit": ("odds",)})
+    buckets: Annotated[int, Meta(ge=1, le=2**17)] = BUCKETS
+    text: Width = 48
+    hidden: Width = 128
+    layers: Annotated[int, Meta(ge=1, le=8)] = 2
+    factors: Width = 8
+    segment: Width = 32
+
+    @property
+    def parts(self) -> tuple[tuple[str, ...], ...]:
+        """The names of the dense numbers, part by part."""
+        return (self.draft, self.moment, self.back)
+
+    @property
+    def dense(self) -> int:
+        """How many dense numbers there are."""
+        return sum(map(len, self.parts))
+
+    @property
+    def seen(self) -> int:
+        """The width of what goes into the trunk: text, dense numbers, and which are known."""
+        return self.text + self.dense + len(self.parts) + 1
+
+    def columns(self, head: str) -> list[int]:
+        """Return the places of a head's offsets among the dense numbers. Raises ValueError for an unknown name."""
+        names = [name for part in self.parts for name in part]
+        return [names.index(name) for name in self.offsets.get(head, ())]
+
+
+def shapes(form: Architecture) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every array. Those that begin with ``scale.`` standardise and are not trained."""
+    both = form.hidden + form.seen
+    found: dict[str, tuple[int, ...]] = {
+        "scale.mean": (form.dense,),
+        "scale.deviation": (form.dense,),
+        "scale.boundary_mean": (len(form.boundary),),
+        "scale.boundary_deviation": (len(form.boundary),),
+        "grams": (form.buckets, form.text),
+        "trunk.0.weight": (form.seen, form.hidden),
+        "trunk.0.bias": (form.hidden,),
+    }
+    for layer in range(1, form.layers):
+        found[f"trunk.{layer}.weight"] = (form.hidden, form.hidden)
+        found[f"trunk.{layer}.bias"] = (form.hidden,)
+    found |= {
+        "gap.weight": (both, len(form.times)),
+        "gap.bias": (len(form.times),),
+        "hit.weight": (both, 1),
+        "hit.bias": (1,),
+        "reuse.trunk": (form.hidden, form.segment),
+        "reuse.boundary": (len(form.boundary), form.segment),
+        "reuse.bias": (form.segment,),
+        "reuse.out": (form.segment, 1),
+        "reuse.out_bias": (1,),
+        "solve.easy": (both, 1),
+        "solve.prompt": (both, form.factors),
+        "solve.prompt_bias": (form.factors,),
+        "solve.base": (form.factors,),
+        "solve.skill": (form.factors,),
+        "solve.odds": (2,),
+        "solve.models": (len(form.models), form.factors),
+        "solve.bias": (len(form.models),),
+    }
+    return found

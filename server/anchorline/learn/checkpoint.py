@@ -1,0 +1,71 @@
+"""The checkpoint of a training: after each epoch, all that is needed to go on from there."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file, save_file
+
+FILE = "checkpoint.safetensors"
+
+
+class State(msgspec.Struct, frozen=True):
+    """Where a training stands after `epoch` epochs."""
+
+    epoch: int
+    best_epoch: int
+    best_loss: float
+    seconds: float
+    arrays: dict[str, npt.NDArray[np.generic]]
+
+
+class Checkpoint:
+    """A file in `folder` (None: nothing is kept). `name` is of this very training: another one's is not taken up."""
+
+    def __init__(self, folder: Path | None, name: str) -> None:
+        self._path = folder / FILE if folder is not None else None
+        self._name = name
+
+    def save(self, state: State) -> None:
+        """Replace what was kept. Raises OSError."""
+        if self._path is None:
+            return
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part = self._path.with_name(f".{FILE}.part")
+        about = {
+            "name": self._name,
+            "epoch": str(state.epoch),
+            "best_epoch": str(state.best_epoch),
+            "best_loss": repr(state.best_loss),
+            "seconds": repr(state.seconds),
+        }
+        part.touch(mode=0o600)
+        save_file(state.arrays, part, metadata=about)
+        part.chmod(0o600)
+        part.replace(self._path)
+
+    def load(self) -> State | None:
+        """Return what was kept of this training; None where there is nothing, or nothing that can be read."""
+        if self._path is None or not self._path.is_file():
+            return None
+        try:
+            with safe_open(self._path, framework="numpy") as file:
+                about = file.metadata() or {}
+            if about.get("name") != self._name:
+                return None
+            return State(
+                int(about["epoch"]),
+                int(about["best_epoch"]),
+                float(about["best_loss"]),
+                float(about["seconds"]),
+                load_file(self._path),
+            )
+        except (OSError, SafetensorError, KeyError, ValueError):
+            return None
+
+    def remove(self) -> None:
+        """Forget what was kept."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)

@@ -1,0 +1,51 @@
+"""The network in MLX: for Metal, and for training. Import it only where a network is really used."""
+
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import numpy.typing as npt
+
+from anchorline.learn import forward
+from anchorline.learn.network import Network
+from anchorline.learn.table import Batch, Floats
+
+
+class MlxNetwork(Network):
+    """A network whose arithmetic MLX does; all else is `Network`'s. Equal to it within 1e-4."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__(network.description, network.arrays)
+        self._taken = {name: mx.array(values) for name, values in network.arrays.items()}
+        self._places = places(self._columns)
+
+    def _gap(self, batch: Batch) -> Floats:
+        given = moved(batch)
+        _, z = self._trunk(given)
+        return np.array(forward.gap(self._taken, z, given, self._places["gap"]))
+
+    def _hit(self, batch: Batch) -> Floats:
+        given = moved(batch)
+        _, z = self._trunk(given)
+        return np.array(forward.hit(self._taken, z, given, self._places["hit"]))
+
+    def _reuse(self, batch: Batch, owners: npt.NDArray[np.int64], boundaries: Floats) -> Floats:
+        h, _ = self._trunk(moved(batch))
+        return np.array(forward.reuse(self._taken, h, mx.array(owners), mx.array(boundaries), mx))
+
+    def _solve(self, batch: Batch, embeddings: Floats, biases: Floats) -> Floats:
+        _, z = self._trunk(moved(batch))
+        return np.array(forward.solve(self._taken, z, mx.array(embeddings), mx.array(biases)))
+
+    def _trunk(self, batch: Batch) -> tuple[Any, Any]:
+        return forward.trunk(self._taken, batch, self.form, mx)
+
+
+def moved(batch: Batch) -> Batch:
+    """Return a batch with MLX's arrays."""
+    return Batch(*map(mx.array, batch))
+
+
+def places(columns: dict[str, npt.NDArray[np.int64] | None]) -> dict[str, Any]:
+    """Return the places of the heads' offsets as MLX's arrays."""
+    return {head: None if found is None else mx.array(found) for head, found in columns.items()}

@@ -1,0 +1,105 @@
+"""What the network sees of a conversation's past, and of a request that comes back to a prefix.
+
+The same facts as `cache.reuse.bins` and `cache.hits.terms` take, as numbers instead of bins.
+"""
+
+from math import log, log1p
+
+from anchorline.cache import hits
+from anchorline.cache.hits import Return
+from anchorline.cache.reuse import STOPS, TRIGGERS, WINDOW, Moment
+
+RATES = (0.5, 0.2, 0.07)
+"""Weights of the newest pause in the averages of the logarithm of pauses."""
+
+MOMENT = (
+    *(f"trigger_{name}" for name in TRIGGERS),
+    *(f"stop_{name}" for name in STOPS),
+    "depth",
+    "tokens",
+    "elapsed",
+    "known",
+    "pause",
+    "longest",
+    *(f"pace_{rate}" for rate in RATES),
+    "turn",
+    "turns",
+    "long",
+    "run",
+)
+"""Facts (0 or 1), logarithms of counts, tokens and seconds.
+
+`known`: there are pauses. `turn` averages the pauses that a person's message ended, `turns` counts them, `long` those
+over five minutes (the recent ones more), `run` the requests since the last message."""
+
+
+def of_moment(moment: Moment) -> tuple[float, ...]:
+    """Return the numbers that `MOMENT` names."""
+    pauses = moment.pauses[-WINDOW:]
+    paces = [log1p(pauses[0][0]) if pauses else 0.0] * len(RATES)
+    turn, long = -1.0, 0.0
+    turns = run = 0
+    longest = 0.0
+    for seconds, by_user in pauses:
+        size = log1p(seconds)
+        paces = [pace + rate * (size - pace) for pace, rate in zip(paces, RATES, strict=True)]
+        long = 0.95 * long + (seconds > 300)
+        longest = max(longest, size)
+        run += 1
+        if by_user:
+            turn = size if turn < 0 else turn + 0.4 * (size - turn)
+            turns, run = turns + 1, 0
+    return (
+        *(float(moment.trigger == name) for name in TRIGGERS),
+        *(float(moment.stop == name) for name in STOPS),
+        log1p(moment.depth),
+        log1p(moment.tokens),
+        log1p(max(moment.elapsed, 0.0)),
+        float(bool(pauses)),
+        log1p(pauses[-1][0]) if pauses else 0.0,
+        longest,
+        *paces,
+        turn,
+        log1p(turns),
+        long,
+        log1p(run),
+    )
+
+
+RETURN = (
+    "odds",
+    "prior",
+    "age",
+    "left",
+    *(f"ttl_{name}" for name in ("5m", "1h", "30m", "idle")),
+    "alive",
+    "user",
+    "first",
+    "thoughtless",
+    "commands",
+    "compacted",
+    "model_changed",
+)
+"""`odds` are the log odds of `hits.probability`, which the network corrects; `prior` those of the plain rule.
+
+`age` is the logarithm of seconds, `left` the logarithm of lifetime over age; the others are facts (0 or 1)."""
+
+
+def of_return(back: Return) -> tuple[float, ...]:
+    """Return the numbers that `RETURN` names."""
+    lifetime = hits.kind(back.ttl, back.lifetime)
+    p = hits.probability(back)
+    return (
+        log(p / (1.0 - p)),
+        hits.prior(back),
+        log1p(max(back.age, 0.0)),
+        log((back.lifetime + 1.0) / (max(back.age, 0.0) + 1.0)),
+        *(float(lifetime == name) for name in ("5m", "1h", "30m", "idle")),
+        float(back.age <= back.lifetime),
+        float(back.user),
+        float(back.first),
+        float(back.thoughtless),
+        float(back.commands),
+        float(back.compacted),
+        float(back.model_changed),
+    )

@@ -1,0 +1,285 @@
+"""The network: its arrays, what it says of a decision, and the folder that it is kept in.
+
+A folder holds ``network.safetensors`` and ``network.json``: names, shapes and sizes are checked when they are
+read, since files come from anywhere. Here everything is computed with numpy; `mlx_network` does the same on Metal.
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from msgspec import Meta
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from anchorline.cache.reuse import Gaps
+from anchorline.learn import forward
+from anchorline.learn.architecture import HEADS, Architecture, shapes
+from anchorline.learn.calibration import Line
+from anchorline.learn.features import VERSION, Features
+from anchorline.learn.table import Batch, Floats, Table
+
+WEIGHTS, DESCRIPTION = "network.safetensors", "network.json"
+MOST_BYTES = 64 << 20
+"""Larger files are refused unread."""
+HALF = ("grams",)
+"""Arrays that are kept in half precision: nearly all of the bytes."""
+
+Use = Literal["network", "baseline"]
+Text = Annotated[str, Meta(max_length=4096)]
+
+
+class NetworkError(Exception):
+    """A folder holds no network that this version can use; the message says why and names the file."""
+
+
+class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`network.json`. `features` is the version of the features, `heads` says which heads beat their baseline.
+
+    `provenance` is what the network was trained on and how: names and numbers for people.
+    """
+
+    architecture: Architecture
+    features: int = VERSION
+    format: Literal[1] = 1
+    calibration: dict[str, tuple[Line, ...]] = {}
+    heads: dict[str, Use] = msgspec.field(default_factory=lambda: dict.fromkeys(HEADS, "baseline"))
+    provenance: dict[str, Text | float | int | bool | None] = {}
+
+
+class Network:
+    """Arrays with their description. Not changed once it is made: `replaced` returns another one."""
+
+    def __init__(self, description: Description, arrays: Mapping[str, Floats]) -> None:
+        self.description = description
+        self.form = form = description.architecture
+        self.arrays = dict(arrays)
+        self._columns = columns(form)
+        self._models = {known.id: index for index, known in enumerate(form.models)}
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers were trained."""
+        return sum(values.size for name, values in self.arrays.items() if not name.startswith("scale."))
+
+    def uses(self, head: str) -> bool:
+        """Tell whether a head is better than its baseline, and so to be asked."""
+        return self.description.heads.get(head) == "network"
+
+    def replaced(
+        self,
+        *,
+        arrays: Mapping[str, Floats] | None = None,
+        calibration: dict[str, tuple[Line, ...]] | None = None,
+        heads: dict[str, Use] | None = None,
+        provenance: dict[str, str | float | int | bool | None] | None = None,
+    ) -> "Network":
+        """Return a network in which some parts are others."""
+        found = self.description
+        if calibration is not None:
+            found = msgspec.structs.replace(found, calibration=calibration)
+        if heads is not None:
+            found = msgspec.structs.replace(found, heads=heads)
+        if provenance is not None:
+            found = msgspec.structs.replace(found, provenance=provenance)
+        return Network(found, self.arrays if arrays is None else arrays)
+
+    def gaps(self, features: Features) -> Gaps:
+        """Return the distribution of the time to the next request."""
+        odds = self.gap_odds(self._one(features))[0]
+        beyond = np.cumprod(1.0 / (1.0 + np.exp(-odds)))
+        return Gaps(self.form.times, tuple(beyond.tolist()))
+
+    def hit(self, features: Features) -> float:
+        """Return the probability that at least 90 % of the prefix is read from the cache."""
+        return float(_probability(self.hit_odds(self._one(features))[0]))
+
+    def solve(self, features: Features, skills: Mapping[str, float]) -> dict[str, float]:
+        """Return the probability that each model solves the prompt; `skills` are the catalogue's.
+
+        A model that the network never saw gets the embedding of its skill.
+        """
+        odds = self.solve_odds(self._one(features), list(skills.items()))[0]
+        return dict(zip(skills, _probability(odds).tolist(), strict=True))
+
+    def reuse(self, features: Features, boundaries: Sequence[tuple[float, ...]]) -> list[float]:
+        """Return the probability that the prefix up to each boundary is asked for again."""
+        if not boundaries:
+            return []
+        rows = np.zeros(len(boundaries), np.int64)
+        odds = self.reuse_odds(self._one(features), rows, np.array(boundaries, np.float32))
+        found: list[float] = _probability(odds).tolist()
+        return found
+
+    def gap_odds(self, batch: Batch) -> Floats:
+        """Return log odds, calibrated: longer than each time, if longer than the one before (n × times)."""
+        return self._calibrated("gap", self._gap(batch))
+
+    def hit_odds(self, batch: Batch) -> Floats:
+        """Return log odds, calibrated (n)."""
+        return self._calibrated("hit", self._hit(batch))[:, 0]
+
+    def reuse_odds(self, batch: Batch, owners: npt.NDArray[np.int64], boundaries: Floats) -> Floats:
+        """Return log odds, calibrated (boundaries). `owners` are the rows that they belong to."""
+        return self._calibrated("reuse", self._reuse(batch, owners, boundaries))[:, 0]
+
+    def solve_odds(self, batch: Batch, models: Iterable[tuple[str, float]]) -> Floats:
+        """Return log odds, calibrated (n × models). `models` are names with skills."""
+        return self._calibrated("solve", self._solve(batch, *self.embeddings(list(models))))
+
+    def embeddings(self, models: Sequence[tuple[str, float]]) -> tuple[Floats, Floats]:
+        """Return embeddings and biases of models, given as names with skills."""
+        own = np.zeros((len(models), self.form.factors), np.float32)
+        own_bias = np.zeros(len(models), np.float32)
+        skills = np.array([skill for _, skill in models], np.float32)
+        for row, (name, _) in enumerate(models):
+            index = self._models.get(name)
+            if index is not None:
+                own[row] = self.arrays["solve.models"][index]
+                own_bias[row] = self.arrays["solve.bias"][index]
+        return forward.models(self.arrays, skills, own, own_bias)
+
+    def _one(self, features: Features) -> Batch:
+        return Table([features], self.form).all()
+
+    def _gap(self, batch: Batch) -> Floats:
+        _, z = forward.trunk(self.arrays, batch, self.form, np)
+        found: Floats = forward.gap(self.arrays, z, batch, self._columns["gap"])
+        return found
+
+    def _hit(self, batch: Batch) -> Floats:
+        _, z = forward.trunk(self.arrays, batch, self.form, np)
+        found: Floats = forward.hit(self.arrays, z, batch, self._columns["hit"])
+        return found
+
+    def _reuse(self, batch: Batch, owners: npt.NDArray[np.int64], boundaries: Floats) -> Floats:
+        h, _ = forward.trunk(self.arrays, batch, self.form, np)
+        found: Floats = forward.reuse(self.arrays, h, owners, boundaries, np)
+        return found
+
+    def _solve(self, batch: Batch, embeddings: Floats, biases: Floats) -> Floats:
+        _, z = forward.trunk(self.arrays, batch, self.form, np)
+        found: Floats = forward.solve(self.arrays, z, embeddings, biases)
+        return found
+
+    def _calibrated(self, head: str, odds: Floats) -> Floats:
+        lines = self.description.calibration.get(head)
+        if not lines:
+            return odds
+        scale = np.array([line.scale for line in lines], np.float32)
+        shift = np.array([line.shift for line in lines], np.float32)
+        found: Floats = odds * scale + shift
+        return found
+
+    def save(self, folder: Path) -> None:
+        """Write both files, each whole or not at all, for the owner alone. Raises OSError."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        kept = {
+            name: np.ascontiguousarray(values.astype(np.float16 if name in HALF else np.float32))
+            for name, values in self.arrays.items()
+        }
+        text = msgspec.json.format(msgspec.json.encode(self.description), indent=1)
+        _write(folder / WEIGHTS, save(kept))
+        _write(folder / DESCRIPTION, text)
+
+
+def columns(form: Architecture) -> dict[str, npt.NDArray[np.int64] | None]:
+    """Return the places of each head's offsets, None where it has none. Raises ValueError for an unknown name."""
+    places = {head: form.columns(head) for head in HEADS}
+    return {head: np.array(found, np.int64) if found else None for head, found in places.items()}
+
+
+def load(folder: Path) -> Network:
+    """Read a network. Raises NetworkError where it is not one, is damaged, or is for other features than these."""
+    path = folder / DESCRIPTION
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise NetworkError(f"{path}: more than {MOST_BYTES >> 20} MB")
+        description = msgspec.json.decode(path.read_bytes(), type=Description)
+    except (OSError, msgspec.DecodeError) as error:
+        raise NetworkError(f"{path}: {error}") from error
+    form = description.architecture
+    if description.features != VERSION:
+        raise NetworkError(
+            f"{path}: trained on features of version {description.features}, this program has {VERSION}: train it anew"
+        )
+    if {name for name, lines in description.calibration.items() if len(lines) not in (1, len(form.times))}:
+        raise NetworkError(f"{path}: a calibration of another width")
+    try:
+        return Network(description, _arrays(folder / WEIGHTS, form))
+    except ValueError as error:  # an offset that is no feature
+        raise NetworkError(f"{path}: {error}") from error
+
+
+def untrained(form: Architecture, seed: int = 0) -> Network:
+    """Return a network of random weights that says nothing yet: heads start at their offsets."""
+    draw = np.random.default_rng(seed)
+    both = form.hidden + form.seen
+    spreads = {
+        "grams": 0.3,
+        "reuse.boundary": len(form.boundary) ** -0.5,
+        "reuse.trunk": form.hidden**-0.5,
+        "solve.prompt": both**-0.5,
+    }
+    arrays: dict[str, Floats] = {}
+    for name, shape in shapes(form).items():
+        if name in ("scale.deviation", "scale.boundary_deviation"):
+            arrays[name] = np.ones(shape).astype(np.float32)
+        elif name in spreads or (name.startswith("trunk") and name.endswith("weight")):
+            spread = spreads.get(name, (2.0 / shape[0]) ** 0.5)
+            arrays[name] = draw.normal(0.0, spread, shape).astype(np.float32)
+        else:
+            arrays[name] = np.zeros(shape, np.float32)
+    return Network(Description(form), rounded(arrays))
+
+
+def rounded(arrays: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Return the arrays with the precision that they are kept in."""
+    return {
+        name: values.astype(np.float16).astype(np.float32) if name in HALF else values.astype(np.float32)
+        for name, values in arrays.items()
+    }
+
+
+def _arrays(path: Path, form: Architecture) -> dict[str, Floats]:
+    wanted = shapes(form)
+    found: dict[str, Floats] = {}
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise NetworkError(f"{path}: more than {MOST_BYTES >> 20} MB")
+        with safe_open(path, framework="numpy") as file:
+            names = set(file.keys())
+            if names != set(wanted):
+                raise NetworkError(
+                    f"{path}: arrays are missing or unknown: {sorted(names ^ set(wanted))[:5]}"
+                )
+            for name, shape in wanted.items():
+                part = file.get_slice(name)
+                if tuple(part.get_shape()) != shape or part.get_dtype() not in ("F16", "F32"):
+                    raise NetworkError(f"{path}: {name} is not of shape {shape}")
+                values = file.get_tensor(name).astype(np.float32)
+                if not np.isfinite(values).all():
+                    raise NetworkError(f"{path}: {name} is not finite")
+                found[name] = values
+    except (OSError, SafetensorError) as error:
+        raise NetworkError(f"{path}: {error}") from error
+    if any((found[f"scale.{name}"] <= 0).any() for name in ("deviation", "boundary_deviation")):
+        raise NetworkError(f"{path}: a deviation is not above 0")
+    return found
+
+
+def _probability(odds: Floats) -> Floats:
+    found: Floats = (1.0 / (1.0 + np.exp(-np.clip(odds, -30.0, 30.0)))).astype(np.float32)
+    return found
+
+
+def _write(path: Path, content: bytes) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as stream:
+        stream.write(content)
+    part.replace(path)

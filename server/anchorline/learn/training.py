@@ -1,0 +1,341 @@
+"""Training: all heads together, on the labels that there are, starting from a prior where one is given.
+
+Deterministic by seed. Each epoch ends with a checkpoint, so that a training that was interrupted goes on from there and
+ends in the same network. A head that is not trained, for lack of labels, is held to what the prior says of the same
+rows (Li and Hoiem, Learning without Forgetting, 2016), since the trunk below it moves.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from hashlib import blake2b
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated
+
+import mlx.core as mx
+import msgspec
+import numpy as np
+from mlx import optimizers
+from msgspec import Meta
+
+from anchorline.learn import forward, network
+from anchorline.learn.architecture import HEADS, Architecture
+from anchorline.learn.calibrating import calibrated
+from anchorline.learn.checkpoint import Checkpoint, State
+from anchorline.learn.decision import Decision
+from anchorline.learn.heads import Targets, Wanted
+from anchorline.learn.mlx_network import moved, places
+from anchorline.learn.network import Network
+from anchorline.learn.starting import standardised, with_models
+from anchorline.learn.table import Batch, Table, Values
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Arrays = dict[str, Values]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Positive = Annotated[int, Meta(ge=1)]
+
+
+SHRINK = {"gap": 1e-3, "hit": 1e-2, "reuse": 1e-3, "solve": 1e-3}
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """How to train. `drop` is the share of the text's and the trunk's numbers that are left out at each step.
+
+    `weights` are the heads' shares in the loss. `shrink` pulls a head's own weights to 0, so to its offset: the penalty
+    is that times the sum of their squares. Training stops when `patience` epochs brought nothing on held-out sessions.
+    """
+
+    seed: int = 0
+    epochs: Positive = 30
+    batch: Positive = 256
+    rate: Annotated[float, Meta(gt=0, le=1)] = 2e-3
+    decay: Annotated[float, Meta(ge=0, le=1)] = 0.02
+    drop: Share = 0.15
+    patience: Positive = 5
+    weights: Mapping[str, float] = {}
+    shrink: Mapping[str, float] = msgspec.field(default_factory=SHRINK.copy)
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """Where a training stands after an epoch, or in the middle of one: mean losses by head, seconds so far."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    train: dict[str, float]
+    held: dict[str, float]
+    best: int
+    seconds: float
+
+
+def train(
+    decisions: Sequence[Decision],
+    held: Sequence[Decision],
+    *,
+    heads: Sequence[str] = HEADS,
+    start: Network | None = None,
+    form: Architecture | None = None,
+    skills: Mapping[str, float] = MappingProxyType({}),
+    settings: Settings | None = None,
+    checkpoint: "Path | None" = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Network:
+    """Return a network that was trained on `decisions` and calibrated on `held`, which are of other sessions.
+
+    It begins as `start`, or untrained in the form `form`. `skills` are the catalogue's, of models that are new to it.
+    Its heads are all still marked ``baseline``: whether they are better is for an evaluation on a third set of sessions
+    to say. `checkpoint` is a folder; what is kept there is removed at the end.
+    """
+    settings = settings or Settings()
+    first = start or standardised(network.untrained(form or Architecture(), settings.seed), decisions)
+    first = with_models(first, decisions, skills)
+    run = _Run(first, decisions, held, tuple(heads), settings, kept=start is not None)
+    saved = Checkpoint(checkpoint, _fingerprint(first, decisions, held, heads, settings))
+    state = saved.load()
+    if state is not None:
+        run.resume(state)
+    while not run.over:
+        run.epoch(progress)
+        saved.save(run.state())
+    trained = run.best_network()
+    saved.remove()
+    return calibrated(trained, held, heads)
+
+
+class _Run:
+    """A training while it goes on."""
+
+    def __init__(
+        self,
+        first: Network,
+        decisions: Sequence[Decision],
+        held: Sequence[Decision],
+        heads: tuple[str, ...],
+        settings: Settings,
+        *,
+        kept: bool,
+    ) -> None:
+        self.form, self.settings, self.heads, self.first = first.form, settings, heads, first
+        self.table = Table([one.features for one in decisions], self.form)
+        self.targets = Targets(decisions, self.form)
+        self.held_table = Table([one.features for one in held], self.form)
+        self.held_targets = Targets(held, self.form)
+        self.fixed = {
+            name: mx.array(values) for name, values in first.arrays.items() if name.startswith("scale.")
+        }
+        self.trained: Arrays = {
+            name: mx.array(values) for name, values in first.arrays.items() if name not in self.fixed
+        }
+        self.columns = places(network.columns(self.form))
+        self.skills = mx.array([known.skill for known in self.form.models], dtype=mx.float32)
+        self.kept = tuple(head for head in ("gap", "hit", "solve") if kept and head not in heads)
+        self.steps = max(-(-len(decisions) // settings.batch), 1)
+        schedule = optimizers.cosine_decay(settings.rate, self.steps * settings.epochs, settings.rate / 20)
+        self.optimizer = optimizers.AdamW(schedule, weight_decay=settings.decay)
+        self.optimizer.init(self.trained)
+        self.best = dict(self.trained)
+        self.best_epoch, self.best_loss, self.done = 0, float("inf"), 0
+        self.seconds = 0.0
+        self._slope = mx.value_and_grad(self._loss)
+
+    @property
+    def over(self) -> bool:
+        """Whether all epochs are done, or the last ones brought nothing."""
+        return self.done >= self.settings.epochs or self.done - self.best_epoch >= self.settings.patience
+
+    def epoch(self, progress: Callable[[Progress], None]) -> None:
+        """Go over all decisions once, in an order that seed and epoch give."""
+        begun = time.monotonic()
+        settings, sums = self.settings, dict.fromkeys(self.heads, 0.0)
+        order = np.random.default_rng((settings.seed, self.done)).permutation(len(self.table))
+        key = mx.random.key((settings.seed * 100_003 + self.done) & 0xFFFFFFFF)
+        for step in range(self.steps):
+            rows = order[step * settings.batch : (step + 1) * settings.batch]
+            if not len(rows):
+                break
+            key, now = mx.random.split(key)
+            batch, wanted = self.table.batch(rows), self.targets.batch(rows)
+            (_, losses), slopes = self._slope(
+                self.trained, moved(batch), _moved(wanted), self._prior(batch), now
+            )
+            self.trained = self.optimizer.apply_gradients(slopes, self.trained)
+            mx.eval(self.trained, self.optimizer.state, losses)
+            for head, value in losses.items():
+                sums[head] += value.item()
+            if step + 1 < self.steps:
+                means = {head: value / (step + 1) for head, value in sums.items()}
+                progress(self._progress(step + 1, means, {}, begun))
+        self.done += 1
+        held = self._held()
+        total = sum(self.settings.weights.get(head, 1.0) * value for head, value in held.items())
+        if total < self.best_loss:
+            self.best, self.best_epoch, self.best_loss = dict(self.trained), self.done, total
+        self.seconds += time.monotonic() - begun
+        means = {head: value / self.steps for head, value in sums.items()}
+        progress(self._progress(self.steps, means, held, time.monotonic()))
+
+    def _progress(self, step: int, means: dict[str, float], held: dict[str, float], begun: float) -> Progress:
+        epoch = self.done if step == self.steps else self.done + 1
+        seconds = self.seconds + max(time.monotonic() - begun, 0.0)
+        return Progress(
+            epoch, self.settings.epochs, step, self.steps, means, held, self.best_epoch, round(seconds, 3)
+        )
+
+    def _prior(self, batch: Batch) -> dict[str, Values]:
+        """Return what the network said at first, for the heads that are to keep it."""
+        found = {}
+        plain = self.first
+        if "gap" in self.kept:
+            found["gap"] = mx.array(plain.gap_odds(batch))
+        if "hit" in self.kept:
+            found["hit"] = mx.array(plain.hit_odds(batch)[:, None])
+        if "solve" in self.kept and self.form.models:
+            models = [(known.id, known.skill) for known in self.form.models]
+            found["solve"] = mx.array(plain.solve_odds(batch, models))
+        return found
+
+    def _loss(
+        self, trained: Arrays, batch: Batch, wanted: Wanted, prior: dict[str, Values], key: Values
+    ) -> tuple[Values, dict[str, Values]]:
+        keys = iter(mx.random.split(key, 2))
+        drop = partial(_dropped, share=self.settings.drop, keys=keys)
+        odds, losses = self._losses(trained, batch, wanted, drop)
+        total = mx.array(0.0)
+        for head, value in losses.items():
+            total = total + self.settings.weights.get(head, 1.0) * value
+            total = total + self.settings.shrink.get(head, 0.0) * _squares(trained, head)
+        for head, before in prior.items():
+            total = total + ((odds[head] - before) ** 2).mean()
+        return total, losses
+
+    def _losses(
+        self, trained: Arrays, batch: Batch, wanted: Wanted, drop: Callable[[Values], Values]
+    ) -> tuple[dict[str, Values], dict[str, Values]]:
+        """Return log odds and mean losses by head."""
+        arrays = {**self.fixed, **trained}
+        h, z = forward.trunk(arrays, batch, self.form, mx, drop)
+        asked = {*self.heads, *self.kept}
+        odds, losses = {}, {}
+        if "gap" in asked:
+            odds["gap"] = forward.gap(arrays, z, batch, self.columns["gap"])
+            rows = wanted.gap_weight.max(axis=1)
+            losses["gap"] = _mean(odds["gap"], wanted.gap, wanted.gap_weight, rows)
+        if "hit" in asked:
+            odds["hit"] = forward.hit(arrays, z, batch, self.columns["hit"])
+            losses["hit"] = _mean(odds["hit"], wanted.hit, wanted.hit_weight, wanted.hit_weight)
+        if "reuse" in asked and wanted.owners.size:
+            found = forward.reuse(arrays, h, wanted.owners, wanted.boundaries, mx)
+            losses["reuse"] = _mean(found, wanted.reuse, wanted.reuse_weight, wanted.reuse_weight)
+        if "solve" in asked and self.form.models:
+            embeddings, biases = forward.models(
+                arrays, self.skills, arrays["solve.models"], arrays["solve.bias"]
+            )
+            odds["solve"] = forward.solve(arrays, z, embeddings, biases)
+            losses["solve"] = _mean(odds["solve"], wanted.solve, wanted.solve_weight, wanted.solve_weight)
+        return odds, {head: value for head, value in losses.items() if head in self.heads}
+
+    def _held(self) -> dict[str, float]:
+        """Return the mean losses on the held-out sessions."""
+        sums, weights = dict.fromkeys(self.heads, 0.0), dict.fromkeys(self.heads, 0.0)
+        for first in range(0, len(self.held_table), 1024):
+            rows = np.arange(first, min(first + 1024, len(self.held_table)))
+            wanted = self.held_targets.batch(rows)
+            counts = {
+                "gap": wanted.gap_weight.max(axis=1).sum(),
+                "hit": wanted.hit_weight.sum(),
+                "reuse": wanted.reuse_weight.sum(),
+                "solve": wanted.solve_weight.sum(),
+            }
+            _, losses = self._losses(
+                self.trained, moved(self.held_table.batch(rows)), _moved(wanted), lambda values: values
+            )
+            for head, value in losses.items():
+                sums[head] += value.item() * float(counts[head])
+                weights[head] += float(counts[head])
+        return {head: value / weights[head] for head, value in sums.items() if weights[head]}
+
+    def best_network(self) -> Network:
+        """Return the network of the best epoch, with the precision that it is kept in."""
+        arrays = {name: np.array(values) for name, values in {**self.fixed, **self.best}.items()}
+        uses: dict[str, network.Use] = {
+            head: "baseline" if head in self.heads else self.first.description.heads.get(head, "baseline")
+            for head in HEADS
+        }
+        return self.first.replaced(arrays=network.rounded(arrays), heads=uses)
+
+    def state(self) -> State:
+        """Return all that is needed to go on."""
+        moments = {
+            f"{kind}/{name}": np.array(self.optimizer.state[name][kind])
+            for name in self.trained
+            for kind in "mv"
+        }
+        return State(
+            self.done,
+            self.best_epoch,
+            self.best_loss,
+            self.seconds,
+            {
+                **{f"trained/{name}": np.array(values) for name, values in self.trained.items()},
+                **{f"best/{name}": np.array(values) for name, values in self.best.items()},
+                **moments,
+                **{f"at/{name}": np.array(self.optimizer.state[name]) for name in ("step", "learning_rate")},
+            },
+        )
+
+    def resume(self, state: State) -> None:
+        """Go on from a checkpoint."""
+        parts: dict[str, Arrays] = {"trained": {}, "best": {}, "m": {}, "v": {}, "at": {}}
+        for name, values in state.arrays.items():
+            part, _, rest = name.partition("/")
+            parts[part][rest] = mx.array(values)
+        self.trained, self.best = parts["trained"], parts["best"]
+        self.optimizer.state = {
+            **{name: {"m": parts["m"][name], "v": parts["v"][name]} for name in self.trained},
+            **parts["at"],
+        }
+        self.done, self.best_epoch, self.best_loss = state.epoch, state.best_epoch, state.best_loss
+        self.seconds = state.seconds
+
+
+def _mean(odds: Values, truth: Values, weights: Values, rows: Values) -> Values:
+    """Return the logistic loss for each row."""
+    return (weights * (mx.logaddexp(odds, 0.0) - odds * truth)).sum() / mx.maximum(rows.sum(), 1e-6)
+
+
+def _squares(trained: Arrays, head: str) -> Values:
+    """Return the sum of squares of a head's own weights."""
+    total = mx.array(0.0)
+    for name, values in trained.items():
+        if name.startswith(f"{head}.") and "bias" not in name and name != "solve.odds":
+            total = total + (values**2).sum()
+    return total
+
+
+def _dropped(values: Values, *, share: float, keys: Iterator[Values]) -> Values:
+    if not share:
+        return values
+    return values * mx.random.bernoulli(1.0 - share, values.shape, key=next(keys)) / (1.0 - share)
+
+
+def _moved(wanted: Wanted) -> Wanted:
+    return Wanted(*map(mx.array, wanted))
+
+
+def _fingerprint(
+    first: Network,
+    decisions: Sequence[Decision],
+    held: Sequence[Decision],
+    heads: Sequence[str],
+    settings: Settings,
+) -> str:
+    """Return what names this very training: settings, data and where it starts."""
+    found = blake2b(msgspec.msgpack.encode((settings, tuple(heads), first.form)), digest_size=16)
+    for name, values in sorted(first.arrays.items()):
+        found.update(name.encode() + values.tobytes())
+    for one in (*decisions, *held):
+        found.update(msgspec.msgpack.encode((one.id, one.gap, one.hit, one.reused, dict(one.solve))))
+    return found.hexdigest()

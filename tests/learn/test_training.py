@@ -1,0 +1,139 @@
+"""Training: it learns what is there to learn, goes on where it was interrupted, and is the same each time."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mlx.core")
+
+import worlds
+from anchorline.cache.hits import Return
+from anchorline.cache.reuse import Moment
+from anchorline.learn import features, network
+from anchorline.learn.architecture import Architecture
+from anchorline.learn.decision import Decision
+from anchorline.learn.heads import HEADS, Supply, missing, supply
+from anchorline.learn.training import Settings, train
+
+FORM = Architecture(buckets=2048, text=8, hidden=32, factors=4)
+SETTINGS = Settings(epochs=8, batch=128, rate=1e-2)
+
+
+@pytest.fixture(scope="module")
+def trained() -> network.Network:
+    return train(
+        worlds.decisions(2000),
+        worlds.decisions(500, 1, first=10_000),
+        form=FORM,
+        skills=worlds.MODELS,
+        settings=SETTINGS,
+    )
+
+
+def same(one: network.Network, other: network.Network) -> bool:
+    return all(np.array_equal(one.arrays[name], other.arrays[name]) for name in one.arrays)
+
+
+def test_it_learns_every_head(trained: network.Network):
+    asked = features.of(None, Moment("user", 5000, 5, ((30.0, True),), 100.0))
+    worked = features.of(None, Moment("tool", 5000, 5, ((30.0, False),), 100.0))
+    assert trained.gaps(asked).within(300) < 0.4
+    assert trained.gaps(worked).within(300) > 0.8
+    young, old = Return("5m", 100.0, 300.0), Return("5m", 290.0, 300.0)
+    assert trained.hit(features.of(back=young)) > 0.7  # the rule is right here
+    assert trained.hit(features.of(back=old)) < 0.5  # and wrong here
+    easy = trained.solve(features.of(worlds.EASY[0]), worlds.MODELS)
+    hard = trained.solve(features.of(worlds.HARD[0]), worlds.MODELS)
+    assert easy["small"] > 0.6 > hard["small"]
+    assert hard["large"] - hard["small"] > easy["large"] - easy["small"]
+    row = worlds.decisions(1)[0]
+    system, text, result = trained.reuse(row.features, row.boundaries)
+    assert system > text > 0.6
+    assert result < 0.4
+
+
+def test_a_new_model_is_placed_between_those_that_were_seen(trained: network.Network):
+    hard = trained.solve(features.of(worlds.HARD[1]), worlds.MODELS | {"middle": 0.5})
+    assert hard["small"] < hard["middle"] < hard["large"]
+
+
+def test_no_head_is_used_before_it_was_evaluated(trained: network.Network):
+    assert not any(trained.uses(head) for head in HEADS)
+
+
+def test_an_interrupted_training_ends_in_the_same_network(tmp_path: Path):
+    rows, held = worlds.decisions(600), worlds.decisions(200, 1, first=10_000)
+    settings = Settings(epochs=3, batch=128, rate=1e-2)
+    whole = train(rows, held, form=FORM, settings=settings)
+
+    def interrupt(progress):
+        if progress.epoch == 2 and progress.step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(rows, held, form=FORM, settings=settings, checkpoint=tmp_path, progress=interrupt)
+    seen = []
+    resumed = train(
+        rows,
+        held,
+        form=FORM,
+        settings=settings,
+        checkpoint=tmp_path,
+        progress=lambda progress: seen.append(progress.epoch),
+    )
+    assert set(seen) == {2, 3}
+    assert same(whole, resumed)
+    assert whole.description == resumed.description
+    assert not list(tmp_path.glob("*checkpoint*"))
+
+
+def test_the_checkpoint_of_another_training_is_not_taken_up(tmp_path: Path):
+    rows, held = worlds.decisions(300), worlds.decisions(100, 1, first=10_000)
+    settings = Settings(epochs=2, batch=128)
+
+    def interrupt(progress):
+        if progress.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(rows, held, form=FORM, settings=settings, checkpoint=tmp_path, progress=interrupt)
+    seen = []
+    other = Settings(epochs=2, batch=128, seed=1)
+    train(
+        rows,
+        held,
+        form=FORM,
+        settings=other,
+        checkpoint=tmp_path,
+        progress=lambda progress: seen.append(progress.epoch),
+    )
+    assert 1 in seen
+
+
+def test_a_head_without_labels_keeps_what_the_prior_says(trained: network.Network):
+    rows = [
+        row for row in worlds.decisions(800, 7, first=20_000) if row.features.grams
+    ]  # a user whose pauses are all short
+    mine = [
+        Decision(id=row.id, session=row.session, features=row.features, gap=5.0, at=row.at) for row in rows
+    ]
+    adapted = train(mine, mine[:50], heads=["gap"], start=trained, settings=Settings(epochs=3, batch=64))
+    asked = rows[0].features
+    assert adapted.gaps(asked).within(300) > trained.gaps(asked).within(300) + 0.2
+    for text in (worlds.EASY[0], worlds.HARD[0]):
+        seen = features.of(text, Moment("user", 5000, 5, ((30.0, True),), 100.0))
+        before, after = trained.solve(seen, worlds.MODELS), adapted.solve(seen, worlds.MODELS)
+        assert after == pytest.approx(before, abs=0.15)
+
+
+def test_too_little_data_is_said_with_how_much_is_missing():
+    found = supply(worlds.decisions(100))
+    assert found["gap"].sessions == 20
+    said = missing(HEADS["gap"], found["gap"])
+    assert said is not None
+    assert "400 more labels" in said
+    assert missing(HEADS["gap"], Supply(500, 40, 20)) is None
+    assert (
+        missing(HEADS["solve"], Supply(500, 10, 20)) == "20 more of the rarer answer (failures or successes)"
+    )
