@@ -26,13 +26,13 @@ def trunk(
     xp: Module,
     drop: Callable[[Values], Values] = lambda values: values,
 ) -> tuple[Values, Values]:
-    """Return h and z. `drop` is applied to what goes into the trunk and what comes out, while training."""
+    """Return h and z. `drop` is applied to the trunk while training."""
     bags = (batch.shares[:, None, :] @ arrays["grams"][batch.grams])[:, 0]
     text = xp.concatenate([xp.zeros((1, form.text), dtype=xp.float32), bags], axis=0)[batch.slot]
     numbers = (batch.dense - arrays["scale.mean"]) / arrays["scale.deviation"]
     numbers = xp.clip(numbers, -LIMIT, LIMIT)
     first = 0
-    parts = [drop(text)]
+    parts = [text]
     for index, names in enumerate(form.parts):
         parts.append(numbers[:, first : first + len(names)] * batch.present[:, index + 1 : index + 2])
         first += len(names)

@@ -220,7 +220,7 @@ def untrained(form: Architecture, seed: int = 0) -> Network:
     draw = np.random.default_rng(seed)
     both = form.hidden + form.seen
     spreads = {
-        "grams": 0.3,
+        "grams": 0.1,
         "reuse.boundary": len(form.boundary) ** -0.5,
         "reuse.trunk": form.hidden**-0.5,
         "solve.prompt": both**-0.5,

@@ -6,7 +6,7 @@ rows (Li and Hoiem, Learning without Forgetting, 2016), since the trunk below it
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
 from types import MappingProxyType
@@ -41,7 +41,10 @@ SHRINK = {"gap": 1e-3, "hit": 1e-2, "reuse": 1e-3, "solve": 1e-3}
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """How to train. `drop` is the share of the text's and the trunk's numbers that are left out at each step.
+    """How to train.
+
+    `drop` is the share of the trunk's numbers that are left out at each step, `drop_text` of the drafts' words. `words`
+    is the learning rate of the words' embeddings, as a share of `rate`.
 
     `weights` are the heads' shares in the loss. `shrink` pulls a head's own weights to 0, so to its offset: the penalty
     is that times the sum of their squares. Training stops when `patience` epochs brought nothing on held-out sessions.
@@ -53,6 +56,8 @@ class Settings(msgspec.Struct, frozen=True):
     rate: Annotated[float, Meta(gt=0, le=1)] = 2e-3
     decay: Annotated[float, Meta(ge=0, le=1)] = 0.02
     drop: Share = 0.15
+    drop_text: Share = 0.3
+    words: Share = 0.1
     patience: Positive = 5
     weights: Mapping[str, float] = {}
     shrink: Mapping[str, float] = msgspec.field(default_factory=SHRINK.copy)
@@ -161,7 +166,7 @@ class _Run:
             (_, losses), slopes = self._slope(
                 self.trained, moved(batch), _moved(wanted), self._prior(batch), now
             )
-            self.trained = self.optimizer.apply_gradients(slopes, self.trained)
+            self._step(slopes)
             mx.eval(self.trained, self.optimizer.state, losses)
             for head, value in losses.items():
                 sums[head] += value.item()
@@ -176,6 +181,12 @@ class _Run:
         self.seconds += time.monotonic() - begun
         means = {head: value / self.steps for head, value in sums.items()}
         progress(self._progress(self.steps, means, held, time.monotonic()))
+
+    def _step(self, slopes: Arrays) -> None:
+        """Go one step. The embeddings of the words go a smaller one: nearly every draft has words of its own."""
+        words, share = self.trained["grams"], self.settings.words
+        self.trained = self.optimizer.apply_gradients(slopes, self.trained)
+        self.trained["grams"] = words + share * (self.trained["grams"] - words)
 
     def _progress(self, step: int, means: dict[str, float], held: dict[str, float], begun: float) -> Progress:
         epoch = self.done if step == self.steps else self.done + 1
@@ -200,9 +211,11 @@ class _Run:
     def _loss(
         self, trained: Arrays, batch: Batch, wanted: Wanted, prior: dict[str, Values], key: Values
     ) -> tuple[Values, dict[str, Values]]:
-        keys = iter(mx.random.split(key, 2))
-        drop = partial(_dropped, share=self.settings.drop, keys=keys)
-        odds, losses = self._losses(trained, batch, wanted, drop)
+        words, inner = mx.random.split(key, 2)
+        batch = batch._replace(shares=_dropped(batch.shares, self.settings.drop_text, words))
+        odds, losses = self._losses(
+            trained, batch, wanted, partial(_dropped, share=self.settings.drop, key=inner)
+        )
         total = mx.array(0.0)
         for head, value in losses.items():
             total = total + self.settings.weights.get(head, 1.0) * value
@@ -315,10 +328,10 @@ def _squares(trained: Arrays, head: str) -> Values:
     return total
 
 
-def _dropped(values: Values, *, share: float, keys: Iterator[Values]) -> Values:
+def _dropped(values: Values, share: float, key: Values) -> Values:
     if not share:
         return values
-    return values * mx.random.bernoulli(1.0 - share, values.shape, key=next(keys)) / (1.0 - share)
+    return values * mx.random.bernoulli(1.0 - share, values.shape, key=key) / (1.0 - share)
 
 
 def _moved(wanted: Wanted) -> Wanted:
