@@ -139,7 +139,7 @@ def test_an_empty_prompt_gets_a_plan():
 
 def test_whatever_breaks_the_prompt_goes_through_unchanged_and_one_is_told(monkeypatch: pytest.MonkeyPatch):
     broken = planner()
-    monkeypatch.setattr(broken.gaps, "after", lambda *_: 1 / 0)
+    monkeypatch.setattr(broken.heuristic.gaps, "after", lambda *_: 1 / 0)
     prompt = read()
     plan = broken.plan(prompt)
     assert plan.failure is not None

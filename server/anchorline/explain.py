@@ -6,7 +6,7 @@ from difflib import unified_diff
 
 from anchorline.cache.afterwards import shortfall
 from anchorline.outcome import Outcome
-from anchorline.plan import Plan, Refinement
+from anchorline.plan import Plan, Policy, Refinement
 from anchorline.prompt.model import Prompt
 
 
@@ -105,6 +105,7 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
     tokens, cache, route, cost = plan.tokens, plan.cache, plan.route, plan.cost
     saved = cost.without_plan_usd - cost.usd
     lines = [
+        *_policy(plan.policy),
         f"**Route** `{route.target}` ({route.tier}): {route.reason}",
         "",
         f"**Tokens** {count(tokens.estimate)} ({count(tokens.low)} to {count(tokens.high)})",
@@ -148,6 +149,13 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
             )
     text = "\n".join(lines).rstrip() + "\n"
     return text.replace("\n\n\n", "\n\n")
+
+
+def _policy(policy: Policy) -> list[str]:
+    """Return what a reader should know about who decided: nothing, where it is the heuristic as ever."""
+    if policy.reason:
+        return [f"**Policy** {policy.name}, because {policy.reason}", ""]
+    return [] if policy.name == "heuristic" else [f"**Policy** {policy.name} {policy.version}", ""]
 
 
 def happened(plan: Plan, outcome: Outcome) -> str:

@@ -28,12 +28,18 @@ MissCode = Literal[
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """Who decided. `propensity` is the probability with which this arm was chosen (1 outside experiments)."""
+    """Who decided. `propensity` is the probability with which this arm was chosen (1 outside experiments).
+
+    `experiment` is the id of the experiment that the arm belongs to. `reason` says why another policy than the one in
+    force decided, where that is so.
+    """
 
     name: str = "heuristic"
     version: str = "1"
     arm: str = "default"
     propensity: float = 1.0
+    experiment: str | None = None
+    reason: str = ""
 
 
 class Edit(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ the same input gives the same plan (but for its id and its timings). Nothing is 
 import logging
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from operator import attrgetter, mul
 
@@ -40,8 +40,19 @@ _TOKENS, _SPREAD = attrgetter("tokens"), attrgetter("spread")
 _log = logging.getLogger(__name__)
 
 
+class Decider(msgspec.Struct, frozen=True):
+    """A policy with the models that it decides by. The heuristic, where nothing else is said."""
+
+    policy: Policy = Policy()
+    gaps: GapModel = msgspec.field(default_factory=HazardGaps)
+    quality: QualityModel = msgspec.field(default_factory=HeuristicQuality)
+
+
 class Planner:
-    """Plans prompts under one set of settings. Thread-safe: it holds nothing that changes but the ledger."""
+    """Plans prompts under one set of settings. Thread-safe: it holds nothing that changes but the ledger.
+
+    `deciders` says who decides about a conversation: without it the heuristic, by other `gaps` and `quality` if given.
+    """
 
     def __init__(
         self,
@@ -52,14 +63,14 @@ class Planner:
         catalog: Catalog | None = None,
         gaps: GapModel | None = None,
         quality: QualityModel | None = None,
+        deciders: Callable[[str | None], Decider] | None = None,
     ) -> None:
         self.config = config
         self.ledger = ledger
         self.rules = rules or load_rules(config.files.providers)
         self.catalog = catalog or load_catalog(config.files.models)
-        self.gaps = gaps or HazardGaps()
-        self.quality = quality or HeuristicQuality()
-        self.policy = Policy()
+        self.heuristic = own = Decider(gaps=gaps or HazardGaps(), quality=quality or HeuristicQuality())
+        self._deciders = deciders or (lambda _conversation: own)
 
     def plan(
         self,
@@ -68,17 +79,35 @@ class Planner:
         *,
         target: str | None = None,
         now: float | None = None,
+        decider: Decider | None = None,
     ) -> Plan:
         """Decide. `target` names the model that the caller is set to use; `now` is in epoch seconds.
 
-        Never raises: whatever fails, the plan then changes nothing and its `failure` says why.
+        `decider` decides in the place of the one whose turn it is. Never raises: where a network fails the heuristic
+        decides and the policy's `reason` says so; whatever else fails, the plan changes nothing and `failure` says why.
         """
         moment = now if now is not None else prompt.now if prompt.now is not None else time.time()
+        policy = Policy()
         try:
-            return self._decide(prompt, surroundings, target, moment)
+            chosen = decider or self._deciders(prompt.conversation)
+            policy = chosen.policy
+            if policy.name != self.heuristic.policy.name:
+                try:
+                    return self._decide(prompt, surroundings, target, moment, chosen)
+                except Exception as error:  # noqa: BLE001  (the heuristic can do without it)
+                    _log.warning("policy %s failed: %s", policy.version, type(error).__name__)
+                    chosen = self._instead(policy, f"{policy.version} failed ({type(error).__name__})")
+            return self._decide(prompt, surroundings, target, moment, chosen)
         except Exception as error:  # noqa: BLE001  (fail open: the prompt must go through whatever breaks here)
             _log.warning("planning failed: %s", type(error).__name__)
-            return self._unchanged(prompt, target, moment, f"Planning failed ({type(error).__name__}).")
+            reason = f"Planning failed ({type(error).__name__})."
+            return self._unchanged(prompt, target, moment, reason, policy)
+
+    def _instead(self, policy: Policy, reason: str) -> Decider:
+        """Return the heuristic for where another policy should have decided, on that one's side of an experiment."""
+        own = self.heuristic.policy
+        named = msgspec.structs.replace(policy, name=own.name, version=own.version, reason=reason)
+        return msgspec.structs.replace(self.heuristic, policy=named)
 
     def warm(self, prompt: Prompt, name: str, now: float) -> int:
         """Return the last segment up to which a prompt is believed to be held for a model, or -1."""
@@ -96,7 +125,9 @@ class Planner:
             return found
         return (*edited(edits, self.rules, self.catalog.find), *found)
 
-    def _decide(self, prompt: Prompt, surroundings: Surroundings, target: str | None, now: float) -> Plan:
+    def _decide(
+        self, prompt: Prompt, surroundings: Surroundings, target: str | None, now: float, decider: Decider
+    ) -> Plan:
         clock = time.perf_counter
         timing = {}
         start = clock()
@@ -119,11 +150,11 @@ class Planner:
         timing["trim"] = (now_ := clock()) - mark
         mark = now_
 
-        route = self._route(prompt, name, warmth, total)
+        route = self._route(prompt, name, warmth, total, decider.quality)
         timing["route"] = (now_ := clock()) - mark
         mark = now_
 
-        gaps = self.gaps.after(observed(prompt, total, now))
+        gaps = decider.gaps.after(observed(prompt, total, now))
         as_is = self._sending(prompt, name, warmth, gaps, totals)
         sending = as_is
         if route.target not in (name, key):
@@ -144,8 +175,8 @@ class Planner:
             format=prompt.format,
             draft_hash=_hash(draft.text) if draft is not None else None,
             prompt_hash=prompt.hash,
-            session=prompt.session,
-            policy=self.policy,
+            session=prompt.conversation,
+            policy=decider.policy,
             refinement=refinement,
             trims=trims,
             cache=cache,
@@ -221,7 +252,9 @@ class Planner:
         provider = self.rules.for_model(name)
         return Sending(prompt, provider, name, price, output_price, warmth, totals, gaps)
 
-    def _route(self, prompt: Prompt, name: str, warmth: predict.Warmth, total: int) -> Route:
+    def _route(
+        self, prompt: Prompt, name: str, warmth: predict.Warmth, total: int, quality: QualityModel
+    ) -> Route:
         return choose(
             Situation(
                 current=name,
@@ -234,11 +267,11 @@ class Planner:
             ),
             self.catalog,
             self.rules,
-            self.quality,
+            quality,
             self.config.route,
         )
 
-    def _unchanged(self, prompt: Prompt, target: str | None, now: float, reason: str) -> Plan:
+    def _unchanged(self, prompt: Prompt, target: str | None, now: float, reason: str, policy: Policy) -> Plan:
         name = target or prompt.model or self.config.route.model
         return Plan(
             id=f"{int(now * 1000):x}-{secrets.token_hex(6)}",
@@ -247,7 +280,7 @@ class Planner:
             draft_hash=None,
             prompt_hash=prompt.hash,
             session=prompt.session,
-            policy=self.policy,
+            policy=policy,
             refinement=Refinement("unavailable", reason),
             trims=(),
             cache=CachePlan("unknown", "none", (), 0.0, 0, None, 0, 0, reason=reason),

@@ -12,10 +12,12 @@ from anchorline.cache.ledger import Ledger, MemoryLedger
 from anchorline.cli import reading
 from anchorline.config import Config
 from anchorline.explain import markdown
+from anchorline.live import policies
 from anchorline.plan import Plan, schema
 from anchorline.planner import Planner
 from anchorline.prompt.formats import FORMATS
 from anchorline.prompt.model import Format, Prompt
+from anchorline.store.experiments import registry
 from anchorline.surroundings import NOTHING, Surroundings
 
 
@@ -64,11 +66,17 @@ def command(
         raise click.UsageError("name a FILE, or - for standard input")
     config = reading.settings().config
     prompt = reading.prompt(file, format_)
-    plan = Planner(config, _ledger(config)).plan(prompt, _surroundings(surroundings), target=target)
+    in_force = policies.read(registry())
+    planner = Planner(config, _ledger(config), deciders=in_force.of)
+    plan = planner.plan(prompt, _surroundings(surroundings), target=target)
     if apply_anchors is not None:
         _apply(prompt, plan, file, apply_anchors)
     if record and config.store.enabled:
-        _record(config, plan, prompt)
+        decider = in_force.shadow(plan)
+        shadow = (
+            planner.plan(prompt, target=target, now=plan.created_at, decider=decider) if decider else None
+        )
+        _record(config, plan, prompt, shadow, decider.policy.version if decider else "")
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(plan)).decode())
         return
@@ -109,12 +117,14 @@ def _ledger(config: Config) -> Ledger:
         return MemoryLedger()
 
 
-def _record(config: Config, plan: Plan, prompt: Prompt) -> None:
+def _record(config: Config, plan: Plan, prompt: Prompt, shadow: Plan | None, version: str) -> None:
     from anchorline.store.database import locate  # noqa: PLC0415
     from anchorline.store.recorder import Recorder  # noqa: PLC0415
 
     recorder = Recorder(locate(config.store.path), config.store.text, on_problem=_warn)
     recorder.plan(plan, prompt)
+    if shadow is not None:
+        recorder.shadow(plan, shadow, version)
     recorder.close(timeout=10)
 
 

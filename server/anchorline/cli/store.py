@@ -133,7 +133,8 @@ def purge(
 ) -> None:
     """Remove recorded rows from every byte of the database, its log and set-aside damaged files.
 
-    Answers that the gateway keeps (`anchorline cache status`) go with them.
+    Answers that the gateway keeps (`anchorline cache status`) go with them. Networks that were
+    trained on what is removed go as well.
 
     Exports that you made are yours to delete. Exits with 1 when there is nothing to remove.
 
@@ -169,9 +170,11 @@ def purge(
             click.echo(f"Removed {removed} answers from the gateway's response cache.")
         for name in purged.files:
             click.echo(f"Removed {name}.")
+        if purged.versions:
+            click.echo(f"Removed what was trained on it: {', '.join(purged.versions)}.")
         for name in purged.left:
             click.echo(f"Left {name}: it may hold newer rows. --all removes it.")
-    if not total and not purged.files and not removed:
+    if not total and not purged.files and not purged.versions and not removed:
         click.get_current_context().exit(1)
 
 

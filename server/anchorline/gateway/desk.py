@@ -134,7 +134,7 @@ class Desk(Books):
         enabled = config.route.enabled and config.gateway.mode == "route"
         route = msgspec.structs.replace(config.route, enabled=enabled)
         self.config = msgspec.structs.replace(config, refine=refine, route=route)
-        self.planner = Planner(self.config, self.ledger)
+        self.planner = Planner(self.config, self.ledger, deciders=self.policies.of)
         self.mode: Mode = config.gateway.mode
         self.tally = Tally()
         self._report = report
@@ -147,8 +147,9 @@ class Desk(Books):
 
     async def start(self) -> None:
         """Open the store as the settings say, and read what a plan needs, before the first request waits for it."""
-        self.recording.apply(self.config.store)
+        self.begin(self.config)
         await self.recording.opened()
+        await self.policies.loaded()
         first = formats.read(_FIRST, format="anthropic")
         await asyncio.get_running_loop().run_in_executor(self._pool, self.planner.plan, first)
         if self.mode in ("trim", "route"):  # what was sent shorter before this process began is so again

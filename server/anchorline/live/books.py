@@ -7,9 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from anchorline.cache.ledger import Entry, MemoryLedger
+from anchorline.config import Config
 from anchorline.live.plans import Plans, Remembered, entries
-from anchorline.live.recording import Recording
+from anchorline.live.policies import Policies
+from anchorline.live.recording import Recording, Shadow
 from anchorline.outcome import Feedback, Outcome
+from anchorline.plan import Plan
+from anchorline.prompt.model import Prompt
 
 if TYPE_CHECKING:
     from anchorline.cache.instructions import Instructions, Known
@@ -30,11 +34,21 @@ class Books:
         self.ledger = MemoryLedger()
         self.plans = Plans()
         self.recording = Recording(report, self.found)
+        self.policies = Policies(report, self.decided_by_others)
         self.warm: list[Entry] = []
         self._writing: set[asyncio.Task[None]] = set()
 
     def changed(self) -> None:
         """Note that what is warm has changed."""
+
+    def decided_by_others(self) -> None:
+        """Note that another policy decides from now on."""
+        self.changed()
+
+    def begin(self, config: Config) -> None:
+        """Open the store, and follow the policies, as the settings say."""
+        self.recording.apply(config.store)
+        self.policies.apply(config)
 
     def found(self, entries: list[Entry], known: "Instructions") -> None:  # noqa: ARG002  (for who shows files)
         """Take in what other programs have recorded, and what was recorded before the start."""
@@ -49,9 +63,22 @@ class Books:
         if remembered.recorded or remembered.prompt is None or not self.recording.enabled:
             return
         remembered.recorded = True
-        writing = asyncio.ensure_future(self.recording.plan(remembered.plan, remembered.prompt))
+        plan, prompt = remembered.plan, remembered.prompt
+        writing = asyncio.ensure_future(self.recording.plan(plan, prompt, self._shadow(remembered, prompt)))
         self._writing.add(writing)
         writing.add_done_callback(self._written)
+
+    def _shadow(self, remembered: Remembered, prompt: Prompt) -> Shadow | None:
+        """Return the version that decides about a plan's prompt in shadow, and what makes that decision."""
+        decider = self.policies.shadow(remembered.plan)
+        if decider is None:
+            return None
+        planner, target, at = remembered.planner, remembered.target, remembered.plan.created_at
+
+        def made() -> Plan:
+            return planner.plan(prompt, target=target, now=at, decider=decider)
+
+        return decider.policy.version, made
 
     def _written(self, writing: "asyncio.Task[None]") -> None:
         self._writing.discard(writing)
@@ -74,6 +101,7 @@ class Books:
         if remembered is not None:
             self.record(remembered)
         await self.recording.outcome(outcome)
+        self.policies.noted()
         files = await self.instruction_files(remembered, warm) if remembered is not None else ()
         await self.recording.ledger(warm, files)
         return True
@@ -86,6 +114,7 @@ class Books:
         if remembered is not None:
             self.record(remembered)
         await self.recording.feedback(feedback)
+        self.policies.noted()
         return True
 
     def take(self, found: Iterable[Entry]) -> None:
@@ -103,4 +132,5 @@ class Books:
         """Close what is open."""
         if self._writing:
             await asyncio.wait(self._writing, timeout=WRITING_S)
+        await self.policies.end()
         await self.recording.close()

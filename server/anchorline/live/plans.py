@@ -30,7 +30,8 @@ class Held(msgspec.Struct, frozen=True):
 class Remembered(msgspec.Struct):
     """A plan with what its outcome will need. `prompt` is kept for the newest plans only (it holds text).
 
-    `own` is the model that the request was set to, `routed` the one that the plan proposes.
+    `own` is the model that the request was set to, `routed` the one that the plan proposes. `planner` made it, for
+    `target` where the client named a model.
     """
 
     plan: Plan
@@ -39,6 +40,8 @@ class Remembered(msgspec.Struct):
     account: str
     held: tuple[Held, ...]
     prompt: Prompt | None
+    planner: "Planner"
+    target: str | None
     recorded: bool = False
     outcome: Outcome | None = None
 
@@ -75,6 +78,8 @@ class Plans:
             planner.config.cache.account,
             tuple(_held(plan, prompt, planner, own, sent)),
             prompt,
+            planner,
+            target,
         )
         self._plans[plan.id] = added
         if len(self._plans) > self._prompts:

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from anchorline.cache.ledger import Entry
 from anchorline.config import Store
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Opening = asyncio.Task[Recorder | None]
 
 Done = TypeVar("Done")
+Shadow: TypeAlias = tuple[str, Callable[[], Plan]]
+"""A version that decides in shadow, and what makes its plan."""
 CLOSE_S = 1.5
 WATCH_S = 2.0
 """How often the database is asked whether another program has changed it: a few microseconds each."""
@@ -129,11 +131,15 @@ class Recording:
         if recorder is not None and recorder.state.status == "stopped":
             self.problem = recorder.state.message
 
-    async def plan(self, plan: Plan, prompt: Prompt) -> None:
-        """Write a plan that was shown. Without an acknowledgement."""
+    async def plan(self, plan: Plan, prompt: Prompt, shadow: Shadow | None = None) -> None:
+        """Write a plan that was shown, and what a version in shadow decides. Without an acknowledgement."""
         recorder = await self._recorder()
-        if recorder is not None:
-            await self._in_thread(lambda: recorder.plan(plan, prompt))
+        if recorder is None:
+            return
+        await self._in_thread(lambda: recorder.plan(plan, prompt))
+        if shadow is not None:
+            version, made = shadow
+            await self._in_thread(lambda: recorder.shadow(plan, made(), version))
 
     async def outcome(self, outcome: Outcome) -> None:
         """Return once the outcome is on disk. Raises NotRecordedError."""

@@ -181,10 +181,11 @@ class StoreState(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class PolicyState(msgspec.Struct, frozen=True, rename="camel"):
-    """What decides."""
+    """What decides. `note` says what is on trial, and what can't be used and why."""
 
     name: str
     version: str
+    note: str = ""
 
 
 class Warm(msgspec.Struct, frozen=True, rename="camel"):

@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
+
 from anchorline import config
 from anchorline.cache.ledger import Entry
 from anchorline.live.books import Books
@@ -94,7 +96,7 @@ class Session(Books):
             if self._planner is None:
                 from anchorline.planner import Planner  # noqa: PLC0415  (its import is not light)
 
-                self._planner = Planner(self.config, self.ledger)
+                self._planner = Planner(self.config, self.ledger, deciders=self.policies.of)
             return self._planner
 
     @property
@@ -143,7 +145,7 @@ class Session(Books):
     def configure(self) -> None:
         """Put the settings in force: open the store as they say, and report each problem once."""
         self.ready = True
-        self.recording.apply(self.config.store)
+        self.begin(self.config)
         for problem in self.loaded.problems:
             self.report(f"Anchorline settings: {problem}")
 
@@ -156,6 +158,11 @@ class Session(Books):
     def changed(self) -> None:
         """Have everything analysed anew: the settings or what is warm have changed."""
         self.generation += 1
+
+    def decided_by_others(self) -> None:
+        """Show what another policy decides."""
+        self.changed()
+        self._refresh()
 
     # Documents
 
@@ -200,6 +207,7 @@ class Session(Books):
                 prompt = formats.read(snapshot.data, name=snapshot.name, format=kind, memory=memory)
             except PromptError as error:
                 return Analysis(findings=(unreadable(error, len(snapshot.data)),))
+            prompt = of_document(prompt, snapshot.uri)
             plan = planner.plan(prompt, looked(prompt, around, sources, search=False))
             edits = (
                 known.edits(path.resolve(), snapshot.data, time.time())
@@ -321,6 +329,13 @@ class Session(Books):
         if self._model is not None:
             self._ending.append(asyncio.ensure_future(self._model.close()))
         await asyncio.gather(super().end(), *self._ending, return_exceptions=True)
+
+
+def of_document(prompt: Prompt, uri: str | None) -> Prompt:
+    """Return a prompt that is a document with the document as its session: it is the same one after a change."""
+    if uri is None or prompt.format != "markdown" or prompt.session is not None:
+        return prompt
+    return msgspec.structs.replace(prompt, session=uri)
 
 
 def looked(

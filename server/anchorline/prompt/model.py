@@ -126,6 +126,22 @@ class Prompt(msgspec.Struct, frozen=True):
         """Hash of everything that is sent, in hex."""
         return self.segments[-1].prefix.hex() if self.segments else "0" * 32
 
+    @property
+    def conversation(self) -> str | None:
+        """What stands for the conversation: its session, else a hash of its beginning up to the first user message.
+
+        None where nothing does: a document of its own is another one after each change of it.
+        """
+        if self.session is not None or self.format == "markdown":
+            return self.session
+        last: Segment | None = None
+        for segment in self.segments:
+            if last is not None and segment.message != last.message:
+                break
+            if segment.role == "user":
+                last = segment
+        return None if last is None else f"b2:{last.prefix.hex()}"
+
     def text(self, segment: Segment) -> str:
         """Return a segment's source text. Invalid UTF-8 is shown as U+FFFD."""
         return self.load(segment.start, segment.end).decode("utf-8", "replace")

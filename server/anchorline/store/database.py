@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 FILE_NAME = "anchorline.db"
-SCHEMA = 4
+SCHEMA = 6
 """Number of the newest migration that this program knows."""
 TABLES = (
     "sessions",
@@ -33,6 +33,8 @@ TABLES = (
     "imports",
     "instructions",
     "replays",
+    "shadows",
+    "policy_events",
 )
 BUSY_S = 5.0
 LEDGER_KEPT_S = 7 * 86_400

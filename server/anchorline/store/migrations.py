@@ -200,3 +200,49 @@ def replays(db: Database) -> None:
     db.table("replays").create(
         {"prefix": bytes, "digest": bytes, "sent_at": float}, pk="prefix", not_null={"digest", "sent_at"}
     )
+
+
+@migrations(name="0006_experiments")
+def experiments(db: Database) -> None:
+    """Create the tables for what a policy in shadow decided and for which policy was put in force when.
+
+    A plan gets the experiment that its arm belongs to.
+    """
+    db.table("plans").add_column("experiment", str)
+    db.table("plans").create_index(["experiment"])
+    db.table("shadows").create(
+        {
+            "plan": str,
+            "created_at": float,
+            "session": str,
+            "experiment": str,
+            "version": str,
+            "target": str,
+            "anchors": str,
+            "p_hit": float,
+            "cost_usd": float,
+            "same_model": int,
+            "same_anchors": int,
+            "milliseconds": float,
+            "failed": int,
+        },
+        pk="plan",
+        not_null={"created_at", "experiment", "version", "same_model", "same_anchors", "failed"},
+    )
+    db.table("shadows").create_index(["experiment"])
+    db.table("policy_events").create(
+        {
+            "id": int,
+            "at": float,
+            "event": str,
+            "version": str,
+            "instead_of": str,
+            "experiment": str,
+            "stage": str,
+            "share": float,
+            "by": str,
+            "reason": str,
+        },
+        pk="id",
+        not_null={"at", "event", "version", "instead_of", "by", "reason"},
+    )

@@ -16,6 +16,7 @@ import msgspec
 
 from anchorline import redact
 from anchorline.config import TextMode
+from anchorline.learn.registry import FOLDER, Registry
 from anchorline.plan import Plan, Refinement
 from anchorline.store import database
 from anchorline.store.database import StoreError
@@ -84,6 +85,8 @@ def strip(plan: Plan) -> Plan:
             name=name(plan.policy.name),
             version=name(plan.policy.version),
             arm=name(plan.policy.arm),
+            experiment=None if plan.policy.experiment is None else name(plan.policy.experiment),
+            reason="",
         ),
         refinement=_strip_refinement(plan.refinement),
         trims=tuple(replace(trim, pointer=_fits(_POINTER, trim.pointer), reason="") for trim in plan.trims),
@@ -162,22 +165,28 @@ def _mask_all(value: object, mode: TextMode) -> object:
 
 
 class Purged(msgspec.Struct, frozen=True):
-    """What a purge removed: rows by table, and files of damaged databases. `left` files were too new."""
+    """What a purge removed: rows by table, files of damaged databases, and versions of the network.
+
+    `left` files were too new.
+    """
 
     rows: dict[str, int]
     files: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
 
 
 def purge(path: Path, before: float | None = None) -> Purged:
     """Remove what was recorded before the epoch second `before`, or everything, from every byte on disk.
 
-    Rows are overwritten with zeros, the file is rebuilt and the write-ahead log emptied. Other editors may go
-    on: they wait. Databases that were set aside as damaged are removed where all in them is old enough.
-    Raises StoreError when another program keeps the log in use, or the file can't be written.
+    Networks that were trained on any of it go as well; what they decided falls back to what was there before. Rows are
+    overwritten with zeros, the file is rebuilt and the write-ahead log emptied. Other editors may go on: they wait.
+    Databases that were set aside as damaged are removed where all in them is old enough. Raises StoreError when another
+    program keeps the log in use, or a file can't be written.
     """
+    versions = _purge_versions(before)
     if not path.exists():
-        return Purged({}, *_purge_damaged(path, before))
+        return Purged({}, *_purge_damaged(path, before), versions)
     opened = database.open_for_writing(path)
     try:
         db = opened.database
@@ -188,7 +197,17 @@ def purge(path: Path, before: float | None = None) -> Purged:
         raise StoreError(database.explain(path, error)) from error
     finally:
         database.close(opened.database)
-    return Purged(rows, *_purge_damaged(path, before))
+    return Purged(rows, *_purge_damaged(path, before), versions)
+
+
+def _purge_versions(before: float | None) -> tuple[str, ...]:
+    registry = Registry(database.data_folder() / FOLDER)
+    gone = registry.trained_before(float("inf") if before is None else before)
+    try:
+        registry.remove(gone)
+    except OSError as error:
+        raise StoreError(database.explain(registry.folder, error)) from error
+    return gone
 
 
 def _delete(db: "Database", before: float | None) -> dict[str, int]:
@@ -203,6 +222,8 @@ def _delete(db: "Database", before: float | None) -> dict[str, int]:
         "ledger": "written_at < :limit",
         "instructions": "written_at < :limit",
         "replays": "sent_at < :limit",
+        "shadows": f"created_at < :limit OR plan IN ({old_plans})",
+        "policy_events": "at < :limit",
         "sessions": "last_at < :limit",
         "imported": "sent_at < :limit",
         "imports": "mtime_ns < :limit * 1e9",

@@ -93,6 +93,10 @@ class Recorder:
         noted = rows.note(plan, prompt, self.text)
         self._offer(lambda db, key: rows.put_plan(db, key, noted))
 
+    def shadow(self, plan: Plan, shadow: Plan, version: str) -> None:
+        """Record what the policy `version` decided in shadow where `plan` was made, if there is room."""
+        self._offer(lambda db, _: rows.put_shadow(db, plan, shadow, version))
+
     def ledger(self, entries: Iterable[Entry], known: Iterable[Known] = ()) -> None:
         """Record what providers hold now, and the instruction files in it, if there is room."""
         held, files = tuple(entries), tuple(known)

@@ -96,6 +96,7 @@ def put_plan(db: "Database", key: bytes, noted: PlanNote) -> None:
             "version": plan.policy.version,
             "arm": plan.policy.arm,
             "propensity": plan.policy.propensity,
+            "experiment": plan.policy.experiment,
             "refinement": plan.refinement.status,
             "target": route.target,
             "tier": route.tier,
@@ -184,6 +185,35 @@ def _put_segments(db: "Database", key: bytes, segments: tuple[Segment, ...]) -> 
         insert(db, "segments", row, conflict="IGNORE")
         parent = hashed
     return last
+
+
+def put_shadow(db: "Database", plan: Plan, shadow: Plan, version: str) -> None:
+    """Record what the policy `version` decided in shadow where `plan` was made."""
+    own, other = privacy.strip(plan), privacy.strip(shadow)
+    insert(
+        db,
+        "shadows",
+        {
+            "plan": own.id,
+            "created_at": own.created_at,
+            "session": own.session,
+            "experiment": own.policy.experiment or "",
+            "version": version,
+            "target": other.route.target,
+            "anchors": msgspec.json.encode(_anchors(other)).decode(),
+            "p_hit": other.cache.p_hit,
+            "cost_usd": other.cost.usd,
+            "same_model": other.route.target == own.route.target,
+            "same_anchors": _anchors(other) == _anchors(own),
+            "milliseconds": other.timing.get("total"),
+            "failed": other.failure is not None or other.policy.version != version,
+        },
+        conflict="REPLACE",
+    )
+
+
+def _anchors(plan: Plan) -> list[tuple[int, str]]:
+    return [(anchor.segment, anchor.ttl) for anchor in plan.cache.anchors]
 
 
 def put_outcome(db: "Database", outcome: Outcome, now: float) -> None:

@@ -11,7 +11,7 @@ from anchorline import surroundings as domain
 from anchorline.lsp import protocol
 from anchorline.lsp.documents import Document, to_path
 from anchorline.lsp.jsonrpc import RequestFailed
-from anchorline.lsp.session import looked
+from anchorline.lsp.session import looked, of_document
 from anchorline.plan import Plan
 from anchorline.prompt.model import Prompt, PromptError
 
@@ -115,7 +115,7 @@ async def decide(server: "Server", asked: Asked) -> Planned:
     sources = session.sources()
 
     def work() -> Planned:
-        prompt = asked.read()
+        prompt = of_document(asked.read(), asked.document.uri if asked.document is not None else None)
         around = looked(prompt, asked.surroundings, sources, search=True, at=asked.at)
         return Planned(session.planner.plan(prompt, around, target=asked.target), prompt, asked, around)
 

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from anchorline import __version__
 from anchorline.lsp import protocol
-from anchorline.plan import Policy
 
 if TYPE_CHECKING:
     from anchorline.lsp.server import Server
@@ -15,7 +14,7 @@ def status(server: "Server", _params: protocol.StatusParams) -> protocol.Status:
     """Return the state of the server."""
     session = server.session
     store = session.config.store
-    policy = Policy()
+    policy, words = session.policies.state
     now = time.time()
     latest = {(entry.provider, entry.account, entry.model, entry.prefix): entry for entry in session.warm}
     warm = [entry for entry in latest.values() if entry.expires_at > now]
@@ -23,7 +22,7 @@ def status(server: "Server", _params: protocol.StatusParams) -> protocol.Status:
         version=__version__,
         engine=engine(server),
         store=protocol.StoreState(session.recording.on, store.text, session.recording.problem),
-        policy=protocol.PolicyState(policy.name, policy.version),
+        policy=protocol.PolicyState(policy.name, policy.version, words),
         warm=tuple(
             protocol.Warm(entry.provider, entry.model, entry.tokens, entry.ttl, int(entry.expires_at - now))
             for entry in sorted(warm, key=lambda entry: -entry.tokens)[:100]
@@ -51,7 +50,10 @@ def command(server: "Server", params: protocol.StatusParams) -> protocol.Status:
     model = f"{state.engine.name} {state.engine.state}".strip() + (
         f" ({state.engine.reason})" if state.engine.reason else ""
     )
-    server.inform(
-        f"Anchorline {state.version}: policy {state.policy.name}, local model {model}, {recording}, {warm}."
+    policy = (
+        f"{state.policy.name} {state.policy.version}" if state.policy.name != "heuristic" else "heuristic"
     )
+    if state.policy.note:
+        policy += f" ({state.policy.note})"
+    server.inform(f"Anchorline {state.version}: policy {policy}, local model {model}, {recording}, {warm}.")
     return state

@@ -1,0 +1,323 @@
+"""What an experiment has shown so far, and whether that is enough to promote the challenger or to take it back.
+
+The unit is the session, since a session's requests belong together. A session's *cost* is what its requests were
+billed, divided by what they would have cost without any cache at the model that they named: a large session weighs no
+more than a small one, and a cheaper model counts as well as a better use of the cache. Its *acceptance* is the share of
+its requests that turned out well, of those on which anything is known.
+
+Whoever looks after every session and stops when the difference looks good is misled far more often than one time in
+twenty. So the intervals hold at all times at once: the asymptotic confidence sequence of I. Waudby-Smith, D. Arbour,
+R. Sinha, E. H. Kennedy and A. Ramdas, "Time-uniform central limit theory and asymptotic confidence sequences" (Annals
+of Statistics 2024, arXiv:2103.06476) in its one-sided form, over the sessions' doubly robust terms.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import inf, log, sqrt
+from typing import Literal
+
+import msgspec
+
+from anchorline.cache.rules import Rules
+from anchorline.learn.experiment import Contest, Stage
+from anchorline.outcome import Usage
+from anchorline.route.catalog import Catalog
+
+ALPHA = 0.05
+"""How often a challenger that is no cheaper may be promoted, however often one looks."""
+FEWEST = 20
+"""Sessions on each side, below which nothing is concluded: the intervals are asymptotic."""
+TIGHTEST = 200
+"""The number of sessions at which the intervals are as narrow as can be."""
+MARGIN = 0.1
+"""By how much acceptance may be worse, at the lower end of its interval, for a promotion."""
+SHADOWED, SHADOWED_SESSIONS = 50, 5
+"""Plans and sessions that a challenger decides in shadow before it goes on to A/B."""
+FAILURES, FAILURE_SHARE = 3, 0.05
+"""Failed plans of a challenger, in number and share, above which it is taken back."""
+
+GOOD = frozenset({"testspassed", "diagnosticsgone", "solved", "kept"})
+BAD = frozenset({"askedagain", "undone", "reverted"})
+"""Signals by name, without regard to case and separators. A good one that is false is bad."""
+
+Arm = Literal["champion", "challenger"]
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One planned request of an experiment with what became of it, as the store knows it.
+
+    `own` is the model that the request named, `planned` the one that its plan named, `answered` the one that answered.
+    `expected_usd` is what the plan expected, `failed` that the arm's policy could not decide.
+    """
+
+    plan: str
+    at: float
+    session: str | None
+    arm: Arm
+    propensity: float
+    own: str | None
+    planned: str
+    tokens: int
+    expected_usd: float
+    p_hit: float
+    failed: bool = False
+    ttl: str = "default"
+    answered: str | None = None
+    usage: Usage | None = None
+    latency_ms: float | None = None
+    decision: str | None = None
+    thumbs: int | None = None
+    signals: Mapping[str, bool | int | float] = {}
+
+
+class Billed(msgspec.Struct, frozen=True):
+    """What a request was billed, and what it would have cost at the model it named without a cache, in USD."""
+
+    usd: float
+    uncached_usd: float
+
+
+class Session(msgspec.Struct, frozen=True):
+    """What is known of a session. `cost` is relative (see above), None where nothing was billed."""
+
+    session: str
+    first_at: float
+    arm: Arm
+    propensity: float
+    requests: int
+    usd: float
+    uncached_usd: float
+    accepted: float | None
+
+    @property
+    def cost(self) -> float | None:
+        """The relative cost."""
+        return self.usd / self.uncached_usd if self.uncached_usd else None
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """Challenger less champion, with one-sided 95 % bounds that hold at all times at once, and the means of both.
+
+    The bounds are infinite while there are fewer than `FEWEST` sessions on a side.
+    """
+
+    value: float
+    low: float
+    high: float
+    champion: float
+    challenger: float
+    sessions: tuple[int, int]
+
+    @property
+    def enough(self) -> bool:
+        """Whether both sides have sessions enough for a conclusion."""
+        return min(self.sessions) >= FEWEST
+
+
+class Shadowed(msgspec.Struct, frozen=True):
+    """What a challenger decided in shadow: how often, in how many sessions, and how often as the champion did."""
+
+    plans: int = 0
+    sessions: int = 0
+    failures: int = 0
+    same_model: int = 0
+    same_anchors: int = 0
+    milliseconds: float = 0.0
+
+
+Step = Literal["wait", "advance", "promote", "roll_back"]
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What the evidence asks for, and the sentence that says why."""
+
+    step: Step
+    reason: str
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """What an experiment has shown: the sessions in order, the differences, and the verdict."""
+
+    stage: Stage
+    sessions: tuple[Session, ...]
+    cost: Difference
+    acceptance: Difference
+    rerouted: int
+    failures: int
+    challenged: int
+    shadowed: Shadowed
+    verdict: Verdict
+
+
+def collect(
+    contest: Contest, requests: Sequence[Request], shadowed: Shadowed, rules: Rules, catalog: Catalog
+) -> Evidence:
+    """Return what the requests of a contest's stage show."""
+    sessions = tuple(by_session(requests, rules, catalog))
+    challenged = [one for one in requests if one.arm == "challenger"]
+    rerouted = sum(_rerouted(one, catalog) for one in requests)
+    failures = sum(one.failed for one in challenged)
+    cost = difference((one.arm, one.propensity, one.cost) for one in sessions)
+    acceptance = difference((one.arm, one.propensity, one.accepted) for one in sessions)
+    found = Evidence(
+        contest.stage,
+        sessions,
+        cost,
+        acceptance,
+        rerouted,
+        failures,
+        len(challenged),
+        shadowed,
+        Verdict("wait", ""),
+    )
+    return msgspec.structs.replace(found, verdict=verdict(contest, found))
+
+
+def by_session(requests: Iterable[Request], rules: Rules, catalog: Catalog) -> Iterable[Session]:
+    """Yield the sessions in the order in which they began."""
+    found: dict[str, list[Request]] = {}
+    for one in sorted(requests, key=lambda one: one.at):
+        if one.session is not None:
+            found.setdefault(one.session, []).append(one)
+    for session, own in found.items():
+        paid = [cost for one in own if (cost := billed(one, rules, catalog)) is not None]
+        known = [good for one in own if (good := accepted(one)) is not None]
+        yield Session(
+            session,
+            own[0].at,
+            own[0].arm,
+            own[0].propensity,
+            len(own),
+            sum(one.usd for one in paid),
+            sum(one.uncached_usd for one in paid),
+            sum(known) / len(known) if known else None,
+        )
+
+
+def billed(request: Request, rules: Rules, catalog: Catalog) -> Billed | None:
+    """Return what a request cost; None where its usage or a price is not known.
+
+    A usage does not tell with which lifetime tokens were written, so it is the plan's last one.
+    """
+    usage = request.usage
+    named = request.own or request.planned
+    own, model = catalog.find(named), catalog.find(request.answered or named)
+    if usage is None or own is None or model is None:
+        return None
+    tokens = usage.input + usage.read + usage.write
+    provider = rules.for_model(model.id)
+    price, output = model.prices(tokens)
+    read, write = provider.read_price(model.id), provider.write_price(request.ttl)
+    paid = usage.input + read * usage.read + write * usage.write
+    own_price, own_output = own.prices(tokens)
+    uncached = own_price * tokens + own_output * usage.output
+    return Billed(price * paid + output * usage.output, uncached) if uncached else None
+
+
+def accepted(request: Request) -> bool | None:
+    """Tell whether a request turned out well, by all that was observed: anything bad outweighs what is good."""
+    seen: list[bool] = []
+    if request.thumbs is not None:
+        seen.append(request.thumbs > 0)
+    if request.decision is not None:
+        seen.append(request.decision != "rejected")
+    for name, value in request.signals.items():
+        plain = name.lower().replace("_", "").replace("-", "").replace(".", "")
+        if plain in GOOD:
+            seen.append(bool(value))
+        elif plain in BAD and value:
+            seen.append(False)
+    return all(seen) if seen else None
+
+
+def _rerouted(request: Request, catalog: Catalog) -> bool:
+    """Tell whether another model answered than the one that the request named."""
+    taken = request.planned if request.decision in ("accepted", "modified") else None
+    answered = request.answered or taken
+    if answered is None or request.own is None:
+        return False
+    one, other = catalog.find(answered), catalog.find(request.own)
+    return (one.id if one else answered) != (other.id if other else request.own)
+
+
+def difference(values: Iterable[tuple[Arm, float, float | None]]) -> Difference:
+    """Return challenger less champion of (arm, propensity, value), by session; without a value none is counted.
+
+    Each session's term is mean₁ − mean₀ ± (value − mean of its arm) / propensity, doubly robust with the arms' means as
+    the model; the difference is the mean of the terms.
+    """
+    known = [(arm, propensity, value) for arm, propensity, value in values if value is not None]
+    sides: dict[Arm, list[tuple[float, float]]] = {"champion": [], "challenger": []}
+    for arm, propensity, value in known:
+        sides[arm].append((propensity, value))
+    counts = (len(sides["champion"]), len(sides["challenger"]))
+    means = {arm: sum(value for _, value in side) / len(side) if side else 0.0 for arm, side in sides.items()}
+    base = means["challenger"] - means["champion"]
+    terms = [
+        base + (1 if arm == "challenger" else -1) * (value - means[arm]) / propensity
+        for arm, propensity, value in known
+    ]
+    half = inf
+    value = sum(terms) / len(terms) if terms else 0.0
+    if min(counts) >= FEWEST:
+        variance = sum((term - value) ** 2 for term in terms) / (len(terms) - 1)
+        half = radius(len(terms), variance)
+    return Difference(value, value - half, value + half, means["champion"], means["challenger"], counts)
+
+
+def radius(count: int, variance: float, alpha: float = ALPHA) -> float:
+    """Return the half-width of the one-sided confidence sequence after `count` terms."""
+    # The paper's rho is free: this one makes the interval tightest at TIGHTEST terms. Its own alpha is two-sided.
+    rho2 = (-2 * log(2 * alpha) + log(-2 * log(2 * alpha) + 1)) / TIGHTEST
+    spread = count * rho2 + 1
+    return sqrt(variance) * sqrt(2 * spread / (count**2 * rho2) * log(1 + sqrt(spread) / (2 * alpha)))
+
+
+def verdict(contest: Contest, found: Evidence) -> Verdict:
+    """Return what the evidence asks for."""
+    cost, acceptance, who = found.cost, found.acceptance, contest.challenger
+    if contest.stage == "shadow":
+        return _shadow(who, found.shadowed)
+    if found.failures >= FAILURES and found.failures > FAILURE_SHARE * found.challenged:
+        return Verdict("roll_back", f"{who} failed to decide {found.failures} of {found.challenged} plans")
+    if cost.enough and cost.low > 0:
+        return Verdict("roll_back", f"{who} costs more: {_told(cost)} of the uncached cost")
+    if acceptance.enough and acceptance.high < 0:
+        return Verdict("roll_back", f"with {who} less is accepted: {_told(acceptance)}")
+    if contest.stage == "promoted":
+        return Verdict("wait", f"{who} stays: nothing speaks against it")
+    if not cost.enough:
+        few = min(cost.sessions)
+        return Verdict("wait", f"{few} of {FEWEST} sessions with a bill on the smaller side")
+    if cost.high >= 0:
+        return Verdict("wait", f"the costs can't be told apart yet: {_told(cost)} of the uncached cost")
+    saved = f"{who} costs less: {_told(cost)} of the uncached cost"
+    if max(acceptance.sessions) == 0 and not found.rerouted:
+        return Verdict("promote", f"{saved}; the answers came from the same models")
+    if acceptance.enough and acceptance.low > -MARGIN:
+        return Verdict("promote", f"{saved}; acceptance is no worse: {_told(acceptance)}")
+    few = min(acceptance.sessions)
+    if not acceptance.enough:
+        return Verdict(
+            "wait", f"{saved}; acceptance is known of {few} of {FEWEST} sessions on the smaller side"
+        )
+    return Verdict(
+        "wait", f"{saved}; acceptance may still be more than {MARGIN:.0%} worse: {_told(acceptance)}"
+    )
+
+
+def _shadow(who: str, shadowed: Shadowed) -> Verdict:
+    if shadowed.failures >= FAILURES and shadowed.failures > FAILURE_SHARE * shadowed.plans:
+        return Verdict("roll_back", f"{who} failed in {shadowed.failures} of {shadowed.plans} shadow plans")
+    if shadowed.plans < SHADOWED or shadowed.sessions < SHADOWED_SESSIONS:
+        return Verdict(
+            "wait",
+            f"{shadowed.plans} of {SHADOWED} shadow plans, {shadowed.sessions} of {SHADOWED_SESSIONS} sessions",
+        )
+    return Verdict(
+        "advance",
+        f"{shadowed.plans} shadow plans in {shadowed.sessions} sessions, {shadowed.failures} of which failed",
+    )
+
+
+def _told(found: Difference) -> str:
+    return f"{100 * found.value:+.1f} points ({100 * found.low:+.1f} to {100 * found.high:+.1f})"

@@ -1,0 +1,251 @@
+"""The versions of the network on disk, where each comes from, and which of them decides.
+
+    router/standing.json          what is in force (`experiment.Standing`)
+    router/VERSION/version.json   provenance, metrics, and a checksum of every file
+    router/VERSION/…              the files of the network
+
+A version appears whole or not at all (a folder is renamed into place), files are the owner's alone (0600), and what is
+read is not trusted: a folder that is damaged or was changed is refused with the reason, and the heuristic decides.
+"""
+
+import os
+import re
+import secrets
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from anchorline.learn.experiment import HEURISTIC, Standing, VersionId, without
+
+FOLDER = "router"
+"""Below the data folder."""
+STANDING = "standing.json"
+ABOUT = "version.json"
+LARGEST_JSON = 1 << 20
+LARGEST_FILE = 256 << 20
+"""Bytes. The network itself has some megabytes."""
+MOST_FILES = 64
+
+_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
+
+
+class DamagedError(Exception):
+    """A version or the standing can't be used. The message names the file and says why."""
+
+
+class Data(msgspec.Struct, frozen=True):
+    """What a version was trained on: decisions and sessions of this machine from `since` to `until` (epoch seconds).
+
+    All None or 0 for the prior, which knows nothing of this machine. `splits` names the splits that were trained on.
+    """
+
+    since: float | None = None
+    until: float | None = None
+    decisions: int = 0
+    sessions: int = 0
+    splits: tuple[str, ...] = ()
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """A file of a version."""
+
+    bytes: Annotated[int, Meta(ge=0, le=LARGEST_FILE)]
+    blake2b: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+
+
+class Version(msgspec.Struct, frozen=True):
+    """A trained network: `parent` is the version it was trained from, `metrics` are figures by head and name."""
+
+    version: VersionId
+    created_at: float
+    data: Data = Data()
+    parent: VersionId | None = None
+    seed: int = 0
+    metrics: dict[str, dict[str, float]] = {}
+    files: Annotated[dict[str, Stored], Meta(max_length=MOST_FILES)] = {}
+
+
+def new_id(now: float | None = None) -> str:
+    """Return an id for a version that is trained now."""
+    moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
+    return f"r-{moment}-{secrets.token_hex(2)}"
+
+
+def shipped() -> Path:
+    """Return the folder of the versions that ship: inside the installed package, or `models/` of the checkout."""
+    packaged = Path(__file__).parents[1] / "models"
+    return (packaged if packaged.is_dir() else Path(__file__).parents[3] / "models") / "router"
+
+
+class Registry:
+    """The versions below `folder`, and those of `shipped`, which are only read."""
+
+    def __init__(self, folder: Path, prior: Path | None = None) -> None:
+        self.folder = folder
+        self._shipped = prior if prior is not None else shipped()
+
+    @property
+    def standing_file(self) -> Path:
+        """The file that says what is in force. It is replaced, never changed: a new one has another identity."""
+        return self.folder / STANDING
+
+    def standing(self) -> Standing:
+        """Return what is in force: the heuristic, where nothing else was said. Raises DamagedError."""
+        try:
+            return msgspec.json.decode(_read(self.standing_file, LARGEST_JSON), type=Standing)
+        except FileNotFoundError:
+            return Standing()
+        except (OSError, ValueError) as error:
+            raise DamagedError(f"{self.standing_file}: {_reason(error)}") from error
+
+    def put_standing(self, standing: Standing) -> None:
+        """Put something in force, in one step. Raises OSError."""
+        self._make_folder()
+        _write(self.standing_file, msgspec.json.format(msgspec.json.encode(standing), indent=1))
+
+    def names(self) -> tuple[str, ...]:
+        """Return the ids of all versions, damaged ones as well, the newest last."""
+        found = {name for place in (self._shipped, self.folder) for name in _folders(place)}
+        return tuple(sorted(found, key=lambda name: (name.startswith("r-"), name)))
+
+    def path(self, version: str) -> Path:
+        """Return the folder of a version. Raises DamagedError where there is none."""
+        if _ID.match(version):
+            for place in (self.folder, self._shipped):
+                if (place / version / ABOUT).is_file():
+                    return place / version
+        known = ", ".join((HEURISTIC, *self.names()))
+        raise DamagedError(f"there is no version {version!r} in {self.folder}; known: {known}")
+
+    def about(self, version: str) -> Version:
+        """Return what is known of a version. Raises DamagedError."""
+        file = self.path(version) / ABOUT
+        try:
+            found = msgspec.json.decode(_read(file, LARGEST_JSON), type=Version)
+        except (OSError, ValueError) as error:
+            raise DamagedError(f"{file}: {_reason(error)}") from error
+        if found.version != version:
+            raise DamagedError(f"{file}: it says that it is {found.version}")
+        return found
+
+    def verified(self, version: str) -> Path:
+        """Return the folder of a version whose files are as they were written. Raises DamagedError."""
+        about, folder = self.about(version), self.path(version)
+        for name, stored in about.files.items():
+            if not _FILE.match(name):
+                raise DamagedError(f"{folder / ABOUT}: a file has the name {name!r}")
+            file = folder / name
+            try:
+                content = _read(file, stored.bytes)
+            except (OSError, ValueError) as error:
+                raise DamagedError(f"{file}: {_reason(error)}") from error
+            if len(content) != stored.bytes or blake2b(content, digest_size=32).hexdigest() != stored.blake2b:
+                raise DamagedError(f"{file}: its checksum is not the one in {ABOUT}")
+        return folder
+
+    def add(self, version: Version, write: Callable[[Path], None]) -> Version:
+        """Store a version: `write` gets an empty folder to put the network's files into.
+
+        Returns it with its checksums. Raises OSError, or ValueError where there is one with this id.
+        """
+        target = self.folder / version.version
+        if not _ID.match(version.version) or version.version == HEURISTIC or target.exists():
+            raise ValueError(f"{version.version!r} can't be the id of a new version")
+        self._make_folder()
+        part = Path(tempfile.mkdtemp(dir=self.folder, prefix=".part-"))
+        try:
+            write(part)
+            files = {}
+            for file in sorted(part.iterdir()):
+                file.chmod(0o600)
+                content = _read(file, LARGEST_FILE)
+                files[file.name] = Stored(len(content), blake2b(content, digest_size=32).hexdigest())
+            whole = msgspec.structs.replace(version, files=files)
+            _write(part / ABOUT, msgspec.json.format(msgspec.json.encode(whole), indent=1))
+            part.rename(target)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        return whole
+
+    def trained_before(self, limit: float) -> tuple[str, ...]:
+        """Return the versions that know something recorded before an epoch second, by themselves or by an ancestor.
+
+        A version of which nobody can say so any more, because it is damaged, is among them.
+        """
+        known: dict[str, bool] = {}
+
+        def knows(version: str) -> bool:
+            if version not in known:
+                known[version] = True  # what descends from itself is damaged
+                try:
+                    about = self.about(version)
+                except DamagedError:
+                    return True
+                own = about.data.since is not None and about.data.since < limit
+                known[version] = own or (about.parent is not None and knows(about.parent))
+            return known[version]
+
+        return tuple(name for name in _folders(self.folder) if knows(name))
+
+    def remove(self, versions: tuple[str, ...]) -> None:
+        """Remove versions; what they decide falls back to what was there before. Raises OSError."""
+        if not versions:
+            return
+        try:
+            self.put_standing(without(self.standing(), frozenset(versions)))
+        except DamagedError:
+            self.put_standing(Standing())
+        for version in versions:
+            shutil.rmtree(self.folder / version)
+
+    def _make_folder(self) -> None:
+        self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _folders(place: Path) -> list[str]:
+    """Return the names below `place` that may be versions."""
+    if not place.is_dir():
+        return []
+    return sorted(
+        one.name for one in place.iterdir() if _ID.match(one.name) and one.is_dir() and not one.is_symlink()
+    )
+
+
+def _read(file: Path, most: int) -> bytes:
+    """Return the content of a plain file of at most `most` bytes. Raises OSError and ValueError."""
+    if not stat.S_ISREG(file.lstat().st_mode):  # before it is opened: opening a pipe would wait
+        raise ValueError("it is not a plain file")
+    with file.open("rb") as stream:
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"it has more than {most:,} bytes")
+    return content
+
+
+def _write(file: Path, content: bytes) -> None:
+    """Write a file in one step, for the owner's eyes only."""
+    handle, part = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # 0600
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(part).replace(file)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

@@ -1,0 +1,49 @@
+"""The monitor: what an experiment has shown is acted on, by whichever server sees it first."""
+
+import logging
+
+from anchorline.config import Config
+from anchorline.learn.evidence import Evidence
+from anchorline.learn.experiment import PROMOTED_SHARE, Contest, NotPossibleError
+from anchorline.learn.registry import DamagedError
+from anchorline.store import database, experiments
+from anchorline.store.database import StoreError
+
+log = logging.getLogger(__name__)
+
+
+def look(contest: Contest, config: Config) -> str | None:
+    """Take the step that the evidence asks for, if any; return what to tell the developer.
+
+    Another server may be faster: then nothing is done here.
+    """
+    from anchorline.cache.rules import load as load_rules  # noqa: PLC0415  (not at start)
+    from anchorline.route.catalog import load as load_catalog  # noqa: PLC0415
+
+    path = database.locate(config.store.path)
+    steps = experiments.Steps(experiments.registry(), path)
+    try:
+        found = experiments.evidence(
+            path, contest, load_rules(config.files.providers), load_catalog(config.files.models)
+        )
+        return _act(steps, contest, found)
+    except NotPossibleError:
+        return None
+    except (StoreError, DamagedError, OSError) as error:
+        log.warning("an experiment can't be looked after: %s", type(error).__name__)
+        return None
+
+
+def _act(steps: experiments.Steps, contest: Contest, found: Evidence) -> str | None:
+    step, reason = found.verdict.step, found.verdict.reason
+    who = contest.challenger
+    if step == "advance":
+        steps.advance(contest, reason)
+        return f"{who} goes on from shadow to an A/B test: it decides in some of the new sessions ({reason})."
+    if step == "promote":
+        steps.promote(who, PROMOTED_SHARE, reason, "monitor", of=contest)
+        return f"{who} is promoted: {reason}. `anchorline rollback` takes that back."
+    if step == "roll_back":
+        steps.roll_back(reason, "monitor", of=contest)
+        return f"{who} is rolled back, {contest.champion} decides: {reason}."
+    return None

@@ -1,0 +1,297 @@
+"""Experiments in the store: what was decided in them, and each step from one policy to another with its reason.
+
+What is in force stands in the registry's file, so that it holds without a database as well; the tables say what
+happened. A step takes the database's write lock first: several servers may watch the same experiment.
+"""
+
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from anchorline.cache.rules import Rules
+from anchorline.learn import experiment
+from anchorline.learn.evidence import Evidence, Request, Shadowed, collect
+from anchorline.learn.experiment import Contest, Stage, Standing
+from anchorline.learn.registry import FOLDER, DamagedError, Registry
+from anchorline.outcome import Usage
+from anchorline.route.catalog import Catalog
+from anchorline.store import database, rows
+from anchorline.store.database import StoreError
+
+Name = Literal["started", "advanced", "stopped", "promoted", "rolled back", "removed"]
+By = Literal["developer", "monitor", "purge"]
+
+_REQUESTS = """
+    SELECT plans.id AS plan, plans.created_at AS at, plans.session, plans.arm, plans.propensity, requests.model AS own,
+        plans.target AS planned, requests.tokens, plans.cost_usd AS expected_usd, plans.p_hit,
+        plans.failed OR (plans.arm = 'challenger' AND plans.version <> :version) AS failed,
+        json_extract(plans.plan, '$.cache.anchors[#-1].ttl') AS ttl
+    FROM plans LEFT JOIN requests ON requests.plan = plans.id
+    WHERE plans.experiment = :experiment AND plans.created_at >= :since AND plans.arm IN ('champion', 'challenger')
+    ORDER BY plans.created_at
+"""
+_OUTCOMES = """
+    SELECT outcomes.* FROM outcomes JOIN plans ON plans.id = outcomes.plan
+    WHERE plans.experiment = :experiment AND plans.created_at >= :since ORDER BY outcomes.recorded_at
+"""
+_THUMBS = """
+    SELECT feedback.plan, feedback.thumbs FROM feedback JOIN plans ON plans.id = feedback.plan
+    WHERE plans.experiment = :experiment AND plans.created_at >= :since ORDER BY feedback.recorded_at
+"""
+_SHADOWS = """
+    SELECT count(*), count(DISTINCT session), coalesce(sum(failed), 0), coalesce(sum(same_model), 0),
+        coalesce(sum(same_anchors), 0), coalesce(avg(milliseconds), 0.0)
+    FROM shadows WHERE experiment = ?
+"""
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One step: `version` was started, promoted, … where `instead_of` decided. `by` says who took it."""
+
+    at: float
+    event: Name
+    version: str
+    instead_of: str
+    by: By
+    reason: str
+    experiment: str | None = None
+    stage: Stage | None = None
+    share: float | None = None
+
+
+def registry() -> Registry:
+    """Return the registry in the data folder."""
+    return Registry(database.data_folder() / FOLDER)
+
+
+def requests(connection: sqlite3.Connection, contest: Contest) -> list[Request]:
+    """Return the requests of a contest's stage with what became of each."""
+    asked = {"experiment": contest.id, "since": contest.since, "version": contest.challenger}
+    found = {
+        row["plan"]: Request(
+            plan=row["plan"],
+            at=row["at"],
+            session=row["session"],
+            arm=row["arm"],
+            propensity=row["propensity"],
+            own=row["own"] or None,
+            planned=row["planned"],
+            tokens=row["tokens"] or 0,
+            expected_usd=row["expected_usd"],
+            p_hit=row["p_hit"],
+            failed=bool(row["failed"]),
+            ttl=row["ttl"] or "default",
+        )
+        for row in connection.execute(_REQUESTS, asked)
+    }
+    for row in connection.execute(_OUTCOMES, asked):
+        if row["plan"] in found:
+            found[row["plan"]] = _with_outcome(found[row["plan"]], row)
+    for plan, thumbs in connection.execute(_THUMBS, asked):
+        if plan in found:
+            found[plan] = msgspec.structs.replace(found[plan], thumbs=thumbs)
+    return list(found.values())
+
+
+def _with_outcome(request: Request, row: sqlite3.Row) -> Request:
+    """Return a request with one more of its outcomes: what that tells counts, what it leaves open stays."""
+    usage = request.usage
+    if row["input_tokens"] is not None:
+        usage = Usage(*(row[f"{kind}_tokens"] or 0 for kind in ("input", "read", "write", "output")))
+    return msgspec.structs.replace(
+        request,
+        answered=row["target"] or request.answered,
+        usage=usage,
+        latency_ms=row["latency_ms"] if row["latency_ms"] is not None else request.latency_ms,
+        decision=row["decision"] or request.decision,
+        signals={**request.signals, **msgspec.json.decode(row["signals"])},
+    )
+
+
+def shadowed(connection: sqlite3.Connection, contest: Contest) -> Shadowed:
+    """Return what a contest's challenger decided in shadow."""
+    return Shadowed(*connection.execute(_SHADOWS, [contest.id]).fetchone())
+
+
+def events(connection: sqlite3.Connection) -> list[Event]:
+    """Return all steps, the oldest first."""
+    if "policy_events" not in database.tables(connection):
+        return []
+    found = connection.execute(
+        "SELECT at, event, version, instead_of, by, reason, experiment, stage, share FROM policy_events "
+        "ORDER BY id"
+    )
+    return [msgspec.convert(dict(row), Event) for row in found]
+
+
+def latest(events: list[Event], experiment: str | None) -> Contest | None:
+    """Return the newest experiment, or the one with this id, in its last stage. Its key is not kept."""
+    for event in reversed(events):
+        begins = event.event in ("started", "advanced", "promoted") and event.experiment and event.stage
+        if begins and experiment in (None, event.experiment):
+            return Contest(
+                event.experiment or "",
+                event.version,
+                event.instead_of,
+                event.stage or "ab",
+                event.share or 1.0,
+                "0" * 32,
+                event.at,
+            )
+    return None
+
+
+def evidence(path: Path, contest: Contest, rules: Rules, catalog: Catalog) -> Evidence:
+    """Return what a contest's stage has shown. Raises StoreError."""
+    with database.reading(path) as connection:
+        if "shadows" not in database.tables(connection):
+            return collect(contest, [], Shadowed(), rules, catalog)
+        return collect(contest, requests(connection, contest), shadowed(connection, contest), rules, catalog)
+
+
+class Steps:
+    """Takes steps: changes what is in force, and writes that down in the database at `path` (None: nowhere)."""
+
+    def __init__(self, registry: Registry, path: Path | None) -> None:
+        self.registry = registry
+        self.problem: str | None = None
+        self._path = path
+
+    def start(self, version: str, stage: Stage, share: float, by: By = "developer") -> Standing:
+        """Put a version on trial. Raises NotPossibleError, DamagedError, StoreError, OSError."""
+        self.registry.verified(version)
+
+        def step(standing: Standing) -> tuple[Standing, Contest]:
+            contest = _contest(version, standing.champion, stage, share)
+            return experiment.started(standing, contest), contest
+
+        return self._take("started", step, by, f"begins in {'shadow' if stage == 'shadow' else 'A/B'}")
+
+    def advance(self, contest: Contest, reason: str, by: By = "monitor") -> Standing:
+        """Let a trial go on to A/B, if it is still the one that runs. Raises as `start` does."""
+
+        def step(standing: Standing) -> tuple[Standing, Contest]:
+            _check(standing.trial, contest)
+            after = experiment.advanced(standing, time.time())
+            return after, _running(after.trial)
+
+        return self._take("advanced", step, by, reason)
+
+    def stop(self, by: By = "developer", reason: str = "stopped by hand") -> Standing:
+        """End the trial. Raises as `start` does."""
+
+        def step(standing: Standing) -> tuple[Standing, Contest]:
+            return experiment.stopped(standing), _running(standing.trial)
+
+        return self._take("stopped", step, by, reason)
+
+    def promote(
+        self, version: str, share: float, reason: str, by: By = "developer", *, of: Contest | None = None
+    ) -> Standing:
+        """Have a version decide; `of` is the trial that it has won, which must still run. Raises as `start` does."""
+        self.registry.verified(version)
+
+        def step(standing: Standing) -> tuple[Standing, Contest]:
+            if of is not None:
+                _check(standing.trial, of)
+            contest = _contest(version, standing.champion, "promoted", share)
+            return experiment.promoted(standing, contest), contest
+
+        return self._take("promoted", step, by, reason)
+
+    def roll_back(
+        self, reason: str, by: By = "developer", *, to: str | None = None, of: Contest | None = None
+    ) -> Standing:
+        """Go back to what decided before, where `of` is given only if that contest is still in force.
+
+        Raises as `start` does. What is in force but can't be read gives way to the heuristic.
+        """
+
+        def step(standing: Standing) -> tuple[Standing, Contest]:
+            if of is not None:
+                _check(standing.contest, of)
+            after = experiment.rolled_back(standing, to)
+            return after, msgspec.structs.replace(_running(standing.contest), champion=after.champion)
+
+        return self._take("rolled back", step, by, reason, damaged=Standing())
+
+    def _take(
+        self,
+        name: Name,
+        step: Callable[[Standing], tuple[Standing, Contest]],
+        by: By,
+        reason: str,
+        damaged: Standing | None = None,
+    ) -> Standing:
+        with self._locked() as put:
+            try:
+                before = self.registry.standing()
+            except DamagedError:
+                if damaged is None:
+                    raise
+                self.registry.put_standing(damaged)
+                return damaged
+            after, contest = step(before)
+            self.registry.put_standing(after)
+            put(
+                Event(
+                    time.time(),
+                    name,
+                    contest.challenger,
+                    contest.champion,
+                    by,
+                    reason,
+                    contest.id,
+                    contest.stage,
+                    contest.share,
+                )
+            )
+        return after
+
+    @contextmanager
+    def _locked(self) -> Iterator[Callable[[Event], None]]:
+        """Hold the database's write lock; yield what writes a step down.
+
+        Where the database can't be opened, steps are taken all the same, and `problem` says why the history lacks them.
+        """
+        try:
+            opened = database.open_for_writing(self._path) if self._path is not None else None
+        except StoreError as error:
+            self.problem, opened = str(error), None
+        if opened is None:
+            yield lambda _event: None
+            return
+        db = opened.database
+        try:
+            with database.writing(db):
+                yield lambda event: rows.insert(db, "policy_events", msgspec.structs.asdict(event))
+        except sqlite3.Error as error:
+            raise StoreError(database.explain(self._path or Path(), error)) from error
+        finally:
+            database.close(db)
+
+
+def _contest(version: str, champion: str, stage: Stage, share: float) -> Contest:
+    now = time.time()
+    moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
+    return Contest(
+        f"e-{moment}-{secrets.token_hex(2)}", version, champion, stage, share, secrets.token_hex(16), now
+    )
+
+
+def _running(contest: Contest | None) -> Contest:
+    if contest is None:
+        raise experiment.NotPossibleError("no experiment is running")
+    return contest
+
+
+def _check(now: Contest | None, meant: Contest) -> None:
+    """Refuse a step that another program has taken already."""
+    if now is None or (now.id, now.stage) != (meant.id, meant.stage):
+        raise experiment.NotPossibleError("this experiment is over already")
