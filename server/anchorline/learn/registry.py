@@ -27,6 +27,8 @@ from anchorline.learn.experiment import HEURISTIC, Standing, VersionId, without
 
 FOLDER = "router"
 """Below the data folder."""
+PRIOR = "prior-"
+"""Versions that ship begin so: they know nothing of this machine."""
 STANDING = "standing.json"
 ABOUT = "version.json"
 LARGEST_JSON = 1 << 20
@@ -158,7 +160,8 @@ class Registry:
         Returns it with its checksums. Raises OSError, or ValueError where there is one with this id.
         """
         target = self.folder / version.version
-        if not _ID.match(version.version) or version.version == HEURISTIC or target.exists():
+        taken = version.version == HEURISTIC or target.exists()
+        if not _ID.match(version.version) or taken:
             raise ValueError(f"{version.version!r} can't be the id of a new version")
         self._make_folder()
         part = Path(tempfile.mkdtemp(dir=self.folder, prefix=".part-"))
@@ -185,6 +188,8 @@ class Registry:
         known: dict[str, bool] = {}
 
         def knows(version: str) -> bool:
+            if version.startswith(PRIOR):
+                return False
             if version not in known:
                 known[version] = True  # what descends from itself is damaged
                 try:
