@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from anchorline.cli import reading
-from anchorline.cli.steps import AS_JSON, Refused, refusing, said, standing_now, steps
+from anchorline.cli.steps import AS_JSON, Refused, check, refusing, said, standing_now, steps
 from anchorline.learn.experiment import SHARE, Contest
 from anchorline.store.experiments import latest, registry
 
@@ -59,6 +59,7 @@ def start(version: str, stage: str, share: float, as_json: bool) -> None:
     if not reading.settings().config.store.enabled:
         raise Refused("recording is off (store.enabled), and without outcomes there is nothing to compare")
     with refusing():
+        check(version)
         taken = steps()
         standing = taken.start(version, "shadow" if stage == "shadow" else "ab", share)
     trial = standing.trial

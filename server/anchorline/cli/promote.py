@@ -2,7 +2,7 @@
 
 import click
 
-from anchorline.cli.steps import AS_JSON, Refused, refusing, said, standing_now, steps
+from anchorline.cli.steps import AS_JSON, Refused, check, refusing, said, standing_now, steps
 from anchorline.learn.experiment import PROMOTED_SHARE
 
 
@@ -33,6 +33,7 @@ def command(version: str | None, share: float, as_json: bool) -> None:
             if trial is None:
                 raise Refused("name a VERSION: no experiment is running")
             version = trial.challenger
+        check(version)
         taken = steps()
         standing = taken.promote(version, share, "promoted by hand")
     said(taken, standing, f"{version} decides in {share:.0%} of the sessions.", as_json)

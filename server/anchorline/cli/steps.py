@@ -41,6 +41,13 @@ def steps() -> Steps:
     return Steps(registry(), database.locate(store.path) if store.enabled else None)
 
 
+def check(version: str) -> None:
+    """Refuse a version that could not decide. Raises DamagedError."""
+    from anchorline.live import policies  # noqa: PLC0415
+
+    policies.network(registry(), version)
+
+
 def standing_now() -> Standing:
     """Return what is in force. Raises DamagedError."""
     return registry().standing()

@@ -11,7 +11,6 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -191,7 +190,7 @@ def read(registry: "Registry") -> InForce:
     deciders = {}
     for version in standing.versions:
         try:
-            deciders[version] = _network(registry.verified(version), version)
+            deciders[version] = network(registry, version)
         except DamagedError as error:
             problems[version] = str(error)
         except Exception as error:  # noqa: BLE001  (fail open: whatever is wrong with a network, plans go on)
@@ -200,9 +199,19 @@ def read(registry: "Registry") -> InForce:
     return InForce(standing, Decider(), deciders, problems)
 
 
-def _network(folder: Path, version: str) -> "Decider":
-    """Load a network. Raises NetworkError."""
-    from anchorline.learn import policy  # noqa: PLC0415  (numpy: only where a network decides)
+def network(registry: "Registry", version: str) -> "Decider":
+    """Load a version, and have it decide once, which must not fail. Raises DamagedError."""
+    from anchorline.cache.reuse import Moment  # noqa: PLC0415  (numpy: only where a network decides)
+    from anchorline.learn import policy  # noqa: PLC0415
+    from anchorline.learn.network import NetworkError  # noqa: PLC0415
+    from anchorline.learn.registry import DamagedError  # noqa: PLC0415
     from anchorline.planner import Decider  # noqa: PLC0415
 
-    return Decider(Policy("network", version), **policy.load(folder))
+    folder = registry.verified(version)
+    try:
+        heads = policy.load(folder)
+        heads.gaps.after(Moment("user", 1000))
+        heads.quality.features("Fix it.", in_session=False)
+    except NetworkError as error:
+        raise DamagedError(f"{version} can't be used: {error}") from error
+    return Decider(Policy("network", version), heads.gaps, heads.quality)

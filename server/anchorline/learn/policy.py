@@ -1,0 +1,65 @@
+"""A network as what the planner asks: only those of its heads that beat their baseline, the heuristic for the rest."""
+
+from pathlib import Path
+
+import msgspec
+
+from anchorline.cache.reuse import GapModel, Gaps, HazardGaps, Moment
+from anchorline.learn import features, network
+from anchorline.learn.features import Features
+from anchorline.learn.network import Network
+from anchorline.route import quality
+from anchorline.route.catalog import Model
+from anchorline.route.quality import HeuristicQuality, QualityModel
+
+
+class NetworkGaps:
+    """The gap head."""
+
+    def __init__(self, trained: Network) -> None:
+        self._network = trained
+
+    def after(self, moment: Moment) -> Gaps:
+        """Return the distribution of the time to the next request."""
+        return self._network.gaps(features.of(moment=moment))
+
+
+class Seen(quality.Features, frozen=True):
+    """A draft as the heuristic sees it, and as the network does."""
+
+    numbers: Features
+
+
+class NetworkQuality:
+    """The solve head. Within a conversation the draft says little of the task: there the heuristic is asked."""
+
+    def __init__(self, trained: Network) -> None:
+        self._network = trained
+        self._heuristic = HeuristicQuality()
+
+    def features(self, draft: str, *, in_session: bool) -> quality.Features:
+        """Look at a draft once, for all candidates."""
+        found = self._heuristic.features(draft, in_session=in_session)
+        return found if in_session or not draft else Seen(found.easy, found.gain, features.of(draft))
+
+    def p_success(self, features: quality.Features, model: Model) -> float:
+        """Return the probability that a model solves the prompt."""
+        if not isinstance(features, Seen):
+            return self._heuristic.p_success(features, model)
+        return self._network.solve(features.numbers, {model.id: model.skill})[model.id]
+
+
+class Heads(msgspec.Struct, frozen=True):
+    """What a network decides by."""
+
+    gaps: GapModel
+    quality: QualityModel
+
+
+def load(folder: Path) -> Heads:
+    """Read a network. Raises NetworkError."""
+    trained = network.load(folder)
+    return Heads(
+        NetworkGaps(trained) if trained.uses("gap") else HazardGaps(),
+        NetworkQuality(trained) if trained.uses("solve") else HeuristicQuality(),
+    )
