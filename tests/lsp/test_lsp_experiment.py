@@ -145,4 +145,4 @@ def test_a_network_that_is_damaged_gives_way_to_the_heuristic_and_the_plan_says_
     assert network.WEIGHTS in plan["policy"]["reason"]
     assert plan["failure"] is None
     explained = client.call("anchorline/explain", {"planId": plan["id"]})["markdown"]
-    assert f"**Policy** heuristic, because" in explained
+    assert "**Policy** heuristic, because" in explained

@@ -100,6 +100,7 @@ def test_only_names_and_identifiers_can_hold_a_single_word() -> None:
         "policy.name",
         "policy.version",
         "policy.arm",
+        "policy.experiment",
         "refinement.engine",
         "cache.provider",
         "route.target",
@@ -206,6 +207,8 @@ def test_purging_the_old_leaves_the_new(path: Path) -> None:
         "imports": 0,
         "instructions": 0,
         "replays": 0,
+        "shadows": 0,
+        "policy_events": 0,
     }
     assert Reader(path).last_plan() == make.plan("new", at=2000.0, word="kept", session="b")
 

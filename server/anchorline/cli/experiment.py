@@ -1,5 +1,6 @@
 """`anchorline experiment`: try a trained network against what decides now."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from anchorline.store.experiments import latest, registry
 
 if TYPE_CHECKING:
     from anchorline.learn.evidence import Difference
-    from anchorline.learn.report import Report
+    from anchorline.learn.report import Report, Side
 
 
 @click.group(name="experiment")
@@ -163,26 +164,14 @@ def _show(found: "Report") -> None:
     if shadowed.plans:
         click.echo(in_shadow(found))
     if any(side.requests for side in found.sides) and found.contest.stage != "shadow":
-        table = Table(
-            "side", "policy", "sessions", "requests", "billed", "of uncached", "accepted", "P(hit)", "latency"
-        )
-        for side in found.sides:
-            table.add_row(
-                side.arm,
-                side.policy,
-                f"{side.sessions:,}",
-                f"{side.requests:,}",
-                f"${side.usd:,.2f}",
-                share(side.cost),
-                share(side.accepted),
-                share(side.p_hit),
-                "-" if side.latency_ms is None else f"{side.latency_ms / 1000:.1f} s",
-            )
+        table = Table("", *(f"{side.arm}\n{side.policy}" for side in found.sides))
+        for name, shown in _MEASURES:
+            table.add_row(name, *(shown(side) for side in found.sides))
         console.print(table)
         click.echo(f"Cost:       {told(found.evidence.cost)}")
         click.echo(f"Acceptance: {told(found.evidence.acceptance)}")
     if found.off_policy:
-        table = Table("had it decided everywhere", "", "estimator", "value", "95 % interval", "effective n")
+        table = Table("had it decided everywhere", "", "by", "value", "95 % interval", "effective n")
         for one in found.off_policy:
             doubt = "" if one.believable else " (too few)"
             interval = f"{one.low:.1%} to {one.high:.1%}"
@@ -233,3 +222,14 @@ def told(found: "Difference") -> str:
 def share(value: float | None) -> str:
     """Return a share in percent."""
     return "-" if value is None else f"{value:.1%}"
+
+
+_MEASURES: "tuple[tuple[str, Callable[[Side], str]], ...]" = (
+    ("sessions", lambda side: f"{side.sessions:,}"),
+    ("requests", lambda side: f"{side.requests:,}"),
+    ("billed", lambda side: f"${side.usd:,.2f}"),
+    ("of the uncached cost, by session", lambda side: share(side.cost)),
+    ("accepted, by session", lambda side: share(side.accepted)),
+    ("expected hits", lambda side: share(side.p_hit)),
+    ("latency, median", lambda side: "-" if side.latency_ms is None else f"{side.latency_ms / 1000:.1f} s"),
+)

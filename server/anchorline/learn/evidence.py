@@ -157,7 +157,7 @@ def collect(
     rerouted = sum(_rerouted(one, catalog) for one in requests)
     failures = sum(one.failed for one in challenged)
     cost = difference((one.arm, one.propensity, one.cost) for one in sessions)
-    acceptance = difference((one.arm, one.propensity, one.accepted) for one in sessions)
+    acceptance = difference(((one.arm, one.propensity, one.accepted) for one in sessions), share=True)
     found = Evidence(
         contest.stage,
         sessions,
@@ -239,11 +239,12 @@ def _rerouted(request: Request, catalog: Catalog) -> bool:
     return (one.id if one else answered) != (other.id if other else request.own)
 
 
-def difference(values: Iterable[tuple[Arm, float, float | None]]) -> Difference:
+def difference(values: Iterable[tuple[Arm, float, float | None]], *, share: bool = False) -> Difference:
     """Return challenger less champion of (arm, propensity, value), by session; without a value none is counted.
 
     Each session's term is mean₁ − mean₀ ± (value − mean of its arm) / propensity, doubly robust with the arms' means as
-    the model; the difference is the mean of the terms.
+    the model; the difference is the mean of the terms. `share`: the values are shares, of which it may be that nothing
+    but 1 was seen so far; then the spread is what Laplace's rule of succession makes of that, not 0.
     """
     known = [(arm, propensity, value) for arm, propensity, value in values if value is not None]
     sides: dict[Arm, list[tuple[float, float]]] = {"champion": [], "challenger": []}
@@ -260,8 +261,18 @@ def difference(values: Iterable[tuple[Arm, float, float | None]]) -> Difference:
     value = sum(terms) / len(terms) if terms else 0.0
     if min(counts) >= FEWEST:
         variance = sum((term - value) ** 2 for term in terms) / (len(terms) - 1)
+        if share:
+            variance = max(
+                variance, sum(_least(len(side), side[0][0]) for side in sides.values()) / len(terms)
+            )
         half = radius(len(terms), variance)
     return Difference(value, value - half, value + half, means["champion"], means["challenger"], counts)
+
+
+def _least(count: int, propensity: float) -> float:
+    """Return the sum of a side's squared terms, had one more session than were seen turned out otherwise."""
+    rare = 1 / (count + 2)
+    return count * rare * (1 - rare) / propensity**2
 
 
 def radius(count: int, variance: float, alpha: float = ALPHA) -> float:

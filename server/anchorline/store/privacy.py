@@ -192,6 +192,8 @@ def purge(path: Path, before: float | None = None) -> Purged:
         db = opened.database
         db.execute("PRAGMA temp_store = MEMORY")  # VACUUM's copy must not pass through a temporary file
         rows = _delete(db, before)
+        if before is not None:
+            _note(db, versions)
         _rebuild(path, db)
     except sqlite3.Error as error:
         raise StoreError(database.explain(path, error)) from error
@@ -208,6 +210,17 @@ def _purge_versions(before: float | None) -> tuple[str, ...]:
     except OSError as error:
         raise StoreError(database.explain(registry.folder, error)) from error
     return gone
+
+
+def _note(db: "Database", gone: tuple[str, ...]) -> None:
+    """Write into the history which versions are gone: what is left of it goes on from there."""
+    with database.writing(db):
+        for version in gone:
+            db.execute(
+                "INSERT INTO policy_events (at, event, version, instead_of, by, reason) "
+                "VALUES (?, 'removed', ?, '-', 'purge', 'what it was trained on was purged')",
+                [time.time(), version],
+            )
 
 
 def _delete(db: "Database", before: float | None) -> dict[str, int]:
