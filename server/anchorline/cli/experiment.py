@@ -171,14 +171,14 @@ def _show(found: "Report") -> None:
         click.echo(f"Cost:       {told(found.evidence.cost)}")
         click.echo(f"Acceptance: {told(found.evidence.acceptance)}")
     if found.off_policy:
-        table = Table("had it decided everywhere", "", "by", "value", "95 % interval", "effective n")
+        click.echo("Had one policy decided everywhere:")
+        table = Table("policy", "", "value", "95 % interval", "effective n")
         for one in found.off_policy:
             doubt = "" if one.believable else " (too few)"
             interval = f"{one.low:.1%} to {one.high:.1%}"
             table.add_row(
                 one.policy,
-                one.measure,
-                one.estimator,
+                f"{one.measure}, {one.estimator}",
                 f"{one.value:.1%}",
                 interval,
                 f"{one.effective:.0f}{doubt}",

@@ -18,7 +18,7 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; wh
 .verdict { border-left: .3rem solid var(--challenger); padding-left: .8rem; }
 small { opacity: .8; font-weight: 400; }
 svg { width: 100%; height: auto; }
-svg.bar { width: 14rem; }
+svg.bar { width: 9rem; }
 """
 
 

@@ -1,0 +1,62 @@
+"""A running gateway decides by what is in force, without a restart."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from anchorline.cli.main import cli
+from anchorline.learn import network
+from anchorline.learn.architecture import Architecture
+from anchorline.learn.registry import Version
+from anchorline.plan import Policy
+from anchorline.store.experiments import registry
+from anchorline.store.reader import Reader
+from gateway.conformance import Running, Upstream
+from gateway.running import Gateway, gateway
+from gateway.test_gateway_faults import call
+from gateway.test_gateway_state import BODY
+from lsp.rawclient import PATIENCE
+
+
+def invoke(*words: str) -> str:
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def policy(running: Gateway, number: int) -> Policy:
+    """Send one conversation's request, and return who decided about it."""
+    body = {**json.loads(BODY), "messages": [{"role": "user", "content": f"Question {number}"}]}
+    status, headers, _ = call(running.anthropic + "/v1/messages", body=json.dumps(body).encode())
+    assert status == 200
+    plan = dict(headers)["anchorline-plan"]
+    lost = time.monotonic() + PATIENCE
+    while time.monotonic() < lost:
+        found = Reader(running.database).plan(plan)
+        if found is not None:
+            return found.policy
+    raise AssertionError(f"plan {plan} was not recorded")
+
+
+def test_a_promotion_and_a_rollback_hold_from_the_next_request_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    home = tmp_path / "g"
+    with Running(Upstream()) as behind, gateway(home, behind.url, settings='mode = "anchors"') as running:
+        monkeypatch.setenv("ANCHORLINE_DATA_DIR", str(home / "data"))
+        monkeypatch.setenv("ANCHORLINE_CONFIG", str(home / "anchorline.toml"))
+        form = Architecture(buckets=512, text=4, hidden=8, factors=2)
+        registry().add(Version("r-1", 1.0), network.untrained(form).replaced(heads={"gap": "network"}).save)
+        assert policy(running, 0).name == "heuristic"
+        for step, wanted in ((("promote", "r-1", "--share", "1"), "network"), (("rollback",), "heuristic")):
+            invoke(*step)
+            lost = time.monotonic() + PATIENCE
+            number = 0
+            while (found := policy(running, number := number + 1)).name != wanted:
+                assert time.monotonic() < lost, Gateway.log(home)
+        assert found.experiment is None
+        events = json.loads(invoke("history", "--json"))["events"]
+        assert [one["event"] for one in events] == ["promoted", "rolled back"]
