@@ -1,6 +1,7 @@
-/** Bundle the extension: what VS Code loads at its start, and apart from it the session that a prompt needs. */
-import { readdirSync } from "node:fs";
+/** Bundle the extension (what VS Code loads at its start, and apart from it the session that a prompt needs), and the dashboard. */
+import { readdirSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";
+import { dashboard } from "./dashboard.mjs";
 
 const common = {
   bundle: true,
@@ -21,4 +22,7 @@ if (process.argv.includes("--tests")) {
     outdir: "dist",
     minify: true,
   });
+  for (const [path, text] of await dashboard()) {
+    writeFileSync(path, text);
+  }
 }

@@ -1,6 +1,7 @@
 """Write what the extension takes from the server: the protocol's types, what is a prompt, and the settings.
 
-`python client-vscode/generate.py` after a change of `lsp/protocol.py`, `lsp/served.py`, `plan.py` or `config.py`;
+`python client-vscode/generate.py` after a change of `lsp/protocol.py`, `lsp/served.py`, `report/model.py`, `plan.py` or
+`config.py`;
 a test fails when the extension differs from the server.
 """
 
@@ -14,6 +15,7 @@ import msgspec
 
 from anchorline import config, plan
 from anchorline.lsp import protocol, served
+from anchorline.report.model import Cause, Report
 
 HERE = Path(__file__).parent
 MADE = "// Generated from the server by generate.py. Do not edit.\n\n"
@@ -25,6 +27,7 @@ RESULTS: dict[str, type[Any]] = {
     protocol.FEEDBACK: protocol.Recorded,
     protocol.EXPLAIN: protocol.Explanation,
     protocol.STATUS: protocol.Status,
+    protocol.REPORT: protocol.ReportPage,
 }
 PLAIN = {"plan": "Plan", "refinement": "Refinement", "edit": "WorkspaceEdit | null"}
 """Fields that the server sends as plain data, and what that is."""
@@ -120,6 +123,13 @@ def declarations() -> str:
     return MADE + head + "\n".join([*known.values(), requests])
 
 
+def report() -> str:
+    """Return the TypeScript types of the report, for the dashboard."""
+    known: dict[str, str] = {}
+    _declare(Report, known, sent=False)
+    return MADE + "\n".join([*known.values(), f"export type Cause = {_type(Cause, known, False)};\n"])
+
+
 def served_documents() -> str:
     """Return what makes a document one of Anchorline's."""
     names = {
@@ -183,6 +193,7 @@ def files() -> dict[Path, str]:
         package: manifest(package.read_text("utf-8")),
         HERE / "src" / "protocol.ts": declarations(),
         HERE / "src" / "served.ts": served_documents(),
+        HERE / "dashboard" / "report.ts": report(),
     }
 
 

@@ -16,6 +16,7 @@ const COMMANDS = {
   "anchorline.explainLast": (session) => session.explain(),
   "anchorline.giveFeedback": (session) => session.feedback(),
   "anchorline.pinRoute": (session) => session.pinRoute(),
+  "anchorline.showDashboard": (session) => session.dashboard.show(),
   "anchorline.importSessions": (session) => session.importSessions(),
   "anchorline.installServer": (session) => session.install(),
   "anchorline.restart": (session) => session.server.restart(),

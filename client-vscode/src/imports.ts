@@ -7,15 +7,25 @@ const TOOLS = [
   { label: "Codex", tool: "codex" },
 ];
 
+const DASHBOARD = "Show Dashboard";
+
 /** Ask whose session files to read, and read them. Prompt text is not taken. */
-export async function importSessions(around: Surrounds): Promise<void> {
+export async function importSessions(around: Surrounds, showDashboard: () => Promise<void>): Promise<void> {
   const found = await locate(around);
   if (found === undefined) {
     throw new Error("the server is not installed");
   }
   const chosen = await window.showQuickPick(TOOLS, { title: "Anchorline: import the session files of" });
-  if (chosen !== undefined) {
-    await run(`import ${chosen.tool}`, found.command, ["import", chosen.tool]);
+  if (chosen === undefined) {
+    return;
+  }
+  const code = await run(`import ${chosen.tool}`, found.command, ["import", chosen.tool]);
+  if (code !== 0) {
+    throw new Error(`the import ended with ${code}; its terminal says why`);
+  }
+  const text = `Anchorline has read the sessions of ${chosen.label}.`;
+  if ((await window.showInformationMessage(text, DASHBOARD)) === DASHBOARD) {
+    await showDashboard();
   }
 }
 

@@ -107,6 +107,11 @@ export interface ExplainParams {
 /** Nothing. */
 export type StatusParams = Record<string, never>;
 
+/** What was recorded in the last `days`; all of it where they are not given. */
+export interface ReportParams {
+  days?: number | null;
+}
+
 /** One decision about one prompt. `failure` is set when Anchorline failed open: nothing is changed then. */
 export interface Plan {
   id: string;
@@ -321,6 +326,12 @@ export interface Warm {
   expiresInS: number;
 }
 
+/** The dashboard: a page that holds all it needs. The command writes it to the file `uri`. */
+export interface ReportPage {
+  html: string;
+  uri: string | null;
+}
+
 /** What is sent with each request, and what comes back. */
 export interface Requests {
   "anchorline/plan": { params: PlanParams; result: Plan };
@@ -330,4 +341,5 @@ export interface Requests {
   "anchorline/feedback": { params: Feedback; result: Recorded };
   "anchorline/explain": { params: ExplainParams; result: Explanation };
   "anchorline/status": { params: StatusParams; result: Status };
+  "anchorline/report": { params: ReportParams; result: ReportPage };
 }

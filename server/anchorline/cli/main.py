@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("import_", "Read what Claude Code and Codex have recorded."),
     "warm": ("warm", "List what the providers hold now."),
     "replay": ("replay", "Say what other caching policies would have cost on your history."),
+    "report": ("report", "Say what came of it: cost, hits, routes, decisions; as a page too."),
     "outcome": ("outcome", "Record what became of a plan."),
     "experiment": ("experiment", "Try a trained network against what decides now."),
     "promote": ("promote", "Have a trained network decide."),

@@ -20,6 +20,7 @@ OUTCOME = "anchorline/outcome"
 FEEDBACK = "anchorline/feedback"
 EXPLAIN = "anchorline/explain"
 STATUS = "anchorline/status"
+REPORT = "anchorline/report"
 
 JSON = Any
 """A decoded JSON value."""
@@ -111,6 +112,12 @@ class ExplainParams(msgspec.Struct, frozen=True, rename="camel"):
 
 class StatusParams(msgspec.Struct, frozen=True, rename="camel"):
     """Nothing."""
+
+
+class ReportParams(msgspec.Struct, frozen=True, rename="camel"):
+    """What was recorded in the last `days`; all of it where they are not given."""
+
+    days: Annotated[float, Meta(gt=0, le=36_500)] | None = None
 
 
 class RefineResult(msgspec.Struct, frozen=True, rename="camel"):
@@ -208,6 +215,13 @@ class Status(msgspec.Struct, frozen=True, rename="camel"):
     warm: tuple[Warm, ...]
 
 
+class ReportPage(msgspec.Struct, frozen=True, rename="camel"):
+    """The dashboard: a page that holds all it needs. The command writes it to the file `uri`."""
+
+    html: str = ""
+    uri: str | None = None
+
+
 PARAMS: dict[str, type[Any]] = {
     PLAN: PlanParams,
     REFINE: RefineParams,
@@ -216,6 +230,7 @@ PARAMS: dict[str, type[Any]] = {
     FEEDBACK: Feedback,
     EXPLAIN: ExplainParams,
     STATUS: StatusParams,
+    REPORT: ReportParams,
 }
 
 COMMANDS: dict[str, type[Any]] = {method.replace("/", "."): kind for method, kind in PARAMS.items()}

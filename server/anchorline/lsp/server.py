@@ -32,6 +32,7 @@ from anchorline.lsp.features import (
     plan,
     preview,
     refine,
+    report,
     status,
     sync,
 )
@@ -102,6 +103,7 @@ FEATURES: tuple[tuple[str, Callable[..., Any], Any], ...] = (
     (protocol.FEEDBACK, feedback.feedback, None),
     (protocol.EXPLAIN, explain.explain, None),
     (protocol.STATUS, status.status, None),
+    (protocol.REPORT, report.report, None),
 )
 
 COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
@@ -112,6 +114,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("anchorline.feedback", feedback.command),
     ("anchorline.explain", explain.command),
     ("anchorline.status", status.command),
+    ("anchorline.report", report.command),
 )
 
 

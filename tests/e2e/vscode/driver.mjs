@@ -1,13 +1,13 @@
 /** What a developer does with the extension, and what is seen: into the file that E2E_RESULTS names. */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { browse, codeServer, serve, settle, Workbench } from "./workbench.mjs";
+import { barriers, browse, codeServer, serve, settle, Workbench } from "./workbench.mjs";
 
 const { HOME, E2E_RESULTS, E2E_VSIX, E2E_FOLDER, E2E_STRANGE } = process.env;
 const data = join(HOME, "vscode");
 const places = ["--config", join(HOME, "code-server.yaml"), "--user-data-dir", data, "--extensions-dir", join(HOME, "extensions")];
 const PROMPT = join(E2E_FOLDER, "fix.prompt.md");
-const SCENARIOS = [prompt, accepted, modified, rejected, outdated, selected, asked, body, feedback, pinned, restarted, chat, activated];
+const SCENARIOS = [prompt, accepted, modified, rejected, outdated, selected, asked, body, feedback, pinned, restarted, chat, imported, activated];
 const seen = {};
 
 async function main() {
@@ -173,6 +173,27 @@ async function chat(window) {
   });
   await page.locator(".interactive-session .monaco-editor.focused").waitFor(); // where one goes on
   await window.focus();
+}
+
+/** Sessions of Claude Code are imported, and the dashboard shows what they cost. */
+async function imported(window) {
+  const { page } = window;
+  await window.run("Anchorline: Import Session Files");
+  await page.locator(".quick-input-list .monaco-list-row", { hasText: "Claude Code" }).click();
+  await page.getByRole("button", { name: "Show Dashboard" }).click();
+  await page.locator(".tab.active", { hasText: "Anchorline Dashboard" }).waitFor();
+  await page.locator(".editor-actions .action-label[aria-label^='Show Dashboard']").first().waitFor();
+  const outer = await (await page.locator("iframe.webview").last().elementHandle()).contentFrame();
+  const frame = await (await outer.locator("iframe#active-frame").elementHandle()).contentFrame();
+  await frame.locator("html[data-drawn]").waitFor({ state: "attached" });
+  seen.dashboard = {
+    barriers: await barriers(frame),
+    text: await frame.locator("main").innerText(),
+    theme: await frame.evaluate(() => getComputedStyle(document.documentElement).colorScheme),
+  };
+  await window.keys.press("Control+j");
+  await window.picture("dashboard");
+  await window.keys.press("Control+w");
 }
 
 /** What the extension costs when VS Code starts, by VS Code's own account of it. */

@@ -42,16 +42,37 @@ export async function serve(...args) {
   }
 }
 
+/** Start the browser. */
+export function browser() {
+  return chromium.launch({ executablePath: process.env.E2E_CHROMIUM, args: ["--no-sandbox"] });
+}
+
 /** Open a browser that talks to this machine only. */
 export async function browse() {
-  const browser = await chromium.launch({ executablePath: process.env.E2E_CHROMIUM, args: ["--no-sandbox"] });
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  const opened = await browser();
+  const context = await opened.newContext({ viewport: { width: 1280, height: 800 } });
   context.setDefaultTimeout(WAIT_MS);
   await context.route(
     (url) => url.hostname !== "127.0.0.1",
     (route) => route.abort(),
   );
-  return { browser, context };
+  return { browser: opened, context };
+}
+
+/** What axe finds in a page or a frame that keeps somebody out, serious or worse. */
+export async function barriers(frame) {
+  await frame.evaluate(readFileSync(require.resolve("axe-core/axe.min.js"), "utf-8"));
+  const { violations } = await frame.evaluate(() => window.axe.run());
+  return violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target).join(" ")}`);
+}
+
+/** Keep a picture of a page, if anybody wants it. */
+export async function picture(page, name, fullPage = false) {
+  const folder = process.env.E2E_PICTURES;
+  mkdirSync(folder, { recursive: true });
+  await page.screenshot({ path: join(folder, `${name}.png`), fullPage });
 }
 
 /** A window of VS Code. */
@@ -151,10 +172,8 @@ export class Workbench {
   }
 
   /** Keep a picture. */
-  async picture(name) {
-    const folder = process.env.E2E_PICTURES;
-    mkdirSync(folder, { recursive: true });
-    await this.page.screenshot({ path: join(folder, `${name}.png`) });
+  picture(name) {
+    return picture(this.page, name);
   }
 
   /** Wait until a thing is true that no element shows. */

@@ -1,0 +1,49 @@
+/** The dashboard: draws the report that lies in the page. The same page is written by `anchorline report --html`. */
+import { recolour } from "./charts";
+import { element } from "./elements";
+import type { Report } from "./report";
+import { costByDay, costByModel, expected } from "./sections/costs";
+import { decisions, experiments, routes } from "./sections/decisions";
+import { calibration, misses } from "./sections/hits";
+import { tiles } from "./sections/tiles";
+import { date } from "./words";
+
+const SECTIONS = [costByDay, costByModel, expected, misses, calibration, routes, decisions, experiments];
+
+function draw(main: Element, report: Report): void {
+  main.replaceChildren(element("h1", "What came of it"), element("p", period(report)));
+  if (report.requests === 0 && report.routes.length === 0) {
+    main.append(
+      element(
+        "p",
+        "Nothing is recorded yet. Import session files, or send requests through the gateway: `anchorline import claude-code`, `anchorline gateway`.",
+      ),
+    );
+    return;
+  }
+  main.append(tiles(report));
+  for (const section of SECTIONS) {
+    const shown = section(report);
+    if (shown !== undefined) {
+      main.append(shown);
+    }
+  }
+}
+
+function period({ first_at, last_at, since, made_at }: Report): string {
+  const asked = since === null ? "Everything that was recorded" : `Since ${date(since)}`;
+  const seen = first_at === null || last_at === null ? "" : `: ${date(first_at)} to ${date(last_at)}`;
+  return `${asked}${seen}. Added up ${new Date(made_at * 1000).toLocaleString()}; days are UTC.`;
+}
+
+const data = document.getElementById("data")?.textContent;
+const main = document.querySelector("main");
+if (data && main) {
+  draw(main, JSON.parse(data));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+  new MutationObserver(recolour).observe(document.body, { attributeFilter: ["class"] });
+  requestAnimationFrame(() => {
+    document.documentElement.dataset["drawn"] = "yes"; // the charts were drawn in the same frame, before this
+    performance.mark("drawn");
+  });
+}

@@ -1,0 +1,93 @@
+// Generated from the server by generate.py. Do not edit.
+
+/** Everything. `requests` have a bill; of them `unpriced` ran on models whose price is not known. */
+export interface Report {
+  made_at: number;
+  since: number | null;
+  first_at: number | null;
+  last_at: number | null;
+  requests: number;
+  unpriced: number;
+  costs: readonly Cost[];
+  hits: Hits;
+  calibration: readonly Curve[];
+  routes: readonly Route[];
+  refinements: Refinements;
+  arms: readonly Arm[];
+  schema: 1;
+}
+
+/** One model on one day: what its requests were billed, and what the same tokens cost without a cache. */
+export interface Cost {
+  day: string;
+  model: string;
+  requests: number;
+  usd: number;
+  uncached_usd: number;
+  plans: number;
+  planned_usd: number;
+  without_plan_usd: number;
+}
+
+/** Of `returns` to a prefix, `hits` read 90 % of it. `first` requests had nothing that they could have read. */
+export interface Hits {
+  returns: number;
+  hits: number;
+  first: number;
+  misses: readonly Miss[];
+}
+
+/** Requests that did not read a prefix that was there before; `usd` is what reading it would have saved. */
+export interface Miss {
+  cause: "expired" | "model_changed" | "compacted" | "prefix_edited" | "thinking_stripped" | "history_changed" | "not_readable" | "dropped";
+  requests: number;
+  usd: number;
+}
+
+/** P(hit) against what happened: as ``plans`` said it, or reckoned afterwards for ``imported`` requests. */
+export interface Curve {
+  source: "plans" | "imported";
+  bins: readonly Bin[];
+}
+
+/** Requests whose P(hit) was between `low` and `high`: its mean, and the share that hit with its 95 % interval. */
+export interface Bin {
+  low: number;
+  high: number;
+  requests: number;
+  predicted: number;
+  observed: number;
+  observed_low: number;
+  observed_high: number;
+}
+
+/** A model: how often plans proposed it (`sticky`: because the session ran on it), how often it answered. */
+export interface Route {
+  target: string;
+  tier: string;
+  plans: number;
+  sticky: number;
+  answered: number;
+}
+
+/** What became of proposed drafts. `edit_distance` is the median of the modified ones, in characters. */
+export interface Refinements {
+  proposed: number;
+  accepted: number;
+  modified: number;
+  rejected: number;
+  edit_distance: number | null;
+  thumbs_up: number;
+  thumbs_down: number;
+}
+
+/** A policy, and the arm of an experiment that plans fell on; `propensity` is the mean probability of that. */
+export interface Arm {
+  policy: string;
+  version: string;
+  arm: string;
+  propensity: number;
+  plans: number;
+}
+
+export type Cause = "expired" | "model_changed" | "compacted" | "prefix_edited" | "thinking_stripped" | "history_changed" | "not_readable" | "dropped";

@@ -1,0 +1,221 @@
+/** What it cost: by day, by model, and as plans expected it. */
+import { drawing, type Series } from "../charts";
+import type { Cost, Report } from "../report";
+import { count, shareOf, sum, usd, usdTick } from "../words";
+
+const MODELS = 5;
+const OTHERS = "others";
+const DAY_MS = 86_400_000;
+const DAYS = 92;
+const WEEKS = 730;
+
+/** Days, weeks (by their Monday) or months, so that there are never too many bars. */
+function slots(costs: readonly Cost[]): { unit: string; of: (day: string) => string; all: string[] } {
+  const days = costs.map(({ day }) => day).sort();
+  const [first, last] = [days[0] as string, days.at(-1) as string];
+  const span = (Date.parse(last) - Date.parse(first)) / DAY_MS;
+  const unit = span < DAYS ? "day" : span < WEEKS ? "week" : "month";
+  const of = (day: string): string => {
+    if (unit === "month") {
+      return day.slice(0, 7);
+    }
+    const time = new Date(day);
+    const back = unit === "week" ? (time.getUTCDay() + 6) % 7 : 0;
+    return new Date(time.getTime() - back * DAY_MS).toISOString().slice(0, 10);
+  };
+  const all = new Set<string>();
+  for (let time = Date.parse(first); time <= Date.parse(last); time += DAY_MS) {
+    all.add(of(new Date(time).toISOString().slice(0, 10)));
+  }
+  return { unit, of, all: [...all] };
+}
+
+function added(
+  costs: readonly Cost[],
+  { of, all }: ReturnType<typeof slots>,
+  value: (cost: Cost) => number,
+): number[] {
+  const sums = new Map(all.map((slot) => [slot, 0]));
+  for (const cost of costs) {
+    sums.set(of(cost.day), (sums.get(of(cost.day)) ?? 0) + value(cost));
+  }
+  return [...sums.values()];
+}
+
+const money = { ticks: { callback: usdTick }, beginAtZero: true };
+const told = {
+  callbacks: {
+    label: ({ dataset, raw }: { dataset: { label?: string | undefined }; raw: unknown }) =>
+      `${dataset.label}: ${usd(Number(raw))}`,
+  },
+};
+
+export function costByDay(report: Report): HTMLElement | undefined {
+  const costs = report.costs.filter(({ requests }) => requests > 0);
+  if (costs.length === 0) {
+    return undefined;
+  }
+  const time = slots(costs);
+  const models = byModel(costs).map(({ model }) => model);
+  const shown = models.length > MODELS + 1 ? [...models.slice(0, MODELS), OTHERS] : models;
+  const name = (model: string): string => (shown.includes(model) ? model : OTHERS);
+  const series: Series[] = shown.map((model, index) => ({
+    type: "bar",
+    label: model,
+    data: added(
+      costs.filter((cost) => name(cost.model) === model),
+      time,
+      (cost) => cost.usd,
+    ),
+    stack: "billed",
+    colour: index,
+  }));
+  const billed = sum(costs, (cost) => cost.usd);
+  const uncached = sum(costs, (cost) => cost.uncached_usd);
+  return drawing({
+    title: `Cost by ${time.unit}`,
+    text: "Bars: what was billed, by model. Line: what the same tokens would have cost without a cache.",
+    label: `${usd(billed)} were billed over ${time.all.length} ${time.unit}s; without a cache it were ${usd(uncached)}.`,
+    config: {
+      type: "bar",
+      labels: time.all,
+      series: [
+        ...series,
+        {
+          type: "line",
+          label: "without a cache",
+          data: added(costs, time, (cost) => cost.uncached_usd),
+          borderDash: [6, 4],
+          pointRadius: 3,
+          colour: "quiet",
+        },
+      ],
+      options: {
+        interaction: { mode: "index", intersect: false },
+        scales: { x: { stacked: true }, y: { stacked: true, ...money } },
+        plugins: { tooltip: told },
+      },
+    },
+    table: {
+      caption: "Cost by day and model",
+      head: ["Day", "Model", "Requests", "Billed", "Without a cache", "Saved"],
+      rows: costs.map((cost) => [
+        cost.day,
+        cost.model,
+        count(cost.requests),
+        usd(cost.usd),
+        usd(cost.uncached_usd),
+        shareOf(cost.uncached_usd - cost.usd, cost.uncached_usd),
+      ]),
+    },
+  });
+}
+
+interface ModelCost {
+  model: string;
+  requests: number;
+  usd: number;
+  uncached: number;
+}
+
+/** The models, the most expensive one first. */
+function byModel(costs: readonly Cost[]): ModelCost[] {
+  const models = new Map<string, ModelCost>();
+  for (const cost of costs) {
+    const known = models.get(cost.model) ?? { model: cost.model, requests: 0, usd: 0, uncached: 0 };
+    known.requests += cost.requests;
+    known.usd += cost.usd;
+    known.uncached += cost.uncached_usd;
+    models.set(cost.model, known);
+  }
+  return [...models.values()].sort((one, other) => other.usd - one.usd);
+}
+
+export function costByModel(report: Report): HTMLElement | undefined {
+  const models = byModel(report.costs.filter(({ requests }) => requests > 0));
+  if (models.length === 0) {
+    return undefined;
+  }
+  const most = models[0] as ModelCost;
+  return drawing({
+    title: "Cost by model",
+    text: "What was billed, and what the same tokens would have cost without a cache.",
+    label: `${models.length} models; the most was billed for ${most.model}, ${usd(most.usd)}.`,
+    rows: models.length * 1.4,
+    config: {
+      type: "bar",
+      labels: models.map(({ model }) => model),
+      series: [
+        { type: "bar", label: "billed", data: models.map((one) => one.usd), colour: 0 },
+        { type: "bar", label: "without a cache", data: models.map((one) => one.uncached), colour: "quiet" },
+      ],
+      options: {
+        indexAxis: "y",
+        interaction: { mode: "index", axis: "y", intersect: false },
+        scales: { x: money, y: {} },
+        plugins: { tooltip: told },
+      },
+    },
+    table: {
+      caption: "Cost by model",
+      head: ["Model", "Requests", "Billed", "Without a cache", "Saved"],
+      rows: models.map((one) => [
+        one.model,
+        count(one.requests),
+        usd(one.usd),
+        usd(one.uncached),
+        shareOf(one.uncached - one.usd, one.uncached),
+      ]),
+    },
+  });
+}
+
+/** What plans expected: the request's input and its next read, with and without the plan. */
+export function expected(report: Report): HTMLElement | undefined {
+  const costs = report.costs.filter(({ plans }) => plans > 0);
+  if (costs.length === 0) {
+    return undefined;
+  }
+  const time = slots(costs);
+  const planned = sum(costs, (cost) => cost.planned_usd);
+  const without = sum(costs, (cost) => cost.without_plan_usd);
+  return drawing({
+    title: `Cost that plans expected, by ${time.unit}`,
+    text: "As each plan expected it when it was made: sent as planned, and sent as it was.",
+    label: `Plans expected ${usd(planned)}, and ${usd(without)} without them.`,
+    config: {
+      type: "bar",
+      labels: time.all,
+      series: [
+        {
+          type: "bar",
+          label: "with the plan",
+          data: added(costs, time, (one) => one.planned_usd),
+          colour: 0,
+        },
+        {
+          type: "bar",
+          label: "without it",
+          data: added(costs, time, (one) => one.without_plan_usd),
+          colour: "quiet",
+        },
+      ],
+      options: {
+        interaction: { mode: "index", intersect: false },
+        scales: { x: {}, y: money },
+        plugins: { tooltip: told },
+      },
+    },
+    table: {
+      caption: "Cost that plans expected, by day and model",
+      head: ["Day", "Model", "Plans", "With the plan", "Without it"],
+      rows: costs.map((cost) => [
+        cost.day,
+        cost.model,
+        count(cost.plans),
+        usd(cost.planned_usd),
+        usd(cost.without_plan_usd),
+      ]),
+    },
+  });
+}

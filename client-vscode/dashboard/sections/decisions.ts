@@ -1,0 +1,106 @@
+/** Which models were proposed, what became of refined drafts, and which policies decided. */
+import { drawing } from "../charts";
+import { element, table } from "../elements";
+import type { Report } from "../report";
+import { count, percent, shareOf, sum } from "../words";
+
+export function routes(report: Report): HTMLElement | undefined {
+  const shown = report.routes.filter(({ plans, answered }) => plans + answered > 0);
+  if (shown.length === 0) {
+    return undefined;
+  }
+  const plans = sum(shown, (route) => route.plans);
+  return drawing({
+    title: "Route",
+    text: "How often plans proposed each model, and how often it answered where that is known.",
+    label: `${count(plans)} plans: ${shown.map((route) => `${route.target} ${shareOf(route.plans, plans)}`).join(", ")}.`,
+    rows: shown.length * 1.4,
+    config: {
+      type: "bar",
+      labels: shown.map(({ target, tier }) => (tier ? `${target} (${tier})` : target)),
+      series: [
+        { type: "bar", label: "proposed", data: shown.map((route) => route.plans), colour: 0 },
+        { type: "bar", label: "answered", data: shown.map((route) => route.answered), colour: 2 },
+      ],
+      options: {
+        indexAxis: "y",
+        interaction: { mode: "index", axis: "y", intersect: false },
+        scales: { x: { beginAtZero: true, ticks: { precision: 0 } }, y: {} },
+      },
+    },
+    table: {
+      caption: "Models that plans proposed",
+      head: ["Model", "Tier", "Plans", "Share", "Kept from the session", "Answered"],
+      rows: shown.map((route) => [
+        route.target,
+        route.tier || "–",
+        count(route.plans),
+        shareOf(route.plans, plans),
+        count(route.sticky),
+        count(route.answered),
+      ]),
+    },
+  });
+}
+
+export function decisions({ refinements: found }: Report): HTMLElement | undefined {
+  const decided = found.accepted + found.modified + found.rejected;
+  if (found.proposed + decided === 0) {
+    return undefined;
+  }
+  const rows: [string, number][] = [
+    ["accepted", found.accepted],
+    ["modified", found.modified],
+    ["rejected", found.rejected],
+    ["not decided", Math.max(0, found.proposed - decided)],
+  ];
+  const distance =
+    found.edit_distance === null
+      ? ""
+      : ` Where they were modified, ${count(found.edit_distance)} characters differ (median).`;
+  const thumbs = found.thumbs_up + found.thumbs_down;
+  const judged =
+    thumbs === 0
+      ? ""
+      : ` Plans got ${count(found.thumbs_up)} thumbs up and ${count(found.thumbs_down)} down.`;
+  return drawing({
+    title: "Refined drafts",
+    text: `${count(found.proposed)} were proposed; of ${count(decided)} decided, ${shareOf(found.accepted + found.modified, decided)} were taken.${distance}${judged}`,
+    label: `Decisions: ${rows.map(([name, number]) => `${name} ${count(number)}`).join(", ")}.`,
+    rows: rows.length,
+    config: {
+      type: "bar",
+      labels: rows.map(([name]) => name),
+      series: [{ type: "bar", label: "drafts", data: rows.map(([, number]) => number), colour: 2 }],
+      options: {
+        indexAxis: "y",
+        interaction: { mode: "index", axis: "y", intersect: false },
+        scales: { x: { beginAtZero: true, ticks: { precision: 0 } }, y: {} },
+        plugins: { legend: { display: false } },
+      },
+    },
+    table: {
+      caption: "What became of refined drafts",
+      head: ["Decision", "Drafts"],
+      rows: rows.map(([name, number]) => [name, count(number)]),
+    },
+  });
+}
+
+export function experiments({ arms }: Report): HTMLElement {
+  const title = element("h2", "Experiments");
+  if (arms.length === 0) {
+    return element("section", title, element("p", "None is running, and nothing was planned yet."));
+  }
+  const running = arms.some(({ propensity }) => propensity < 1);
+  return element(
+    "section",
+    title,
+    element("p", running ? "Plans fell on these arms by chance:" : "None is running. What decided:"),
+    table({
+      caption: "Policies and arms",
+      head: ["Policy", "Version", "Arm", "Probability", "Plans"],
+      rows: arms.map((arm) => [arm.policy, arm.version, arm.arm, percent(arm.propensity), count(arm.plans)]),
+    }),
+  );
+}

@@ -1,0 +1,41 @@
+/** The figures above all. */
+import { element } from "../elements";
+import type { Report } from "../report";
+import { count, percent, shareOf, sum, usd } from "../words";
+
+export function tiles(report: Report): HTMLElement {
+  const billed = sum(report.costs, ({ usd }) => usd);
+  const uncached = sum(report.costs, ({ uncached_usd }) => uncached_usd);
+  const { hits, returns } = report.hits;
+  const { accepted, modified, rejected } = report.refinements;
+  const decided = accepted + modified + rejected;
+  const bins = report.calibration.flatMap((curve) => curve.bins);
+  const told = sum(bins, ({ requests }) => requests);
+  const predicted = sum(bins, ({ predicted, requests }) => predicted * requests);
+  const all: [string, string, string][] = [
+    ["Billed", usd(billed), `${count(report.requests)} requests${unpriced(report)}`],
+    [
+      "Without a cache",
+      usd(uncached),
+      uncached > 0 ? `the cache saved ${percent(1 - billed / uncached)}` : "",
+    ],
+    ["Prefixes read", shareOf(hits, returns), `${count(hits)} of ${count(returns)} returns`],
+    ["Mean P(hit)", told > 0 ? percent(predicted / told) : "–", "before each request"],
+    [
+      "Drafts taken",
+      shareOf(accepted + modified, decided),
+      decided > 0 ? `of ${count(decided)} decided` : "none was reviewed",
+    ],
+  ];
+  const list = element("dl");
+  list.className = "tiles";
+  for (const [name, figure, note] of all) {
+    const small = element("small", note);
+    list.append(element("div", element("dt", name), element("dd", element("strong", figure), small)));
+  }
+  return list;
+}
+
+function unpriced({ unpriced }: Report): string {
+  return unpriced > 0 ? `, ${count(unpriced)} without a known price` : "";
+}

@@ -1,0 +1,128 @@
+"""`anchorline report`: cost, hits, routes and decisions, from what was recorded."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from anchorline.cli import reading
+from anchorline.cli.replay import Since
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from anchorline.report.model import Report
+
+
+@click.command(name="report")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the dashboard, a page.")
+@click.option("--since", type=Since(), help="Only what was recorded since then: 30d, 12h, 2w ago, or a date.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(html: Path | None, since: float | None, as_json: bool) -> None:
+    """Say what came of it: cost with and without the cache, hits, routes, and what you made of proposals.
+
+    It adds up what the gateway and your editors have recorded, and what `anchorline import` has read. The page
+    has charts, works offline and holds sums only. Exits with 2 when the database can't be read.
+
+    \b
+    Examples:
+      anchorline report --since 30d
+      anchorline report --html report.html
+      anchorline report --json | jq .hits
+    """
+    report = _collect(since)
+    if html is not None:
+        from anchorline.report.page import page  # noqa: PLC0415  (only where a page is written)
+
+        try:
+            html.write_text(page(report), "utf-8")
+        except OSError as error:
+            raise reading.Unreadable(f"{html}: {error.strerror or error}") from error
+    if as_json:
+        click.echo(msgspec.json.encode(report).decode())
+        return
+    _show(report)
+    if html is not None:
+        click.echo(f"Dashboard: {html}")
+
+
+def _collect(since: float | None) -> "Report":
+    from anchorline.cache.rules import load as load_rules  # noqa: PLC0415  (the group's --help stays fast)
+    from anchorline.report.collect import collect  # noqa: PLC0415
+    from anchorline.route.catalog import load as load_catalog  # noqa: PLC0415
+    from anchorline.store.database import StoreError, locate  # noqa: PLC0415
+
+    settings = reading.settings().config
+    rules, catalog = load_rules(settings.files.providers), load_catalog(settings.files.models)
+    try:
+        return collect(locate(settings.store.path), rules, catalog, since)
+    except StoreError as error:
+        raise reading.Unreadable(str(error)) from error
+
+
+def _show(report: "Report") -> None:
+    from rich.console import Console  # noqa: PLC0415  (only where a table is printed)
+
+    if not report.requests and not any(route.plans for route in report.routes):
+        click.echo(
+            "Nothing is recorded yet. `anchorline import claude-code` reads recorded sessions, "
+            "`anchorline gateway` records requests as they pass."
+        )
+        return
+    console = Console(highlight=False)
+    for table in (_costs(report), _misses(report), _routes(report)):
+        if table.row_count:
+            console.print(table)
+    click.echo(_summary(report))
+
+
+def _costs(report: "Report") -> "Table":
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table("model", "requests", "billed", "without a cache", "saved")
+    for model in dict.fromkeys(cost.model for cost in report.costs if cost.requests):
+        costs = [cost for cost in report.costs if cost.model == model]
+        usd, uncached = sum(cost.usd for cost in costs), sum(cost.uncached_usd for cost in costs)
+        saved = f"{1 - usd / uncached:.0%}" if uncached else ""
+        requests = sum(cost.requests for cost in costs)
+        table.add_row(model, f"{requests:,}", f"${usd:,.2f}", f"${uncached:,.2f}", saved)
+    return table
+
+
+def _misses(report: "Report") -> "Table":
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table("not read because", "requests", "would have saved")
+    for miss in report.hits.misses:
+        table.add_row(miss.cause.replace("_", " "), f"{miss.requests:,}", f"${miss.usd:,.2f}")
+    return table
+
+
+def _routes(report: "Report") -> "Table":
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table("proposed model", "tier", "plans", "answered")
+    for route in report.routes:
+        table.add_row(route.target, route.tier, f"{route.plans:,}", f"{route.answered:,}")
+    return table
+
+
+def _summary(report: "Report") -> str:
+    usd, uncached = sum(cost.usd for cost in report.costs), sum(cost.uncached_usd for cost in report.costs)
+    hits, refined = report.hits, report.refinements
+    parts = [
+        f"{report.requests:,} requests were billed ${usd:,.2f}; without a cache they cost ${uncached:,.2f}."
+    ]
+    if report.unpriced:
+        parts.append(f"{report.unpriced:,} of them have no known price (`files.models` can name one).")
+    if hits.returns:
+        parts.append(
+            f"{hits.hits:,} of {hits.returns:,} returns to a prefix read it ({hits.hits / hits.returns:.0%})."
+        )
+    if refined.proposed:
+        parts.append(
+            f"Of {refined.proposed:,} refined drafts {refined.accepted:,} were accepted, {refined.modified:,} "
+            f"modified, {refined.rejected:,} rejected."
+        )
+    return " ".join(parts)

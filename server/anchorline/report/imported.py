@@ -1,0 +1,111 @@
+"""Requests of imported sessions: what each was billed, and whether it read what the one before it had left.
+
+What was believed warm is told from the request before, as P(hit) would have had it; docs/hit-prediction.md has the
+figures of that.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+
+from anchorline.cache import hits
+from anchorline.cache.afterwards import shortfall
+from anchorline.cache.rules import Provider
+from anchorline.report.model import Cause
+from anchorline.report.planned import Billed
+from anchorline.report.sums import HIT, Return, Sums, Usage
+
+SAME_S = 600.0
+"""A planned and an imported request with the same bill, so near in time, are one: it counts once."""
+BEFORE_S = 86_400.0
+"""So long before the time that is asked for, requests are read for what they left."""
+ENDS = 8
+"""Earlier requests of a conversation that a read is compared with."""
+
+
+class _Chain:
+    """A conversation so far."""
+
+    __slots__ = ("at", "ends", "ttl", "users")
+
+    def __init__(self) -> None:
+        self.at = 0.0
+        self.ttl = "default"
+        self.users = 0
+        self.ends: list[int] = []
+
+
+def add_imported(connection: sqlite3.Connection, sums: Sums, since: float, billed: Billed) -> None:
+    """Add all requests since then that are not in `billed`."""
+    found = connection.execute(
+        "SELECT session, chain, branch, model, sent_at, trigger, switched, coalesce(input_tokens, 0), "
+        "coalesce(read_tokens, 0), coalesce(write_5m_tokens, 0), coalesce(write_1h_tokens, 0), "
+        "coalesce(output_tokens, 0) FROM imported WHERE sent_at >= ? ORDER BY sent_at",
+        [since - BEFORE_S],
+    )
+    chains: dict[tuple[str, str, int], _Chain] = {}
+    for session, name, branch, model, at, trigger, switched, input_, read, short, long, output in found:
+        written = short + long
+        prompt = input_ + read + written
+        if not prompt:
+            continue
+        known = sums.known(model)
+        provider = known.provider
+        price = (
+            (provider.write_price("5m") * short + provider.write_price("1h") * long) / written
+            if written
+            else provider.write_price()
+        )
+        usage = Usage(prompt, read, written, price, output)
+        chain = chains.setdefault((session, name, branch), _Chain())
+        if at >= since and not _is_known(billed.get((input_, read, written, output), ()), at):
+            sums.span(at, at)
+            sums.bill(at, known, usage)
+            back = _return(chain, provider, at, trigger, bool(switched), usage)
+            if back is None:
+                sums.first += 1
+            else:
+                sums.come_back(back, known, usage)
+        chain.at = at
+        chain.ttl = "1h" if long else "5m" if short else chain.ttl
+        chain.users += trigger == "user"
+        chain.ends = [*chain.ends[-ENDS + 1 :], prompt]
+
+
+def _return(
+    chain: _Chain, provider: Provider, at: float, trigger: str, switched: bool, usage: Usage
+) -> Return | None:
+    """Return whether a request read what the one before it left; None where nothing was left."""
+    believed = chain.ends[-1] if chain.ends else 0
+    lives = provider.lifetime(chain.ttl)
+    if not believed or lives is None or believed < provider.minimum_tokens:
+        return None
+    compacted = trigger == "compact"
+    age = max(0.0, at - chain.at)
+    p = hits.probability(
+        hits.Return(
+            ttl=lives.name,
+            age=age,
+            lifetime=lives.seconds,
+            user=trigger == "user",
+            first=chain.users <= 1,
+            compacted=compacted,
+            model_changed=switched,
+        )
+    )
+    if usage.read >= HIT * believed:
+        return Return("imported", p, believed, hit=True, cause=None)
+    cause: Cause | None
+    if switched:
+        cause = "model_changed"
+    elif compacted:
+        cause = "compacted"
+    elif age > lives.seconds:
+        cause = "expired"
+    else:
+        short = shortfall(usage.read, believed, chain.ends[:-1])
+        cause = None if short is None else short.code
+    return Return("imported", p, believed, hit=cause is None, cause=cause)
+
+
+def _is_known(times: Iterable[float], at: float) -> bool:
+    return any(abs(at - time) <= SAME_S for time in times)

@@ -1,0 +1,122 @@
+"""The report: what the database holds, added up. A few kilobytes however much was recorded, and no text of a prompt.
+
+`anchorline report --json` prints it, the dashboard draws it. Money is USD, times are epoch seconds, days are UTC.
+"""
+
+from typing import Literal
+
+import msgspec
+
+Cause = Literal[
+    "expired",
+    "model_changed",
+    "compacted",
+    "prefix_edited",
+    "thinking_stripped",
+    "history_changed",
+    "not_readable",
+    "dropped",
+]
+"""Why a prefix was not read: the first five are known beforehand, the last three only from the bill."""
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """One model on one day: what its requests were billed, and what the same tokens cost without a cache.
+
+    `planned_usd` and `without_plan_usd` are what its plans expected, with the plan and without it (docs/cost.md).
+    """
+
+    day: str
+    model: str
+    requests: int = 0
+    usd: float = 0.0
+    uncached_usd: float = 0.0
+    plans: int = 0
+    planned_usd: float = 0.0
+    without_plan_usd: float = 0.0
+
+
+class Miss(msgspec.Struct, frozen=True):
+    """Requests that did not read a prefix that was there before; `usd` is what reading it would have saved."""
+
+    cause: Cause
+    requests: int
+    usd: float
+
+
+class Hits(msgspec.Struct, frozen=True):
+    """Of `returns` to a prefix, `hits` read 90 % of it. `first` requests had nothing that they could have read."""
+
+    returns: int
+    hits: int
+    first: int
+    misses: tuple[Miss, ...]
+
+
+class Bin(msgspec.Struct, frozen=True):
+    """Requests whose P(hit) was between `low` and `high`: its mean, and the share that hit with its 95 % interval."""
+
+    low: float
+    high: float
+    requests: int
+    predicted: float
+    observed: float
+    observed_low: float
+    observed_high: float
+
+
+class Curve(msgspec.Struct, frozen=True):
+    """P(hit) against what happened: as ``plans`` said it, or reckoned afterwards for ``imported`` requests."""
+
+    source: Literal["plans", "imported"]
+    bins: tuple[Bin, ...]
+
+
+class Route(msgspec.Struct, frozen=True):
+    """A model: how often plans proposed it (`sticky`: because the session ran on it), how often it answered."""
+
+    target: str
+    tier: str
+    plans: int
+    sticky: int
+    answered: int
+
+
+class Refinements(msgspec.Struct, frozen=True):
+    """What became of proposed drafts. `edit_distance` is the median of the modified ones, in characters."""
+
+    proposed: int
+    accepted: int
+    modified: int
+    rejected: int
+    edit_distance: float | None
+    thumbs_up: int
+    thumbs_down: int
+
+
+class Arm(msgspec.Struct, frozen=True):
+    """A policy, and the arm of an experiment that plans fell on; `propensity` is the mean probability of that."""
+
+    policy: str
+    version: str
+    arm: str
+    propensity: float
+    plans: int
+
+
+class Report(msgspec.Struct, frozen=True):
+    """Everything. `requests` have a bill; of them `unpriced` ran on models whose price is not known."""
+
+    made_at: float
+    since: float | None
+    first_at: float | None
+    last_at: float | None
+    requests: int
+    unpriced: int
+    costs: tuple[Cost, ...]
+    hits: Hits
+    calibration: tuple[Curve, ...]
+    routes: tuple[Route, ...]
+    refinements: Refinements
+    arms: tuple[Arm, ...]
+    schema: Literal[1] = 1

@@ -1,0 +1,173 @@
+"""Adding up: requests with their bills by day and model, and whether each read what was there before."""
+
+from bisect import bisect_right
+from collections import defaultdict
+from datetime import UTC, datetime
+from math import inf, sqrt
+from typing import Literal, NamedTuple
+
+from anchorline.cache.rules import Provider, Rules
+from anchorline.report.model import Bin, Cause, Cost, Curve, Hits, Miss
+from anchorline.route.catalog import Catalog, Model
+
+Source = Literal["plans", "imported"]
+
+HIT = 0.9
+"""Share of a prefix that has to be read for a hit, as P(hit) has it."""
+EDGES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
+"""Of the bins: finer at the end, where most probabilities are."""
+_Z = 1.96
+_DAY_S = 86_400
+
+
+class Usage(NamedTuple):
+    """Tokens of a whole prompt, and of its answer, as they were billed.
+
+    Of the prompt's, `read` were read from the cache, and `written` written to it at `write` times the base price.
+    """
+
+    prompt: int
+    read: int
+    written: int
+    write: float
+    output: int
+
+
+class Known(NamedTuple):
+    """What is known of a model: its price, where there is one, its provider's rules, and what to call it."""
+
+    model: Model | None
+    provider: Provider
+    shown: str
+
+
+class Return(NamedTuple):
+    """A request that came back to a prefix of `believed` tokens. `p` is P(hit), None where none was said."""
+
+    source: Source
+    p: float | None
+    believed: int
+    hit: bool
+    cause: Cause | None
+
+
+class _Line:
+    __slots__ = ("planned_usd", "plans", "requests", "uncached_usd", "usd", "without_plan_usd")
+
+    def __init__(self) -> None:
+        self.requests = self.plans = 0
+        self.usd = self.uncached_usd = self.planned_usd = self.without_plan_usd = 0.0
+
+
+class Sums:
+    """What was added up so far."""
+
+    def __init__(self, rules: Rules, catalog: Catalog) -> None:
+        self._rules = rules
+        self._catalog = catalog
+        self._known: dict[str, Known] = {}
+        self._lines: defaultdict[tuple[int, str], _Line] = defaultdict(_Line)
+        self._misses: defaultdict[Cause, list[float]] = defaultdict(lambda: [0, 0.0])
+        self._bins: defaultdict[Source, list[list[float]]] = defaultdict(
+            lambda: [[0, 0.0, 0] for _ in EDGES[1:]]
+        )
+        self._returns = self._hits = 0
+        self.first = self.requests = self.unpriced = 0
+        self.begin, self.end = inf, -inf
+
+    def known(self, name: str) -> Known:
+        """Return what is known of the model that requests call by that name."""
+        found = self._known.get(name)
+        if found is None:
+            model = self._catalog.find(name)
+            shown = model.id if model is not None else name
+            found = self._known[name] = Known(model, self._rules.for_model(name), shown)
+        return found
+
+    def span(self, first: float, last: float) -> None:
+        """Take in when something began and ended."""
+        self.begin = min(self.begin, first)
+        self.end = max(self.end, last)
+
+    def bill(self, at: float, known: Known, usage: Usage) -> None:
+        """Add a request's bill."""
+        model, provider, shown = known
+        prompt, read, written, write, answer = usage
+        self.requests += 1
+        line = self._lines[int(at // _DAY_S), shown]
+        line.requests += 1
+        if model is None:
+            self.unpriced += 1
+            return
+        price, output = model.prices(prompt)
+        paid = prompt - read - written + provider.read * read + write * written
+        line.usd += price * paid + output * answer
+        line.uncached_usd += price * prompt + output * answer
+
+    def expect(self, day: int, name: str, plans: int, usd: float, without_plan_usd: float) -> None:
+        """Add what plans of one day (counted from 1970-01-01) and model expected."""
+        line = self._lines[day, self.known(name).shown]
+        line.plans += plans
+        line.planned_usd += usd
+        line.without_plan_usd += without_plan_usd
+
+    def come_back(self, back: Return, known: Known, usage: Usage) -> None:
+        """Add whether a request read what was there."""
+        self._returns += 1
+        self._hits += back.hit
+        if back.cause is not None:
+            model, provider, _ = known
+            miss = self._misses[back.cause]
+            miss[0] += 1
+            if model is not None:
+                lost = max(0, back.believed - usage.read)
+                miss[1] += model.prices(usage.prompt)[0] * lost * max(0.0, usage.write - provider.read)
+        if back.p is not None:
+            found = self._bins[back.source][min(bisect_right(EDGES, back.p) - 1, len(EDGES) - 2)]
+            found[0] += 1
+            found[1] += back.p
+            found[2] += back.hit
+
+    def costs(self) -> tuple[Cost, ...]:
+        """Return the costs by day and model."""
+        return tuple(
+            Cost(
+                datetime.fromtimestamp(day * _DAY_S, UTC).date().isoformat(),
+                model,
+                line.requests,
+                round(line.usd, 6),
+                round(line.uncached_usd, 6),
+                line.plans,
+                round(line.planned_usd, 6),
+                round(line.without_plan_usd, 6),
+            )
+            for (day, model), line in sorted(self._lines.items())
+        )
+
+    def hits(self) -> Hits:
+        """Return how often prefixes were read, and why not, the most expensive cause first."""
+        misses = [Miss(cause, int(count), round(usd, 6)) for cause, (count, usd) in self._misses.items()]
+        misses.sort(key=lambda miss: (-miss.usd, -miss.requests))
+        return Hits(self._returns, self._hits, self.first, tuple(misses))
+
+    def calibration(self) -> tuple[Curve, ...]:
+        """Return P(hit) against what happened."""
+        return tuple(
+            Curve(source, tuple(_bin(index, *bin_) for index, bin_ in enumerate(bins) if bin_[0]))
+            for source, bins in sorted(self._bins.items(), reverse=True)
+        )
+
+
+def _bin(index: int, count: float, predicted: float, hits: float) -> Bin:
+    share = hits / count
+    low, high = wilson(share, count)
+    figures = (predicted / count, share, low, high)
+    return Bin(EDGES[index], EDGES[index + 1], int(count), *(round(figure, 4) for figure in figures))
+
+
+def wilson(share: float, count: float) -> tuple[float, float]:
+    """Return the 95 % interval of a share (Wilson 1927), which holds for few cases and near 0 and 1."""
+    square = _Z * _Z / count
+    middle = (share + square / 2) / (1 + square)
+    half = _Z * sqrt(share * (1 - share) / count + square / count / 4) / (1 + square)
+    return max(0.0, middle - half), min(1.0, middle + half)

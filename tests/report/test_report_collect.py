@@ -1,0 +1,164 @@
+"""What the report says of a history whose figures are known."""
+
+import json
+import time
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anchorline.cli.main import cli
+from anchorline.outcome import Feedback, Outcome, Usage
+from anchorline.plan import Miss
+from anchorline.report import sums
+from report.history import MODEL, billed, imported, planned, recorded
+
+
+def report(*words: str) -> dict:
+    done = CliRunner().invoke(cli, ["report", "--json", *words])
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def test_without_a_history_it_says_how_to_get_one():
+    found = report()
+    assert (found["requests"], found["costs"], found["calibration"]) == (0, [], [])
+    assert "anchorline import claude-code" in CliRunner().invoke(cli, ["report"]).stdout
+
+
+def test_imported_requests_are_billed_by_their_usage(tmp_path):
+    imported(tmp_path / "sessions")
+    found = report()
+    assert found["requests"] == 2
+    (cost,) = found["costs"]
+    # claude-opus-4-6: 5 and 25 dollars a million; reading costs 0.1, writing 1.25 and 2.
+    input_ = 0.1 * (20_000 + 20_500) + 2 * (100 * 1.25 + 400 * 2 + 3)
+    assert cost["usd"] == pytest.approx(input_ * 5e-6 + 2 * 7 * 25e-6, abs=2e-6)
+    whole = 20_000 + 20_500 + 2 * (500 + 3)
+    assert cost["uncached_usd"] == pytest.approx(whole * 5e-6 + 2 * 7 * 25e-6, abs=2e-6)
+    hits = found["hits"]
+    assert (hits["first"], hits["returns"], hits["hits"], hits["misses"]) == (1, 1, 1, [])
+    (curve,) = found["calibration"]
+    assert curve["source"] == "imported"
+    assert sum(bin_["requests"] for bin_ in curve["bins"]) == 1
+
+
+def test_a_prefix_that_has_expired_is_a_miss_with_its_price(tmp_path):
+    imported(tmp_path / "sessions", gap=7200)
+    hits = report()["hits"]
+    assert (hits["returns"], hits["hits"]) == (1, 0)
+    (miss,) = hits["misses"]
+    assert (miss["cause"], miss["requests"]) == ("expired", 1)
+    written = (100 * 1.25 + 400 * 2) / 500  # what the tokens cost that were not read
+    assert miss["usd"] == pytest.approx(20_503 * (written - 0.1) * 5e-6, abs=2e-6)
+
+
+def test_plans_are_compared_with_what_became_of_them():
+    recorded(
+        (planned("hit", p_hit=0.97), billed("hit")),
+        (planned("late", p_hit=0.93), billed("late", read=0, write=4200)),
+        (planned("unsent"), None),
+    )
+    found = report()
+    assert found["requests"] == 2
+    (cost,) = found["costs"]
+    assert (cost["model"], cost["plans"]) == (MODEL, 3)
+    assert cost["planned_usd"] == pytest.approx(3 * 0.02)
+    assert cost["without_plan_usd"] == pytest.approx(3 * 0.05)
+    assert (found["hits"]["returns"], found["hits"]["hits"]) == (2, 1)
+    assert [miss["cause"] for miss in found["hits"]["misses"]] == ["dropped"]
+    (curve,) = found["calibration"]
+    assert curve["source"] == "plans"
+    seen = {(bin_["low"], bin_["high"]): bin_["observed"] for bin_ in curve["bins"]}
+    assert seen == {(0.95, 0.98): 1.0, (0.9, 0.95): 0.0}
+    assert found["routes"] == [{"target": MODEL, "tier": "strong", "plans": 3, "sticky": 3, "answered": 2}]
+    (arm,) = found["arms"]
+    assert (arm["policy"], arm["arm"], arm["propensity"], arm["plans"]) == ("heuristic", "b", 0.25, 3)
+
+
+@pytest.mark.parametrize(
+    ("code", "returns"), [("never_sent", 0), ("below_minimum", 0), ("expired", 1), ("model_changed", 1)]
+)
+def test_a_miss_that_was_foretold_counts_where_there_was_something_to_read(code, returns):
+    made = planned("p", warm=0)
+    cache = msgspec.structs.replace(made.cache, miss_reasons=(Miss(code, "", 4000),))
+    recorded((msgspec.structs.replace(made, cache=cache), billed("p", read=0)))
+    hits = report()["hits"]
+    assert (hits["returns"], hits["first"]) == (returns, 1 - returns)
+    assert [miss["cause"] for miss in hits["misses"]] == [code] * returns
+
+
+def test_decisions_and_thumbs_are_counted_once_each():
+    recorded(
+        (planned("a"), Outcome("a", decision="accepted")),
+        (planned("b"), Outcome("b", decision="modified", edit_distance=12)),
+        (planned("c"), Outcome("c", decision="rejected")),
+        (planned("d"), None),
+        (planned("a"), Outcome("a", decision="accepted")),  # told twice
+        feedback=(Feedback("a", 1), Feedback("c", -1)),
+    )
+    found = report()["refinements"]
+    assert found == {
+        "proposed": 4,
+        "accepted": 1,
+        "modified": 1,
+        "rejected": 1,
+        "edit_distance": 12,
+        "thumbs_up": 1,
+        "thumbs_down": 1,
+    }
+
+
+def test_a_request_that_was_planned_and_imported_counts_once(tmp_path):
+    imported(tmp_path / "sessions", days_ago=0.5, gap=100)
+    at = time.time() - 0.5 * 86_400
+    usage = Usage(input=3, read=20_000, write=500, output=7)
+    recorded((planned("p", at=at), Outcome("p", usage=usage, sent_at=at)))
+    assert report()["requests"] == 2
+
+
+def test_since_leaves_out_what_is_older_but_knows_what_it_left(tmp_path):
+    imported(tmp_path / "sessions", days_ago=1.0, gap=1200)
+    between = datetime.fromtimestamp(time.time() - 86_400 + 600, UTC).isoformat()
+    found = report("--since", between)
+    assert found["requests"] == 1
+    assert found["hits"]["hits"] == 1, "the request before is not counted, but it left the prefix"
+
+
+def test_a_model_without_a_price_is_counted_and_told(tmp_path):
+    recorded((planned("p"), Outcome("p", target="somebody/unknown", usage=billed("p").usage)))
+    found = report()
+    assert (found["requests"], found["unpriced"]) == (1, 1)
+    assert "no known price" in CliRunner().invoke(cli, ["report"]).stdout
+
+
+def test_the_summary_names_what_a_developer_asks_for(tmp_path):
+    imported(tmp_path / "sessions", gap=7200)
+    shown = CliRunner().invoke(cli, ["report"]).stdout
+    for words in ("claude-opus-4-6", "expired", "without a cache", "0 of 1 returns"):
+        assert words in shown
+
+
+def test_a_database_that_cannot_be_read_is_named(isolated_home):
+    (isolated_home / "data").mkdir()
+    (isolated_home / "data" / "anchorline.db").write_bytes(
+        b"no database at all, but long enough to be read as one" * 30
+    )
+    done = CliRunner().invoke(cli, ["report"])
+    assert done.exit_code == 2
+    assert "anchorline.db" in done.output
+
+
+def shares():
+    return st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+
+
+@given(shares())
+def test_an_interval_holds_its_share(counts):
+    hits, n = counts
+    low, high = sums.wilson(hits / n, n)
+    assert 0 <= low <= hits / n + 1e-9
+    assert hits / n - 1e-9 <= high <= 1
