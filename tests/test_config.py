@@ -71,15 +71,18 @@ def test_a_project_can_only_make_privacy_stricter(tmp_path: Path, user: str, pro
 @pytest.mark.parametrize("key", sorted(config.USER_ONLY))
 def test_a_project_names_no_places_of_the_users(tmp_path: Path, key: str):
     section, name = key.split(".")
-    other = {"gateway.port": "1", "gateway.mode": '"anchors"'}.get(key) or (
-        '"keyring"' if name.endswith("_key") else '"elsewhere"'
+    default = getattr(getattr(config.Config(), section), name)
+    chosen = {"gateway.mode": '"anchors"', "answers.reuse": '"near"'}.get(key, '"elsewhere"')
+    other = (
+        "true" if default is False else repr(type(default)(1)) if isinstance(default, int | float) else chosen
     )
+    other = '"keyring"' if name.endswith("_key") else other
     write(tmp_path / "p" / config.FILE_NAME, f"[{section}]\n{name} = {other}\n")
     loaded = config.load(tmp_path / "p")
     assert loaded.config == config.Config()
     assert [problem.key for problem in loaded.problems] == [key]
     write(config.user_file(), f"[{section}]\n{name} = {other}\n")
-    assert str(getattr(getattr(config.load().config, section), name)) == other.strip('"')
+    assert str(getattr(getattr(config.load().config, section), name)).lower() == other.strip('"')
 
 
 def test_every_key_is_described():

@@ -162,6 +162,21 @@ class Gateway(msgspec.Struct, frozen=True):
     ] = "client"
 
 
+class Answers(msgspec.Struct, frozen=True):
+    """The gateway's response cache: answers that are given again."""
+
+    reuse: Annotated[
+        Literal["off", "exact", "near"],
+        Meta(
+            description="Keep answers, with their text, and give them again: to an equal request, or to a nearly equal "
+            "one as well. Of requests without tools at temperature 0, and of those that ask for it."
+        ),
+    ] = "off"
+    hours: Annotated[float, Meta(gt=0, le=8760, description="How long an answer is given again.")] = 24.0
+    entries: Annotated[int, Meta(ge=1, le=100_000, description="How many answers are kept, at most.")] = 1000
+    megabytes: Annotated[int, Meta(ge=1, le=4096, description="How many megabytes they take, at most.")] = 64
+
+
 class Files(msgspec.Struct, frozen=True):
     """The user's own data files, merged over the built-in ones."""
 
@@ -188,6 +203,7 @@ class Config(msgspec.Struct, frozen=True):
     editor: Editor = Editor()
     engine: Engine = Engine()
     gateway: Gateway = Gateway()
+    answers: Answers = Answers()
     files: Files = Files()
     log: Log = Log()
 
@@ -195,8 +211,9 @@ class Config(msgspec.Struct, frozen=True):
 USER_ONLY = frozenset(
     {"store.path", "files.providers", "files.models", "cache.account", "engine.model", "refine.templates"}
     | {f"gateway.{field.name}" for field in msgspec.structs.fields(Gateway)}
+    | {f"answers.{field.name}" for field in msgspec.structs.fields(Answers)}
 )
-"""Keys that a project file may not set: they name places and accounts outside the project."""
+"""Keys that a project file may not set: they name places and accounts outside the project, or have answers kept."""
 
 
 STRICTER_ONLY = frozenset({"store.text", "store.enabled", "editor.chat", "engine.enabled"})

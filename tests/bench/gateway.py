@@ -9,6 +9,8 @@ PYTHON is one that has `litellm[proxy]`. All in the same run, each request of a 
 added_p50_ms, added_p99_ms   the quantile of a way less that of the direct one, by the size of the body (a conversation
                              that grows by a message each time); `first-byte`: until the first byte of a stream
 cpu_ms                       processor time that the way's own process takes for a request: what a busy machine hardly changes
+hit_p50_ms, hit_p99_ms       `ours-answers`: a request that the response cache answers, by the size of its body; `near`: 1 kB,
+                             nearly equal to what was asked before. `direct`: the same, sent to the upstream
 requests_per_second          1 kB bodies over 1, 16 and 128 connections
 rss_mb                       resident memory after REQUESTS requests, and before (`start`)
 """
@@ -97,12 +99,12 @@ def uvicorn(app: str, port: int) -> list[str]:
     ]
 
 
-def ours(stack: ExitStack, upstream: str, mode: str) -> tuple[str, psutil.Process]:
-    """Start our gateway; return where to send, and its process."""
+def ours(stack: ExitStack, upstream: str, mode: str, settings: str = "") -> tuple[str, psutil.Process]:
+    """Start our gateway, `settings` being further lines of its file; return where to send, and its process."""
     home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     port = free_port()
     (home / "anchorline.toml").write_text(
-        f'[gateway]\nanthropic = "{upstream}"\nport = {port}\nmode = "{mode}"\n'
+        f'[gateway]\nanthropic = "{upstream}"\nport = {port}\nmode = "{mode}"\n{settings}\n'
     )
     env = {"ANCHORLINE_CONFIG": str(home / "anchorline.toml"), "ANCHORLINE_DATA_DIR": str(home / "data")}
     command = [sys.executable, "-m", "anchorline", "gateway"]
@@ -170,6 +172,43 @@ async def throughput(url: str, connections: int, count: int) -> float:
         start = time.perf_counter()
         await asyncio.gather(*(one() for _ in range(connections)))
         return count / (time.perf_counter() - start)
+
+
+def asking(size: int, turn: int, words: str = "") -> bytes:
+    """Return a request that the response cache may answer; other `words` ask nearly the same."""
+    return body(size, turn).replace(b'"text":"%d ' % turn, b'"text":"%s%d ' % (words.encode(), turn))[:-1] + (
+        b',"temperature":0}'
+    )
+
+
+async def hits(url: str, direct: str, size: int, count: int, words: str) -> dict[str, list[float]]:
+    """Return the seconds of requests that the response cache answers, and of the same sent directly."""
+    found: dict[str, list[float]] = {"ours-answers": [], "direct": []}
+    async with aiohttp.ClientSession() as session:
+        for turn in range(16):
+            await once(session, url, asking(size, turn))
+        for number in range(count):
+            data = asking(size, number % 16, words)
+            found["direct"].append(await once(session, direct, data))
+            start = time.perf_counter()
+            async with session.post(url, data=data, headers=HEADERS) as answer:
+                await answer.read()
+                found["ours-answers"].append(time.perf_counter() - start)
+                if "anchorline-cache" not in answer.headers:
+                    raise SystemExit(f"{url}: not answered from the cache")
+    return found
+
+
+def hit_rows(url: str, direct: str, runs: int, count: int) -> Iterator[dict]:
+    """Yield the rows on hits of the response cache."""
+    for subset, size, words in (
+        *((name, size, "") for name, size in SIZES.items()),
+        ("near", 1_000, "please "),
+    ):
+        runs_ = [asyncio.run(hits(url, direct, size, count, words)) for _ in range(runs)]
+        for name in runs_[0]:
+            for metric, share in (("hit_p50_ms", 0.5), ("hit_p99_ms", 0.99)):
+                yield row(name, subset, metric, [percentile(one[name], share) * 1000 for one in runs_])
 
 
 def row(case: str, subset: str, metric: str, values: list[float], value: float | None = None) -> dict:
@@ -246,6 +285,8 @@ def main() -> None:
             urls["litellm"], processes["litellm"] = litellm(stack, upstream, given.litellm)
         before = {name: process.memory_info().rss / 2**20 for name, process in processes.items()}
         rows += measured(urls, processes, given.runs, given.count)
+        again, _ = ours(stack, upstream, "observe", '[answers]\nreuse = "near"')
+        rows += hit_rows(again, urls["direct"], given.runs, given.count)
         for name in ("ours", "ours-anchors"):
             asyncio.run(throughput(urls[name], 16, given.requests))
         for name, process in processes.items():

@@ -131,6 +131,10 @@ class Upstream:
         for number, event in enumerate(events):
             if fault == "die" and number == 4:
                 return
+            if fault == "error" and number == 4:
+                trouble = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+                await out.piece(_sse("error", trouble))
+                break
             if fault == "garbage" and number == 4:
                 await out.piece(b'data: {"usage": \xff\xfe nonsense\n\n\0\0')
             if fault == "hang" and number == 4:

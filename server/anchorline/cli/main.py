@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lsp": ("lsp", "Run the language server over standard input and output."),
     "gateway": ("gateway", "Pass requests on to the provider, and record what they cost."),
     "top": ("top", "Watch what goes through the gateway."),
+    "cache": ("cache", "Show and empty the gateway's response cache."),
     "connect": ("connect", "Point an editor or agent at the gateway."),
     "disconnect": ("disconnect", "Point an editor or agent back at its provider."),
     "import": ("import_", "Read what Claude Code and Codex have recorded."),

@@ -11,7 +11,7 @@ import msgspec
 
 from anchorline import config
 from anchorline.cli import setting
-from anchorline.store import database, export, privacy
+from anchorline.store import answers, database, export, privacy
 from anchorline.store.database import TABLES, StoreError
 from anchorline.store.reader import Reader, Status
 
@@ -133,6 +133,8 @@ def purge(
 ) -> None:
     """Remove recorded rows from every byte of the database, its log and set-aside damaged files.
 
+    Answers that the gateway keeps (`anchorline cache status`) go with them.
+
     Exports that you made are yours to delete. Exits with 1 when there is nothing to remove.
 
     \b
@@ -154,19 +156,22 @@ def purge(
         click.confirm(f"Remove {what} from {file}?", abort=True, err=True)
     try:
         purged = privacy.purge(file, limit)
+        removed = answers.purge(answers.locate(settings().path), limit)
     except StoreError as error:
         raise Unusable(str(error)) from error
     total = sum(purged.rows.values())
     if as_json:
-        _print_json({"path": str(file), **msgspec.to_builtins(purged)})
+        _print_json({"path": str(file), **msgspec.to_builtins(purged), "answers": removed})
     else:
         rows = ", ".join(f"{count} {table}" for table, count in purged.rows.items() if count)
         click.echo(f"Removed {rows or 'nothing'} from {file}.")
+        if removed:
+            click.echo(f"Removed {removed} answers from the gateway's response cache.")
         for name in purged.files:
             click.echo(f"Removed {name}.")
         for name in purged.left:
             click.echo(f"Left {name}: it may hold newer rows. --all removes it.")
-    if not total and not purged.files:
+    if not total and not purged.files and not removed:
         click.get_current_context().exit(1)
 
 

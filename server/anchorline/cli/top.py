@@ -85,6 +85,10 @@ def _view(state: "State") -> "Group":
         f"${state.usd:.4f} billed, ${state.saved_usd:.4f} saved by the cache",
         f"hits {state.hits} of {state.predicted}, {state.expected_hits:.1f} were expected",
     ]
+    if state.counts.reused:
+        lines.append(
+            f"{state.counts.reused} more answered from the response cache, ${state.reused_usd:.4f} not billed"
+        )
     if state.problem:
         lines.append(f"not recording: {state.problem}")
     requests = Table(

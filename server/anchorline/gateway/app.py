@@ -16,9 +16,10 @@ import msgspec
 
 from anchorline.gateway import tally
 from anchorline.gateway.access import Access, Refused, Target
-from anchorline.gateway.desk import Desk, Exchange
+from anchorline.gateway.answers import Answers, Keeping
+from anchorline.gateway.desk import Desk, Exchange, format_of
 from anchorline.gateway.incoming import Incoming, LeftError, Receive, Send, SlowError
-from anchorline.gateway.upstream import Upstream, Upstreams, answered
+from anchorline.gateway.upstream import MARK, Upstream, Upstreams, answered
 from anchorline.gateway.usage import Meter, header
 
 LOOKED_AT_BYTES = 16 << 20
@@ -28,11 +29,20 @@ log = logging.getLogger(__name__)
 
 
 class App:
-    """Answers requests. `desk` plans and records; None: requests are only passed through. `clock`: epoch seconds."""
+    """Answers requests. `desk` plans and records; None: requests are only passed through. `clock`: epoch seconds.
+
+    `answers` is the response cache, None where there is none.
+    """
 
     def __init__(
-        self, access: Access, upstreams: Upstreams, desk: Desk | None, clock: Callable[[], float] = time.time
+        self,
+        access: Access,
+        upstreams: Upstreams,
+        desk: Desk | None,
+        clock: Callable[[], float] = time.time,
+        answers: Answers | None = None,
     ) -> None:
+        self._answers = answers
         self._access = access
         self._clock = clock
         self._upstreams = upstreams
@@ -73,7 +83,14 @@ class App:
         send: Send,
     ) -> None:
         """Forward a request until its answer is complete, or its client has gone."""
-        forwarding = asyncio.ensure_future(self._forward(scope, upstream, target, incoming, body, send))
+        keeping = None
+        if self._answers is not None and self._looked_at(scope, incoming):
+            keeping, answered = await self._again(self._answers, scope, upstream, target, body, send)
+            if answered:
+                return
+        forwarding = asyncio.ensure_future(
+            self._forward(scope, upstream, target, incoming, body, send, keeping)
+        )
         leaving = asyncio.ensure_future(incoming.left())
         try:
             await asyncio.wait({forwarding, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -86,6 +103,38 @@ class App:
         if not forwarding.cancelled():
             forwarding.result()
 
+    async def _again(
+        self,
+        answers: Answers,
+        scope: dict[str, Any],
+        upstream: Upstream,
+        target: Target,
+        body: bytes,
+        send: Send,
+    ) -> tuple[Keeping | None, bool]:
+        """Give an answer again, if one is kept. Return what keeps the provider's otherwise; whether it was given."""
+        format_ = format_of(upstream.name, target.path)
+        headers, now = scope["headers"], self._clock()
+        found = await answers.find(upstream, target.path, format_, headers, body, now) if format_ else None
+        if found is None:
+            return None, False
+        question, kept, how = found
+        if kept is None:
+            return Keeping(question), False
+        told = f"{how}; age={kept.age:.0f}".encode()
+        length = (b"content-length", str(len(kept.body)).encode())
+        start = {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [*kept.answer.headers, length, (MARK, told)],
+        }
+        await send(start)
+        await send({"type": "http.response.body", "body": kept.body})
+        if self._desk is not None:
+            self._desk.given_again(kept.answer)
+        answers.used(kept)
+        return None, True
+
     async def _forward(
         self,
         scope: dict[str, Any],
@@ -94,6 +143,7 @@ class App:
         incoming: Incoming,
         body: bytes,
         send: Send,
+        keeping: Keeping | None,
     ) -> None:
         exchange = self._open(scope, upstream, target, incoming, body)
         begun = False
@@ -113,17 +163,23 @@ class App:
                     exchange.refused()
                     answer = await stack.enter_async_context(request(body))
                 headers = answered(answer.raw_headers, answer.status)
-                if exchange is not None:
-                    headers += exchange.answered(answer.status, meter := _meter(answer.raw_headers))
-                await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+                meter = _meter(answer.raw_headers)
+                shown = exchange.answered(answer.status, meter) if exchange is not None else []
+                await send(
+                    {"type": "http.response.start", "status": answer.status, "headers": [*headers, *shown]}
+                )
                 begun = True
+                if answer.status != 200:
+                    keeping = None
                 async for chunk in answer.content.iter_any():
-                    if exchange is not None:
-                        meter.feed(chunk)
+                    meter.feed(chunk)
+                    if keeping is not None:
+                        keeping.feed(chunk)
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                if exchange is not None:
-                    meter.end()
+                meter.end()
                 await send({"type": "http.response.body", "body": b""})
+                if keeping is not None and self._answers is not None:
+                    self._answers.keep(keeping, headers, meter)
         except (aiohttp.ClientError, TimeoutError, LeftError, SlowError) as error:
             # Once an answer has begun, returning without its end closes the connection, as the upstream did.
             log.warning(
@@ -138,11 +194,14 @@ class App:
     def _open(
         self, scope: dict[str, Any], upstream: Upstream, target: Target, incoming: Incoming, body: bytes
     ) -> Exchange | None:
-        if self._desk is None or scope["method"] != "POST" or not incoming.complete:
-            return None
-        if header(scope["headers"], b"content-encoding") not in ("", "identity"):
+        if self._desk is None or not self._looked_at(scope, incoming):
             return None
         return self._desk.open(upstream.name, target.path, body, self._clock())
+
+    @staticmethod
+    def _looked_at(scope: dict[str, Any], incoming: Incoming) -> bool:
+        plain = header(scope["headers"], b"content-encoding") in ("", "identity")
+        return plain and scope["method"] == "POST" and incoming.complete
 
 
 async def _show(send: Send, name: str, state: tally.State) -> None:

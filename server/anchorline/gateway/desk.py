@@ -22,12 +22,13 @@ from anchorline.gateway.usage import Meter
 from anchorline.lint.cache import expired
 from anchorline.live.books import Books
 from anchorline.live.recording import NotRecordedError
-from anchorline.outcome import Outcome
+from anchorline.outcome import Outcome, Usage
 from anchorline.plan import Anchor, Plan, Trim
 from anchorline.planner import Planner
 from anchorline.prompt import formats
 from anchorline.prompt.formats import Memory
 from anchorline.prompt.model import Format, Prompt, PromptError, Sent
+from anchorline.store.answers import Answer
 from anchorline.trim.results import Shortened, Trimmed
 
 WAITING = 64
@@ -271,7 +272,8 @@ class Desk(Books):
 
     def _passed(self, exchange: Exchange, plan: Plan, model: str, outcome: Outcome) -> Passed:
         usage, known = outcome.usage, self.planner.catalog.find(model)
-        paid = billed(usage, plan, self.planner.rules.for_model(model), known) if usage is not None else None
+        ttl = plan.cache.anchors[-1].ttl if plan.cache.anchors else "default"
+        paid = billed(usage, ttl, self.planner.rules.for_model(model), known) if usage is not None else None
         return Passed(
             at=exchange.at,
             model=known.id if known is not None else model,
@@ -285,6 +287,14 @@ class Desk(Books):
             saved_usd=paid[1] if paid else None,
             changes=len(exchange.planned.changed.splices) if exchange.planned else 0,
         )
+
+    def given_again(self, answer: Answer) -> None:
+        """Count a request that was answered from the response cache."""
+        paid, name = None, answer.model or ""
+        if answer.usage is not None:
+            rules, known = self.planner.rules.for_model(name), self.planner.catalog.find(name)
+            paid = billed(Usage(**answer.usage), "default", rules, known)
+        self.tally.reused(paid[0] if paid else 0.0)
 
     def state(self) -> State:
         """Return what went through so far."""

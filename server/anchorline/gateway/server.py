@@ -15,10 +15,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from anchorline.config import Config
 from anchorline.gateway.access import Access
+from anchorline.gateway.answers import Answers
 from anchorline.gateway.app import App
 from anchorline.gateway.desk import Desk
 from anchorline.gateway.incoming import Receive, Send
 from anchorline.gateway.upstream import KeyMissingError, Upstream, Upstreams, upstreams
+from anchorline.store import answers
 
 __all__ = ["HOST", "KeyMissingError", "run"]
 
@@ -140,7 +142,11 @@ async def _serve(
     connections = Upstreams(found)
     desk = Desk(config, report)
     await desk.start()
-    settings.app = App(access, connections, desk)
+    kept = None
+    if config.answers.reuse != "off":
+        kept = Answers(config.answers, answers.locate(config.store.path), report)
+        await kept.start()
+    settings.app = App(access, connections, desk, answers=kept)
     server = _Server(settings)
     gc.collect()
     gc.freeze()  # what is there now stays: later collections need not look at it
@@ -150,6 +156,8 @@ async def _serve(
     finally:
         await connections.close()
         await desk.end()
+        if kept is not None:
+            await kept.end()
 
 
 def _raise_file_limit() -> None:

@@ -47,16 +47,20 @@ class Warm(msgspec.Struct, frozen=True):
 
 
 class Counts(msgspec.Struct):
-    """What else was counted: bodies that can't be read, requests without a plan, changed ones and refused ones."""
+    """What else was counted: bodies that can't be read, requests without a plan, changed, refused, answered again."""
 
     unread: int = 0
     unplanned: int = 0
     changed: int = 0
     refused: int = 0
+    reused: int = 0
 
 
 class State(msgspec.Struct, frozen=True):
-    """Everything, at the moment `at` (epoch seconds). `tokens` by what they were billed as."""
+    """Everything, at the moment `at` (epoch seconds). `tokens` by what they were billed as.
+
+    `reused_usd` is what the answers cost that were given again, when the provider gave them.
+    """
 
     at: float
     mode: str
@@ -64,6 +68,7 @@ class State(msgspec.Struct, frozen=True):
     tokens: dict[str, int]
     usd: float
     saved_usd: float
+    reused_usd: float
     predicted: int
     expected_hits: float
     hits: int
@@ -82,7 +87,7 @@ class Tally:
         self.counts = Counts()
         self._requests: Counter[str] = Counter()
         self._tokens: Counter[str] = Counter()
-        self._usd = self._saved = 0.0
+        self._usd = self._saved = self._reused = 0.0
         self._predicted = self._hits = self._first_bytes = 0
         self._expected = self._first_byte_seconds = 0.0
         self._last: deque[Passed] = deque(maxlen=LAST)
@@ -103,6 +108,11 @@ class Tally:
             self._first_byte_seconds += passed.first_byte
         self._last.append(passed)
 
+    def reused(self, usd: float) -> None:
+        """Take in a request that was answered from the response cache: what it would have cost."""
+        self.counts.reused += 1
+        self._reused += usd
+
     def state(self, at: float, mode: str, warm: Iterable[Entry], problem: str | None) -> State:
         """Return everything."""
         held = sorted((one for one in warm if one.expires_at > at), key=lambda one: one.expires_at)
@@ -114,6 +124,7 @@ class Tally:
             dict(self._tokens),
             self._usd,
             self._saved,
+            self._reused,
             self._predicted,
             self._expected,
             self._hits,
@@ -126,16 +137,15 @@ class Tally:
         )
 
 
-def billed(usage: Usage, plan: Plan, provider: Provider, model: Model | None) -> tuple[float, float] | None:
+def billed(usage: Usage, ttl: str, provider: Provider, model: Model | None) -> tuple[float, float] | None:
     """Return what a request cost in USD, and what the cache saved of it; None where the prices are not known.
 
-    A usage does not tell with which lifetime tokens were written, so it is the plan's last one.
+    A usage does not tell with which lifetime tokens were written, so it is `ttl`: the plan's last one.
     """
     if model is None:
         return None
     total = usage.input + usage.read + usage.write
     price, output = model.prices(total)
-    ttl = plan.cache.anchors[-1].ttl if plan.cache.anchors else "default"
     read, write = provider.read_price(model.id), provider.write_price(ttl)
     paid = usage.input + read * usage.read + write * usage.write
     return price * paid + output * usage.output, price * (total - paid)
@@ -172,6 +182,12 @@ def _lines(state: State) -> Iterator[str]:
     )
     yield from metric(
         "cache_saved_usd", "gauge", "What caches saved of it, less what writing cost.", ("", state.saved_usd)
+    )
+    yield from metric(
+        "reused_usd",
+        "gauge",
+        "What answers cost that were given again, when first given.",
+        ("", state.reused_usd),
     )
     yield from metric(
         "predicted_total", "counter", "Requests with a prefix believed warm.", ("", state.predicted)

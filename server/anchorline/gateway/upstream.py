@@ -23,7 +23,7 @@ HEADER_BYTES = 64 * 1024
 WHOLE_BYTES = 1 << 20
 """Bodies up to here are handed over in one piece together with the head."""
 
-_CONNECTION = frozenset(
+CONNECTION = frozenset(
     {
         b"connection",
         b"keep-alive",
@@ -37,7 +37,9 @@ _CONNECTION = frozenset(
     }
 )
 """Headers of one connection only (RFC 9110, 7.6.1)."""
-_ONWARD = _CONNECTION | {b"host", b"content-length", b"expect"}
+MARK = b"anchorline-cache"
+"""A header for the response cache: a client's `on` or `off`; in an answer, how it was found and how old it is."""
+_ONWARD = CONNECTION | {b"host", b"content-length", b"expect", MARK}
 _AUTOMATIC = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 _VARIABLES = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
@@ -176,7 +178,7 @@ async def _pieces(body: bytes) -> AsyncIterable[bytes]:
 def answered(given: RawHeaders, status: int) -> list[tuple[bytes, bytes]]:
     """Return an answer's headers for the client: the upstream's, without those of its connection."""
     given = list(given)
-    dropped = _CONNECTION | _named(given)
+    dropped = CONNECTION | _named(given)
     if status == 304:
         dropped = dropped | {b"content-length"}  # it tells of a body that is not sent
     return [(name, value) for name, value in given if name.lower() not in dropped]

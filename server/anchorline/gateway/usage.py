@@ -6,7 +6,7 @@ Nothing here may fail: what can't be read is not known.
 
 import zlib
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -41,8 +41,16 @@ class _Inner(msgspec.Struct):
 
 
 class _Event(msgspec.Struct):
-    """An answer, or one event of a stream: the usage stands in it, in its ``message`` or in its ``response``."""
+    """An answer, or one event of a stream: the usage stands in it, in its ``message`` or in its ``response``.
 
+    What is `Any` tells of the end, and may not keep the usage from being read where some provider has it otherwise.
+    """
+
+    type: Any = None
+    object: Any = None
+    status: Any = None
+    stop_reason: Any = None
+    delta: Any = None
     model: str | None = None
     usage: _Counts | None = None
     message: _Inner | None = None
@@ -50,6 +58,10 @@ class _Event(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Event).decode
+_LAST = ("message_stop", "response.completed")
+"""Types of the event that ends a stream in good order; chat completions end theirs with ``[DONE]``."""
+_LAST_BYTES = 256
+"""An event of these types without a usage is not longer."""
 
 
 class Billed(msgspec.Struct, frozen=True):
@@ -60,7 +72,7 @@ class Billed(msgspec.Struct, frozen=True):
 
 
 class Meter:
-    """Reads one answer. Feed it the bytes as they come; `billed` is what was read so far."""
+    """Reads one answer. Feed it the bytes as they come; `billed` is what was read so far, `stop` why it ended."""
 
     def __init__(self, content_type: str, encoding: str) -> None:
         self._stream = content_type.startswith("text/event-stream")
@@ -72,6 +84,13 @@ class Meter:
         self._size = 0
         self._counts: dict[str, int] = {}
         self._model: str | None = None
+        self._ended = self._broken = False
+        self.stop = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer was read to its good end, as its provider marks that."""
+        return self._ended and not self._broken and not self._ignored
 
     def feed(self, chunk: bytes) -> None:
         """Take in bytes of the answer."""
@@ -87,8 +106,7 @@ class Meter:
             lines[0] = b"".join((*self._rest, lines[0]))
             self._rest, self._size = [], 0
             for line in lines:
-                if b'"usage"' in line and line.startswith(b"data:"):
-                    self._read(line[5:])
+                self._line(line)
         self._rest.append(data)
         self._size += len(data)
         if self._size > ANSWER_BYTES:
@@ -100,9 +118,21 @@ class Meter:
             text = b"".join(self._rest)
             if not self._stream:
                 self._read(text)
-            elif text.startswith(b"data:"):
-                self._read(text[5:])
+            else:
+                self._line(text)
         self._rest = []
+
+    def _line(self, line: bytes) -> None:
+        """Look at a line of a stream: few of them are worth a decoder."""
+        if not line.startswith(b"data:"):
+            return
+        text = line[5:].strip()
+        if b'"usage"' in text or (len(text) < _LAST_BYTES and any(last.encode() in text for last in _LAST)):
+            self._read(text)
+        elif text == b"[DONE]":
+            self._ended = True
+        elif text.startswith(b'{"error"'):
+            self._broken = True
 
     @property
     def billed(self) -> Billed:
@@ -120,6 +150,13 @@ class Meter:
             event = _decode(text)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return
+        if self._stream:
+            self._ended = self._ended or event.type in _LAST
+        else:
+            told = event.stop_reason is not None or event.object == "chat.completion"
+            self._ended = told or event.status == "completed"
+        stop = event.delta.get("stop_reason") if isinstance(event.delta, dict) else event.stop_reason
+        self.stop = stop if isinstance(stop, str) else self.stop
         for part in (event, event.message, event.response):
             if part is not None:
                 self._model = part.model[:128] if part.model else self._model
