@@ -160,6 +160,15 @@ class Gateway(msgspec.Struct, frozen=True):
     openai_key: Annotated[
         KeySource, Meta(description="The same for OpenAI: `OPENAI_API_KEY`, `keyring set anchorline openai`.")
     ] = "client"
+    keepalive_usd: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1000,
+            description="What keep-alive pings may cost in an hour, in USD: requests without output that keep a prefix "
+            "warm where that is worth more; 0 sends none.",
+        ),
+    ] = 0.0
 
 
 class Answers(msgspec.Struct, frozen=True):
