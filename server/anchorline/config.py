@@ -160,6 +160,30 @@ class Gateway(msgspec.Struct, frozen=True):
     openai_key: Annotated[
         KeySource, Meta(description="The same for OpenAI: `OPENAI_API_KEY`, `keyring set anchorline openai`.")
     ] = "client"
+    keepalive_usd: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1000,
+            description="What keep-alive pings may cost in an hour, in USD: requests without output that keep a prefix "
+            "warm where that is worth more; 0 sends none.",
+        ),
+    ] = 0.0
+
+
+class Answers(msgspec.Struct, frozen=True):
+    """The gateway's response cache: answers that are given again."""
+
+    reuse: Annotated[
+        Literal["off", "exact", "near"],
+        Meta(
+            description="Keep answers, with their text, and give them again: to an equal request, or to a nearly equal "
+            "one as well. Of requests without tools at temperature 0, and of those that ask for it."
+        ),
+    ] = "off"
+    hours: Annotated[float, Meta(gt=0, le=8760, description="How long an answer is given again.")] = 24.0
+    entries: Annotated[int, Meta(ge=1, le=100_000, description="How many answers are kept, at most.")] = 1000
+    megabytes: Annotated[int, Meta(ge=1, le=4096, description="How many megabytes they take, at most.")] = 64
 
 
 class Answers(msgspec.Struct, frozen=True):

@@ -115,6 +115,8 @@ class Upstream:
         if path == "/v1/messages/count_tokens":
             await out.whole(200, {"input_tokens": sum(block.tokens for block in blocks(request)[0])})
             return
+        if fault == "refuse-pings" and request.get("max_tokens") == 0:
+            raise RefusedError(400, "max_tokens: 0 is not allowed here")
         usage = self.bill(request, float(headers.get("x-now") or time.time()))
         speak = {"/v1/messages": messages, "/v1/chat/completions": chat, "/v1/responses": responses}.get(path)
         if speak is None:
@@ -286,6 +288,9 @@ def messages(request: dict, usage: dict[str, int]) -> tuple[dict, list[bytes]]:
     """Anthropic Messages."""
     if "max_tokens" not in request:
         raise RefusedError(400, "max_tokens: Field required")
+    ahead = request["max_tokens"] == 0
+    if ahead and (request.get("stream") or "budget_tokens" in (request.get("thinking") or {})):
+        raise RefusedError(400, "max_tokens: 0 takes neither stream nor a thinking budget")
     counts = {
         "input_tokens": usage["input"],
         "cache_read_input_tokens": usage["read"],
@@ -315,6 +320,8 @@ def messages(request: dict, usage: dict[str, int]) -> tuple[dict, list[bytes]]:
     }
     stop = "tool_use" if tool else "end_turn"
     whole = {**base, "content": content, "stop_reason": stop, "usage": {**counts, "output_tokens": 9}}
+    if ahead:
+        whole |= {"content": [], "stop_reason": "max_tokens", "usage": {**counts, "output_tokens": 0}}
     events = [
         _sse(
             "message_start",

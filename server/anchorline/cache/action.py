@@ -98,6 +98,32 @@ def bets(provider: Provider, model: str, gaps: Gaps, fresh: int, prefix: int, *,
     return found
 
 
+def prolonging(
+    provider: Provider, model: str, gaps: Gaps, lifetime: Lifetime, prefix: int, waited: float, pings: int
+) -> Bet:
+    """Return the best number of pings, the first one now and at most `pings`; NOTHING where none pays.
+
+    The request that wrote or read the prefix of `prefix` tokens started `waited` seconds ago and no other has come
+    since; what is warm is so for an interval less than a lifetime more. As above, but given that it has come to this:
+
+        pings  = read·T·Σ P(later than ping k | later than now)
+        saving = (rewrite − read)·T·P(after the prefix would have expired, before it does so now | later than now)
+    """
+    left = 1 - gaps.within(waited)
+    if left <= 0:
+        return NOTHING
+    read, every = provider.read_price(model), ping_every(lifetime)
+    expiry = gaps.within(waited - every + lifetime.seconds)
+    found, premium = [], 0.0
+    for count in range(1, pings + 1):
+        latest = waited + (count - 1) * every
+        premium += read * prefix * (1 - gaps.within(latest)) / left
+        p_reuse = (gaps.within(latest + lifetime.seconds) - expiry) / left
+        saving = p_reuse * (rewrite(provider) - read) * prefix
+        found.append(Bet(Action(lifetime, count), premium, saving, p_reuse))
+    return max((NOTHING, *found), key=lambda bet: bet.gain)
+
+
 def best(candidates: Sequence[Bet], wanted: str = "auto") -> Bet:
     """Return the action of least expected cost, nothing where none pays; or the one whose lifetime is `wanted`."""
     named = [bet for bet in candidates if bet.lifetime is not None and bet.lifetime.name == wanted]

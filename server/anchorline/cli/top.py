@@ -89,6 +89,10 @@ def _view(state: "State") -> "Group":
         lines.append(
             f"{state.counts.reused} more answered from the response cache, ${state.reused_usd:.4f} not billed"
         )
+    if state.counts.pings or state.kept_warm:
+        lines.append(
+            f"{state.counts.pings} keep-alive pings, ${state.pings_usd:.4f}; {state.kept_warm} prefixes are kept warm"
+        )
     if state.problem:
         lines.append(f"not recording: {state.problem}")
     requests = Table(

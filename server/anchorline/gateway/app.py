@@ -17,7 +17,8 @@ import msgspec
 from anchorline.gateway import tally
 from anchorline.gateway.access import Access, Refused, Target
 from anchorline.gateway.answers import Answers, Keeping
-from anchorline.gateway.desk import Desk, Exchange, format_of
+from anchorline.gateway.desk import Desk
+from anchorline.gateway.exchange import Exchange, format_of
 from anchorline.gateway.incoming import Incoming, LeftError, Receive, Send, SlowError
 from anchorline.gateway.upstream import MARK, Upstream, Upstreams, answered
 from anchorline.gateway.usage import Meter, header
@@ -154,6 +155,8 @@ class App:
             onward = sent if whole else incoming.rest(sent)
             return self._upstreams.request(upstream, scope["method"], target.path, headers, onward, size)
 
+        if exchange is not None:
+            exchange.send = request
         try:
             async with AsyncExitStack() as stack:
                 sent = body if exchange is None else await exchange.prepare()

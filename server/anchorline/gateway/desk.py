@@ -14,20 +14,24 @@ from itertools import takewhile
 
 import msgspec
 
+from anchorline.cache.reuse import observed
 from anchorline.config import Config, Mode
 from anchorline.gateway.conversations import Conversations, whole
-from anchorline.gateway.splice import Changed, as_sent, planned, routed
+from anchorline.gateway.exchange import Exchange, Planned, format_of
+from anchorline.gateway.keepalive import Keepalive, Kept
+from anchorline.gateway.splice import Changed, as_sent, planned, prewarming, routed
 from anchorline.gateway.tally import Passed, State, Tally, billed, hit
 from anchorline.gateway.usage import Meter
 from anchorline.lint.cache import expired
 from anchorline.live.books import Books
+from anchorline.live.plans import entries
 from anchorline.live.recording import NotRecordedError
 from anchorline.outcome import Outcome, Usage
 from anchorline.plan import Anchor, Plan, Trim
 from anchorline.planner import Planner
 from anchorline.prompt import formats
 from anchorline.prompt.formats import Memory
-from anchorline.prompt.model import Format, Prompt, PromptError, Sent
+from anchorline.prompt.model import Prompt, PromptError, Sent
 from anchorline.store.answers import Answer
 from anchorline.trim.results import Shortened, Trimmed
 
@@ -37,91 +41,12 @@ DEADLINE_S = 1.0
 """How long a request may wait for its plan, on a busy machine. One that goes on without may cost a cached prefix."""
 REFUSALS = 3
 """Planned requests that providers may refuse before none is changed any more."""
+ZERO = "max_tokens: 0"
+"""How a provider says (`prewarm` of its rules) that a request without output fills its cache."""
 END_S = 10.0
 """How long the end waits for what is being written."""
 _FIRST = b'{"model":"claude-sonnet-5","messages":[{"role":"user","content":"Hello"}]}'
 log = logging.getLogger(__name__)
-
-
-def format_of(upstream: str, path: str) -> Format | None:
-    """Return the format of the bodies that are sent to a path, or None where they are no prompts."""
-    path = path.partition("?")[0].rstrip("/")
-    if upstream == "anthropic":
-        return "anthropic" if path.endswith("/v1/messages") else None
-    if path.endswith("/chat/completions"):
-        return "openai-chat"
-    return "openai-responses" if path.endswith("/responses") else None
-
-
-class Planned(msgspec.Struct, frozen=True):
-    """A request's prompt and plan, and what is sent in its place. `route` is the model, where it is another one."""
-
-    prompt: Prompt
-    plan: Plan
-    changed: Changed
-    trims: tuple[Trimmed, ...] = ()
-    warning: str = ""
-    route: str = ""
-
-
-class Exchange:
-    """One request with a prompt, on its way. Used on the event loop only; `at` is its start in epoch seconds."""
-
-    def __init__(self, desk: "Desk", format_: Format, body: bytes, at: float) -> None:
-        self.format: Format = format_
-        self.body = body
-        self.at = at
-        self.status = 0
-        self.first_byte_s: float | None = None
-        self.seconds = 0.0
-        self.meter: Meter | None = None
-        self.planned: Planned | None = None
-        self.reason = ""
-        self._desk = desk
-        self._clock = time.perf_counter()
-
-    async def prepare(self) -> bytes:
-        """Return the body to send: the client's own, or what the plan makes of it."""
-        if self._desk.mode == "observe":
-            return self.body
-        self.planned, self.reason = await self._desk.prepare(self)
-        return self.body if self.planned is None else self.planned.changed.body
-
-    def refused(self) -> None:
-        """Note that the provider did not take the changed request; the original is sent now."""
-        self.planned, self.reason = None, "the provider refused the planned request"
-        self._desk.refused()
-
-    def answered(self, status: int, meter: Meter) -> list[tuple[bytes, bytes]]:
-        """Note that the answer begins; return the headers that say what was done with the request."""
-        self.status = status
-        self.meter = meter
-        self.first_byte_s = time.perf_counter() - self._clock
-        self._desk.plan(self)
-        if self.planned is None and not self.reason:
-            return []
-        headers = []
-        if self.planned is not None and self.planned.warning:
-            headers.append((b"anchorline-warning", self.planned.warning.encode("ascii", "replace")))
-        if self.planned is None or not self.planned.changed.splices:
-            return [*headers, (b"anchorline-unchanged", self.reason.encode("ascii", "replace"))]
-        if self.route:
-            headers.append((b"anchorline-route", self.route.encode("ascii", "replace")))
-        return [*headers, (b"anchorline-plan", self.planned.plan.id.encode())]
-
-    @property
-    def route(self) -> str:
-        """The model that the request was sent to in the place of its own, empty where it was not."""
-        return self.planned.route if self.planned is not None else ""
-
-    def release(self) -> None:
-        """Let the bodies go."""
-        self.body, self.planned = b"", None
-
-    def close(self) -> None:
-        """Note that the exchange is over, complete or not."""
-        self.seconds = time.perf_counter() - self._clock
-        self._desk.settle(self)
 
 
 class Desk(Books):
@@ -141,6 +66,7 @@ class Desk(Books):
         self._memory = Memory()
         self._conversations = Conversations()
         self._shortened: Shortened | None = None
+        self._keepalive = Keepalive(config.gateway.keepalive_usd, self._pinged, self._all_read, report)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="plan")
         self._planning: dict[Exchange, asyncio.Future[Planned | None]] = {}
         self._settling: set[asyncio.Task[None]] = set()
@@ -211,10 +137,12 @@ class Desk(Books):
         if over:  # what was asked before and is answered counts: its outcome first
             await asyncio.wait(over)
         try:
-            return await loop.run_in_executor(self._pool, self._read, exchange)
+            planned = await loop.run_in_executor(self._pool, self._read, exchange)
         except PromptError:
             self.tally.counts.unread += 1
             return None
+        self._keepalive.seen(planned.prompt)
+        return planned
 
     def _read(self, exchange: Exchange) -> Planned:
         """Read, plan and change a request, in the thread of the planner."""
@@ -260,6 +188,8 @@ class Desk(Books):
                 outcome = _outcome(plan, exchange, exchange.meter)
                 self._converse(prompt, own, sent, outcome)
                 self.tally.add(self._passed(exchange, plan, own, outcome))
+                if self.config.gateway.keepalive_usd > 0:
+                    self._keep_warm(exchange, planned, own, sent, outcome)
                 # What waits for the disk from here on holds no bodies, and no place in the queue of plans.
                 exchange.release()
                 del planned, prompt, self._planning[exchange]
@@ -289,6 +219,56 @@ class Desk(Books):
             changes=len(exchange.planned.changed.splices) if exchange.planned else 0,
         )
 
+    def _keep_warm(
+        self, exchange: Exchange, planned: Planned, own: str, sent: tuple[Anchor, ...], outcome: Outcome
+    ) -> None:
+        """Have the prefix of an answered request kept warm, where its provider has a way to."""
+        prompt, usage, meter, send = planned.prompt, outcome.usage, exchange.meter, exchange.send
+        rules, model = self.planner.rules.for_model(own), self.planner.catalog.find(own)
+        if usage is None or meter is None or send is None or model is None or exchange.status != 200:
+            return
+        by_itself = bool(prompt.automatic_ttl)
+        lifetime = rules.lifetime(prompt.automatic_ttl or (sent[-1].ttl if sent else ""))
+        usable = rules.prewarm == ZERO and exchange.format == "anthropic"
+        if not usable or lifetime is None or not whole(prompt, sent, by_itself=by_itself):
+            return
+        ping = prewarming(exchange.body if exchange.planned is None else exchange.planned.changed.body)
+        if ping is None:
+            return
+        tokens = usage.input + usage.read + usage.write
+        moment = msgspec.structs.replace(observed(prompt, tokens, exchange.at), stop=meter.stop)
+        kept = Kept(
+            prefix=prompt.segments[-1].prefix,
+            plan=planned.plan.id,
+            model=own,
+            tokens=tokens,
+            started=exchange.at,
+            gaps=self.planner.gaps.after(moment),
+            provider=rules,
+            lifetime=lifetime,
+            price=model.prices(tokens)[0],
+            body=ping,
+            send=send,
+        )
+        self._keepalive.begin(kept)
+
+    async def _pinged(self, kept: Kept, outcome: Outcome, usd: float) -> None:
+        """Record a ping: an outcome of its own, by which the prefix is warm for longer."""
+        self.tally.pinged(usd)
+        remembered = self.plans.get(kept.plan)
+        warm = list(entries(remembered, outcome)) if remembered is not None else []
+        self.take(warm)
+        try:
+            if self.recording.enabled:
+                await self.recording.outcome(outcome)
+                await self.recording.ledger(warm, ())
+        except NotRecordedError:
+            pass  # the developer was told when recording stopped
+
+    async def _all_read(self) -> None:
+        if self._planning:
+            await asyncio.wait(list(self._planning.values()), timeout=DEADLINE_S)
+
     def given_again(self, answer: Answer) -> None:
         """Count a request that was answered from the response cache."""
         paid, name = None, answer.model or ""
@@ -299,7 +279,8 @@ class Desk(Books):
 
     def state(self) -> State:
         """Return what went through so far."""
-        return self.tally.state(time.time(), self.mode, self.warm, self.recording.problem)
+        kept = len(self._keepalive)
+        return self.tally.state(time.time(), self.mode, self.warm, kept, self.recording.problem)
 
     def _converse(self, prompt: Prompt, model: str, sent: tuple[Anchor, ...], outcome: Outcome) -> None:
         """Remember when a request was sent and what it was billed, for the next one of its conversation."""
@@ -315,6 +296,7 @@ class Desk(Books):
 
     async def end(self) -> None:
         """Write what is known and close."""
+        await self._keepalive.close()
         if self._settling:
             await asyncio.wait(self._settling, timeout=END_S)
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -54,6 +54,23 @@ def routed(body: bytes, model: str) -> list[Splice]:
     return []
 
 
+def prewarming(body: bytes) -> bytes | None:
+    """Return the request that reads the same prefix and has nothing generated; None where its provider refuses that.
+
+    For Anthropic's rule (``max_tokens`` of 0). What else a request asks for stays: it is part of what is cached.
+    """
+    found: list[Splice] = []
+    for member in layout.members(body, layout.space(body, 0)):
+        value = body[member.start : member.end]
+        if member.key == b'"max_tokens"':
+            found.append(Splice(member.start, value, b"0"))
+        elif member.key == b'"stream"':
+            found.append(Splice(member.start, value, b"false"))
+        elif member.key == b'"thinking"' and b"budget_tokens" in value:
+            return None  # a budget has to be below max_tokens
+    return markers.apply(body, found) if found else None
+
+
 class _Named(msgspec.Struct):
     model: str
 

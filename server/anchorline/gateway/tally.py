@@ -47,19 +47,25 @@ class Warm(msgspec.Struct, frozen=True):
 
 
 class Counts(msgspec.Struct):
-    """What else was counted: bodies that can't be read, requests without a plan, changed, refused, answered again."""
+    """What else was counted.
+
+    Bodies that can't be read, requests without a plan, changed ones, refused ones, those that were answered from the
+    response cache, and keep-alive pings.
+    """
 
     unread: int = 0
     unplanned: int = 0
     changed: int = 0
     refused: int = 0
     reused: int = 0
+    pings: int = 0
 
 
 class State(msgspec.Struct, frozen=True):
     """Everything, at the moment `at` (epoch seconds). `tokens` by what they were billed as.
 
-    `reused_usd` is what the answers cost that were given again, when the provider gave them.
+    `reused_usd` is what the answers cost that were given again, when the provider gave them. `pings_usd` is what
+    keep-alive pings cost, which the other dollars and tokens do not hold; `kept_warm` how many prefixes wait for one.
     """
 
     at: float
@@ -69,6 +75,8 @@ class State(msgspec.Struct, frozen=True):
     usd: float
     saved_usd: float
     reused_usd: float
+    pings_usd: float
+    kept_warm: int
     predicted: int
     expected_hits: float
     hits: int
@@ -87,7 +95,7 @@ class Tally:
         self.counts = Counts()
         self._requests: Counter[str] = Counter()
         self._tokens: Counter[str] = Counter()
-        self._usd = self._saved = self._reused = 0.0
+        self._usd = self._saved = self._reused = self._pings = 0.0
         self._predicted = self._hits = self._first_bytes = 0
         self._expected = self._first_byte_seconds = 0.0
         self._last: deque[Passed] = deque(maxlen=LAST)
@@ -113,7 +121,14 @@ class Tally:
         self.counts.reused += 1
         self._reused += usd
 
-    def state(self, at: float, mode: str, warm: Iterable[Entry], problem: str | None) -> State:
+    def pinged(self, usd: float) -> None:
+        """Take in a keep-alive ping: what it cost."""
+        self.counts.pings += 1
+        self._pings += usd
+
+    def state(
+        self, at: float, mode: str, warm: Iterable[Entry], kept_warm: int, problem: str | None
+    ) -> State:
         """Return everything."""
         held = sorted((one for one in warm if one.expires_at > at), key=lambda one: one.expires_at)
         latest = {(one.provider, one.account, one.model, one.prefix): one for one in held}
@@ -125,6 +140,8 @@ class Tally:
             self._usd,
             self._saved,
             self._reused,
+            self._pings,
+            kept_warm,
             self._predicted,
             self._expected,
             self._hits,
@@ -189,6 +206,8 @@ def _lines(state: State) -> Iterator[str]:
         "What answers cost that were given again, when first given.",
         ("", state.reused_usd),
     )
+    yield from metric("pings_usd", "counter", "What keep-alive pings cost.", ("", state.pings_usd))
+    yield from metric("kept_warm", "gauge", "Prefixes that pings keep warm.", ("", state.kept_warm))
     yield from metric(
         "predicted_total", "counter", "Requests with a prefix believed warm.", ("", state.predicted)
     )

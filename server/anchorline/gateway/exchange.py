@@ -1,0 +1,128 @@
+"""One request with a prompt, from its coming to the end of its answer: what is sent for it, and what is told of it."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import aiohttp
+import msgspec
+
+from anchorline.config import Mode
+from anchorline.gateway.splice import Changed
+from anchorline.gateway.usage import Meter
+from anchorline.plan import Plan
+from anchorline.prompt.model import Format, Prompt
+from anchorline.trim.results import Trimmed
+
+Send = Callable[[bytes], AbstractAsyncContextManager[aiohttp.ClientResponse]]
+
+
+def format_of(upstream: str, path: str) -> Format | None:
+    """Return the format of the bodies that are sent to a path, or None where they are no prompts."""
+    path = path.partition("?")[0].rstrip("/")
+    if upstream == "anthropic":
+        return "anthropic" if path.endswith("/v1/messages") else None
+    if path.endswith("/chat/completions"):
+        return "openai-chat"
+    return "openai-responses" if path.endswith("/responses") else None
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """A request's prompt and plan, and what is sent in its place. `route` is the model, where it is another one."""
+
+    prompt: Prompt
+    plan: Plan
+    changed: Changed
+    trims: tuple[Trimmed, ...] = ()
+    warning: str = ""
+    route: str = ""
+
+
+class Desk(Protocol):
+    """Who plans an exchange, and records it."""
+
+    @property
+    def mode(self) -> Mode:
+        """What may be done with a request."""
+        ...
+
+    def plan(self, exchange: "Exchange") -> object:
+        """Have it planned."""
+        ...
+
+    async def prepare(self, exchange: "Exchange") -> tuple[Planned | None, str]:
+        """Return the plan that it is sent by, or why there is none."""
+        ...
+
+    def refused(self) -> None:
+        """Note that the provider did not take it as it was changed."""
+        ...
+
+    def settle(self, exchange: "Exchange") -> None:
+        """Have it recorded."""
+        ...
+
+
+class Exchange:
+    """One request with a prompt, on its way. Used on the event loop only; `at` is its start in epoch seconds.
+
+    `send` sends another body where it went, with its headers.
+    """
+
+    def __init__(self, desk: Desk, format_: Format, body: bytes, at: float) -> None:
+        self.format: Format = format_
+        self.body = body
+        self.at = at
+        self.status = 0
+        self.first_byte_s: float | None = None
+        self.seconds = 0.0
+        self.meter: Meter | None = None
+        self.planned: Planned | None = None
+        self.reason = ""
+        self.send: Send | None = None
+        self._desk = desk
+        self._clock = time.perf_counter()
+
+    async def prepare(self) -> bytes:
+        """Return the body to send: the client's own, or what the plan makes of it."""
+        if self._desk.mode == "observe":
+            return self.body
+        self.planned, self.reason = await self._desk.prepare(self)
+        return self.body if self.planned is None else self.planned.changed.body
+
+    def refused(self) -> None:
+        """Note that the provider did not take the changed request; the original is sent now."""
+        self.planned, self.reason = None, "the provider refused the planned request"
+        self._desk.refused()
+
+    def answered(self, status: int, meter: Meter) -> list[tuple[bytes, bytes]]:
+        """Note that the answer begins; return the headers that say what was done with the request."""
+        self.status = status
+        self.meter = meter
+        self.first_byte_s = time.perf_counter() - self._clock
+        self._desk.plan(self)
+        if self.planned is None and not self.reason:
+            return []
+        headers = []
+        if self.planned is not None and self.planned.warning:
+            headers.append((b"anchorline-warning", self.planned.warning.encode("ascii", "replace")))
+        if self.planned is None or not self.planned.changed.splices:
+            return [*headers, (b"anchorline-unchanged", self.reason.encode("ascii", "replace"))]
+        if self.route:
+            headers.append((b"anchorline-route", self.route.encode("ascii", "replace")))
+        return [*headers, (b"anchorline-plan", self.planned.plan.id.encode())]
+
+    @property
+    def route(self) -> str:
+        """The model that the request was sent to in the place of its own, empty where it was not."""
+        return self.planned.route if self.planned is not None else ""
+
+    def release(self) -> None:
+        """Let the bodies go."""
+        self.body, self.planned, self.send = b"", None, None
+
+    def close(self) -> None:
+        """Note that the exchange is over, complete or not."""
+        self.seconds = time.perf_counter() - self._clock
+        self._desk.settle(self)

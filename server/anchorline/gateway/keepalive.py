@@ -1,0 +1,198 @@
+"""Keep-alive: a request without output, sent just before a warm prefix expires, where that is worth more than it costs.
+
+After each answer a conversation's prefix waits for the next request. Shortly before it expires the gap model says how
+likely that is still to come (`action.prolonging`); a ping is sent where reading the prefix once more costs less than it
+is expected to save, within the dollars of an hour. The next request ends it, and so does all that looks wrong: a
+refusal, a prefix that is no longer warm. Off unless `gateway.keepalive_usd` allows it.
+"""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+import msgspec
+
+from anchorline.cache.action import ping_every, prolonging
+from anchorline.cache.reuse import Gaps
+from anchorline.cache.rules import Lifetime, Provider
+from anchorline.gateway.exchange import Send
+from anchorline.gateway.usage import Meter, header
+from anchorline.outcome import Outcome, Usage
+from anchorline.prompt.model import Prompt
+
+CONVERSATIONS = 16
+"""Conversations that are kept warm at once: their last requests are held in memory."""
+BODY_BYTES = 8 << 20
+PINGS = 24
+"""How many pings ahead are thought of."""
+ANSWER_S = 60.0
+HOUR_S = 3600.0
+WARM = 0.5
+"""Share of the prefix that a ping has to read, else it was not warm any more."""
+REFUSALS = 3
+"""Pings that providers may refuse one after the other before no more are sent."""
+log = logging.getLogger(__name__)
+
+
+class Kept(msgspec.Struct, frozen=True, eq=False):
+    """A conversation's prefix: `prefix` is its hash, `tokens` its size, `started` when its last request was sent.
+
+    `body` is the ping, `send` sends it where the request went, `price` is USD per token, `plan` the request's plan.
+    """
+
+    prefix: bytes
+    plan: str
+    model: str
+    tokens: int
+    started: float
+    gaps: Gaps
+    provider: Provider
+    lifetime: Lifetime
+    price: float
+    body: bytes
+    send: Send
+
+    @property
+    def usd(self) -> float:
+        """What a ping costs that finds the prefix warm."""
+        return self.price * self.provider.read_price(self.model) * self.tokens
+
+
+class Keepalive:
+    """The prefixes that are kept warm. Used on the event loop.
+
+    `told` gets the outcome of each ping with its dollars and waits until it is on disk; `reading` waits until requests
+    that have come are known; `report` tells the developer of a problem.
+    """
+
+    def __init__(
+        self,
+        usd_per_hour: float,
+        told: Callable[[Kept, Outcome, float], Awaitable[None]],
+        reading: Callable[[], Awaitable[None]],
+        report: Callable[[str], None],
+    ) -> None:
+        self._most = usd_per_hour
+        self._told = told
+        self._reading = reading
+        self._report = report
+        self._kept: OrderedDict[bytes, tuple[asyncio.Event, asyncio.Task[None]]] = OrderedDict()
+        self._spent: deque[tuple[float, float]] = deque()
+        self._refused = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def begin(self, kept: Kept) -> None:
+        """Keep a prefix warm as long as that is worth it; its request is answered."""
+        if not self._most or self._refused >= REFUSALS or len(kept.body) > BODY_BYTES:
+            return
+        self._stop(kept.prefix)
+        over = asyncio.Event()
+        self._kept[kept.prefix] = over, asyncio.create_task(self._keep(kept, over))
+        if len(self._kept) > CONVERSATIONS:
+            self._stop(next(iter(self._kept)))
+
+    def seen(self, prompt: Prompt) -> None:
+        """Stop for the conversation that a request goes on with."""
+        for segment in prompt.segments if self._kept else ():
+            self._stop(segment.prefix)
+
+    async def close(self) -> None:
+        """Stop for all, once the pings that are under way are answered and written down."""
+        tasks = [task for _, task in self._kept.values()]
+        for prefix in list(self._kept):
+            self._stop(prefix)
+        if tasks:
+            await asyncio.wait(tasks, timeout=ANSWER_S)
+
+    def _stop(self, prefix: bytes) -> None:
+        known = self._kept.pop(prefix, None)
+        if known is not None:
+            known[0].set()  # a ping that is under way is billed, so it is not cancelled
+
+    async def _keep(self, kept: Kept, over: asyncio.Event) -> None:
+        every, number = ping_every(kept.lifetime), 0
+        try:
+            while not await _within(over, kept.started + (number + 1) * every - time.time()):
+                await self._reading()  # one of them may be the next of this conversation
+                waited = time.time() - kept.started
+                if over.is_set() or not self._worth(kept, waited):
+                    return
+                number += 1
+                if not await self._ping(kept, number):
+                    return
+        except Exception:
+            log.exception("a prefix is not kept warm any longer")
+        finally:
+            if self._kept.get(kept.prefix, (None,))[0] is over:
+                del self._kept[kept.prefix]
+
+    def _worth(self, kept: Kept, waited: float) -> bool:
+        bet = prolonging(kept.provider, kept.model, kept.gaps, kept.lifetime, kept.tokens, waited, PINGS)
+        if not bet.action.pings:
+            return False
+        since = time.time() - HOUR_S
+        while self._spent and self._spent[0][0] < since:
+            self._spent.popleft()
+        if sum(usd for _, usd in self._spent) + kept.usd > self._most:
+            log.info("a prefix expires: pings may not cost more in this hour (gateway.keepalive_usd)")
+            return False
+        return True
+
+    async def _ping(self, kept: Kept, number: int) -> bool:
+        """Send one; return whether the prefix was warm, and is so again."""
+        started = time.time()
+        self._spent.append((started, kept.usd))
+        try:
+            async with asyncio.timeout(ANSWER_S), kept.send(kept.body) as answer:
+                told = await answer.read()
+                meter = Meter(
+                    header(answer.raw_headers, b"content-type"),
+                    header(answer.raw_headers, b"content-encoding"),
+                )
+                meter.feed(told)
+                meter.end()
+                status = answer.status
+        except (aiohttp.ClientError, TimeoutError) as error:
+            log.info("a keep-alive ping failed (%s)", type(error).__name__)
+            return False
+        usage = meter.billed.usage
+        usd = _usd(kept, usage) if status == 200 and usage is not None else 0.0
+        self._spent[-1] = (started, usd)
+        signals: dict[str, bool | int | float] = {"status": status, "keepalive": number}
+        took = round((time.time() - started) * 1000, 3)
+        outcome = Outcome(
+            kept.plan,
+            meter.billed.model or kept.model,
+            usage=usage,
+            latency_ms=took,
+            signals=signals,
+            sent_at=started,
+        )
+        await self._told(kept, outcome, usd)
+        if status == 200:
+            self._refused = 0
+            return usage is not None and usage.read >= WARM * kept.tokens
+        self._refused += 1
+        log.warning("a keep-alive ping was answered with status %d", status)
+        if self._refused == REFUSALS:
+            self._report("the provider refuses keep-alive pings, so no more are sent")
+        return False
+
+
+def _usd(kept: Kept, usage: Usage) -> float:
+    read, write = kept.provider.read_price(kept.model), kept.lifetime.write
+    return kept.price * (usage.input + read * usage.read + write * usage.write)
+
+
+async def _within(over: asyncio.Event, seconds: float) -> bool:
+    """Tell whether the end comes within so many seconds."""
+    try:
+        async with asyncio.timeout(max(seconds, 0.0)):
+            return await over.wait()
+    except TimeoutError:
+        return False
