@@ -93,6 +93,10 @@ class Store(msgspec.Struct, frozen=True):
         TextMode,
         Meta(description="Prompt text in the database: none, with secrets masked, or as it is."),
     ] = "off"
+    features: Annotated[
+        bool,
+        Meta(description="Keep what is learnt from a draft: hashed pieces of its words, and numbers."),
+    ] = True
     path: Annotated[str, Meta(description="Database file; empty means the platform's data folder.")] = ""
 
 
@@ -216,7 +220,7 @@ USER_ONLY = frozenset(
 """Keys that a project file may not set: they name places and accounts outside the project, or have answers kept."""
 
 
-STRICTER_ONLY = frozenset({"store.text", "store.enabled", "editor.chat", "engine.enabled"})
+STRICTER_ONLY = frozenset({"store.text", "store.enabled", "store.features", "editor.chat", "engine.enabled"})
 """Keys of which a project file may only set a stricter value: they are about privacy."""
 
 

@@ -218,6 +218,7 @@ def _delete(db: "Database", before: float | None) -> dict[str, int]:
         "outcomes": f"recorded_at < :limit OR plan IN ({old_plans})",
         "feedback": f"recorded_at < :limit OR plan IN ({old_plans})",
         "requests": f"at < :limit OR plan IN ({old_plans})",
+        "features": f"at < :limit OR id IN ({old_plans})",
         "plans": "created_at < :limit",
         "ledger": "written_at < :limit",
         "instructions": "written_at < :limit",
