@@ -20,12 +20,24 @@ AB = Contest("e-1", "r-1", HEURISTIC, "ab", 0.5, "1" * 32, 0.0)
 
 
 def request(plan: str = "p", **fields: object) -> Request:
-    known = {"at": 1.0, "session": "s", "arm": "challenger", "propensity": 0.5, "own": MODEL, "planned": MODEL}
+    known = {
+        "at": 1.0,
+        "session": "s",
+        "arm": "challenger",
+        "propensity": 0.5,
+        "own": MODEL,
+        "planned": MODEL,
+    }
     return Request(plan, **{**known, "tokens": 10_000, "expected_usd": 0.01, "p_hit": 0.9, **fields})
 
 
 def world(
-    better: float, sessions: int = 120, *, good: tuple[float, float] = (0.9, 0.9), seed: int = 0, contest: Contest = AB
+    better: float,
+    sessions: int = 120,
+    *,
+    good: tuple[float, float] = (0.9, 0.9),
+    seed: int = 0,
+    contest: Contest = AB,
 ) -> Iterator[Request]:
     """Yield requests of an A/B in which the challenger reads `better` more of the prefix from the cache."""
     draw = random.Random(seed)
@@ -111,7 +123,9 @@ def test_a_cheaper_challenger_that_is_less_accepted_is_taken_back():
 def test_a_cheaper_challenger_waits_until_acceptance_is_known_to_be_no_worse():
     shown = found(world(0.25, good=(0.6, 0.6), sessions=60))
     assert (shown.verdict.step, "acceptance" in shown.verdict.reason) == ("wait", True)
-    unknown = [msgspec.structs.replace(one, decision=None, answered="claude-haiku-5-5") for one in world(0.25)]
+    unknown = [
+        msgspec.structs.replace(one, decision=None, answered="claude-haiku-5-5") for one in world(0.25)
+    ]
     assert "acceptance is known of 0" in found(unknown).verdict.reason
 
 
@@ -156,10 +170,10 @@ def test_what_was_well_in_shadow_goes_on(shadowed: Shadowed, step: str):
 
 def test_the_difference_is_that_of_the_means_and_unequal_shares_do_not_bend_it():
     draw = random.Random(1)
-    values = [
-        (("challenger", 0.9) if draw.random() < 0.9 else ("champion", 0.1)) for _ in range(3000)
-    ]
-    shown = difference((arm, propensity, draw.gauss(0.5 if arm == "champion" else 0.3, 0.1)) for arm, propensity in values)
+    values = [(("challenger", 0.9) if draw.random() < 0.9 else ("champion", 0.1)) for _ in range(3000)]
+    shown = difference(
+        (arm, propensity, draw.gauss(0.5 if arm == "champion" else 0.3, 0.1)) for arm, propensity in values
+    )
     assert shown.value == pytest.approx(-0.2, abs=0.02)
     assert shown.low < -0.2 < shown.high < 0
 

@@ -63,7 +63,12 @@ def test_in_shadow_the_champion_decides_about_everything():
     standing = Standing(trial=contest(stage="shadow"))
     for session in ("a", "b", None):
         found = assign(standing, session)
-        assert (found.version, found.arm, found.propensity, found.experiment) == (HEURISTIC, "champion", 1.0, "e-1")
+        assert (found.version, found.arm, found.propensity, found.experiment) == (
+            HEURISTIC,
+            "champion",
+            1.0,
+            "e-1",
+        )
 
 
 def test_a_promoted_version_leaves_some_sessions_to_what_it_replaced():

@@ -152,7 +152,8 @@ def test_what_is_in_force_is_kept(registry: Registry):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b'{"promoted": 3}', b'{"trial": {"id": "../x"}}', b"\xff", b"[" * 5000, b" " * (2 << 20)]
+    "content",
+    [b"", b"[]", b'{"promoted": 3}', b'{"trial": {"id": "../x"}}', b"\xff", b"[" * 5000, b" " * (2 << 20)],
 )
 def test_a_damaged_standing_is_refused(registry: Registry, content: bytes):
     registry.put_standing(Standing())
