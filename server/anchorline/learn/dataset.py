@@ -47,7 +47,7 @@ def _numbers(names: Sequence[str]) -> pa.StructType:
     return pa.struct([(name, pa.float32()) for name in names])
 
 
-_FIELDS: list[pa.Field[Any]] = [
+_FIELDS = [
     pa.field("id", pa.string(), nullable=False),
     pa.field("source", pa.string(), nullable=False),
     pa.field("session", pa.string(), nullable=False),
