@@ -93,6 +93,10 @@ class Store(msgspec.Struct, frozen=True):
         TextMode,
         Meta(description="Prompt text in the database: none, with secrets masked, or as it is."),
     ] = "off"
+    features: Annotated[
+        bool,
+        Meta(description="Keep what is learnt from a draft: hashed pieces of its words, and numbers."),
+    ] = True
     path: Annotated[str, Meta(description="Database file; empty means the platform's data folder.")] = ""
 
 
@@ -186,21 +190,6 @@ class Answers(msgspec.Struct, frozen=True):
     megabytes: Annotated[int, Meta(ge=1, le=4096, description="How many megabytes they take, at most.")] = 64
 
 
-class Answers(msgspec.Struct, frozen=True):
-    """The gateway's response cache: answers that are given again."""
-
-    reuse: Annotated[
-        Literal["off", "exact", "near"],
-        Meta(
-            description="Keep answers, with their text, and give them again: to an equal request, or to a nearly equal "
-            "one as well. Of requests without tools at temperature 0, and of those that ask for it."
-        ),
-    ] = "off"
-    hours: Annotated[float, Meta(gt=0, le=8760, description="How long an answer is given again.")] = 24.0
-    entries: Annotated[int, Meta(ge=1, le=100_000, description="How many answers are kept, at most.")] = 1000
-    megabytes: Annotated[int, Meta(ge=1, le=4096, description="How many megabytes they take, at most.")] = 64
-
-
 class Files(msgspec.Struct, frozen=True):
     """The user's own data files, merged over the built-in ones."""
 
@@ -240,7 +229,7 @@ USER_ONLY = frozenset(
 """Keys that a project file may not set: they name places and accounts outside the project, or have answers kept."""
 
 
-STRICTER_ONLY = frozenset({"store.text", "store.enabled", "editor.chat", "engine.enabled"})
+STRICTER_ONLY = frozenset({"store.text", "store.enabled", "store.features", "editor.chat", "engine.enabled"})
 """Keys of which a project file may only set a stricter value: they are about privacy."""
 
 

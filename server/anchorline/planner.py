@@ -17,7 +17,7 @@ from anchorline.cache import predict
 from anchorline.cache.cost import Terms
 from anchorline.cache.instructions import Edit
 from anchorline.cache.ledger import Entry, Held, Ledger, with_entry
-from anchorline.cache.reuse import GapModel, Gaps, HazardGaps, observed
+from anchorline.cache.reuse import GapModel, Gaps, HazardGaps, Moment, observed
 from anchorline.cache.rules import Provider, Rules
 from anchorline.cache.rules import load as load_rules
 from anchorline.cache.sending import OUTPUT_TOKENS, Sending
@@ -108,6 +108,14 @@ class Planner:
         own = self.heuristic.policy
         named = msgspec.structs.replace(policy, name=own.name, version=own.version, reason=reason)
         return msgspec.structs.replace(self.heuristic, policy=named)
+
+    def gaps(self, prompt: Prompt, moment: Moment) -> Gaps:
+        """Return how soon the next request of a conversation comes, as the one sees it who decides about it."""
+        try:
+            return self._deciders(prompt.conversation).gaps.after(moment)
+        except Exception as error:  # noqa: BLE001  (the heuristic can do without a network)
+            _log.warning("a gap model failed: %s", type(error).__name__)
+            return self.heuristic.gaps.after(moment)
 
     def warm(self, prompt: Prompt, name: str, now: float) -> int:
         """Return the last segment up to which a prompt is believed to be held for a model, or -1."""

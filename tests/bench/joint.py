@@ -300,13 +300,17 @@ def figures(pool: str, found: dict[str, list[list[Sum]]]) -> Iterator[dict[str, 
             low, high = np.quantile(drawn, (0.025, 0.975))
             yield _row(case, pool + suffix, "cost_ratio", ratios(case, whole, part), low, high, count)
     for case, rows in found.items():
-        middle = np.abs(solved[case].sum(axis=1) - (solved[case].sum(axis=1).min() + solved[case].sum(axis=1).max()) / 2)
+        middle = np.abs(
+            solved[case].sum(axis=1) - (solved[case].sum(axis=1).min() + solved[case].sum(axis=1).max()) / 2
+        )
         nearest = rows[int(middle.argmin())]
         share = 100 * sum(one.switches for one in nearest) / sum(one.choices for one in nearest)
         yield _row(case, pool, "switches", share, share, share, count)
 
 
-def _row(case: str, subset: str, metric: str, value: float, low: float, high: float, count: int) -> dict[str, Any]:
+def _row(
+    case: str, subset: str, metric: str, value: float, low: float, high: float, count: int
+) -> dict[str, Any]:
     rounded = {key: round(float(one), 4) for key, one in (("value", value), ("low", low), ("high", high))}
     return {"case": case, "subset": subset, "metric": metric, **rounded, "n": count}
 
@@ -323,9 +327,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for name, pool in POOLS.items():
         found = {
-            case: [
-                [run(session, pool, make(pool, worth), ttl) for session in recorded] for worth in WORTHS
-            ]
+            case: [[run(session, pool, make(pool, worth), ttl) for session in recorded] for worth in WORTHS]
             for case, (make, ttl) in CASES.items()
         }
         rows += figures(name, found)

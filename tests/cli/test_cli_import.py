@@ -33,7 +33,7 @@ def dump(path: Path) -> dict[str, list[tuple]]:
     with closing(sqlite3.connect(path)) as connection:
         return {
             table: connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
-            for table in ("imported", "imports", "ledger")
+            for table in ("imported", "imports", "ledger", "features")
         }
 
 

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from anchorline.cache.rules import load as load_rules
+from anchorline.learn import drafts
 from anchorline.prompt.formats import claude_code
 from anchorline.sessions import importing
 from anchorline.sessions.importing import Piece
@@ -239,3 +240,51 @@ def test_a_request_that_wrote_nothing_refreshes_under_the_chains_lifetime(tmp_pa
     read_only = msgspec.structs.replace(second, ttl=None, write_5m=0, write_1h=0)
     entries = warm([first, read_only], load_rules(), "default", NOW)
     assert [entry.ttl for entry in entries] == ["1h", "1h"]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz"])
+def test_what_a_person_said_is_seen_as_numbers_only(tmp_path: Path, suffix: str):
+    log = conversation()
+    log.user("<command-name>/clear</command-name>")
+    log.user("now rename it")
+    log.answer("m3")
+    log.result("t9")
+    log.answer("m4")
+    path = tmp_path / f"s1{suffix}"
+    path.write_bytes(gzip.compress(log.bytes()) if suffix.endswith("gz") else log.bytes())
+    piece = importing.read(path, "claude-code", None, NOW, features=True)
+    found = by_id(piece.requests)
+    assert found["m1"].said.grams == drafts.grams("fix it")
+    assert found["m3"].said.grams == drafts.grams("now rename it")
+    assert found["m3"].said.draft == drafts.numbers("now rename it")
+    assert found["m2"].said is None
+    assert found["m4"].said is None
+
+
+def test_what_codex_was_asked_is_seen_as_numbers(tmp_path: Path):
+    path = tmp_path / "c.jsonl"
+    path.write_bytes(codex_log())
+    piece = importing.read(path, "codex", None, NOW, features=True)
+    said = [one.said for one in piece.requests if one.trigger == "user"]
+    assert [one.grams for one in said] == [drafts.grams(f"question {turn}") for turn in range(len(said))]
+    assert not any(one.thoughtless or one.commands for one in said)
+
+
+def test_a_turn_without_thinking_shows(tmp_path: Path):
+    def log(*, thinking: bool) -> bytes:
+        made = ClaudeLog()
+        made.user("fix it")
+        if thinking:
+            block = {"type": "thinking", "thinking": "hm", "signature": "x"}
+            made.add("assistant", {"id": "m0", "model": "claude-opus-5", "role": "assistant",
+                                   "content": [block], "usage": {"output_tokens": 1}})  # fmt: skip
+        made.answer("m1", model="claude-opus-5")
+        made.user("and that")
+        made.answer("m2", model="claude-opus-5")
+        return made.bytes()
+
+    for thinking in (True, False):
+        path = tmp_path / f"{thinking}.jsonl"
+        path.write_bytes(log(thinking=thinking))
+        piece = importing.read(path, "claude-code", None, NOW, features=True)
+        assert piece.requests[-1].said.thoughtless is not thinking

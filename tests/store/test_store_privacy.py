@@ -209,6 +209,7 @@ def test_purging_the_old_leaves_the_new(path: Path) -> None:
         "replays": 0,
         "shadows": 0,
         "policy_events": 0,
+        "features": 1,
     }
     assert Reader(path).last_plan() == make.plan("new", at=2000.0, word="kept", session="b")
 

@@ -11,8 +11,10 @@ import make
 import msgspec
 import pytest
 
+from anchorline.learn.drafts import DRAFT
+from anchorline.learn.moments import MOMENT
 from anchorline.outcome import Feedback, Outcome, Usage
-from anchorline.store import database
+from anchorline.store import database, privacy
 from anchorline.store.database import StoreError
 from anchorline.store.reader import Reader
 from anchorline.store.recorder import Recorder
@@ -250,3 +252,36 @@ def test_importing_the_recorder_does_not_import_sqlite_utils() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout.strip() == "[]"
+
+
+def features_of(path: Path) -> list[tuple]:
+    return rows(path, "SELECT id, grams, draft, moment FROM features")
+
+
+def test_what_is_learnt_from_a_draft_is_kept_without_its_order(path: Path) -> None:
+    for order in ("fix the parser", "the parser fix"):
+        recorder = Recorder(path)
+        recorder.plan(make.plan(order.replace(" ", "-")), make.prompt(order))
+        assert recorder.close()
+    (_, one, numbers, moment), (_, other, *_) = features_of(path)
+    words = [set(memoryview(buckets).cast("H")) for buckets in (one, other)]
+    assert list(memoryview(one).cast("H")) == sorted(words[0])
+    assert words[0] & words[1] > set()
+    assert len(numbers) == 4 * len(DRAFT)
+    assert len(moment) == 4 * len(MOMENT)
+
+
+def test_features_can_be_switched_off(path: Path) -> None:
+    recorder = Recorder(path, features=False)
+    recorder.plan(make.plan(), make.prompt())
+    assert recorder.close()
+    assert features_of(path) == []
+
+
+def test_features_are_purged_with_their_plan(path: Path) -> None:
+    recorder = Recorder(path)
+    recorder.plan(make.plan(), make.prompt())
+    assert recorder.close()
+    assert len(features_of(path)) == 1
+    privacy.purge(path, make.plan().created_at + 1)
+    assert features_of(path) == []

@@ -132,7 +132,9 @@ def _import(agent: "Agent", files: list[Path], settings: Config, *, quiet: bool)
             summary.files += 1
             now = time.time()
             try:
-                piece = importing.read(path, agent, store.position(path), now)
+                piece = importing.read(
+                    path, agent, store.position(path), now, features=settings.store.features
+                )
             except (OSError, PromptError) as error:
                 summary.problems.append(Problem(str(path), 0, getattr(error, "strerror", None) or str(error)))
                 continue

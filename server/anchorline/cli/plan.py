@@ -121,7 +121,9 @@ def _record(config: Config, plan: Plan, prompt: Prompt, shadow: Plan | None, ver
     from anchorline.store.database import locate  # noqa: PLC0415
     from anchorline.store.recorder import Recorder  # noqa: PLC0415
 
-    recorder = Recorder(locate(config.store.path), config.store.text, on_problem=_warn)
+    recorder = Recorder(
+        locate(config.store.path), config.store.text, on_problem=_warn, features=config.store.features
+    )
     recorder.plan(plan, prompt)
     if shadow is not None:
         recorder.shadow(plan, shadow, version)

@@ -243,7 +243,7 @@ class Desk(Books):
             model=own,
             tokens=tokens,
             started=exchange.at,
-            gaps=self.planner.gaps.after(moment),
+            gaps=self.planner.gaps(prompt, moment),
             provider=rules,
             lifetime=lifetime,
             price=model.prices(tokens)[0],

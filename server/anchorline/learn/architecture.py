@@ -8,12 +8,9 @@ from msgspec import Meta
 
 from anchorline.learn.boundaries import BOUNDARY
 from anchorline.learn.drafts import BUCKETS, DRAFT
-from anchorline.learn.moments import MOMENT, RETURN
+from anchorline.learn.moments import LONGER, MOMENT, RETURN, TIMES
 
 HEADS = ("gap", "hit", "reuse", "solve")
-
-TIMES = (10.0, 60.0, 180.0, 300.0, 600.0, 900.0, 1200.0, 1800.0, 3600.0, 7200.0, 10800.0)
-"""Seconds at which the gap head says how probably the next request is still to come; those of `cache.reuse`."""
 
 Name = Annotated[str, Meta(max_length=64)]
 Names = Annotated[tuple[Name, ...], Meta(max_length=256)]
@@ -43,7 +40,7 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     boundary: Names = BOUNDARY
     times: Annotated[tuple[Seconds, ...], Meta(min_length=1, max_length=64)] = TIMES
     models: Annotated[tuple[Known, ...], Meta(max_length=1024)] = ()
-    offsets: Mapping[Name, Names] = msgspec.field(default_factory=lambda: {"hit": ("odds",)})
+    offsets: Mapping[Name, Names] = msgspec.field(default_factory=lambda: {"gap": LONGER, "hit": ("odds",)})
     buckets: Annotated[int, Meta(ge=1, le=2**17)] = BUCKETS
     text: Width = 48
     hidden: Width = 128

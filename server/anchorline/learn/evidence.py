@@ -215,18 +215,24 @@ def billed(request: Request, rules: Rules, catalog: Catalog) -> Billed | None:
 
 def accepted(request: Request) -> bool | None:
     """Tell whether a request turned out well, by all that was observed: anything bad outweighs what is good."""
-    seen: list[bool] = []
-    if request.thumbs is not None:
-        seen.append(request.thumbs > 0)
+    seen = signs(request.thumbs, request.signals)
     if request.decision is not None:
         seen.append(request.decision != "rejected")
-    for name, value in request.signals.items():
+    return all(seen) if seen else None
+
+
+def signs(thumbs: int | None, signals: Mapping[str, bool | float]) -> list[bool]:
+    """Return what is known of an answer: each thing that was observed, good or bad."""
+    seen: list[bool] = []
+    if thumbs is not None:
+        seen.append(thumbs > 0)
+    for name, value in signals.items():
         plain = name.lower().replace("_", "").replace("-", "").replace(".", "")
         if plain in GOOD:
             seen.append(bool(value))
         elif plain in BAD and value:
             seen.append(False)
-    return all(seen) if seen else None
+    return seen
 
 
 def _rerouted(request: Request, catalog: Catalog) -> bool:

@@ -7,10 +7,17 @@ from math import log, log1p
 
 from anchorline.cache import hits
 from anchorline.cache.hits import Return
-from anchorline.cache.reuse import STOPS, TRIGGERS, WINDOW, Moment
+from anchorline.cache.reuse import STOPS, TRIGGERS, WINDOW, HazardGaps, Moment
 
+_RULE = HazardGaps()
 RATES = (0.5, 0.2, 0.07)
 """Weights of the newest pause in the averages of the logarithm of pauses."""
+
+TIMES = (10.0, 60.0, 180.0, 300.0, 600.0, 900.0, 1200.0, 1800.0, 3600.0, 7200.0, 10800.0)
+"""Seconds at which the gap head says how probably the next request is still to come; those of `cache.reuse`."""
+
+LONGER = tuple(f"longer_{seconds:g}" for seconds in TIMES)
+"""Log odds that the gap is longer than each time, if longer than the one before."""
 
 MOMENT = (
     *(f"trigger_{name}" for name in TRIGGERS),
@@ -26,11 +33,13 @@ MOMENT = (
     "turns",
     "long",
     "run",
+    *LONGER,
 )
 """Facts (0 or 1), logarithms of counts, tokens and seconds.
 
 `known`: there are pauses. `turn` averages the pauses that a person's message ended, `turns` counts them, `long` those
-over five minutes (the recent ones more), `run` the requests since the last message."""
+over five minutes (the recent ones more), `run` the requests since the last message. Those of `LONGER` are what the
+table of `cache.reuse` says, which the network corrects."""
 
 
 def of_moment(moment: Moment) -> tuple[float, ...]:
@@ -63,7 +72,19 @@ def of_moment(moment: Moment) -> tuple[float, ...]:
         log1p(turns),
         long,
         log1p(run),
+        *_longer(moment),
     )
+
+
+def _longer(moment: Moment) -> list[float]:
+    gaps = _RULE.after(moment)
+    found, before = [], 1.0
+    for seconds in TIMES:
+        beyond = max(1.0 - gaps.within(seconds), 1e-6)
+        p = min(max(beyond / before, 1e-6), 1 - 1e-6)
+        found.append(log(p / (1.0 - p)))
+        before = beyond
+    return found
 
 
 RETURN = (

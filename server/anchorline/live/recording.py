@@ -248,7 +248,7 @@ def _open(settings: Store, told: Callable[[str], None]) -> "tuple[Recorder, list
     from anchorline.store.recorder import Recorder  # noqa: PLC0415
 
     path = database.locate(settings.path)
-    recorder = Recorder(path, settings.text, told)
+    recorder = Recorder(path, settings.text, told, features=settings.features)
     return recorder, *_read(recorder)
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 import msgspec
 
 from anchorline.prompt import tokens
-from anchorline.prompt.formats.claude_code import Entry, Session, Usage, requests
+from anchorline.prompt.formats.claude_code import Entry, Session, Usage, requests, strips_thinking
 from anchorline.prompt.formats.history import History
 from anchorline.prompt.source import Line
 from anchorline.sessions.request import Billed, Trigger
+from anchorline.sessions.said import said
 
 _IDS = re.compile(r"(?:[A-Za-z0-9_.:@<>\[\]-]{0,128}\n)*+\Z")
 MAX_WAYS = 200
@@ -135,4 +136,5 @@ def _along(
             write_1h=long,
             output=output.get(answer.message, usage.output_tokens) if answer.message else usage.output_tokens,
             ttl=usage.ttl,
+            said=said(history, thinking=not strips_thinking(answer.model)) if trigger == "user" else None,
         )

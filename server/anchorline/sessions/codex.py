@@ -8,6 +8,7 @@ from anchorline.prompt import tokens
 from anchorline.prompt.formats.codex import Asked, Frozen, Session, Usage
 from anchorline.prompt.source import Line
 from anchorline.sessions.request import Billed, Trigger
+from anchorline.sessions.said import said
 
 _ID = re.compile(r"[A-Za-z0-9_./:@|-]{0,128}\Z")
 
@@ -56,6 +57,7 @@ class _Reading(Session):
                 write_1h=0,
                 output=usage.output_tokens,
                 ttl=None,
+                said=said(history) if trigger == "user" else None,
             )
         )
         self.model_before = model

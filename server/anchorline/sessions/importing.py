@@ -10,6 +10,7 @@ import msgspec
 
 from anchorline.prompt.model import PromptError
 from anchorline.prompt.source import lines, refused
+from anchorline.sessions import said
 from anchorline.sessions.claude_code import ClaudeCode
 from anchorline.sessions.codex import Codex
 from anchorline.sessions.request import Agent, Billed, Transcript
@@ -75,8 +76,13 @@ def files(paths: tuple[Path, ...]) -> list[Path]:
     return sorted({one.resolve() for one in found if one.is_file()})
 
 
-def read(path: Path, agent: Agent, known: Position | None, now: float) -> Piece | None:
-    """Read what is new in a file; None where nothing is. Raises OSError and, for broken gzip, PromptError."""
+def read(
+    path: Path, agent: Agent, known: Position | None, now: float, *, features: bool = False
+) -> Piece | None:
+    """Read what is new in a file; None where nothing is. Raises OSError and, for broken gzip, PromptError.
+
+    `features`: also what is learnt from a person's messages.
+    """
     stat = path.stat()
     if known is not None and (known.size, known.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
         return None
@@ -107,7 +113,7 @@ def read(path: Path, agent: Agent, known: Position | None, now: float) -> Piece 
             number, offset = line.number, line.offset + len(line.text) + 1
     except PromptError as error:
         problems.append(Problem(str(path), error.line or 0, str(error)))
-    requests = reader.requests()
+    requests = said.read(path, reader.requests()) if features else reader.requests()
     if reader.problem is not None:
         problems.append(Problem(str(path), 0, reader.problem))
     if keep and not torn:

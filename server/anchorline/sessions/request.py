@@ -13,6 +13,21 @@ Agent = Literal["claude-code", "codex"]
 Trigger = Literal["user", "tool", "compact"]
 
 
+class Said(msgspec.Struct, frozen=True):
+    """A person's message, without its text: where its words stand in the file, and what is learnt from.
+
+    `thoughtless`: the turn before had no thinking. `commands`: the message brings several texts, as slash commands do.
+    Both are known of Claude Code's sessions only. `grams` and `draft` are those of `learn.drafts`.
+    """
+
+    start: int
+    end: int
+    thoughtless: bool = False
+    commands: bool = False
+    grams: tuple[int, ...] = ()
+    draft: tuple[float, ...] | None = None
+
+
 class Billed(msgspec.Struct, frozen=True):
     """One request. `id` is the response's own id, so that its usage counts once.
 
@@ -21,7 +36,7 @@ class Billed(msgspec.Struct, frozen=True):
     after a compaction. `switched`: another model than the request before in its chain. Times are epoch seconds:
     `sent_at` of the newest input, `first_at` of the response's first line. `prefix` is the hash of the `blocks`
     that were sent. Tokens are the provider's counts, `input` without the cached ones; of Codex no writes are
-    known.
+    known. `said` is the message that a person's request answers.
     """
 
     id: str
@@ -41,6 +56,7 @@ class Billed(msgspec.Struct, frozen=True):
     write_1h: int
     output: int
     ttl: str | None
+    said: Said | None = None
 
     @property
     def tokens(self) -> int:

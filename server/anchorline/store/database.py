@@ -33,6 +33,7 @@ TABLES = (
     "imports",
     "instructions",
     "replays",
+    "features",
     "shadows",
     "policy_events",
 )

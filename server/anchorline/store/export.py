@@ -70,7 +70,7 @@ def _rows(connection: sqlite3.Connection, name: str) -> Iterator[dict[str, Any]]
             for field in ("draft_hash", "prompt_hash"):
                 if values["plan"].get(field) is not None:
                     values["plan"][field] = privacy.tag(values["plan"][field], key)
-        if name in ("imports", "instructions", "replays"):  # hashes of content, of use to nobody else
+        if name in ("imports", "instructions", "replays", "features"):  # hashes of content
             values = {column: value for column, value in values.items() if not isinstance(value, bytes)}
         if name in ("ledger", "imported"):
             values["prefix"] = privacy.tag(values["prefix"], key)

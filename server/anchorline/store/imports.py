@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from anchorline.cache.ledger import Entry
+from anchorline.learn.features import Features
 from anchorline.sessions.importing import Piece, Position
 from anchorline.sessions.instructions import Seen
 from anchorline.sessions.request import Agent, Billed
@@ -82,8 +83,20 @@ def _put(db: "Database", read: File) -> int:
     file, piece = privacy.tag(str(read.path)), read.piece
     before = _count(db, file)
     if piece.anew:
+        db.execute("DELETE FROM features WHERE id IN (SELECT id FROM imported WHERE file = ?)", [file])
         db.execute("DELETE FROM imported WHERE file = ?", [file])
     db.conn.executemany(_PUT, (_row(one, file, read.agent) for one in piece.requests))
+    for one in piece.requests:
+        said = one.said
+        if said is not None and said.draft is not None:
+            rows.put_features(
+                db,
+                privacy.tag(one.id),
+                one.sent_at,
+                Features(said.grams, said.draft),
+                thoughtless=said.thoughtless,
+                commands=said.commands,
+            )
     rows.put_ledger(db, read.warm)
     if read.seen is not None:
         _put_instructions(db, read.seen)

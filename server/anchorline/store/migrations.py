@@ -202,6 +202,25 @@ def replays(db: Database) -> None:
     )
 
 
+@migrations(name="0005_features")
+def features(db: Database) -> None:
+    """Create the table for what a network learns from: numbers of drafts and moments, by plan or imported request."""
+    db.table("features").create(
+        {
+            "id": str,
+            "at": float,
+            "version": int,
+            "grams": bytes,
+            "draft": bytes,
+            "moment": bytes,
+            "thoughtless": int,
+            "commands": int,
+        },
+        pk="id",
+        not_null={"at", "version", "grams", "thoughtless", "commands"},
+    )
+
+
 @migrations(name="0006_experiments")
 def experiments(db: Database) -> None:
     """Create the tables for what a policy in shadow decided and for which policy was put in force when.

@@ -164,6 +164,10 @@ def _mask_all(value: object, mode: TextMode) -> object:
     return value
 
 
+DATASET_ABOUT = "dataset.json"
+"""Holds when the parts of time begin, and stays: it says nothing of anybody."""
+
+
 class Purged(msgspec.Struct, frozen=True):
     """What a purge removed: rows by table, files of damaged databases, and versions of the network.
 
@@ -179,14 +183,16 @@ class Purged(msgspec.Struct, frozen=True):
 def purge(path: Path, before: float | None = None) -> Purged:
     """Remove what was recorded before the epoch second `before`, or everything, from every byte on disk.
 
-    Networks that were trained on any of it go as well; what they decided falls back to what was there before. Rows are
-    overwritten with zeros, the file is rebuilt and the write-ahead log emptied. Other editors may go on: they wait.
-    Databases that were set aside as damaged are removed where all in them is old enough. Raises StoreError when another
-    program keeps the log in use, or a file can't be written.
+    Networks that were trained on any of it go as well; what they decided falls back to what was there before. So does
+    the dataset that was built from the database. Rows are overwritten with zeros, the file is rebuilt, the write-ahead
+    log emptied. Other editors may go on: they wait. Databases that were set aside as damaged are removed where all in
+    them is old enough. Raises StoreError when another program keeps the log in use, or a file can't be written.
     """
     versions = _purge_versions(before)
+    dataset = _purge_dataset(path)
     if not path.exists():
-        return Purged({}, *_purge_damaged(path, before), versions)
+        gone, left = _purge_damaged(path, before)
+        return Purged({}, (*dataset, *gone), left, versions)
     opened = database.open_for_writing(path)
     try:
         db = opened.database
@@ -199,7 +205,25 @@ def purge(path: Path, before: float | None = None) -> Purged:
         raise StoreError(database.explain(path, error)) from error
     finally:
         database.close(opened.database)
-    return Purged(rows, *_purge_damaged(path, before), versions)
+    gone, left = _purge_damaged(path, before)
+    return Purged(rows, (*dataset, *gone), left, versions)
+
+
+def dataset_folder(path: Path) -> Path:
+    """Return where the dataset is that is built from the database at `path`."""
+    return path.parent / "dataset"
+
+
+def _purge_dataset(path: Path) -> tuple[str, ...]:
+    """Remove the dataset and an unfinished training: both can be made again from what is left."""
+    folder = dataset_folder(path)
+    try:
+        files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != DATASET_ABOUT]
+        for file in files:
+            file.unlink()
+    except OSError as error:
+        raise StoreError(database.explain(folder, error)) from error
+    return tuple(map(str, files))
 
 
 def _purge_versions(before: float | None) -> tuple[str, ...]:
@@ -231,6 +255,7 @@ def _delete(db: "Database", before: float | None) -> dict[str, int]:
         "outcomes": f"recorded_at < :limit OR plan IN ({old_plans})",
         "feedback": f"recorded_at < :limit OR plan IN ({old_plans})",
         "requests": f"at < :limit OR plan IN ({old_plans})",
+        "features": f"at < :limit OR id IN ({old_plans})",
         "plans": "created_at < :limit",
         "ledger": "written_at < :limit",
         "instructions": "written_at < :limit",

@@ -49,7 +49,8 @@ class _Job(msgspec.Struct, frozen=True, eq=False):
 class Recorder:
     """Writes to the database at `path` from a thread of its own, which starts with the first thing to write.
 
-    `text` says what prompt text may be kept and may be changed at any time. `on_problem` is called once, with
+    `text` says what prompt text may be kept, `features` whether what is learnt from a draft is; both may be changed at
+    any time. `on_problem` is called once, with
     the reason, when recording stops; `on_notice` when a damaged database was set aside and recording goes on.
     Both are called in that thread. Call `close` before the process ends.
     """
@@ -61,8 +62,11 @@ class Recorder:
         on_problem: Callable[[str], None] | None = None,
         on_notice: Callable[[str], None] | None = None,
         capacity: int = CAPACITY,
+        *,
+        features: bool = True,
     ) -> None:
         self.path = path
+        self.features = features
         self.text: TextMode = text
         self._on_problem = on_problem
         self._on_notice = on_notice
@@ -90,7 +94,7 @@ class Recorder:
 
     def plan(self, plan: Plan, prompt: Prompt) -> None:
         """Record a plan, if there is room."""
-        noted = rows.note(plan, prompt, self.text)
+        noted = rows.note(plan, prompt, self.text, features=self.features)
         self._offer(lambda db, key: rows.put_plan(db, key, noted))
 
     def shadow(self, plan: Plan, shadow: Plan, version: str) -> None:

@@ -5,6 +5,7 @@ source of the prompt, so that a full queue is small and the text is not where it
 """
 
 import re
+import struct
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,10 @@ import msgspec
 from anchorline import redact
 from anchorline.cache.instructions import Known
 from anchorline.cache.ledger import Entry
+from anchorline.cache.reuse import observed
 from anchorline.config import TextMode
+from anchorline.learn.features import VERSION, Features
+from anchorline.learn.features import of as features_of
 from anchorline.outcome import Feedback, Outcome
 from anchorline.plan import Plan
 from anchorline.prompt.model import Prompt, Segment
@@ -48,11 +52,16 @@ class PlanNote(msgspec.Struct, frozen=True):
     markers: int
     max_tokens: int | None
     compacted: bool
+    seen: Features | None = None
 
 
-def note(plan: Plan, prompt: Prompt, mode: TextMode) -> PlanNote:
-    """Take from a plan and its prompt what is recorded."""
+def note(plan: Plan, prompt: Prompt, mode: TextMode, *, features: bool = False) -> PlanNote:
+    """Take from a plan and its prompt what is recorded; `features`: also what is learnt from."""
     draft = prompt.draft
+    seen = None
+    if features:
+        moment = observed(prompt, plan.tokens.estimate, plan.created_at)
+        seen = features_of(draft.text if draft else None, moment)
     return PlanNote(
         plan=plan,
         mode=mode,
@@ -65,6 +74,7 @@ def note(plan: Plan, prompt: Prompt, mode: TextMode) -> PlanNote:
         markers=len(prompt.markers),
         max_tokens=prompt.max_tokens,
         compacted=prompt.compacted,
+        seen=seen,
     )
 
 
@@ -85,6 +95,7 @@ def put_plan(db: "Database", key: bytes, noted: PlanNote) -> None:
     route, cache, cost = plan.route, plan.cache, plan.cost
     db.execute("DELETE FROM plans WHERE id = ?", [plan.id])
     db.execute("DELETE FROM texts WHERE plan = ? AND kind != 'note'", [plan.id])
+    db.execute("DELETE FROM features WHERE id = ?", [plan.id])
     insert(
         db,
         "plans",
@@ -150,8 +161,37 @@ def put_plan(db: "Database", key: bytes, noted: PlanNote) -> None:
                 "text": text,
             },
         )
+    if noted.seen is not None:
+        put_features(db, plan.id, plan.created_at, noted.seen)
     for table in ("outcomes", "feedback"):  # another program may have been faster
         db.execute(f"UPDATE {table} SET known = 1 WHERE plan = ? AND NOT known", [plan.id])  # noqa: S608
+
+
+def put_features(
+    db: "Database",
+    identity: str,
+    at: float,
+    seen: Features,
+    *,
+    thoughtless: bool = False,
+    commands: bool = False,
+) -> None:
+    """Record the features of a plan or an imported request; buckets sorted, in 16 bits, numbers in 32."""
+    row = {
+        "id": identity,
+        "at": at,
+        "version": VERSION,
+        "grams": struct.pack(f"<{len(seen.grams)}H", *sorted(seen.grams)),
+        "draft": _packed(seen.draft),
+        "moment": _packed(seen.moment),
+        "thoughtless": thoughtless,
+        "commands": commands,
+    }
+    insert(db, "features", row, conflict="REPLACE")
+
+
+def _packed(numbers: tuple[float, ...] | None) -> bytes | None:
+    return None if numbers is None else struct.pack(f"<{len(numbers)}f", *numbers)
 
 
 def _put_segments(db: "Database", key: bytes, segments: tuple[Segment, ...]) -> str | None:

@@ -1,0 +1,206 @@
+"""`anchorline dataset`: what there is to learn from, as Parquet."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from anchorline.cli import reading
+
+if TYPE_CHECKING:
+    from anchorline.learn.decision import Decision
+    from anchorline.learn.heads import Supply
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What a dataset holds. `heads` are labels by head, `parts` decisions by part of the sessions."""
+
+    folder: str
+    schema: int
+    features: int
+    decisions: int
+    sessions: int
+    months: dict[str, int]
+    sources: dict[str, int]
+    parts: dict[str, int]
+    held_from: str
+    test_from: str
+    heads: "dict[str, Supply]"
+    missing: dict[str, str | None]
+    seconds: float = 0.0
+
+
+@click.group(name="dataset")
+def command() -> None:
+    """Build, export and describe the dataset that `anchorline train` learns from.
+
+    One row for each imported request and each plan whose outcome is known. Without text: drafts are hashed.
+
+    \b
+    Example:
+      anchorline import claude-code
+      anchorline dataset build
+    """
+
+
+@command.command()
+@_JSON
+def build(as_json: bool) -> None:
+    """Build the dataset from what is recorded, beside the database; `train` and `evaluate` do so by themselves.
+
+    Sessions stay in the part (train, held, test) that they are in. Exits with 1 when nothing is recorded.
+
+    \b
+    Example:
+      anchorline dataset build
+    """
+    started = time.perf_counter()
+    decisions = built()
+    _show(decisions, folder(), as_json=as_json, seconds=time.perf_counter() - started)
+
+
+@command.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--text", is_flag=True, help="Also the drafts whose text is kept (store.text).")
+@_JSON
+def export(out: Path, text: bool, as_json: bool) -> None:
+    """Write the dataset into the folder OUT, one Parquet file a month, for DuckDB, Polars or pandas.
+
+    Without --text there is no text in it. Exits with 1 when nothing is recorded.
+
+    \b
+    Example:
+      anchorline dataset export decisions.parquet
+      duckdb -c "SELECT source, count(*) FROM 'decisions.parquet/*/*.parquet' GROUP BY ALL"
+    """
+    from anchorline.learn import dataset  # noqa: PLC0415  (pyarrow is heavy)
+    from anchorline.store import decisions as stored  # noqa: PLC0415
+
+    decisions = built()
+    if out.resolve() == folder().resolve():
+        raise click.UsageError(f"{out} is the dataset itself; name another folder.")
+    kept = dataset.about(folder())
+    try:
+        drafts = stored.texts(_database()) if text else None
+        dataset.write(decisions, out, moments=kept.moments if kept else None, texts=drafts)
+    except dataset.DatasetError as error:
+        raise reading.Unreadable(str(error)) from error
+    _show(decisions, out, as_json=as_json)
+
+
+@command.command()
+@_JSON
+def describe(as_json: bool) -> None:
+    """Say what the dataset holds: decisions by month and part, labels by head, and what a head still lacks.
+
+    Exits with 1 when no dataset was built.
+
+    \b
+    Example:
+      anchorline dataset describe --json
+    """
+    from anchorline.learn import dataset  # noqa: PLC0415  (pyarrow is heavy)
+
+    if not (folder() / dataset.ABOUT).is_file():
+        raise click.ClickException(f"{folder()}: there is no dataset yet; run `anchorline dataset build`")
+    try:
+        decisions = dataset.read(folder())
+    except dataset.DatasetError as error:
+        raise reading.Unreadable(str(error)) from error
+    _show(decisions, folder(), as_json=as_json)
+
+
+def built() -> "list[Decision]":
+    """Return what is recorded, after building the dataset from it. Raises click's exceptions."""
+    from anchorline.cache.rules import load as load_rules  # noqa: PLC0415  (only where a dataset is built)
+    from anchorline.learn import dataset  # noqa: PLC0415
+    from anchorline.route.catalog import load as load_catalog  # noqa: PLC0415
+    from anchorline.store import decisions as stored  # noqa: PLC0415
+    from anchorline.store.database import StoreError  # noqa: PLC0415
+
+    settings = reading.settings().config
+    rules, catalog = load_rules(settings.files.providers), load_catalog(settings.files.models)
+    try:
+        found = stored.read(_database(), rules, catalog)
+        if not found:
+            raise click.ClickException(
+                f"{_database()}: nothing to learn from is recorded yet; `anchorline import claude-code` or "
+                "`anchorline import codex` reads the sessions that you have"
+            )
+        dataset.write(found, folder())
+    except (StoreError, dataset.DatasetError) as error:
+        raise reading.Unreadable(str(error)) from error
+    return found
+
+
+def folder() -> Path:
+    """Return where the dataset is: beside the database."""
+    from anchorline.store.privacy import dataset_folder  # noqa: PLC0415
+
+    return dataset_folder(_database())
+
+
+def _database() -> Path:
+    from anchorline.store.database import locate  # noqa: PLC0415
+
+    return locate(reading.settings().config.store.path)
+
+
+def _show(decisions: "Sequence[Decision]", place: Path, *, as_json: bool, seconds: float = 0.0) -> None:
+    found = _summary(decisions, place, seconds)
+    if as_json:
+        click.echo(msgspec.json.encode(found).decode())
+        return
+    from rich.console import Console  # noqa: PLC0415  (only where a table is printed)
+    from rich.table import Table  # noqa: PLC0415
+
+    click.echo(
+        f"{found.decisions} decisions of {found.sessions} sessions in {place} (schema {found.schema}): "
+        + ", ".join(f"{count} {source}" for source, count in found.sources.items())
+    )
+    click.echo("by session: " + ", ".join(f"{count} {part}" for part, count in found.parts.items()))
+    click.echo(f"by time: held out from {found.held_from}, test from {found.test_from}")
+    click.echo("by month: " + ", ".join(f"{month} {count}" for month, count in found.months.items()))
+    table = Table("head", "labels", "rarer", "sessions", "lacks before it is trained")
+    for name, supply in found.heads.items():
+        lacks = found.missing[name] or "nothing"
+        table.add_row(name, str(supply.labels), str(supply.rare), str(supply.sessions), lacks)
+    Console(highlight=False).print(table)
+
+
+def _summary(decisions: "Sequence[Decision]", place: Path, seconds: float) -> Summary:
+    from anchorline.learn import dataset, splits  # noqa: PLC0415  (pyarrow is heavy)
+    from anchorline.learn.features import VERSION  # noqa: PLC0415
+    from anchorline.learn.heads import HEADS, missing, supply  # noqa: PLC0415
+
+    about = dataset.about(place)
+    moments = about.moments if about is not None else splits.moments(one.at for one in decisions)
+    found = supply(dataset.part(decisions, "train"))
+    parts = Counter(splits.by_name(one.session) for one in decisions)
+    months = Counter(datetime.fromtimestamp(one.at, UTC).strftime("%Y-%m") for one in decisions)
+    return Summary(
+        folder=str(place),
+        schema=dataset.SCHEMA,
+        features=VERSION,
+        decisions=len(decisions),
+        sessions=len({one.session for one in decisions}),
+        months=dict(sorted(months.items())),
+        sources=dict(sorted(Counter(one.source for one in decisions).items())),
+        parts={part: parts[part] for part in splits.PARTS},
+        held_from=_day(moments.held),
+        test_from=_day(moments.test),
+        heads=found,
+        missing={name: missing(head, found[name]) for name, head in HEADS.items()},
+        seconds=round(seconds, 3),
+    )
+
+
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")

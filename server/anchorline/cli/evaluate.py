@@ -1,0 +1,78 @@
+"""`anchorline evaluate`: the network's heads beside their baselines."""
+
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from anchorline.cli import dataset as dataset_command
+from anchorline.cli.train import skills
+
+if TYPE_CHECKING:
+    from anchorline.learn.evaluation import Evaluation, Row
+
+SHOWN = ("brier", "log_loss", "auc", "ece", "accuracy")
+
+
+@click.command(name="evaluate")
+@click.argument("version", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(version: str | None, as_json: bool) -> None:
+    """Measure VERSION (default: the newest) on your held-out sessions, each head beside its baselines.
+
+    rule: what decides without a network. marginal: the plain share. logistic, knn, boosting: simple models of the same
+    numbers, where scikit-learn is installed. Intervals of 95 % by bootstrap over sessions. Exits with 1 when there is
+    no version, or nothing to measure on.
+
+    \b
+    Example:
+      anchorline evaluate --json
+    """
+    from anchorline.learn.dataset import part  # noqa: PLC0415  (only where a network is measured)
+    from anchorline.learn.evaluation import evaluate  # noqa: PLC0415
+    from anchorline.learn.network import NetworkError, load  # noqa: PLC0415
+    from anchorline.learn.registry import DamagedError  # noqa: PLC0415
+    from anchorline.store.experiments import registry  # noqa: PLC0415
+
+    kept = registry()
+    names = kept.names()
+    if version is None and not names:
+        raise click.ClickException(f"{kept.folder}: there is no network yet; `anchorline train` makes one")
+    name = version or names[-1]
+    try:
+        network = load(kept.verified(name))
+    except (DamagedError, NetworkError) as error:
+        raise click.ClickException(str(error)) from error
+    decisions = dataset_command.built()
+    test = part(decisions, "test")
+    if not test:
+        raise click.ClickException("no session is in the test part yet; import more sessions")
+    found = evaluate(network, part(decisions, "train"), test, skills=skills(), simple=True)
+    if as_json:
+        shown = {"version": name, "used": network.description.heads, **msgspec.to_builtins(found)}
+        click.echo(msgspec.json.encode(shown).decode())
+    else:
+        _print(name, found)
+
+
+def _print(name: str, found: "Evaluation") -> None:
+    from rich.console import Console  # noqa: PLC0415  (only where a table is printed)
+    from rich.table import Table  # noqa: PLC0415
+
+    console = Console(highlight=False)
+    for head in dict.fromkeys(row.head for row in found.rows):
+        rows = [row for row in found.rows if row.head == head]
+        title = f"{head}: {rows[0].n} answers in {rows[0].sessions} held-out sessions"
+        table = Table("", *SHOWN, title=title, title_justify="left")
+        for case in dict.fromkeys(row.case for row in rows):
+            by_metric = {row.metric: row for row in rows if row.case == case}
+            table.add_row(case, *(_figure(by_metric.get(metric)) for metric in SHOWN))
+        console.print(table)
+    for head, reason in found.reasons.items():
+        click.echo(f"{name} {head}: {found.heads[head]}, {reason}")
+    for note in found.notes:
+        click.echo(note, err=True)
+
+
+def _figure(row: "Row | None") -> str:
+    return "-" if row is None else f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"

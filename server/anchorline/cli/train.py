@@ -1,0 +1,271 @@
+"""`anchorline train`: a network from what is recorded on this machine."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from anchorline.cli import dataset as dataset_command
+from anchorline.cli import reading
+
+if TYPE_CHECKING:
+    from anchorline.learn import splits
+    from anchorline.learn.decision import Decision
+    from anchorline.learn.evaluation import Evaluation
+    from anchorline.learn.network import Network
+    from anchorline.learn.training import Progress
+
+SCRATCH = "scratch"
+INTERRUPTED = 130
+
+
+class Trained(msgspec.Struct, frozen=True):
+    """What a training came to. `heads` says which are to be used, `reasons` why, `refused` what others lack."""
+
+    version: str
+    folder: str
+    start: str
+    decisions: int
+    sessions: int
+    epochs: int
+    seconds: float
+    parameters: int
+    heads: dict[str, str]
+    reasons: dict[str, str]
+    refused: dict[str, str]
+
+
+@click.command(name="train")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="The same gives the same."
+)
+@click.option("--epochs", type=click.IntRange(1, 1000), help="Passes over the data, at most.  [default: 30]")
+@click.option(
+    "--from",
+    "start",
+    metavar="VERSION",
+    help=f"Start from this version, or from nothing ({SCRATCH}).  [default: the one that ships]",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print a JSON object a line: progress, then the result."
+)
+def command(*, seed: int, epochs: int | None, start: str | None, as_json: bool) -> None:
+    """Train the network on your own recorded decisions, and keep it as a new version that decides nothing yet.
+
+    A head without enough data is left as it is, and you are told how much more it needs. Each head is measured on
+    sessions that it was not trained on, and marked to be used only where it beats what decides now. Ctrl-C leaves a
+    checkpoint: call it again to go on. Exits with 1 when no head can be trained.
+
+    \b
+    Examples:
+      anchorline import claude-code && anchorline train
+      anchorline experiment start r-20261126-101500-3f9a
+    """
+    from anchorline.learn.dataset import part  # noqa: PLC0415  (only where a network is trained)
+    from anchorline.learn.heads import HEADS, missing, supply  # noqa: PLC0415
+    from anchorline.learn.splits import PARTS  # noqa: PLC0415
+
+    decisions = dataset_command.built()
+    parts = {name: part(decisions, name) for name in PARTS}
+    found = supply(parts["train"])
+    lacks = {name: missing(head, found[name]) for name, head in HEADS.items()}
+    heads = [name for name, lack in lacks.items() if lack is None]
+    refused = {name: lack for name, lack in lacks.items() if lack is not None}
+    for name, lack in refused.items():
+        click.echo(f"{name}: not trained, it needs {lack} (in the train part)", err=True)
+    if not heads:
+        raise click.ClickException(
+            "no head has enough data yet. Import more sessions (`anchorline import`), or let the gateway or your "
+            "editor record some; `anchorline dataset describe` says what there is"
+        )
+    before, network = _start(start)
+    _train(parts, heads, refused, before, network, seed=seed, epochs=epochs, as_json=as_json)
+
+
+def _train(
+    parts: "dict[splits.Part, list[Decision]]",
+    heads: Sequence[str],
+    refused: dict[str, str],
+    before: str,
+    start: "Network | None",
+    *,
+    seed: int,
+    epochs: int | None,
+    as_json: bool,
+) -> None:
+    _load_blas()
+    try:
+        from anchorline.learn.training import Settings, train  # noqa: PLC0415  (imports MLX)
+    except ImportError as error:
+        raise click.ClickException(f"training needs MLX, which is not installed here: {error}") from error
+    from anchorline.learn.evaluation import evaluate  # noqa: PLC0415
+
+    settings = Settings(seed=seed) if epochs is None else Settings(seed=seed, epochs=epochs)
+    place, known = dataset_command.folder(), skills()
+    last: list[Progress] = []
+    begun = time.monotonic()
+    try:
+        with _shown(as_json=as_json) as show:
+
+            def progress(now: "Progress") -> None:
+                last[:] = [now]
+                show(now)
+
+            trained = train(
+                parts["train"],
+                parts["held"],
+                heads=heads,
+                start=start,
+                skills=known,
+                settings=settings,
+                checkpoint=place,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        done = max(last[0].epoch - (last[0].step < last[0].steps), 0) if last else 0
+        click.echo(
+            f"\nStopped after epoch {done}; call `anchorline train` again to go on from there.", err=True
+        )
+        sys.exit(INTERRUPTED)
+    measured = evaluate(trained, parts["train"], parts["test"], skills=known, heads=heads)
+    uses = {
+        name: measured.heads[name] if name in heads else use
+        for name, use in trained.description.heads.items()
+    }
+    result = _keep(trained.replaced(heads=uses), measured, parts["train"], before, settings.seed)
+    epoch = last[0].epoch if last else settings.epochs
+    summary = Trained(
+        version=result[0],
+        folder=result[1],
+        start=before,
+        decisions=len(parts["train"]),
+        sessions=len({one.session for one in parts["train"]}),
+        epochs=epoch,
+        seconds=round(time.monotonic() - begun, 2),
+        parameters=trained.parameters,
+        heads=dict(uses),
+        reasons=measured.reasons,
+        refused=refused,
+    )
+    if as_json:
+        click.echo(msgspec.json.encode({"kind": "result", **msgspec.to_builtins(summary)}).decode())
+    else:
+        _print(summary)
+
+
+def skills() -> dict[str, float]:
+    """Return the skills of the catalogue's models by id."""
+    from anchorline.route.catalog import load as load_catalog  # noqa: PLC0415
+
+    catalog = load_catalog(reading.settings().config.files.models)
+    return {model.id: model.skill for model in catalog.models.values()}
+
+
+def _start(version: str | None) -> "tuple[str, Network | None]":
+    """Return the version to start from with its network; nothing where none ships. Raises click's exceptions."""
+    from anchorline.learn.network import NetworkError, load  # noqa: PLC0415
+    from anchorline.learn.registry import PRIOR, DamagedError  # noqa: PLC0415
+    from anchorline.store.experiments import registry  # noqa: PLC0415
+
+    kept = registry()
+    if version is None:
+        shipped = [name for name in kept.names() if name.startswith(PRIOR)]
+        version = shipped[-1] if shipped else SCRATCH
+    if version == SCRATCH:
+        return SCRATCH, None
+    try:
+        return version, load(kept.verified(version))
+    except (DamagedError, NetworkError) as error:
+        raise click.ClickException(f"{error}. `--from {SCRATCH}` starts from nothing") from error
+
+
+def _keep(
+    trained: "Network", measured: "Evaluation", rows: "Sequence[Decision]", before: str, seed: int
+) -> tuple[str, str]:
+    """Store a version; return its id and its folder."""
+    from anchorline.learn.registry import Data, Version, new_id  # noqa: PLC0415
+    from anchorline.store.experiments import registry  # noqa: PLC0415
+
+    times = [one.at for one in rows]
+    version = Version(
+        version=new_id(),
+        created_at=time.time(),
+        data=Data(min(times), max(times), len(rows), len({one.session for one in rows}), ("train", "held")),
+        parent=None if before == SCRATCH else before,
+        seed=seed,
+        metrics=measured.metrics(),
+    )
+    kept = registry()
+    try:
+        kept.add(version, trained.save)
+    except OSError as error:
+        raise reading.Unreadable(f"{kept.folder}: {error.strerror or error}") from error
+    return version.version, str(kept.path(version.version))
+
+
+def _load_blas() -> None:
+    if "mlx.core" not in sys.modules:
+        from anchorline.engine import blas  # noqa: PLC0415  (only where a network is trained)
+
+        blas.load()
+
+
+@contextmanager
+def _shown(*, as_json: bool) -> "Iterator[Callable[[Progress], None]]":
+    """Show progress: JSON lines, a bar with the losses on a terminal, a line an epoch elsewhere."""
+    if as_json:
+        yield lambda now: click.echo(
+            msgspec.json.encode({"kind": "progress", **msgspec.to_builtins(now)}).decode()
+        )
+        return
+    if not sys.stderr.isatty():
+        yield lambda now: click.echo(_told(now), err=True) if now.step == now.steps else None
+        return
+    from rich import progress as rich  # noqa: PLC0415  (only on a terminal)
+    from rich.console import Console  # noqa: PLC0415
+
+    columns = (
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(),
+        rich.TimeElapsedColumn(),
+        rich.TextColumn("{task.fields[losses]}"),
+    )
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Training", total=None, losses="")
+
+        def show(now: "Progress") -> None:
+            done = (now.epoch - 1) * now.steps + now.step
+            words = f"Epoch {now.epoch}/{now.epochs}"
+            bar.update(task, description=words, completed=done, total=now.epochs * now.steps)
+            if now.step == now.steps:
+                bar.update(task, losses=_losses(now))
+                bar.console.print(_told(now), highlight=False)
+
+        yield show
+
+
+def _told(now: "Progress") -> str:
+    best = "" if now.best == now.epoch else f" (best: epoch {now.best})"
+    return f"epoch {now.epoch}: {_losses(now)}{best}"
+
+
+def _losses(now: "Progress") -> str:
+    return ", ".join(
+        f"{head} {value:.3f}/{now.held.get(head, float('nan')):.3f}" for head, value in now.train.items()
+    )
+
+
+def _print(found: Trained) -> None:
+    click.echo(
+        f"{found.version}: trained on {found.decisions} decisions of {found.sessions} sessions, {found.epochs} epochs "
+        f"in {found.seconds:.1f} s, from {found.start}; {found.parameters / 1e6:.1f} M parameters"
+    )
+    for head, use in found.heads.items():
+        why = found.reasons.get(head) or found.refused.get(head, "")
+        kept = "not trained: needs " if head in found.refused else ""
+        click.echo(f"  {head:6} {use:9} {kept}{why}")
+    click.echo(f"It decides nothing yet: `anchorline experiment start {found.version}` tries it.")

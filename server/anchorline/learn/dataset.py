@@ -1,0 +1,212 @@
+"""The dataset: decisions as Parquet, partitioned by month, for training and for other programs.
+
+    FOLDER/month=2026-11/decisions.parquet   one row a decision; docs/learning.md documents every column
+    FOLDER/dataset.json                      version of the schema, and the moments between the parts of time
+
+DuckDB, Polars and pandas read it. Import this module only where a dataset is read or written: pyarrow is heavy.
+"""
+
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from anchorline.learn import splits
+from anchorline.learn.boundaries import BOUNDARY
+from anchorline.learn.decision import Decision
+from anchorline.learn.drafts import DRAFT
+from anchorline.learn.features import VERSION, Features
+from anchorline.learn.moments import MOMENT, RETURN
+from anchorline.learn.splits import Moments
+
+SCHEMA = 1
+"""Version of the columns. A later one may add columns; a changed meaning gets a new number."""
+ABOUT, FILE = "dataset.json", "decisions.parquet"
+
+
+class DatasetError(Exception):
+    """A folder that holds no dataset, or can't be read or written; the message names it."""
+
+
+class About(msgspec.Struct, frozen=True):
+    """`dataset.json`. `features` is the version of the features, `moments` divides the time."""
+
+    schema: int
+    features: int
+    moments: Moments
+
+
+def _numbers(names: Sequence[str]) -> pa.StructType:
+    return pa.struct([(name, pa.float32()) for name in names])
+
+
+_FIELDS = [
+    pa.field("id", pa.string(), nullable=False),
+    pa.field("source", pa.string(), nullable=False),
+    pa.field("session", pa.string(), nullable=False),
+    pa.field("user", pa.string(), nullable=False),
+    pa.field("at", pa.timestamp("us", tz="UTC"), nullable=False),
+    pa.field("split_session", pa.string(), nullable=False),
+    pa.field("split_user", pa.string(), nullable=False),
+    pa.field("split_time", pa.string(), nullable=False),
+    pa.field("features", pa.int32(), nullable=False),
+    pa.field("grams", pa.list_(pa.int32()), nullable=False),
+    pa.field("draft", _numbers(DRAFT)),
+    pa.field("moment", _numbers(MOMENT)),
+    pa.field("return", _numbers(RETURN)),
+    pa.field("gap", pa.float64()),
+    pa.field("gap_censored", pa.bool_(), nullable=False),
+    pa.field("hit", pa.float32()),
+    pa.field("boundaries", pa.list_(_numbers(BOUNDARY)), nullable=False),
+    pa.field("reused", pa.list_(pa.float32()), nullable=False),
+    pa.field(
+        "solve", pa.list_(pa.struct([("model", pa.string()), ("success", pa.float32())])), nullable=False
+    ),
+    pa.field("text", pa.string()),
+]
+COLUMNS = pa.schema(_FIELDS, metadata={"anchorline.schema": str(SCHEMA)})
+
+
+def write(
+    decisions: Iterable[Decision],
+    folder: Path,
+    *,
+    moments: Moments | None = None,
+    texts: "dict[str, str] | None" = None,
+) -> About:
+    """Write a dataset; the months that it has replace those that were there. Raises DatasetError.
+
+    `moments` divide the time (None: those of the dataset in `folder`, else by `splits.SHARES`). `texts` are drafts by
+    decision, where they are to be written.
+    """
+    rows = sorted(decisions, key=lambda one: one.at)
+    kept = about(folder)
+    if moments is None:
+        moments = kept.moments if kept is not None else splits.moments(one.at for one in rows)
+    found = About(SCHEMA, VERSION, moments)
+    months: dict[str, list[Decision]] = defaultdict(list)
+    for one in rows:
+        months[datetime.fromtimestamp(one.at, UTC).strftime("%Y-%m")].append(one)
+    try:
+        if folder.exists() and kept is None and any(folder.iterdir()):
+            raise DatasetError(f"{folder}: is not empty and holds no dataset; name another folder")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for old in folder.glob("month=*"):
+            if old.name.removeprefix("month=") not in months:
+                shutil.rmtree(old)
+        for month, some in months.items():
+            place = folder / f"month={month}"
+            place.mkdir(mode=0o700, exist_ok=True)
+            _replace(place / FILE, _table(some, moments, texts or {}))
+        _replace(folder / ABOUT, msgspec.json.format(msgspec.json.encode(found), indent=1))
+    except OSError as error:
+        raise DatasetError(f"{folder}: {error.strerror or error}") from error
+    return found
+
+
+def about(folder: Path) -> About | None:
+    """Return what a dataset says of itself; None where there is none. Raises DatasetError."""
+    path = folder / ABOUT
+    if not path.is_file():
+        return None
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=About)
+    except (OSError, msgspec.DecodeError) as error:
+        raise DatasetError(f"{path}: {error}") from error
+    if found.schema > SCHEMA:
+        raise DatasetError(
+            f"{path}: a newer Anchorline wrote it (schema {found.schema}, this one knows {SCHEMA})"
+        )
+    return found
+
+
+def read(folder: Path) -> list[Decision]:
+    """Return a dataset's decisions that have the features of this version, in order of time. Raises DatasetError."""
+    if about(folder) is None:
+        raise DatasetError(f"{folder}: there is no dataset; `anchorline dataset build` makes one")
+    found: list[Decision] = []
+    for path in sorted(folder.glob(f"month=*/{FILE}")):
+        try:
+            table = pq.read_table(path, partitioning=None)
+            if not table.schema.equals(COLUMNS):
+                raise DatasetError(f"{path}: has other columns; build the dataset anew")
+            found += (_decision(row) for row in table.to_pylist() if row["features"] == VERSION)
+        except (OSError, pa.ArrowException) as error:
+            raise DatasetError(f"{path}: {error}") from error
+    return found
+
+
+def part(decisions: Iterable[Decision], wanted: splits.Part) -> list[Decision]:
+    """Return the decisions whose sessions fall into a part."""
+    return [one for one in decisions if splits.by_name(one.session) == wanted]
+
+
+def _table(rows: Sequence[Decision], moments: Moments, texts: dict[str, str]) -> pa.Table:
+    columns: dict[str, list[Any]] = {
+        "id": [one.id for one in rows],
+        "source": [one.source for one in rows],
+        "session": [one.session for one in rows],
+        "user": [one.user for one in rows],
+        "at": [datetime.fromtimestamp(one.at, UTC) for one in rows],
+        "split_session": [splits.by_name(one.session) for one in rows],
+        "split_user": [splits.by_name(one.user) for one in rows],
+        "split_time": [splits.by_time(one.at, moments) for one in rows],
+        "features": [VERSION] * len(rows),
+        "grams": [list(one.features.grams) for one in rows],
+        "draft": [_named(DRAFT, one.features.draft) for one in rows],
+        "moment": [_named(MOMENT, one.features.moment) for one in rows],
+        "return": [_named(RETURN, one.features.back) for one in rows],
+        "gap": [one.gap for one in rows],
+        "gap_censored": [one.censored for one in rows],
+        "hit": [one.hit for one in rows],
+        "boundaries": [[_named(BOUNDARY, numbers) for numbers in one.boundaries] for one in rows],
+        "reused": [list(one.reused) for one in rows],
+        "solve": [[{"model": name, "success": value} for name, value in one.solve.items()] for one in rows],
+        "text": [texts.get(one.id) for one in rows],
+    }
+    return pa.table(columns, schema=COLUMNS)
+
+
+def _decision(row: dict[str, Any]) -> Decision:
+    return Decision(
+        id=row["id"],
+        session=row["session"],
+        user=row["user"],
+        source=row["source"],
+        at=row["at"].timestamp(),
+        features=Features(
+            tuple(row["grams"]), _values(row["draft"]), _values(row["moment"]), _values(row["return"])
+        ),
+        gap=row["gap"],
+        censored=row["gap_censored"],
+        hit=row["hit"],
+        boundaries=tuple(tuple(numbers.values()) for numbers in row["boundaries"]),
+        reused=tuple(row["reused"]),
+        solve={one["model"]: one["success"] for one in row["solve"]},
+    )
+
+
+def _named(names: Sequence[str], values: tuple[float, ...] | None) -> dict[str, float] | None:
+    return None if values is None else dict(zip(names, values, strict=True))
+
+
+def _values(numbers: dict[str, float] | None) -> tuple[float, ...] | None:
+    return None if numbers is None else tuple(numbers.values())
+
+
+def _replace(path: Path, content: "pa.Table | bytes") -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as stream:
+        if isinstance(content, bytes):
+            stream.write(content)
+        else:
+            pq.write_table(content, stream, compression="zstd")
+    part.replace(path)

@@ -1,0 +1,194 @@
+"""Each head beside its baselines, on sessions that nothing was trained on.
+
+Intervals: 95 %, by bootstrap over sessions. A head is to be used only if its Brier score is better than that of what
+decides without it, over the whole interval of the paired difference, and better than the plain share of yes.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from anchorline.learn import baselines, questions
+from anchorline.learn.architecture import HEADS, Architecture
+from anchorline.learn.decision import Decision
+from anchorline.learn.network import Network, Use
+from anchorline.learn.questions import Question
+
+Floats = npt.NDArray[np.float64]
+DRAWS = 300
+BINS = 10
+METRICS = ("brier", "log_loss", "auc", "ece", "accuracy")
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A figure of one case (``network``, ``rule``, ``marginal``, ``logistic``, ``knn``, ``boosting``) of a head."""
+
+    head: str
+    case: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    n: int
+    sessions: int
+
+
+class Evaluation(msgspec.Struct, frozen=True):
+    """All figures, which heads are to be used, and why; `notes` say what was left out."""
+
+    rows: tuple[Row, ...]
+    heads: dict[str, Use]
+    reasons: dict[str, str]
+    notes: tuple[str, ...] = ()
+
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Return the network's figures by head and name, and the rule's Brier scores."""
+        found: dict[str, dict[str, float]] = {}
+        for row in self.rows:
+            if row.case == "network":
+                found.setdefault(row.head, {})[row.metric] = row.value
+            elif (row.case, row.metric) == ("rule", "brier"):
+                found.setdefault(row.head, {})["rule_brier"] = row.value
+        return found
+
+
+def evaluate(
+    network: Network,
+    train: Sequence[Decision],
+    test: Sequence[Decision],
+    *,
+    skills: Mapping[str, float] = MappingProxyType({}),
+    heads: Iterable[str] = HEADS,
+    simple: bool = False,
+) -> Evaluation:
+    """Measure heads on `test`. The baselines are fitted on `train`; `simple`: also those of scikit-learn."""
+    rows: list[Row] = []
+    uses: dict[str, Use] = dict.fromkeys(HEADS, "baseline")
+    reasons = {}
+    notes = (baselines.MISSING,) if simple and not baselines.available() else ()
+    for head in heads:
+        asked = questions.ask(head, test, network.form, skills, network)
+        if not asked or not any(len(one.truth) for one in asked):
+            reasons[head] = "no labels in the test sessions"
+            continue
+        cases = _cases(head, asked, train, network.form, skills, simple=simple and not notes)
+        truth, weights = _joined(asked, "truth"), _joined(asked, "weights")
+        sessions = np.concatenate([one.sessions for one in asked])
+        drawn = _Draws(sessions)
+        for case, p in cases.items():
+            rows += _figures(head, case, p, truth, weights, drawn)
+        uses[head], reasons[head] = _verdict(cases, truth, weights, drawn)
+    return Evaluation(tuple(rows), uses, reasons, notes)
+
+
+def _cases(
+    head: str,
+    asked: Sequence[Question],
+    train: Sequence[Decision],
+    form: Architecture,
+    skills: Mapping[str, float],
+    *,
+    simple: bool,
+) -> dict[str, Floats]:
+    """Return the answers of each case to all of a head's questions."""
+    known = questions.ask(head, train, form, skills)
+    cases: dict[str, list[Floats]] = {"network": [], "rule": [], "marginal": []}
+    for place, one in enumerate(asked):
+        own = known[place] if place < len(known) else None
+        if one.network is not None:
+            cases["network"].append(one.network)
+        if one.rule is not None:
+            cases["rule"].append(one.rule)
+        share = (
+            0.5 if own is None or not len(own.truth) else float(np.average(own.truth, weights=own.weights))
+        )
+        cases["marginal"].append(np.full(len(one.truth), share))
+        if simple and own is not None and len(own.truth):
+            for name, p in baselines.predictions(own.features, own.truth, own.weights, one.features).items():
+                cases.setdefault(name, []).append(p)
+    return {case: np.concatenate(parts) for case, parts in cases.items() if len(parts) == len(asked)}
+
+
+def _joined(asked: Sequence[Question], field: str) -> Floats:
+    return np.concatenate([getattr(one, field) for one in asked])
+
+
+class _Draws:
+    """Weights of rows when sessions are drawn with replacement; the same draws for every case."""
+
+    def __init__(self, sessions: npt.NDArray[np.str_]) -> None:
+        names, self.of = np.unique(sessions, return_inverse=True)
+        self.sessions = len(names)
+        draw = np.random.default_rng(0)
+        self.times = [
+            np.bincount(draw.integers(0, self.sessions, self.sessions), minlength=self.sessions)
+            for _ in range(DRAWS)
+        ]
+
+    def weights(self, times: npt.NDArray[np.int64]) -> Floats:
+        """Return how often each row was drawn."""
+        return times[self.of].astype(np.float64)
+
+
+def _figures(head: str, case: str, p: Floats, truth: Floats, weights: Floats, drawn: _Draws) -> list[Row]:
+    value = figures(p, truth, weights)
+    found = [figures(p, truth, weights * drawn.weights(times)) for times in drawn.times]
+    rows = []
+    for metric in METRICS:
+        some = [one[metric] for one in found if np.isfinite(one[metric])]
+        if not some or not np.isfinite(value[metric]):
+            continue
+        low, high = np.quantile(some, (0.025, 0.975))
+        value_, low_, high_ = (round(float(one), 4) for one in (value[metric], low, high))
+        rows.append(Row(head, case, metric, value_, low_, high_, len(truth), drawn.sessions))
+    return rows
+
+
+def figures(p: Floats, truth: Floats, weights: Floats) -> dict[str, float]:
+    """Return the metrics of weighted answers; what can't be said is not a number. ECE has ten bins of equal width."""
+    total = weights.sum()
+    if not total:
+        return dict.fromkeys(METRICS, float("nan"))
+    sure = np.clip(p, 1e-6, 1 - 1e-6)
+    loss = -(truth * np.log(sure) + (1 - truth) * np.log(1 - sure))
+    yes = truth >= 0.5
+    bins = np.minimum((p * BINS).astype(int), BINS - 1)
+    off = np.bincount(bins, weights * (p - truth), BINS)
+    return {
+        "brier": float((weights * (p - truth) ** 2).sum() / total),
+        "log_loss": float((weights * loss).sum() / total),
+        "auc": _auc(p, yes, weights),
+        "ece": float(np.abs(off).sum() / total),
+        "accuracy": float((weights * ((p >= 0.5) == yes)).sum() / total),
+    }
+
+
+def _auc(p: Floats, yes: npt.NDArray[np.bool_], weights: Floats) -> float:
+    positive, negative = weights * yes, weights * ~yes
+    if not positive.sum() or not negative.sum():
+        return float("nan")
+    _, group = np.unique(p, return_inverse=True)
+    ups, downs = np.bincount(group, positive), np.bincount(group, negative)
+    below = np.cumsum(downs) - downs / 2
+    return float((ups * below).sum() / (positive.sum() * negative.sum()))
+
+
+def _verdict(cases: Mapping[str, Floats], truth: Floats, weights: Floats, drawn: _Draws) -> tuple[Use, str]:
+    """Return whether the network is to be used, and why, from Brier scores."""
+    errors = {case: (p - truth) ** 2 for case, p in cases.items()}
+    rival = "rule" if "rule" in cases else "marginal"
+    difference = weights * (errors["network"] - errors[rival])
+    sums = np.bincount(drawn.of, difference, drawn.sessions)
+    sizes = np.bincount(drawn.of, weights, drawn.sessions)
+    value = sums.sum() / sizes.sum()
+    draws = [float(times @ sums) / max(float(times @ sizes), 1e-9) for times in drawn.times]
+    low, high = np.quantile(draws, (0.025, 0.975))
+    told = f"Brier score {value:+.4f} [{low:+.4f}, {high:+.4f}] against the {rival}"
+    if high >= 0:
+        return "baseline", f"{told}: not better for certain"
+    if (weights * errors["network"]).sum() >= (weights * errors["marginal"]).sum():
+        return "baseline", f"{told}, but no better than the plain share"
+    return "network", told

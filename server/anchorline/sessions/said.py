@@ -1,0 +1,56 @@
+"""What a person said in a session, as numbers: the words are looked at once and not kept."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from anchorline.learn import drafts
+from anchorline.prompt.formats.history import History, words
+from anchorline.prompt.model import PromptError
+from anchorline.prompt.source import opened
+from anchorline.sessions.request import Billed, Said
+
+SCANNED = 200
+"""Parts that are looked at for the turn before: it bounds the time."""
+
+
+def said(history: History, *, thinking: bool | None = None) -> Said | None:
+    """Return the newest turn's message; None where it has no words of a person's own.
+
+    `thinking` says whether a session of this kind and model shows the thinking of the turn before; None: never.
+    """
+    place: tuple[int, int] | None = None
+    texts = 0
+    thought = False
+    complete = len(history.parts) <= SCANNED
+    for part in reversed(history.parts[-SCANNED:]):
+        if part.turn < history.turn - 1:
+            complete = True
+            break
+        if part.turn < history.turn:
+            thought = thought or part.block.kind == "thinking"
+        elif part.role == "user" and part.block.kind == "text":
+            texts += 1
+            if part.block.words_end and place is None:
+                place = part.block.words, part.block.words_end
+    if place is None:
+        return None
+    known = bool(thinking) and history.turn > 1 and complete
+    return Said(*place, thoughtless=known and not thought, commands=thinking is not None and texts > 1)
+
+
+def read(path: Path, requests: Iterable[Billed]) -> list[Billed]:
+    """Return the requests with the features of what was said. Raises OSError."""
+    found = list(requests)
+    asked = [(one.said, index) for index, one in enumerate(found) if one.said is not None]
+    with opened(path) as stream:
+        for message, index in sorted(asked, key=lambda one: one[0].start):
+            stream.seek(message.start)
+            try:
+                text = words(stream.read(message.end - message.start), message.start)
+            except PromptError:  # the file is another one meanwhile
+                continue
+            seen = msgspec.structs.replace(message, grams=drafts.grams(text), draft=drafts.numbers(text))
+            found[index] = msgspec.structs.replace(found[index], said=seen)
+    return found

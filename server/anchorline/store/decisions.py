@@ -1,0 +1,342 @@
+"""Decisions out of the database, with what became of them: imported requests, and plans whose outcome is known.
+
+What a label means stands in docs/learning.md. Requests that a client sent by itself (`AUTOMATIC`) are left out.
+"""
+
+import sqlite3
+import struct
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import msgspec
+
+from anchorline.cache.hits import Return
+from anchorline.cache.reuse import WINDOW, Moment, Pause
+from anchorline.cache.rules import Rules
+from anchorline.learn import features
+from anchorline.learn.boundaries import of_boundaries
+from anchorline.learn.decision import Decision
+from anchorline.learn.evidence import signs
+from anchorline.learn.features import Features
+from anchorline.learn.moments import of_moment, of_return
+from anchorline.plan import Plan
+from anchorline.route.catalog import Catalog
+from anchorline.sessions.request import Billed
+from anchorline.store import database, privacy
+from anchorline.store.reader import Reader
+
+AUTOMATIC = frozenset({"codex-auto-review"})
+WHOLE = 0.9
+"""Share of the tokens of the request before from which on a read counts as a hit."""
+REUSED_S = 3600.0
+"""A boundary counts as reused if another plan has it within this time, the longest lifetime."""
+MOST_BOUNDARIES = 64
+"""Boundaries of a plan that are kept: the last ones. Long prompts have thousands."""
+
+
+class _Noted(msgspec.Struct, frozen=True):
+    """A row of `features`."""
+
+    features: Features
+    thoughtless: bool
+    commands: bool
+
+
+def read(path: Path, rules: Rules, catalog: Catalog) -> list[Decision]:
+    """Return all decisions in order of time. Raises StoreError."""
+    reader = Reader(path)
+    billed = reader.imported(0.0)
+    if not path.exists():
+        return []
+    with database.reading(path) as connection:
+        if database.read_schema(connection) is None:
+            return []
+        key = database.key(connection)
+        noted = _noted(connection)
+        found = [*_imported(billed, noted, rules, catalog), *_planned(connection, noted, rules, catalog)]
+    found = [msgspec.structs.replace(one, session=privacy.tag(one.session, key)) for one in found]
+    return sorted(found, key=lambda one: one.at)
+
+
+def texts(path: Path) -> dict[str, str]:
+    """Return the drafts that are kept, by plan. Raises StoreError."""
+    if not path.exists():
+        return {}
+    with database.reading(path) as connection:
+        if database.read_schema(connection) is None:
+            return {}
+        return dict(connection.execute("SELECT plan, text FROM texts WHERE kind = 'draft'").fetchall())
+
+
+def _noted(connection: sqlite3.Connection) -> dict[str, _Noted]:
+    if "features" not in database.tables(connection):
+        return {}
+    found = connection.execute(
+        "SELECT id, grams, draft, moment, thoughtless, commands FROM features WHERE version = ?",
+        [features.VERSION],
+    )
+    return {
+        row["id"]: _Noted(
+            Features(
+                struct.unpack(f"<{len(row['grams']) // 2}H", row["grams"]),
+                _unpacked(row["draft"]),
+                _unpacked(row["moment"]),
+            ),
+            bool(row["thoughtless"]),
+            bool(row["commands"]),
+        )
+        for row in found
+    }
+
+
+def _unpacked(numbers: bytes | None) -> tuple[float, ...] | None:
+    return None if numbers is None else struct.unpack(f"<{len(numbers) // 4}f", numbers)
+
+
+def _imported(
+    billed: Sequence[Billed], noted: Mapping[str, _Noted], rules: Rules, catalog: Catalog
+) -> Iterator[Decision]:
+    chains: dict[tuple[str, str, int], list[Billed]] = defaultdict(list)
+    for request in billed:
+        if request.model not in AUTOMATIC and request.tokens:
+            chains[(request.session, request.chain, request.branch)].append(request)
+    seen_until = max((request.sent_at for request in billed), default=0.0)
+    for chain in chains.values():
+        yield from _chain(chain, noted, rules, catalog, seen_until)
+
+
+def _chain(
+    chain: Sequence[Billed],
+    noted: Mapping[str, _Noted],
+    rules: Rules,
+    catalog: Catalog,
+    seen_until: float,
+) -> Iterator[Decision]:
+    pauses: list[Pause] = []
+    before: Billed | None = None
+    ttl, turns = "default", 0
+    for index, request in enumerate(chain):
+        if before is not None:
+            pauses.append((max(request.sent_at - before.sent_at, 0.0), request.trigger == "user"))
+        known = noted.get(request.id)
+        draft = known.features if known is not None else Features()
+        moment = Moment(
+            request.trigger,
+            request.tokens,
+            index,
+            tuple(pauses[-WINDOW:]),
+            request.sent_at - chain[0].sent_at,
+        )
+        back = hit = None
+        if before is not None:
+            ttl = before.ttl or ttl
+            back = _return(request, before, ttl, turns, known, rules, catalog)
+            hit = float(request.read >= WHOLE * before.tokens)
+        later = (chain[place] for place in range(index + 1, len(chain)))
+        following = next((one for one in later if _same(one.model, request.model, catalog)), None)
+        gap = (following.sent_at if following is not None else seen_until) - request.sent_at
+        yield Decision(
+            id=request.id,
+            session=request.session,
+            source="imported",
+            at=request.sent_at,
+            features=Features(
+                draft.grams, draft.draft, of_moment(moment), None if back is None else of_return(back)
+            ),
+            gap=max(gap, 0.0),
+            censored=following is None,
+            hit=hit,
+        )
+        turns += request.trigger == "user"
+        before = request
+
+
+def _return(
+    request: Billed,
+    before: Billed,
+    ttl: str,
+    turns: int,
+    known: _Noted | None,
+    rules: Rules,
+    catalog: Catalog,
+) -> Return:
+    lifetime = rules.for_model(before.model).lifetime(ttl)
+    user = request.trigger == "user"
+    return Return(
+        lifetime.name if lifetime is not None else "idle",
+        max(request.sent_at - before.sent_at, 0.0),
+        lifetime.seconds if lifetime is not None else 300,
+        user=user,
+        first=user and turns == 1,
+        thoughtless=known is not None and known.thoughtless,
+        commands=known is not None and known.commands,
+        compacted=request.trigger == "compact",
+        model_changed=not _same(request.model, before.model, catalog),
+    )
+
+
+def _same(one: str, other: str, catalog: Catalog) -> bool:
+    if one == other:
+        return True
+    found = catalog.find(one)
+    return found is not None and found == catalog.find(other)
+
+
+class _Planned(msgspec.Struct):
+    """A plan with its newest outcome, and the segments that it has ends at."""
+
+    id: str
+    session: str
+    at: float
+    target: str
+    plan: Plan
+    compacted: bool
+    last_segment: str | None
+    tokens: int | None
+    read: int | None
+    signs: list[bool]
+
+
+def _planned(
+    connection: sqlite3.Connection, noted: Mapping[str, _Noted], rules: Rules, catalog: Catalog
+) -> Iterator[Decision]:
+    sessions: dict[str, list[_Planned]] = defaultdict(list)
+    for one in _plans(connection, catalog):
+        sessions[one.session].append(one)
+    segments = {
+        row[0]: row for row in connection.execute("SELECT hash, parent, kind, role, tokens FROM segments")
+    }
+    seen_until = max((one.at for some in sessions.values() for one in some), default=0.0)
+    for some in sessions.values():
+        ways = [_way(one.last_segment, segments) for one in some]
+        before: _Planned | None = None
+        for index, one in enumerate(some):
+            known = noted.get(one.id)
+            given = known.features if known is not None else Features()
+            back = hit = None
+            if before is not None and before.tokens and one.read is not None:
+                back = of_return(_planned_return(one, before, given, rules))
+                hit = float(one.read >= WHOLE * before.tokens)
+            following = some[index + 1] if index + 1 < len(some) else None
+            gap = (following.at if following is not None else seen_until) - one.at
+            boundaries, reused = _reuse(index, some, ways, segments, seen_until)
+            yield Decision(
+                id=one.id,
+                session=one.session,
+                source="planned",
+                at=one.at,
+                features=Features(given.grams, given.draft, given.moment, back),
+                gap=max(gap, 0.0),
+                censored=following is None,
+                hit=hit,
+                boundaries=boundaries,
+                reused=reused,
+                solve={one.target: float(all(one.signs))} if one.signs else {},
+            )
+            before = one
+
+
+def _plans(connection: sqlite3.Connection, catalog: Catalog) -> Iterator[_Planned]:
+    """Yield the plans that were sent, in order of time. Several outcomes of one plan complete each other."""
+    thumbs = dict(connection.execute("SELECT plan, thumbs FROM feedback ORDER BY id").fetchall())
+    outcomes: dict[str, _Outcome] = defaultdict(_Outcome)
+    for row in connection.execute(
+        "SELECT plan, sent_at, target, input_tokens, read_tokens, write_tokens, signals FROM outcomes ORDER BY id"
+    ):
+        outcomes[row["plan"]].take(row)
+    for row in connection.execute(
+        "SELECT plans.id, plans.session, plans.created_at, plans.plan, requests.compacted, requests.last_segment "
+        "FROM plans LEFT JOIN requests ON requests.plan = plans.id WHERE NOT plans.failed ORDER BY plans.created_at"
+    ):
+        if row["id"] not in outcomes:
+            continue
+        try:
+            plan = msgspec.json.decode(row["plan"], type=Plan)
+        except msgspec.DecodeError:  # of another version
+            continue
+        outcome = outcomes[row["id"]]
+        target = outcome.target or plan.route.target
+        model = catalog.find(target)
+        yield _Planned(
+            id=row["id"],
+            session=row["session"] or row["id"],
+            at=outcome.sent_at or row["created_at"],
+            target=model.id if model is not None else target,
+            plan=plan,
+            compacted=bool(row["compacted"]),
+            last_segment=row["last_segment"],
+            tokens=outcome.tokens,
+            read=outcome.read,
+            signs=signs(thumbs.get(row["id"]), outcome.signals),
+        )
+
+
+class _Outcome(msgspec.Struct):
+    """What all outcomes of a plan say together, the newest last."""
+
+    sent_at: float | None = None
+    target: str | None = None
+    tokens: int | None = None
+    read: int | None = None
+    signals: dict[str, bool | int | float] = {}
+
+    def take(self, row: sqlite3.Row) -> None:
+        """Take in one outcome."""
+        self.sent_at = row["sent_at"] or self.sent_at
+        self.target = row["target"] or self.target
+        if row["input_tokens"] is not None:
+            self.read = row["read_tokens"] or 0
+            self.tokens = row["input_tokens"] + self.read + (row["write_tokens"] or 0)
+        self.signals = self.signals | msgspec.json.decode(row["signals"], type=dict[str, bool | int | float])
+
+
+def _planned_return(one: _Planned, before: _Planned, given: Features, rules: Rules) -> Return:
+    anchors = before.plan.cache.anchors
+    lifetime = rules.for_model(before.target).lifetime(anchors[-1].ttl if anchors else "default")
+    user = given.draft is not None
+    return Return(
+        lifetime.name if lifetime is not None else "idle",
+        max(one.at - before.at, 0.0),
+        lifetime.seconds if lifetime is not None else 300,
+        user=user,
+        compacted=one.compacted,
+        model_changed=one.target != before.target,
+    )
+
+
+Way = list[str]
+
+
+def _way(last: str | None, segments: Mapping[str, sqlite3.Row]) -> Way:
+    """Return the segments of a prompt from the first to the last."""
+    way: Way = []
+    while last is not None and last in segments:
+        way.append(last)
+        last = cast("str | None", segments[last][1])
+    return way[::-1]
+
+
+def _reuse(
+    index: int,
+    some: Sequence[_Planned],
+    ways: Sequence[Way],
+    segments: Mapping[str, sqlite3.Row],
+    seen_until: float,
+) -> tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]:
+    """Return the last boundaries of a plan, and whether a later plan of the session had each within `REUSED_S`.
+
+    Nothing where that time has not passed yet.
+    """
+    way, at = ways[index], some[index].at
+    if not way or seen_until - at < REUSED_S:
+        return (), ()
+    later: set[str] = set()
+    for one, other in zip(some[index + 1 :], ways[index + 1 :], strict=True):
+        if one.at - at > REUSED_S:
+            break
+        later.update(other)
+    numbers = of_boundaries((segments[name][2], segments[name][3], segments[name][4]) for name in way)
+    kept = slice(-MOST_BOUNDARIES, None)
+    return tuple(numbers[kept]), tuple(float(name in later) for name in way[kept])
