@@ -287,10 +287,12 @@ def test_export_writes_a_file_a_table(recorded: Path, tmp_path: Path) -> None:
         "ledger",
         "outcomes",
         "plans",
+        "policy_events",
         "replays",
         "requests",
         "segments",
         "sessions",
+        "shadows",
     ]
     assert files == [f"{table}.jsonl" for table in tables]
     (row,) = (json.loads(line) for line in (tmp_path / "out" / "plans.jsonl").read_text().splitlines())
