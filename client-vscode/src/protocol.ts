@@ -138,6 +138,8 @@ export interface Policy {
   version: string;
   arm: string;
   propensity: number;
+  experiment: string | null;
+  reason: string;
 }
 
 /** A proposed rewrite of the draft: never applied without the developer's consent. */
@@ -308,10 +310,11 @@ export interface StoreState {
   problem: string | null;
 }
 
-/** What decides. */
+/** What decides. `note` says what is on trial, and what can't be used and why. */
 export interface PolicyState {
   name: string;
   version: string;
+  note: string;
 }
 
 /** A prefix that a provider is believed to hold now. */
