@@ -23,7 +23,7 @@ export function table({ caption, head, rows }: Table): HTMLElement {
   const cells = head.map((title, column) => {
     const cell = element("th", title);
     cell.scope = "col";
-    cell.classList.toggle("number", column > 0);
+    cell.classList.toggle("number", rows.length > 0 && rows.every((row) => isFigure(row[column] ?? "")));
     return cell;
   });
   const lines = rows.map((row) => element("tr", ...row.map((text, column) => tableCell(text, column))));
@@ -44,10 +44,14 @@ export function table({ caption, head, rows }: Table): HTMLElement {
 function tableCell(text: string, column: number): HTMLElement {
   if (column > 0) {
     const cell = element("td", text);
-    cell.className = "number";
+    cell.classList.toggle("number", isFigure(text));
     return cell;
   }
   const cell = element("th", text);
   cell.scope = "row";
   return cell;
+}
+
+function isFigure(text: string): boolean {
+  return /^(–|-?\$?[\d.,]+( %)?)$/.test(text);
 }

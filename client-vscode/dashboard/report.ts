@@ -14,6 +14,7 @@ export interface Report {
   routes: readonly Route[];
   refinements: Refinements;
   arms: readonly Arm[];
+  steps: readonly Step[];
   schema: 1;
 }
 
@@ -88,6 +89,19 @@ export interface Arm {
   arm: string;
   propensity: number;
   plans: number;
+}
+
+/** A step of an experiment: `version` was put on trial, promoted, … in the place of `instead_of`, by whom and why. */
+export interface Step {
+  at: number;
+  event: string;
+  version: string;
+  instead_of: string;
+  by: string;
+  reason: string;
+  experiment: string | null;
+  stage: string | null;
+  share: number | null;
 }
 
 export type Cause = "expired" | "model_changed" | "compacted" | "prefix_edited" | "thinking_stripped" | "history_changed" | "not_readable" | "dropped";

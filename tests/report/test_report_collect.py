@@ -14,6 +14,7 @@ from anchorline.cli.main import cli
 from anchorline.outcome import Feedback, Outcome, Usage
 from anchorline.plan import Miss
 from anchorline.report import sums
+from anchorline.store import database, rows
 from report.history import MODEL, billed, imported, planned, recorded
 
 
@@ -89,6 +90,19 @@ def test_a_miss_that_was_foretold_counts_where_there_was_something_to_read(code,
     hits = report()["hits"]
     assert (hits["returns"], hits["first"]) == (returns, 1 - returns)
     assert [miss["cause"] for miss in hits["misses"]] == [code] * returns
+
+
+def test_the_steps_of_experiments_are_told_newest_first(isolated_home):
+    assert report()["steps"] == []
+    opened = database.open_for_writing(database.locate())
+    for at, event in ((1.0, "started"), (2.0, "advanced")):
+        row = {"at": at, "event": event, "version": "net-1", "instead_of": "heuristic", "experiment": "e1",
+               "stage": "ab", "share": 0.5, "by": "developer", "reason": "asked"}  # fmt: skip
+        rows.insert(opened.database, "policy_events", row)
+    opened.database.conn.commit()
+    database.close(opened.database)
+    newest, oldest = report()["steps"]
+    assert (newest["event"], newest["share"], oldest["event"]) == ("advanced", 0.5, "started")
 
 
 def test_decisions_and_thumbs_are_counted_once_each():

@@ -1,8 +1,8 @@
 /** Which models were proposed, what became of refined drafts, and which policies decided. */
 import { drawing } from "../charts";
 import { element, table } from "../elements";
-import type { Report } from "../report";
-import { count, percent, shareOf, sum } from "../words";
+import type { Report, Step } from "../report";
+import { count, date, percent, shareOf, sum } from "../words";
 
 export function routes(report: Report): HTMLElement | undefined {
   const shown = report.routes.filter(({ plans, answered }) => plans + answered > 0);
@@ -87,20 +87,48 @@ export function decisions({ refinements: found }: Report): HTMLElement | undefin
   });
 }
 
-export function experiments({ arms }: Report): HTMLElement {
-  const title = element("h2", "Experiments");
-  if (arms.length === 0) {
-    return element("section", title, element("p", "None is running, and nothing was planned yet."));
+export function experiments({ arms, steps }: Report): HTMLElement {
+  const section = element("section", element("h2", "Experiments"), element("p", standing(steps[0])));
+  if (arms.length > 0) {
+    const rows = arms.map((arm) => [
+      arm.policy,
+      arm.version,
+      arm.arm,
+      percent(arm.propensity),
+      count(arm.plans),
+    ]);
+    const head = ["Policy", "Version", "Arm", "Probability", "Plans"];
+    section.append(table({ caption: "What decided about plans", head, rows }));
   }
-  const running = arms.some(({ propensity }) => propensity < 1);
-  return element(
-    "section",
-    title,
-    element("p", running ? "Plans fell on these arms by chance:" : "None is running. What decided:"),
-    table({
-      caption: "Policies and arms",
-      head: ["Policy", "Version", "Arm", "Probability", "Plans"],
-      rows: arms.map((arm) => [arm.policy, arm.version, arm.arm, percent(arm.propensity), count(arm.plans)]),
-    }),
-  );
+  if (steps.length > 0) {
+    section.append(
+      table({
+        caption: "Steps, the newest first",
+        head: ["Step", "Version", "Instead of", "When", "By", "Why"],
+        rows: steps.map((step) => [
+          step.event,
+          step.version,
+          step.instead_of,
+          date(step.at),
+          step.by,
+          step.reason,
+        ]),
+      }),
+    );
+  }
+  return section;
+}
+
+/** What the newest step has put in force. */
+function standing(step: Step | undefined): string {
+  if (step === undefined) {
+    return "None is running.";
+  }
+  const { event, version, instead_of, stage, share, at } = step;
+  if (event !== "started" && event !== "advanced") {
+    return `None is running; the newest step was ${event}, ${date(at)}.`;
+  }
+  const part =
+    stage === "shadow" ? "in shadow, so it changes nothing" : `on ${percent(share ?? 0)} of the sessions`;
+  return `${version} is on trial against ${instead_of}: ${part}, since ${date(at)}. \`anchorline experiment report\` compares the two.`;
 }

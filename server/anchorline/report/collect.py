@@ -8,11 +8,14 @@ from statistics import median
 
 from anchorline.cache.rules import Rules
 from anchorline.report.imported import add_imported
-from anchorline.report.model import Arm, Refinements, Report, Route
+from anchorline.report.model import Arm, Refinements, Report, Route, Step
 from anchorline.report.planned import add_planned
 from anchorline.report.sums import Sums
 from anchorline.route.catalog import Catalog
 from anchorline.store import database
+
+STEPS = 20
+"""Of experiments, that are shown."""
 
 
 def collect(path: Path, rules: Rules, catalog: Catalog, since: float | None = None) -> Report:
@@ -25,18 +28,19 @@ def collect(path: Path, rules: Rules, catalog: Catalog, since: float | None = No
     refinements = Refinements(0, 0, 0, 0, None, 0, 0)
     routes: tuple[Route, ...] = ()
     arms: tuple[Arm, ...] = ()
+    steps: tuple[Step, ...] = ()
     if path.exists():
         with database.reading(path) as connection:
             connection.row_factory = None  # plain tuples: there may be a hundred thousand
             tables = database.tables(connection)
             if "plans" in tables:
-                _expect(connection, sums, begin)
+                plans, arms = _add_plans(connection, sums, begin)
                 answered, billed = add_planned(connection, sums, begin)
                 if "imported" in tables:
                     add_imported(connection, sums, begin, billed)
-                routes = _routes(connection, begin, answered)
+                routes = _routes(plans, answered)
                 refinements = _refinements(connection, begin)
-                arms = _arms(connection, begin)
+                steps = _steps(connection) if "policy_events" in tables else ()
     return Report(
         made_at=time.time(),
         since=since,
@@ -50,36 +54,59 @@ def collect(path: Path, rules: Rules, catalog: Catalog, since: float | None = No
         routes=routes,
         refinements=refinements,
         arms=arms,
+        steps=steps,
     )
 
 
-def _expect(connection: sqlite3.Connection, sums: Sums, since: float) -> None:
-    found = connection.execute(
-        "SELECT cast(created_at / 86400 AS INTEGER), target, count(*), total(cost_usd), total(without_plan_usd), "
-        "min(created_at), max(created_at) FROM plans WHERE created_at >= ? AND NOT failed GROUP BY 1, 2",
-        [since],
-    )
-    for day, target, plans, usd, without_plan_usd, first, last in found:
-        sums.expect(day, target or "", plans, usd, without_plan_usd)
-        sums.span(first, last)
-
-
-def _routes(connection: sqlite3.Connection, since: float, answered: dict[str, int]) -> tuple[Route, ...]:
+def _add_plans(
+    connection: sqlite3.Connection, sums: Sums, since: float
+) -> tuple[dict[tuple[str, str], list[int]], tuple[Arm, ...]]:
+    """Add what plans expected; return how many there were by model and tier (with those kept on it), and the arms."""
     routes: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    arms: defaultdict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0.0, 0])
     found = connection.execute(
-        "SELECT target, tier, count(*), total(sticky) FROM plans WHERE created_at >= ? AND NOT failed "
-        "GROUP BY 1, 2",
+        "SELECT cast(created_at / 86400 AS INTEGER), target, tier, policy, version, arm, failed, count(*), "
+        "total(sticky), total(propensity), total(cost_usd), total(without_plan_usd), min(created_at), "
+        "max(created_at) FROM plans WHERE created_at >= ? GROUP BY 1, 2, 3, 4, 5, 6, 7",
         [since],
     )
-    for target, tier, plans, sticky in found:
-        routes[target or "", tier or ""] = [plans, int(sticky)]
-    for target in answered.keys() - {target for target, _ in routes}:
-        routes[target, ""] = [0, 0]
+    for (
+        day,
+        target,
+        tier,
+        policy,
+        version,
+        arm,
+        failed,
+        plans,
+        sticky,
+        propensity,
+        *usd,
+        first,
+        last,
+    ) in found:
+        arms[policy, version, arm][0] += propensity
+        arms[policy, version, arm][1] += plans
+        if not failed:
+            routes[target or "", tier or ""][0] += plans
+            routes[target or "", tier or ""][1] += int(sticky)
+            sums.expect(day, target or "", plans, *usd)
+            sums.span(first, last)
     shown = [
-        Route(target, tier, plans, sticky, answered.get(target, 0))
-        for (target, tier), (plans, sticky) in routes.items()
+        Arm(*names, propensity=round(propensity / plans, 4), plans=int(plans))
+        for names, (propensity, plans) in arms.items()
     ]
-    return tuple(sorted(shown, key=lambda route: (-route.plans, -route.answered, route.target)))
+    return routes, tuple(sorted(shown, key=lambda arm: -arm.plans))
+
+
+def _routes(plans: dict[tuple[str, str], list[int]], answered: dict[str, int]) -> tuple[Route, ...]:
+    others = answered.keys() - {target for target, _ in plans}
+    counts = {**plans, **{(target, ""): [0, 0] for target in others}}
+    routes = [
+        Route(target, tier, proposed, sticky, answered.get(target, 0))
+        for (target, tier), (proposed, sticky) in counts.items()
+    ]
+    return tuple(sorted(routes, key=lambda route: (-route.plans, -route.answered, route.target)))
 
 
 def _refinements(connection: sqlite3.Connection, since: float) -> Refinements:
@@ -107,13 +134,13 @@ def _refinements(connection: sqlite3.Connection, since: float) -> Refinements:
     )
 
 
-def _arms(connection: sqlite3.Connection, since: float) -> tuple[Arm, ...]:
+def _steps(connection: sqlite3.Connection) -> tuple[Step, ...]:
     found = connection.execute(
-        "SELECT policy, version, arm, round(avg(propensity), 4), count(*) FROM plans WHERE created_at >= ? "
-        "GROUP BY 1, 2, 3 ORDER BY 5 DESC",
-        [since],
+        "SELECT at, event, version, instead_of, by, reason, experiment, stage, share FROM policy_events "
+        "ORDER BY id DESC LIMIT ?",
+        [STEPS],
     )
-    return tuple(Arm(*row) for row in found)
+    return tuple(Step(*row) for row in found)
 
 
 def _count(connection: sqlite3.Connection, query: str, since: float) -> int:

@@ -5,7 +5,6 @@ figures of that.
 """
 
 import sqlite3
-from collections.abc import Iterable
 
 from anchorline.cache import hits
 from anchorline.cache.afterwards import shortfall
@@ -57,7 +56,7 @@ def add_imported(connection: sqlite3.Connection, sums: Sums, since: float, bille
         )
         usage = Usage(prompt, read, written, price, output)
         chain = chains.setdefault((session, name, branch), _Chain())
-        if at >= since and not _is_known(billed.get((input_, read, written, output), ()), at):
+        if at >= since and not abs(at - billed.get((input_, read, written, output), 0.0)) <= SAME_S:
             sums.span(at, at)
             sums.bill(at, known, usage)
             back = _return(chain, provider, at, trigger, bool(switched), usage)
@@ -105,7 +104,3 @@ def _return(
         short = shortfall(usage.read, believed, chain.ends[:-1])
         cause = None if short is None else short.code
     return Return("imported", p, believed, hit=cause is None, cause=cause)
-
-
-def _is_known(times: Iterable[float], at: float) -> bool:
-    return any(abs(at - time) <= SAME_S for time in times)

@@ -104,8 +104,28 @@ class Arm(msgspec.Struct, frozen=True):
     plans: int
 
 
+class Step(msgspec.Struct, frozen=True):
+    """A step of an experiment: `version` was put on trial, promoted, … in the place of `instead_of`, by whom and why.
+
+    In its `stage` the version decides about `share` of the sessions (in shadow about none, whatever the share).
+    """
+
+    at: float
+    event: str
+    version: str
+    instead_of: str
+    by: str
+    reason: str
+    experiment: str | None
+    stage: str | None
+    share: float | None
+
+
 class Report(msgspec.Struct, frozen=True):
-    """Everything. `requests` have a bill; of them `unpriced` ran on models whose price is not known."""
+    """Everything. `requests` have a bill; of them `unpriced` ran on models whose price is not known.
+
+    `steps` are the newest ones, whenever they were taken, the last one first.
+    """
 
     made_at: float
     since: float | None
@@ -119,4 +139,5 @@ class Report(msgspec.Struct, frozen=True):
     routes: tuple[Route, ...]
     refinements: Refinements
     arms: tuple[Arm, ...]
+    steps: tuple[Step, ...]
     schema: Literal[1] = 1

