@@ -32,6 +32,13 @@ class Unavailable(Exception):  # noqa: N818  (it is an answer, not an error)
         self.status = status
 
 
+class Turn(msgspec.Struct, frozen=True):
+    """What was said in one turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+
+
 class Request(msgspec.Struct, frozen=True):
     """What to generate: greedily, the most likely token each time, so that the same request has the same answer.
 
@@ -42,15 +49,18 @@ class Request(msgspec.Struct, frozen=True):
     `copy_from` is text that the answer mostly repeats: runs of it are proposed to the model several tokens at a
     time, which changes nothing but the speed. `stop` strings end the answer and are not part of it.
     `deadline_s` limits the whole request, loading the model included; None means the setting.
+
+    `turns` is a whole conversation in the place of text and instruction, in the chat template; nothing of it is kept.
     """
 
-    text: str
+    text: str = ""
     instruction: str = ""
     chat: bool = True
     copy_from: str = ""
     max_tokens: int = 256
     stop: tuple[str, ...] = ()
     deadline_s: float | None = None
+    turns: tuple[Turn, ...] = ()
 
 
 class Chunk(msgspec.Struct, frozen=True):

@@ -4,12 +4,13 @@ The text is a developer's: what looks like a control token in it (`<|im_end|>`) 
 where the text begins is known to the token, so that what is computed of the instruction can be kept.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from anchorline.engine.errors import RefusedError
+from anchorline.generation import Turn
 
 PLACE = "\ue000text\ue001"
 """Stands for the text while the template is rendered: private-use characters, which no template looks at."""
@@ -43,6 +44,18 @@ class Chat:
             constant, new = constant[:-1], constant[-1:]
         return Prompt(constant, new)
 
+    def conversation(self, turns: Sequence[Turn]) -> Prompt:
+        """Return the tokens of a conversation in the chat template. None of them is constant."""
+        places = [{"role": turn.role, "content": PLACE} for turn in turns]
+        rendered = self._rendered(places)
+        around = rendered.split(PLACE)
+        if len(around) != len(turns) + 1:
+            raise RefusedError("the model's chat template changes the text of a conversation")
+        new: list[int] = self._tokenizer.encode(around[0], add_special_tokens=False)
+        for turn, after in zip(turns, around[1:], strict=True):
+            new += [*self.tokens(turn.text), *self._tokenizer.encode(after, add_special_tokens=False)]
+        return Prompt([], new)
+
     def tokens(self, text: str) -> list[int]:
         """Return the tokens of a text in which nothing is a control token."""
         found: list[int] = self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
@@ -51,10 +64,14 @@ class Chat:
     def _around(self, instruction: str) -> tuple[str, str]:
         turns = [{"role": "system", "content": instruction}] if instruction else []
         turns.append({"role": "user", "content": PLACE})
-        rendered: str = self._tokenizer.apply_chat_template(
-            turns, add_generation_prompt=True, tokenize=False, **self._variables
-        )
+        rendered = self._rendered(turns)
         before, place, after = rendered.partition(PLACE)
         if not place:
             raise RefusedError("the model's chat template changes the text; use chat = false")
         return before, after
+
+    def _rendered(self, turns: list[dict[str, str]]) -> str:
+        rendered: str = self._tokenizer.apply_chat_template(
+            turns, add_generation_prompt=True, tokenize=False, **self._variables
+        )
+        return rendered

@@ -46,7 +46,10 @@ class Inference:
         """Yield a message for each part of the prompt that is read, for each token, and at the end."""
         started = time.perf_counter()
         request = asked.request
-        prompt = self._chat.prompt(request.text, request.instruction, chat=request.chat)
+        if request.turns:
+            prompt = self._chat.conversation(request.turns)
+        else:
+            prompt = self._chat.prompt(request.text, request.instruction, chat=request.chat)
         self._check(len(prompt) + request.max_tokens)
         answer = Answer(self._tokenizer, request)
         first = started

@@ -9,7 +9,8 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
@@ -20,8 +21,10 @@ from anchorline.gateway.answers import Answers, Keeping
 from anchorline.gateway.desk import Desk
 from anchorline.gateway.exchange import Exchange, format_of
 from anchorline.gateway.incoming import Incoming, LeftError, Receive, Send, SlowError
+from anchorline.gateway.local import Answer, Local, named
 from anchorline.gateway.upstream import MARK, Upstream, Upstreams, answered
 from anchorline.gateway.usage import Meter, header
+from anchorline.prompt.model import Format
 
 LOOKED_AT_BYTES = 16 << 20
 """Larger bodies are sent on piece by piece, without a plan."""
@@ -29,10 +32,22 @@ LOOKED_AT_BYTES = 16 << 20
 log = logging.getLogger(__name__)
 
 
+class Call(NamedTuple):
+    """A request that was let in. `format` is None where its body is not looked at."""
+
+    upstream: Upstream
+    method: str
+    path: str
+    headers: list[tuple[bytes, bytes]]
+    incoming: Incoming
+    body: bytes
+    format: Format | None
+
+
 class App:
     """Answers requests. `desk` plans and records; None: requests are only passed through. `clock`: epoch seconds.
 
-    `answers` is the response cache, None where there is none.
+    `answers` is the response cache, `local` the model on this machine; None where there is none.
     """
 
     def __init__(
@@ -42,8 +57,10 @@ class App:
         desk: Desk | None,
         clock: Callable[[], float] = time.time,
         answers: Answers | None = None,
+        local: Local | None = None,
     ) -> None:
         self._answers = answers
+        self._local = local
         self._access = access
         self._clock = clock
         self._upstreams = upstreams
@@ -66,7 +83,12 @@ class App:
         except LeftError:
             log.info("a client left before its request was complete")
         else:
-            await self._exchange(scope, upstream, target, incoming, body, send)
+            plain = header(scope["headers"], b"content-encoding") in ("", "identity")
+            looked_at = plain and scope["method"] == "POST" and incoming.complete
+            format_ = format_of(upstream.name, target.path) if looked_at else None
+            await self._exchange(
+                Call(upstream, scope["method"], target.path, scope["headers"], incoming, body, format_), send
+            )
 
     def _upstream(self, target: Target) -> Upstream:
         upstream = self._upstreams.find(target.name)
@@ -74,25 +96,15 @@ class App:
             raise Refused(404, f"there is no upstream {target.name!r}")
         return upstream
 
-    async def _exchange(
-        self,
-        scope: dict[str, Any],
-        upstream: Upstream,
-        target: Target,
-        incoming: Incoming,
-        body: bytes,
-        send: Send,
-    ) -> None:
+    async def _exchange(self, call: Call, send: Send) -> None:
         """Forward a request until its answer is complete, or its client has gone."""
         keeping = None
-        if self._answers is not None and self._looked_at(scope, incoming):
-            keeping, answered = await self._again(self._answers, scope, upstream, target, body, send)
-            if answered:
+        if self._answers is not None and call.format is not None:
+            keeping, given = await self._again(self._answers, call, call.format, send)
+            if given:
                 return
-        forwarding = asyncio.ensure_future(
-            self._forward(scope, upstream, target, incoming, body, send, keeping)
-        )
-        leaving = asyncio.ensure_future(incoming.left())
+        forwarding = asyncio.ensure_future(self._forward(call, send, keeping))
+        leaving = asyncio.ensure_future(call.incoming.left())
         try:
             await asyncio.wait({forwarding, leaving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -105,18 +117,11 @@ class App:
             forwarding.result()
 
     async def _again(
-        self,
-        answers: Answers,
-        scope: dict[str, Any],
-        upstream: Upstream,
-        target: Target,
-        body: bytes,
-        send: Send,
+        self, answers: Answers, call: Call, format_: Format, send: Send
     ) -> tuple[Keeping | None, bool]:
         """Give an answer again, if one is kept. Return what keeps the provider's otherwise; whether it was given."""
-        format_ = format_of(upstream.name, target.path)
-        headers, now = scope["headers"], self._clock()
-        found = await answers.find(upstream, target.path, format_, headers, body, now) if format_ else None
+        now = self._clock()
+        found = await answers.find(call.upstream, call.path, format_, call.headers, call.body, now)
         if found is None:
             return None, False
         question, kept, how = found
@@ -124,47 +129,23 @@ class App:
             return Keeping(question), False
         told = f"{how}; age={kept.age:.0f}".encode()
         length = (b"content-length", str(len(kept.body)).encode())
-        start = {
-            "type": "http.response.start",
-            "status": 200,
-            "headers": [*kept.answer.headers, length, (MARK, told)],
-        }
-        await send(start)
+        headers = [*kept.answer.headers, length, (MARK, told)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": kept.body})
         if self._desk is not None:
             self._desk.given_again(kept.answer)
         answers.used(kept)
         return None, True
 
-    async def _forward(
-        self,
-        scope: dict[str, Any],
-        upstream: Upstream,
-        target: Target,
-        incoming: Incoming,
-        body: bytes,
-        send: Send,
-        keeping: Keeping | None,
-    ) -> None:
-        exchange = self._open(scope, upstream, target, incoming, body)
+    async def _forward(self, call: Call, send: Send, keeping: Keeping | None) -> None:
+        exchange = None
+        if self._desk is not None and call.format is not None:
+            exchange = self._desk.open(call.format, call.body, self._clock())
+            exchange.send = partial(self._sent, call)
         begun = False
-
-        def request(sent: bytes) -> "AbstractAsyncContextManager[aiohttp.ClientResponse]":
-            whole, headers = incoming.complete, scope["headers"]
-            size = len(sent) if whole else _length(headers)
-            onward = sent if whole else incoming.rest(sent)
-            return self._upstreams.request(upstream, scope["method"], target.path, headers, onward, size)
-
-        if exchange is not None:
-            exchange.send = request
         try:
             async with AsyncExitStack() as stack:
-                sent = body if exchange is None else await exchange.prepare()
-                answer = await stack.enter_async_context(request(sent))
-                if answer.status == 400 and exchange is not None and sent is not body:
-                    answer.close()
-                    exchange.refused()
-                    answer = await stack.enter_async_context(request(body))
+                answer = await self._answer(call, exchange, stack)
                 headers = answered(answer.raw_headers, answer.status)
                 meter = _meter(answer.raw_headers)
                 shown = exchange.answered(answer.status, meter) if exchange is not None else []
@@ -185,26 +166,42 @@ class App:
                     self._answers.keep(keeping, headers, meter)
         except (aiohttp.ClientError, TimeoutError, LeftError, SlowError) as error:
             # Once an answer has begun, returning without its end closes the connection, as the upstream did.
-            log.warning(
-                "%s: %s %s", upstream.name, "cut off" if begun else "not reached", type(error).__name__
-            )
+            name, base = call.upstream.name, call.upstream.base
+            log.warning("%s: %s %s", name, "cut off" if begun else "not reached", type(error).__name__)
             if not begun:
-                await refuse(send, 502, f"{upstream.base} can't be reached ({type(error).__name__})")
+                await refuse(send, 502, f"{base} can't be reached ({type(error).__name__})")
         finally:
             if exchange is not None:
                 exchange.close()
 
-    def _open(
-        self, scope: dict[str, Any], upstream: Upstream, target: Target, incoming: Incoming, body: bytes
-    ) -> Exchange | None:
-        if self._desk is None or not self._looked_at(scope, incoming):
-            return None
-        return self._desk.open(upstream.name, target.path, body, self._clock())
+    async def _answer(
+        self, call: Call, exchange: Exchange | None, stack: AsyncExitStack
+    ) -> aiohttp.ClientResponse | Answer:
+        """Return the begun answer: of the local model, or of the provider to the request as planned, or as it was."""
+        sent = call.body if exchange is None else await exchange.prepare()
+        if self._local is not None and call.format is not None:
+            if named(call.body):
+                return await stack.enter_async_context(self._local.request(call.format, sent))
+            if exchange is not None and exchange.local:
+                here = self._local.request(call.format, sent, exchange.route)
+                local = await stack.enter_async_context(here)
+                if local.status == 200:
+                    return local
+                exchange.refused()
+                sent = call.body
+        answer = await stack.enter_async_context(self._sent(call, sent))
+        if answer.status == 400 and exchange is not None and sent is not call.body:
+            answer.close()
+            exchange.refused()
+            answer = await stack.enter_async_context(self._sent(call, call.body))
+        return answer
 
-    @staticmethod
-    def _looked_at(scope: dict[str, Any], incoming: Incoming) -> bool:
-        plain = header(scope["headers"], b"content-encoding") in ("", "identity")
-        return plain and scope["method"] == "POST" and incoming.complete
+    def _sent(self, call: Call, body: bytes) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Return a request to the provider, to be entered."""
+        whole = call.incoming.complete
+        size = len(body) if whole else _length(call.headers)
+        onward = body if whole else call.incoming.rest(body)
+        return self._upstreams.request(call.upstream, call.method, call.path, call.headers, onward, size)
 
 
 async def _show(send: Send, name: str, state: tally.State) -> None:

@@ -16,8 +16,9 @@ import msgspec
 
 from anchorline.cache.reuse import observed
 from anchorline.config import Config, Mode
+from anchorline.gateway import local
 from anchorline.gateway.conversations import Conversations, whole
-from anchorline.gateway.exchange import Exchange, Planned, format_of
+from anchorline.gateway.exchange import Exchange, Planned
 from anchorline.gateway.keepalive import Keepalive, Kept
 from anchorline.gateway.splice import Changed, as_sent, planned, prewarming, routed
 from anchorline.gateway.tally import Passed, State, Tally, billed, hit
@@ -31,7 +32,7 @@ from anchorline.plan import Anchor, Plan, Trim
 from anchorline.planner import Planner
 from anchorline.prompt import formats
 from anchorline.prompt.formats import Memory
-from anchorline.prompt.model import Prompt, PromptError, Sent
+from anchorline.prompt.model import Format, Prompt, PromptError, Sent
 from anchorline.store.answers import Answer
 from anchorline.trim.results import Shortened, Trimmed
 
@@ -87,11 +88,8 @@ class Desk(Books):
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
 
-    def open(self, upstream: str, path: str, body: bytes, at: float) -> Exchange | None:
-        """Return the exchange of a request with a prompt, None where there is nothing to plan."""
-        format_ = format_of(upstream, path)
-        if format_ is None:
-            return None
+    def open(self, format_: Format, body: bytes, at: float) -> Exchange:
+        """Return the exchange of a request with a prompt."""
         return Exchange(self, format_, body, at)
 
     def plan(self, exchange: Exchange) -> "asyncio.Future[Planned | None] | None":
@@ -164,10 +162,11 @@ class Desk(Books):
             trims = self._shortened.shorten(prompt, self.planner.warm(prompt, plan.route.target, exchange.at))
             plan = msgspec.structs.replace(plan, trims=tuple(_trim(prompt, trim) for trim in trims))
         route = []
-        if self.mode == "route" and plan.failure is None and plan.route.target != prompt.model:
+        if self.mode == "route" and plan.failure is None and plan.route.target != prompt.model != local.NAME:
             route = routed(body, plan.route.target)
+        here = bool(route) and plan.route.tier == local.TIER
         changed = planned(body, prompt, plan, self.planner.rules, trims, route)
-        return Planned(prompt, plan, changed, tuple(trims), warning, plan.route.target if route else "")
+        return Planned(prompt, plan, changed, tuple(trims), warning, plan.route.target if route else "", here)
 
     def settle(self, exchange: Exchange) -> None:
         """Have the outcome of a finished exchange recorded, once its plan is there."""

@@ -29,7 +29,10 @@ def format_of(upstream: str, path: str) -> Format | None:
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """A request's prompt and plan, and what is sent in its place. `route` is the model, where it is another one."""
+    """A request's prompt and plan, and what is sent in its place.
+
+    `route` is the model, where it is another one; `local` says that it is one of this machine.
+    """
 
     prompt: Prompt
     plan: Plan
@@ -37,6 +40,7 @@ class Planned(msgspec.Struct, frozen=True):
     trims: tuple[Trimmed, ...] = ()
     warning: str = ""
     route: str = ""
+    local: bool = False
 
 
 class Desk(Protocol):
@@ -92,9 +96,12 @@ class Exchange:
         return self.body if self.planned is None else self.planned.changed.body
 
     def refused(self) -> None:
-        """Note that the provider did not take the changed request; the original is sent now."""
-        self.planned, self.reason = None, "the provider refused the planned request"
-        self._desk.refused()
+        """Note that the changed request was not taken; the original is sent now."""
+        if self.local:
+            self.planned, self.reason = None, "the local model did not answer"
+        else:
+            self.planned, self.reason = None, "the provider refused the planned request"
+            self._desk.refused()
 
     def answered(self, status: int, meter: Meter) -> list[tuple[bytes, bytes]]:
         """Note that the answer begins; return the headers that say what was done with the request."""
@@ -117,6 +124,11 @@ class Exchange:
     def route(self) -> str:
         """The model that the request was sent to in the place of its own, empty where it was not."""
         return self.planned.route if self.planned is not None else ""
+
+    @property
+    def local(self) -> bool:
+        """Whether it is sent to a model of this machine in the place of its own."""
+        return self.planned is not None and self.planned.local
 
     def release(self) -> None:
         """Let the bodies go."""

@@ -14,11 +14,13 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from anchorline.config import Config
+from anchorline.engine.client import Engine
 from anchorline.gateway.access import Access
 from anchorline.gateway.answers import Answers
 from anchorline.gateway.app import App
 from anchorline.gateway.desk import Desk
 from anchorline.gateway.incoming import Receive, Send
+from anchorline.gateway.local import Local
 from anchorline.gateway.upstream import KeyMissingError, Upstream, Upstreams, upstreams
 from anchorline.store import answers
 
@@ -146,7 +148,9 @@ async def _serve(
     if config.answers.reuse != "off":
         kept = Answers(config.answers, answers.locate(config.store.path), report)
         await kept.start()
-    settings.app = App(access, connections, desk, answers=kept)
+    engine = Engine(config.engine) if config.engine.enabled else None
+    local = Local(engine) if engine is not None else None
+    settings.app = App(access, connections, desk, answers=kept, local=local)
     server = _Server(settings)
     gc.collect()
     gc.freeze()  # what is there now stays: later collections need not look at it
@@ -158,6 +162,8 @@ async def _serve(
         await desk.end()
         if kept is not None:
             await kept.end()
+        if engine is not None:
+            await engine.close()
 
 
 def _raise_file_limit() -> None:
