@@ -1,7 +1,8 @@
-"""A trained network on trial in a running server, in worlds whose truth is known."""
+"""From imported sessions to a network that decides in a running server, in worlds whose truth is known."""
 
 import json
 import random
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +12,10 @@ from click.testing import CliRunner
 
 from anchorline.cli.main import cli
 from anchorline.learn import network
-from anchorline.learn.architecture import Architecture
-from anchorline.learn.registry import Version
 from anchorline.store.experiments import registry
 from lsp.rawclient import PATIENCE, RawClient
 from lsp.test_lsp_features import OWN_MODEL, URI, body
-
-VERSION = "r-20261126-101500-3f9a"
-FORM = Architecture(buckets=2048, text=8, hidden=32, factors=4)
+from session_logs import ClaudeLog
 
 
 def invoke(*words: str, code: int = 0) -> str:
@@ -27,12 +24,42 @@ def invoke(*words: str, code: int = 0) -> str:
     return done.stdout if code == 0 else done.output
 
 
+def history(folder: Path) -> None:
+    """Sessions of two kinds: in the short ones one comes back at once, in the long ones after twenty minutes."""
+    draw = random.Random(1)
+    now = time.time()
+    for number in range(100):
+        log = ClaudeLog(f"s{number}", now - (100 - number) * 43_200)
+        long = number % 2
+        for turn in range(10):
+            log.user(f"question {turn} about the parser")
+            log.answer(f"a{number}-{turn}", read=(90_000 if long else 10_000) + 100 * turn)
+            log.start += draw.uniform(900, 1500) if long else draw.uniform(5, 30)
+        (folder / f"{number}.jsonl").write_bytes(log.bytes())
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with imported sessions, the dataset built from them, and a network trained on that."""
+    pytest.importorskip("mlx.core")
+    home, logs = tmp_path_factory.mktemp("learnt"), tmp_path_factory.mktemp("logs")
+    history(logs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANCHORLINE_CONFIG", str(home / "anchorline.toml"))
+        patch.setenv("ANCHORLINE_DATA_DIR", str(home / "data"))
+        assert "1000 new requests" in invoke("import", "claude-code", str(logs))
+        assert json.loads(invoke("dataset", "build", "--json"))["decisions"] == 1000
+        trained = json.loads(invoke("train", "--from", "scratch", "--epochs", "8", "--json").splitlines()[-1])
+    assert trained["heads"]["gap"] == "network", trained["reasons"]
+    return home / "data"
+
+
 @pytest.fixture
-def trained(isolated_home: Path) -> str:
-    """A version in the registry whose gap head decides."""
-    made = network.untrained(FORM).replaced(heads={"gap": "network"})
-    registry().add(Version(VERSION, 1.0, metrics={"gap": {"loss": 0.5}}), made.save)
-    return VERSION
+def trained(learnt: Path, isolated_home: Path) -> str:
+    """The version that was trained, in a data folder of the test's own."""
+    shutil.copytree(learnt, isolated_home / "data")
+    (version,) = (name for name in registry().names() if name.startswith("r-"))
+    return version
 
 
 class World:
@@ -105,9 +132,11 @@ def test_a_better_network_goes_through_shadow_and_ab_and_is_promoted(start, trai
     assert report["contest"]["stage"] == "promoted"
     assert report["sides"][1]["requests"] >= len(network_s)
 
-    invoke("rollback")  # by hand, whatever the evidence
+    # What the network has learnt from is purged, and so is the network.
+    assert trained in invoke("store", "purge", "--all", "--yes")
     world.until(lambda state: state["name"] == "heuristic")
     assert world.request()["name"] == "heuristic"
+    assert trained not in registry().names()
 
 
 def test_a_worse_network_is_rolled_back(start, trained: str):
