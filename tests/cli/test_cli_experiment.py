@@ -215,8 +215,8 @@ def test_a_report_on_an_experiment_that_is_over_is_still_there(versions):
     outcomes(started["id"], sessions=10)
     invoke("experiment", "stop")
     invoke("experiment", "start", "r-2")
-    assert "(running): r-2" in invoke("experiment", "report")
+    assert "r-2 against heuristic, in shadow; running" in invoke("experiment", "report")
     over = invoke("experiment", "report", started["id"])
-    assert "(over): r-1 against heuristic" in over
+    assert "r-1 against heuristic, A/B, 50%; stopped by the developer: stopped by hand" in over
     assert "of 20 sessions with a bill" in over
     assert "there was no experiment 'e-0'" in invoke("experiment", "report", "e-0", code=1)

@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from anchorline import config
 from anchorline.cli.main import cli
+from anchorline.config import Config, Mode
+from anchorline.gateway.desk import Desk
 from anchorline.learn import network
 from anchorline.learn.architecture import Architecture
 from anchorline.learn.registry import Version
 from anchorline.plan import Policy
+from anchorline.prompt import formats
 from anchorline.store.experiments import registry
 from anchorline.store.reader import Reader
 from gateway.conformance import Running, Upstream
@@ -19,6 +23,9 @@ from gateway.running import Gateway, gateway
 from gateway.test_gateway_faults import call
 from gateway.test_gateway_state import BODY
 from lsp.rawclient import PATIENCE
+
+FORM = Architecture(buckets=512, text=4, hidden=8, factors=2)
+TRAINED = network.untrained(FORM).replaced(heads={"gap": "network", "hit": "network", "solve": "network"})
 
 
 def invoke(*words: str) -> str:
@@ -41,6 +48,19 @@ def policy(running: Gateway, number: int) -> Policy:
     raise AssertionError(f"plan {plan} was not recorded")
 
 
+@pytest.mark.parametrize(("mode", "takes_part"), [("observe", False), ("anchors", True)])
+async def test_what_is_only_observed_is_in_no_experiment(mode: Mode, takes_part: bool):
+    registry().add(Version("r-1", 1.0), TRAINED.save)
+    invoke("experiment", "start", "r-1", "--stage", "ab")
+    desk = Desk(Config(gateway=config.Gateway(mode=mode)), print)
+    await desk.start()
+    try:
+        prompt = formats.read(BODY, format="anthropic")
+        assert (desk.planner.plan(prompt).policy.experiment is not None) == takes_part
+    finally:
+        await desk.end()
+
+
 def test_a_promotion_and_a_rollback_hold_from_the_next_request_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -48,8 +68,7 @@ def test_a_promotion_and_a_rollback_hold_from_the_next_request_on(
     with Running(Upstream()) as behind, gateway(home, behind.url, settings='mode = "anchors"') as running:
         monkeypatch.setenv("ANCHORLINE_DATA_DIR", str(home / "data"))
         monkeypatch.setenv("ANCHORLINE_CONFIG", str(home / "anchorline.toml"))
-        form = Architecture(buckets=512, text=4, hidden=8, factors=2)
-        registry().add(Version("r-1", 1.0), network.untrained(form).replaced(heads={"gap": "network"}).save)
+        registry().add(Version("r-1", 1.0), TRAINED.save)
         assert policy(running, 0).name == "heuristic"
         for step, wanted in ((("promote", "r-1", "--share", "1"), "network"), (("rollback",), "heuristic")):
             invoke(*step)

@@ -28,10 +28,10 @@ def history(folder: Path) -> None:
     """Sessions of two kinds: in the short ones one comes back at once, in the long ones after twenty minutes."""
     draw = random.Random(1)
     now = time.time()
-    for number in range(100):
-        log = ClaudeLog(f"s{number}", now - (100 - number) * 43_200)
+    for number in range(140):
+        log = ClaudeLog(f"s{number}", now - (140 - number) * 43_200)
         long = number % 2
-        for turn in range(10):
+        for turn in range(8):
             log.user(f"question {turn} about the parser")
             log.answer(f"a{number}-{turn}", read=(90_000 if long else 10_000) + 100 * turn)
             log.start += draw.uniform(900, 1500) if long else draw.uniform(5, 30)
@@ -47,8 +47,8 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANCHORLINE_CONFIG", str(home / "anchorline.toml"))
         patch.setenv("ANCHORLINE_DATA_DIR", str(home / "data"))
-        assert "1000 new requests" in invoke("import", "claude-code", str(logs))
-        assert json.loads(invoke("dataset", "build", "--json"))["decisions"] == 1000
+        assert "1120 new requests" in invoke("import", "claude-code", str(logs))
+        assert json.loads(invoke("dataset", "build", "--json"))["decisions"] == 1120
         trained = json.loads(invoke("train", "--from", "scratch", "--epochs", "8", "--json").splitlines()[-1])
     assert trained["heads"]["gap"] == "network", trained["reasons"]
     return home / "data"
@@ -153,7 +153,7 @@ def test_a_worse_network_is_rolled_back(start, trained: str):
     assert "costs more" in said["params"]["message"]
     assert {world.request()["name"] for _ in range(20)} == {"heuristic"}
     report = json.loads(invoke("experiment", "report", "--json"))
-    assert report["running"] is False
+    assert report["ended"].startswith(f"rolled back by the monitor: {trained} costs more")
     everywhere = {
         one["policy"]: one["value"]
         for one in report["off_policy"]

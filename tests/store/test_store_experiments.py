@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from anchorline.cache.rules import load as load_rules
-from anchorline.learn.evidence import Shadowed
+from anchorline.learn.evidence import Shadowed, billed
 from anchorline.learn.experiment import HEURISTIC, Contest, NotPossibleError, Standing
 from anchorline.learn.registry import DamagedError, Data, Registry, Version
 from anchorline.outcome import Feedback, Outcome, Usage
@@ -81,6 +81,29 @@ def test_a_request_is_read_with_all_that_became_of_it(path: Path):
     assert one.signals == {"testsPassed": True, "askedAgain": False}
     assert (one.expected_usd, one.p_hit, one.failed) == (0.02, 0.9, False)
     assert one.session.startswith("b2:")
+
+
+def test_what_kept_a_prefix_warm_is_paid_for_and_is_no_request(path: Path):
+    def then(recorder: Recorder) -> None:
+        recorder.outcome(Outcome("a", usage=Usage(0, 9000, 1000, 10), latency_ms=500)).result(60)
+        ping = Outcome(
+            "a", usage=Usage(0, 10_000, 0, 0), latency_ms=90, signals={"status": 200, "keepalive": 1}
+        )
+        recorder.outcome(ping).result(60)
+        recorder.outcome(Outcome("a", signals={"status": 500, "keepalive": 2})).result(60)
+
+    record(path, [plan("a"), plan("b")], then)
+    found = read(path)
+    one = found["a"]
+    assert (one.usage, one.latency_ms, one.signals) == (Usage(0, 9000, 1000, 10), 500.0, {})
+    assert one.pings == (Usage(0, 10_000, 0, 0),)
+    rules, catalog = load_rules(), load_catalog()
+    without = billed(msgspec.structs.replace(one, pings=()), rules, catalog)
+    paid = billed(one, rules, catalog)
+    assert paid.uncached_usd == without.uncached_usd
+    assert paid.usd - without.usd == pytest.approx(
+        0.1 * 10_000 * catalog.models[make.MODEL].prices(10_000)[0]
+    )
 
 
 def test_only_the_stage_of_the_experiment_counts(path: Path):

@@ -13,6 +13,7 @@ where there is little data the rule remains. docs/hit-prediction.md has the figu
 from bisect import bisect_left
 from collections.abc import Mapping
 from math import exp, log
+from typing import Protocol
 
 import msgspec
 
@@ -102,6 +103,14 @@ class Return(msgspec.Struct, frozen=True):
     commands: bool = False
     compacted: bool = False
     model_changed: bool = False
+
+
+class HitModel(Protocol):
+    """Predicts whether the cache hits: `probability`, or a trained network."""
+
+    def __call__(self, back: Return) -> float:
+        """Return the probability that at least 90 % of the prefix is read from the cache."""
+        ...
 
 
 def probability(back: Return, coefficients: Mapping[str, float] = COEFFICIENTS) -> float:

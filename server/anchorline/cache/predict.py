@@ -11,6 +11,7 @@ from operator import attrgetter
 import msgspec
 
 from anchorline.cache import hits
+from anchorline.cache.hits import HitModel
 from anchorline.cache.ledger import Entry, Held
 from anchorline.cache.rules import Provider, canonical
 from anchorline.plan import Miss
@@ -66,11 +67,18 @@ class _Search(msgspec.Struct, frozen=True):
 
 
 def assess(
-    prompt: Prompt, held: Held, model: str, provider: Provider, now: float, totals: Sequence[int]
+    prompt: Prompt,
+    held: Held,
+    model: str,
+    provider: Provider,
+    now: float,
+    totals: Sequence[int],
+    chance: HitModel = hits.probability,
 ) -> Warmth:
     """Return what `held` says of the prompt at `now` (epoch seconds).
 
-    `totals` are the cumulative tokens at each segment's end, `provider` has the rules of `model`.
+    `totals` are the cumulative tokens at each segment's end, `provider` has the rules of `model`, `chance` says how
+    probably an entry that fits is read.
     """
     minimum = provider.minimum(model)
     if prompt.segments and totals[-1] < minimum:
@@ -79,11 +87,11 @@ def assess(
     drops = provider.drops_thinking(model)
     search = _search(prompt, held, model, now, _stripped_from(prompt) if drops else len(prompt.segments))
     warm, expired = search.warm, search.expired
-    found = _believed(prompt, warm, now, totals, drops) if warm is not None else None
+    found = _believed(prompt, warm, now, totals, drops, chance) if warm is not None else None
     if expired is not None:
         entry = expired.entry
         text = f"{entry.tokens} tokens expired {_duration(now - entry.expires_at)} ago"
-        old = _believed(prompt, expired, now, totals, drops)
+        old = _believed(prompt, expired, now, totals, drops, chance)
         if old.p_hit >= MAYBE and (found is None or old.p_hit * old.tokens > found.p_hit * found.tokens):
             found = old
         if found is None:
@@ -136,13 +144,15 @@ def _search(prompt: Prompt, held: Held, model: str, now: float, useful: int) -> 
     return _Search(warm, expired, foreign, stripped)
 
 
-def _believed(prompt: Prompt, found: _Found, now: float, totals: Sequence[int], drops: bool) -> Warmth:
+def _believed(
+    prompt: Prompt, found: _Found, now: float, totals: Sequence[int], drops: bool, chance: HitModel
+) -> Warmth:
     """Return how warm an entry is that fits."""
     entry, index = found.entry, found.index
     back = _return(prompt, index, entry, now, drops)
     left = entry.expires_at - now
     tokens = max(entry.tokens, totals[index])
-    return Warmth(index, tokens, hits.probability(back), left if left > 0 else None, ())
+    return Warmth(index, tokens, chance(back), left if left > 0 else None, ())
 
 
 def _return(prompt: Prompt, index: int, entry: Entry, now: float, drops: bool) -> hits.Return:

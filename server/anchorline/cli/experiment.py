@@ -137,6 +137,8 @@ def _report(experiment: str | None) -> "Report":
                     if experiment
                     else "nothing was tried yet: `anchorline experiment start VERSION` begins"
                 )
+            over = running is None or running.id != contest.id
+            ended = experiments.ended(experiments.events(connection), contest) if over else None
             requests = experiments.requests(connection, contest)
             shadowed = experiments.shadowed(connection, contest)
     try:
@@ -149,7 +151,7 @@ def _report(experiment: str | None) -> "Report":
         collect(contest, requests, shadowed, rules, catalog),
         rules,
         catalog,
-        running=running is not None and running.id == contest.id,
+        ended=ended,
         version=version,
     )
 
@@ -195,8 +197,8 @@ def heading(found: "Report") -> str:
         "ab": f"A/B, {contest.share:.0%}",
         "promoted": f"promoted, {contest.share:.0%}",
     }
-    runs = "running" if found.running else "over"
-    return f"{contest.id} ({runs}): {contest.challenger} against {contest.champion}, {stage[contest.stage]}"
+    tried = f"{contest.challenger} against {contest.champion}, {stage[contest.stage]}"
+    return f"{contest.id}: {tried}; {found.ended or 'running'}"
 
 
 def in_shadow(found: "Report") -> str:

@@ -136,7 +136,8 @@ def _train(
         name: measured.heads[name] if name in heads else use
         for name, use in trained.description.heads.items()
     }
-    result = _keep(trained.replaced(heads=uses), measured, parts["train"], before, settings.seed)
+    learnt = [*parts["train"], *parts["held"]]
+    result = _keep(trained.replaced(heads=uses), measured, learnt, before, settings.seed)
     epoch = last[0].epoch if last else settings.epochs
     summary = Trained(
         version=result[0],

@@ -29,7 +29,7 @@ from anchorline.live.plans import entries
 from anchorline.live.recording import NotRecordedError
 from anchorline.outcome import Outcome, Usage
 from anchorline.plan import Anchor, Plan, Trim
-from anchorline.planner import Planner
+from anchorline.planner import Decider, Planner
 from anchorline.prompt import formats
 from anchorline.prompt.formats import Memory
 from anchorline.prompt.model import Format, Prompt, PromptError, Sent
@@ -60,7 +60,7 @@ class Desk(Books):
         enabled = config.route.enabled and config.gateway.mode == "route"
         route = msgspec.structs.replace(config.route, enabled=enabled)
         self.config = msgspec.structs.replace(config, refine=refine, route=route)
-        self.planner = Planner(self.config, self.ledger, deciders=self.policies.of)
+        self.planner = Planner(self.config, self.ledger, deciders=self._decider)
         self.mode: Mode = config.gateway.mode
         self.tally = Tally()
         self._report = report
@@ -87,6 +87,10 @@ class Desk(Books):
         task = asyncio.ensure_future(work)
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
+
+    def _decider(self, conversation: str | None) -> Decider:
+        """Return who decides. A plan that changes nothing shows nothing of a policy, so it is in no A/B."""
+        return self.policies.of(conversation if self.mode != "observe" else None)
 
     def open(self, format_: Format, body: bytes, at: float) -> Exchange:
         """Return the exchange of a request with a prompt."""

@@ -46,7 +46,8 @@ class Request(msgspec.Struct, frozen=True):
     """One planned request of an experiment with what became of it, as the store knows it.
 
     `own` is the model that the request named, `planned` the one that its plan named, `answered` the one that answered.
-    `expected_usd` is what the plan expected, `failed` that the arm's policy could not decide.
+    `expected_usd` is what the plan expected, `failed` that the arm's policy could not decide. `pings` kept its
+    prefix warm.
     """
 
     plan: str
@@ -63,6 +64,7 @@ class Request(msgspec.Struct, frozen=True):
     ttl: str = "default"
     answered: str | None = None
     usage: Usage | None = None
+    pings: tuple[Usage, ...] = ()
     latency_ms: float | None = None
     decision: str | None = None
     thumbs: int | None = None
@@ -194,7 +196,7 @@ def by_session(requests: Iterable[Request], rules: Rules, catalog: Catalog) -> I
 
 
 def billed(request: Request, rules: Rules, catalog: Catalog) -> Billed | None:
-    """Return what a request cost; None where its usage or a price is not known.
+    """Return what a request cost, with its pings; None where its usage or a price is not known.
 
     A usage does not tell with which lifetime tokens were written, so it is the plan's last one.
     """
@@ -207,7 +209,7 @@ def billed(request: Request, rules: Rules, catalog: Catalog) -> Billed | None:
     provider = rules.for_model(model.id)
     price, output = model.prices(tokens)
     read, write = provider.read_price(model.id), provider.write_price(request.ttl)
-    paid = usage.input + read * usage.read + write * usage.write
+    paid = sum(one.input + read * one.read + write * one.write for one in (usage, *request.pings))
     own_price, own_output = own.prices(tokens)
     uncached = own_price * tokens + own_output * usage.output
     return Billed(price * paid + output * usage.output, uncached) if uncached else None

@@ -59,10 +59,10 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """Everything. `running` tells whether the experiment is in force; `version` is None where it is no more."""
+    """Everything. `ended` says how an experiment ended that is over; `version` is None where it is no more."""
 
     contest: Contest
-    running: bool
+    ended: str | None
     evidence: Evidence
     sides: tuple[Side, ...]
     course: tuple[Point, ...]
@@ -77,13 +77,13 @@ def report(
     rules: Rules,
     catalog: Catalog,
     *,
-    running: bool,
+    ended: str | None,
     version: Version | None,
 ) -> Report:
     """Put the report together."""
     return Report(
         contest,
-        running,
+        ended,
         evidence,
         tuple(_side(arm, contest, requests, evidence) for arm in ARMS),
         tuple(_course(evidence)),

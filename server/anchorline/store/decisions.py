@@ -243,7 +243,8 @@ def _plans(connection: sqlite3.Connection, catalog: Catalog) -> Iterator[_Planne
     thumbs = dict(connection.execute("SELECT plan, thumbs FROM feedback ORDER BY id").fetchall())
     outcomes: dict[str, _Outcome] = defaultdict(_Outcome)
     for row in connection.execute(
-        "SELECT plan, sent_at, target, input_tokens, read_tokens, write_tokens, signals FROM outcomes ORDER BY id"
+        "SELECT plan, sent_at, target, input_tokens, read_tokens, write_tokens, signals FROM outcomes "
+        "WHERE json_extract(signals, '$.keepalive') IS NULL ORDER BY id"  # a ping is no request
     ):
         outcomes[row["plan"]].take(row)
     for row in connection.execute(

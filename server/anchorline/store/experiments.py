@@ -101,16 +101,18 @@ def requests(connection: sqlite3.Connection, contest: Contest) -> list[Request]:
 
 def _with_outcome(request: Request, row: sqlite3.Row) -> Request:
     """Return a request with one more of its outcomes: what that tells counts, what it leaves open stays."""
-    usage = request.usage
+    usage, signals = None, msgspec.json.decode(row["signals"])
     if row["input_tokens"] is not None:
         usage = Usage(*(row[f"{kind}_tokens"] or 0 for kind in ("input", "read", "write", "output")))
+    if "keepalive" in signals:
+        return request if usage is None else msgspec.structs.replace(request, pings=(*request.pings, usage))
     return msgspec.structs.replace(
         request,
         answered=row["target"] or request.answered,
-        usage=usage,
+        usage=usage or request.usage,
         latency_ms=row["latency_ms"] if row["latency_ms"] is not None else request.latency_ms,
         decision=row["decision"] or request.decision,
-        signals={**request.signals, **msgspec.json.decode(row["signals"])},
+        signals={**request.signals, **signals},
     )
 
 
@@ -145,6 +147,15 @@ def latest(events: list[Event], experiment: str | None) -> Contest | None:
                 event.at,
             )
     return None
+
+
+def ended(events: list[Event], contest: Contest) -> str:
+    """Return how an experiment ended that is over."""
+    for event in events:
+        over = event.event in ("stopped", "promoted", "rolled back", "removed")
+        if over and event.version == contest.challenger and event.at > contest.since:
+            return f"{event.event} by the {event.by}: {event.reason}"
+    return "over"
 
 
 def evidence(path: Path, contest: Contest, rules: Rules, catalog: Catalog) -> Evidence:
