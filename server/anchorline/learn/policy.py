@@ -37,9 +37,10 @@ class NetworkHits:
 
 
 class Seen(quality.Features, frozen=True):
-    """A draft as the heuristic sees it, and as the network does."""
+    """A draft as the heuristic sees it, as the network does, and what that says of the models asked about before."""
 
     numbers: Features
+    solved: dict[str, float]
 
 
 class NetworkQuality:
@@ -48,17 +49,27 @@ class NetworkQuality:
     def __init__(self, trained: Network) -> None:
         self._network = trained
         self._heuristic = HeuristicQuality()
+        self._skills: dict[str, float] = {}
 
     def features(self, draft: str, *, in_session: bool) -> quality.Features:
         """Look at a draft once, for all candidates."""
         found = self._heuristic.features(draft, in_session=in_session)
-        return found if in_session or not draft else Seen(found.easy, found.gain, features.of(draft))
+        if in_session or not draft:
+            return found
+        numbers = features.of(draft)
+        solved = self._network.solve(
+            numbers, self._skills.copy()
+        )  # all at once: the trunk is the same for all
+        return Seen(found.easy, found.gain, numbers, solved)
 
     def p_success(self, features: quality.Features, model: Model) -> float:
         """Return the probability that a model solves the prompt."""
         if not isinstance(features, Seen):
             return self._heuristic.p_success(features, model)
-        return self._network.solve(features.numbers, {model.id: model.skill})[model.id]
+        if model.id not in features.solved or self._skills[model.id] != model.skill:
+            self._skills[model.id] = model.skill
+            features.solved.update(self._network.solve(features.numbers, {model.id: model.skill}))
+        return features.solved[model.id]
 
 
 class Heads(msgspec.Struct, frozen=True):
