@@ -32,6 +32,7 @@ def predictions(
     from sklearn.neighbors import KNeighborsClassifier  # noqa: PLC0415
     from sklearn.pipeline import make_pipeline  # noqa: PLC0415
     from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415  (comes with scikit-learn)
 
     if len(train) > MOST:
         chosen = np.random.default_rng(seed).choice(len(train), MOST, replace=False)
@@ -47,14 +48,15 @@ def predictions(
         ),
     }
     found = {}
-    for name in NAMES:
-        model = models[name]()
-        if name == "boosting":
-            model.fit(train, label, sample_weight=weights)
-        elif name == "logistic":
-            model = make_pipeline(StandardScaler(), model)
-            model.fit(train, label, logisticregression__sample_weight=weights)
-        else:
-            model = make_pipeline(StandardScaler(), model).fit(train, label)
-        found[name] = np.asarray(model.predict_proba(test)[:, 1], np.float64)
+    with threadpool_limits(1):  # on a busy machine threads wait for each other for minutes
+        for name in NAMES:
+            model = models[name]()
+            if name == "boosting":
+                model.fit(train, label, sample_weight=weights)
+            elif name == "logistic":
+                model = make_pipeline(StandardScaler(), model)
+                model.fit(train, label, logisticregression__sample_weight=weights)
+            else:
+                model = make_pipeline(StandardScaler(), model).fit(train, label)
+            found[name] = np.asarray(model.predict_proba(test)[:, 1], np.float64)
     return found

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Meta
 
-RIDGE = 5.0
-"""Rows that the identity counts for."""
+RIDGE = 20.0
+"""Weight of the squared distance from the identity."""
 Floats = npt.NDArray[np.float64]
 
 
@@ -31,14 +31,22 @@ def fit(odds: npt.ArrayLike, truth: npt.ArrayLike, weights: npt.ArrayLike | None
         return Line()
     design = np.stack([x, np.ones_like(x)], axis=1)
     identity = np.array([1.0, 0.0])
-    found = identity.copy()
-    for _ in range(20):
+
+    def loss(line: Floats) -> float:
+        z = design @ line
+        return float(w @ (np.logaddexp(0.0, z) - y * z) + RIDGE / 2 * ((line - identity) ** 2).sum())
+
+    found, now = identity, loss(identity)
+    for _ in range(50):
         p = 1 / (1 + np.exp(-np.clip(design @ found, -30, 30)))
         slope = design.T @ (w * (p - y)) + RIDGE * (found - identity)
         curve = design.T @ (design * (w * p * (1 - p))[:, None]) + RIDGE * np.eye(2)
         step = np.linalg.solve(curve, slope)
-        found = found - step
-        if np.abs(step).max() < 1e-6:
+        size = 1.0
+        while (then := loss(found - size * step)) > now and size > 1e-4:
+            size /= 2
+        found, gained, now = found - size * step, now - then, then
+        if gained < 1e-9 * max(abs(now), 1.0):
             break
     scale, shift = np.clip(found, (0.0, -10.0), (10.0, 10.0))
     return Line(float(scale), float(shift))

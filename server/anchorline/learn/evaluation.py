@@ -134,8 +134,9 @@ class _Draws:
 
 
 def _figures(head: str, case: str, p: Floats, truth: Floats, weights: Floats, drawn: _Draws) -> list[Row]:
-    value = figures(p, truth, weights)
-    found = [figures(p, truth, weights * drawn.weights(times)) for times in drawn.times]
+    scores = _Scores(p, truth)
+    value = scores.figures(weights)
+    found = [scores.figures(weights * drawn.weights(times)) for times in drawn.times]
     rows = []
     for metric in METRICS:
         some = [one[metric] for one in found if np.isfinite(one[metric])]
@@ -147,33 +148,39 @@ def _figures(head: str, case: str, p: Floats, truth: Floats, weights: Floats, dr
     return rows
 
 
-def figures(p: Floats, truth: Floats, weights: Floats) -> dict[str, float]:
-    """Return the metrics of weighted answers; what can't be said is not a number. ECE has ten bins of equal width."""
-    total = weights.sum()
-    if not total:
-        return dict.fromkeys(METRICS, float("nan"))
-    sure = np.clip(p, 1e-6, 1 - 1e-6)
-    loss = -(truth * np.log(sure) + (1 - truth) * np.log(1 - sure))
-    yes = truth >= 0.5
-    bins = np.minimum((p * BINS).astype(int), BINS - 1)
-    off = np.bincount(bins, weights * (p - truth), BINS)
-    return {
-        "brier": float((weights * (p - truth) ** 2).sum() / total),
-        "log_loss": float((weights * loss).sum() / total),
-        "auc": _auc(p, yes, weights),
-        "ece": float(np.abs(off).sum() / total),
-        "accuracy": float((weights * ((p >= 0.5) == yes)).sum() / total),
-    }
+def figures(p: Floats, truth: Floats, weights: Floats | None = None) -> dict[str, float]:
+    """Return the metrics of answers; what can't be said is not a number. ECE has ten bins of equal width."""
+    return _Scores(p, truth).figures(np.ones(len(p)) if weights is None else weights)
 
 
-def _auc(p: Floats, yes: npt.NDArray[np.bool_], weights: Floats) -> float:
-    positive, negative = weights * yes, weights * ~yes
-    if not positive.sum() or not negative.sum():
-        return float("nan")
-    _, group = np.unique(p, return_inverse=True)
-    ups, downs = np.bincount(group, positive), np.bincount(group, negative)
-    below = np.cumsum(downs) - downs / 2
-    return float((ups * below).sum() / (positive.sum() * negative.sum()))
+class _Scores:
+    """What each answer adds to the metrics, so that many weightings of the same answers are quick."""
+
+    def __init__(self, p: Floats, truth: Floats) -> None:
+        sure = np.clip(p, 1e-6, 1 - 1e-6)
+        self._yes = truth >= 0.5
+        self._terms = {
+            "brier": (p - truth) ** 2,
+            "log_loss": -(truth * np.log(sure) + (1 - truth) * np.log(1 - sure)),
+            "accuracy": ((p >= 0.5) == self._yes).astype(np.float64),
+        }
+        self._off = p - truth
+        self._bins = np.minimum((p * BINS).astype(int), BINS - 1)
+        _, self._rank = np.unique(p, return_inverse=True)
+
+    def figures(self, weights: Floats) -> dict[str, float]:
+        """Return the metrics under these weights of the answers."""
+        total = float(weights.sum())
+        if not total:
+            return dict.fromkeys(METRICS, float("nan"))
+        found = {metric: float(weights @ terms) / total for metric, terms in self._terms.items()}
+        found["ece"] = float(np.abs(np.bincount(self._bins, weights * self._off, BINS)).sum()) / total
+        ups = np.bincount(self._rank, weights * self._yes)
+        downs = np.bincount(self._rank, weights * ~self._yes)
+        pairs = float(ups.sum() * downs.sum())
+        below = np.cumsum(downs) - downs / 2
+        found["auc"] = float(ups @ below) / pairs if pairs else float("nan")
+        return found
 
 
 def _verdict(cases: Mapping[str, Floats], truth: Floats, weights: Floats, drawn: _Draws) -> tuple[Use, str]:

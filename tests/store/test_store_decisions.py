@@ -1,0 +1,176 @@
+"""What a decision out of the database says became of it."""
+
+from pathlib import Path
+
+import make
+import msgspec
+import pytest
+
+from anchorline.cache.rules import load as load_rules
+from anchorline.learn.decision import Decision
+from anchorline.learn.moments import MOMENT, RETURN
+from anchorline.outcome import Feedback, Outcome, Usage
+from anchorline.route.catalog import load as load_catalog
+from anchorline.sessions import importing
+from anchorline.sessions.request import Billed
+from anchorline.store import decisions, imports
+from anchorline.store.recorder import Recorder
+from session_logs import START, ClaudeLog
+
+RULES, CATALOG = load_rules(), load_catalog()
+AT = 1_790_000_000.0
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "anchorline.db"
+
+
+def read(path: Path) -> list[Decision]:
+    return decisions.read(path, RULES, CATALOG)
+
+
+def put(path: Path, requests: list[Billed]) -> None:
+    mark = importing.Position(1, 1, 1, 1, b"", b"", None)
+    with imports.opened(path) as store:
+        store.put([imports.File(Path("a"), "claude-code", importing.Piece(requests, mark, (), True, 1), [])])
+
+
+def billed(id_: str, at: float, **more) -> Billed:
+    given = {
+        "id": id_, "session": "s", "chain": "main", "branch": 0, "model": "claude-opus-4-6", "sent_at": at,
+        "first_at": at + 1, "trigger": "tool", "switched": False, "blocks": 1, "prefix": id_.encode(), "input": 10,
+        "read": 990, "write_5m": 0, "write_1h": 100, "output": 5, "ttl": "1h",
+    }  # fmt: skip
+    return Billed(**given | more)
+
+
+def named(one: Decision, part: str) -> dict[str, float]:
+    names, values = (MOMENT, one.features.moment) if part == "moment" else (RETURN, one.features.back)
+    return dict(zip(names, values, strict=True))
+
+
+def test_pauses_hits_and_what_is_not_known_yet(path: Path):
+    put(
+        path,
+        [
+            billed("a", AT, trigger="user"),
+            billed("b", AT + 400),
+            billed("c", AT + 500, read=100),
+            billed("other", AT + 9000, session="t"),
+        ],
+    )
+    first, second, third, other = read(path)
+    assert (first.gap, first.censored, first.hit, first.features.back) == (400, False, None, None)
+    assert (second.gap, second.hit) == (100, 1.0)
+    assert (third.gap, third.censored, third.hit) == (8500, True, 0.0)
+    assert (other.gap, other.censored) == (0, True)
+    assert first.session == third.session != other.session
+    assert named(second, "return")["ttl_1h"] == 1
+    assert named(second, "return")["alive"] == 1
+    assert named(first, "moment")["trigger_user"] == 1
+
+
+def test_a_request_to_another_model_neither_ends_the_pause_nor_can_hit(path: Path):
+    put(
+        path,
+        [billed("a", AT), billed("b", AT + 10, model="claude-haiku-4-5", read=0), billed("c", AT + 20)],
+    )
+    first, second, _ = read(path)
+    assert first.gap == 20
+    assert second.censored
+    assert named(second, "return")["model_changed"] == 1
+
+
+def test_the_automatic_requests_of_a_client_are_left_out(path: Path):
+    put(path, [billed("a", AT), billed("b", AT + 10, model="codex-auto-review")])
+    assert [one.at for one in read(path)] == [AT]
+
+
+def test_what_a_person_said_comes_with_an_import(path: Path, tmp_path: Path):
+    log = ClaudeLog()
+    log.user("please rename the parser")
+    log.answer("m1")
+    file = tmp_path / "s.jsonl"
+    file.write_bytes(log.bytes())
+    piece = importing.read(file, "claude-code", None, START, features=True)
+    with imports.opened(path) as store:
+        store.put([imports.File(file, "claude-code", piece, [])])
+    (found,) = read(path)
+    assert found.features.grams
+    assert found.features.draft is not None
+
+
+def record(path: Path, plans: list[tuple[str, float, int, tuple[Outcome, ...]]]) -> None:
+    recorder = Recorder(path)
+    for name, at, turns, outcomes in plans:
+        recorder.plan(
+            msgspec.structs.replace(make.plan(name, at=at), failure=None),
+            make.prompt(f"draft {turns}", turns=turns),
+        )
+        for outcome in outcomes:
+            recorder.outcome(outcome).result(60)
+    assert recorder.close()
+
+
+def test_a_plan_has_the_labels_of_its_outcomes(path: Path):
+    usage = Usage(input=100, read=900, write=0)
+    record(
+        path,
+        [
+            ("p1", AT, 3, (Outcome("p1", usage=usage), Outcome("p1", signals={"tests_passed": True}))),
+            ("p2", AT + 60, 4, (Outcome("p2", usage=usage, signals={"undone": True}),)),
+            ("p3", AT + 90, 4, (Outcome("p3", usage=Usage(input=1000)),)),
+            ("p4", AT + 9000, 4, ()),
+        ],
+    )
+    first, second, third = read(path)
+    assert (first.gap, second.gap, third.censored) == (60, 30, True)
+    assert (first.hit, second.hit, third.hit) == (None, 1.0, 0.0)
+    assert (first.solve, second.solve, third.solve) == ({make.MODEL: 1.0}, {make.MODEL: 0.0}, {})
+    assert first.features.grams
+    assert first.features.moment is not None
+
+
+def test_thumbs_down_means_not_solved(path: Path):
+    record(path, [("p1", AT, 3, (Outcome("p1", signals={"tests_passed": True}),))])
+    recorder = Recorder(path)
+    recorder.feedback(Feedback("p1", -1)).result(60)
+    assert recorder.close()
+    assert read(path)[0].solve == {make.MODEL: 0.0}
+
+
+def test_a_boundary_is_reused_where_a_later_plan_of_the_session_has_it_in_an_hour(path: Path):
+    usage = Usage(input=100)
+    record(
+        path,
+        [
+            ("p1", AT, 3, (Outcome("p1", usage=usage),)),
+            ("p2", AT + 60, 4, (Outcome("p2", usage=usage),)),
+            ("p3", AT + 60 + 4000, 5, (Outcome("p3", usage=usage),)),
+        ],
+    )
+    first, second, third = read(path)
+    assert first.reused == (1.0, 1.0, 0.0)  # the draft is another one
+    assert second.reused == (0.0,) * 4
+    assert third.reused == ()  # the hour is not over
+
+
+def test_nothing_is_there_without_a_database(path: Path):
+    assert read(path) == []
+    assert decisions.texts(path) == {}
+
+
+def test_drafts_come_along_only_where_they_are_kept(path: Path):
+    recorder = Recorder(path, "full")
+    recorder.plan(make.plan(), make.prompt("fix the parser"))
+    assert recorder.close()
+    assert decisions.texts(path) == {"p1": "fix the parser"}
+
+
+def test_a_plan_that_failed_is_left_out(path: Path):
+    recorder = Recorder(path)
+    recorder.plan(make.plan(), make.prompt())  # its `failure` is filled
+    recorder.outcome(Outcome("p1", usage=Usage(input=1))).result(60)
+    assert recorder.close()
+    assert read(path) == []
