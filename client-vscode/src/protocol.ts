@@ -293,6 +293,7 @@ export interface Status {
   store: StoreState;
   policy: PolicyState;
   warm: readonly Warm[];
+  gateway: Gateway;
 }
 
 /** The local language model that helps to refine drafts, and where it stands; `reason` says why it is not ready. */
@@ -324,6 +325,14 @@ export interface Warm {
   tokens: number;
   ttl: string;
   expiresInS: number;
+}
+
+/** The gateway that runs with the server (`gateway.start`), and the base URLs for clients while it runs. */
+export interface Gateway {
+  state: "off" | "starting" | "running" | "failed";
+  reason: string;
+  anthropic: string | null;
+  openai: string | null;
 }
 
 /** The dashboard: a page that holds all it needs. The command writes it to the file `uri`. */

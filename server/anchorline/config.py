@@ -148,6 +148,12 @@ class Gateway(msgspec.Struct, frozen=True):
         ),
     ] = "observe"
     port: Annotated[int, Meta(ge=1, le=65535, description="Port on 127.0.0.1.")] = 8917
+    start: Annotated[
+        bool,
+        Meta(
+            description="Have the language server start the gateway, or find it; it ends with the last language server."
+        ),
+    ] = False
     anthropic: Annotated[
         str, Meta(max_length=2000, description="Where requests below `/TOKEN/anthropic` are sent on to.")
     ] = "https://api.anthropic.com"

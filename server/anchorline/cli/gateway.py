@@ -1,9 +1,15 @@
 """`anchorline gateway`: the loopback gateway."""
 
+import sys
+from typing import TYPE_CHECKING
+
 import click
 import msgspec
 
 from anchorline.cli import reading
+
+if TYPE_CHECKING:
+    from anchorline.config import Config
 
 
 @click.command(name="gateway")
@@ -13,7 +19,10 @@ from anchorline.cli import reading
 )
 @click.option("--show", is_flag=True, help="Print the base URLs and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print the base URLs as JSON.")
-def command(port: int | None, log_level: str | None, show: bool, as_json: bool) -> None:
+@click.option(
+    "--attended", is_flag=True, hidden=True
+)  # by the language server: settings come in, and it ends with it
+def command(port: int | None, log_level: str | None, show: bool, as_json: bool, attended: bool) -> None:
     """Pass an editor's or agent's requests on to its provider, and record what they cost.
 
     Use the printed address as the client's base URL. It listens on this machine only; whoever has the
@@ -24,21 +33,24 @@ def command(port: int | None, log_level: str | None, show: bool, as_json: bool) 
       anchorline gateway
       ANTHROPIC_BASE_URL=$(anchorline gateway --show --json | jq -r .anthropic) claude
     """
-    from anchorline.gateway import access, server  # noqa: PLC0415  (the group's --help stays fast)
-    from anchorline.live import logs  # noqa: PLC0415
+    from anchorline.gateway import server  # noqa: PLC0415  (the group's --help stays fast)
+    from anchorline.live import logs, token  # noqa: PLC0415
     from anchorline.store.database import data_folder  # noqa: PLC0415
 
-    config = reading.settings(project=False).config
+    config = _given() if attended else reading.settings(project=False).config
     if port is not None:
         config = msgspec.structs.replace(config, gateway=msgspec.structs.replace(config.gateway, port=port))
     logs.configure(log_level or config.log.level)
     try:
-        token = access.token(data_folder())
+        secret = token.token(data_folder())
     except OSError as error:
         raise Unusable(f"{error.filename or data_folder()}: {error.strerror or error}") from error
 
+    def report(message: str) -> None:
+        click.echo(f"anchorline: {message}", err=True)
+
     def ready() -> None:
-        base = f"http://{server.HOST}:{config.gateway.port}/{token}"
+        base = f"http://{server.HOST}:{config.gateway.port}/{secret}"
         urls = {"anthropic": f"{base}/anthropic", "openai": f"{base}/openai/v1"}
         if as_json:
             click.echo(msgspec.json.encode(urls).decode())
@@ -50,7 +62,7 @@ def command(port: int | None, log_level: str | None, show: bool, as_json: bool) 
         ready()
         return
     try:
-        server.run(config, token, lambda message: click.echo(f"anchorline: {message}", err=True), ready)
+        server.run(config, secret, report, ready, attended=attended)
     except (ValueError, server.KeyMissingError) as error:
         raise Unusable(str(error)) from error
     except OSError as error:
@@ -58,6 +70,15 @@ def command(port: int | None, log_level: str | None, show: bool, as_json: bool) 
             f"port {config.gateway.port} can't be used ({error.strerror or error}): "
             "is another gateway running? Set gateway.port, or pass --port"
         ) from error
+
+
+def _given() -> "Config":
+    from anchorline.config import Config  # noqa: PLC0415
+
+    try:
+        return msgspec.json.decode(sys.stdin.buffer.read(), type=Config)
+    except msgspec.MsgspecError as error:
+        raise Unusable(f"standard input: no settings ({error})") from error
 
 
 class Unusable(click.ClickException):

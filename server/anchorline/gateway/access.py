@@ -5,15 +5,10 @@ the port is refused by its Origin, and one that has rebound a name of its own to
 """
 
 import hmac
-import os
-import secrets
 from collections.abc import Iterable
-from pathlib import Path
 
 import msgspec
 
-TOKEN_FILE = "gateway.token"  # noqa: S105  (a file's name)
-TOKEN_BYTES = 24
 Headers = Iterable[tuple[bytes, bytes]]
 
 
@@ -52,26 +47,3 @@ class Access(msgspec.Struct, frozen=True):
             raise Refused(404, "not found: the path begins with /TOKEN/anthropic or /TOKEN/openai")
         path = "/" + rest[1].decode("ascii") if len(rest) > 1 else ""
         return Target(rest[0].decode("ascii"), f"{path}?{query.decode('ascii')}" if query else path)
-
-
-def token(folder: Path) -> str:
-    """Return the token that is kept in `folder`, made at the first call, for the owner's eyes only (0600).
-
-    Raises OSError where it can be neither read nor made.
-    """
-    path = folder / TOKEN_FILE
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        known = path.read_text("ascii").strip()
-        if len(known) >= TOKEN_BYTES:
-            if os.name == "posix" and path.stat().st_mode & 0o077:
-                path.chmod(0o600)
-            return known
-        path.unlink()  # cut short when it was written
-        return token(folder)
-    made = secrets.token_urlsafe(TOKEN_BYTES)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(made + "\n")
-    return made

@@ -18,6 +18,7 @@ import msgspec
 from anchorline.gateway import tally
 from anchorline.gateway.access import Access, Refused, Target
 from anchorline.gateway.answers import Answers, Keeping
+from anchorline.gateway.attendants import Attendants
 from anchorline.gateway.desk import Desk
 from anchorline.gateway.exchange import Exchange, format_of
 from anchorline.gateway.incoming import Incoming, LeftError, Receive, Send, SlowError
@@ -47,7 +48,8 @@ class Call(NamedTuple):
 class App:
     """Answers requests. `desk` plans and records; None: requests are only passed through. `clock`: epoch seconds.
 
-    `answers` is the response cache, `local` the model on this machine; None where there is none.
+    `answers` is the response cache, `local` the model on this machine, `attendants` the language servers that hear of
+    warnings; None where there is none.
     """
 
     def __init__(
@@ -58,7 +60,9 @@ class App:
         clock: Callable[[], float] = time.time,
         answers: Answers | None = None,
         local: Local | None = None,
+        attendants: Attendants | None = None,
     ) -> None:
+        self._attendants = attendants
         self._answers = answers
         self._local = local
         self._access = access
@@ -72,6 +76,9 @@ class App:
             target = self._access.admit(scope["raw_path"], scope["query_string"], scope["headers"])
             if self._desk is not None and target.path == "" and target.name in ("metrics", "status"):
                 await _show(send, target.name, self._desk.state())
+                return
+            if self._attendants is not None and target.path == "" and target.name == "events":
+                await self._attendants.attend(receive, send)
                 return
             upstream = self._upstream(target)
             incoming = Incoming(receive)

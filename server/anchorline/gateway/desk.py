@@ -51,9 +51,17 @@ log = logging.getLogger(__name__)
 
 
 class Desk(Books):
-    """Plans and records what passes. Used on the event loop only. `report` tells the developer of a problem, once."""
+    """Plans and records what passes. Used on the event loop only.
 
-    def __init__(self, config: Config, report: Callable[[str], None]) -> None:
+    `report` tells the developer of a problem, once; `warn` of a large prompt that goes into an expired cache.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        report: Callable[[str], None],
+        warn: Callable[[str], None] = lambda _: None,
+    ) -> None:
         super().__init__(report)
         # The draft is sent already, and in all modes but one the model is the client's choice.
         refine = msgspec.structs.replace(config.refine, enabled=False)
@@ -64,6 +72,7 @@ class Desk(Books):
         self.mode: Mode = config.gateway.mode
         self.tally = Tally()
         self._report = report
+        self._warn = warn
         self._memory = Memory()
         self._conversations = Conversations()
         self._shortened: Shortened | None = None
@@ -144,6 +153,8 @@ class Desk(Books):
             self.tally.counts.unread += 1
             return None
         self._keepalive.seen(planned.prompt)
+        if planned.warning:
+            self._warn(planned.warning)
         return planned
 
     def _read(self, exchange: Exchange) -> Planned:

@@ -18,6 +18,7 @@ from anchorline.engine.client import Engine
 from anchorline.gateway.access import Access
 from anchorline.gateway.answers import Answers
 from anchorline.gateway.app import App
+from anchorline.gateway.attendants import Attendants
 from anchorline.gateway.desk import Desk
 from anchorline.gateway.incoming import Receive, Send
 from anchorline.gateway.local import Local
@@ -86,8 +87,18 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
 
-def run(config: Config, token: str, report: Callable[[str], None], ready: Callable[[], None]) -> None:
-    """Serve until the process is asked to end (SIGINT, SIGTERM). `ready` is called once requests are answered.
+def run(
+    config: Config,
+    token: str,
+    report: Callable[[str], None],
+    ready: Callable[[], None],
+    *,
+    attended: bool = False,
+) -> None:
+    """Serve until the process is asked to end (SIGINT, SIGTERM), or with `attended` until no language server is there.
+
+    `ready` is called once requests are answered.
+
 
     Raises KeyMissingError and ValueError for settings that don't do, OSError where the port is taken.
     """
@@ -109,13 +120,23 @@ def run(config: Config, token: str, report: Callable[[str], None], ready: Callab
             timeout_graceful_shutdown=GRACE_S,
         )
         with asyncio.Runner(loop_factory=settings.get_loop_factory()) as runner, suppress(KeyboardInterrupt):
-            runner.run(
-                _serve(config, Access(token, config.gateway.port), found, settings, listening, report, ready)
-            )
+            access = Access(token, config.gateway.port)
+            runner.run(_serve(config, access, found, settings, listening, report, ready, attended=attended))
 
 
 class _Server(uvicorn.Server):
     """uvicorn's server, which lets what it was asked to end for end in order: its own raises the signal once more."""
+
+    attendants: Attendants
+
+    def end(self) -> None:
+        """Stop serving."""
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let the language servers go first: their requests never end by themselves."""
+        self.attendants.close()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -140,21 +161,30 @@ async def _serve(
     listening: socket.socket,
     report: Callable[[str], None],
     ready: Callable[[], None],
+    *,
+    attended: bool,
 ) -> None:
+    server = _Server(settings)
+    attendants = server.attendants = Attendants(server.end if attended else None)
     connections = Upstreams(found)
-    desk = Desk(config, report)
+
+    def told(message: str) -> None:
+        report(message)
+        attendants.tell(f"Anchorline's gateway: {message}")
+
+    desk = Desk(config, told, attendants.tell)
     await desk.start()
     kept = None
     if config.answers.reuse != "off":
-        kept = Answers(config.answers, answers.locate(config.store.path), report)
+        kept = Answers(config.answers, answers.locate(config.store.path), told)
         await kept.start()
     engine = Engine(config.engine) if config.engine.enabled else None
     local = Local(engine) if engine is not None else None
-    settings.app = App(access, connections, desk, answers=kept, local=local)
-    server = _Server(settings)
+    settings.app = App(access, connections, desk, answers=kept, local=local, attendants=attendants)
     gc.collect()
     gc.freeze()  # what is there now stays: later collections need not look at it
     asyncio.get_running_loop().call_soon(ready)
+    attendants.start()
     try:
         await server.serve(sockets=[listening])
     finally:

@@ -205,6 +205,18 @@ class Warm(msgspec.Struct, frozen=True, rename="camel"):
     expires_in_s: int
 
 
+class Gateway(msgspec.Struct, frozen=True, rename="camel"):
+    """The gateway that runs with the server (`gateway.start`), and the base URLs for clients while it runs.
+
+    `reason` says why it does not.
+    """
+
+    state: Literal["off", "starting", "running", "failed"]
+    reason: str = ""
+    anthropic: str | None = None
+    openai: str | None = None
+
+
 class Status(msgspec.Struct, frozen=True, rename="camel"):
     """The state of the server."""
 
@@ -213,6 +225,7 @@ class Status(msgspec.Struct, frozen=True, rename="camel"):
     store: StoreState
     policy: PolicyState
     warm: tuple[Warm, ...]
+    gateway: Gateway
 
 
 class ReportPage(msgspec.Struct, frozen=True, rename="camel"):

@@ -19,6 +19,7 @@ from anchorline.live.plans import Remembered
 from anchorline.live.recording import NotRecordedError
 from anchorline.lsp.analyses import Analyses, Analysis, Pending, Snapshot
 from anchorline.lsp.documents import Document, Documents, to_path
+from anchorline.lsp.gateway import Gateway
 from anchorline.lsp.observing import Observed
 from anchorline.lsp.served import Serving, format_of, serving
 from anchorline.outcome import Outcome
@@ -73,6 +74,7 @@ class Session(Books):
         self._model_settings: config.Engine | None = None
         self._ending: list[asyncio.Future[None]] = []
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="plan")
+        self.gateway = Gateway(report)
 
     @property
     def root(self) -> Path | None:
@@ -146,6 +148,7 @@ class Session(Books):
         """Put the settings in force: open the store as they say, and report each problem once."""
         self.ready = True
         self.begin(self.config)
+        self.gateway.apply(config.load(None, self._editor_settings).config)  # it is there for all projects
         for problem in self.loaded.problems:
             self.report(f"Anchorline settings: {problem}")
 
@@ -328,7 +331,7 @@ class Session(Books):
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._model is not None:
             self._ending.append(asyncio.ensure_future(self._model.close()))
-        await asyncio.gather(super().end(), *self._ending, return_exceptions=True)
+        await asyncio.gather(super().end(), self.gateway.end(), *self._ending, return_exceptions=True)
 
 
 def of_document(prompt: Prompt, uri: str | None) -> Prompt:

@@ -27,7 +27,16 @@ def status(server: "Server", _params: protocol.StatusParams) -> protocol.Status:
             protocol.Warm(entry.provider, entry.model, entry.tokens, entry.ttl, int(entry.expires_at - now))
             for entry in sorted(warm, key=lambda entry: -entry.tokens)[:100]
         ),
+        gateway=gateway(server),
     )
+
+
+def gateway(server: "Server") -> protocol.Gateway:
+    """Return where the gateway stands, and where it is."""
+    known = server.session.gateway
+    if known.state != "running":
+        return protocol.Gateway(known.state, known.reason)
+    return protocol.Gateway("running", "", f"{known.address}/anthropic", f"{known.address}/openai/v1")
 
 
 def engine(server: "Server") -> protocol.Engine:
@@ -55,5 +64,9 @@ def command(server: "Server", params: protocol.StatusParams) -> protocol.Status:
     )
     if state.policy.note:
         policy += f" ({state.policy.note})"
-    server.inform(f"Anchorline {state.version}: policy {policy}, local model {model}, {recording}, {warm}.")
+    at = f" at port {server.session.config.gateway.port}" if state.gateway.state == "running" else ""
+    gateway_ = "" if state.gateway.state == "off" else f", gateway {state.gateway.state}{at}"
+    server.inform(
+        f"Anchorline {state.version}: policy {policy}, local model {model}, {recording}, {warm}{gateway_}."
+    )
     return state

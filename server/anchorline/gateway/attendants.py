@@ -1,0 +1,88 @@
+"""The language servers that attend the gateway: each holds one request open, and hears of warnings on it.
+
+`/TOKEN/events` answers with server-sent events until one side goes. A gateway that a language server has started ends
+with the last of them; one that somebody has started by hand does not.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from anchorline.gateway.incoming import Receive, Send
+
+FIRST_S = 30.0
+"""How long the first may take to come."""
+LAST_S = 3.0
+"""How long another one may take to come when the last has gone: an editor that is started again."""
+WAITING = 32
+"""Warnings that wait for a server that does not read; further ones are dropped."""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What a language server hears."""
+
+    warning: str
+
+
+class Attendants:
+    """Those that are there. `ended` is called when the gateway is to end with them; None: it goes on.
+
+    Used on the event loop.
+    """
+
+    def __init__(self, ended: Callable[[], None] | None) -> None:
+        self._ended = ended
+        self._there: set[asyncio.Queue[Told | None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Wait for the first."""
+        self._wait(FIRST_S)
+
+    def tell(self, warning: str) -> None:
+        """Tell all."""
+        for queue in self._there:
+            if not queue.full():
+                queue.put_nowait(Told(warning))
+
+    def close(self) -> None:
+        """Let all go."""
+        self._ended = None
+        for queue in self._there:
+            queue.put_nowait(None)
+
+    async def attend(self, receive: Receive, send: Send) -> None:
+        """Serve one until it goes."""
+        queue: asyncio.Queue[Told | None] = asyncio.Queue(WAITING + 1)
+        self._there.add(queue)
+        leaving = asyncio.ensure_future(_left(receive))
+        leaving.add_done_callback(lambda _: queue.put_nowait(None) if not queue.full() else None)
+        try:
+            headers = [(b"content-type", b"text/event-stream")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": b": here\n\n", "more_body": True})
+            while (told := await queue.get()) is not None:
+                event = b"data: " + msgspec.json.encode(told) + b"\n\n"
+                await send({"type": "http.response.body", "body": event, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            leaving.cancel()
+            self._there.discard(queue)
+            if not self._there:
+                self._wait(LAST_S)
+
+    def _wait(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._ended is not None:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._end_alone)
+
+    def _end_alone(self) -> None:
+        if self._ended is not None and not self._there:
+            self._ended()
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

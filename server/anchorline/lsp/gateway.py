@@ -1,0 +1,162 @@
+"""The gateway that runs with the language server, where `gateway.start` says so: found, or started, and attended.
+
+There is one for each port of the machine. Every server holds a request open at it (`/TOKEN/events`), on which it hears
+of warnings; a gateway that a server has started ends when none does so any more. It is a process of its own: nothing of
+it is imported here.
+"""
+
+import asyncio
+import logging
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Literal
+
+import msgspec
+
+from anchorline.config import Config
+
+HOST = "127.0.0.1"
+STARTING_S = 20.0
+LOOK_S = 0.1
+AGAIN_S = (1.0, 5.0, 30.0)
+"""Pauses before a gateway that has ended is started again; after the last it has failed."""
+LINE_BYTES = 64 * 1024
+State = Literal["off", "starting", "running", "failed"]
+log = logging.getLogger(__name__)
+
+
+class Told(msgspec.Struct):
+    """What the gateway says."""
+
+    warning: str = ""
+
+
+class StrangerError(Exception):
+    """Somebody else answers at the port."""
+
+
+class Gateway:
+    """The gateway as one server sees it. Used on the event loop. `warn` shows a message to the developer."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
+        self._config: Config | None = None
+        self._attending: asyncio.Task[None] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self.state: State = "off"
+        self.reason = ""
+        self.address = ""
+
+    def apply(self, config: Config) -> None:
+        """Start, stop or find the gateway as the user's settings say."""
+        wanted = config if config.gateway.start else None
+        same = (
+            wanted is not None
+            and self._config is not None
+            and wanted.gateway.port == self._config.gateway.port
+        )
+        if same or wanted == self._config:
+            return
+        self._config = wanted
+        if self._attending is not None:
+            self._attending.cancel()
+        self.state, self.reason, self.address = "off", "", ""
+        if wanted is not None:
+            self.state = "starting"
+            self._attending = asyncio.ensure_future(self._attend(wanted))
+
+    async def end(self) -> None:
+        """Leave it; where no other server attends it, it ends."""
+        if self._attending is not None:
+            self._attending.cancel()
+            await asyncio.wait([self._attending])
+
+    async def _attend(self, config: Config) -> None:
+        try:
+            for pause in (0.0, *AGAIN_S):
+                await asyncio.sleep(pause)
+                reader, writer, address = await self._found(config)
+                self.state, self.reason, self.address = "running", "", address
+                try:
+                    await self._hear(reader)
+                finally:
+                    writer.close()
+                self.state, self.reason = "starting", "it has ended and is started again"
+            self._failed("it ends again and again; run `anchorline gateway` to see why")
+        except StrangerError:
+            port = config.gateway.port
+            self._failed(f"another program answers at port {port}: set gateway.port to a free one")
+        except TimeoutError:
+            self._failed("it does not start; run `anchorline gateway` to see why")
+        except OSError as error:
+            self._failed(error.strerror or type(error).__name__)
+
+    def _failed(self, reason: str) -> None:
+        self.state, self.reason, self.address = "failed", reason, ""
+        self._warn(f"Anchorline's gateway does not run: {reason}.")
+
+    async def _found(self, config: Config) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, str]:
+        """Return a connection to the gateway that runs, or to the one that is started now, and its address."""
+        from anchorline.live.token import token  # noqa: PLC0415  (after `initialize` is answered)
+        from anchorline.store.database import data_folder  # noqa: PLC0415
+
+        known = await asyncio.to_thread(lambda: token(data_folder()))
+        started = False
+        async with asyncio.timeout(STARTING_S):
+            while True:
+                try:
+                    return *await _connect(
+                        config.gateway.port, known
+                    ), f"http://{HOST}:{config.gateway.port}/{known}"
+                except ConnectionError:
+                    if not started:
+                        started = True
+                        self._process = await asyncio.to_thread(_start, config)
+                    await asyncio.sleep(LOOK_S)
+
+    async def _hear(self, reader: asyncio.StreamReader) -> None:
+        with suppress(ConnectionError, ValueError):  # it has ended
+            while line := await reader.readline():
+                if line.startswith(b"data:"):
+                    with suppress(msgspec.MsgspecError):
+                        self._warn(msgspec.json.decode(line[5:], type=Told).warning)
+
+
+async def _connect(port: int, token: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Return a connection on which events come. Raises ConnectionError where nobody listens, StrangerError."""
+    reader, writer = await asyncio.open_connection(HOST, port, limit=LINE_BYTES)
+    try:
+        writer.write(f"GET /{token}/events HTTP/1.1\r\nHost: {HOST}:{port}\r\n\r\n".encode())
+        status = await reader.readline()
+        if not status:
+            raise ConnectionResetError
+        while (await reader.readline()).strip():
+            pass
+    except ConnectionError:
+        writer.close()
+        raise
+    except ValueError:  # a line without an end
+        writer.close()
+        raise StrangerError from None
+    if status.split(b" ")[1:2] != [b"200"]:
+        writer.close()
+        raise StrangerError
+    return reader, writer
+
+
+def _start(config: Config) -> subprocess.Popen[bytes]:
+    """Start a gateway that outlives this process; it gets the settings on its standard input."""
+    command = [sys.executable, "-m", "anchorline", "gateway", "--attended"]
+    process = subprocess.Popen(  # noqa: S603  (our own program)
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert process.stdin is not None  # noqa: S101  (a pipe, as asked for)
+    with suppress(BrokenPipeError), process.stdin as pipe:
+        pipe.write(msgspec.json.encode(config))
+    return process

@@ -1,0 +1,112 @@
+"""The gateway that comes with the language server: started once, found by the others, gone with the last."""
+
+import socket
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rawclient import PATIENCE, RawClient
+
+from gateway.conformance import Running, Upstream
+from gateway.running import free_port
+from gateway.running import gateway as by_hand
+from gateway.test_gateway_faults import BODY, call
+from gateway.test_gateway_state import BODY as MARKED
+from gateway.test_gateway_state import RULES
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+def options(port: int, upstream: str = "http://127.0.0.1:9") -> dict[str, Any]:
+    return {"gateway": {"start": True, "port": port, "anthropic": upstream}}
+
+
+def until(reached: Callable[[], Any]) -> Any:
+    """Return what is there once it is."""
+    lost = time.monotonic() + 2 * PATIENCE
+    while not (found := reached()):
+        assert time.monotonic() < lost
+        time.sleep(0.02)
+    return found
+
+
+def running(client: RawClient) -> dict[str, Any]:
+    """Return the gateway's state once it is settled."""
+
+    def settled() -> dict[str, Any] | None:
+        state = client.call("anchorline/status")["gateway"]
+        return state if state["state"] in ("running", "failed") else None
+
+    return until(settled)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_it_is_not_started_by_default(client: RawClient):
+    off = {"state": "off", "reason": "", "anthropic": None, "openai": None}
+    assert client.call("anchorline/status")["gateway"] == off
+
+
+def test_the_first_server_starts_it_the_second_finds_it_and_it_ends_with_the_last(start, port: int):
+    with Running(Upstream()) as behind:
+        clients = [start(), start()]
+        for client in clients:
+            client.initialize(initializationOptions=options(port, behind.url))
+        first, second = (running(client) for client in clients)
+        assert first == second
+        assert first["state"] == "running"
+        assert first["openai"].startswith(f"http://127.0.0.1:{port}/")
+        assert call(first["anthropic"] + "/v1/messages", body=BODY)[0] == 200
+        clients[0].shutdown()
+        assert call(first["anthropic"] + "/v1/messages", body=BODY)[0] == 200
+        clients[1].process.kill()  # an editor that crashes leaves it as well
+        until(lambda: not listens(port))
+
+
+def test_a_gateway_that_was_started_by_hand_is_found_and_goes_on(start, tmp_path: Path, monkeypatch):
+    with Running(Upstream()) as behind, by_hand(tmp_path / "g", behind.url) as own:
+        monkeypatch.setenv("ANCHORLINE_DATA_DIR", str(own.home / "data"))
+        client = start()
+        client.initialize(initializationOptions=options(own.port))
+        assert running(client)["anthropic"] == own.anthropic
+        client.shutdown()
+        assert call(own.anthropic + "/v1/messages", body=BODY)[0] == 200
+        assert own.stop() == 0
+
+
+def test_what_else_listens_at_the_port_is_left_alone_and_named(start):
+    with Running(Upstream()) as stranger:
+        client = start()
+        client.initialize(initializationOptions=options(stranger.port))
+        state = running(client)
+        assert (state["state"], state["anthropic"]) == ("failed", None)
+        assert f"port {stranger.port}" in state["reason"]
+        assert "gateway.port" in client.notification("window/showMessage")["message"]
+
+
+def test_the_editor_shows_the_warning_before_a_large_cold_prompt(start, port: int, isolated_home: Path):
+    large = MARKED.replace(RULES.encode(), RULES.encode() * 4)
+    with Running(Upstream()) as behind:
+        client = start()
+        client.initialize(initializationOptions=options(port, behind.url))
+        call(running(client)["anthropic"] + "/v1/messages", body=large)
+        until(lambda: client.call("anchorline/status")["warm"])
+        client.shutdown()
+        until(lambda: not listens(port))
+        with closing(sqlite3.connect(isolated_home / "data" / "anchorline.db")) as rows, rows:
+            # An hour and a half passes.
+            rows.execute("UPDATE ledger SET written_at = written_at - 5400, expires_at = expires_at - 5400")
+        client = start()
+        client.initialize(initializationOptions=options(port, behind.url))
+        call(running(client)["anthropic"] + "/v1/messages", body=large)
+        assert "warm it was $" in client.notification("window/showMessage")["message"]
