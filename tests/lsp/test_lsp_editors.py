@@ -140,7 +140,7 @@ async def test_commands_are_listed_and_do_what_a_client_without_requests_needs(e
     listed = editor.server_result.capabilities.execute_command_provider.commands
     assert set(listed) == {
         f"anchorline.{name}"
-        for name in ("plan", "refine", "preview", "outcome", "feedback", "explain", "status")
+        for name in ("plan", "refine", "preview", "outcome", "feedback", "explain", "status", "report")
     }
     argument = {"textDocument": {"uri": URI}}
     plan = await execute(editor, "anchorline.plan", argument)
