@@ -345,7 +345,7 @@ def main() -> None:
         print(json.dumps({"bench": "refinement", "rows": measured, "environment": environment}))
         return
     for row in measured:
-        print(f"{row['case']:11}{row['subset']:30}{row['metric']:17}{row['value']:9.4f}"
+        print(f"{row['case']:14}{row['subset']:40}{row['metric']:17}{row['value']:9.4f}"
               f"  [{row['low']:.4f}, {row['high']:.4f}]  n={row['n']}")  # fmt: skip
 
 
