@@ -99,9 +99,11 @@ def uvicorn(app: str, port: int) -> list[str]:
     ]
 
 
-def ours(stack: ExitStack, upstream: str, mode: str, settings: str = "") -> tuple[str, psutil.Process]:
+def ours(
+    stack: ExitStack, upstream: str, mode: str, settings: str = "", home: Path | None = None
+) -> tuple[str, psutil.Process]:
     """Start our gateway, `settings` being further lines of its file; return where to send, and its process."""
-    home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    home = home or Path(stack.enter_context(tempfile.TemporaryDirectory()))
     port = free_port()
     (home / "anchorline.toml").write_text(
         f'[gateway]\nanthropic = "{upstream}"\nport = {port}\nmode = "{mode}"\n{settings}\n'

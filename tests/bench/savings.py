@@ -1,11 +1,11 @@
 """What does the gateway save in whole real sessions?
 
-    python tests/bench/savings.py --transcripts DIR [--requests 60] [--json]
+    python tests/bench/savings.py --transcripts DIR [--sessions N] [--requests N] [--json]
 
-The first requests of every Claude Code session (with made-up tools and system prompt, which session files lack) are sent
+Every request of every Claude Code session, or of a sample of them, or their first ones (with made-up tools and system prompt, which session files lack) are sent
 at their times, over HTTP, to an upstream that bills them by the providers' cache rules. `cost_ratio` is the billed input
 cost over that of Claude Code's own breakpoints (system, and the ends of the last two user messages, 5m), which is what
-`observe` passes on unchanged. Cases: other clients' rules, sent directly (`zed`, `cline`); Claude Code through the
+`observe` passes on unchanged (they are Cline's as well). Cases: other clients' rules, sent directly (`zed`, `cline`); Claude Code through the
 gateway in mode `observe`, `anchors` (its breakpoints extended, the default), `anchors-replace` (replaced by ours),
 `trim` and `trim-replace`; `client` sends no breakpoints at all, directly, and `anchors-client`, `trim-client` are it
 through the gateway. Every session meets an empty cache. Intervals: bootstrap by session.
@@ -14,11 +14,13 @@ through the gateway. Every session meets an empty cache. Intervals: bootstrap by
 import argparse
 import http.client
 import random
+import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from itertools import islice
+from operator import truediv
 from pathlib import Path
 
 from bodies import bodies
@@ -40,8 +42,8 @@ Request = tuple[float, bytes]
 Session = list[Request]
 
 
-def session(path: Path, requests: int) -> Session:
-    """Return (seconds since the first, body) of a session's first requests, without breakpoints."""
+def session(path: Path, requests: int | None) -> Session:
+    """Return (seconds since the first, body) of a session's first requests (None: all), without breakpoints."""
     found = [
         (at, body) for at, body in islice(bodies(path, preamble=True), requests) if b'"content":[' in body
     ]
@@ -101,7 +103,6 @@ ARMS = {
     "claude-code": Arm("cline"),
     "observe": Arm("cline", "observe"),
     "zed": Arm("zed"),
-    "cline": Arm("cline"),
     "anchors": Arm("cline", "anchors"),
     "anchors-replace": Arm("cline", "anchors", "replace"),
     "trim": Arm("cline", "trim"),
@@ -131,22 +132,37 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--transcripts", type=Path, required=True)
-    parser.add_argument("--requests", type=int, default=60, help="requests of a session")
+    parser.add_argument("--sessions", type=int, help="how many sessions, drawn at random (default: all)")
+    parser.add_argument("--requests", type=int, help="requests of a session (default: all)")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     files = sorted(path for path in given.transcripts.rglob("*.jsonl*") if "codex" not in path.parts)
-    sessions = [found for path in files if len(found := session(path, given.requests)) > 1]
-    if not sessions:
+    random.Random(7).shuffle(files)
+    costs: dict[str, list[float]] = {name: [] for name in ARMS}
+    sent = 0
+    for number, path in enumerate(files[: given.sessions], 1):
+        requests = session(path, given.requests)
+        if len(requests) > 1:
+            sent += len(requests)
+            for name, arm in ARMS.items():
+                costs[name].append(arm.cost(requests))
+        print(f"{number} of {len(files[: given.sessions])} sessions, {sent} requests", file=sys.stderr)
+    if not sent:
         parser.error(f"no Claude Code sessions below {given.transcripts}")
-    costs = {name: [arm.cost(one) for one in sessions] for name, arm in ARMS.items()}
+    costs["cline"] = costs["claude-code"]
+    statistics_: dict[str, Callable[[list[float], list[float]], float]] = {
+        "cost_ratio": lambda one, other: sum(one) / sum(other),
+        "cost_ratio_median": lambda one, other: statistics.median(map(truediv, one, other)),
+    }
     rows = []
     for name, found in costs.items():
         base = costs["claude-code"]
-        low, high = interval(found, base, lambda one, other: sum(one) / sum(other))
-        rows.append(
-            {"case": name, "subset": "all", "metric": "cost_ratio", "value": round(sum(found) / sum(base), 4),
-             "low": round(low, 4), "high": round(high, 4), "n": len(found)}
-        )  # fmt: skip
+        for metric, statistic in statistics_.items():
+            low, high = interval(found, base, statistic)
+            row = {"case": name, "subset": "all", "metric": metric, "value": round(statistic(found, base), 4)}
+            rows.append(row | {"low": round(low, 4), "high": round(high, 4), "n": len(found)})
+    rows.append({"case": "all", "subset": "all", "metric": "requests", "value": sent, "low": sent, "high": sent,
+                 "n": len(base)})  # fmt: skip
     show("savings", rows, environment(), as_json=given.json)
 
 

@@ -319,6 +319,11 @@ def messages(request: dict, usage: dict[str, int]) -> tuple[dict, list[bytes]]:
         "stop_sequence": None,
     }
     stop = "tool_use" if tool else "end_turn"
+    asked = request.get("diagnostics")
+    if asked is not None:  # as the beta `cache-diagnosis` has it; here every miss is because of the tools
+        missed = {"type": "tools_changed", "cache_missed_input_tokens": usage["input"] + usage["write"]}
+        known = usage["read"] or asked.get("previous_message_id") is None
+        base["diagnostics"] = {"cache_miss_reason": None if known else missed}
     whole = {**base, "content": content, "stop_reason": stop, "usage": {**counts, "output_tokens": 9}}
     if ahead:
         whole |= {"content": [], "stop_reason": "max_tokens", "usage": {**counts, "output_tokens": 0}}

@@ -3,7 +3,9 @@
 import json
 import re
 import sqlite3
+from contextlib import closing
 
+import pytest
 from click.testing import CliRunner
 
 from anchorline.cli.main import cli
@@ -86,3 +88,20 @@ def test_a_large_prompt_into_an_expired_cache_is_warned_of(tmp_path):
             warning = dict(headers)["anchorline-warning"]
     assert "expired" in warning
     assert re.search(r"costs \$\d+\.\d\d; warm it was \$\d+\.\d\d", warning)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_provider_s_own_reason_of_a_miss_is_told_and_recorded(stream: bool, tmp_path):
+    with Running(Upstream()) as behind, gateway(tmp_path / "g", behind.url) as running:
+        for number, before in enumerate((None, "msg_1")):
+            tools = [{"name": f"read_{number}", "input_schema": {"type": "object"}}]
+            asked = {"tools": tools, "stream": stream, "diagnostics": {"previous_message_id": before}}
+            body = json.dumps(json.loads(BODY) | asked).encode()
+            call(running.anthropic + "/v1/messages", body=body, anthropic_beta="cache-diagnosis-2026-04-07")
+        assert [one["miss"] for one in settled(running, 2)["last"]] == ["", "tools_changed"]
+        running.stop()
+    with closing(sqlite3.connect(running.database)) as database:
+        (_, told) = database.execute("SELECT signals FROM outcomes ORDER BY rowid").fetchall()
+    signals = json.loads(told[0])
+    assert signals["miss_tools_changed"] is True
+    assert signals["missed_tokens"] > 5000

@@ -116,7 +116,7 @@ def _row(one: "Passed") -> tuple[str, ...]:
         f"{usage.read:,}" if usage else "-",
         f"{usage.output:,}" if usage else "-",
         f"{one.p_hit:.0%}",
-        {True: "yes", False: "no", None: "-"}[one.hit],
+        {True: "yes", False: "no", None: "-"}[one.hit] + (f" ({one.miss})" if one.miss else ""),
         f"{one.usd:.4f}" if one.usd is not None else "-",
         f"{one.first_byte:.2f} s" if one.first_byte is not None else "-",
     )

@@ -228,6 +228,7 @@ class Desk(Books):
             usage=usage,
             p_hit=plan.cache.p_hit,
             hit=hit(usage, plan),
+            miss=exchange.meter.billed.miss if exchange.meter is not None else "",
             usd=paid[0] if paid else None,
             saved_usd=paid[1] if paid else None,
             changes=len(exchange.planned.changed.splices) if exchange.planned else 0,
@@ -329,6 +330,8 @@ def _outcome(plan: Plan, exchange: Exchange, meter: Meter) -> Outcome:
     signals: dict[str, bool | int | float] = {"status": exchange.status}
     if exchange.planned is not None:
         signals["changes"] = len(exchange.planned.changed.splices)
+    if billed.miss:
+        signals |= {f"miss_{billed.miss}": True, "missed_tokens": billed.missed}
     if exchange.first_byte_s is not None:
         signals["first_byte_ms"] = round(exchange.first_byte_s * 1000, 3)
     return Outcome(

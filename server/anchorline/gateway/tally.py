@@ -21,6 +21,8 @@ TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 class Passed(msgspec.Struct, frozen=True):
     """One request: seconds, tokens, USD. `hit` is None where nothing was believed warm or no usage was told.
 
+    `miss` is the provider's own reason, where its client has asked for that.
+
     `saved_usd` is what its cached tokens saved, less what writing others cost, against a provider without a cache.
     """
 
@@ -32,6 +34,7 @@ class Passed(msgspec.Struct, frozen=True):
     usage: Usage | None
     p_hit: float
     hit: bool | None
+    miss: str
     usd: float | None
     saved_usd: float | None
     changes: int

@@ -4,6 +4,7 @@ Anthropic Messages, OpenAI chat completions and Responses, whole or streamed as 
 Nothing here may fail: what can't be read is not known.
 """
 
+import re
 import zlib
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
@@ -38,6 +39,7 @@ class _Counts(msgspec.Struct):
 class _Inner(msgspec.Struct):
     model: str | None = None
     usage: _Counts | None = None
+    diagnostics: Any = None
 
 
 class _Event(msgspec.Struct):
@@ -51,6 +53,7 @@ class _Event(msgspec.Struct):
     status: Any = None
     stop_reason: Any = None
     delta: Any = None
+    diagnostics: Any = None
     model: str | None = None
     usage: _Counts | None = None
     message: _Inner | None = None
@@ -58,6 +61,8 @@ class _Event(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Event).decode
+_CODE = re.compile(r"[a-z][a-z_]{0,31}\Z")
+MOST = 1_000_000_000
 _LAST = ("message_stop", "response.completed")
 """Types of the event that ends a stream in good order; chat completions end theirs with ``[DONE]``."""
 _LAST_BYTES = 256
@@ -65,10 +70,15 @@ _LAST_BYTES = 256
 
 
 class Billed(msgspec.Struct, frozen=True):
-    """What an answer told: its usage and the model that gave it, None where it did not say."""
+    """What an answer told: its usage and the model that gave it, None where it did not say.
+
+    `miss` is the provider's own reason why its cache was not read, of `missed` tokens, where its client asked for that.
+    """
 
     usage: Usage | None = None
     model: str | None = None
+    miss: str = ""
+    missed: int = 0
 
 
 class Meter:
@@ -84,6 +94,7 @@ class Meter:
         self._size = 0
         self._counts: dict[str, int] = {}
         self._model: str | None = None
+        self._miss = ("", 0)
         self._ended = self._broken = False
         self.stop = ""
 
@@ -138,12 +149,10 @@ class Meter:
     def billed(self) -> Billed:
         """What the answer told so far."""
         found = self._counts
-        if not found:
-            return Billed(None, self._model)
-        return Billed(
-            Usage(found.get("input", 0), found.get("read", 0), found.get("write", 0), found.get("output", 0)),
-            self._model,
+        usage = (
+            Usage(*(found.get(name, 0) for name in ("input", "read", "write", "output"))) if found else None
         )
+        return Billed(usage, self._model, *self._miss)
 
     def _read(self, text: bytes) -> None:
         try:
@@ -160,8 +169,21 @@ class Meter:
         for part in (event, event.message, event.response):
             if part is not None:
                 self._model = part.model[:128] if part.model else self._model
+                self._miss = _missed(part.diagnostics) or self._miss
                 if part.usage is not None:
                     self._counts.update(_counts(part.usage))
+
+
+def _missed(diagnostics: Any) -> tuple[str, int] | None:  # noqa: ANN401  (a beta's: it may change)
+    """Return Anthropic's reason of a miss and its tokens."""
+    reason = diagnostics.get("cache_miss_reason") if isinstance(diagnostics, dict) else None
+    if not isinstance(reason, dict):
+        return None
+    code = reason.get("type")
+    if not isinstance(code, str) or not _CODE.match(code):
+        return None
+    tokens = reason.get("cache_missed_input_tokens")
+    return code, tokens if isinstance(tokens, int) and 0 <= tokens <= MOST else 0
 
 
 def _counts(usage: _Counts) -> dict[str, int]:
@@ -184,7 +206,7 @@ def _counts(usage: _Counts) -> dict[str, int]:
     output = usage.output_tokens if usage.completion_tokens is None else usage.completion_tokens
     if output is not None:
         found["output"] = output
-    return {name: min(max(count, 0), 1_000_000_000) for name, count in found.items()}
+    return {name: min(max(count, 0), MOST) for name, count in found.items()}
 
 
 class _Decompressor(Protocol):
