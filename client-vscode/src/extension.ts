@@ -1,5 +1,13 @@
 /** What VS Code loads at its start: the commands, and a look whether a prompt is open. The rest comes when it is needed. */
-import { commands, type ExtensionContext, type TextDocument, window, workspace } from "vscode";
+import {
+  commands,
+  EventEmitter,
+  type ExtensionContext,
+  lm,
+  type TextDocument,
+  window,
+  workspace,
+} from "vscode";
 import { isServed } from "./documents";
 import type { Session } from "./session";
 import { chatIsOn } from "./settings";
@@ -18,10 +26,25 @@ const COMMANDS = {
   "anchorline.pinRoute": (session) => session.pinRoute(),
   "anchorline.showDashboard": (session) => session.dashboard.show(),
   "anchorline.importSessions": (session) => session.importSessions(),
+  "anchorline.setKey": (session) => session.setKey(),
   "anchorline.installServer": (session) => session.install(),
   "anchorline.restart": (session) => session.server.restart(),
   "anchorline.showLogs": (session) => session.server.log.show(),
 } satisfies Record<string, (session: Session, argument: never) => unknown>;
+
+/** What the chat's model picker shows. Which model answers is decided anew for each request. */
+const AUTO = {
+  id: "auto",
+  name: "Anchorline Auto",
+  family: "anchorline",
+  version: "1",
+  tooltip:
+    "Each request is planned and sent through the gateway on this machine; the status bar shows what it used.",
+  maxInputTokens: 184_000,
+  maxOutputTokens: 16_000,
+  capabilities: { toolCalling: true, imageInput: true },
+};
+const CHARS_PER_TOKEN = 3.5;
 
 /** The protocol's codes for a request that was cancelled, and for a text that was changed meanwhile: no errors. */
 const LATE = new Set([-32800, -32801]);
@@ -51,13 +74,28 @@ export function activate(context: ExtensionContext): void {
     context.subscriptions.push(registered);
   }
 
+  const offered = new EventEmitter<void>();
+  const provider = lm.registerLanguageModelChatProvider("anchorline", {
+    onDidChangeLanguageModelChatInformation: offered.event,
+    provideLanguageModelChatInformation: () => [AUTO],
+    provideLanguageModelChatResponse: (_model, messages, options, progress, token) =>
+      session().answers.give(messages, options, progress, token),
+    provideTokenCount: async (_model, text) =>
+      Math.ceil((typeof text === "string" ? text : JSON.stringify(text.content)).length / CHARS_PER_TOKEN),
+  });
+  context.subscriptions.push(offered, provider);
+
   const look = (document: TextDocument): void => {
     if (isServed(document, chatIsOn())) {
       session().server.start();
     }
   };
   context.subscriptions.push(workspace.onDidOpenTextDocument(look));
-  setImmediate(() => workspace.textDocuments.forEach(look)); // after the activation: no start-up waits for it
+  setImmediate(() => {
+    // after the activation: no start-up waits for it
+    offered.fire(); // the picker does not look for models by itself
+    workspace.textDocuments.forEach(look);
+  });
 }
 
 export async function deactivate(): Promise<void> {

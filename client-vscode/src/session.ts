@@ -4,6 +4,7 @@ import {
   commands,
   Disposable,
   type ExtensionContext,
+  type SecretStorage,
   type TextDocument,
   Uri,
   window,
@@ -18,6 +19,8 @@ import { importSessions } from "./imports";
 import { offerInstall } from "./install";
 import { PlanStatus } from "./planstatus";
 import type { Explanation, PlanParams } from "./protocol";
+import { Answers } from "./provider/answer";
+import { askForKey } from "./provider/keys";
 import { type PlainRange, plain, whole } from "./ranges";
 import { Review } from "./review";
 import { pinRoute } from "./route";
@@ -31,7 +34,7 @@ const BREAKPOINTS = "Insert cache breakpoints";
 
 /** Make the session; the server is started by whoever needs it. */
 export function start(context: ExtensionContext): Session {
-  const session = new Session();
+  const session = new Session(context.secrets);
   context.subscriptions.push(session);
   return session;
 }
@@ -44,22 +47,25 @@ export class Session extends Disposable {
   );
   readonly review: Review = new Review(this.server, () => this.refine());
   readonly dashboard: Dashboard = new Dashboard(this.server);
+  readonly answers: Answers;
   private readonly surroundings = new Surroundings();
   private readonly explanations = new Explanations();
   private readonly status = new PlanStatus(this.server);
   private lastPlan: string | undefined;
 
-  constructor() {
+  constructor(private readonly secrets: SecretStorage) {
     super(() =>
       Disposable.from(
         this.server,
         this.review,
         this.dashboard,
+        this.answers,
         this.surroundings,
         this.explanations,
         this.status,
       ).dispose(),
     );
+    this.answers = new Answers(this.server, this.surroundings, secrets);
   }
 
   /** Refine the selection, or the draft of a prompt. */
@@ -140,6 +146,11 @@ export class Session extends Disposable {
   /** Read the session files of other tools into the database. */
   async importSessions(): Promise<void> {
     await importSessions(this.server.surrounds(), () => this.dashboard.show());
+  }
+
+  /** Take the API key that the chat's requests are sent with. */
+  async setKey(): Promise<void> {
+    await askForKey(this.secrets);
   }
 
   /** Offer to install the server. */

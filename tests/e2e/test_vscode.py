@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,19 @@ from report.history import sessions
 
 DRIVER = Path(__file__).with_name("vscode") / "driver.mjs"
 EXTENSION = Path(__file__).parents[2] / "client-vscode" / "anchorline.vsix"
+ASKER = DRIVER.with_name("asker")
+MANIFEST = """<?xml version="1.0" encoding="utf-8"?>
+<PackageManifest Version="2.0.0" xmlns="http://schemas.microsoft.com/developer/vsx-schema/2011">
+<Metadata><Identity Language="en-US" Id="asker" Version="0.0.1" Publisher="tests"/></Metadata>
+<Installation><InstallationTarget Id="Microsoft.VisualStudio.Code"/></Installation>
+<Assets><Asset Type="Microsoft.VisualStudio.Code.Manifest" Path="extension/package.json"/></Assets>
+</PackageManifest>
+"""
+CONTENT_TYPES = """<?xml version="1.0" encoding="utf-8"?>
+<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">
+<Default Extension=".json" ContentType="application/json"/><Default Extension=".js" ContentType="text/javascript"/>
+</Types>
+"""
 STRANGER = """#!/bin/sh
 touch {started}
 exec {anchorline} "$@"
@@ -41,7 +55,19 @@ def strange(workspace: Workspace, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def seen(vscode: Path, workspace: Workspace, strange: Path) -> dict[str, Any]:
+def asker(tmp_path: Path) -> Path:
+    """A chat participant, packaged: it asks the model that is picked, as VS Code's own does for who has an account."""
+    package = tmp_path / "asker.vsix"
+    with zipfile.ZipFile(package, "w") as packed:
+        packed.writestr("extension.vsixmanifest", MANIFEST)
+        packed.writestr("[Content_Types].xml", CONTENT_TYPES)
+        for part in ASKER.iterdir():
+            packed.write(part, f"extension/{part.name}")
+    return package
+
+
+@pytest.fixture
+def seen(vscode: Path, workspace: Workspace, strange: Path, asker: Path) -> dict[str, Any]:
     """What a developer saw; the pictures of it are in the folder ANCHORLINE_TEST_PICTURES, if it is set."""
     if not EXTENSION.is_file():
         editors.missing(
@@ -61,6 +87,7 @@ def seen(vscode: Path, workspace: Workspace, strange: Path) -> dict[str, Any]:
         E2E_VSCODE=str(vscode),
         E2E_CHROMIUM=chromium,
         E2E_VSIX=str(EXTENSION),
+        E2E_ASKER=str(asker),
         E2E_FOLDER=str(workspace.folder),
         E2E_STRANGE=str(strange),
         E2E_PICTURES=os.environ.get("ANCHORLINE_TEST_PICTURES", str(workspace.home / "pictures")),
@@ -78,6 +105,7 @@ def test_vscode_from_diagnostic_to_trust(seen: dict[str, Any], workspace: Worksp
     assert "anchor /system/0" in seen["explanation"]
 
     assert "claude-haiku-5-5 · " in seen["pinned"]
+    check_answer(seen["picked"], workspace)
     dashboard = seen["dashboard"]
     assert dashboard["barriers"] == []
     assert dashboard["theme"] == "light"
@@ -127,10 +155,28 @@ def check_reviews(seen: dict[str, Any], workspace: Workspace) -> None:
     assert "the the" not in seen["selected"]
 
 
+def check_answer(picked: dict[str, Any], workspace: Workspace) -> None:
+    """Assert that the chat's request went to the provider with the developer's key, through the gateway."""
+    (asked,) = picked["asked"]
+    assert (asked["path"], asked["key"]) == ("/v1/messages", "key-of-the-test")
+    assert asked["body"]["model"] == "claude-sonnet-5"
+    (message,) = asked["body"]["messages"]
+    assert message["content"][0]["text"].strip() == "Why does the parser stop?"
+    for words in ("claude-sonnet-5", "2012 in", "9 out", "$"):
+        assert words in picked["usage"]
+    with contextlib.closing(sqlite3.connect(workspace.database)) as opened:
+        billed = opened.execute(
+            "select input_tokens, write_tokens, output_tokens from outcomes where input_tokens is not null"
+        ).fetchall()
+    assert billed == [(12, 2000, 9)], "the gateway has recorded it"
+
+
 def check_records(workspace: Workspace) -> None:
     """Assert that the database has each decision, with its distance, and the feedback."""
     with contextlib.closing(sqlite3.connect(workspace.database)) as opened:
-        outcomes = opened.execute("select decision, edit_distance from outcomes order by id").fetchall()
+        outcomes = opened.execute(
+            "select decision, edit_distance from outcomes where decision is not null order by id"
+        ).fetchall()
         plans = {row[0] for row in opened.execute("select id from plans")}
         judged = opened.execute("select plan, thumbs from feedback").fetchall()
     decisions = [decision for decision, _ in outcomes]

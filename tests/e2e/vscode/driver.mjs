@@ -1,14 +1,16 @@
 /** What a developer does with the extension, and what is seen: into the file that E2E_RESULTS names. */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { barriers, browse, codeServer, serve, settle, Workbench } from "./workbench.mjs";
+import { upstream } from "./upstream.mjs";
+import { barriers, browse, codeServer, freePort, serve, settle, Workbench } from "./workbench.mjs";
 
-const { HOME, E2E_RESULTS, E2E_VSIX, E2E_FOLDER, E2E_STRANGE } = process.env;
+const { HOME, E2E_RESULTS, E2E_VSIX, E2E_ASKER, E2E_FOLDER, E2E_STRANGE } = process.env;
 const data = join(HOME, "vscode");
 const places = ["--config", join(HOME, "code-server.yaml"), "--user-data-dir", data, "--extensions-dir", join(HOME, "extensions")];
 const PROMPT = join(E2E_FOLDER, "fix.prompt.md");
-const SCENARIOS = [prompt, accepted, modified, rejected, outdated, selected, asked, body, feedback, pinned, restarted, chat, imported, activated];
+const SCENARIOS = [prompt, accepted, modified, rejected, outdated, selected, asked, body, feedback, pinned, restarted, chat, picked, imported, activated];
 const seen = {};
+let provider;
 
 async function main() {
   writeFileSync(join(E2E_FOLDER, "ask.prompt.md"), "Please could you fix the the bug.\n");
@@ -16,6 +18,7 @@ async function main() {
   settle(data, {
     "anchorline.editor.code_lens": true,
     "chat.disableAIFeatures": false,
+    "chat.agent.enabled": false,
     "extensions.autoUpdate": false,
     "files.autoSave": "off",
     "git.enabled": false,
@@ -27,7 +30,10 @@ async function main() {
     "window.commandCenter": false,
     "workbench.secondarySideBar.defaultVisibility": "hidden",
   });
-  seen.installed = await codeServer(...places, "--install-extension", E2E_VSIX);
+  provider = await upstream();
+  const gateway = `[gateway]\nport = ${await freePort()}\nanthropic = "${provider.url}"\n`;
+  writeFileSync(process.env.ANCHORLINE_CONFIG, gateway);
+  seen.installed = await codeServer(...places, "--install-extension", E2E_VSIX, "--install-extension", E2E_ASKER);
   const server = await serve(...places, "--disable-telemetry", "--disable-update-check", "--disable-getting-started-override");
   const { browser, context } = await browse();
   let window;
@@ -49,6 +55,7 @@ async function main() {
   } finally {
     await browser.close();
     server.end();
+    provider.end();
   }
 }
 
@@ -172,6 +179,29 @@ async function chat(window) {
     return text.startsWith("Fix") && text;
   });
   await page.locator(".interactive-session .monaco-editor.focused").waitFor(); // where one goes on
+  await window.focus();
+}
+
+/** "Anchorline Auto" is picked as the chat's model: the request is planned, goes through the gateway, and is answered. */
+async function picked(window) {
+  const { page } = window;
+  await window.run("Anchorline: Set API Key");
+  await page.locator(".quick-input-list .monaco-list-row", { hasText: "Anthropic" }).click();
+  await page.locator(".quick-input-widget", { hasText: "secret storage" }).waitFor();
+  await window.keys.type("key-of-the-test");
+  await window.keys.press("Enter");
+  await window.run("Chat: Open Chat");
+  const chat = page.locator(".interactive-session");
+  await chat.locator(".model-picker-split").click();
+  await page.locator(".action-widget .monaco-list-row", { hasText: "Anchorline Auto" }).click();
+  await chat.locator(".chat-editor-container .monaco-editor").first().click();
+  await window.keys.type("@asker Why does the parser stop? ");
+  await window.keys.press("Enter");
+  await chat.getByText("The parser stops at the empty line.").waitFor();
+  const usage = page.locator('[id="anchorline.anchorline.usage"]');
+  await usage.waitFor();
+  seen.picked = { usage: await usage.innerText(), asked: provider.asked };
+  await window.picture("answer");
   await window.focus();
 }
 

@@ -198,7 +198,8 @@ export function settle(folder, settings) {
   writeFileSync(join(folder, "User", "settings.json"), JSON.stringify(settings));
 }
 
-function freePort() {
+/** A port that nobody listens on. */
+export function freePort() {
   return new Promise((resolve) => {
     const probe = createServer().listen(0, "127.0.0.1", () => {
       const { port } = probe.address();

@@ -1,0 +1,100 @@
+/** The loopback gateway: the one that runs already, else one of our own that ends with VS Code. */
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { promisify } from "node:util";
+import { Disposable, type LogOutputChannel } from "vscode";
+import { locate, type Surrounds } from "../locate";
+
+const START_MS = 20_000;
+const COUNTED_TRIES = 10;
+const COUNTED_MS = 100;
+
+/** The addresses of the providers, and of the gateway itself; each holds the token. */
+export interface Addresses {
+  anthropic: string;
+  openai: string;
+  own: string;
+}
+
+/** A request as the gateway has counted it; `at` is when it began, epoch seconds. */
+export interface Passed {
+  at: number;
+  model: string;
+  usage: { input: number; read: number; write: number; output: number } | null;
+  usd: number | null;
+}
+
+export class Gateway extends Disposable {
+  private child: ChildProcess | undefined;
+  private starting: Promise<void> | undefined;
+
+  constructor(
+    private readonly surrounds: () => Surrounds,
+    private readonly log: LogOutputChannel,
+  ) {
+    super(() => this.child?.kill());
+  }
+
+  /** Return the addresses of a gateway that answers. */
+  async running(): Promise<Addresses> {
+    const found = await locate(this.surrounds());
+    if (found === undefined) {
+      throw new Error("the server `anchorline` is not installed");
+    }
+    const { stdout } = await promisify(execFile)(found.command, ["gateway", "--show", "--json"]);
+    const shown = JSON.parse(stdout);
+    const addresses = { ...shown, own: shown.anthropic.replace(/\/anthropic$/, "") };
+    if ((await this.passed(addresses)) === undefined) {
+      this.starting ??= this.start(found.command).finally(() => {
+        this.starting = undefined;
+      });
+      await this.starting;
+    }
+    return addresses;
+  }
+
+  /** Return the newest request that began since then, once the gateway has counted it. */
+  async newest(addresses: Addresses, since: number): Promise<Passed | undefined> {
+    for (let tries = 0; tries < COUNTED_TRIES; tries++) {
+      const newest = (await this.passed(addresses))?.at(-1);
+      if (newest !== undefined && newest.at >= since) {
+        return newest;
+      }
+      await new Promise((resolve) => setTimeout(resolve, COUNTED_MS));
+    }
+    return undefined;
+  }
+
+  /** Return what has passed lately, oldest first; undefined where no gateway answers. */
+  private async passed({ own }: Addresses): Promise<Passed[] | undefined> {
+    try {
+      const answer = await fetch(`${own}/status`);
+      return answer.ok ? ((await answer.json()) as { last: Passed[] }).last : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Start a gateway; resolves when it answers requests. */
+  private start(command: string): Promise<void> {
+    this.log.info(`Starting ${command} gateway`);
+    const child = spawn(command, ["gateway"], { stdio: ["ignore", "pipe", "pipe"] });
+    this.child = child;
+    return new Promise((resolve, reject) => {
+      let said = "";
+      const late = setTimeout(() => {
+        child.kill();
+        reject(new Error("the gateway does not start"));
+      }, START_MS);
+      child.stdout.once("data", () => resolve()); // its addresses, which are not logged: they hold the token
+      child.stderr.on("data", (data) => {
+        said += data;
+        this.log.warn(`${data}`.trim());
+      });
+      child.on("error", reject);
+      child.on("exit", () => reject(new Error(`the gateway has ended: ${said.trim()}`)));
+      child.on("exit", () => clearTimeout(late));
+      child.stdout.once("data", () => clearTimeout(late));
+      child.stdout.resume();
+    });
+  }
+}
