@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 
+from anchorline.cache.hits import HitModel, Return, TableHits
 from anchorline.cache.reuse import GapModel, Gaps, HazardGaps, Moment
 from anchorline.learn import features, network
 from anchorline.learn.features import Features
@@ -22,6 +23,17 @@ class NetworkGaps:
     def after(self, moment: Moment) -> Gaps:
         """Return the distribution of the time to the next request."""
         return self._network.gaps(features.of(moment=moment))
+
+
+class NetworkHits:
+    """The hit head."""
+
+    def __init__(self, trained: Network) -> None:
+        self._network = trained
+
+    def probability(self, back: Return, moment: Moment | None = None) -> float:
+        """Return the probability that at least 90 % of the prefix is read from the cache."""
+        return self._network.hit(features.of(moment=moment, back=back))
 
 
 class Seen(quality.Features, frozen=True):
@@ -54,6 +66,7 @@ class Heads(msgspec.Struct, frozen=True):
 
     gaps: GapModel
     quality: QualityModel
+    hits: HitModel
 
 
 def load(folder: Path) -> Heads:
@@ -62,4 +75,5 @@ def load(folder: Path) -> Heads:
     return Heads(
         NetworkGaps(trained) if trained.uses("gap") else HazardGaps(),
         NetworkQuality(trained) if trained.uses("solve") else HeuristicQuality(),
+        NetworkHits(trained) if trained.uses("hit") else TableHits(),
     )
