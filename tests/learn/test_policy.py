@@ -25,7 +25,7 @@ def loaded(folder: Path, *heads: str) -> policy.Heads:
         "hit.bias": np.full(1, -2.0, np.float32),
         "solve.bias": np.full(1, -2.0, np.float32),
     }
-    uses: dict[str, network.Use] = {head: "network" for head in heads}
+    uses: dict[str, network.Use] = dict.fromkeys(heads, "network")
     given.replaced(arrays=arrays, heads=uses).save(folder)
     return policy.load(folder)
 

@@ -41,6 +41,11 @@ class MlxNetwork(Network):
         return forward.trunk(self._taken, batch, self.form, self.form.view(head), mx)
 
 
+def on_metal(network: Network) -> Network:
+    """Return the network on Metal, for many decisions at once; as it is where there is no Metal."""
+    return MlxNetwork(network) if mx.metal.is_available() else network
+
+
 def moved(batch: Batch) -> Batch:
     """Return a batch with MLX's arrays."""
     return Batch(*map(mx.array, batch))
