@@ -13,9 +13,9 @@ from operator import attrgetter, mul
 
 import msgspec
 
-from anchorline.cache import hits, predict
+from anchorline.cache import predict
 from anchorline.cache.cost import Terms
-from anchorline.cache.hits import HitModel
+from anchorline.cache.hits import HitModel, TableHits
 from anchorline.cache.instructions import Edit
 from anchorline.cache.ledger import Entry, Held, Ledger, with_entry
 from anchorline.cache.reuse import GapModel, Gaps, HazardGaps, Moment, observed
@@ -47,7 +47,7 @@ class Decider(msgspec.Struct, frozen=True):
     policy: Policy = Policy()
     gaps: GapModel = msgspec.field(default_factory=HazardGaps)
     quality: QualityModel = msgspec.field(default_factory=HeuristicQuality)
-    hits: HitModel = hits.probability
+    hits: HitModel = msgspec.field(default_factory=TableHits)
 
 
 class Planner:
@@ -124,7 +124,7 @@ class Planner:
         model = self.catalog.find(name)
         totals = predict.cumulative(prompt)
         key = model.id if model is not None else name
-        return self._warmth(prompt, key, self.rules.for_model(name), now, totals, self.heuristic).last
+        return self._warmth(prompt, key, self.rules.for_model(name), now, totals).last
 
     def lint(self, prompt: Prompt, plan: Plan, edits: Sequence[Edit] = ()) -> tuple[Finding, ...]:
         """Return what the rules find in a prompt. `edits` are those of an instruction file that is in warm prefixes."""
@@ -152,7 +152,9 @@ class Planner:
         unseen, measured = _measured(prompt, now)
         totals = predict.cumulative(prompt, unseen)
         total = totals[-1] if totals else 0
-        warmth = self._warmth(prompt, key, provider, now, totals, decider)
+        seen = observed(prompt, total, now)
+        judge = predict.Judge(decider.hits, seen)
+        warmth = self._warmth(prompt, key, provider, now, totals, judge)
         timing["warm"] = (now_ := clock()) - mark
         mark = now_
 
@@ -164,12 +166,12 @@ class Planner:
         timing["route"] = (now_ := clock()) - mark
         mark = now_
 
-        gaps = decider.gaps.after(observed(prompt, total, now))
+        gaps = decider.gaps.after(seen)
         as_is = self._sending(prompt, name, warmth, gaps, totals)
         sending = as_is
         if route.target not in (name, key):
             rules = self.rules.for_model(route.target)
-            there = self._warmth(prompt, route.target, rules, now, totals, decider)
+            there = self._warmth(prompt, route.target, rules, now, totals, judge)
             # What expired at the model that the request is set to use is why a switch is free, so it stays said.
             lost = tuple(miss for miss in warmth.misses if miss.code == "expired")
             there = msgspec.structs.replace(there, misses=(*lost, *there.misses))
@@ -222,10 +224,16 @@ class Planner:
         return self.config.route.model
 
     def _warmth(
-        self, prompt: Prompt, model: str, provider: Provider, now: float, totals: list[int], decider: Decider
+        self,
+        prompt: Prompt,
+        model: str,
+        provider: Provider,
+        now: float,
+        totals: list[int],
+        judge: predict.Judge = predict.TABLE,
     ) -> predict.Warmth:
         held = self._held(prompt, provider, now)
-        return predict.assess(prompt, held, model, provider, now, totals, decider.hits)
+        return predict.assess(prompt, held, model, provider, now, totals, judge)
 
     def _held(self, prompt: Prompt, provider: Provider, now: float) -> Held:
         """Return what the ledger knows, and what a transcript itself shows was sent."""

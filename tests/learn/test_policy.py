@@ -38,7 +38,7 @@ def heads(trained: Network, folder: Path, *used: str) -> policy.Heads:
 def test_a_head_that_is_no_better_is_not_asked(trained: Network, tmp_path: Path):
     found = heads(trained, tmp_path)
     assert found.gaps.after(MOMENT) == HazardGaps().after(MOMENT)
-    assert found.hits(BACK) == hits.probability(BACK)
+    assert found.hits.probability(BACK, MOMENT) == hits.probability(BACK)
     own = HeuristicQuality()
     seen = found.quality.features(DRAFT, in_session=False)
     assert found.quality.p_success(seen, MODELS[0]) == own.p_success(
@@ -49,7 +49,7 @@ def test_a_head_that_is_no_better_is_not_asked(trained: Network, tmp_path: Path)
 def test_a_head_that_is_better_is_asked(trained: Network, tmp_path: Path):
     found = heads(trained, tmp_path, *HEADS)
     assert found.gaps.after(MOMENT) == trained.gaps(features.of(moment=MOMENT))
-    assert found.hits(BACK) == trained.hit(features.of(back=BACK))
+    assert found.hits.probability(BACK, MOMENT) == trained.hit(features.of(moment=MOMENT, back=BACK))
     wanted = trained.solve(features.of(DRAFT), {model.id: model.skill for model in MODELS})
     for _ in range(2):  # the second time all models are asked about at once
         seen = found.quality.features(DRAFT, in_session=False)
@@ -88,3 +88,7 @@ def test_a_plan_is_made_by_what_decides_and_by_the_heuristic_where_that_fails(
     )
     assert failing.failure is None
     assert (failing.route, failing.cache, failing.cost) == (own.route, own.cache, own.cost)
+
+
+def test_a_moment_that_is_not_known_is_no_obstacle(trained: Network, tmp_path: Path):
+    assert 0 < heads(trained, tmp_path, "hit").hits.probability(BACK) < 1

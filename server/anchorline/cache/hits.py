@@ -13,9 +13,12 @@ where there is little data the rule remains. docs/hit-prediction.md has the figu
 from bisect import bisect_left
 from collections.abc import Mapping
 from math import exp, log
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+
+if TYPE_CHECKING:
+    from anchorline.cache.reuse import Moment
 
 KNOTS: dict[str, tuple[float, ...]] = {
     "5m": (30, 240),
@@ -106,11 +109,19 @@ class Return(msgspec.Struct, frozen=True):
 
 
 class HitModel(Protocol):
-    """Predicts whether the cache hits: `probability`, or a trained network."""
+    """Predicts whether the cache is read: this table, or a trained network."""
 
-    def __call__(self, back: Return) -> float:
-        """Return the probability that at least 90 % of the prefix is read from the cache."""
+    def probability(self, back: Return, moment: "Moment | None" = None) -> float:
+        """Return the probability that at least 90 % of the prefix is read. `moment`: as far as it is known."""
         ...
+
+
+class TableHits:
+    """The table in this file."""
+
+    def probability(self, back: Return, moment: "Moment | None" = None) -> float:  # noqa: ARG002  (it asks for less)
+        """Return the probability that at least 90 % of the prefix is read from the cache."""
+        return probability(back)
 
 
 def probability(back: Return, coefficients: Mapping[str, float] = COEFFICIENTS) -> float:

@@ -11,8 +11,9 @@ from operator import attrgetter
 import msgspec
 
 from anchorline.cache import hits
-from anchorline.cache.hits import HitModel
+from anchorline.cache.hits import HitModel, Return, TableHits
 from anchorline.cache.ledger import Entry, Held
+from anchorline.cache.reuse import Moment
 from anchorline.cache.rules import Provider, canonical
 from anchorline.plan import Miss
 from anchorline.prompt.model import Prompt
@@ -66,6 +67,20 @@ class _Search(msgspec.Struct, frozen=True):
     stripped: _Found | None
 
 
+class Judge(msgspec.Struct, frozen=True):
+    """Who says how probable a hit is, and at which moment of the conversation."""
+
+    hits: HitModel = TableHits()
+    moment: Moment | None = None
+
+    def probability(self, back: Return) -> float:
+        """Return the probability that at least 90 % of the prefix is read from the cache."""
+        return self.hits.probability(back, self.moment)
+
+
+TABLE = Judge()
+
+
 def assess(
     prompt: Prompt,
     held: Held,
@@ -73,11 +88,11 @@ def assess(
     provider: Provider,
     now: float,
     totals: Sequence[int],
-    chance: HitModel = hits.probability,
+    judge: Judge = TABLE,
 ) -> Warmth:
     """Return what `held` says of the prompt at `now` (epoch seconds).
 
-    `totals` are the cumulative tokens at each segment's end, `provider` has the rules of `model`, `chance` says how
+    `totals` are the cumulative tokens at each segment's end, `provider` has the rules of `model`, `judge` says how
     probably an entry that fits is read.
     """
     minimum = provider.minimum(model)
@@ -87,11 +102,11 @@ def assess(
     drops = provider.drops_thinking(model)
     search = _search(prompt, held, model, now, _stripped_from(prompt) if drops else len(prompt.segments))
     warm, expired = search.warm, search.expired
-    found = _believed(prompt, warm, now, totals, drops, chance) if warm is not None else None
+    found = _believed(prompt, warm, now, totals, drops, judge) if warm is not None else None
     if expired is not None:
         entry = expired.entry
         text = f"{entry.tokens} tokens expired {_duration(now - entry.expires_at)} ago"
-        old = _believed(prompt, expired, now, totals, drops, chance)
+        old = _believed(prompt, expired, now, totals, drops, judge)
         if old.p_hit >= MAYBE and (found is None or old.p_hit * old.tokens > found.p_hit * found.tokens):
             found = old
         if found is None:
@@ -145,14 +160,14 @@ def _search(prompt: Prompt, held: Held, model: str, now: float, useful: int) -> 
 
 
 def _believed(
-    prompt: Prompt, found: _Found, now: float, totals: Sequence[int], drops: bool, chance: HitModel
+    prompt: Prompt, found: _Found, now: float, totals: Sequence[int], drops: bool, judge: Judge
 ) -> Warmth:
     """Return how warm an entry is that fits."""
     entry, index = found.entry, found.index
     back = _return(prompt, index, entry, now, drops)
     left = entry.expires_at - now
     tokens = max(entry.tokens, totals[index])
-    return Warmth(index, tokens, chance(back), left if left > 0 else None, ())
+    return Warmth(index, tokens, judge.probability(back), left if left > 0 else None, ())
 
 
 def _return(prompt: Prompt, index: int, entry: Entry, now: float, drops: bool) -> hits.Return:

@@ -99,7 +99,8 @@ def _train(
 ) -> None:
     _load_blas()
     try:
-        from anchorline.learn.training import Settings, train  # noqa: PLC0415  (imports MLX)
+        from anchorline.learn.mlx_network import on_metal  # noqa: PLC0415
+        from anchorline.learn.training import Settings, train  # noqa: PLC0415
     except ImportError as error:
         raise click.ClickException(f"training needs MLX, which is not installed here: {error}") from error
     from anchorline.learn.evaluation import evaluate  # noqa: PLC0415
@@ -131,7 +132,7 @@ def _train(
             f"\nStopped after epoch {done}; call `anchorline train` again to go on from there.", err=True
         )
         sys.exit(INTERRUPTED)
-    measured = evaluate(trained, parts["train"], parts["test"], skills=known, heads=heads)
+    measured = evaluate(on_metal(trained), parts["train"], parts["test"], skills=known, heads=heads)
     uses = {
         name: measured.heads[name] if name in heads else use
         for name, use in trained.description.heads.items()

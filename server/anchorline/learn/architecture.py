@@ -1,7 +1,7 @@
 """The form of the network: what it sees, how wide it is, and which arrays it has."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -11,6 +11,17 @@ from anchorline.learn.drafts import BUCKETS, DRAFT
 from anchorline.learn.moments import LONGER, MOMENT, RETURN, TIMES
 
 HEADS = ("gap", "hit", "reuse", "solve")
+Part = Literal["draft", "moment", "return"]
+PARTS: tuple[Part, ...] = ("draft", "moment", "return")
+"""What features consist of. The words of a draft belong to its numbers."""
+
+VIEWS: dict[str, tuple[Part, ...]] = {
+    "gap": ("moment",),
+    "hit": ("moment", "return"),
+    "reuse": ("moment",),
+    "solve": ("draft",),
+}
+"""What each head sees. The same is known wherever it is asked: a table of routing has drafts only, a replay moments."""
 
 Name = Annotated[str, Meta(max_length=64)]
 Names = Annotated[tuple[Name, ...], Meta(max_length=256)]
@@ -30,8 +41,8 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Widths, and the names of the numbers that go in.
 
     `text` is the width of a bucket's embedding, `hidden` and `layers` the trunk's, `factors` what the solve head keeps
-    of a prompt, `segment` the width of the reuse head. `offsets` names, by head, numbers that are added to its log odds
-    as they are: the network then learns a correction of them.
+    of a prompt, `segment` the width of the reuse head. `views` names, by head, the parts that it sees. `offsets` names,
+    by head, numbers that are added to its log odds as they are: the network then learns a correction of them.
     """
 
     draft: Names = DRAFT
@@ -40,6 +51,7 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     boundary: Names = BOUNDARY
     times: Annotated[tuple[Seconds, ...], Meta(min_length=1, max_length=64)] = TIMES
     models: Annotated[tuple[Known, ...], Meta(max_length=1024)] = ()
+    views: Mapping[Name, tuple[Part, ...]] = msgspec.field(default_factory=lambda: dict(VIEWS))
     offsets: Mapping[Name, Names] = msgspec.field(default_factory=lambda: {"gap": LONGER, "hit": ("odds",)})
     buckets: Annotated[int, Meta(ge=1, le=2**17)] = BUCKETS
     text: Width = 48
@@ -62,6 +74,12 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def seen(self) -> int:
         """The width of what goes into the trunk: text, dense numbers, and which are known."""
         return self.text + self.dense + len(self.parts) + 1
+
+    def view(self, head: str) -> tuple[float, ...]:
+        """Return 1 or 0 for the words and for each of the dense parts: whether the head sees it."""
+        seen = self.views.get(head, PARTS)
+        dense = tuple(float(part in seen) for part in PARTS)
+        return (dense[0], *dense)
 
     def columns(self, head: str) -> list[int]:
         """Return the places of a head's offsets among the dense numbers. Raises ValueError for an unknown name."""

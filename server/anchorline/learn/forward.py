@@ -7,7 +7,7 @@
 All heads return log odds.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from anchorline.learn.architecture import Architecture
@@ -23,20 +23,24 @@ def trunk(
     arrays: Arrays,
     batch: Batch,
     form: Architecture,
+    view: Sequence[float],
     xp: Module,
     drop: Callable[[Values], Values] = lambda values: values,
 ) -> tuple[Values, Values]:
-    """Return h and z. `drop` is applied to the trunk while training."""
-    bags = (batch.shares[:, None, :] @ arrays["grams"][batch.grams])[:, 0]
-    text = xp.concatenate([xp.zeros((1, form.text), dtype=xp.float32), bags], axis=0)[batch.slot]
+    """Return h and z. `view` hides parts (see `Architecture.view`), `drop` is applied to h while training."""
+    present = batch.present * xp.array(view, dtype=xp.float32)
+    text = xp.zeros((len(batch.slot), form.text), dtype=xp.float32)
+    if view[0]:
+        bags = (batch.shares[:, None, :] @ arrays["grams"][batch.grams])[:, 0]
+        text = xp.concatenate([text[:1], bags], axis=0)[batch.slot]
     numbers = (batch.dense - arrays["scale.mean"]) / arrays["scale.deviation"]
     numbers = xp.clip(numbers, -LIMIT, LIMIT)
     first = 0
     parts = [text]
     for index, names in enumerate(form.parts):
-        parts.append(numbers[:, first : first + len(names)] * batch.present[:, index + 1 : index + 2])
+        parts.append(numbers[:, first : first + len(names)] * present[:, index + 1 : index + 2])
         first += len(names)
-    x = xp.concatenate([*parts, batch.present], axis=1)
+    x = xp.concatenate([*parts, present], axis=1)
     h = xp.maximum(x @ arrays["trunk.0.weight"] + arrays["trunk.0.bias"], 0.0)
     for layer in range(1, form.layers):
         h = h + xp.maximum(h @ arrays[f"trunk.{layer}.weight"] + arrays[f"trunk.{layer}.bias"], 0.0)

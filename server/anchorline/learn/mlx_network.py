@@ -21,24 +21,29 @@ class MlxNetwork(Network):
 
     def _gap(self, batch: Batch) -> Floats:
         given = moved(batch)
-        _, z = self._trunk(given)
+        _, z = self._trunk("gap", given)
         return np.array(forward.gap(self._taken, z, given, self._places["gap"]))
 
     def _hit(self, batch: Batch) -> Floats:
         given = moved(batch)
-        _, z = self._trunk(given)
+        _, z = self._trunk("hit", given)
         return np.array(forward.hit(self._taken, z, given, self._places["hit"]))
 
     def _reuse(self, batch: Batch, owners: npt.NDArray[np.int64], boundaries: Floats) -> Floats:
-        h, _ = self._trunk(moved(batch))
+        h, _ = self._trunk("reuse", moved(batch))
         return np.array(forward.reuse(self._taken, h, mx.array(owners), mx.array(boundaries), mx))
 
     def _solve(self, batch: Batch, embeddings: Floats, biases: Floats) -> Floats:
-        _, z = self._trunk(moved(batch))
+        _, z = self._trunk("solve", moved(batch))
         return np.array(forward.solve(self._taken, z, mx.array(embeddings), mx.array(biases)))
 
-    def _trunk(self, batch: Batch) -> tuple[Any, Any]:
-        return forward.trunk(self._taken, batch, self.form, mx)
+    def _trunk(self, head: str, batch: Batch) -> tuple[Any, Any]:
+        return forward.trunk(self._taken, batch, self.form, self.form.view(head), mx)
+
+
+def on_metal(network: Network) -> Network:
+    """Return the network on Metal, for many decisions at once; as it is where there is no Metal."""
+    return MlxNetwork(network) if mx.metal.is_available() else network
 
 
 def moved(batch: Batch) -> Batch:

@@ -147,24 +147,25 @@ class Network:
         return Table([features], self.form).all()
 
     def _gap(self, batch: Batch) -> Floats:
-        _, z = forward.trunk(self.arrays, batch, self.form, np)
-        found: Floats = forward.gap(self.arrays, z, batch, self._columns["gap"])
+        found: Floats = forward.gap(self.arrays, self._seen("gap", batch)[1], batch, self._columns["gap"])
         return found
 
     def _hit(self, batch: Batch) -> Floats:
-        _, z = forward.trunk(self.arrays, batch, self.form, np)
-        found: Floats = forward.hit(self.arrays, z, batch, self._columns["hit"])
+        found: Floats = forward.hit(self.arrays, self._seen("hit", batch)[1], batch, self._columns["hit"])
         return found
 
     def _reuse(self, batch: Batch, owners: npt.NDArray[np.int64], boundaries: Floats) -> Floats:
-        h, _ = forward.trunk(self.arrays, batch, self.form, np)
+        h, _ = self._seen("reuse", batch)
         found: Floats = forward.reuse(self.arrays, h, owners, boundaries, np)
         return found
 
     def _solve(self, batch: Batch, embeddings: Floats, biases: Floats) -> Floats:
-        _, z = forward.trunk(self.arrays, batch, self.form, np)
+        _, z = self._seen("solve", batch)
         found: Floats = forward.solve(self.arrays, z, embeddings, biases)
         return found
+
+    def _seen(self, head: str, batch: Batch) -> tuple[Floats, Floats]:
+        return forward.trunk(self.arrays, batch, self.form, self.form.view(head), np)
 
     def _calibrated(self, head: str, odds: Floats) -> Floats:
         lines = self.description.calibration.get(head)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from anchorline.cache.hits import HitModel, Return, probability
+from anchorline.cache.hits import HitModel, Return, TableHits
 from anchorline.cache.reuse import GapModel, Gaps, HazardGaps, Moment
 from anchorline.learn import features, network
 from anchorline.learn.features import Features
@@ -31,9 +31,9 @@ class NetworkHits:
     def __init__(self, trained: Network) -> None:
         self._network = trained
 
-    def __call__(self, back: Return) -> float:
+    def probability(self, back: Return, moment: Moment | None = None) -> float:
         """Return the probability that at least 90 % of the prefix is read from the cache."""
-        return self._network.hit(features.of(back=back))
+        return self._network.hit(features.of(moment=moment, back=back))
 
 
 class Seen(quality.Features, frozen=True):
@@ -86,5 +86,5 @@ def load(folder: Path) -> Heads:
     return Heads(
         NetworkGaps(trained) if trained.uses("gap") else HazardGaps(),
         NetworkQuality(trained) if trained.uses("solve") else HeuristicQuality(),
-        NetworkHits(trained) if trained.uses("hit") else probability,
+        NetworkHits(trained) if trained.uses("hit") else TableHits(),
     )

@@ -128,15 +128,18 @@ class _Run:
         self.targets = Targets(decisions, self.form)
         self.held_table = Table([one.features for one in held], self.form)
         self.held_targets = Targets(held, self.form)
+        self.kept = tuple(head for head in ("gap", "hit", "solve") if kept and head not in heads)
+        words = any(self.form.view(head)[0] for head in (*heads, *self.kept))
         self.fixed = {
-            name: mx.array(values) for name, values in first.arrays.items() if name.startswith("scale.")
+            name: mx.array(values)
+            for name, values in first.arrays.items()
+            if name.startswith("scale.") or (name == "grams" and not words)
         }
         self.trained: Arrays = {
             name: mx.array(values) for name, values in first.arrays.items() if name not in self.fixed
         }
         self.columns = places(network.columns(self.form))
         self.skills = mx.array([known.skill for known in self.form.models], dtype=mx.float32)
-        self.kept = tuple(head for head in ("gap", "hit", "solve") if kept and head not in heads)
         self.steps = max(-(-len(decisions) // settings.batch), 1)
         schedule = optimizers.cosine_decay(settings.rate, self.steps * settings.epochs, settings.rate / 20)
         self.optimizer = optimizers.AdamW(schedule, weight_decay=settings.decay)
@@ -184,9 +187,10 @@ class _Run:
 
     def _step(self, slopes: Arrays) -> None:
         """Go one step. The embeddings of the words go a smaller one: nearly every draft has words of its own."""
-        words, share = self.trained["grams"], self.settings.words
+        words, share = self.trained.get("grams"), self.settings.words
         self.trained = self.optimizer.apply_gradients(slopes, self.trained)
-        self.trained["grams"] = words + share * (self.trained["grams"] - words)
+        if words is not None:
+            self.trained["grams"] = words + share * (self.trained["grams"] - words)
 
     def _progress(self, step: int, means: dict[str, float], held: dict[str, float], begun: float) -> Progress:
         epoch = self.done if step == self.steps else self.done + 1
@@ -229,24 +233,26 @@ class _Run:
     ) -> tuple[dict[str, Values], dict[str, Values]]:
         """Return log odds and mean losses by head."""
         arrays = {**self.fixed, **trained}
-        h, z = forward.trunk(arrays, batch, self.form, mx, drop)
         asked = {*self.heads, *self.kept}
+        views = {self.form.view(head) for head in asked}
+        seen = {view: forward.trunk(arrays, batch, self.form, view, mx, drop) for view in sorted(views)}
+        inner = {head: seen[self.form.view(head)] for head in asked}
         odds, losses = {}, {}
         if "gap" in asked:
-            odds["gap"] = forward.gap(arrays, z, batch, self.columns["gap"])
+            odds["gap"] = forward.gap(arrays, inner["gap"][1], batch, self.columns["gap"])
             rows = wanted.gap_weight.max(axis=1)
             losses["gap"] = _mean(odds["gap"], wanted.gap, wanted.gap_weight, rows)
         if "hit" in asked:
-            odds["hit"] = forward.hit(arrays, z, batch, self.columns["hit"])
+            odds["hit"] = forward.hit(arrays, inner["hit"][1], batch, self.columns["hit"])
             losses["hit"] = _mean(odds["hit"], wanted.hit, wanted.hit_weight, wanted.hit_weight)
         if "reuse" in asked and wanted.owners.size:
-            found = forward.reuse(arrays, h, wanted.owners, wanted.boundaries, mx)
+            found = forward.reuse(arrays, inner["reuse"][0], wanted.owners, wanted.boundaries, mx)
             losses["reuse"] = _mean(found, wanted.reuse, wanted.reuse_weight, wanted.reuse_weight)
         if "solve" in asked and self.form.models:
             embeddings, biases = forward.models(
                 arrays, self.skills, arrays["solve.models"], arrays["solve.bias"]
             )
-            odds["solve"] = forward.solve(arrays, z, embeddings, biases)
+            odds["solve"] = forward.solve(arrays, inner["solve"][1], embeddings, biases)
             losses["solve"] = _mean(odds["solve"], wanted.solve, wanted.solve_weight, wanted.solve_weight)
         return odds, {head: value for head, value in losses.items() if head in self.heads}
 

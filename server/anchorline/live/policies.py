@@ -201,8 +201,8 @@ def read(registry: "Registry") -> InForce:
 
 def network(registry: "Registry", version: str) -> "Decider":
     """Load a version, and have it decide once, which must not fail. Raises DamagedError."""
-    from anchorline.cache.hits import Return  # noqa: PLC0415
-    from anchorline.cache.reuse import Moment  # noqa: PLC0415  (numpy: only where a network decides)
+    from anchorline.cache.hits import Return  # noqa: PLC0415  (numpy: only where a network decides)
+    from anchorline.cache.reuse import Moment  # noqa: PLC0415
     from anchorline.learn import policy  # noqa: PLC0415
     from anchorline.learn.network import NetworkError  # noqa: PLC0415
     from anchorline.learn.registry import DamagedError  # noqa: PLC0415
@@ -213,7 +213,7 @@ def network(registry: "Registry", version: str) -> "Decider":
         heads = policy.load(folder)
         heads.gaps.after(Moment("user", 1000))
         heads.quality.features("Fix it.", in_session=False)
-        heads.hits(Return("5m", 100.0, 300.0))
+        heads.hits.probability(Return("5m", 60.0, 300.0), Moment("user", 1000))
     except NetworkError as error:
         raise DamagedError(f"{version} can't be used: {error}") from error
     return Decider(Policy("network", version), heads.gaps, heads.quality, heads.hits)
