@@ -114,15 +114,8 @@ def _thinned(rows: Sequence[Row]) -> tuple[list[Row], Floats]:
     return kept, weights / weights.mean()
 
 
-def coefficients(rows: Sequence[Row], scored: Sequence[Row]) -> Floats:
-    """Return what the coefficients say that are fitted on `rows`."""
-    found = fit(rows)
-    return np.array([hits.probability(row.back, found) for row in scored])
-
-
-def network(rows: Sequence[Row], scored: Sequence[Row]) -> Floats:
-    """Return what the hit head says; it corrects the coefficients that are fitted on the same rows."""
-    found = fit(rows)
+def network(rows: Sequence[Row], scored: Sequence[Row], found: Mapping[str, float]) -> Floats:
+    """Return what the hit head says that is fitted on `rows`; it corrects the coefficients `found`."""
     kept, weights = _thinned(rows)
     given = [decision(row, n, w, found) for n, (row, w) in enumerate(zip(kept, weights, strict=True))]
     sessions = sorted({one.session for one in given})
@@ -153,19 +146,19 @@ def _numbers(rows: Sequence[Row]) -> Floats:
     return np.array([(*moments.of_moment(row.moment), *moments.of_return(row.back)[1:]) for row in rows])
 
 
-CASES = {"ours": coefficients, "network": network, "trees": trees}
-
-
 def left_out(rows: Sequence[Row]) -> dict[str, Floats]:
     """Return each case's probability of every row, told by the other developers' rows."""
-    found = {case: np.zeros(len(rows)) for case in CASES}
+    told = {case: np.zeros(len(rows)) for case in ("ours", "network", "trees")}
     people = np.array([row.person for row in rows])
     for person in np.unique(people):
         others = [row for row in rows if row.person != person]
-        own = np.flatnonzero(people == person)
-        for case, model in CASES.items():
-            found[case][own] = model(others, [rows[index] for index in own])
-    return found
+        places = np.flatnonzero(people == person)
+        own = [rows[index] for index in places]
+        found = fit(others)
+        told["ours"][places] = [hits.probability(row.back, found) for row in own]
+        told["network"][places] = network(others, own, found)
+        told["trees"][places] = trees(others, own)
+    return told
 
 
 def adapted(rows: Sequence[Row], chances: Floats) -> tuple[list[int], Floats]:

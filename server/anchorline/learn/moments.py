@@ -112,9 +112,8 @@ RETURN = (
 def of_return(back: Return, coefficients: Mapping[str, float] = hits.COEFFICIENTS) -> tuple[float, ...]:
     """Return the numbers that `RETURN` names. `coefficients` are those of `odds`."""
     lifetime = hits.kind(back.ttl, back.lifetime)
-    p = hits.probability(back, coefficients)
     return (
-        log(p / (1.0 - p)),
+        hits.odds_of(back, coefficients),
         hits.prior(back),
         log1p(max(back.age, 0.0)),
         log((back.lifetime + 1.0) / (max(back.age, 0.0) + 1.0)),
