@@ -1,11 +1,14 @@
 """What do rules for cache lifetimes and keep-alive pings cost? The ideal replay of recorded traces.
 
     python tests/bench/cache_policies.py --weka weka.jsonl.gz [--near-duplicates weka_near_duplicates.json]
-        [--ideal] [--json]
+        [--ideal] [--quick] [--json]
 
 Metric `cost`: input cost relative to no caching. `headroom_share`: (best fixed − it) / (best fixed − clairvoyant-pings),
 best fixed being the cheapest of all-5m, all-1h and keepalive-1 … 3 on that split. Ours on `train` is cross-validated
 (fitted on the other traces of the file); on every other split it is the table that ships, which was fitted on train.
+`network` is the network's gap head and `trees` a boosted-tree model of the same numbers, in the place of our table under the
+same optimiser: on `train` cross-validated, on every other split fitted on train (without train in the file only the
+network that ships is scored). `…-no-pings` chooses among lifetimes only.
 `cost_exact` (not with --ideal): the same under the exact simulator (a trace is an account; its chains share tools and system prompt by size;
 clairvoyant-pings makes the choices that are best under the ideal rules). `worse_traces`: share of traces on which it costs
 more than the fixed rule that is the best one of the whole split (without pings for ours-no-pings), `worst_trace` by how much
@@ -15,10 +18,11 @@ Intervals: bootstrap by trace.
 
 import argparse
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import weka_traces
+from gap_models import Trees, asked, network, of_network
 from gaps import fit, weka_rows
 from reporting import environment, percentile, show
 from weka_traces import Trace
@@ -29,9 +33,11 @@ from anchorline.cache.policies import POLICIES
 from anchorline.cache.replay import Chain, clairvoyant, cost, delta_rule, expected, fixed
 from anchorline.cache.reuse import GapModel, HazardGaps
 from anchorline.cache.rules import Rules, load
+from anchorline.learn.network import load as load_network
 
 PINGS = 3
 FOLDS = 5
+SHIPPED = Path(__file__).parents[2] / "models" / "router"
 DRAWS = 500
 RULES: Rules = load()
 ANTHROPIC = RULES.provider("anthropic")
@@ -78,22 +84,53 @@ def _system_only(chain: Chain, static: int) -> float:
     return total
 
 
-def models_for(traces: list[Trace]) -> dict[str, GapModel]:
-    """Return the gap model for each trace: on train one that was fitted on others, else the one that ships."""
+def folds(traces: list[Trace]) -> Iterable[tuple[list[Trace], list[Trace]]]:
+    """Yield (traces to fit on, traces to judge): train in five parts, and all other splits by the whole of train."""
     train = [trace for trace in traces if trace.split == "train"]
-    shipped = HazardGaps()
-    models: dict[str, GapModel] = {trace.id: shipped for trace in traces}
-    for fold in range(FOLDS if len(train) > FOLDS else 0):
+    if len(train) <= FOLDS:
+        return
+    for fold in range(FOLDS):
         others = [trace for index, trace in enumerate(train) if index % FOLDS != fold]
-        model = HazardGaps(fit(weka_rows(others)))
-        models.update((trace.id, model) for index, trace in enumerate(train) if index % FOLDS == fold)
+        yield others, train[fold::FOLDS]
+    yield train, [trace for trace in traces if trace.split != "train"]
+
+
+def tables(traces: list[Trace]) -> dict[str, HazardGaps]:
+    """Return the table for each trace: on train one that was fitted on others, else the one that ships."""
+    shipped = HazardGaps()
+    models = {trace.id: shipped for trace in traces}
+    for others, judged in folds(traces):
+        if judged and judged[0].split == "train":
+            model = HazardGaps(fit(weka_rows(others)))
+            models |= {trace.id: model for trace in judged}
     return models
 
 
-def ours(traces: list[Trace], models: dict[str, GapModel]) -> Costs:
-    """Return what our policy costs, with pings and without."""
+def learnt(traces: list[Trace], models: dict[str, HazardGaps]) -> dict[str, dict[str, GapModel]]:
+    """Return network and trees for each trace; where there is nothing to fit on, the network that ships."""
+    found: dict[str, dict[str, GapModel]] = {"network": {}, "trees": {}}
+    for others, judged in folds(traces):
+        if not judged:
+            continue
+        rows, wanted, table = weka_rows(others), asked(weka_rows(judged)), models[judged[0].id]
+        told = {
+            "network": of_network(network(rows, table), table, wanted),
+            "trees": Trees(rows, table).told(wanted),
+        }
+        for case, model in told.items():
+            found[case] |= {trace.id: model for trace in judged}
+    if found["network"]:
+        return found
+    if not (SHIPPED / "network.json").exists():
+        return {}
+    told_by = of_network(load_network(SHIPPED), HazardGaps(), asked(weka_rows(traces)))
+    return {"network": {trace.id: told_by for trace in traces}}
+
+
+def ours(traces: list[Trace], models: Mapping[str, GapModel], name: str = "ours") -> Costs:
+    """Return what our policy costs by a model, with pings and without."""
     found: Costs = {}
-    for case, pings in (("ours", PINGS), ("ours-no-pings", 0)):
+    for case, pings in ((name, PINGS), (f"{name}-no-pings", 0)):
         found[case] = []
         for trace in traces:
             policy = expected(models[trace.id], ANTHROPIC, pings=pings)
@@ -115,7 +152,7 @@ EXACT = {
 """The cases as the product's own replay names them."""
 
 
-def exactly(traces: list[Trace], models: dict[str, GapModel]) -> Costs:
+def exactly(traces: list[Trace], models: Mapping[str, GapModel]) -> Costs:
     """Return what each policy costs under the exact simulator."""
     return {
         case: [
@@ -197,13 +234,16 @@ def main() -> None:
     parser.add_argument(
         "--ideal", action="store_true", help="leave out the exact simulator, which takes a minute"
     )
+    parser.add_argument("--quick", action="store_true", help="leave out network and trees, a few minutes")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     traces = weka_traces.read(arguments.weka, arguments.near_duplicates)
     sizes = [sum(step.tokens for chain in trace.chains for step in chain) for trace in traces]
-    models = models_for(traces)
+    models = tables(traces)
     costs: Costs = {name: list(map(price, traces)) for name, price in baselines().items()}
     costs |= ours(traces, models)
+    for case, own in ({} if arguments.quick else learnt(traces, models)).items():
+        costs |= ours(traces, own, case)
     exact_costs = {} if arguments.ideal else exactly(traces, models)
     rows = []
     splits = list(dict.fromkeys(trace.split for trace in traces))

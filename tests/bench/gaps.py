@@ -71,12 +71,22 @@ class Row(NamedTuple):
     source: str
     session: str
     stop: str
+    output: int = 0
 
 
 def weka_rows(traces: Iterable[weka_traces.Trace]) -> list[Row]:
     """Return the requests of WEKA's traces."""
     return [
-        Row(moment(chain, index), gap(chain, index), step.tokens, trace.split, "weka", trace.id, step.stop)
+        Row(
+            moment(chain, index),
+            gap(chain, index),
+            step.tokens,
+            trace.split,
+            "weka",
+            trace.id,
+            step.stop,
+            step.output,
+        )
         for trace in traces
         for chain in trace.chains
         for index, step in enumerate(chain)
@@ -112,7 +122,7 @@ def request_rows(path: Path) -> list[Row]:
 
 def fit(rows: Sequence[Row]) -> Hazards:
     """Fit the table. Every conversation also counts a little as if its pauses were not known: bodies have none."""
-    weights = _weights(rows)
+    weights = weights_of(rows)
     known = [(row.moment, row.gap, weight) for row, weight in zip(rows, weights, strict=True)]
     bare = [
         (replace(given, pauses=(), elapsed=0.0), wait, 0.25 * weight)
@@ -132,7 +142,7 @@ def fit(rows: Sequence[Row]) -> Hazards:
     )
 
 
-def _weights(rows: Sequence[Row]) -> np.ndarray:
+def weights_of(rows: Sequence[Row]) -> np.ndarray:
     """Return each request's tokens over the mean of its source, so that no source drowns another."""
     tokens = np.array([row.weight for row in rows])
     sources = np.array([row.source for row in rows])
@@ -275,7 +285,7 @@ def main() -> None:
     table = fit(train)
     if arguments.write:
         arguments.write.write_text(written(table), "utf-8")
-    weights = _weights(train)
+    weights = weights_of(train)
     waits = np.array([row.gap for row in train])
     shares = {limit: float(np.average(waits <= limit, weights=weights)) for limit in (300, 3600)}
     show("gaps", judged(rows, table, shares), environment(), as_json=arguments.json)

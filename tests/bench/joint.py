@@ -7,6 +7,7 @@ chosen where a person speaks, and after a compaction; the turn then stays with i
 
     route-first     a router that looks at the message alone and is blind to the cache, as routers are; anchors at the end
                     of every request and the cheapest lifetime in expectation are chosen after it. All costs are relative to it
+    each-alone      the same, but the lifetime too is chosen without a look at the route: as if the last model went on
     route-first-5m  the same with five minutes always, as most clients do
     route-once      the same router, asked once in a session
     ours            the route as a plan chooses it: with what is warm, and what a switch throws away
@@ -148,14 +149,22 @@ def together(pool: Sequence[str], worth: float) -> Router:
     return route
 
 
-CASES: dict[str, tuple[Callable[[Sequence[str], float], Router], str]] = {
-    "route-first": (blind, "auto"),
-    "route-first-5m": (blind, "5m"),
-    "route-once": (once, "auto"),
-    "ours": (together, "auto"),
-    "ours-5m": (together, "5m"),
+class Case(NamedTuple):
+    """How a client decides: its router, its lifetime, and whether the choice of that knows the route."""
+
+    router: Callable[[Sequence[str], float], Router]
+    ttl: str = "auto"
+    knows: bool = True
+
+
+CASES = {
+    "route-first": Case(blind),
+    "each-alone": Case(blind, knows=False),
+    "route-first-5m": Case(blind, "5m"),
+    "route-once": Case(once),
+    "ours": Case(together),
+    "ours-5m": Case(together, "5m"),
 }
-"""Each with its router and its lifetime."""
 
 
 def _model(name: str) -> Model:
@@ -175,8 +184,9 @@ class Sum(NamedTuple):
     switches: int
 
 
-def run(session: Session, pool: Sequence[str], router: Router, ttl: str) -> Sum:
+def run(session: Session, pool: Sequence[str], case: Case, worth: float) -> Sum:
     """Send a session again. Chains share nothing."""
+    router = case.router(pool, worth)
     usd = solved = 0.0
     requests = choices = switches = 0
     for chain in session:
@@ -194,14 +204,14 @@ def run(session: Session, pool: Sequence[str], router: Router, ttl: str) -> Sum:
                 switches += state.answered and chosen != state.model
                 state.model = chosen
             model = _model(state.model)
-            usd += _paid(state.held[state.model], asked, model, ttl)
+            usd += _paid(state.held[state.model], asked, model, case)
             solved += QUALITY.p_success(features, model)
             requests += 1
             state.answered = True
     return Sum(usd, solved, requests, choices, switches)
 
 
-def _paid(held: Held, asked: Asked, model: Model, ttl: str) -> float:
+def _paid(held: Held, asked: Asked, model: Model, case: Case) -> float:
     """Return the USD of a request, and keep what it leaves."""
     step = asked.step
     price, output = model.prices(step.tokens)
@@ -211,7 +221,8 @@ def _paid(held: Held, asked: Asked, model: Model, ttl: str) -> float:
         return price * step.tokens + answer
     read = held.warm(step.at)
     fresh = step.tokens - read
-    action = best(bets(PROVIDER, model.id, asked.gaps, fresh, step.tokens), ttl).action
+    new = fresh if case.knows else step.tokens - step.shared
+    action = best(bets(PROVIDER, model.id, asked.gaps, new, step.tokens), case.ttl).action
     held.tokens, held.until = step.tokens, step.at + action.alive
     return price * (PROVIDER.read_price(model.id) * read + action.write * fresh) + answer
 
@@ -325,12 +336,12 @@ def main() -> None:
     arguments = parser.parse_args()
     recorded = sessions(arguments.requests)
     rows: list[dict[str, Any]] = []
-    for name, pool in POOLS.items():
+    for subset, pool in POOLS.items():
         found = {
             case: [[run(session, pool, make(pool, worth), ttl) for session in recorded] for worth in WORTHS]
             for case, (make, ttl) in CASES.items()
         }
-        rows += figures(name, found)
+        rows += figures(subset, found)
     show("joint", rows, environment() | {"numpy": np.__version__}, as_json=arguments.json)
 
 

@@ -81,7 +81,14 @@ def _chain(requests: list[dict]) -> Chain:
         if last is not None and last["model"] == request["model"]:
             shared = min(_common(last["hash_rle"], request["hash_rle"]) * BLOCK, request["in"])
         steps.append(
-            Step(request["t"], request["in"], shared, _trigger(request, last, shared), request["stop"])
+            Step(
+                request["t"],
+                request["in"],
+                shared,
+                _trigger(request, last, shared),
+                request["stop"],
+                request["out"],
+            )
         )
         last = request
     return tuple(steps)

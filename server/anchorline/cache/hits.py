@@ -126,6 +126,11 @@ class TableHits:
 
 def probability(back: Return, coefficients: Mapping[str, float] = COEFFICIENTS) -> float:
     """Return the probability that at least 90 % of the prefix is read from the cache."""
+    return 1 / (1 + exp(-odds_of(back, coefficients)))
+
+
+def odds_of(back: Return, coefficients: Mapping[str, float] = COEFFICIENTS) -> float:
+    """Return its log odds."""
     before = odds = prior(back)
     for name, value in terms(back):
         odds += coefficients.get(name, 0.0) * value
@@ -133,7 +138,7 @@ def probability(back: Return, coefficients: Mapping[str, float] = COEFFICIENTS) 
         odds = min(odds, -UNDECIDED)
     elif not back.thoughtless:
         odds = max(odds, UNDECIDED)
-    return 1 / (1 + exp(-odds))
+    return odds
 
 
 def kind(ttl: str, lifetime: float) -> str:

@@ -19,7 +19,8 @@ from anchorline.cache.rules import Provider
 class Step(msgspec.Struct, frozen=True):
     """One request: when it started (seconds), its input tokens, how many of them it shares with the one before.
 
-    `shared` is 0 for the first request of a chain and after a change of model. `stop`: why its answer ended.
+    `shared` is 0 for the first request of a chain and after a change of model. `stop`: why its answer ended, `output`:
+    tokens of the answer (0: not known).
     """
 
     at: float
@@ -27,6 +28,7 @@ class Step(msgspec.Struct, frozen=True):
     shared: int
     trigger: Trigger = "tool"
     stop: str = ""
+    output: int = 0
 
 
 Chain = Sequence[Step]
@@ -112,7 +114,7 @@ def expected(gaps: GapModel, provider: Provider, *, pings: int = 0) -> Policy:
         first = best(bets(provider, "", gaps.after(now), fresh, step.tokens, pings=pings)).action
         if not pings or first.lifetime is None:
             return first
-        answered = gaps.after(msgspec.structs.replace(now, stop=step.stop))
+        answered = gaps.after(msgspec.structs.replace(now, stop=step.stop, output=step.output))
         later = bets(provider, "", answered, fresh, step.tokens, pings=pings)
         return best(later, first.lifetime.name).action
 

@@ -32,8 +32,8 @@ class Moment(msgspec.Struct, frozen=True):
 
     `trigger` is what the request answers. `pauses` are the last ones, the one that this request ended being the last
     (empty: not known, or the first request). `depth` counts the requests before, `tokens` is the whole input, `elapsed`
-    the seconds since the conversation began. `stop` is why the *answer* ended: empty until it is there, so only a
-    keep-alive decision knows it.
+    the seconds since the conversation began. `stop` is why the *answer* ended and `output` counts its tokens: empty and
+    0 until it is there, so only a keep-alive decision knows them.
     """
 
     trigger: Trigger
@@ -42,6 +42,7 @@ class Moment(msgspec.Struct, frozen=True):
     pauses: tuple[Pause, ...] = ()
     elapsed: float = 0.0
     stop: str = ""
+    output: int = 0
 
 
 def observed(prompt: Prompt, tokens: int, now: float) -> Moment:

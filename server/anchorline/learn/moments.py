@@ -3,11 +3,12 @@
 The same facts as `cache.reuse.bins` and `cache.hits.terms` take, as numbers instead of bins.
 """
 
+from collections.abc import Mapping
 from math import log, log1p
 
 from anchorline.cache import hits
 from anchorline.cache.hits import Return
-from anchorline.cache.reuse import STOPS, TRIGGERS, WINDOW, HazardGaps, Moment
+from anchorline.cache.reuse import STOPS, TRIGGERS, WINDOW, Gaps, HazardGaps, Moment
 
 _RULE = HazardGaps()
 RATES = (0.5, 0.2, 0.07)
@@ -22,6 +23,7 @@ LONGER = tuple(f"longer_{seconds:g}" for seconds in TIMES)
 MOMENT = (
     *(f"trigger_{name}" for name in TRIGGERS),
     *(f"stop_{name}" for name in STOPS),
+    "output",
     "depth",
     "tokens",
     "elapsed",
@@ -37,13 +39,14 @@ MOMENT = (
 )
 """Facts (0 or 1), logarithms of counts, tokens and seconds.
 
-`known`: there are pauses. `turn` averages the pauses that a person's message ended, `turns` counts them, `long` those
-over five minutes (the recent ones more), `run` the requests since the last message. Those of `LONGER` are what the
-table of `cache.reuse` says, which the network corrects."""
+`stop…` and `output` are of the answer, 0 before it is there. `known`: there are pauses. `turn` averages the pauses that
+a person's message ended, `turns` counts them, `long` those over five minutes (the recent ones more), `run` the
+requests since the last message. Those of `LONGER` are what the table of `cache.reuse` says, which the network
+corrects."""
 
 
-def of_moment(moment: Moment) -> tuple[float, ...]:
-    """Return the numbers that `MOMENT` names."""
+def of_moment(moment: Moment, table: HazardGaps = _RULE) -> tuple[float, ...]:
+    """Return the numbers that `MOMENT` names. `table` is the one that the network corrects."""
     pauses = moment.pauses[-WINDOW:]
     paces = [log1p(pauses[0][0]) if pauses else 0.0] * len(RATES)
     turn, long = -1.0, 0.0
@@ -61,6 +64,7 @@ def of_moment(moment: Moment) -> tuple[float, ...]:
     return (
         *(float(moment.trigger == name) for name in TRIGGERS),
         *(float(moment.stop == name) for name in STOPS),
+        log1p(max(moment.output, 0)),
         log1p(moment.depth),
         log1p(moment.tokens),
         log1p(max(moment.elapsed, 0.0)),
@@ -72,12 +76,11 @@ def of_moment(moment: Moment) -> tuple[float, ...]:
         log1p(turns),
         long,
         log1p(run),
-        *_longer(moment),
+        *_longer(table.after(moment)),
     )
 
 
-def _longer(moment: Moment) -> list[float]:
-    gaps = _RULE.after(moment)
+def _longer(gaps: Gaps) -> list[float]:
     found, before = [], 1.0
     for seconds in TIMES:
         beyond = max(1.0 - gaps.within(seconds), 1e-6)
@@ -106,12 +109,11 @@ RETURN = (
 `age` is the logarithm of seconds, `left` the logarithm of lifetime over age; the others are facts (0 or 1)."""
 
 
-def of_return(back: Return) -> tuple[float, ...]:
-    """Return the numbers that `RETURN` names."""
+def of_return(back: Return, coefficients: Mapping[str, float] = hits.COEFFICIENTS) -> tuple[float, ...]:
+    """Return the numbers that `RETURN` names. `coefficients` are those of `odds`."""
     lifetime = hits.kind(back.ttl, back.lifetime)
-    p = hits.probability(back)
     return (
-        log(p / (1.0 - p)),
+        hits.odds_of(back, coefficients),
         hits.prior(back),
         log1p(max(back.age, 0.0)),
         log((back.lifetime + 1.0) / (max(back.age, 0.0) + 1.0)),
