@@ -96,10 +96,10 @@ class HeuristicQuality:
         x = min(max(x, 0.0 if in_session else -3.0), 3.0)
         words = self._words if self._words is not None else wording.shipped()
         easier, gained = (0.0, 0.0) if in_session else words.shift(draft)
-        weak = min(max(line.base[0] + line.slope[0] * x + easier, 0.05), 0.93)
-        strong = min(weak + max(line.base[1] + line.slope[1] * x + gained, 0.02), 0.98)
+        gain = min(max(line.base[1] + line.slope[1] * x + gained, 0.02), 0.9)
+        weak = min(max(line.base[0] + line.slope[0] * x + easier, 0.05), 0.98 - gain)
         easy = _logit(weak)
-        return Features(easy + intent(draft), _logit(strong) - easy)
+        return Features(easy + intent(draft), _logit(weak + gain) - easy)
 
     def p_success(self, features: Features, model: Model) -> float:
         """Return the probability that a model solves the prompt."""
