@@ -264,10 +264,10 @@ def main() -> None:
     rows = measure(sets)
     table = fit(sets, CASES["ours"])
     lines = {
-        "MEAN": round(table.mean[0], 4),
-        "DEVIATION": round(table.deviation[0], 4),
-        "BASE": tuple(round(table.base[key], 4) for key in ("weak", "gain")),
-        "SLOPE": tuple(round(table.slope[key][0], 4) for key in ("weak", "gain")),
+        "mean": round(table.mean[0], 4),
+        "deviation": round(table.deviation[0], 4),
+        "base": tuple(round(table.base[key], 4) for key in ("weak", "gain")),
+        "slope": tuple(round(table.slope[key][0], 4) for key in ("weak", "gain")),
     }
     if arguments.json:
         environment = {"python": platform.python_version(), "machine": platform.machine(), "table": lines}

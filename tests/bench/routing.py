@@ -23,10 +23,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import solve_prior
 from reporting import environment, show
 from routers import Router, baselines
 from routing_metrics import Answers, Forecast, Judge
 from routing_sets import FOLDS, PERMITTED, TIME_CUT, Prompts, read
+
+from anchorline.route.quality import HeuristicQuality
 
 MEANS = {
     "mean-code": ("livecodebench", "routerbench-mbpp", "swebench"),
@@ -36,10 +39,8 @@ OURS = ("ours", "ours-all-data")
 
 
 def ours(train: dict[str, Prompts], scored: Prompts) -> Forecast:
-    """Ask the route's own model of quality."""
-    from anchorline.route.quality import HeuristicQuality
-
-    model = HeuristicQuality()
+    """Ask the route's own model of quality, fitted on what may be learnt from."""
+    model = HeuristicQuality(*solve_prior.fit(train))
     features = [model.features(prompt, in_session=False) for prompt in scored.prompts]
     easy = np.array([one.easy for one in features])
     gain = np.array([one.gain for one in features])

@@ -3,8 +3,9 @@
     logit P(solved) = easy(x) + skill·gain(x) + LOCAL·min(skill, 0)        gain(x) > 0
 
 `easy` is the log-odds of a small model (skill 0), `easy + gain` those of one of the best (skill 1), and x is the
-length of the draft. Nine structural numbers were tried and lost to length alone on the permitted data
-(docs/routing.md), so length is what ships. `gain` is positive: a stronger model is never expected to do worse.
+length of the draft, with its words as far as they are of a kind that was seen (`route.wording`). Nine structural
+numbers were tried and lost to length alone where they were not fitted (docs/routing.md). `gain` is positive: a stronger
+model is never expected to do worse.
 """
 
 from math import exp, log, log1p
@@ -12,17 +13,27 @@ from typing import Protocol
 
 import msgspec
 
+from anchorline.route import wording
 from anchorline.route.catalog import Model
+from anchorline.route.wording import Wording
+
+
+class Line(msgspec.Struct, frozen=True):
+    """What the length says. `mean` and `deviation` are those of log(1 + characters).
+
+    `base` is the mean success of small models, and how much more the best solve; `slope` is what one deviation adds to
+    either.
+    """
+
+    mean: float
+    deviation: float
+    base: tuple[float, float]
+    slope: tuple[float, float]
+
 
 # Fitted by `python tests/bench/quality_fit.py --data DIR`: ridge on what separates prompts inside livecodebench,
 # gsm8k and mmlu_by_subject (MIT, Apache-2.0, Apache-2.0), each set with the same weight.
-MEAN = 6.1307
-DEVIATION = 0.9353
-"""Of log(1 + characters)."""
-BASE = (0.5648, 0.2767)
-"""Mean success of small models, and how much more the best solve."""
-SLOPE = (-0.1122, 0.0785)
-"""What one deviation of length adds to either."""
+LENGTH = Line(6.1307, 0.9353, (0.5648, 0.2767), (-0.1122, 0.0785))
 
 EASIER = frozenset(
     {"typo", "typos", "rename", "comment", "docstring", "format", "lint", "indent", "syntax", "meaning"}
@@ -67,18 +78,28 @@ class QualityModel(Protocol):
 
 
 class HeuristicQuality:
-    """Two straight lines in the logarithm of the length, one logistic curve, a few words."""
+    """Two straight lines in the logarithm of the length, what the words add, one logistic curve."""
+
+    def __init__(self, line: Line = LENGTH, words: Wording | None = None) -> None:
+        """Without `words`, those that ship are read when the first draft is seen."""
+        self._line = line
+        self._words = words
 
     def features(self, draft: str, *, in_session: bool) -> Features:
         """Look at a draft once, for all candidates.
 
-        In a session the task stands in the turns before: a short draft there does not make it easier than the mean.
+        In a session the task stands in the turns before: a short draft there does not make it easier than the mean,
+        and its words say nothing.
         """
-        x = min(max((log1p(len(draft)) - MEAN) / DEVIATION, 0.0 if in_session else -3.0), 3.0)
-        weak = min(max(BASE[0] + SLOPE[0] * x, 0.05), 0.93)
-        strong = min(weak + max(BASE[1] + SLOPE[1] * x, 0.02), 0.98)
+        line = self._line
+        x = (log1p(len(draft)) - line.mean) / line.deviation
+        x = min(max(x, 0.0 if in_session else -3.0), 3.0)
+        words = self._words if self._words is not None else wording.shipped()
+        easier, gained = (0.0, 0.0) if in_session else words.shift(draft)
+        gain = min(max(line.base[1] + line.slope[1] * x + gained, 0.02), 0.9)
+        weak = min(max(line.base[0] + line.slope[0] * x + easier, 0.05), 0.98 - gain)
         easy = _logit(weak)
-        return Features(easy + intent(draft), _logit(strong) - easy)
+        return Features(easy + intent(draft), _logit(weak + gain) - easy)
 
     def p_success(self, features: Features, model: Model) -> float:
         """Return the probability that a model solves the prompt."""

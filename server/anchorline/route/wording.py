@@ -1,0 +1,115 @@
+"""What the words of a draft say of how hard it is, as far as they are of a kind that was seen.
+
+A kind is a sort of task: programming contests, school mathematics, questions with choices. For each there are small
+tables by hashed word: how much it adds to a small model's success and to what a strong one gains, besides what the
+length says; how typical it is of the kind against the others; and whether it was seen there. Words mislead outside of
+the kind that they were learnt in, so they count as far as the draft's words were seen in it:
+
+    shift = Σ share·mean(table) · most        share ∝ trust·exp(typical / SHARP)        most = max trust
+
+`trust` rises from 0 to 1 while the share of the draft's words that were seen goes from `floor` to `middle`, the 5th
+percentile and the median of the kind's own prompts. The tables are in models/router (`python
+tests/bench/train_prior.py`).
+"""
+
+import re
+from functools import cache
+from math import exp
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+from xxhash import xxh32_intdigest
+
+BUCKETS = 2**15
+READ = 2000
+"""Characters from the beginning, and as many from the end, that are looked at: it bounds the time."""
+SHARP = 0.15
+STRONGEST = 0.25
+"""No draft's words move a success by more."""
+FILE = "wording.msgpack"
+MOST_BYTES = 4 << 20
+
+_WORDS = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
+
+Table = Annotated[bytes, Meta(min_length=BUCKETS, max_length=BUCKETS)]
+"""A signed byte for every bucket."""
+Step = Annotated[float, Meta(ge=0, le=10)]
+
+
+class Kind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A sort of task. Each table's values are its bytes times its step."""
+
+    name: str
+    floor: Annotated[float, Meta(ge=0, le=1)]
+    middle: Annotated[float, Meta(ge=0, le=1)]
+    seen: Table
+    typical: Table
+    typical_step: Step
+    weak: Table
+    weak_step: Step
+    gain: Table
+    gain_step: Step
+
+
+class Wording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All kinds that are known."""
+
+    kinds: tuple[Kind, ...] = ()
+
+    def shift(self, draft: str) -> tuple[float, float]:
+        """Return what the words add to a small model's success, and to the gain of a strong one over it."""
+        found = buckets(draft)
+        if not found:
+            return 0.0, 0.0
+        total = weak = gain = most = 0.0
+        for kind in self.kinds:
+            trust = _trust(kind, found)
+            if trust > 0:
+                share = trust * exp(min(_mean(kind.typical, kind.typical_step, found), 3.0) / SHARP)
+                total += share
+                most = max(most, trust)
+                weak += share * _mean(kind.weak, kind.weak_step, found)
+                gain += share * _mean(kind.gain, kind.gain_step, found)
+        if not total:
+            return 0.0, 0.0
+        return _bounded(most * weak / total), _bounded(most * gain / total)
+
+
+def buckets(text: str) -> tuple[int, ...]:
+    """Return the distinct buckets of a text's words, numbers and marks."""
+    seen = text if len(text) <= 2 * READ else f"{text[:READ]} {text[-READ:]}"
+    words = dict.fromkeys(_WORDS.findall(seen.lower()))
+    return tuple(
+        dict.fromkeys(xxh32_intdigest(word.encode("utf-8", "surrogatepass")) % BUCKETS for word in words)
+    )
+
+
+@cache
+def shipped() -> Wording:
+    """Return the tables that ship; none where the file is missing or not what this version reads."""
+    packaged = Path(__file__).parents[1] / "models"
+    folder = packaged if packaged.is_dir() else Path(__file__).parents[3] / "models"
+    path = folder / "router" / FILE
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            return Wording()
+        return msgspec.msgpack.decode(path.read_bytes(), type=Wording)
+    except (OSError, msgspec.DecodeError):
+        return Wording()
+
+
+def _trust(kind: Kind, found: tuple[int, ...]) -> float:
+    seen = sum(1 for bucket in found if kind.seen[bucket]) / len(found)
+    return min(max((seen - kind.floor) / max(kind.middle - kind.floor, 1e-6), 0.0), 1.0)
+
+
+def _mean(table: bytes, step: float, found: tuple[int, ...]) -> float:
+    """Return the mean over the buckets of a table of signed bytes."""
+    total = sum((table[bucket] ^ 128) - 128 for bucket in found)
+    return step * total / len(found)
+
+
+def _bounded(value: float) -> float:
+    return min(max(value, -STRONGEST), STRONGEST)
