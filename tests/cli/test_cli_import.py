@@ -146,3 +146,11 @@ def _begun(path: Path) -> bool:
             return connection.execute("SELECT count(*) FROM imports").fetchone()[0] > 3
     except sqlite3.OperationalError:
         return False
+
+
+def test_nothing_is_kept_to_learn_from_where_that_is_off(tmp_path: Path, isolated_home: Path):
+    (isolated_home / "anchorline.toml").write_text("[store]\nfeatures = false\n")
+    (tmp_path / "s.jsonl").write_bytes(long_log("s", 3).bytes())
+    run("claude-code", str(tmp_path / "s.jsonl"))
+    assert len(dump(database(isolated_home))["imported"]) == 3
+    assert dump(database(isolated_home))["features"] == []

@@ -82,6 +82,15 @@ def test_a_request_to_another_model_neither_ends_the_pause_nor_can_hit(path: Pat
     assert named(second, "return")["model_changed"] == 1
 
 
+def test_some_requests_count_once_more_as_their_body_alone_shows_them(path: Path):
+    put(path, [billed(f"r{index}", AT + 10 * index) for index in range(8)])
+    found = read(path)
+    bodies = [one for one in found if one.source == "body"]
+    assert [one.at for one in bodies] == [AT + 30, AT + 70]
+    assert (bodies[0].gap, bodies[0].hit, named(bodies[0], "moment")["known"]) == (10, None, 0)
+    assert len({one.id for one in found}) == 10
+
+
 def test_the_automatic_requests_of_a_client_are_left_out(path: Path):
     put(path, [billed("a", AT), billed("b", AT + 10, model="codex-auto-review")])
     assert [one.at for one in read(path)] == [AT]

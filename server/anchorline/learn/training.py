@@ -145,9 +145,11 @@ class _Run:
         self.optimizer = optimizers.AdamW(schedule, weight_decay=settings.decay)
         self.optimizer.init(self.trained)
         self.best = dict(self.trained)
-        self.best_epoch, self.best_loss, self.done = 0, float("inf"), 0
+        self.done = self.best_epoch = 0
         self.seconds = 0.0
         self._slope = mx.value_and_grad(self._loss)
+        self.base = self._held()
+        self.best_loss = self._relative(self.base)
 
     @property
     def over(self) -> bool:
@@ -178,11 +180,11 @@ class _Run:
                 progress(self._progress(step + 1, means, {}, begun))
         self.done += 1
         held = self._held()
-        total = sum(self.settings.weights.get(head, 1.0) * value for head, value in held.items())
+        means = {head: value / self.steps for head, value in sums.items()}
+        total = self._relative(held) if held else -self.done  # without any, the last epoch is the best
         if total < self.best_loss:
             self.best, self.best_epoch, self.best_loss = dict(self.trained), self.done, total
         self.seconds += time.monotonic() - begun
-        means = {head: value / self.steps for head, value in sums.items()}
         progress(self._progress(self.steps, means, held, time.monotonic()))
 
     def _step(self, slopes: Arrays) -> None:
@@ -191,6 +193,11 @@ class _Run:
         self.trained = self.optimizer.apply_gradients(slopes, self.trained)
         if words is not None:
             self.trained["grams"] = words + share * (self.trained["grams"] - words)
+
+    def _relative(self, held: Mapping[str, float]) -> float:
+        """Return the sum of the heads' losses as shares of those before the training, so that each counts alike."""
+        weights = self.settings.weights
+        return sum(weights.get(head, 1.0) * value / self.base[head] for head, value in held.items())
 
     def _progress(self, step: int, means: dict[str, float], held: dict[str, float], begun: float) -> Progress:
         epoch = self.done if step == self.steps else self.done + 1

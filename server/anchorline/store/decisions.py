@@ -32,6 +32,8 @@ WHOLE = 0.9
 """Share of the tokens of the request before from which on a read counts as a hit."""
 REUSED_S = 3600.0
 """A boundary counts as reused if another plan has it within this time, the longest lifetime."""
+BODIES = 4
+"""One imported request in so many counts once more, for its pause, as its body alone would show it: without a past."""
 MOST_BOUNDARIES = 64
 """Boundaries of a plan that are kept: the last ones. Long prompts have thousands."""
 
@@ -149,6 +151,17 @@ def _chain(
             censored=following is None,
             hit=hit,
         )
+        if index % BODIES == BODIES - 1:
+            seen = Features(moment=of_moment(Moment(request.trigger, request.tokens, index)))
+            yield Decision(
+                id=f"{request.id}:body",
+                session=request.session,
+                source="body",
+                at=request.sent_at,
+                features=seen,
+                gap=max(gap, 0.0),
+                censored=following is None,
+            )
         turns += request.trigger == "user"
         before = request
 
