@@ -129,6 +129,7 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, spoil, said: str):
         ("heads", {"gap": "magic"}),
         ("unknown", 1),
         ("architecture", {"hidden": 10**9}),
+        ("architecture", {"moment": ["tokens", "mood"]}),
         ("architecture", {"offsets": {"hit": ["no such"]}}),
         ("calibration", {"gap": [{}] * 3}),
         ("calibration", {"hit": [{"scale": math.inf}]}),

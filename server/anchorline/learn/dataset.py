@@ -136,7 +136,7 @@ def read(folder: Path) -> list[Decision]:
         try:
             table = pq.read_table(path, partitioning=None)
             if not table.schema.equals(COLUMNS):
-                raise DatasetError(f"{path}: has other columns; build the dataset anew")
+                raise DatasetError(f"{path}: has other columns; `anchorline dataset build` makes it anew")
             found += (_decision(row) for row in table.to_pylist() if row["features"] == VERSION)
         except (OSError, pa.ArrowException) as error:
             raise DatasetError(f"{path}: {error}") from error

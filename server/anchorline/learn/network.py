@@ -19,8 +19,11 @@ from safetensors.numpy import save
 from anchorline.cache.reuse import Gaps
 from anchorline.learn import forward
 from anchorline.learn.architecture import HEADS, Architecture, shapes
+from anchorline.learn.boundaries import BOUNDARY
 from anchorline.learn.calibration import Line
+from anchorline.learn.drafts import DRAFT
 from anchorline.learn.features import VERSION, Features
+from anchorline.learn.moments import MOMENT, RETURN
 from anchorline.learn.table import Batch, Floats, Table
 
 WEIGHTS, DESCRIPTION = "network.safetensors", "network.json"
@@ -204,10 +207,9 @@ def load(folder: Path) -> Network:
     except (OSError, msgspec.DecodeError) as error:
         raise NetworkError(f"{path}: {error}") from error
     form = description.architecture
-    if description.features != VERSION:
-        raise NetworkError(
-            f"{path}: trained on features of version {description.features}, this program has {VERSION}: train it anew"
-        )
+    seen = (form.draft, form.moment, form.back, form.boundary)
+    if description.features != VERSION or seen != (DRAFT, MOMENT, RETURN, BOUNDARY):
+        raise NetworkError(f"{path}: trained on other features than this program has: train it anew")
     if {name for name, lines in description.calibration.items() if len(lines) not in (1, len(form.times))}:
         raise NetworkError(f"{path}: a calibration of another width")
     try:

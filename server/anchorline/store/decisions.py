@@ -18,9 +18,10 @@ from anchorline.cache.rules import Rules
 from anchorline.learn import features
 from anchorline.learn.boundaries import of_boundaries
 from anchorline.learn.decision import Decision
+from anchorline.learn.drafts import DRAFT
 from anchorline.learn.evidence import signs
 from anchorline.learn.features import Features
-from anchorline.learn.moments import of_moment, of_return
+from anchorline.learn.moments import MOMENT, of_moment, of_return
 from anchorline.plan import Plan
 from anchorline.route.catalog import Catalog
 from anchorline.sessions.request import Billed
@@ -83,8 +84,8 @@ def _noted(connection: sqlite3.Connection) -> dict[str, _Noted]:
         row["id"]: _Noted(
             Features(
                 struct.unpack(f"<{len(row['grams']) // 2}H", row["grams"]),
-                _unpacked(row["draft"]),
-                _unpacked(row["moment"]),
+                _unpacked(row["draft"], len(DRAFT)),
+                _unpacked(row["moment"], len(MOMENT)),
             ),
             bool(row["thoughtless"]),
             bool(row["commands"]),
@@ -93,8 +94,8 @@ def _noted(connection: sqlite3.Connection) -> dict[str, _Noted]:
     }
 
 
-def _unpacked(numbers: bytes | None) -> tuple[float, ...] | None:
-    return None if numbers is None else struct.unpack(f"<{len(numbers) // 4}f", numbers)
+def _unpacked(numbers: bytes | None, count: int) -> tuple[float, ...] | None:
+    return struct.unpack(f"<{count}f", numbers) if numbers is not None and len(numbers) == 4 * count else None
 
 
 def _imported(
