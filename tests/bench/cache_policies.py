@@ -8,7 +8,9 @@ best fixed being the cheapest of all-5m, all-1h and keepalive-1 … 3 on that sp
 (fitted on the other traces of the file); on every other split it is the table that ships, which was fitted on train.
 `network` is the network's gap head and `trees` a boosted-tree model of the same numbers, in the place of our table under the
 same optimiser: on `train` cross-validated, on every other split fitted on train (without train in the file only the
-network that ships is scored). `…-no-pings` chooses among lifetimes only.
+network that ships is scored). `…-no-pings` chooses among lifetimes only. `knows-…` is ours, told a part of the future: why the
+answer will end and how long it is when the lifetime is chosen (`answer`), when the next request comes only when pings
+are chosen, only when the lifetime is, and always (`gap`; what is left to clairvoyant-pings is that ours looks no further).
 `cost_exact` (not with --ideal): the same under the exact simulator (a trace is an account; its chains share tools and system prompt by size;
 clairvoyant-pings makes the choices that are best under the ideal rules). `worse_traces`: share of traces on which it costs
 more than the fixed rule that is the best one of the whole split (without pings for ours-no-pings), `worst_trace` by how much
@@ -23,6 +25,7 @@ from pathlib import Path
 
 import weka_traces
 from gap_models import Trees, asked, network, of_network
+from gap_oracles import ORACLES, informed
 from gaps import fit, weka_rows
 from reporting import environment, percentile, show
 from weka_traces import Trace
@@ -113,11 +116,11 @@ def learnt(traces: list[Trace], models: dict[str, HazardGaps]) -> dict[str, dict
         if not judged:
             continue
         rows, wanted, table = weka_rows(others), asked(weka_rows(judged)), models[judged[0].id]
-        told = {
+        foretold = {
             "network": of_network(network(rows, table), table, wanted),
             "trees": Trees(rows, table).told(wanted),
         }
-        for case, model in told.items():
+        for case, model in foretold.items():
             found[case] |= {trace.id: model for trace in judged}
     if found["network"]:
         return found
@@ -134,6 +137,17 @@ def ours(traces: list[Trace], models: Mapping[str, GapModel], name: str = "ours"
         found[case] = []
         for trace in traces:
             policy = expected(models[trace.id], ANTHROPIC, pings=pings)
+            found[case].append(sum(cost(chain, policy) for chain in trace.chains))
+    return found
+
+
+def told(traces: list[Trace], models: Mapping[str, GapModel]) -> Costs:
+    """Return what our policy costs where it is told a part of the future."""
+    found: Costs = {}
+    for case, views in ORACLES.items():
+        found[case] = []
+        for trace in traces:
+            policy = informed(models[trace.id], ANTHROPIC, views, PINGS)
             found[case].append(sum(cost(chain, policy) for chain in trace.chains))
     return found
 
@@ -241,7 +255,7 @@ def main() -> None:
     sizes = [sum(step.tokens for chain in trace.chains for step in chain) for trace in traces]
     models = tables(traces)
     costs: Costs = {name: list(map(price, traces)) for name, price in baselines().items()}
-    costs |= ours(traces, models)
+    costs |= ours(traces, models) | told(traces, models)
     for case, own in ({} if arguments.quick else learnt(traces, models)).items():
         costs |= ours(traces, own, case)
     exact_costs = {} if arguments.ideal else exactly(traces, models)

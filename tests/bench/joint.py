@@ -57,7 +57,7 @@ POOLS = {
     "pair": ("claude-opus-5-5", "claude-haiku-5-5"),
 }
 TARGETS = {"/25": 0.25, "": 0.5, "/75": 0.75}
-WORTHS = (0.0, *(0.002 * 2**step for step in range(16)), 1000.0)
+WORTHS = (0.0, *(0.004 * 1.35**step for step in range(28)), 1000.0)
 """What a solved request may be worth, in USD: from nothing to whatever it costs."""
 
 REFERENCE = "route-first"
@@ -338,8 +338,8 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for subset, pool in POOLS.items():
         found = {
-            case: [[run(session, pool, make(pool, worth), ttl) for session in recorded] for worth in WORTHS]
-            for case, (make, ttl) in CASES.items()
+            name: [[run(session, pool, case, worth) for session in recorded] for worth in WORTHS]
+            for name, case in CASES.items()
         }
         rows += figures(subset, found)
     show("joint", rows, environment() | {"numpy": np.__version__}, as_json=arguments.json)

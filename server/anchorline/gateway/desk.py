@@ -251,7 +251,8 @@ class Desk(Books):
         if ping is None:
             return
         tokens = usage.input + usage.read + usage.write
-        moment = msgspec.structs.replace(observed(prompt, tokens, exchange.at), stop=meter.stop)
+        now = observed(prompt, tokens, exchange.at)
+        moment = msgspec.structs.replace(now, stop=meter.stop, output=usage.output)
         kept = Kept(
             prefix=prompt.segments[-1].prefix,
             plan=planned.plan.id,

@@ -1,0 +1,59 @@
+"""The bench of deciding together: what it prints of two made-up sessions can be told by hand."""
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).parents[1] / "bench" / "joint.py"
+
+
+def session(name: str, lengths: list[int]) -> list[dict]:
+    """A turn of two requests for each message; a minute between them, five seconds within a turn."""
+    rows = []
+    for turn, characters in enumerate(lengths):
+        for step in range(2):
+            size = 20_000 + 4_000 * turn + 1_000 * step
+            at = 1e9 + 60 * turn + 5 * step
+            rows.append(
+                {
+                    "agent": "claude-code", "session": name, "chain": "main", "model": "claude-opus-4-5", "sent_at": at,
+                    "first_at": at + 2, "trigger": "tool" if step else "user",
+                    "new_blocks": [["assistant", "text", 9, "x"]] if step else [["user", "text", characters, "x"]],
+                    "input": 10, "read": size - 1010 if rows else 0, "write_5m": 1000 if rows else size - 10,
+                    "write_1h": 0,
+                }
+            )  # fmt: skip
+    return rows
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory) -> dict[tuple[str, str, str], float]:
+    path = tmp_path_factory.mktemp("joint") / "requests.jsonl.gz"
+    rows = [*session("a", [40, 3000, 40, 3000, 40]), *session("b", [3000, 40, 3000, 40, 3000])]
+    with gzip.open(path, "wt") as lines:
+        lines.writelines(json.dumps(row) + "\n" for row in rows)
+    run = subprocess.run(
+        [sys.executable, BENCH, "--requests", path, "--json"], capture_output=True, check=True
+    )
+    return {
+        (row["case"], row["subset"], row["metric"]): row["value"] for row in json.loads(run.stdout)["rows"]
+    }
+
+
+def test_a_router_that_is_blind_to_the_cache_goes_to_and_fro_and_pays_for_it(found):
+    assert found["route-first", "pair", "cost_ratio"] == 1
+    assert found["route-first", "pair", "switches"] > 0
+    assert found["ours", "pair", "switches"] <= found["route-first", "pair", "switches"]
+    assert found["ours", "pair", "cost_ratio"] < 0.95
+
+
+def test_what_is_asked_once_never_switches(found):
+    assert found["route-once", "pair", "switches"] == 0
+
+
+def test_a_lifetime_that_is_chosen_without_the_route_costs_no_less(found):
+    assert found["each-alone", "pair", "cost_ratio"] >= 1
