@@ -72,6 +72,9 @@ class Route(msgspec.Struct, frozen=True):
         tuple[str, ...],
         Meta(description="Models that may be proposed; empty allows those of the same provider."),
     ] = ()
+    pin: Annotated[
+        str, Meta(max_length=128, description="Model that is always taken; empty leaves the choice open.")
+    ] = ""
     success_usd: Annotated[
         float,
         Meta(

@@ -48,6 +48,24 @@ def test_a_switch_away_from_a_warm_prefix_is_refused_in_dollars() -> None:
     assert "claude-haiku-5-5 would gain $0.0" in kept.reason
 
 
+def test_a_pinned_model_is_taken_whatever_it_costs_and_the_reason_says_so() -> None:
+    taken = route(WARM, Settings(pin="claude-haiku-5-5"))
+    assert (taken.target, taken.sticky) == ("claude-haiku-5-5", False)
+    assert "pinned here (route.pin), although 100 000 warm tokens worth $0.480" in taken.reason
+    kept = route(WARM, Settings(pin="claude-opus-5-5", success_usd=0.0, sticky=False))
+    assert (kept.target, len(kept.alternatives)) == ("claude-opus-5-5", 1)
+    assert "it is pinned here" in kept.reason
+
+
+def test_a_pinned_model_that_cannot_be_asked_is_not_taken() -> None:
+    unknown = route(NEW, Settings(pin="my-model"))
+    assert unknown.target == "claude-opus-5-5"
+    assert "my-model is pinned here (route.pin), but it is not in the model catalogue" in unknown.reason
+    small = route(NEW, Settings(pin="claude-haiku-4-5"), prompt_tokens=900_000)
+    assert small.target == "claude-opus-5-5"
+    assert "is pinned here (route.pin), but it takes" in small.reason
+
+
 def test_without_stickiness_the_same_switch_is_made() -> None:
     assert route(WARM, Settings(success_usd=0.02, sticky=False)).target == "claude-haiku-5-5"
 

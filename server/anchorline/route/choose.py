@@ -92,6 +92,8 @@ def choose(
             name, one.tier, round(p_success, 4), round(first, 6), latency, round(score, 6), excluded
         )
         candidates.append(_Candidate(option, net))
+    if settings.pin:
+        return _pinned(situation, model, candidates, lost)
     return _route(situation, model, candidates, lost)
 
 
@@ -101,12 +103,14 @@ def _names(
     """Yield the current model and then the others that may be proposed, by the name to send.
 
     Without a list of the user's own these are the current line-up of the same provider. Where the request reaches its
-    model through somebody else (``bedrock``, ``openrouter/…``), their names for the others are not known.
+    model through somebody else (``bedrock``, ``openrouter/…``), their names for the others are not known. A
+    pinned model is the only other one.
     """
     yield current, model
     seen = {model.id}
-    if settings.allow:
-        for name in settings.allow:
+    pool = (settings.pin,) if settings.pin else settings.allow
+    if pool:
+        for name in pool:
             one = catalog.find(name)
             identity = one.id if one is not None else name
             if identity not in seen:
@@ -149,6 +153,29 @@ def _excluded(situation: Situation, model: Model, *, is_current: bool) -> str | 
     if model.status == "retired" and not is_current:
         return "retired by its provider"
     return None
+
+
+def _pinned(situation: Situation, model: Model, candidates: list[_Candidate], lost: float) -> Route:
+    """Return the pinned model, the last of the candidates, unless it can't take the prompt."""
+    current, pick = candidates[0].option, candidates[-1].option
+    options = tuple(one.option for one in candidates)
+    if pick is current:
+        reason = f"{current.target} is kept: it is pinned here (route.pin); {_worth(current)}."
+    elif pick.excluded is not None:
+        reason = f"{current.target} is kept: {pick.target} is pinned here (route.pin), but {_why(pick)}."
+    else:
+        thrown = f", although {_count(situation.warm_tokens)} warm tokens worth {_usd(lost)} are thrown away"
+        reason = f"{pick.target} instead of {current.target}, since it is pinned here (route.pin)"
+        return Route(
+            pick.target, pick.tier, options, sticky=False, reason=f"{reason}{thrown if lost else ''}."
+        )
+    return Route(current.target, model.tier, options, situation.in_session, reason)
+
+
+def _why(option: Alternative) -> str:
+    """Return why a model is not taken, as the rest of a sentence."""
+    excluded = option.excluded or ""
+    return f"it {excluded}" if excluded.startswith("takes") else f"it is {excluded}"
 
 
 def _route(situation: Situation, model: Model, candidates: list[_Candidate], lost: float) -> Route:
