@@ -140,6 +140,8 @@ def test_a_plan_is_made_by_the_heuristic_and_says_why_whatever_is_broken(
     assert (plan["policy"]["name"], plan["failure"]) == ("heuristic", None)
     assert str(file) in plan["policy"]["reason"]
     assert "heuristic, because" in invoke("plan", request_file)
+    checks = {check["name"]: check for check in json.loads(invoke("doctor", "--json"))["checks"]}
+    assert (checks["policy"]["status"], str(file) in checks["policy"]["message"]) == ("warning", True)
     invoke("rollback", "--to", "heuristic")
     assert json.loads(invoke("plan", request_file, "--json"))["policy"]["reason"] == ""
 

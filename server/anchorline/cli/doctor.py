@@ -13,8 +13,10 @@ from anchorline import __version__, config
 from anchorline.cache.rules import load as load_rules
 from anchorline.cli import engine_check
 from anchorline.cli.check import Check
+from anchorline.live import policies
 from anchorline.route.catalog import load as load_catalog
 from anchorline.store.database import StoreError, locate
+from anchorline.store.experiments import registry
 from anchorline.store.reader import Reader
 
 STALE_DAYS = 90
@@ -52,6 +54,7 @@ def examine(*, measure: bool = False) -> list[Check]:
         *_settings(loaded),
         *_data(loaded.config),
         _store(loaded.config),
+        _policy(),
         *engine_check.examine(loaded.config.engine, measured=measure),
     ]
 
@@ -98,6 +101,16 @@ def _age(name: str, what: str, days: int, problems: tuple[config.Problem, ...]) 
         advice = "update Anchorline, or name newer data in [files] of your settings"
         return Check(name, "warning", f"{what}, read {days} days ago", advice)
     return Check(name, "ok", f"{what}, read {days} days ago")
+
+
+def _policy() -> Check:
+    found = policies.read(registry())
+    if found.problems:
+        advice = "the heuristic decides; `anchorline rollback --to heuristic` ends the trouble"
+        return Check("policy", "warning", found.note, advice)
+    return Check(
+        "policy", "ok", f"{found.standing.champion} decides" + (f"; {found.note}" if found.note else "")
+    )
 
 
 def _store(settings: config.Config) -> Check:

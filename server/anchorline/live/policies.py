@@ -56,6 +56,13 @@ class InForce(msgspec.Struct, frozen=True):
             policy = Policy(reason=self.problems[DAMAGED])
         return msgspec.structs.replace(decider, policy=policy)
 
+    @property
+    def note(self) -> str:
+        """What is on trial, and what can't decide and why; empty where there is nothing to say."""
+        trial = self.standing.trial
+        words = [f"{trial.challenger} is on trial ({trial.stage})"] if trial is not None else []
+        return "; ".join([*words, *self.problems.values()])
+
     def shadow(self, plan: Plan) -> "Decider | None":
         """Return who decides in shadow about what `plan` was made for."""
         trial = self.standing.trial
@@ -100,11 +107,7 @@ class Policies:
         now = self._in_force
         if now is None:
             return Policy(), ""
-        trial = now.standing.trial
-        words = [f"{trial.challenger} is on trial ({trial.stage})"] if trial is not None else []
-        champion = now.standing.champion
-        decider = now.deciders.get(champion, now.heuristic)
-        return decider.policy, "; ".join([*words, *now.problems.values()])
+        return now.deciders.get(now.standing.champion, now.heuristic).policy, now.note
 
     def apply(self, config: Config) -> None:
         """Follow the registry's file, and look after experiments in the store that the settings name."""
