@@ -300,7 +300,9 @@ def messages(request: dict, usage: dict[str, int]) -> tuple[dict, list[bytes]]:
             "ephemeral_1h_input_tokens": usage["1h"],
         },
     }
-    tool = bool(request.get("tools"))
+    last = request["messages"][-1].get("content") if request.get("messages") else None
+    returned = isinstance(last, list) and any(part.get("type") == "tool_result" for part in last)
+    tool = bool(request.get("tools")) and not returned
     content: list[dict] = [{"type": "text", "text": _text(request)}]
     if tool:
         content.append(
