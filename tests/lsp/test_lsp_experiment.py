@@ -48,7 +48,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("ANCHORLINE_CONFIG", str(home / "anchorline.toml"))
         patch.setenv("ANCHORLINE_DATA_DIR", str(home / "data"))
         assert "1120 new requests" in invoke("import", "claude-code", str(logs))
-        assert json.loads(invoke("dataset", "build", "--json"))["decisions"] == 1120
+        assert json.loads(invoke("dataset", "build", "--json"))["decisions"] >= 1120
         trained = json.loads(invoke("train", "--from", "scratch", "--epochs", "8", "--json").splitlines()[-1])
     assert trained["heads"]["gap"] == "network", trained["reasons"]
     return home / "data"

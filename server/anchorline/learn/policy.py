@@ -57,10 +57,8 @@ class NetworkQuality:
         if in_session or not draft:
             return found
         numbers = features.of(draft)
-        solved = self._network.solve(
-            numbers, self._skills.copy()
-        )  # all at once: the trunk is the same for all
-        return Seen(found.easy, found.gain, numbers, solved)
+        # All at once: the trunk is the same for all.
+        return Seen(found.easy, found.gain, numbers, self._network.solve(numbers, self._skills.copy()))
 
     def p_success(self, features: quality.Features, model: Model) -> float:
         """Return the probability that a model solves the prompt."""
