@@ -81,7 +81,10 @@ def outcomes(experiment: str, sessions: int = 120, share: float = 0.5) -> None:
 
 
 def test_without_a_version_it_says_what_there_is(versions):
-    assert "known: heuristic, r-1, r-2" in invoke("experiment", "start", "r-9", code=1)
+    said = invoke("experiment", "start", "r-9", code=1)
+    assert "there is no version 'r-9'" in said
+    assert "known: heuristic, " in said
+    assert "r-1, r-2" in said
     assert "nothing was tried yet" in invoke(
         "experiment", "report", code=1
     ) or "nothing is recorded" in invoke("experiment", "report", code=1)
