@@ -13,6 +13,7 @@ from anchorline.cache.reuse import Moment
 from anchorline.learn import features, network
 from anchorline.learn.architecture import Architecture
 from anchorline.learn.decision import Decision
+from anchorline.learn.features import Features
 from anchorline.learn.heads import HEADS, Supply, missing, supply
 from anchorline.learn.training import Settings, train
 
@@ -118,13 +119,28 @@ def test_a_head_without_labels_keeps_what_the_prior_says(trained: network.Networ
     mine = [
         Decision(id=row.id, session=row.session, features=row.features, gap=5.0, at=row.at) for row in rows
     ]
+    trained = trained.replaced(heads={"solve": "network"})
     adapted = train(mine, mine[:50], heads=["gap"], start=trained, settings=Settings(epochs=3, batch=64))
+    assert adapted.uses("solve")
     asked = rows[0].features
     assert adapted.gaps(asked).within(300) > trained.gaps(asked).within(300) + 0.1
     for text in (worlds.EASY[0], worlds.HARD[0]):
         seen = features.of(text, Moment("user", 5000, 5, ((30.0, True),), 100.0))
         before, after = trained.solve(seen, worlds.MODELS), adapted.solve(seen, worlds.MODELS)
         assert after == pytest.approx(before, abs=0.15)
+
+
+def test_a_head_in_use_stays_as_it_is_where_nothing_shows_what_it_sees(trained: network.Network):
+    mine = [
+        Decision(id=row.id, session=row.session, features=Features(moment=row.features.moment), gap=5.0)
+        for row in worlds.decisions(300, 7, first=20_000)
+    ]
+    trained = trained.replaced(heads={"solve": "network"})
+    adapted = train(mine, mine[:50], heads=["gap"], start=trained, settings=Settings(epochs=3, batch=64))
+    seen = features.of(worlds.HARD[0])
+    assert adapted.solve(seen, worlds.MODELS) == trained.solve(seen, worlds.MODELS)
+    asked = mine[0].features
+    assert adapted.gaps(asked).within(300) > trained.gaps(asked).within(300)
 
 
 def test_too_little_data_is_said_with_how_much_is_missing():

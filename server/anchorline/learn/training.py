@@ -1,8 +1,9 @@
 """Training: all heads together, on the labels that there are, starting from a prior where one is given.
 
 Deterministic by seed. Each epoch ends with a checkpoint, so that a training that was interrupted goes on from there and
-ends in the same network. A head that is not trained, for lack of labels, is held to what the prior says of the same
-rows (Li and Hoiem, Learning without Forgetting, 2016), since the trunk below it moves.
+ends in the same network. A head of the prior that is in use and not trained, for lack of labels, is held to what the
+prior says of the same rows (Li and Hoiem, Learning without Forgetting, 2016), since the trunk below it moves; where too
+few rows show what it sees, the trunk stays as it is.
 """
 
 import time
@@ -37,6 +38,8 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[int, Meta(ge=1)]
 
 
+SHOWING = 200
+"""Rows that must show what a head sees that is to be held to the prior; with fewer, the trunk stays as it is."""
 SHRINK = {"gap": 1e-3, "hit": 1e-2, "reuse": 1e-3, "solve": 1e-3}
 
 
@@ -97,7 +100,7 @@ def train(
     settings = settings or Settings()
     first = start or standardised(network.untrained(form or Architecture(), settings.seed), decisions)
     first = with_models(first, decisions, skills)
-    run = _Run(first, decisions, held, tuple(heads), settings, kept=start is not None)
+    run = _Run(first, decisions, held, tuple(heads), settings)
     saved = Checkpoint(checkpoint, _fingerprint(first, decisions, held, heads, settings))
     state = saved.load()
     if state is not None:
@@ -120,20 +123,22 @@ class _Run:
         held: Sequence[Decision],
         heads: tuple[str, ...],
         settings: Settings,
-        *,
-        kept: bool,
     ) -> None:
         self.form, self.settings, self.heads, self.first = first.form, settings, heads, first
         self.table = Table([one.features for one in decisions], self.form)
         self.targets = Targets(decisions, self.form)
         self.held_table = Table([one.features for one in held], self.form)
         self.held_targets = Targets(held, self.form)
-        self.kept = tuple(head for head in ("gap", "hit", "solve") if kept and head not in heads)
-        words = any(self.form.view(head)[0] for head in (*heads, *self.kept))
+        used = [head for head in HEADS if head not in heads and first.uses(head)]
+        shown = all(head != "reuse" and self._showing(head) >= SHOWING for head in used)
+        self.kept = tuple(used) if shown else ()
+        fixed = ["scale.", *(f"{head}." for head in HEADS if head not in heads and head not in self.kept)]
+        if not shown:
+            fixed += ["trunk.", "grams"]
+        elif not any(self.form.view(head)[0] for head in (*heads, *self.kept)):
+            fixed.append("grams")
         self.fixed = {
-            name: mx.array(values)
-            for name, values in first.arrays.items()
-            if name.startswith("scale.") or (name == "grams" and not words)
+            name: mx.array(values) for name, values in first.arrays.items() if name.startswith(tuple(fixed))
         }
         self.trained: Arrays = {
             name: mx.array(values) for name, values in first.arrays.items() if name not in self.fixed
@@ -150,6 +155,11 @@ class _Run:
         self._slope = mx.value_and_grad(self._loss)
         self.base = self._held()
         self.best_loss = self._relative(self.base)
+
+    def _showing(self, head: str) -> int:
+        """Return how many rows have all that a head sees."""
+        view = np.array(self.form.view(head)) > 0
+        return int((self.table.present[:, view] > 0).all(axis=1).sum())
 
     @property
     def over(self) -> bool:
