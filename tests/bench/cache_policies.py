@@ -14,7 +14,8 @@ are chosen, only when the lifetime is, and always (`gap`; what is left to clairv
 `cost_exact` (not with --ideal): the same under the exact simulator (a trace is an account; its chains share tools and system prompt by size;
 clairvoyant-pings makes the choices that are best under the ideal rules). `worse_traces`: share of traces on which it costs
 more than the fixed rule that is the best one of the whole split (without pings for ours-no-pings), `worst_trace` by how much
-at most; `lost` and `gained` are all such losses, and all gains, by that rule's cost.
+at most; `lost` and `gained` are all such losses, and all gains, by that rule's cost. `cost_over_ours`, `cost_over_delta`: the
+difference in cost to our table, to the delta rule, with a paired interval.
 Intervals: bootstrap by trace.
 """
 
@@ -47,6 +48,11 @@ ANTHROPIC = RULES.provider("anthropic")
 SHORT, LONG = (ANTHROPIC.lifetime(name) for name in ("5m", "1h"))
 FIXED = ("all-5m", "all-1h", *(f"keepalive-{count}" for count in range(1, PINGS + 1)))
 BOUND = "clairvoyant-pings"
+PAIRS = (
+    ("ours-no-pings", "delta-rule", "cost_over_delta"),
+    *((case, "ours", "cost_over_ours") for case in ("network", "trees")),
+)
+"""Cases whose difference in cost is told, with a paired interval."""
 
 Costs = dict[str, list[float]]
 """Policy → cost of each trace, in tokens at the base price."""
@@ -209,10 +215,10 @@ def figures(subset: str, sizes: list[int], costs: Costs, exact_costs: Costs) -> 
         if case not in ("system-only", BOUND):
             shares = [_share(one, case) for one in drawn]
             yield _row(case, subset, "headroom_share", _share(whole, case), shares, count)
-    ahead = [one["ours-no-pings"] - one["delta-rule"] for one in drawn]
-    yield _row(
-        "ours-no-pings", subset, "cost_over_delta", whole["ours-no-pings"] - whole["delta-rule"], ahead, count
-    )
+    for case, rival, metric in PAIRS:
+        if case in costs:
+            ahead = [one[case] - one[rival] for one in drawn]
+            yield _row(case, subset, metric, whole[case] - whole[rival], ahead, count)
 
 
 def _relative(sizes: list[int], costs: Costs, sample: Iterable[int]) -> dict[str, float]:
