@@ -155,7 +155,7 @@ def levels(one: Prompts) -> tuple[Values, Values]:
 
 def bags(prompts: list[str]) -> csr_matrix:
     """Return the share of each bucket among a prompt's distinct ones, times `SCALE`."""
-    found = [buckets(prompt) for prompt in prompts]
+    found = [sorted(buckets(prompt)) for prompt in prompts]
     ends = np.cumsum([0, *map(len, found)])
     values = np.concatenate([np.full(len(one), SCALE / max(len(one), 1)) for one in found])
     return csr_matrix((values, np.concatenate(found), ends), (len(prompts), BUCKETS))
