@@ -1,6 +1,6 @@
 """How well do routers tell which prompts need the strong model? Ours beside simple ones, LiteLLM's and an oracle.
 
-    python tests/bench/routing.py --data DIR [--train DIR] [--draws 300] [--json]
+    python tests/bench/routing.py --data DIR [--train DIR] [--network] [--draws 300] [--json]
 
 DIR holds sets of prompts with scores by model (routing_sets.py says in which form); each is scored as far as it has one of the
 pairs of models named there. Nothing is scored by what was trained on it: five folds by a hash of the group (MMLU's
@@ -8,7 +8,7 @@ subject, SWE-bench's repository, else the prompt), rows with a date from 2024-03
 `--train` names a folder whose rows may be learnt from besides, under the same folds and dates.
 
 Cases: `ours` learns from the permitted sets only, as what ships does; `ours-all-data` is the same code, taught by all sets;
-the others are described in routers.py. Learners keep to the scored set's own rows where it has a hundred. Metrics: `apgr` (area
+`network` (with --network) is the network's solve head, taught by the permitted sets; the others are described in routers.py. Learners keep to the scored set's own rows where it has a hundred. Metrics: `apgr` (area
 under the recovered performance gap, random .5), `cpt50` and `cpt80` (share of calls to the strong model that recover
 half or 80 % of the gap), `headroom_share` (of the way from .5 to the oracle), `auc` (the strong model gains, or not), `brier`
 and `ece` (mean over both tiers, and by tier), `cost_at_95` (of always asking the strong model, at 95 % of its quality). 95 % intervals by
@@ -19,17 +19,19 @@ infibench.
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import solve_prior
+from msgspec.structs import replace
 from reporting import environment, show
 from routers import Router, baselines
 from routing_metrics import Answers, Forecast, Judge
 from routing_sets import FOLDS, PERMITTED, TIME_CUT, Prompts, read
 
-from anchorline.route.quality import HeuristicQuality
+from anchorline.route.quality import LENGTH, HeuristicQuality
 
 MEANS = {
     "mean-code": ("livecodebench", "routerbench-mbpp", "swebench"),
@@ -38,14 +40,61 @@ MEANS = {
 OURS = ("ours", "ours-all-data")
 
 
-def ours(train: dict[str, Prompts], scored: Prompts) -> Forecast:
-    """Ask the route's own model of quality, fitted on what may be learnt from."""
-    model = HeuristicQuality(*solve_prior.fit(train))
-    features = [model.features(prompt, in_session=False) for prompt in scored.prompts]
-    easy = np.array([one.easy for one in features])
-    gain = np.array([one.gain for one in features])
-    weak, strong = 1 / (1 + np.exp(-easy)), 1 / (1 + np.exp(-easy - gain))
-    return Forecast(strong - weak, weak, strong)
+def ours(sets: Callable[[dict[str, Prompts]], dict[str, Prompts]]) -> Router:
+    """Return the route's own model of quality, fitted on those of the sets that `sets` gives.
+
+    Its level is the shipped one in all folds: one that is fitted without a fold is too low where that fold is high, which
+    would put the folds in the wrong order.
+    """
+
+    def fit(train: dict[str, Prompts]) -> HeuristicQuality:
+        line, words = solve_prior.fit(sets(train))
+        return HeuristicQuality(replace(line, base=LENGTH.base), words)
+
+    fitted = once(fit)
+
+    def route(train: dict[str, Prompts], scored: Prompts) -> Forecast:
+        model = fitted(train)
+        features = [model.features(prompt, in_session=False) for prompt in scored.prompts]
+        easy = np.array([one.easy for one in features])
+        gain = np.array([one.gain for one in features])
+        return of_odds(easy, easy + gain)
+
+    return route
+
+
+def network() -> Router:
+    """Return the network's solve head, trained on the permitted sets; both models are new to it."""
+    from anchorline.learn import features
+    from anchorline.learn.table import Table
+
+    fitted = once(lambda train: solve_prior.network(permitted(train)))
+
+    def route(train: dict[str, Prompts], scored: Prompts) -> Forecast:
+        model = fitted(train)
+        batch = Table([features.of(prompt) for prompt in scored.prompts], model.form).all()
+        odds = np.asarray(model.solve_odds(batch, [("weak", 0.0), ("strong", 1.0)]), float)
+        return of_odds(odds[:, 0], odds[:, 1])
+
+    return route
+
+
+def once(fit: Callable[[dict[str, Prompts]], Any]) -> Callable[[dict[str, Prompts]], Any]:
+    """Fit once for all the sets of a fold."""
+    last: list[tuple[dict[str, Prompts], Any]] = []
+
+    def fitted(train: dict[str, Prompts]) -> Any:
+        if not last or last[0][0] is not train:
+            last[:] = [(train, fit(train))]
+        return last[0][1]
+
+    return fitted
+
+
+def of_odds(weak: np.ndarray, strong: np.ndarray) -> Forecast:
+    """Return the forecast of log odds of both tiers."""
+    low, high = 1 / (1 + np.exp(-weak)), 1 / (1 + np.exp(-strong))
+    return Forecast(high - low, low, high)
 
 
 def permitted(train: dict[str, Prompts]) -> dict[str, Prompts]:
@@ -178,9 +227,11 @@ def measure(sets: dict[str, Prompts], found: dict[str, dict[str, Forecast]], dra
 
 def paired(case: str, cases: dict[str, dict[str, np.ndarray]]) -> Iterable[tuple[str, np.ndarray]]:
     """Yield by how much ours is above each baseline, in the same draws, and above the best of them."""
-    if case not in OURS:
+    if case not in (*OURS, "network"):
         return
-    rest = {name: metrics["apgr"] for name, metrics in cases.items() if name not in (*OURS, "oracle")}
+    rest = {
+        name: metrics["apgr"] for name, metrics in cases.items() if name not in (*OURS, "network", "oracle")
+    }
     own = cases[case]["apgr"]
     for name, values in rest.items():
         yield f"apgr_over_{name}", own - values
@@ -202,6 +253,7 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--train", type=Path, help="more rows to learn from")
+    parser.add_argument("--network", action="store_true", help="train the network as well: some minutes more")
     parser.add_argument("--draws", type=int, default=300)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -211,8 +263,9 @@ def main() -> None:
     more = read(arguments.train) if arguments.train else {}
     others, notes = baselines()
     cases: dict[str, Router] = {
-        "ours": lambda train, scored: ours(permitted(train), scored),
-        "ours-all-data": ours,
+        "ours": ours(permitted),
+        "ours-all-data": ours(lambda train: train),
+        **({"network": network()} if arguments.network else {}),
         **others,
     }
     rows = measure(sets, forecasts(sets, more, cases), arguments.draws)

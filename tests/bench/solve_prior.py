@@ -13,7 +13,12 @@ import numpy.typing as npt
 from routing_sets import Prompts
 from scipy.sparse import csr_matrix, vstack
 from sklearn.linear_model import Ridge
+from xxhash import xxh64_hexdigest
 
+from anchorline.learn import features
+from anchorline.learn.decision import Decision
+from anchorline.learn.network import Network
+from anchorline.learn.training import Settings, train
 from anchorline.route.quality import Line
 from anchorline.route.wording import BUCKETS, Kind, Wording, buckets
 
@@ -46,6 +51,9 @@ STRONG = (
     "Claude 4.5 Sonnet (20250929)",
     "GPT-5.1-codex (medium reasoning)",
 )
+SKILLS = dict.fromkeys(WEAK, 0.0) | dict.fromkeys(STRONG, 1.0)
+"""Where the models stand on the catalogue's scale; the others in between."""
+
 Values = npt.NDArray[np.float64]
 
 SCALE = 8.0
@@ -100,6 +108,41 @@ def _kind(name: str, words: csr_matrix, tables: list[Words], typical: Values) ->
     )
 
 
+def network(sets: Mapping[str, Prompts]) -> Network:
+    """Return a network whose solve head is trained on the sets; a sixth of the groups says when to stop."""
+    given = decisions(sets)
+    groups = sorted({one.session for one in given})
+    late = set(np.random.default_rng(0).permutation(groups)[: len(groups) // 6].tolist())
+    return train(
+        [one for one in given if one.session not in late],
+        [one for one in given if one.session in late],
+        heads=["solve"],
+        skills=SKILLS,
+        settings=Settings(epochs=12),
+    )
+
+
+def decisions(sets: Mapping[str, Prompts]) -> list[Decision]:
+    """Return the sets as the network learns from them; each set counts by the root of its size, and models share a prompt."""
+    found = []
+    for name, one in sets.items():
+        weight = (1000 / len(one)) ** 0.5 / len(one.scores)
+        for number, prompt in enumerate(one.prompts):
+            group = xxh64_hexdigest(one.groups[number].encode())
+            solved = {model: float(values[number]) for model, values in one.scores.items()}
+            found.append(
+                Decision(
+                    f"{name}-{number}",
+                    f"{name}-{group}",
+                    features.of(prompt),
+                    source=name,
+                    solve=solved,
+                    weights={"solve": weight},
+                )
+            )
+    return found
+
+
 def levels(one: Prompts) -> tuple[Values, Values]:
     """Return the mean success of the small models of a set, and how much more its strong ones solve."""
     weak, strong = ([one.scores[name] for name in names if name in one.scores] for names in (WEAK, STRONG))
@@ -112,7 +155,7 @@ def levels(one: Prompts) -> tuple[Values, Values]:
 
 def bags(prompts: list[str]) -> csr_matrix:
     """Return the share of each bucket among a prompt's distinct ones, times `SCALE`."""
-    found = [buckets(prompt) for prompt in prompts]
+    found = [sorted(buckets(prompt)) for prompt in prompts]
     ends = np.cumsum([0, *map(len, found)])
     values = np.concatenate([np.full(len(one), SCALE / max(len(one), 1)) for one in found])
     return csr_matrix((values, np.concatenate(found), ends), (len(prompts), BUCKETS))
@@ -131,7 +174,9 @@ def _line(sets: Mapping[str, Prompts]) -> Line:
         right += targets @ x / len(x) / len(sets)
         base += targets.mean(1) / len(sets)
     slope = right / square
-    return Line(float(mean), float(deviation), (base[0], base[1]), (slope[0], slope[1]))
+    return Line(
+        float(mean), float(deviation), (float(base[0]), float(base[1])), (float(slope[0]), float(slope[1]))
+    )
 
 
 def _rest(one: Prompts) -> list[Values]:

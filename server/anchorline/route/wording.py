@@ -77,21 +77,22 @@ class Wording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return _bounded(most * weak / total), _bounded(most * gain / total)
 
 
-def buckets(text: str) -> tuple[int, ...]:
-    """Return the distinct buckets of a text's words, numbers and marks."""
+def buckets(text: str) -> frozenset[int]:
+    """Return the buckets of a text's words, numbers and marks."""
     seen = text if len(text) <= 2 * READ else f"{text[:READ]} {text[-READ:]}"
-    words = dict.fromkeys(_WORDS.findall(seen.lower()))
-    return tuple(
-        dict.fromkeys(xxh32_intdigest(word.encode("utf-8", "surrogatepass")) % BUCKETS for word in words)
-    )
+    words = set(_WORDS.findall(seen.lower()))
+    return frozenset(xxh32_intdigest(word.encode("utf-8", "surrogatepass")) % BUCKETS for word in words)
 
 
 @cache
 def shipped() -> Wording:
-    """Return the tables that ship; none where the file is missing or not what this version reads."""
+    """Return the tables that ship."""
     packaged = Path(__file__).parents[1] / "models"
-    folder = packaged if packaged.is_dir() else Path(__file__).parents[3] / "models"
-    path = folder / "router" / FILE
+    return read((packaged if packaged.is_dir() else Path(__file__).parents[3] / "models") / "router" / FILE)
+
+
+def read(path: Path) -> Wording:
+    """Read tables; none, where the file is missing or is not what this version reads: then the length decides alone."""
     try:
         if path.stat().st_size > MOST_BYTES:
             return Wording()
@@ -100,12 +101,12 @@ def shipped() -> Wording:
         return Wording()
 
 
-def _trust(kind: Kind, found: tuple[int, ...]) -> float:
+def _trust(kind: Kind, found: frozenset[int]) -> float:
     seen = sum(1 for bucket in found if kind.seen[bucket]) / len(found)
     return min(max((seen - kind.floor) / max(kind.middle - kind.floor, 1e-6), 0.0), 1.0)
 
 
-def _mean(table: bytes, step: float, found: tuple[int, ...]) -> float:
+def _mean(table: bytes, step: float, found: frozenset[int]) -> float:
     """Return the mean over the buckets of a table of signed bytes."""
     total = sum((table[bucket] ^ 128) - 128 for bucket in found)
     return step * total / len(found)
