@@ -148,7 +148,7 @@ class App:
         exchange = None
         if self._desk is not None and call.format is not None:
             exchange = self._desk.open(call.format, call.body, self._clock())
-            exchange.send = partial(self._sent, call)
+            exchange.send = partial(self._sent, call._replace(body=b""))  # which may be kept for long
         begun = False
         try:
             async with AsyncExitStack() as stack:

@@ -91,6 +91,11 @@ class Desk(Books):
         if self.mode in ("trim", "route"):  # what was sent shorter before this process began is so again
             self._shortened = Shortened(await self.recording.known_replays())
 
+    @property
+    def idle(self) -> bool:
+        """Whether no request waits for its plan, or to be recorded."""
+        return not self._planning
+
     def _write(self, work: Coroutine[None, None, None]) -> None:
         """Have something done that nobody waits for, but the end."""
         task = asyncio.ensure_future(work)

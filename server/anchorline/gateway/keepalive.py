@@ -25,7 +25,7 @@ from anchorline.prompt.model import Prompt
 
 CONVERSATIONS = 16
 """Conversations that are kept warm at once: their last requests are held in memory."""
-BODY_BYTES = 8 << 20
+BODY_BYTES = 4 << 20
 PINGS = 24
 """How many pings ahead are thought of."""
 ANSWER_S = 60.0

@@ -34,6 +34,10 @@ HEAD_BYTES = 64 * 1024
 IDLE_S = 60
 """How long a connection is kept for the client's next request: longer than clients keep theirs, so that they close."""
 GRACE_S = 5
+NEVER = 1 << 30
+TIDY_S = 20.0
+"""How often all garbage is collected, where a moment without requests comes; at least every other time."""
+TIDY_LOOKS = 1000
 
 
 class Connection(HttpToolsProtocol):
@@ -183,17 +187,31 @@ async def _serve(
     settings.app = App(access, connections, desk, answers=kept, local=local, attendants=attendants)
     gc.collect()
     gc.freeze()  # what is there now stays: later collections need not look at it
+    gc.set_threshold(*gc.get_threshold()[:2], NEVER)
+    tidying = asyncio.ensure_future(_tidy(desk))
     asyncio.get_running_loop().call_soon(ready)
     attendants.start()
     try:
         await server.serve(sockets=[listening])
     finally:
+        tidying.cancel()
         await connections.close()
         await desk.end()
         if kept is not None:
             await kept.end()
         if engine is not None:
             await engine.close()
+
+
+async def _tidy(desk: Desk) -> None:
+    """Have all garbage collected while no request waits for its plan: that takes ten milliseconds and more."""
+    while True:
+        await asyncio.sleep(TIDY_S)
+        for _ in range(TIDY_LOOKS):
+            if desk.idle:
+                break
+            await asyncio.sleep(TIDY_S / TIDY_LOOKS)
+        gc.collect()
 
 
 def _raise_file_limit() -> None:
