@@ -79,7 +79,7 @@ def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_from_sessions_to_a_version_that_can_be_tried(isolated_home: Path, tmp_path: Path):
     fill(120)
     described = json.loads(run("dataset", "build", "--json").stdout)
-    assert described["decisions"] == 1440 + 360
+    assert described["decisions"] == 1440 + 720
     assert described["missing"]["hit"] is None
     assert "200 more labels" in described["missing"]["solve"]
 
@@ -151,8 +151,8 @@ def test_an_unknown_or_foreign_version_is_named(isolated_home: Path):
 def test_an_export_is_read_by_others_and_a_purge_removes_the_dataset(isolated_home: Path, tmp_path: Path):
     fill(30)
     out = tmp_path / "out.parquet"
-    assert json.loads(run("dataset", "export", str(out), "--json").stdout)["decisions"] == 360 + 90
-    assert polars.read_parquet(out / "*" / "*.parquet").height == 360 + 90
+    assert json.loads(run("dataset", "export", str(out), "--json").stdout)["decisions"] == 360 + 180
+    assert polars.read_parquet(out / "*" / "*.parquet").height == 360 + 180
     place = isolated_home / "data" / "dataset"
     assert list(place.glob("*/*.parquet"))
     assert run("dataset", "describe").exit_code == 0

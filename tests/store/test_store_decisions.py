@@ -30,6 +30,10 @@ def read(path: Path) -> list[Decision]:
     return decisions.read(path, RULES, CATALOG)
 
 
+def requests(path: Path) -> list[Decision]:
+    return [one for one in read(path) if one.source == "imported"]
+
+
 def put(path: Path, requests: list[Billed]) -> None:
     mark = importing.Position(1, 1, 1, 1, b"", b"", None)
     with imports.opened(path) as store:
@@ -60,7 +64,7 @@ def test_pauses_hits_and_what_is_not_known_yet(path: Path):
             billed("other", AT + 9000, session="t"),
         ],
     )
-    first, second, third, other = read(path)
+    first, second, third, other = requests(path)
     assert (first.gap, first.censored, first.hit, first.features.back) == (400, False, None, None)
     assert (second.gap, second.hit) == (100, 1.0)
     assert (third.gap, third.censored, third.hit) == (8500, True, 0.0)
@@ -76,24 +80,28 @@ def test_a_request_to_another_model_neither_ends_the_pause_nor_can_hit(path: Pat
         path,
         [billed("a", AT), billed("b", AT + 10, model="claude-haiku-4-5", read=0), billed("c", AT + 20)],
     )
-    first, second, _ = read(path)
+    first, second, _ = requests(path)
     assert first.gap == 20
     assert second.censored
     assert named(second, "return")["model_changed"] == 1
 
 
-def test_some_requests_count_once_more_as_their_body_alone_shows_them(path: Path):
-    put(path, [billed(f"r{index}", AT + 10 * index) for index in range(8)])
+def test_some_requests_count_once_more_as_they_look_elsewhere(path: Path):
+    put(path, [billed(f"r{index}", AT + 10 * index) for index in range(9)])
     found = read(path)
+    assert len({one.id for one in found}) == 9 + 2 + 3
     bodies = [one for one in found if one.source == "body"]
-    assert [one.at for one in bodies] == [AT + 30, AT + 70]
+    assert [one.at for one in bodies] == [AT + 10, AT + 50]
     assert (bodies[0].gap, bodies[0].hit, named(bodies[0], "moment")["known"]) == (10, None, 0)
-    assert len({one.id for one in found}) == 10
+    answered = [one for one in found if one.source == "answered"]
+    assert [one.at for one in answered] == [AT, AT + 40, AT + 80]
+    assert [named(one, "moment")["stop_tool_use"] for one in answered] == [1, 1, 0]
+    assert [named(one, "moment")["stop_end_turn"] for one in answered] == [0, 0, 1]
 
 
 def test_the_automatic_requests_of_a_client_are_left_out(path: Path):
     put(path, [billed("a", AT), billed("b", AT + 10, model="codex-auto-review")])
-    assert [one.at for one in read(path)] == [AT]
+    assert [one.at for one in requests(path)] == [AT]
 
 
 def test_what_a_person_said_comes_with_an_import(path: Path, tmp_path: Path):
@@ -105,7 +113,7 @@ def test_what_a_person_said_comes_with_an_import(path: Path, tmp_path: Path):
     piece = importing.read(file, "claude-code", None, START, features=True)
     with imports.opened(path) as store:
         store.put([imports.File(file, "claude-code", piece, [])])
-    (found,) = read(path)
+    (found,) = requests(path)
     assert found.features.grams
     assert found.features.draft is not None
 

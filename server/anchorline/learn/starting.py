@@ -10,6 +10,8 @@ from anchorline.learn.decision import Decision
 from anchorline.learn.network import Network
 from anchorline.learn.table import Floats, Table
 
+CONSTANT = 1e6
+"""Deviation of a number that is always the same in training: whatever it is later, nothing was learnt from it."""
 UNKNOWN = 0.5
 """Skill of a model that the catalogue does not know: between a small one and one of the best."""
 
@@ -51,4 +53,4 @@ def with_models(given: Network, decisions: Sequence[Decision], skills: Mapping[s
 
 def _deviation(rows: Floats) -> Floats:
     found = rows.std(axis=0)
-    return np.where(found > 1e-3, found, 1.0).astype(np.float32)
+    return np.where(found > 1e-3, found, CONSTANT).astype(np.float32)

@@ -33,8 +33,9 @@ WHOLE = 0.9
 """Share of the tokens of the request before from which on a read counts as a hit."""
 REUSED_S = 3600.0
 """A boundary counts as reused if another plan has it within this time, the longest lifetime."""
-BODIES = 4
-"""One imported request in so many counts once more, for its pause, as its body alone would show it: without a past."""
+OTHERWISE = 4
+"""One imported request in so many counts once more for its pause as its body alone would show it, without a past, and
+one as it looks once its answer is there."""
 MOST_BOUNDARIES = 64
 """Boundaries of a plan that are kept: the last ones. Long prompts have thousands."""
 
@@ -152,19 +153,31 @@ def _chain(
             censored=following is None,
             hit=hit,
         )
-        if index % BODIES == BODIES - 1:
-            seen = Features(moment=of_moment(Moment(request.trigger, request.tokens, index)))
+        if index % OTHERWISE < 2:
+            source, seen = (
+                ("body", _bare(moment)) if index % OTHERWISE else ("answered", _answered(moment, following))
+            )
             yield Decision(
-                id=f"{request.id}:body",
+                id=f"{request.id}:{source}",
                 session=request.session,
-                source="body",
+                source=source,
                 at=request.sent_at,
-                features=seen,
+                features=Features(moment=of_moment(seen)),
                 gap=max(gap, 0.0),
                 censored=following is None,
             )
         turns += request.trigger == "user"
         before = request
+
+
+def _bare(moment: Moment) -> Moment:
+    return Moment(moment.trigger, moment.tokens, moment.depth)
+
+
+def _answered(moment: Moment, following: Billed | None) -> Moment:
+    """Return the moment after the answer: it asked for a tool if a tool's result follows, else it ended the turn."""
+    asks = following is not None and following.trigger == "tool"
+    return msgspec.structs.replace(moment, stop="tool_use" if asks else "end_turn")
 
 
 def _return(
