@@ -7,7 +7,7 @@ from gaps import Row, weights_of
 from msgspec.structs import replace
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from anchorline.cache.reuse import STOPS, Gaps, HazardGaps, Moment
+from anchorline.cache.reuse import Gaps, HazardGaps, Moment
 from anchorline.learn import moments
 from anchorline.learn.architecture import TIMES, Architecture
 from anchorline.learn.decision import Decision
@@ -57,7 +57,7 @@ def decisions(rows: Sequence[Row], table: HazardGaps) -> list[Decision]:
     found = []
     for number, (row, weight) in enumerate(zip(rows, weights_of(rows).tolist(), strict=True)):
         views = {"before": row.moment}
-        if row.stop in STOPS:
+        if row.stop or row.output:
             views["after"] = answered(row)
         if row.moment.pauses and number % BARE == 0:
             views["bare"] = replace(row.moment, pauses=(), elapsed=0.0)

@@ -5,11 +5,12 @@
 The sessions of Claude Code are sent again, at their times and in their sizes, to models of the current line-up. A model is
 chosen where a person speaks, and after a compaction; the turn then stays with it. Cases:
 
-    route-first     a router that looks at the message alone and is blind to the cache, as routers are; anchors at the end
-                    of every request and the cheapest lifetime in expectation are chosen after it. All costs are relative to it
-    each-alone      the same, but the lifetime too is chosen without a look at the route: as if the last model went on
+    each-alone      a router that looks at the message alone and is blind to the cache, as routers are; anchors at the end of
+                    every request; the cheapest lifetime in expectation, by one who does not know of the router and takes
+                    the last model to go on. All costs are relative to it
+    route-first     the same router, but the lifetime is chosen with a look at what it decided
     route-first-5m  the same with five minutes always, as most clients do
-    route-once      the same router, asked once in a session
+    route-once      the same router, asked once in a session, and the lifetime after it
     ours            the route as a plan chooses it: with what is warm, and what a switch throws away
     ours-5m         the same with five minutes always
 
@@ -60,7 +61,7 @@ TARGETS = {"/25": 0.25, "": 0.5, "/75": 0.75}
 WORTHS = (0.0, *(0.004 * 1.35**step for step in range(28)), 1000.0)
 """What a solved request may be worth, in USD: from nothing to whatever it costs."""
 
-REFERENCE = "route-first"
+REFERENCE = "each-alone"
 DRAWS = 500
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -158,8 +159,8 @@ class Case(NamedTuple):
 
 
 CASES = {
-    "route-first": Case(blind),
     "each-alone": Case(blind, knows=False),
+    "route-first": Case(blind),
     "route-first-5m": Case(blind, "5m"),
     "route-once": Case(once),
     "ours": Case(together),

@@ -45,7 +45,7 @@ def found(tmp_path_factory) -> dict[tuple[str, str, str], float]:
 
 
 def test_a_router_that_is_blind_to_the_cache_goes_to_and_fro_and_pays_for_it(found):
-    assert found["route-first", "pair", "cost_ratio"] == 1
+    assert found["each-alone", "pair", "cost_ratio"] == 1
     assert found["route-first", "pair", "switches"] > 0
     assert found["ours", "pair", "switches"] <= found["route-first", "pair", "switches"]
     assert found["ours", "pair", "cost_ratio"] < 0.95
@@ -55,5 +55,5 @@ def test_what_is_asked_once_never_switches(found):
     assert found["route-once", "pair", "switches"] == 0
 
 
-def test_a_lifetime_that_is_chosen_without_the_route_costs_no_less(found):
-    assert found["each-alone", "pair", "cost_ratio"] >= 1
+def test_a_lifetime_that_is_chosen_with_the_route_costs_no_more(found):
+    assert found["route-first", "pair", "cost_ratio"] <= 1
