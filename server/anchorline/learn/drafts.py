@@ -17,12 +17,14 @@ READ = 2000
 """Characters from the beginning, and as many from the end, that are looked at: it bounds the time."""
 
 _WORDS = re.compile(r"\w+")
+_PIECES = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
+"""Words, numbers, and single marks: marks tell code from prose, and both tell hard contests from easy ones."""
 _SIZES = (3, 4, 5)
 
 
 def grams(text: str) -> tuple[int, ...]:
-    """Return the buckets of the words, of pairs of words, and of runs of three to five characters inside of words."""
-    words = _WORDS.findall(_ends(text).lower())
+    """Return the buckets of words, numbers and marks, of pairs, and of three to five characters inside of words."""
+    words = _PIECES.findall(_ends(text).lower())
     found = dict.fromkeys(_bucket(word) for word in words)
     for pair in pairwise(words):
         found[_bucket(" ".join(pair))] = None
