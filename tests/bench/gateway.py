@@ -96,6 +96,8 @@ def uvicorn(app: str, port: int) -> list[str]:
         "--log-level",
         "error",
         "--no-access-log",
+        "--timeout-keep-alive",
+        "75",
     ]
 
 

@@ -6,9 +6,9 @@ Clients send what clients do to one gateway (mode trim, response cache on): conv
 streamed, equal requests at temperature 0, errors, large bodies, streams that are left in the middle, wrong tokens, looks
 at the metrics. The upstream answers at once, so that this is more load than any developer makes. Rows of `ours`:
 
-rss_mb                    resident memory: `start`, after a tenth of the time (`warm`), at the end (`end`)
-rss_mb_per_hour           slope of a line through the second half of the samples (least squares); `low` and `high`:
-                          its slopes through the third and the fourth quarter
+rss_mb                    resident memory: at the `start`, and the median over each fifth of the time (`1/5` … `5/5`)
+rss_mb_per_hour           its slope over the second half of the time (Theil and Sen's: the median of the slopes between
+                          samples, which the spikes of large bodies do not move); `low` and `high`: over its two quarters
 files, threads            open files and threads of the process, after a tenth of the time and at the end
 requests, failures        what was sent, and what was not answered as it should be
 database_mb               on disk at the end: rows of every plan and outcome
@@ -138,8 +138,9 @@ def slope(samples: list[Sample]) -> float:
     """Return the growth of the resident memory in MB an hour."""
     if len(samples) < 2:
         return 0.0
-    times, values = [one.at for one in samples], [one.rss for one in samples]
-    return statistics.linear_regression(times, values).slope * 3600
+    few = samples[:: max(len(samples) // 300, 1)]
+    pairs = itertools.combinations(few, 2)
+    return statistics.median((later.rss - one.rss) / (later.at - one.at) for one, later in pairs) * 3600
 
 
 def main() -> None:
@@ -169,8 +170,10 @@ def main() -> None:
         size = sum(file.stat().st_size for file in home.rglob("anchorline.db*")) / 2**20
     count = len(samples)
     warm, end = samples[count // 10], samples[-1]
-    for subset, sample in (("start", samples[0]), ("warm", warm), ("end", end)):
-        row(subset, "rss_mb", sample.rss)
+    row("start", "rss_mb", samples[0].rss)
+    for part in range(5):
+        held = [one.rss for one in samples[count * part // 5 : count * (part + 1) // 5]]
+        row(f"{part + 1}/5", "rss_mb", statistics.median(held), min(held), max(held))
     quarters = slope(samples[count // 2 : count * 3 // 4]), slope(samples[count * 3 // 4 :])
     row("second-half", "rss_mb_per_hour", slope(samples[count // 2 :]), min(quarters), max(quarters))
     for subset, sample in (("warm", warm), ("end", end)):

@@ -1,12 +1,15 @@
 """The local tier: the real small model answers through the three APIs, as a provider would."""
 
+import http.client
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import anthropic
 import openai
+import psutil
 import pytest
 
 from gateway.conformance import Running, Upstream
@@ -111,6 +114,30 @@ def test_what_it_can_not_answer_is_said(through: Gateway):
         status, _, told = call(url, body=json.dumps(body).encode())
         assert status == 400
         assert reason in json.loads(told)["error"]["message"]
+
+
+def test_a_worker_that_dies_in_the_middle_of_an_answer_ends_it_with_an_error_and_the_next_is_answered(
+    through: Gateway,
+):
+    body = {
+        "model": "local",
+        "max_tokens": 2000,
+        "stream": True,
+        "messages": [{"role": "user", "content": "Count."}],
+    }
+    connection = http.client.HTTPConnection("127.0.0.1", through.port, timeout=300)
+    connection.request("POST", f"/{through.token}/anthropic/v1/messages", json.dumps(body))
+    with closing(connection), connection.getresponse() as answer:
+        while b"content_block_delta" not in answer.readline():
+            pass
+        (worker,) = psutil.Process(through.process.pid).children()
+        worker.kill()
+        rest = answer.read()
+    assert b"event: error" in rest
+    assert b"message_stop" not in rest
+    again = body | {"stream": False, "max_tokens": 20, "messages": [{"role": "user", "content": QUESTION}]}
+    status, _, told = call(through.anthropic + "/v1/messages", body=json.dumps(again).encode())
+    assert (status, json.loads(told)["content"][0]["text"]) == (200, PARIS)
 
 
 def test_its_requests_are_planned_and_recorded(through: Gateway):
