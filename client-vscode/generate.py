@@ -29,6 +29,8 @@ RESULTS: dict[str, type[Any]] = {
     protocol.STATUS: protocol.Status,
     protocol.REPORT: protocol.ReportPage,
 }
+PARTS = (protocol.Proposal, protocol.Written)
+"""What streams while a refinement is made."""
 PLAIN = {"plan": "Plan", "refinement": "Refinement", "edit": "WorkspaceEdit | null"}
 """Fields that the server sends as plain data, and what that is."""
 
@@ -111,7 +113,7 @@ def declarations() -> str:
     known: dict[str, str] = {}
     for kind in protocol.PARAMS.values():
         _declare(kind, known, sent=True)
-    for kind in RESULTS.values():
+    for kind in (*RESULTS.values(), *PARTS):
         _declare(kind, known, sent=False)
     methods = [
         f'  "{method}": {{ params: {kind.__name__}; result: {RESULTS[method].__name__} }};\n'

@@ -26,6 +26,7 @@ const COMMANDS = {
   "anchorline.pinRoute": (session) => session.pinRoute(),
   "anchorline.showDashboard": (session) => session.dashboard.show(),
   "anchorline.importSessions": (session) => session.importSessions(),
+  "anchorline.train": (session) => session.train(),
   "anchorline.setKey": (session) => session.setKey(),
   "anchorline.installServer": (session) => session.install(),
   "anchorline.restart": (session) => session.server.restart(),

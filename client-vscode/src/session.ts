@@ -22,11 +22,13 @@ import type { Explanation, PlanParams } from "./protocol";
 import { Answers } from "./provider/answer";
 import { askForKey } from "./provider/keys";
 import { type PlainRange, plain, whole } from "./ranges";
+import { makeRefinement } from "./refining";
 import { Review } from "./review";
 import { pinRoute } from "./route";
 import { Server } from "./server";
 import { chatIsOn } from "./settings";
 import { Surroundings } from "./surroundings";
+import { train } from "./training";
 
 /** Commands of the server that propose a refinement: here it is reviewed. */
 const REVIEWED = new Set(["anchorline.refine", "anchorline.preview"]);
@@ -148,6 +150,11 @@ export class Session extends Disposable {
     await importSessions(this.server.surrounds(), () => this.dashboard.show());
   }
 
+  /** Train the network on what is recorded. */
+  async train(): Promise<void> {
+    await train(this.server.surrounds(), this.server.log);
+  }
+
   /** Take the API key that the chat's requests are sent with. */
   async setKey(): Promise<void> {
     await askForKey(this.secrets);
@@ -176,7 +183,7 @@ export class Session extends Disposable {
   private async propose(document: TextDocument, range: PlainRange | undefined): Promise<void> {
     const { version } = document;
     const params = await this.params(document, range);
-    const refined = await this.server.lend(document, () => this.server.request("anchorline/refine", params));
+    const refined = await this.server.lend(document, () => makeRefinement(this.server, params));
     this.lastPlan = refined.planId;
     if (document.version !== version) {
       return; // what was typed meanwhile is newer than the answer

@@ -18,6 +18,9 @@ from report.history import sessions
 
 DRIVER = Path(__file__).with_name("vscode") / "driver.mjs"
 EXTENSION = Path(__file__).parents[2] / "client-vscode" / "anchorline.vsix"
+CRASH = (
+    "Could you please fix the crash of the importer when a session file is empty? It should log one line.\n"
+)
 ASKER = DRIVER.with_name("asker")
 MANIFEST = """<?xml version="1.0" encoding="utf-8"?>
 <PackageManifest Version="2.0.0" xmlns="http://schemas.microsoft.com/developer/vsx-schema/2011">
@@ -49,7 +52,9 @@ def strange(workspace: Workspace, tmp_path: Path) -> Path:
     program.chmod(0o755)
     settings = folder / ".vscode" / "settings.json"
     settings.parent.mkdir()
-    settings.write_text(json.dumps({"anchorline.path": [str(program)]}), "utf-8")
+    own = {"anchorline.path": [str(program)], "anchorline.refine.model_seconds": 100}
+    settings.write_text(json.dumps(own), "utf-8")
+    (folder / "crash.prompt.md").write_text(CRASH, "utf-8")
     shutil.copy(workspace.prompt, folder)
     return folder
 
@@ -67,7 +72,7 @@ def asker(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def seen(vscode: Path, workspace: Workspace, strange: Path, asker: Path) -> dict[str, Any]:
+def seen(vscode: Path, workspace: Workspace, strange: Path, asker: Path, models: Path) -> dict[str, Any]:
     """What a developer saw; the pictures of it are in the folder ANCHORLINE_TEST_PICTURES, if it is set."""
     if not EXTENSION.is_file():
         editors.missing(
@@ -83,7 +88,8 @@ def seen(vscode: Path, workspace: Workspace, strange: Path, asker: Path) -> dict
         [str(node), str(DRIVER)],
         workspace.home,
         workspace.folder,
-        patience=280,
+        patience=400,
+        ANCHORLINE_MODELS_DIR=str(models),
         E2E_VSCODE=str(vscode),
         E2E_CHROMIUM=chromium,
         E2E_VSIX=str(EXTENSION),
@@ -109,8 +115,10 @@ def test_vscode_from_diagnostic_to_trust(seen: dict[str, Any], workspace: Worksp
     dashboard = seen["dashboard"]
     assert dashboard["barriers"] == []
     assert dashboard["theme"] == "light"
-    for words in (f"{seen['requests']} requests", "Cost by day", "expired", "Refined drafts"):
+    for words in (f"{seen['requests'] + 1} requests", "Cost by day", "expired", "Refined drafts"):
         assert words in dashboard["text"]
+
+    assert "Import more sessions" in seen["untrained"]
 
     servers = seen["servers"]
     assert (servers["first"], servers["last"]) == (1, 1), (
@@ -122,7 +130,15 @@ def test_vscode_from_diagnostic_to_trust(seen: dict[str, Any], workspace: Worksp
     assert seen["strangers"] == {"before": False, "after": True}, (
         "its server starts once it is trusted, not before"
     )
+    check_model(seen)
     check_records(workspace)
+
+
+def check_model(seen: dict[str, Any]) -> None:
+    """Assert that the local model's text was seen as it came, and what became of it."""
+    assert len(set(seen["written"])) > 1, "it comes piece by piece"
+    assert seen["rewritten"].startswith("Fix the crash of the importer")
+    assert seen["restored"] == CRASH
 
 
 def check_shown(seen: dict[str, Any]) -> None:
@@ -180,7 +196,16 @@ def check_records(workspace: Workspace) -> None:
         plans = {row[0] for row in opened.execute("select id from plans")}
         judged = opened.execute("select plan, thumbs from feedback").fetchall()
     decisions = [decision for decision, _ in outcomes]
-    assert decisions == ["accepted", "modified", "rejected", "accepted", "modified", "rejected", "accepted"]
+    assert decisions == [
+        "accepted",
+        "modified",
+        "rejected",
+        "accepted",
+        "modified",
+        "rejected",
+        "accepted",
+        "accepted",
+    ]
     assert [distance for _, distance in outcomes[:2]] == [0, len("# thanks")]
     assert outcomes[2][1] > 0
     assert [thumbs for _, thumbs in judged] == [1]

@@ -39,7 +39,7 @@ export class Answers extends Disposable {
     private readonly secrets: SecretStorage,
   ) {
     super(() => Disposable.from(this.gateway, this.usage).dispose());
-    this.gateway = new Gateway(() => server.surrounds(), server.log);
+    this.gateway = new Gateway(server);
   }
 
   /** Answer a request of the chat. What is wrong is thrown in words: the chat shows them. */

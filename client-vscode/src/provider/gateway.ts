@@ -1,12 +1,15 @@
-/** The loopback gateway: the one that runs already, else one of our own that ends with VS Code. */
+/** The loopback gateway: the language server's (`gateway.start`), one that runs already, or one that ends with VS Code. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { promisify } from "node:util";
-import { Disposable, type LogOutputChannel } from "vscode";
-import { locate, type Surrounds } from "../locate";
+import { Disposable } from "vscode";
+import { locate } from "../locate";
+import type { Server } from "../server";
 
 const START_MS = 20_000;
 const COUNTED_TRIES = 10;
 const COUNTED_MS = 100;
+const STARTING_TRIES = 100;
+const STARTING_MS = 200;
 
 /** The addresses of the providers, and of the gateway itself; each holds the token. */
 export interface Addresses {
@@ -27,22 +30,23 @@ export class Gateway extends Disposable {
   private child: ChildProcess | undefined;
   private starting: Promise<void> | undefined;
 
-  constructor(
-    private readonly surrounds: () => Surrounds,
-    private readonly log: LogOutputChannel,
-  ) {
+  constructor(private readonly server: Server) {
     super(() => this.child?.kill());
   }
 
   /** Return the addresses of a gateway that answers. */
   async running(): Promise<Addresses> {
-    const found = await locate(this.surrounds());
+    const known = await this.attended();
+    if (known !== undefined) {
+      return known;
+    }
+    const found = await locate(this.server.surrounds());
     if (found === undefined) {
       throw new Error("the server `anchorline` is not installed");
     }
     const { stdout } = await promisify(execFile)(found.command, ["gateway", "--show", "--json"]);
     const shown = JSON.parse(stdout);
-    const addresses = { ...shown, own: shown.anthropic.replace(/\/anthropic$/, "") };
+    const addresses = complete(shown);
     if ((await this.passed(addresses)) === undefined) {
       this.starting ??= this.start(found.command).finally(() => {
         this.starting = undefined;
@@ -50,6 +54,21 @@ export class Gateway extends Disposable {
       await this.starting;
     }
     return addresses;
+  }
+
+  /** Return the addresses of the gateway that runs with the language server, where the settings have one. */
+  private async attended(): Promise<Addresses | undefined> {
+    for (let tries = 0; tries < STARTING_TRIES; tries++) {
+      const { gateway } = await this.server.request("anchorline/status", {});
+      if (gateway.anthropic !== null && gateway.openai !== null) {
+        return complete({ anthropic: gateway.anthropic, openai: gateway.openai });
+      }
+      if (gateway.state !== "starting") {
+        return undefined;
+      }
+      await new Promise((resolve) => setTimeout(resolve, STARTING_MS));
+    }
+    return undefined;
   }
 
   /** Return the newest request that began since then, once the gateway has counted it. */
@@ -76,7 +95,7 @@ export class Gateway extends Disposable {
 
   /** Start a gateway; resolves when it answers requests. */
   private start(command: string): Promise<void> {
-    this.log.info(`Starting ${command} gateway`);
+    this.server.log.info(`Starting ${command} gateway`);
     const child = spawn(command, ["gateway"], { stdio: ["ignore", "pipe", "pipe"] });
     this.child = child;
     return new Promise((resolve, reject) => {
@@ -88,7 +107,7 @@ export class Gateway extends Disposable {
       child.stdout.once("data", () => resolve()); // its addresses, which are not logged: they hold the token
       child.stderr.on("data", (data) => {
         said += data;
-        this.log.warn(`${data}`.trim());
+        this.server.log.warn(`${data}`.trim());
       });
       child.on("error", reject);
       child.on("exit", () => reject(new Error(`the gateway has ended: ${said.trim()}`)));
@@ -97,4 +116,9 @@ export class Gateway extends Disposable {
       child.stdout.resume();
     });
   }
+}
+
+/** The gateway's own address is that of its providers without their names. */
+function complete({ anthropic, openai }: Omit<Addresses, "own">): Addresses {
+  return { anthropic, openai, own: anthropic.replace(/\/anthropic$/, "") };
 }

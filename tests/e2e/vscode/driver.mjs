@@ -8,7 +8,7 @@ const { HOME, E2E_RESULTS, E2E_VSIX, E2E_ASKER, E2E_FOLDER, E2E_STRANGE } = proc
 const data = join(HOME, "vscode");
 const places = ["--config", join(HOME, "code-server.yaml"), "--user-data-dir", data, "--extensions-dir", join(HOME, "extensions")];
 const PROMPT = join(E2E_FOLDER, "fix.prompt.md");
-const SCENARIOS = [prompt, accepted, modified, rejected, outdated, selected, asked, body, feedback, pinned, restarted, chat, picked, imported, activated];
+const SCENARIOS = [prompt, accepted, modified, rejected, outdated, selected, asked, body, feedback, pinned, restarted, chat, picked, imported, trained, activated];
 const seen = {};
 let provider;
 
@@ -195,6 +195,7 @@ async function picked(window) {
   await chat.locator(".model-picker-split").click();
   await page.locator(".action-widget .monaco-list-row", { hasText: "Anchorline Auto" }).click();
   await chat.locator(".chat-editor-container .monaco-editor").first().click();
+  await window.keys.press("Control+a");
   await window.keys.type("@asker Why does the parser stop? ");
   await window.keys.press("Enter");
   await chat.getByText("The parser stops at the empty line.").waitFor();
@@ -224,6 +225,13 @@ async function imported(window) {
   await window.keys.press("Control+j");
   await window.picture("dashboard");
   await window.keys.press("Control+w");
+}
+
+/** Training says what it lacks. */
+async function trained(window) {
+  await window.run("Anchorline: Train the Network");
+  const toast = window.page.locator(".notification-toast", { hasText: "no head has enough data yet" });
+  seen.untrained = await toast.innerText();
 }
 
 /** What the extension costs when VS Code starts, by VS Code's own account of it. */

@@ -1,0 +1,35 @@
+/** A refinement while it is made: what the local model writes is seen as it comes, and it can be stopped. */
+import { ProgressLocation, window } from "vscode";
+import { ProgressType } from "vscode-languageclient/node";
+import type { PlanParams, Proposal, RefineResult, Written } from "./protocol";
+import type { Server } from "./server";
+
+const PARTS = new ProgressType<Proposal | Written>();
+const SHOWN_CHARS = 120;
+let count = 0;
+
+/** Ask for a refinement. Rejects where it was stopped. */
+export async function makeRefinement(server: Server, params: PlanParams): Promise<RefineResult> {
+  const client = await server.running();
+  const partialResultToken = `anchorline-refine-${++count}`;
+  const shown = {
+    location: ProgressLocation.Notification,
+    title: "Anchorline refines the draft",
+    cancellable: true,
+  };
+  return window.withProgress(shown, async (progress, token) => {
+    let written = "";
+    const listening = client.onProgress(PARTS, partialResultToken, (part) => {
+      if (part.kind === "text") {
+        written += part.text;
+        const tail = written.length > SHOWN_CHARS ? `…${written.slice(-SHOWN_CHARS)}` : written;
+        progress.report({ message: tail.replace(/\s+/g, " ") });
+      }
+    });
+    try {
+      return await server.request("anchorline/refine", { ...params, partialResultToken }, token);
+    } finally {
+      listening.dispose();
+    }
+  });
+}

@@ -1,0 +1,98 @@
+/** `anchorline train` with its progress in a notification, where it can be stopped. */
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { type CancellationToken, type LogOutputChannel, ProgressLocation, window } from "vscode";
+import { run } from "./imports";
+import { locate, type Surrounds } from "./locate";
+
+const INTERRUPTED = 130;
+const TRIAL = "Put It on Trial";
+
+interface Step {
+  kind: "progress";
+  epoch: number;
+  epochs: number;
+  step: number;
+  steps: number;
+}
+
+interface Trained {
+  kind: "result";
+  version: string;
+  heads: Record<string, string>;
+  reasons: Record<string, string>;
+}
+
+/** Train the network on what is recorded on this machine. It decides nothing before it is put on trial. */
+export async function train(around: Surrounds, log: LogOutputChannel): Promise<void> {
+  const found = await locate(around);
+  if (found === undefined) {
+    throw new Error("the server is not installed");
+  }
+  const shown = {
+    location: ProgressLocation.Notification,
+    title: "Anchorline trains the network on your recorded decisions",
+    cancellable: true,
+  };
+  const trained = await window.withProgress(shown, (progress, token) => {
+    let done = 0;
+    return follow(found.command, token, ({ epoch, epochs, step, steps }) => {
+      const now = (100 * (epoch - 1 + step / steps)) / epochs;
+      progress.report({ message: `epoch ${epoch} of ${epochs}`, increment: now - done });
+      done = now;
+    });
+  });
+  if (trained === undefined) {
+    window.showInformationMessage("Anchorline stopped training; train again to go on from there.");
+    return;
+  }
+  for (const [head, use] of Object.entries(trained.heads)) {
+    log.info(`${trained.version}, ${head}: ${use}, ${trained.reasons[head] ?? ""}`);
+  }
+  const heads = Object.entries(trained.heads).map(([head, use]) => `${head} ${use}`);
+  const text = `Anchorline has trained ${trained.version} (${heads.join(", ")}). It decides nothing yet.`;
+  if ((await window.showInformationMessage(text, TRIAL)) === TRIAL) {
+    await run(`experiment start ${trained.version}`, found.command, ["experiment", "start", trained.version]);
+  }
+}
+
+/** Run a training to its end; undefined where it was stopped. Throws what it says when it fails. */
+function follow(
+  command: string,
+  token: CancellationToken,
+  show: (step: Step) => void,
+): Promise<Trained | undefined> {
+  const child = spawn(command, ["train", "--json"], { stdio: ["ignore", "pipe", "pipe"] });
+  const stopping = token.onCancellationRequested(() => child.kill("SIGINT"));
+  let said = "";
+  let trained: Trained | undefined;
+  child.stderr.on("data", (data) => {
+    said += data;
+  });
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    const told: Step | Trained = JSON.parse(line);
+    if (told.kind === "result") {
+      trained = told;
+    } else {
+      show(told);
+    }
+  });
+  return new Promise<Trained | undefined>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code) => {
+      if (code === 0 || code === INTERRUPTED || token.isCancellationRequested) {
+        resolve(trained);
+      } else {
+        reject(
+          new Error(
+            said
+              .trim()
+              .split("\n")
+              .at(-1)
+              ?.replace(/^Error: /, "") ?? `training ended with ${code}`,
+          ),
+        );
+      }
+    });
+  }).finally(() => stopping.dispose());
+}
