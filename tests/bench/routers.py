@@ -45,8 +45,11 @@ def oracle(_: dict[str, Prompts], scored: Prompts) -> Forecast:
 
 def random(train: dict[str, Prompts], scored: Prompts) -> Forecast:
     """Know the mean success of both models, and nothing of the prompt."""
-    weak, strong = np.mean([_tiers(one).mean(0) for one in _taught(train, scored)], 0)
+    taught = _taught(train, scored)
     even = np.ones(len(scored))
+    if not taught:
+        return Forecast(0 * even)
+    weak, strong = np.mean([_tiers(one).mean(0) for one in taught], 0)
     return Forecast(0 * even, weak * even, strong * even)
 
 
@@ -58,6 +61,8 @@ def length(_: dict[str, Prompts], scored: Prompts) -> Forecast:
 def group_mean(train: dict[str, Prompts], scored: Prompts) -> Forecast:
     """Know the mean of each group (subject, repository), and of the set for a group never seen."""
     taught = _taught(train, scored)
+    if not taught:
+        return Forecast(np.zeros(len(scored)))
     overall = np.mean([_tiers(one).mean(0) for one in taught], 0)
     groups: dict[str, list[np.ndarray]] = {}
     for one in taught:
@@ -70,6 +75,8 @@ def group_mean(train: dict[str, Prompts], scored: Prompts) -> Forecast:
 def _learner(make: Callable[[], Any]) -> Router:
     def route(train: dict[str, Prompts], scored: Prompts) -> Forecast:
         taught = _taught(train, scored)
+        if not taught:
+            return Forecast(np.zeros(len(scored)))
         texts = [prompt for one in taught for prompt in one.prompts]
         learner = make().fit(texts, np.concatenate([_tiers(one) for one in taught]))
         return _forecast(learner.predict(scored.prompts))

@@ -5,9 +5,11 @@
 DIR holds sets of prompts with scores by model (routing_sets.py says in which form); each is scored as far as it has one of the
 pairs of models named there. Nothing is scored by what was trained on it: five folds by a hash of the group (MMLU's
 subject, SWE-bench's repository, else the prompt), rows with a date from 2024-03 on by what was trained on earlier ones.
-`--train` names a folder whose rows may be learnt from besides, under the same folds and dates.
+`--train` names a folder whose rows may be learnt from besides, under the same folds and dates (default: `routing` in
+ANCHORLINE_TEST_DATA, or in shared/data beside the checkout, where there is one).
 
-Cases: `ours` learns from the permitted sets only, as what ships does; `ours-all-data` is the same code, taught by all sets;
+Cases: `ours` is what ships, fitted anew on the permitted sets without the fold where it has seen the rows that are scored;
+`ours-all-data` is the same code, taught by all sets;
 `network` (with --network) is the network's solve head, taught by the permitted sets; the others are described in routers.py. Learners keep to the scored set's own rows where it has a hundred. Metrics: `apgr` (area
 under the recovered performance gap, random .5), `cpt50` and `cpt80` (share of calls to the strong model that recover
 half or 80 % of the gap), `headroom_share` (of the way from .5 to the oracle), `auc` (the strong model gains, or not), `brier`
@@ -18,6 +20,7 @@ infibench.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -29,7 +32,7 @@ from msgspec.structs import replace
 from reporting import environment, show
 from routers import Router, baselines
 from routing_metrics import Answers, Forecast, Judge
-from routing_sets import FOLDS, PERMITTED, TIME_CUT, Prompts, read
+from routing_sets import FOLDS, PERMITTED, TIME_CUT, UNSEEN, Prompts, read
 
 from anchorline.route.quality import LENGTH, HeuristicQuality
 
@@ -40,21 +43,26 @@ MEANS = {
 OURS = ("ours", "ours-all-data")
 
 
-def ours(sets: Callable[[dict[str, Prompts]], dict[str, Prompts]]) -> Router:
+def ours(sets: Callable[[dict[str, Prompts]], dict[str, Prompts]], *, shipped: bool) -> Router:
     """Return the route's own model of quality, fitted on those of the sets that `sets` gives.
+
+    With `shipped`, a set that what ships has not seen is scored by what ships.
 
     Its level is the shipped one in all folds: one that is fitted without a fold is too low where that fold is high, which
     would put the folds in the wrong order.
     """
 
     def fit(train: dict[str, Prompts]) -> HeuristicQuality:
-        line, words = solve_prior.fit(sets(train))
+        taught = {name: one for name, one in sets(train).items() if len(one)}
+        if not taught:
+            return HeuristicQuality()
+        line, words = solve_prior.fit(taught)
         return HeuristicQuality(replace(line, base=LENGTH.base), words)
 
     fitted = once(fit)
 
     def route(train: dict[str, Prompts], scored: Prompts) -> Forecast:
-        model = fitted(train)
+        model = HeuristicQuality() if shipped and not seen(scored) else fitted(train)
         features = [model.features(prompt, in_session=False) for prompt in scored.prompts]
         easy = np.array([one.easy for one in features])
         gain = np.array([one.gain for one in features])
@@ -95,6 +103,11 @@ def of_odds(weak: np.ndarray, strong: np.ndarray) -> Forecast:
     """Return the forecast of log odds of both tiers."""
     low, high = 1 / (1 + np.exp(-weak)), 1 / (1 + np.exp(-strong))
     return Forecast(high - low, low, high)
+
+
+def seen(prompts: Prompts) -> bool:
+    """Tell whether what ships was trained on rows of this set that are scored."""
+    return prompts.name in PERMITTED and not (prompts.dates and min(prompts.dates) >= UNSEEN)
 
 
 def permitted(train: dict[str, Prompts]) -> dict[str, Prompts]:
@@ -246,13 +259,20 @@ def line(case: str, subset: str, metric: str, values: np.ndarray, n: int) -> dic
     return {"case": case, "subset": subset, "metric": metric, **rounded, "n": n}
 
 
+def recorded() -> Path | None:
+    """Return the folder of the development sets, where there is one."""
+    named = os.environ.get("ANCHORLINE_TEST_DATA")
+    data = Path(named) if named else Path(__file__).parents[3] / "shared" / "data"
+    return data / "routing" if (data / "routing").is_dir() else None
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--train", type=Path, help="more rows to learn from")
+    parser.add_argument("--train", type=Path, default=recorded(), help="more rows to learn from")
     parser.add_argument("--network", action="store_true", help="train the network as well: some minutes more")
     parser.add_argument("--draws", type=int, default=300)
     parser.add_argument("--json", action="store_true")
@@ -263,8 +283,8 @@ def main() -> None:
     more = read(arguments.train) if arguments.train else {}
     others, notes = baselines()
     cases: dict[str, Router] = {
-        "ours": ours(permitted),
-        "ours-all-data": ours(lambda train: train),
+        "ours": ours(permitted, shipped=True),
+        "ours-all-data": ours(lambda train: train, shipped=False),
         **({"network": network()} if arguments.network else {}),
         **others,
     }

@@ -22,12 +22,15 @@ TIME_CUT = "2024-03"
 PERMITTED = {"livecodebench": "MIT", "gsm8k": "Apache-2.0", "mmlu": "Apache-2.0"}
 """The sets that what ships may be trained on, and their licences."""
 
+UNSEEN = "2024-07"
+"""What ships was trained on the permitted sets, on rows of an earlier date where they have one."""
+
 PAIRS: tuple[tuple[str, str, float], ...] = (
     ("GPT-4O-mini-2024-07-18", "O4-Mini (Medium)", 0.14),
     ("mistralai/mistral-7b-chat", "gpt-4-1106-preview", 0.01),
     ("mistralai/Mixtral-8x7B-Instruct-v0.1", "gpt-4-1106-preview", 0.01),
     ("GPT-5 nano (2025-08-07) (medium reasoning)", "Claude 4.5 Opus medium (20251101)", 0.05),
-    ("gpt-3.5-turbo", "gpt-4", 0.05),
+    ("gpt-3.5", "gpt-4", 0.05),
 )
 """Weak model, strong model, and the ratio of their list prices for where a set knows no costs."""
 
@@ -61,8 +64,9 @@ class Prompts:
         raise ValueError(f"{self.name}: none of the pairs of models that are compared has scores")
 
     def named(self, model: str) -> str | None:
-        """Return the model of this name, or the shortest that begins with it."""
-        near = [name for name in self.scores if name.lower().startswith(model.lower())]
+        """Return the model of this name, or the shortest that goes on after it (a date, a size); owners don't count."""
+        wanted = _bare(model)
+        near = [name for name in self.scores if f"{_bare(name)}-".startswith(f"{wanted}-")]
         return min(near, key=len, default=None)
 
     def rows(self, chosen: np.ndarray) -> "Prompts":
@@ -78,6 +82,10 @@ class Prompts:
         )
 
 
+def _bare(model: str) -> str:
+    return model.lower().rpartition("/")[2]
+
+
 def read(folder: Path) -> dict[str, Prompts]:
     """Return all sets of a folder by name."""
     found = {}
@@ -85,6 +93,7 @@ def read(folder: Path) -> dict[str, Prompts]:
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             rows = [json.loads(line) for line in lines]
         stem = path.name.removesuffix(".jsonl.gz").removesuffix("_by_subject").removesuffix("_verified")
+        stem = stem.replace("routerbench_", "routerbench-")
         tables: dict[str, list[dict[str, Any]]] = {}
         for row in rows:
             if "prompt" in row and ("score" in row or "resolved_cost_calls" in row):

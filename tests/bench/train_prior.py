@@ -1,11 +1,11 @@
 """Make what ships in models/router: the tables of the words, and the network that a developer's training starts from.
 
-    python tests/bench/train_prior.py --data DIR [--out models/router] [--seed 0] [--rows 30000] [--json]
+    python tests/bench/train_prior.py --data DIR [--out models/router] [--seed 0] [--rows 12000] [--epochs 10] [--json]
 
 DIR holds cache/ (weka, requests and requests_more) and routing/. Only sets whose licence permits it are read: the
 submissions of LiveCodeBench (MIT), RouteLLM's answers to GSM8K and MMLU (Apache-2.0), callanjfox/kv-cache-tester's
 traces (Apache-2.0), and logged sessions (MIT, Apache-2.0, CC0); of the last two only what is marked train. `wording.msgpack` is
-exact; `prior-1/` is a network, trained by seed on at most --rows rows of each kind. A sixth of the sessions and prompts is
+exact; `prior-1/` is a network, trained by seed on at most --rows rows for each head. A sixth of the sessions and prompts is
 held out: it says when to stop, and calibrates. MODEL_CARD.md there tells the figures.
 """
 
@@ -53,7 +53,7 @@ def rows(data: Path, most: int) -> list[Decision]:
     logged, _ = hit_rows.read([cache / "requests.jsonl.gz", cache / "requests_more.jsonl.gz"])
     hits = hit_models.decisions([one for one in logged if one.train])
     solved = solve_prior.decisions(permitted(data))
-    return [*thinned(pauses, most), *thinned(hits, most), *solved]
+    return [*thinned(pauses, most), *thinned(hits, most), *thinned(solved, most)]
 
 
 def permitted(data: Path) -> dict[str, solve_prior.Prompts]:
@@ -73,7 +73,7 @@ def thinned(given: list[Decision], most: int) -> list[Decision]:
     return kept
 
 
-def fitted(decisions: list[Decision], seed: int) -> network.Network:
+def fitted(decisions: list[Decision], seed: int, epochs: int) -> network.Network:
     """Return the network."""
     sessions = sorted({one.session for one in decisions})
     late = set(np.random.default_rng(0).permutation(sessions)[: len(sessions) // 6].tolist())
@@ -82,7 +82,7 @@ def fitted(decisions: list[Decision], seed: int) -> network.Network:
         [one for one in decisions if one.session in late],
         heads=["gap", "hit", "solve"],
         skills=solve_prior.SKILLS,
-        settings=Settings(seed=seed, epochs=10, rate=1e-3),
+        settings=Settings(seed=seed, epochs=epochs, rate=1e-3),
         progress=told,
     )
 
@@ -115,7 +115,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[2] / "models" / "router")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rows", type=int, default=30_000)
+    parser.add_argument("--rows", type=int, default=12_000)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--words-only", action="store_true", help="leave the network as it is")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -125,7 +126,7 @@ def main() -> None:
     made = {"line": msgspec.to_builtins(line), "kinds": [kind.name for kind in words.kinds]}
     if not arguments.words_only:
         decisions = rows(arguments.data, arguments.rows)
-        trained = fitted(decisions, arguments.seed)
+        trained = fitted(decisions, arguments.seed, arguments.epochs)
         kept(trained, arguments.out / VERSION, arguments.seed, len(decisions))
         made |= {"rows": len(decisions), "parameters": trained.parameters}
     print(json.dumps(made) if arguments.json else "\n".join(f"{key}: {value}" for key, value in made.items()))

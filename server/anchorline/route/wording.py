@@ -8,7 +8,7 @@ the kind that they were learnt in, so they count as far as the draft's words wer
     shift = Σ share·mean(table) · most        share ∝ trust·exp(typical / SHARP)        most = max trust
 
 `trust` rises from 0 to 1 while the share of the draft's words that were seen goes from `floor` to `middle`, the 5th
-percentile and the median of the kind's own prompts. The tables are in models/router (`python
+percentile and the median of the kind's own prompts; of a short draft it is less. The tables are in models/router (`python
 tests/bench/train_prior.py`).
 """
 
@@ -26,8 +26,10 @@ BUCKETS = 2**15
 READ = 2000
 """Characters from the beginning, and as many from the end, that are looked at: it bounds the time."""
 SHARP = 0.15
-STRONGEST = 0.25
+STRONGEST = 0.15
 """No draft's words move a success by more."""
+ENOUGH = 24
+"""Distinct words from which on they are trusted fully; fewer say as much less."""
 FILE = "wording.msgpack"
 MOST_BYTES = 4 << 20
 
@@ -103,7 +105,8 @@ def read(path: Path) -> Wording:
 
 def _trust(kind: Kind, found: frozenset[int]) -> float:
     seen = sum(1 for bucket in found if kind.seen[bucket]) / len(found)
-    return min(max((seen - kind.floor) / max(kind.middle - kind.floor, 1e-6), 0.0), 1.0)
+    known = min(max((seen - kind.floor) / max(kind.middle - kind.floor, 1e-6), 0.0), 1.0)
+    return known * min(len(found) / ENOUGH, 1.0)
 
 
 def _mean(table: bytes, step: float, found: frozenset[int]) -> float:
