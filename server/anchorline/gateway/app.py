@@ -189,7 +189,7 @@ class App:
         if self._local is not None and call.format is not None:
             if named(call.body):
                 return await stack.enter_async_context(self._local.request(call.format, sent))
-            if exchange is not None and exchange.local:
+            if exchange is not None and exchange.local and self._local.has(exchange.route):
                 here = self._local.request(call.format, sent, exchange.route)
                 local = await stack.enter_async_context(here)
                 if local.status == 200:

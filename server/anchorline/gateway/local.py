@@ -105,6 +105,10 @@ class Local:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    def has(self, model: str) -> bool:
+        """Tell whether it is this model: others of the tier may be an upstream's."""
+        return model == self._engine.status.model
+
     @asynccontextmanager
     async def request(self, format_: Format, body: bytes, model: str = NAME) -> AsyncIterator[Answer]:
         """Hold the answer to a request, begun; `model` is the name that it is said to be of."""
