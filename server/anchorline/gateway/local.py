@@ -69,7 +69,7 @@ class RefusedError(Exception):
 def named(body: bytes) -> bool:
     """Tell whether a request names the local model."""
     try:
-        return NAME.encode() in body and _named(body).model == NAME
+        return bool(_named(body).model == NAME)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
 
