@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from rawclient import PATIENCE, RawClient
 
@@ -71,6 +72,18 @@ def test_the_first_server_starts_it_the_second_finds_it_and_it_ends_with_the_las
         assert call(first["anthropic"] + "/v1/messages", body=BODY)[0] == 200
         clients[1].process.kill()  # an editor that crashes leaves it as well
         until(lambda: not listens(port))
+
+
+def test_one_that_dies_is_started_again(start, port: int):
+    with Running(Upstream()) as behind:
+        client = start()
+        client.initialize(initializationOptions=options(port, behind.url))
+        address = running(client)["anthropic"]
+        (process,) = psutil.Process(client.process.pid).children()
+        process.kill()
+        until(lambda: client.call("anchorline/status")["gateway"]["state"] != "running")
+        assert running(client)["anthropic"] == address
+        assert call(address + "/v1/messages", body=BODY)[0] == 200
 
 
 def test_a_gateway_that_was_started_by_hand_is_found_and_goes_on(start, tmp_path: Path, monkeypatch):

@@ -90,6 +90,8 @@ class Answers:
     async def start(self) -> None:
         """Open the file."""
         self._file = await self._in_thread(lambda: AnswerFile(self._path))
+        if self._near:  # what it compiles, no request has to wait for
+            await self._in_thread(lambda: normal("Please look at it."))
 
     async def find(
         self,

@@ -31,7 +31,7 @@ def format_of(upstream: str, path: str) -> Format | None:
 class Planned(msgspec.Struct, frozen=True):
     """A request's prompt and plan, and what is sent in its place.
 
-    `route` is the model, where it is another one; `local` says that it is one of this machine.
+    `route` is the model, where it is another one; `local` says that it is one of the local tier.
     """
 
     prompt: Prompt
@@ -127,7 +127,7 @@ class Exchange:
 
     @property
     def local(self) -> bool:
-        """Whether it is sent to a model of this machine in the place of its own."""
+        """Whether it is sent to a model of the local tier in the place of its own."""
         return self.planned is not None and self.planned.local
 
     def release(self) -> None:

@@ -69,7 +69,7 @@ class RefusedError(Exception):
 def named(body: bytes) -> bool:
     """Tell whether a request names the local model."""
     try:
-        return NAME.encode() in body and _named(body).model == NAME
+        return bool(_named(body).model == NAME)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
 
@@ -104,6 +104,10 @@ class Local:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+
+    def has(self, model: str) -> bool:
+        """Tell whether it is this model: others of the tier may be an upstream's."""
+        return model == self._engine.status.model
 
     @asynccontextmanager
     async def request(self, format_: Format, body: bytes, model: str = NAME) -> AsyncIterator[Answer]:

@@ -22,6 +22,8 @@ STARTING_S = 20.0
 LOOK_S = 0.1
 AGAIN_S = (1.0, 5.0, 30.0)
 """Pauses before a gateway that has ended is started again; after the last it has failed."""
+STEADY_S = 60.0
+"""One that ran for so long has not failed before."""
 LINE_BYTES = 64 * 1024
 State = Literal["off", "starting", "running", "failed"]
 log = logging.getLogger(__name__)
@@ -75,15 +77,19 @@ class Gateway:
 
     async def _attend(self, config: Config) -> None:
         try:
-            for pause in (0.0, *AGAIN_S):
-                await asyncio.sleep(pause)
+            tried = 0
+            while tried <= len(AGAIN_S):
+                await asyncio.sleep(AGAIN_S[tried - 1] if tried else 0.0)
                 reader, writer, address = await self._found(config)
                 self.state, self.reason, self.address = "running", "", address
+                since = asyncio.get_running_loop().time()
                 try:
                     await self._hear(reader)
                 finally:
                     writer.close()
                 self.state, self.reason = "starting", "it has ended and is started again"
+                steady = asyncio.get_running_loop().time() - since > STEADY_S
+                tried = 1 if steady else tried + 1
             self._failed("it ends again and again; run `anchorline gateway` to see why")
         except StrangerError:
             port = config.gateway.port
