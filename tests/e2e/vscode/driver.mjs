@@ -329,7 +329,7 @@ async function untrusted(window) {
 async function modelled(window) {
   const { page } = window;
   const toast = page.locator(".notification-toast", { hasText: "Anchorline refines the draft" });
-  await window.keys.press("Escape"); // the view of the trust
+  await page.locator(".monaco-modal-editor-block .codicon-close").first().click(); // the view of the trust
   await window.go("crash.prompt.md");
   seen.written = new Set();
   await window.until("the text of the model", async () => {
