@@ -1,4 +1,4 @@
-/** Pinning the model: the settings `route.model` and `route.allow` of the workspace. */
+/** Pinning the model: the setting `route.pin` of the workspace. */
 import { ConfigurationTarget, type QuickPickItem, window, workspace } from "vscode";
 import type { Alternative, Explanation } from "./protocol";
 
@@ -7,12 +7,12 @@ const AUTOMATIC = "$(sync) Automatic";
 /** Let the developer choose among the models that a plan has compared; `explain` gives the plan. */
 export async function pinRoute(explain: () => Promise<Explanation>): Promise<void> {
   const configuration = workspace.getConfiguration("anchorline");
-  const pinned = configuration.get<string[]>("route.allow", []);
+  const pinned = configuration.get("route.pin", "");
   const { plan } = await explain();
   const models = plan.route.alternatives.map((one) => item(one, plan.route.target, pinned));
   const automatic = {
     label: AUTOMATIC,
-    description: pinned.length === 0 ? "now" : `ends the pin on ${pinned.join(", ")}`,
+    description: pinned === "" ? "now" : `ends the pin on ${pinned}`,
   };
   const chosen = await window.showQuickPick([automatic, ...models], {
     title: "Anchorline: which model may be proposed in this workspace?",
@@ -24,14 +24,13 @@ export async function pinRoute(explain: () => Promise<Explanation>): Promise<voi
   const model = chosen.label === AUTOMATIC ? undefined : chosen.label;
   const target =
     workspace.workspaceFolders === undefined ? ConfigurationTarget.Global : ConfigurationTarget.Workspace;
-  await configuration.update("route.model", model, target);
-  await configuration.update("route.allow", model === undefined ? undefined : [model], target);
+  await configuration.update("route.pin", model, target);
 }
 
-function item(one: Alternative, proposed: string, pinned: readonly string[]): QuickPickItem {
+function item(one: Alternative, proposed: string, pinned: string): QuickPickItem {
   const marks = [
     one.target === proposed ? "proposed" : "",
-    pinned.includes(one.target) ? "pinned" : "",
+    one.target === pinned ? "pinned" : "",
     one.excluded ?? "",
   ];
   const solved = `P(solved) ${Math.round(one.p_success * 100)}%`;

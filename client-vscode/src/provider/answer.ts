@@ -49,7 +49,8 @@ export class Answers extends Disposable {
     answer: Answer,
     token: CancellationToken,
   ): Promise<void> {
-    const model = workspace.getConfiguration("anchorline").get("route.model", "");
+    const settings = workspace.getConfiguration("anchorline");
+    const model = settings.get("route.pin", "") || settings.get("route.model", "");
     const api = model.startsWith("claude") ? anthropic : openai;
     const body = api.body({
       model,

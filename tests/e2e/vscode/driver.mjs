@@ -17,6 +17,8 @@ async function main() {
   writeFileSync(join(HOME, "code-server.yaml"), "");
   settle(data, {
     "anchorline.editor.code_lens": true,
+    "anchorline.engine.deadline_seconds": 100,
+    "anchorline.refine.model_seconds": 0,
     "chat.disableAIFeatures": false,
     "chat.agent.enabled": false,
     "extensions.autoUpdate": false,
@@ -49,6 +51,8 @@ async function main() {
     await window.trust("No, I don't trust the authors");
     seen.scenario = "untrusted";
     await untrusted(window);
+    seen.scenario = "modelled";
+    await modelled(window);
   } catch (error) {
     await window?.picture("failure");
     throw error;
@@ -64,7 +68,7 @@ async function prompt(window) {
   const { page, status } = window;
   await status.waitFor();
   seen.status = await status.innerText();
-  seen.lens = await page.locator(".codelens-decoration a").first().innerText();
+  seen.lens = await page.locator(".codelens-decoration a", { hasText: "P(hit)" }).first().innerText();
   await page.locator(".squiggly-warning, .squiggly-error, .squiggly-info").first().waitFor();
   seen.problems = await window.problems();
   await status.hover();
@@ -319,6 +323,33 @@ async function untrusted(window) {
   await window.page.getByRole("button", { name: "Trust", exact: true }).first().click();
   await window.until("the workspace's own server", () => readdirSync(E2E_STRANGE).includes("started"));
   seen.strangers.after = true;
+}
+
+/** The trusted folder's settings let the local model help: what it writes is seen as it comes; accepted, undone. */
+async function modelled(window) {
+  const { page } = window;
+  const toast = page.locator(".notification-toast", { hasText: "Anchorline refines the draft" });
+  await page.locator(".monaco-modal-editor-block .codicon-close").first().click(); // the view of the trust
+  await window.go("crash.prompt.md");
+  seen.written = new Set();
+  await window.until("the text of the model", async () => {
+    if ((await toast.count()) === 0 && seen.written.size === 0) {
+      await window.chord("r");
+      await toast.waitFor({ timeout: 5000 }).catch(() => {});
+    }
+    for (const text of await toast.allInnerTexts()) {
+      seen.written.add(text);
+    }
+    return seen.written.size > 0 && (await toast.count()) === 0;
+  });
+  seen.written = [...seen.written];
+  await window.reviewed();
+  await window.chord("Enter");
+  await window.decided();
+  const file = join(E2E_STRANGE, "crash.prompt.md");
+  seen.rewritten = await window.saved(file);
+  await window.keys.press("Control+z");
+  seen.restored = await window.saved(file);
 }
 
 /** The language servers that VS Code has started for this test. */
