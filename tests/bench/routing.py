@@ -123,7 +123,7 @@ def scored_rows(prompts: Prompts) -> np.ndarray:
 
 def taught_rows(prompts: Prompts, before: str | None, fold: int) -> np.ndarray:
     """Return which rows of a set may be learnt from when a fold is scored."""
-    if prompts.dates and before is not None:
+    if prompts.dates is not None and before is not None:
         return np.array([date < before for date in prompts.dates])
     return prompts.folds != fold
 
@@ -139,7 +139,7 @@ def joined(one: Prompts, other: Prompts | None) -> Prompts:
         one.name,
         one.prompts + rest.prompts,
         one.groups + rest.groups,
-        one.dates + rest.dates if one.dates and rest.dates else None,
+        None if one.dates is None or rest.dates is None else one.dates + rest.dates,
         {model: np.concatenate([one.scores[model], rest.scores[model]]) for model in models},
         {},
     )

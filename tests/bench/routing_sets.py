@@ -76,7 +76,7 @@ class Prompts:
             self.name,
             [self.prompts[i] for i in numbers],
             [self.groups[i] for i in numbers],
-            [self.dates[i] for i in numbers] if self.dates else None,
+            None if self.dates is None else [self.dates[i] for i in numbers],
             {model: values[numbers] for model, values in self.scores.items()},
             {model: values[numbers] for model, values in self.costs.items()},
         )
