@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -149,6 +150,8 @@ def test_too_little_data_is_said_with_how_much_is_missing():
     said = missing(HEADS["gap"], found["gap"])
     assert said is not None
     assert "400 more labels" in said
+    nearly = missing(HEADS["gap"], msgspec.structs.replace(found["gap"], labels=499, rare=40, sessions=20))
+    assert nearly == "1 more label"
     assert missing(HEADS["gap"], Supply(500, 40, 20)) is None
     assert (
         missing(HEADS["solve"], Supply(500, 10, 20)) == "20 more of the rarer answer (failures or successes)"

@@ -64,7 +64,7 @@ def supply(decisions: Iterable[Decision]) -> dict[str, Supply]:
 def missing(head: Head, found: Supply) -> str | None:
     """Return how much more a head needs before it can be trained; None where there is enough."""
     lacks = [
-        f"{wanted - have} more {what}"
+        f"{wanted - have} more {what.removesuffix('s') if wanted - have == 1 else what}"
         for wanted, have, what in (
             (head.labels, found.labels, "labels"),
             (head.rare, found.rare, f"of the rarer answer ({RARER[head.name]})"),
