@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import sqlite3
 import sys
 import zipfile
@@ -55,7 +54,6 @@ def strange(workspace: Workspace, tmp_path: Path) -> Path:
     own = {"anchorline.path": [str(program)], "anchorline.refine.model_seconds": 100}
     settings.write_text(json.dumps(own), "utf-8")
     (folder / "crash.prompt.md").write_text(CRASH, "utf-8")
-    shutil.copy(workspace.prompt, folder)
     return folder
 
 

@@ -47,7 +47,7 @@ async function main() {
       await scenario(window);
     }
     await window.page.close();
-    window = await Workbench.open(context, server, E2E_STRANGE, join(E2E_STRANGE, "fix.prompt.md"));
+    window = await Workbench.open(context, server, E2E_STRANGE, join(E2E_STRANGE, "crash.prompt.md"));
     await window.trust("No, I don't trust the authors");
     seen.scenario = "untrusted";
     await untrusted(window);
@@ -329,8 +329,11 @@ async function untrusted(window) {
 async function modelled(window) {
   const { page } = window;
   const toast = page.locator(".notification-toast", { hasText: "Anchorline refines the draft" });
-  await page.locator(".monaco-modal-editor-block .codicon-close").first().click(); // the view of the trust
-  await window.go("crash.prompt.md");
+  const trust = page.locator(".monaco-modal-editor-block");
+  await trust.locator(".codicon-close").first().click();
+  await trust.waitFor({ state: "detached" });
+  await window.status.waitFor(); // of the folder's own server
+  await window.focus();
   seen.written = new Set();
   await window.until("the text of the model", async () => {
     if ((await toast.count()) === 0 && seen.written.size === 0) {
