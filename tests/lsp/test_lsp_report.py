@@ -4,6 +4,7 @@ import stat
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from anchorline.store import privacy
 from lsp.rawclient import RawClient
 from report.history import imported
 
@@ -31,3 +32,10 @@ def test_a_client_that_shows_documents_is_asked_to(start):
     uri = client.command("anchorline.report")["uri"]
     (asked,) = [one["params"] for one in client.requests if one["method"] == "window/showDocument"]
     assert asked == {"uri": uri, "external": True}
+
+
+def test_a_purge_removes_the_page(client: RawClient):
+    path = Path(urlsplit(client.command("anchorline.report")["uri"]).path)
+    purged = privacy.purge(path.with_name("anchorline.db"))
+    assert str(path) in purged.files
+    assert not path.exists()

@@ -183,16 +183,17 @@ class Purged(msgspec.Struct, frozen=True):
 def purge(path: Path, before: float | None = None) -> Purged:
     """Remove what was recorded before the epoch second `before`, or everything, from every byte on disk.
 
-    Networks that were trained on any of it go as well; what they decided falls back to what was there before. So does
-    the dataset that was built from the database. Rows are overwritten with zeros, the file is rebuilt, the write-ahead
-    log emptied. Other editors may go on: they wait. Databases that were set aside as damaged are removed where all in
-    them is old enough. Raises StoreError when another program keeps the log in use, or a file can't be written.
+    Networks that were trained on any of it go as well; what they decided falls back to what was there before. So do
+    the dataset and the dashboard that were built from the database. Rows are overwritten with zeros, the file is
+    rebuilt, the write-ahead log emptied. Other editors may go on: they wait. Databases that were set aside as damaged
+    are removed where all in them is old enough. Raises StoreError when another program keeps the log in use, or a
+    file can't be written.
     """
     versions = _purge_versions(before)
-    dataset = _purge_dataset(path)
+    derived = _purge_derived(path)
     if not path.exists():
         gone, left = _purge_damaged(path, before)
-        return Purged({}, (*dataset, *gone), left, versions)
+        return Purged({}, (*derived, *gone), left, versions)
     opened = database.open_for_writing(path)
     try:
         db = opened.database
@@ -206,7 +207,7 @@ def purge(path: Path, before: float | None = None) -> Purged:
     finally:
         database.close(opened.database)
     gone, left = _purge_damaged(path, before)
-    return Purged(rows, (*dataset, *gone), left, versions)
+    return Purged(rows, (*derived, *gone), left, versions)
 
 
 def dataset_folder(path: Path) -> Path:
@@ -214,16 +215,24 @@ def dataset_folder(path: Path) -> Path:
     return path.parent / "dataset"
 
 
-def _purge_dataset(path: Path) -> tuple[str, ...]:
-    """Remove the dataset and an unfinished training: both can be made again from what is left."""
+def dashboard_file() -> Path:
+    """Return where the dashboard is that the language server writes."""
+    return database.data_folder() / "report.html"
+
+
+def _purge_derived(path: Path) -> tuple[str, ...]:
+    """Remove dataset, unfinished training and dashboard: all can be made again from what is left."""
     folder = dataset_folder(path)
+    found = []
     try:
         files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != DATASET_ABOUT]
-        for file in files:
-            file.unlink()
+        for file in (*files, dashboard_file()):
+            if file.exists():
+                file.unlink()
+                found.append(str(file))
     except OSError as error:
         raise StoreError(database.explain(folder, error)) from error
-    return tuple(map(str, files))
+    return tuple(found)
 
 
 def _purge_versions(before: float | None) -> tuple[str, ...]:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from anchorline.config import Config
     from anchorline.lsp.server import Server
 
-FILE_NAME = "report.html"
-
 
 async def report(server: "Server", params: protocol.ReportParams) -> protocol.ReportPage:
     """Return the page, made beside the event loop."""
@@ -54,9 +52,9 @@ def _page(config: "Config", days: float | None) -> str:
 
 
 def _write(html: str) -> Path:
-    from anchorline.store.database import data_folder  # noqa: PLC0415
+    from anchorline.store.privacy import dashboard_file  # noqa: PLC0415
 
-    path = data_folder() / FILE_NAME
+    path = dashboard_file()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
