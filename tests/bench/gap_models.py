@@ -130,5 +130,10 @@ class Trees:
 
 def _trees(count: int) -> HistGradientBoostingClassifier:
     return HistGradientBoostingClassifier(
-        max_iter=count, learning_rate=0.05, max_leaf_nodes=15, min_samples_leaf=60, l2_regularization=5.0
+        max_iter=count,
+        learning_rate=0.05,
+        max_leaf_nodes=15,
+        min_samples_leaf=60,
+        l2_regularization=5.0,
+        random_state=0,
     )

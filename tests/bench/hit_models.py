@@ -136,7 +136,12 @@ def trees(rows: Sequence[Row], scored: Sequence[Row]) -> Floats:
     """Return what gradient boosting says of the same numbers, but for the fitted odds."""
     kept, weights = _thinned(rows)
     model = HistGradientBoostingClassifier(
-        max_iter=80, learning_rate=0.06, max_leaf_nodes=8, min_samples_leaf=30, l2_regularization=5.0
+        max_iter=80,
+        learning_rate=0.06,
+        max_leaf_nodes=8,
+        min_samples_leaf=30,
+        l2_regularization=5.0,
+        random_state=0,
     )
     model.fit(_numbers(kept), [row.hit for row in kept], sample_weight=weights)
     return np.asarray(model.predict_proba(_numbers(scored))[:, 1])
