@@ -22,7 +22,7 @@ export function misses({ hits }: Report): HTMLElement | undefined {
     return undefined;
   }
   const title = "Prefixes that were not read";
-  const text = `${count(hits.hits)} of ${count(hits.returns)} requests that came back to a prefix read it (${shareOf(hits.hits, hits.returns)}). ${count(hits.first)} others had nothing to read yet.`;
+  const text = `${count(hits.hits)} of ${count(hits.returns)} requests that came back to a prefix read it (${shareOf(hits.hits, hits.returns)}). ${count(hits.first)} more had nothing to read yet.`;
   if (hits.misses.length === 0) {
     return element("section", element("h2", title), element("p", text));
   }
