@@ -41,7 +41,7 @@ from anchorline.learn.network import load as load_network
 
 PINGS = 3
 FOLDS = 5
-SHIPPED = Path(__file__).parents[2] / "models" / "router"
+SHIPPED = Path(__file__).parents[2] / "models" / "router" / "prior-1"
 DRAWS = 500
 RULES: Rules = load()
 ANTHROPIC = RULES.provider("anthropic")
