@@ -76,7 +76,9 @@ def running(command: list[str], port: int, env: dict[str, str] | None = None) ->
                 break
             except OSError:
                 if process.poll() is not None or time.monotonic() > deadline:
-                    raise SystemExit(f"{command[0]} … {command[-1]} does not start") from None
+                    raise SystemExit(
+                        f"{command[0]} … {command[-1]} does not start (pip install '.[bench]' has what it may lack)"
+                    ) from None
                 time.sleep(0.1)
         yield psutil.Process(process.pid)
     finally:
