@@ -198,10 +198,24 @@ async function picked(window) {
   const chat = page.locator(".interactive-session");
   await chat.locator(".model-picker-split").click();
   await page.locator(".action-widget .monaco-list-row", { hasText: "Anchorline Auto" }).click();
-  await chat.locator(".chat-editor-container .monaco-editor").first().click();
-  await window.keys.press("Control+a");
-  await window.keys.type("@asker Why does the parser stop? ");
-  await window.keys.press("Enter");
+  const input = chat.locator(".chat-editor-container .monaco-editor").first();
+  await input.click();
+  const question = "@asker Why does the parser stop?";
+  const sent = chat.locator(".interactive-request", { hasText: "Why does the parser stop?" }).first();
+  await window.until("the question in the chat", async () => {
+    if (await sent.isVisible()) {
+      return true;
+    }
+    const text = (await input.locator(".view-lines").innerText()).replaceAll("\u00a0", " ").trim();
+    if (text !== question) {
+      // A completion of "@asker" that comes late takes the place of all that was typed: then it is typed anew.
+      await window.keys.press("Control+a");
+      await window.keys.type(`${question} `);
+    }
+    await window.keys.press("Enter");
+    await sent.waitFor({ timeout: 3_000 }).catch(() => undefined);
+    return sent.isVisible();
+  });
   await chat.getByText("The parser stops at the empty line.").waitFor();
   const usage = page.locator('[id="anchorline.anchorline.usage"]');
   await usage.waitFor();
