@@ -92,3 +92,14 @@ def test_a_plan_is_made_by_what_decides_and_by_the_heuristic_where_that_fails(
 
 def test_a_moment_that_is_not_known_is_no_obstacle(trained: Network, tmp_path: Path):
     assert 0 < heads(trained, tmp_path, "hit").hits.probability(BACK) < 1
+
+
+def test_pings_are_decided_by_the_heuristic_where_a_gap_model_fails():
+    class Broken:
+        def after(self, moment: Moment) -> None:
+            raise FloatingPointError
+
+    broken = Decider(Policy("network", "r-1"), Broken())
+    prompt = formats.read(b"Fix the parser.\n", name="a.prompt.md")
+    planner = Planner(Config(), MemoryLedger(), deciders=lambda _: broken)
+    assert planner.gaps(prompt, MOMENT) == HazardGaps().after(MOMENT)
