@@ -175,6 +175,24 @@ def test_another_programs_database_is_not_touched(path: Path) -> None:
     assert dump(path) == before
 
 
+@pytest.mark.parametrize("statement", [1, 2, 3, 4])
+def test_tables_that_another_editor_makes_meanwhile_are_ours(path: Path, statement: int) -> None:
+    path.parent.mkdir(parents=True)
+    started = 0
+
+    def make_them(_sql: str) -> None:
+        nonlocal started
+        started += 1
+        if started == statement:
+            database.close(database.open_for_writing(path).database)
+
+    with closing(sqlite3.connect(path)) as connection:
+        connection.set_trace_callback(make_them)
+        database.refuse_foreign(path, connection)
+    database.close(database.open_for_writing(path).database)
+    assert Reader(path).status().schema == database.SCHEMA
+
+
 @pytest.mark.parametrize(
     "content",
     [b"this is no database at all, " * 100, b"SQLite format 3\x00" + b"\xff" * 4096],

@@ -220,13 +220,18 @@ def _connect(path: Path) -> "Database":
 
 
 def refuse_foreign(path: Path, connection: sqlite3.Connection) -> None:
-    """Raise StoreError when the file belongs to another program or a newer Anchorline."""
+    """Raise StoreError when the file belongs to another program or a newer Anchorline.
+
+    Its tables are read at once: between two reads another editor may make them all, and the file would look like
+    somebody else's.
+    """
+    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not names:
+        return
     schema = read_schema(connection)
     if schema is None:
-        names = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()
-        if names[0]:
-            raise StoreError(f"{path}: this is another program's database")
-    elif schema > SCHEMA:
+        raise StoreError(f"{path}: this is another program's database")
+    if schema > SCHEMA:
         raise StoreError(
             f"{path}: a newer Anchorline wrote it (schema {schema}, this one knows {SCHEMA}), "
             "so it is only read here. Update Anchorline to record again"

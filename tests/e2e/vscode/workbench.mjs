@@ -96,13 +96,23 @@ export class Workbench {
     await this.page.getByRole("button", { name: answer }).click();
   }
 
-  /** Run a command by its name, as in the palette. */
+  /** Run a command by its name, as in the palette. A key pressed while a webview goes is lost, so it is pressed anew. */
   async run(title) {
-    await this.keys.press("F1");
     const input = this.page.locator(".quick-input-widget input");
+    await this.until("the palette", async () => {
+      await this.keys.press("F1");
+      return input.waitFor({ timeout: 2000 }).then(() => true, () => false);
+    });
     await input.fill(`>${title}`);
     await this.page.locator(".quick-input-list .monaco-list-row", { hasText: title }).first().waitFor();
     await this.keys.press("Enter");
+  }
+
+  /** Close the tab in front. */
+  async close() {
+    const active = await this.page.locator(".tab.active").getAttribute("data-resource-name");
+    await this.keys.press("Control+w");
+    await this.page.locator(`.tab.active[data-resource-name="${active}"]`).waitFor({ state: "detached" });
   }
 
   /** Open a file of the folder from the list of its files. */
