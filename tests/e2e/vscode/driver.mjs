@@ -242,7 +242,7 @@ async function imported(window) {
   };
   await window.keys.press("Control+j");
   await window.picture("dashboard");
-  await window.keys.press("Control+w");
+  await window.close();
 }
 
 /** Training says what it lacks. */
@@ -280,7 +280,7 @@ async function body(window) {
   await preview.getByText("Route").first().waitFor();
   seen.explanation = await preview.locator("body").innerText();
   await window.picture("plan");
-  await window.keys.press("Control+w");
+  await window.close();
 }
 
 /** Feedback on the last plan. */
