@@ -87,6 +87,22 @@ def test_the_clients_marker_is_seen_and_is_not_part_of_the_content():
     assert [s.prefix for s in read(moved).segments] == [s.prefix for s in prompt.segments]
 
 
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+@pytest.mark.parametrize("marker", [{}, {"cache_control": {"type": "ephemeral"}}])
+def test_a_string_and_the_block_it_stands_for_are_the_same_prefix(separators: tuple[str, str], marker: dict):
+    def block(text: str) -> list[dict]:
+        return [{"type": "text", "text": text, **marker}]
+
+    def prefixes(system: object, asked: object) -> list[bytes]:
+        messages = [{"role": "user", "content": asked}, *BODY["messages"][1:]]
+        body = json.dumps({**BODY, "system": system, "messages": messages}, separators=separators)
+        return [segment.prefix for segment in formats.read(body.encode()).segments]
+
+    asked = 'say "hé" \\ twice\n'
+    assert prefixes(block("be brief"), block(asked)) == prefixes("be brief", asked)
+    assert prefixes("be brief", block(asked)) != prefixes("be brief", asked + " ")
+
+
 def test_an_earlier_change_changes_every_later_prefix_and_none_before():
     changed = json.loads(json.dumps(BODY))
     changed["messages"][1]["content"][1]["text"] = "I read all of it."

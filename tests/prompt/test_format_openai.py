@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from anchorline.cache import markers
 from anchorline.plan import Anchor
 from anchorline.prompt import formats
@@ -71,6 +73,23 @@ def test_responses_segments():
     assert prompt.draft is not None
     assert (prompt.draft.text, prompt.session) == ("and a test", "session-1")
     assert prompt.pointer(2) == "/input/1/content/0"
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+@pytest.mark.parametrize("marker", [{}, {"prompt_cache_breakpoint": {"mode": "explicit"}}])
+@pytest.mark.parametrize(
+    ("body", "list_name", "part"), [(CHAT, "messages", "text"), (RESPONSES, "input", "input_text")]
+)
+def test_a_string_and_the_part_it_stands_for_are_the_same_prefix(
+    separators: tuple[str, str], marker: dict, body: dict, list_name: str, part: str
+):
+    def prefixes(content: object) -> list[bytes]:
+        asked = {"role": "user", "content": content}
+        changed = json.dumps({**body, list_name: [*body[list_name], asked]}, separators=separators)
+        return [segment.prefix for segment in formats.read(changed.encode()).segments]
+
+    assert prefixes([{"type": part, "text": "go on", **marker}]) == prefixes("go on")
+    assert prefixes([{"type": part, "text": "go on "}]) != prefixes("go on")
 
 
 def test_a_plain_string_is_the_draft():

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from anchorline.prompt import layout
-from anchorline.prompt.formats.builder import Builder, lifetime
+from anchorline.prompt.formats.builder import Builder, Section, lifetime, text_block
 from anchorline.prompt.formats.dialect import Dialect, Frame, Place
 from anchorline.prompt.formats.message import place_message
 from anchorline.prompt.model import Draft, Format, Kind, Role, Segment
@@ -125,8 +125,7 @@ class Anthropic(Dialect):
                 builder.add("tool", "system", start, tool, "tools", index)
         if isinstance(frame.system, str) and frame.system:
             start = places[b'"system"']
-            content = builder.body[start : layout.skip(builder.body, start)]
-            builder.add("system", "system", start, content, "system", -1)
+            _add_string(builder, "system", "system", start, "system", -1)
         elif frame.system:
             values = [bytes(block) for block in frame.system]
             builder.look_from(places[b'"system"'])
@@ -152,8 +151,7 @@ class Anthropic(Dialect):
                 for block, (start, content) in enumerate(zip(place.starts, blocks, strict=True)):
                     builder.add(_kind(content), role, start, content, "messages", number, block)
             elif isinstance(place.starts, int):
-                content = builder.body[place.starts : layout.skip(builder.body, place.starts)]
-                builder.add("text", role, place.starts, content, "messages", number)
+                _add_string(builder, "text", role, place.starts, "messages", number)
         builder.add_turns(run, starts, index + len(items) - len(run), _BEGINNINGS, _kind)
 
     def draft(self, body: bytes, segments: Sequence[Segment]) -> Draft | None:
@@ -179,6 +177,12 @@ class Anthropic(Dialect):
             "max_tokens": frame.max_tokens or None,
             "automatic_ttl": lifetime(bytes(automatic)) if marked and isinstance(automatic, Raw) else None,
         }
+
+
+def _add_string(builder: Builder, kind: Kind, role: Role, start: int, section: Section, message: int) -> None:
+    end = layout.skip(builder.body, start)
+    content = builder.body[start:end]
+    builder.add(kind, role, start, content, section, message, same_as=text_block(builder.body, start, end))
 
 
 def string_draft(body: bytes, start: int, segment: int) -> Draft | None:

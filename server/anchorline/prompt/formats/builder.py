@@ -46,12 +46,16 @@ class Builder:
         section: Section,
         message: int,
         block: int = -1,
+        same_as: bytes = b"",
     ) -> None:
-        """Append the segment whose bytes `content` stand at `start`."""
+        """Append the segment whose bytes `content` stand at `start`.
+
+        `same_as` is what `content` is a short form of (`text_block`): the two have one digest.
+        """
         end = start + len(content)
         if 0 <= self._marked < end:
             content = self._without_marker(start, end)
-        digest = xxh3_128_digest(content)
+        digest = xxh3_128_digest(same_as or content)
         prefix = self.chain.extend(digest, _TAGS[role])
         if kind == "tool_result":
             # The same output comes back under another call id: what it holds is what identifies it.
@@ -129,6 +133,16 @@ class Builder:
                 return body[start:cut] + body[after:end]
             before = member.end
         return body[start:end]
+
+
+def text_block(body: bytes, start: int, end: int, name: bytes = b"text") -> bytes:
+    """Return the block that a plain string in `body` is the short form of.
+
+    A provider renders both alike, and a client makes a block of a string to mark it. With or without spaces, as the
+    body is written.
+    """
+    space = b" " if body.startswith(b" ", start - 1) else b""
+    return b'{"type":%b"%b",%b"text":%b%b}' % (space, name, space, space, body[start:end])
 
 
 class _Lifetime(msgspec.Struct):

@@ -13,7 +13,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from anchorline.prompt import layout
 from anchorline.prompt.formats.anthropic import string_draft
-from anchorline.prompt.formats.builder import Builder
+from anchorline.prompt.formats.builder import Builder, text_block
 from anchorline.prompt.formats.dialect import Dialect, Frame, Place
 from anchorline.prompt.formats.message import place_message
 from anchorline.prompt.model import Draft, Format, Kind, Role, Segment
@@ -82,6 +82,7 @@ class _OpenAI(Dialect):
     """What both have in common."""
 
     marker: ClassVar[bytes] = b'"prompt_cache_breakpoint"'
+    text_part: ClassVar[bytes]
 
     def family(self, model: str | None) -> str:
         """Return the tokenizer of the model: this API is spoken by more than OpenAI."""
@@ -120,7 +121,12 @@ class _OpenAI(Dialect):
                 builder.add(_part_kind(part, role), role, begin, part, "messages", index, block)
             return
         kind = "system" if role == "system" else "tool_result" if role == "tool" else "text"
-        builder.add(kind, role, start, content, "messages", index)
+        same_as = b""
+        if role in ("user", "system") and isinstance(parts, str):
+            string = place_message(builder.body, start, None).starts
+            assert isinstance(string, int)  # noqa: S101  (a string has one start)
+            same_as = text_block(builder.body, string, layout.skip(builder.body, string), self.text_part)
+        builder.add(kind, role, start, content, "messages", index, same_as=same_as)
 
     def draft(self, body: bytes, segments: Sequence[Segment]) -> Draft | None:
         """Return the last text of the last item, if that is a user's message."""
@@ -155,6 +161,7 @@ class Chat(_OpenAI):
     """OpenAI chat completions."""
 
     format: ClassVar[Format] = "openai-chat"
+    text_part: ClassVar[bytes] = b"text"
     array: ClassVar[bytes] = b'"messages"'
     before: ClassVar[frozenset[bytes]] = frozenset({b'"tools"'})
 
@@ -177,6 +184,7 @@ class Responses(_OpenAI):
     """OpenAI Responses."""
 
     format: ClassVar[Format] = "openai-responses"
+    text_part: ClassVar[bytes] = b"input_text"
     array: ClassVar[bytes] = b'"input"'
     output: ClassVar[bytes] = b'"output":'
     before: ClassVar[frozenset[bytes]] = frozenset({b'"tools"', b'"instructions"'})
