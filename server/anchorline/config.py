@@ -51,7 +51,7 @@ class Cache(msgspec.Struct, frozen=True):
             description="What to do with breakpoints that the client has set: keep them and add none, "
             "use the slots they leave, or replace them."
         ),
-    ] = "extend"
+    ] = "replace"
     ttl: Annotated[
         Literal["auto", "5m", "1h"],
         Meta(description="Lifetime of planned anchors; `auto` takes the cheapest."),

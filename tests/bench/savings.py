@@ -6,8 +6,8 @@ Every request of every Claude Code session, or of a sample of them, or their fir
 at their times, over HTTP, to an upstream that bills them by the providers' cache rules. `cost_ratio` is the billed input
 cost over that of Claude Code's own breakpoints (system, and the ends of the last two user messages, 5m), which is what
 `observe` passes on unchanged (they are Cline's as well). Cases: other clients' rules, sent directly (`zed`, `cline`); Claude Code through the
-gateway in mode `observe`, `anchors` (its breakpoints extended, the default), `anchors-replace` (replaced by ours),
-`trim` and `trim-replace`; `client` sends no breakpoints at all, directly, and `anchors-client`, `trim-client` are it
+gateway in mode `observe`, `anchors` (its breakpoints replaced by ours, the default), `anchors-extend` (kept, and ours
+beside them), `trim` and `trim-extend`; `client` sends no breakpoints at all, directly, and `anchors-client`, `trim-client` are it
 through the gateway. Every session meets an empty cache. Intervals: bootstrap by session.
 """
 
@@ -60,7 +60,7 @@ def marked(body: bytes, rule: str) -> bytes:
 class Arm:
     """One way to the upstream: what the client sends, and the gateway's settings (None: it is sent directly)."""
 
-    def __init__(self, rule: str | None, mode: config.Mode | None = None, anchors: str = "extend") -> None:
+    def __init__(self, rule: str | None, mode: config.Mode | None = None, anchors: str = "replace") -> None:
         self.rule = rule
         self.mode = mode
         self.anchors = anchors
@@ -104,9 +104,9 @@ ARMS = {
     "observe": Arm("cline", "observe"),
     "zed": Arm("zed"),
     "anchors": Arm("cline", "anchors"),
-    "anchors-replace": Arm("cline", "anchors", "replace"),
+    "anchors-extend": Arm("cline", "anchors", "extend"),
     "trim": Arm("cline", "trim"),
-    "trim-replace": Arm("cline", "trim", "replace"),
+    "trim-extend": Arm("cline", "trim", "extend"),
     "client": Arm(None),
     "anchors-client": Arm(None, "anchors"),
     "trim-client": Arm(None, "trim"),
@@ -153,6 +153,7 @@ def main() -> None:
     statistics_: dict[str, Callable[[list[float], list[float]], float]] = {
         "cost_ratio": lambda one, other: sum(one) / sum(other),
         "cost_ratio_median": lambda one, other: statistics.median(map(truediv, one, other)),
+        "cost_ratio_worst": lambda one, other: max(map(truediv, one, other)),
     }
     rows = []
     for name, found in costs.items():
