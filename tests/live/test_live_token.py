@@ -16,7 +16,10 @@ ASK = "import pathlib, sys; from anchorline.live.token import token; input(); pr
 def test_programs_that_ask_at_once_get_the_one_that_is_kept(tmp_path: Path, before: bytes | None) -> None:
     if before is not None:
         (tmp_path / FILE).write_bytes(before)
-    asking = [Popen([sys.executable, "-c", ASK, str(tmp_path)], stdin=PIPE, stdout=PIPE, text=True) for _ in range(4)]
+    asking = [
+        Popen([sys.executable, "-c", ASK, str(tmp_path)], stdin=PIPE, stdout=PIPE, text=True)
+        for _ in range(4)
+    ]
     with ThreadPoolExecutor(len(asking)) as pool:
         told = list(pool.map(lambda one: one.communicate("\n", timeout=60)[0].strip(), asking))
     assert set(told) == {(tmp_path / FILE).read_text("ascii").strip()}

@@ -40,7 +40,9 @@ def _kept(path: Path) -> str | None:
 def _made(path: Path) -> str:
     made = secrets.token_urlsafe(BYTES)
     part = path.with_name(f".{FILE}.part")
-    with os.fdopen(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="ascii") as file:
+    with os.fdopen(
+        os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="ascii"
+    ) as file:
         file.write(made + "\n")
     part.replace(path)
     return made
