@@ -87,3 +87,21 @@ def test_a_project_names_no_places_of_the_users(tmp_path: Path, key: str):
 
 def test_every_key_is_described():
     assert all(key.description and key.type for key in config.documented())
+
+
+@pytest.mark.parametrize(
+    "text", ["a." * 600 + "b = 1\n", "# a comment\n" * 3000], ids=["a long key", "a long file"]
+)
+def test_a_project_file_of_an_odd_size_is_refused_and_the_users_own_is_not(tmp_path: Path, text: str):
+    (tmp_path / config.FILE_NAME).write_text(text)
+    config.user_file().write_text("[refine]\nmax_hints = 1\n" + "# a comment\n" * 3000)
+    loaded = config.load(tmp_path)
+    assert loaded.config == config.Config(refine=config.Refine(max_hints=1))
+    assert ["it has more than" in problem.message for problem in loaded.problems] == [True]
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="a device of POSIX")
+def test_a_project_file_that_is_a_device_is_refused(tmp_path: Path):
+    (tmp_path / config.FILE_NAME).symlink_to("/dev/null")  # /dev/zero has no end, and a pipe none to wait for
+    (problem,) = config.load(tmp_path).problems
+    assert "not a plain file" in problem.message

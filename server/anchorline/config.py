@@ -240,6 +240,9 @@ USER_ONLY = frozenset(
 
 STRICTER_ONLY = frozenset({"store.text", "store.enabled", "store.features", "editor.chat", "engine.enabled"})
 """Keys of which a project file may only set a stricter value: they are about privacy."""
+PROJECT_BYTES = 32_768
+PROJECT_LINE = 1000
+"""Longer files and lines of a project are refused: one key of 64 KiB (`a.a.a…`) is decoded for most of a minute."""
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -316,13 +319,24 @@ def load(root: Path | None = None, editor: Mapping[str, Any] | None = None) -> L
 
 def _merge_file(loaded: Loaded, path: Path, *, project: bool) -> Loaded:
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        values = tomllib.loads(_strangers(path) if project else path.read_text("utf-8"))
     except FileNotFoundError:
         return loaded
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         problem = Problem(str(path), "", f"can't be read, its settings are ignored: {error}")
         return msgspec.structs.replace(loaded, problems=(*loaded.problems, problem))
     return merge(loaded, values, source=str(path), project=project)
+
+
+def _strangers(path: Path) -> str:
+    """Return a project's file: no pipe or device, and of a size at which even the oddest is decoded at once."""
+    if path.exists() and not path.is_file():
+        raise OSError("it is not a plain file")
+    with path.open("rb") as file:
+        content = file.read(PROJECT_BYTES + 1)
+    if len(content) > PROJECT_BYTES or any(len(line) > PROJECT_LINE for line in content.splitlines()):
+        raise OSError(f"it has more than {PROJECT_BYTES:,} bytes, or a line more than {PROJECT_LINE:,}")
+    return content.decode()
 
 
 def merge(loaded: Loaded, values: Mapping[str, Any], *, source: str, project: bool) -> Loaded:

@@ -2,13 +2,16 @@
 
 import json
 import stat
+import threading
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from anchorline.cli.main import cli
+from anchorline.gateway import clients
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +92,19 @@ def test_clients_that_keep_their_settings_to_themselves(client: str):
     done = run("connect", client, "--write")
     assert done.exit_code == 1
     assert "/anthropic" in done.output
+
+
+def test_connected_from_two_terminals_at_once_the_file_is_whole(homes: Path):
+    client = clients.clients("http://127.0.0.1:8917/token")["claude-code"]
+    ready = threading.Barrier(4)
+
+    def connect(_: int) -> None:
+        ready.wait(60)
+        for _ in range(25):
+            clients.connect(client)
+            json.loads((homes / FILES["claude-code"][0]).read_text())
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(connect, range(4)))
+    assert run("disconnect", "claude-code").exit_code == 0
+    assert not list((homes / "CLAUDE_CONFIG_DIR").iterdir())

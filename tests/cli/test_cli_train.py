@@ -138,6 +138,23 @@ def test_an_interrupted_training_goes_on_where_it_was(isolated_home: Path):
     assert epochs[-1] == 3
 
 
+def test_what_was_purged_while_it_was_learnt_is_not_kept(
+    isolated_home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    fill(120)
+    evaluate = evaluation.evaluate
+
+    def purged_first(*given, **more):
+        assert run("store", "purge", "--before", "2026-09-23", "--yes").exit_code == 0
+        return evaluate(*given, **more)
+
+    monkeypatch.setattr(evaluation, "evaluate", purged_first)
+    done = run("train", "--epochs", "1", "--from", "scratch")
+    assert done.exit_code == 1
+    assert "purged meanwhile" in done.stderr
+    assert not list((isolated_home / "data").rglob("*.safetensors"))
+
+
 def test_an_unknown_or_foreign_version_is_named(isolated_home: Path):
     fill(120)
     done = run("train", "--from", "r-1")

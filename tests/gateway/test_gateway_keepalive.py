@@ -1,17 +1,21 @@
 """Keep-alive: pings are sent while they are worth it, within their dollars, until the next request comes."""
 
+import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from anchorline.cache.action import ping_every, prolonging
 from anchorline.cache.reuse import Gaps
 from anchorline.cache.rules import load
+from anchorline.gateway.keepalive import Keepalive, Kept
 from anchorline.gateway.splice import prewarming
 from gateway.conformance import Running, Upstream
 from gateway.running import Gateway, gateway
@@ -148,3 +152,87 @@ def test_a_ping_is_worth_it_where_the_next_request_is_likely(within_5m: float, w
     assert bool(bet.action.pings) == worth
     assert (bet.gain > 0) == worth
     assert not prolonging(rules, "claude-sonnet-5", gaps, lifetime, 100_000, 12_000.0, 24).action.pings
+
+
+LIKELY = Gaps((60.0, 300.0, 3600.0, 10800.0), (0.6, 0.5, 0.1, 0.1))
+
+
+class Told(msgspec.Struct):
+    """A ping's answer: one that was billed `read` tokens from the cache and `write` to it."""
+
+    read_tokens: int
+    write_tokens: int = 0
+    status: int = 200
+    raw_headers: tuple[tuple[bytes, bytes], ...] = ((b"content-type", b"application/json"),)
+
+    async def read(self) -> bytes:
+        usage = {"input_tokens": 0, "cache_read_input_tokens": self.read_tokens}
+        return json.dumps({"usage": usage | {"cache_creation_input_tokens": self.write_tokens}}).encode()
+
+
+def kept(name: bytes, send: Any, waited: float = 0.0) -> Kept:
+    rules = load().for_model("claude-sonnet-5")
+    lifetime = rules.lifetime("5m")
+    assert lifetime is not None
+    started = time.time() - waited
+    return Kept(name, "p", "claude-sonnet-5", 100_000, started, LIKELY, rules, lifetime, 1e-5, b"{}", send)
+
+
+async def _told(*_: object) -> None: ...
+
+
+async def turns() -> None:
+    """Let the event loop do all that waits for nothing else."""
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
+def test_a_prefix_that_expired_while_the_machine_slept_is_not_pinged():
+    sent: list[bytes] = []
+
+    def send(body: bytes) -> Any:
+        sent.append(body)
+        return nullcontext(Told(100_000))
+
+    async def slept() -> None:
+        keepalive = Keepalive(1000.0, _told, _told, lambda _: None)
+        for seconds in (296.0, 301.0, 30_000.0):
+            keepalive.begin(kept(b"%f" % seconds, send, seconds))
+        await turns()
+        await keepalive.close()
+
+    asyncio.run(slept())
+    assert len(sent) == 1
+
+
+def test_pings_that_are_under_way_at_once_are_each_paid_for():
+    begun: list[bytes] = []
+    dear, cheap = asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def first(body: bytes) -> AsyncIterator[Told]:
+        begun.append(body)
+        await dear.wait()
+        yield Told(60_000, 40_000)
+
+    @asynccontextmanager
+    async def second(body: bytes) -> AsyncIterator[Told]:
+        begun.append(body)
+        await cheap.wait()
+        yield Told(100_000)
+
+    async def pinged() -> None:
+        # A ping is expected to cost $0.1; the first one costs $0.56, so that a third may not be sent.
+        keepalive = Keepalive(0.7, _told, _told, lambda _: None)
+        keepalive.begin(kept(b"1", first, 296.0))
+        keepalive.begin(kept(b"2", second, 296.0))
+        await turns()
+        for answered in (dear, cheap):
+            answered.set()
+            await turns()
+        keepalive.begin(kept(b"3", second, 296.0))
+        await turns()
+        await keepalive.close()
+
+    asyncio.run(pinged())
+    assert len(begun) == 2

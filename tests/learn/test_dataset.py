@@ -127,3 +127,15 @@ def test_a_decision_of_which_nothing_is_known_is_kept(tmp_path: Path):
     (found,) = dataset.read(tmp_path / "d")
     assert found.features == Features()
     assert (found.gap, found.hit, dict(found.solve)) == (None, None, {})
+
+
+def test_a_first_build_that_was_ended_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def ended(*_: object, **_more: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pyarrow.parquet, "write_table", ended)
+        with pytest.raises(KeyboardInterrupt):
+            dataset.write(rows(), tmp_path / "d")
+    dataset.write(rows(), tmp_path / "d")
+    assert len(dataset.read(tmp_path / "d")) == 60

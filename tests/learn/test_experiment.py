@@ -119,3 +119,9 @@ def test_what_is_gone_gives_way_to_what_was_before_it():
     assert left.trial == standing.trial
     assert without(standing, frozenset({"r-3"})).trial is None
     assert without(standing, frozenset({"r-1", "r-2", "r-3", "r-4"})) == Standing()
+
+
+def test_whoever_may_decide_is_named_whatever_stands_in_the_file():
+    odd = Standing((contest("r-3", stage="promoted"),), trial=contest(champion="r-2"))
+    for session in (None, *map(str, range(20))):
+        assert assign(odd, session).version in odd.versions

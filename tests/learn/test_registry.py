@@ -1,13 +1,14 @@
 """Versions on disk: whole or not there, for the owner alone, and not trusted when they are read."""
 
 import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from anchorline.learn.experiment import Contest, Standing
-from anchorline.learn.registry import ABOUT, DamagedError, Data, Registry, Version, new_id
+from anchorline.learn.registry import ABOUT, LOCK, DamagedError, Data, Registry, Version, new_id
 
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes and pipes are POSIX's")
 
@@ -62,7 +63,7 @@ def test_a_version_that_could_not_be_written_is_not_there(registry: Registry):
     with pytest.raises(OSError, match="No space"):
         registry.add(Version("r-1", 1.0), fails)
     assert registry.names() == ()
-    assert list(registry.folder.iterdir()) == []
+    assert [one.name for one in registry.folder.iterdir()] == [LOCK]
 
 
 def test_what_ships_is_a_version_that_is_only_read(registry: Registry, tmp_path: Path):
@@ -173,15 +174,45 @@ def test_what_was_trained_on_the_past_is_told_with_its_descendants(registry: Reg
     assert registry.trained_before(50.0) == ("r-4", "r-5")
 
 
-def test_removing_a_version_takes_it_out_of_force(registry: Registry):
-    add(registry, "r-1")
-    add(registry, "r-2")
+def test_purging_a_version_takes_it_out_of_force(registry: Registry):
+    add(registry, "r-1", data=Data(since=500.0))
+    add(registry, "r-2", data=Data(since=100.0))
     first = Contest("e-1", "r-1", "heuristic", "promoted", 0.9, "0" * 32, 5.0)
     second = msgspec.structs.replace(first, id="e-2", challenger="r-2", champion="r-1")
     registry.put_standing(Standing((first, second)))
-    registry.remove(("r-2",))
+    assert registry.purge(200.0) == ("r-2",)
     assert registry.names() == ("r-1",)
     assert registry.standing() == Standing((first,))
     registry.standing_file.write_bytes(b"damaged")
-    registry.remove(("r-1",))
+    assert registry.purge(600.0) == ("r-1",)
     assert registry.standing() == Standing()
+    assert registry.purge(600.0) == ()
+
+
+@posix
+def test_a_purge_takes_what_a_killed_training_has_left(registry: Registry):
+    def killed(folder: Path) -> None:
+        write(folder)
+        os._exit(9)
+
+    if (child := os.fork()) == 0:
+        registry.add(Version("r-1", 1.0), killed)
+    os.waitpid(child, 0)
+    assert list(registry.folder.rglob("network.safetensors"))
+    assert registry.purge(5.0) == ()
+    assert not list(registry.folder.rglob("network.safetensors"))
+
+
+def test_a_purge_waits_until_a_version_is_whole(registry: Registry):
+    with ThreadPoolExecutor(1) as pool:
+        purging: list[Future[tuple[str, ...]]] = []
+
+        def write_while_purged(folder: Path) -> None:
+            purging.append(pool.submit(registry.purge, 5.0))
+            with pytest.raises(TimeoutError):
+                purging[0].result(0.2)
+            write(folder)
+
+        registry.add(Version("r-1", 1.0, Data(since=1.0)), write_while_purged)
+        assert purging[0].result(60) == ("r-1",)
+    assert registry.names() == ()

@@ -4,12 +4,13 @@ import os
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import make
 import pytest
 
+from anchorline.alone import alone
 from anchorline.outcome import Outcome
 from anchorline.store import database
 from anchorline.store.migrations import migrations
@@ -68,7 +69,8 @@ def test_only_the_owner_may_read(path: Path, umask: int) -> None:
     listed = subprocess.run(
         [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True, timeout=120
     ).stdout.splitlines()
-    assert listed == ["anchorline.db 0o600", "anchorline.db-shm 0o600", "anchorline.db-wal 0o600"]
+    names = ("anchorline.db", "anchorline.db-lock", "anchorline.db-shm", "anchorline.db-wal")
+    assert listed == [f"{name} 0o600" for name in names]
     assert mode(path.parent) == mode(path.parent.parent) == 0o700
 
 
@@ -250,3 +252,45 @@ def test_a_file_deleted_while_it_is_open_is_made_again(path: Path) -> None:
     recorder.outcome(Outcome("after")).result(60)
     assert recorder.close()
     assert Reader(path).status().counts["outcomes"] == 1
+
+
+def test_a_database_that_another_program_begins_is_not_set_aside_with_the_damaged_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"this is no database at all, " * 100)
+    known = database.identity(path)
+    assert known is not None
+    begun: list[sqlite3.Connection] = []
+    rename = Path.rename
+
+    def begin_meanwhile(file: Path, target: Path) -> Path:
+        moved = rename(file, target)
+        if file == path:
+            with suppress(database.StoreError):  # it would have to wait
+                db = database.open_for_writing(path).database
+                db.execute("UPDATE about SET value = '7' WHERE name = 'dropped'")
+                db.conn.commit()
+                begun.append(db.conn)
+        return moved
+
+    monkeypatch.setattr(Path, "rename", begin_meanwhile)
+    monkeypatch.setattr(database, "OPEN_S", 0.1)
+    assert database.set_aside(path, known)
+    assert database.set_aside(path, known) is None
+    for connection in begun:
+        connection.close()
+    database.close(database.open_for_writing(path).database)
+    assert Reader(path).status().dropped == (7 if begun else 0)
+    assert len(list(path.parent.glob("*damaged*"))) == 1
+
+
+def test_a_damaged_file_that_can_t_be_set_aside_is_said_to_be_so(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"this is no database at all, " * 100)
+    with alone(path.with_name(f"{path.name}-lock")):
+        monkeypatch.setattr(database, "OPEN_S", 0.1)
+        with pytest.raises(database.StoreError, match="another program keeps it locked"):
+            database.open_for_writing(path)

@@ -2,7 +2,8 @@
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 
 import make
@@ -252,6 +253,29 @@ def test_a_purge_takes_the_networks_that_were_trained_on_what_it_removes(path: P
     assert privacy.purge(path).versions == ("r-2",)
     assert registry.standing() == Standing()
     assert events(path) == []
+
+
+def test_a_version_that_is_purged_meanwhile_is_not_put_in_force_again(
+    path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+):
+    steps = Steps(registry, path)
+    steps.promote("r-1", 0.9, "by hand")
+    standing = Registry.standing
+
+    def purged_once_read(one: Registry) -> Standing:
+        found = standing(one)
+        if not purging:
+            purging.append(pool.submit(privacy.purge, path, 500.0))
+            with suppress(TimeoutError):
+                purging[0].result(0.5)
+        return found
+
+    purging: list[Future[privacy.Purged]] = []
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(Registry, "standing", purged_once_read)
+        steps.promote("r-2", 0.9, "by hand")
+        assert purging[0].result(60).versions == ("r-1",)
+    assert [one.challenger for one in registry.standing().promoted] == ["r-2"]
 
 
 def test_shadows_and_steps_are_purged(path: Path, registry: Registry):

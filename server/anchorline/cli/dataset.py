@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from anchorline.alone import alone
 from anchorline.cli import reading
 
 if TYPE_CHECKING:
@@ -134,9 +135,12 @@ def built() -> "list[Decision]":
                 f"{_database()}: nothing to learn from is recorded yet; `anchorline import claude-code` or "
                 "`anchorline import codex` reads the sessions that you have"
             )
-        dataset.write(found, folder())
+        with alone(folder().with_name(f"{folder().name}-lock")):  # another program may build it as well
+            dataset.write(found, folder())
     except (StoreError, dataset.DatasetError) as error:
         raise reading.Unreadable(str(error)) from error
+    except OSError as error:
+        raise reading.Unreadable(f"{error.filename}: {error.strerror}") from error
     return found
 
 

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -188,8 +189,10 @@ def _start(version: str | None) -> "tuple[str, Network | None]":
 def _keep(
     trained: "Network", measured: "Evaluation", rows: "Sequence[Decision]", before: str, seed: int
 ) -> tuple[str, str]:
-    """Store a version; return its id and its folder."""
+    """Store a version; return its id and its folder. Raises click's exceptions."""
     from anchorline.learn.registry import Data, Version, new_id  # noqa: PLC0415
+    from anchorline.store import decisions as stored  # noqa: PLC0415
+    from anchorline.store.database import StoreError, locate  # noqa: PLC0415
     from anchorline.store.experiments import registry  # noqa: PLC0415
 
     times = [one.at for one in rows]
@@ -201,9 +204,18 @@ def _keep(
         seed=seed,
         metrics=measured.metrics(),
     )
-    kept = registry()
+    kept, path = registry(), locate(reading.settings().config.store.path)
+
+    def write(folder: Path) -> None:
+        oldest = stored.oldest(path)
+        if oldest is None or oldest > min(times):
+            raise click.ClickException("what it was trained on was purged meanwhile, so it is not kept")
+        trained.save(folder)
+
     try:
-        kept.add(version, trained.save)
+        kept.add(version, write)
+    except StoreError as error:
+        raise reading.Unreadable(str(error)) from error
     except OSError as error:
         raise reading.Unreadable(f"{kept.folder}: {error.strerror or error}") from error
     return version.version, str(kept.path(version.version))

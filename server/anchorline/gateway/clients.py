@@ -7,6 +7,7 @@ which leaves everything else as it is by then.
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -189,10 +190,16 @@ def _text(file: Path, document: MutableMapping[str, Any]) -> bytes:
 
 def _write(file: Path, content: bytes) -> None:
     """Replace a file as a whole, for the owner's eyes only: it holds the token now."""
-    new = file.with_name(file.name + ".anchorline-new")
-    with os.fdopen(os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as target:
-        target.write(content)
-    new.replace(file)
+    handle, new = tempfile.mkstemp(
+        dir=file.parent, prefix=f".{file.name}."
+    )  # 0600, and of this program alone
+    try:
+        with os.fdopen(handle, "wb") as target:
+            target.write(content)
+        Path(new).replace(file)
+    except BaseException:
+        Path(new).unlink(missing_ok=True)
+        raise
 
 
 def _get(document: Mapping[str, Any], path: tuple[str, ...]) -> object:

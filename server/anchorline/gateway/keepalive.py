@@ -61,6 +61,13 @@ class Kept(msgspec.Struct, frozen=True, eq=False):
         return self.price * self.provider.read_price(self.model) * self.tokens
 
 
+class _Spent(msgspec.Struct):
+    """What a ping cost, or will as long as it is under way."""
+
+    at: float
+    usd: float
+
+
 class Keepalive:
     """The prefixes that are kept warm. Used on the event loop.
 
@@ -80,7 +87,7 @@ class Keepalive:
         self._reading = reading
         self._report = report
         self._kept: OrderedDict[bytes, tuple[asyncio.Event, asyncio.Task[None]]] = OrderedDict()
-        self._spent: deque[tuple[float, float]] = deque()
+        self._spent: deque[_Spent] = deque()
         self._refused = 0
 
     def __len__(self) -> int:
@@ -116,15 +123,19 @@ class Keepalive:
 
     async def _keep(self, kept: Kept, over: asyncio.Event) -> None:
         every, number = ping_every(kept.lifetime), 0
+        since = _since(kept.started)
+        warm_until: float = kept.lifetime.seconds
         try:
-            while not await _within(over, kept.started + (number + 1) * every - time.time()):
+            while not await _within(over, (number + 1) * every - since()):
                 await self._reading()  # one of them may be the next of this conversation
-                waited = time.time() - kept.started
-                if over.is_set() or not self._worth(kept, waited):
+                waited = since()
+                # After a laptop's sleep the prefix has expired, and a ping would write all of it anew.
+                if over.is_set() or waited >= warm_until or not self._worth(kept, waited):
                     return
                 number += 1
                 if not await self._ping(kept, number):
                     return
+                warm_until = waited + kept.lifetime.seconds
         except Exception:
             log.exception("a prefix is not kept warm any longer")
         finally:
@@ -136,9 +147,9 @@ class Keepalive:
         if not bet.action.pings:
             return False
         since = time.time() - HOUR_S
-        while self._spent and self._spent[0][0] < since:
+        while self._spent and self._spent[0].at < since:
             self._spent.popleft()
-        if sum(usd for _, usd in self._spent) + kept.usd > self._most:
+        if sum(one.usd for one in self._spent) + kept.usd > self._most:
             log.info("a prefix expires: pings may not cost more in this hour (gateway.keepalive_usd)")
             return False
         return True
@@ -146,7 +157,8 @@ class Keepalive:
     async def _ping(self, kept: Kept, number: int) -> bool:
         """Send one; return whether the prefix was warm, and is so again."""
         started = time.time()
-        self._spent.append((started, kept.usd))
+        spent = _Spent(started, kept.usd)
+        self._spent.append(spent)
         try:
             async with asyncio.timeout(ANSWER_S), kept.send(kept.body) as answer:
                 told = await answer.read()
@@ -161,8 +173,7 @@ class Keepalive:
             log.info("a keep-alive ping failed (%s)", type(error).__name__)
             return False
         usage = meter.billed.usage
-        usd = _usd(kept, usage) if status == 200 and usage is not None else 0.0
-        self._spent[-1] = (started, usd)
+        usd = spent.usd = _usd(kept, usage) if status == 200 and usage is not None else 0.0
         signals: dict[str, bool | int | float] = {"status": status, "keepalive": number}
         took = round((time.time() - started) * 1000, 3)
         outcome = Outcome(
@@ -187,6 +198,16 @@ class Keepalive:
 def _usd(kept: Kept, usage: Usage) -> float:
     read, write = kept.provider.read_price(kept.model), kept.lifetime.write
     return kept.price * (usage.input + read * usage.read + write * usage.write)
+
+
+def _since(started: float) -> Callable[[], float]:
+    """Return what tells the seconds since an epoch second: by the clock that can be set, and by the one that can't.
+
+    The larger one counts: one may be set back, the other stands still while a laptop sleeps.
+    """
+    steady = asyncio.get_running_loop().time
+    begun = steady() - (time.time() - started)
+    return lambda: max(time.time() - started, steady() - begun)
 
 
 async def _within(over: asyncio.Event, seconds: float) -> bool:

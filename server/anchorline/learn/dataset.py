@@ -98,6 +98,8 @@ def write(
         if folder.exists() and kept is None and any(folder.iterdir()):
             raise DatasetError(f"{folder}: is not empty and holds no dataset; name another folder")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if kept is None:  # first: where this is ended in between, what is there is known to be a dataset
+            _replace(folder / ABOUT, _told(found))
         for old in folder.glob("month=*"):
             if old.name.removeprefix("month=") not in months:
                 shutil.rmtree(old)
@@ -105,10 +107,14 @@ def write(
             place = folder / f"month={month}"
             place.mkdir(mode=0o700, exist_ok=True)
             _replace(place / FILE, _table(some, moments, texts or {}))
-        _replace(folder / ABOUT, msgspec.json.format(msgspec.json.encode(found), indent=1))
+        _replace(folder / ABOUT, _told(found))
     except OSError as error:
         raise DatasetError(f"{folder}: {error.strerror or error}") from error
     return found
+
+
+def _told(about: About) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(about), indent=1)
 
 
 def about(folder: Path) -> About | None:

@@ -61,7 +61,7 @@ class Standing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def versions(self) -> tuple[str, ...]:
         """The versions that decide somewhere now, as far as they are not the heuristic."""
         contest = self.contest
-        found = (contest.champion, contest.challenger) if contest is not None else ()
+        found = (self.champion, contest.champion, contest.challenger) if contest is not None else ()
         return tuple(one for one in dict.fromkeys(found) if one != HEURISTIC)
 
 

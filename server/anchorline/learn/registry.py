@@ -15,7 +15,8 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +24,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from anchorline.alone import alone
 from anchorline.learn.experiment import HEURISTIC, Standing, VersionId, without
 
 FOLDER = "router"
@@ -31,6 +33,9 @@ PRIOR = "prior-"
 """Versions that ship begin so: they know nothing of this machine."""
 STANDING = "standing.json"
 ABOUT = "version.json"
+LOCK = "lock"
+PART = ".part-"
+"""A version that is being written."""
 LARGEST_JSON = 1 << 20
 LARGEST_FILE = 256 << 20
 """Bytes. The network itself has some megabytes."""
@@ -100,6 +105,13 @@ class Registry:
         """The file that says what is in force. It is replaced, never changed: a new one has another identity."""
         return self.folder / STANDING
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the registry: what is read of it stays so until it is written. Raises OSError."""
+        self._make_folder()
+        with alone(self.folder / LOCK):
+            yield
+
     def standing(self) -> Standing:
         """Return what is in force: the heuristic, where nothing else was said. Raises DamagedError."""
         try:
@@ -157,14 +169,19 @@ class Registry:
     def add(self, version: Version, write: Callable[[Path], None]) -> Version:
         """Store a version: `write` gets an empty folder to put the network's files into.
 
-        Returns it with its checksums. Raises OSError, or ValueError where there is one with this id.
+        Nobody removes anything meanwhile. Returns it with its checksums. Raises OSError, ValueError where there is one
+        with this id, and what `write` raises.
         """
-        target = self.folder / version.version
-        taken = version.version == HEURISTIC or target.exists()
-        if not _ID.match(version.version) or taken:
+        if not _ID.match(version.version) or version.version == HEURISTIC:
             raise ValueError(f"{version.version!r} can't be the id of a new version")
-        self._make_folder()
-        part = Path(tempfile.mkdtemp(dir=self.folder, prefix=".part-"))
+        with self.alone():
+            return self._add(version, write)
+
+    def _add(self, version: Version, write: Callable[[Path], None]) -> Version:
+        target = self.folder / version.version
+        if target.exists():
+            raise ValueError(f"{version.version!r} can't be the id of a new version")
+        part = Path(tempfile.mkdtemp(dir=self.folder, prefix=PART))
         try:
             write(part)
             files = {}
@@ -202,16 +219,23 @@ class Registry:
 
         return tuple(name for name in _folders(self.folder) if knows(name))
 
-    def remove(self, versions: tuple[str, ...]) -> None:
-        """Remove versions; what they decide falls back to what was there before. Raises OSError."""
-        if not versions:
-            return
-        try:
-            self.put_standing(without(self.standing(), frozenset(versions)))
-        except DamagedError:
-            self.put_standing(Standing())
-        for version in versions:
-            shutil.rmtree(self.folder / version)
+    def purge(self, limit: float) -> tuple[str, ...]:
+        """Remove what `trained_before` tells, and what was never finished; return the versions that are gone.
+
+        What they decide falls back to what was there before. Raises OSError.
+        """
+        if not self.folder.is_dir():
+            return ()
+        with self.alone():
+            gone = self.trained_before(limit)
+            if gone:
+                try:
+                    self.put_standing(without(self.standing(), frozenset(gone)))
+                except DamagedError:
+                    self.put_standing(Standing())
+            for folder in (*(self.folder / version for version in gone), *self.folder.glob(f"{PART}*")):
+                shutil.rmtree(folder)
+            return gone
 
     def _make_folder(self) -> None:
         self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -2,13 +2,12 @@
 
 import os
 import secrets
-import time
 from pathlib import Path
+
+from anchorline.alone import alone
 
 FILE = "gateway.token"
 BYTES = 24
-LOOKS = 50
-"""How often a token that is being written is looked at, a hundredth of a second apart."""
 
 
 def token(folder: Path) -> str:
@@ -18,19 +17,32 @@ def token(folder: Path) -> str:
     """
     path = folder / FILE
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    known = _kept(path)
+    if known is None:
+        with alone(folder / f"{FILE}-lock"):
+            known = _kept(path) or _made(path)  # another program may have been faster
+    return known
+
+
+def _kept(path: Path) -> str | None:
+    """Return the token in the file; None where there is none, or one that was cut short."""
     try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        for _ in range(LOOKS):
-            known = path.read_text("ascii").strip()
-            if len(known) >= BYTES:
-                if os.name == "posix" and path.stat().st_mode & 0o077:
-                    path.chmod(0o600)
-                return known
-            time.sleep(0.01)  # another program writes it just now
-        path.unlink(missing_ok=True)  # cut short when it was written
-        return token(folder)
+        known = path.read_bytes().strip()
+    except FileNotFoundError:
+        return None
+    if len(known) < BYTES or not known.isascii():
+        return None
+    if os.name == "posix" and path.stat().st_mode & 0o077:
+        path.chmod(0o600)
+    return known.decode("ascii")
+
+
+def _made(path: Path) -> str:
     made = secrets.token_urlsafe(BYTES)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+    part = path.with_name(f".{FILE}.part")
+    with os.fdopen(
+        os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="ascii"
+    ) as file:
         file.write(made + "\n")
+    part.replace(path)
     return made

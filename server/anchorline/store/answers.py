@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from anchorline.alone import alone
 from anchorline.store import database
 from anchorline.store.database import StoreError
 
@@ -95,6 +96,7 @@ class AnswerFile:
             with self._connection:
                 self._connection.execute("INSERT OR IGNORE INTO about VALUES ('key', ?)", [os.urandom(32)])
             row = self._connection.execute("SELECT value FROM about WHERE name = 'key'").fetchone()
+            self._connection.execute(f"PRAGMA busy_timeout = {round(BUSY_S * 1000)}")
         except sqlite3.Error as error:
             self._connection.close()
             raise StoreError(database.explain(path, error)) from error
@@ -149,19 +151,21 @@ class AnswerFile:
         self._connection.close()
 
 
-def _open(path: Path, busy_s: float = BUSY_S) -> sqlite3.Connection:
+def _open(path: Path) -> sqlite3.Connection:
+    """Open the file, and where needed make it: alone, since SQLite does not wait where two programs change its mode."""
     try:
         database.protect(path)
-        connection = sqlite3.connect(path, timeout=busy_s, check_same_thread=False)
-        try:
-            connection.execute("PRAGMA secure_delete = ON")
-            _refuse_newer(path, connection)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.executescript(f"{_TABLES} PRAGMA user_version = {SCHEMA};")
-        except BaseException:
-            connection.close()
-            raise
+        with alone(path.with_name(f"{path.name}-lock")):
+            connection = sqlite3.connect(path, timeout=database.BUSY_S, check_same_thread=False)
+            try:
+                connection.execute("PRAGMA secure_delete = ON")
+                _refuse_newer(path, connection)
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+                connection.executescript(f"{_TABLES} PRAGMA user_version = {SCHEMA};")
+            except BaseException:
+                connection.close()
+                raise
     except (sqlite3.Error, OSError) as error:
         raise StoreError(database.explain(path, error)) from error
     return connection
@@ -202,9 +206,10 @@ def purge(path: Path, before: float | None = None) -> int:
     if not path.exists():
         return 0
     try:
-        connection = _open(path, database.BUSY_S)
-    except StoreError:
-        if before is not None:
+        connection = _open(path)
+    except StoreError as error:
+        in_use = isinstance(error.__cause__, sqlite3.Error) and database.is_busy(error.__cause__)
+        if before is not None or in_use:  # who has it open would go on with what is removed
             raise
         for file in database.files(path):
             file.unlink(missing_ok=True)

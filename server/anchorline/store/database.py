@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from anchorline.alone import alone
+
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
@@ -174,10 +176,11 @@ def open_for_writing(path: Path) -> Opened:
         known: Identity | None = None
         try:
             protect(path)
-            known = identity(path)
-            if known is None:
-                continue  # set aside by another program a moment ago
-            return Opened(_connect(path), known, notice)
+            with alone(_lock(path), OPEN_S):  # so that nobody sets the file aside meanwhile
+                known = identity(path)
+                if known is None:
+                    continue  # set aside by another program a moment ago
+                return Opened(_connect(path), known, notice)
         except sqlite3.Error as error:
             if is_damage(error) and known is not None:
                 notice = set_aside(path, known) or notice
@@ -187,10 +190,24 @@ def open_for_writing(path: Path) -> Opened:
             raise StoreError(explain(path, error)) from error
 
 
+def _lock(path: Path) -> Path:
+    return path.with_name(f"{path.name}-lock")
+
+
 def set_aside(path: Path, known: Identity) -> str | None:
-    """Rename a damaged database; return what to tell, or None when another program has already done it."""
-    if identity(path) != known:
-        return None
+    """Rename a damaged database; return what to tell, or None when another program has already done it.
+
+    Alone: between the renaming of the file and that of its log, another program would begin a new database, and
+    its log would be taken for the damaged one's. Raises StoreError.
+    """
+    try:
+        with alone(_lock(path), OPEN_S):
+            return _set_aside(path) if identity(path) == known else None
+    except OSError as error:
+        raise StoreError(explain(path, error)) from error
+
+
+def _set_aside(path: Path) -> str:
     moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     aside = path.with_name(f"{path.name}.damaged-{moment}")
     while aside.exists():

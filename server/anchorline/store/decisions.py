@@ -74,6 +74,19 @@ def texts(path: Path) -> dict[str, str]:
         return dict(connection.execute("SELECT plan, text FROM texts WHERE kind = 'draft'").fetchall())
 
 
+def oldest(path: Path) -> float | None:
+    """Return when the first was sent of all that is recorded, epoch seconds; None for nothing. Raises StoreError."""
+    if not path.exists():
+        return None
+    with database.reading(path) as connection:
+        if database.read_schema(connection) is None:
+            return None
+        times = {"imported": "sent_at", "plans": "created_at", "outcomes": "sent_at"}
+        known = [table for table in database.tables(connection) if table in times]
+        found = [connection.execute(f"SELECT min({times[one]}) FROM {one}").fetchone()[0] for one in known]  # noqa: S608
+    return min((at for at in found if at is not None), default=None)
+
+
 def _noted(connection: sqlite3.Connection) -> dict[str, _Noted]:
     if "features" not in database.tables(connection):
         return {}

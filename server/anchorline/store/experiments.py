@@ -1,7 +1,8 @@
 """Experiments in the store: what was decided in them, and each step from one policy to another with its reason.
 
 What is in force stands in the registry's file, so that it holds without a database as well; the tables say what
-happened. A step takes the database's write lock first: several servers may watch the same experiment.
+happened. A step holds the registry, then the database: several servers may watch the same experiment, and a purge may
+take a version away.
 """
 
 import secrets
@@ -176,9 +177,9 @@ class Steps:
 
     def start(self, version: str, stage: Stage, share: float, by: By = "developer") -> Standing:
         """Put a version on trial. Raises NotPossibleError, DamagedError, StoreError, OSError."""
-        self.registry.verified(version)
 
         def step(standing: Standing) -> tuple[Standing, Contest]:
+            self.registry.verified(version)
             contest = _contest(version, standing.champion, stage, share)
             return experiment.started(standing, contest), contest
 
@@ -206,11 +207,11 @@ class Steps:
         self, version: str, share: float, reason: str, by: By = "developer", *, of: Contest | None = None
     ) -> Standing:
         """Have a version decide; `of` is the trial that it has won, which must still run. Raises as `start` does."""
-        self.registry.verified(version)
 
         def step(standing: Standing) -> tuple[Standing, Contest]:
             if of is not None:
                 _check(standing.trial, of)
+            self.registry.verified(version)
             contest = _contest(version, standing.champion, "promoted", share)
             return experiment.promoted(standing, contest), contest
 
@@ -240,7 +241,7 @@ class Steps:
         reason: str,
         damaged: Standing | None = None,
     ) -> Standing:
-        with self._locked() as put:
+        with self.registry.alone(), self._locked() as put:
             try:
                 before = self.registry.standing()
             except DamagedError:

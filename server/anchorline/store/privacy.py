@@ -9,6 +9,7 @@ import hashlib
 import re
 import sqlite3
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -189,9 +190,8 @@ def purge(path: Path, before: float | None = None) -> Purged:
     are removed where all in them is old enough. Raises StoreError when another program keeps the log in use, or a
     file can't be written.
     """
-    versions = _purge_versions(before)
-    derived = _purge_derived(path)
     if not path.exists():
+        derived, versions = _purge_derived(path), _purge_versions(before)
         gone, left = _purge_damaged(path, before)
         return Purged({}, (*derived, *gone), left, versions)
     opened = database.open_for_writing(path)
@@ -199,6 +199,8 @@ def purge(path: Path, before: float | None = None) -> Purged:
         db = opened.database
         db.execute("PRAGMA temp_store = MEMORY")  # VACUUM's copy must not pass through a temporary file
         rows = _delete(db, before)
+        # After the rows: what is made of them meanwhile goes as well.
+        derived, versions = _purge_derived(path), _purge_versions(before)
         if before is not None:
             _note(db, versions)
         _rebuild(path, db)
@@ -227,7 +229,7 @@ def _purge_derived(path: Path) -> tuple[str, ...]:
     try:
         files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != DATASET_ABOUT]
         for file in (*files, dashboard_file()):
-            if file.exists():
+            with suppress(FileNotFoundError):  # another purge may be faster
                 file.unlink()
                 found.append(str(file))
     except OSError as error:
@@ -237,12 +239,10 @@ def _purge_derived(path: Path) -> tuple[str, ...]:
 
 def _purge_versions(before: float | None) -> tuple[str, ...]:
     registry = Registry(database.data_folder() / FOLDER)
-    gone = registry.trained_before(float("inf") if before is None else before)
     try:
-        registry.remove(gone)
+        return registry.purge(float("inf") if before is None else before)
     except OSError as error:
         raise StoreError(database.explain(registry.folder, error)) from error
-    return gone
 
 
 def _note(db: "Database", gone: tuple[str, ...]) -> None:
@@ -312,9 +312,10 @@ def _purge_damaged(path: Path, before: float | None) -> tuple[tuple[str, ...], t
     gone: list[str] = []
     left: list[str] = []
     for file in database.damaged(path):
-        if before is None or file.stat().st_mtime < before:
-            file.unlink()
-            gone.append(str(file))
-        else:
-            left.append(str(file))
+        with suppress(FileNotFoundError):  # another purge may be faster
+            if before is None or file.stat().st_mtime < before:
+                file.unlink()
+                gone.append(str(file))
+            else:
+                left.append(str(file))
     return tuple(gone), tuple(left)
