@@ -127,6 +127,8 @@ def _import(agent: "Agent", files: list[Path], settings: Config, *, quiet: bool)
         imports.opened(locate(settings.store.path)) as store,
         progress.bar("Importing", len(files), quiet=quiet) as step,
     ):
+        if store.notice is not None:
+            reading.notice(store.notice)
         waiting: list[imports.File] = []
         for path in files:
             summary.files += 1

@@ -20,6 +20,9 @@ from anchorline.prompt.model import Format, Prompt
 from anchorline.store.experiments import registry
 from anchorline.surroundings import NOTHING, Surroundings
 
+WRITE_S = 10.0
+"""How long the end of the command waits for the database, seconds."""
+
 
 @click.command(name="plan")
 @click.argument("file", required=False)
@@ -122,12 +125,17 @@ def _record(config: Config, plan: Plan, prompt: Prompt, shadow: Plan | None, ver
     from anchorline.store.recorder import Recorder  # noqa: PLC0415
 
     recorder = Recorder(
-        locate(config.store.path), config.store.text, on_problem=_warn, features=config.store.features
+        locate(config.store.path),
+        config.store.text,
+        on_problem=_warn,
+        on_notice=reading.notice,
+        features=config.store.features,
     )
     recorder.plan(plan, prompt)
     if shadow is not None:
         recorder.shadow(plan, shadow, version)
-    recorder.close(timeout=10)
+    if not recorder.close(timeout=WRITE_S) and recorder.state.status == "ok":
+        _warn(f"{recorder.path}: another program keeps it locked")
 
 
 def _warn(message: str) -> None:

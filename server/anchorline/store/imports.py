@@ -55,10 +55,14 @@ class File(msgspec.Struct, frozen=True):
 
 
 class Imports:
-    """The tables `imported`, `imports` and `ledger`, open for an import."""
+    """The tables `imported`, `imports` and `ledger`, open for an import.
 
-    def __init__(self, db: "Database") -> None:
+    `notice` tells what the developer should know about the opening.
+    """
+
+    def __init__(self, db: "Database", notice: str | None = None) -> None:
         self._db = db
+        self.notice = notice
 
     def position(self, path: Path) -> Position | None:
         """Return how far a file was read; None where it was not."""
@@ -154,7 +158,7 @@ def opened(path: Path) -> Iterator[Imports]:
     try:
         rows.forget_expired(found.database, time.time())
         found.database.conn.commit()
-        yield Imports(found.database)
+        yield Imports(found.database, found.notice)
     except sqlite3.Error as error:
         raise StoreError(database.explain(path, error)) from error
     finally:
