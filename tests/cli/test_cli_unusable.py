@@ -1,6 +1,9 @@
 """The command line where files, disks and databases can't be used: one line that names it, and no traceback."""
 
+import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -61,3 +64,33 @@ def test_an_import_says_that_a_damaged_database_was_set_aside(database: Path, tm
     (aside,) = database.parent.glob("*.damaged-*")
     assert result.exit_code == 0
     assert f"It is kept as {aside.name}" in result.stderr
+
+
+def test_a_body_that_can_not_be_written_is_named(tmp_path: Path):
+    target = tmp_path / "missing" / "planned.json"
+    result = run("plan", EXAMPLES / "agent.request.json", "--apply-anchors", target)
+    assert result.exit_code == 2
+    assert f"{target}: No such file or directory" in result.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights are POSIX's")
+def test_a_body_with_anchors_is_its_owners_alone(tmp_path: Path):
+    target = tmp_path / "planned.json"
+    assert run("plan", EXAMPLES / "agent.request.json", "--apply-anchors", target).exit_code == 0
+    assert target.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("words", [["rules"], ["plan", "--schema"], ["store", "status"]])
+def test_output_that_can_not_be_written_is_said_in_one_line(words: list[str], database: Path):
+    assert run("plan", PROMPT).exit_code == 0
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "anchorline", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.stderr == "Error: standard output: No space left on device\n"
+    assert done.returncode == 2

@@ -1,6 +1,7 @@
 """`anchorline plan`: the main job on the command line."""
 
 import difflib
+import os
 import sys
 import time
 from pathlib import Path
@@ -37,7 +38,9 @@ WRITE_S = 10.0
     "--record/--no-record", default=True, help="Record the plan in the database, as the settings say."
 )
 @click.option(
-    "--apply-anchors", type=click.Path(path_type=Path), help="Write the body with its anchors to this file."
+    "--apply-anchors",
+    type=click.Path(path_type=Path),
+    help="Write the body with its anchors to this file (0600).",
 )
 @click.option("--schema", "print_schema", is_flag=True, help="Print the JSON Schema of a plan and exit.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
@@ -58,7 +61,7 @@ def command(
 
     \b
     Examples:
-      anchorline plan examples/fix-parser.prompt.md
+      anchorline plan fix-parser.prompt.md
       anchorline plan body.request.json --apply-anchors planned.json
       anchorline plan ~/.claude/projects/app/0bb9a2d9.jsonl --json
     """
@@ -149,4 +152,8 @@ def _apply(prompt: Prompt, plan: Plan, source: str, target: Path) -> None:
         changes = markers.splices(prompt, plan.cache.anchors)
     except markers.UnmarkableError as error:
         raise reading.Unreadable(f"{source}: anchors can't be written: {error}") from error
-    target.write_bytes(markers.apply(prompt.load(0, sys.maxsize), changes))
+    try:
+        with os.fdopen(os.open(target, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
+            file.write(markers.apply(prompt.load(0, sys.maxsize), changes))
+    except OSError as error:
+        raise reading.Unreadable(f"{target}: {error.strerror or error}") from error
