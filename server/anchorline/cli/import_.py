@@ -135,7 +135,7 @@ def _import(agent: "Agent", files: list[Path], settings: Config, *, quiet: bool)
             now = time.time()
             try:
                 piece = importing.read(
-                    path, agent, store.position(path), now, features=settings.store.features
+                    path, agent, store.position(path, agent), now, features=settings.store.features
                 )
             except (OSError, PromptError) as error:
                 summary.problems.append(Problem(str(path), 0, getattr(error, "strerror", None) or str(error)))
