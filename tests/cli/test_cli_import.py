@@ -95,6 +95,27 @@ def test_broken_lines_give_1_and_the_rest_is_there(tmp_path: Path):
     assert [(one["file"], one["line"]) for one in summary["problems"]] == [(str(path), 3)]
 
 
+def test_of_a_file_that_is_no_session_the_first_lines_are_named_and_the_others_counted(tmp_path: Path):
+    path = tmp_path / "notes.jsonl"
+    path.write_text("a note\n" * 5000)
+    problems = run("codex", str(path), code=1)["problems"]
+    assert [one["line"] for one in problems] == [*range(1, 11), 0]
+    assert problems[-1]["message"] == "4990 more lines can't be read. Is it a Codex session?"
+
+
+def test_an_import_as_the_wrong_tools_is_made_good_by_the_right_one_and_undoes_nothing(
+    tmp_path: Path, isolated_home: Path
+):
+    path = tmp_path / "s.jsonl"
+    path.write_bytes(codex_log())
+    assert run("claude-code", str(path))["requests"] == 0
+    assert run("codex", str(path))["requests"] == 3
+    before = dump(database(isolated_home))
+    assert run("claude-code", str(path))["requests"] == 0
+    assert dump(database(isolated_home)) == before
+    assert run("codex", str(path))["unchanged"] == 1
+
+
 def test_a_copied_request_counts_once_and_a_replaced_file_takes_its_rows_along(tmp_path: Path, isolated_home):
     log = long_log("s1", 3)
     (tmp_path / "a.jsonl").write_bytes(log.bytes())

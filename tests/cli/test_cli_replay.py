@@ -90,6 +90,14 @@ class Page(HTMLParser):
         self.text += data
 
 
+@pytest.mark.parametrize("command", ["replay", "report"])
+def test_a_time_without_requests_is_not_an_empty_history(tmp_path: Path, command: str):
+    history(tmp_path)
+    said = invoke(command, "--since", "2200-01-01")
+    assert "Nothing is recorded since 2200-01-01 00:00" in said
+    assert "anchorline import" not in said
+
+
 def test_the_page_needs_nothing_from_outside(tmp_path: Path):
     history(tmp_path, (1.0, 3.0))
     target = tmp_path / "replay.html"

@@ -155,6 +155,26 @@ def test_what_was_purged_while_it_was_learnt_is_not_kept(
     assert not list((isolated_home / "data").rglob("*.safetensors"))
 
 
+def test_a_training_that_is_stopped_while_it_is_measured_is_not_lost(
+    isolated_home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    fill(120)
+    words = ["train", "--epochs", "2", "--from", "scratch", "--json"]
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluation, "evaluate", interrupted)
+        stopped = run(*words)
+    assert stopped.exit_code == 130
+    assert "Stopped after epoch 2" in stopped.stderr
+    progress, result = lines(run(*words))
+    assert (progress["epoch"], progress["train"]) == (2, {})
+    assert result["epochs"] == 2
+    assert not list((isolated_home / "data" / "dataset").glob("*checkpoint*"))
+
+
 def test_an_unknown_or_foreign_version_is_named(isolated_home: Path):
     fill(120)
     done = run("train", "--from", "r-1")

@@ -13,6 +13,7 @@ from anchorline.cache.hits import Return
 from anchorline.cache.reuse import Moment
 from anchorline.learn import features, network
 from anchorline.learn.architecture import Architecture
+from anchorline.learn.checkpoint import forget
 from anchorline.learn.decision import Decision
 from anchorline.learn.features import Features
 from anchorline.learn.heads import HEADS, Supply, missing, supply
@@ -87,6 +88,17 @@ def test_an_interrupted_training_ends_in_the_same_network(tmp_path: Path):
     assert set(seen) == {2, 3}
     assert same(whole, resumed)
     assert whole.description == resumed.description
+
+
+def test_a_training_that_was_over_is_taken_up_without_another_epoch(tmp_path: Path):
+    rows, held = worlds.decisions(300), worlds.decisions(100, 1, first=10_000)
+    settings = Settings(epochs=2, batch=128)
+    first = train(rows, held, form=FORM, settings=settings, checkpoint=tmp_path)
+    seen = []
+    again = train(rows, held, form=FORM, settings=settings, checkpoint=tmp_path, progress=seen.append)
+    assert same(first, again)
+    assert [(one.epoch, one.train) for one in seen] == [(2, {})]
+    forget(tmp_path)
     assert not list(tmp_path.glob("*checkpoint*"))
 
 

@@ -15,7 +15,7 @@ from anchorline.cli import engine_check
 from anchorline.cli.check import Check
 from anchorline.live import policies
 from anchorline.route.catalog import load as load_catalog
-from anchorline.store.database import StoreError, locate
+from anchorline.store.database import locate, unwritable
 from anchorline.store.experiments import registry
 from anchorline.store.reader import Reader
 
@@ -117,11 +117,13 @@ def _store(settings: config.Config) -> Check:
     if not settings.store.enabled:
         return Check("store", "ok", "switched off (store.enabled)")
     path = locate(settings.store.path)
-    try:
-        Reader(path).status()
-    except StoreError as error:
-        return Check(
-            "store", "error", str(error), "plans go on without it; `anchorline store status` says more"
-        )
+    found = Reader(path).status()
+    if found.problem is not None:
+        broken = found.schema is None
+        advice = "plans go on without it, and nothing is recorded" if broken else "update Anchorline"
+        return Check("store", "error" if broken else "warning", found.problem, advice)
+    problem = unwritable(path)
+    if problem is not None:
+        return Check("store", "error", problem, "plans go on, and nothing is recorded")
     text = {"off": "no prompt text", "redacted": "prompt text with secrets masked", "full": "prompt text"}
     return Check("store", "ok", f"{path}, keeps {text[settings.store.text]}")

@@ -6,6 +6,7 @@ import click
 import msgspec
 
 from anchorline.cli import dataset as dataset_command
+from anchorline.cli import progress
 from anchorline.cli.train import skills
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def command(version: str | None, as_json: bool) -> None:
     test = part(decisions, "test")
     if not test:
         raise click.ClickException("no session is in the test part yet; import more sessions")
-    found = evaluate(network, part(decisions, "train"), test, skills=skills(), simple=True)
+    with progress.share("Measuring", quiet=as_json) as show:
+        found = evaluate(network, part(decisions, "train"), test, skills=skills(), simple=True, progress=show)
     if as_json:
         shown = {"version": name, "used": network.description.heads, **msgspec.to_builtins(found)}
         click.echo(msgspec.json.encode(shown).decode())

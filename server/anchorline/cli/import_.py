@@ -127,13 +127,15 @@ def _import(agent: "Agent", files: list[Path], settings: Config, *, quiet: bool)
         imports.opened(locate(settings.store.path)) as store,
         progress.bar("Importing", len(files), quiet=quiet) as step,
     ):
+        if store.notice is not None:
+            reading.notice(store.notice)
         waiting: list[imports.File] = []
         for path in files:
             summary.files += 1
             now = time.time()
             try:
                 piece = importing.read(
-                    path, agent, store.position(path), now, features=settings.store.features
+                    path, agent, store.position(path, agent), now, features=settings.store.features
                 )
             except (OSError, PromptError) as error:
                 summary.problems.append(Problem(str(path), 0, getattr(error, "strerror", None) or str(error)))

@@ -1,6 +1,8 @@
 """The `anchorline` command: a group that imports a subcommand only when it is called."""
 
+import errno
 import importlib
+import os
 import sys
 
 import click
@@ -34,6 +36,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rules": ("rules", "List the rules, or explain one."),
     "doctor": ("doctor", "Check the installation and say what would make it better."),
 }
+
+
+_UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class _Lazy(click.Group):
@@ -70,9 +75,15 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; output that is cut off (`| head`) is no error."""
+    """Run the command line; output that is cut off (`| head`) is no error, output that can't be written is one."""
     try:
         cli()
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in _UNWRITTEN or error.filename is not None:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is not tried again
+        click.echo(f"Error: standard output: {error.strerror}", err=True)
+        sys.exit(2)

@@ -6,6 +6,7 @@ import time
 import click
 import msgspec
 
+from anchorline.cli import reading
 from anchorline.cli.store import Unusable, settings
 from anchorline.outcome import Feedback, Outcome, PlanId, Usage
 from anchorline.store import database
@@ -109,7 +110,7 @@ def command(
     if not chosen.enabled:
         raise click.ClickException("Recording is off (store.enabled), so nothing was recorded.")
     path = database.locate(chosen.path)
-    recorder = Recorder(path, chosen.text, on_notice=lambda notice: click.echo(notice, err=True))
+    recorder = Recorder(path, chosen.text, on_notice=reading.notice)
     try:
         waiting = [recorder.outcome(outcome)] if said else []
         if feedback is not None:

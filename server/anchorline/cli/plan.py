@@ -1,6 +1,7 @@
 """`anchorline plan`: the main job on the command line."""
 
 import difflib
+import os
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,9 @@ from anchorline.prompt.model import Format, Prompt
 from anchorline.store.experiments import registry
 from anchorline.surroundings import NOTHING, Surroundings
 
+WRITE_S = 10.0
+"""How long the end of the command waits for the database, seconds."""
+
 
 @click.command(name="plan")
 @click.argument("file", required=False)
@@ -34,7 +38,9 @@ from anchorline.surroundings import NOTHING, Surroundings
     "--record/--no-record", default=True, help="Record the plan in the database, as the settings say."
 )
 @click.option(
-    "--apply-anchors", type=click.Path(path_type=Path), help="Write the body with its anchors to this file."
+    "--apply-anchors",
+    type=click.Path(path_type=Path),
+    help="Write the body with its anchors to this file (0600).",
 )
 @click.option("--schema", "print_schema", is_flag=True, help="Print the JSON Schema of a plan and exit.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
@@ -55,7 +61,7 @@ def command(
 
     \b
     Examples:
-      anchorline plan examples/fix-parser.prompt.md
+      anchorline plan fix-parser.prompt.md
       anchorline plan body.request.json --apply-anchors planned.json
       anchorline plan ~/.claude/projects/app/0bb9a2d9.jsonl --json
     """
@@ -122,12 +128,17 @@ def _record(config: Config, plan: Plan, prompt: Prompt, shadow: Plan | None, ver
     from anchorline.store.recorder import Recorder  # noqa: PLC0415
 
     recorder = Recorder(
-        locate(config.store.path), config.store.text, on_problem=_warn, features=config.store.features
+        locate(config.store.path),
+        config.store.text,
+        on_problem=_warn,
+        on_notice=reading.notice,
+        features=config.store.features,
     )
     recorder.plan(plan, prompt)
     if shadow is not None:
         recorder.shadow(plan, shadow, version)
-    recorder.close(timeout=10)
+    if not recorder.close(timeout=WRITE_S) and recorder.state.status == "ok":
+        _warn(f"{recorder.path}: another program keeps it locked")
 
 
 def _warn(message: str) -> None:
@@ -141,4 +152,8 @@ def _apply(prompt: Prompt, plan: Plan, source: str, target: Path) -> None:
         changes = markers.splices(prompt, plan.cache.anchors)
     except markers.UnmarkableError as error:
         raise reading.Unreadable(f"{source}: anchors can't be written: {error}") from error
-    target.write_bytes(markers.apply(prompt.load(0, sys.maxsize), changes))
+    try:
+        with os.fdopen(os.open(target, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
+            file.write(markers.apply(prompt.load(0, sys.maxsize), changes))
+    except OSError as error:
+        raise reading.Unreadable(f"{target}: {error.strerror or error}") from error

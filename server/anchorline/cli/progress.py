@@ -20,6 +20,20 @@ def bar(label: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
+def share(label: str, *, quiet: bool) -> Iterator[Callable[[float], None]]:
+    """Show how much is done; call what is yielded with the share, 0 to 1."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _done: None
+        return
+    from rich.console import Console  # noqa: PLC0415  (only on a terminal)
+    from rich.progress import Progress  # noqa: PLC0415
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(label, total=1.0)
+        yield lambda done: progress.update(task, completed=done)
+
+
+@contextmanager
 def download(label: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
     """Show how many of `total` bytes have come (0: nobody knows how many); call what is yielded with the number."""
     if quiet or not sys.stderr.isatty():

@@ -46,3 +46,8 @@ def settings(*, project: bool = True) -> Loaded:
     for problem in loaded.problems:
         click.echo(f"anchorline: {problem}", err=True)
     return loaded
+
+
+def notice(message: str) -> None:
+    """Say on standard error what was done to a file that could not be used as it was."""
+    click.echo(f"anchorline: {message}", err=True)

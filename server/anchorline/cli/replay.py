@@ -69,7 +69,7 @@ def command(names: tuple[str, ...], since: float | None, as_json: bool, html: Pa
     if as_json:
         click.echo(msgspec.json.encode(comparison).decode())
     elif not comparison.requests:
-        _nothing(comparison)
+        _nothing(comparison, since)
     else:
         _show(comparison)
         if html is not None:
@@ -93,12 +93,20 @@ def _compare(names: tuple[str, ...], since: float | None, *, quiet: bool) -> Com
         return compare(requests, names, rules, catalog, done=lambda _: step())
 
 
-def _nothing(comparison: Comparison) -> None:
+def _nothing(comparison: Comparison, since: float | None) -> None:
     left = comparison.left_out
     if left.automatic or left.unpriced:
         click.echo(_left_out(comparison))
+    elif since is not None:
+        click.echo(nothing_since(since))
     else:
         click.echo("There is nothing to replay. `anchorline import claude-code` reads recorded sessions.")
+
+
+def nothing_since(since: float) -> str:
+    """Return that there is nothing from then on: which is not that there is nothing at all."""
+    day = f"{datetime.fromtimestamp(since).astimezone():%Y-%m-%d %H:%M %Z}"
+    return f"Nothing is recorded since {day} (--since); without it, everything that is recorded counts."
 
 
 def _show(comparison: Comparison) -> None:

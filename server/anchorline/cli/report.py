@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from anchorline.cli import reading
-from anchorline.cli.replay import Since
+from anchorline.cli.replay import Since, nothing_since
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -65,6 +65,9 @@ def _show(report: "Report") -> None:
     from rich.console import Console  # noqa: PLC0415  (only where a table is printed)
 
     if not report.requests and not any(route.plans for route in report.routes):
+        if report.since is not None:
+            click.echo(nothing_since(report.since))
+            return
         click.echo(
             "Nothing is recorded yet. `anchorline import claude-code` reads recorded sessions, "
             "`anchorline gateway` records requests as they pass."

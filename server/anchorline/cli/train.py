@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from anchorline.cli import dataset as dataset_command
+from anchorline.cli import progress as bars
 from anchorline.cli import reading
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def _train(
         from anchorline.learn.training import Settings, train  # noqa: PLC0415
     except ImportError as error:
         raise click.ClickException(f"training needs MLX, which is not installed here: {error}") from error
+    from anchorline.learn.checkpoint import forget  # noqa: PLC0415
     from anchorline.learn.evaluation import evaluate  # noqa: PLC0415
 
     settings = Settings(seed=seed) if epochs is None else Settings(seed=seed, epochs=epochs)
@@ -127,27 +129,35 @@ def _train(
                 checkpoint=place,
                 progress=progress,
             )
+        with bars.share("Measuring", quiet=as_json) as show_share:
+            measured = evaluate(
+                on_metal(trained),
+                parts["train"],
+                parts["test"],
+                skills=known,
+                heads=heads,
+                progress=show_share,
+            )
     except KeyboardInterrupt:
-        done = max(last[0].epoch - (last[0].step < last[0].steps), 0) if last else 0
+        done = last[0].epoch - (last[0].step < last[0].steps) if last else 0
         click.echo(
             f"\nStopped after epoch {done}; call `anchorline train` again to go on from there.", err=True
         )
         sys.exit(INTERRUPTED)
-    measured = evaluate(on_metal(trained), parts["train"], parts["test"], skills=known, heads=heads)
     uses = {
         name: measured.heads[name] if name in heads else use
         for name, use in trained.description.heads.items()
     }
     learnt = [*parts["train"], *parts["held"]]
     result = _keep(trained.replaced(heads=uses), measured, learnt, before, settings.seed)
-    epoch = last[0].epoch if last else settings.epochs
+    forget(place)
     summary = Trained(
         version=result[0],
         folder=result[1],
         start=before,
         decisions=len(parts["train"]),
         sessions=len({one.session for one in parts["train"]}),
-        epochs=epoch,
+        epochs=last[0].epoch,
         seconds=round(time.monotonic() - begun, 2),
         parameters=trained.parameters,
         heads=dict(uses),
@@ -268,6 +278,8 @@ def _told(now: "Progress") -> str:
 
 
 def _losses(now: "Progress") -> str:
+    if not now.train:
+        return "trained before"
     return ", ".join(
         f"{head} {value:.3f}/{now.held.get(head, float('nan')):.3f}" for head, value in now.train.items()
     )

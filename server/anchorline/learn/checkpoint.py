@@ -21,6 +21,11 @@ class State(msgspec.Struct, frozen=True):
     arrays: dict[str, npt.NDArray[np.generic]]
 
 
+def forget(folder: Path) -> None:
+    """Remove the checkpoint in `folder`: what it led to is kept. Raises OSError."""
+    (folder / FILE).unlink(missing_ok=True)
+
+
 class Checkpoint:
     """A file in `folder` (None: nothing is kept). `name` is of this very training: another one's is not taken up."""
 
@@ -64,8 +69,3 @@ class Checkpoint:
             )
         except (OSError, SafetensorError, KeyError, ValueError):
             return None
-
-    def remove(self) -> None:
-        """Forget what was kept."""
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ Intervals: 95 %, by bootstrap over sessions. A head is to be used only if its Br
 decides without it, over the whole interval of the paired difference, and better than the plain share of yes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import msgspec
@@ -61,20 +61,31 @@ def evaluate(
     test: Sequence[Decision],
     *,
     skills: Mapping[str, float] = MappingProxyType({}),
-    heads: Iterable[str] = HEADS,
+    heads: Sequence[str] = tuple(HEADS),
     simple: bool = False,
+    progress: Callable[[float], None] = lambda _: None,
 ) -> Evaluation:
-    """Measure heads on `test`. The baselines are fitted on `train`; `simple`: also those of scikit-learn."""
+    """Measure heads on `test`. The baselines are fitted on `train`; `simple`: also those of scikit-learn.
+
+    `progress` is told the share that is done.
+    """
     rows: list[Row] = []
     uses: dict[str, Use] = dict.fromkeys(HEADS, "baseline")
     reasons = {}
     notes = (baselines.MISSING,) if simple and not baselines.available() else ()
-    for head in heads:
+    for place, head in enumerate(heads):
+
+        def answered(share: float, place: int = place) -> None:
+            progress((place + share) / len(heads))
+
+        answered(0.0)
         asked = questions.ask(head, test, network.form, skills, network)
         if not asked or not any(len(one.truth) for one in asked):
             reasons[head] = "no labels in the test sessions"
             continue
-        cases = _cases(head, asked, train, network.form, skills, simple=simple and not notes)
+        cases = _cases(
+            head, asked, train, network.form, skills, simple=simple and not notes, progress=answered
+        )
         truth, weights = _joined(asked, "truth"), _joined(asked, "weights")
         sessions = np.concatenate([one.sessions for one in asked])
         drawn = _Draws(sessions)
@@ -92,6 +103,7 @@ def _cases(
     skills: Mapping[str, float],
     *,
     simple: bool,
+    progress: Callable[[float], None],
 ) -> dict[str, Floats]:
     """Return the answers of each case to all of a head's questions."""
     known = questions.ask(head, train, form, skills)
@@ -109,6 +121,7 @@ def _cases(
         if simple and own is not None and len(own.truth):
             for name, p in baselines.predictions(own.features, own.truth, own.weights, one.features).items():
                 cases.setdefault(name, []).append(p)
+        progress((place + 1) / len(asked))
     return {case: np.concatenate(parts) for case, parts in cases.items() if len(parts) == len(asked)}
 
 

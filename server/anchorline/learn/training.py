@@ -95,7 +95,8 @@ def train(
 
     It begins as `start`, or untrained in the form `form`. `skills` are the catalogue's, of models that are new to it.
     Its heads are all still marked ``baseline``: whether they are better is for an evaluation on a third set of sessions
-    to say. `checkpoint` is a folder; what is kept there is removed at the end.
+    to say. `checkpoint` is a folder: what is kept there is of use until the network is kept, so it is the caller's to
+    remove (`checkpoint.forget`).
     """
     settings = settings or Settings()
     first = start or standardised(network.untrained(form or Architecture(), settings.seed), decisions)
@@ -105,12 +106,12 @@ def train(
     state = saved.load()
     if state is not None:
         run.resume(state)
+    if run.over:
+        progress(run.standing(run.steps, {}, {}, time.monotonic()))
     while not run.over:
         run.epoch(progress)
         saved.save(run.state())
-    trained = run.best_network()
-    saved.remove()
-    return calibrated(trained, held, heads)
+    return calibrated(run.best_network(), held, heads)
 
 
 class _Run:
@@ -187,7 +188,7 @@ class _Run:
                 sums[head] += value.item()
             if step + 1 < self.steps:
                 means = {head: value / (step + 1) for head, value in sums.items()}
-                progress(self._progress(step + 1, means, {}, begun))
+                progress(self.standing(step + 1, means, {}, begun))
         self.done += 1
         held = self._held()
         means = {head: value / self.steps for head, value in sums.items()}
@@ -195,7 +196,7 @@ class _Run:
         if total < self.best_loss:
             self.best, self.best_epoch, self.best_loss = dict(self.trained), self.done, total
         self.seconds += time.monotonic() - begun
-        progress(self._progress(self.steps, means, held, time.monotonic()))
+        progress(self.standing(self.steps, means, held, time.monotonic()))
 
     def _step(self, slopes: Arrays) -> None:
         """Go one step. The embeddings of the words go a smaller one: nearly every draft has words of its own."""
@@ -209,7 +210,8 @@ class _Run:
         weights = self.settings.weights
         return sum(weights.get(head, 1.0) * value / self.base[head] for head, value in held.items())
 
-    def _progress(self, step: int, means: dict[str, float], held: dict[str, float], begun: float) -> Progress:
+    def standing(self, step: int, means: dict[str, float], held: dict[str, float], begun: float) -> Progress:
+        """Return where the training stands after a step of an epoch that has `begun`."""
         epoch = self.done if step == self.steps else self.done + 1
         seconds = self.seconds + max(time.monotonic() - begun, 0.0)
         return Progress(

@@ -16,6 +16,9 @@ from anchorline.sessions.codex import Codex
 from anchorline.sessions.request import Agent, Billed, Transcript
 
 READERS: dict[Agent, Callable[[], Transcript]] = {"claude-code": ClaudeCode, "codex": Codex}
+NAMES: dict[Agent, str] = {"claude-code": "a Claude Code", "codex": "a Codex"}
+PROBLEMS = 10
+"""Lines of a file that are named when they can't be read; of the others only the number is said."""
 _MARK = 4096
 _PACKED = (".gz",)
 STATE_S = 7 * 86_400
@@ -98,7 +101,7 @@ def read(
     begin, number = (0, 0) if anew or known is None else (known.offset, known.line)
     keep = not packed and stat.st_size >= STATE_BYTES and now - stat.st_mtime < STATE_S
     problems: list[Problem] = []
-    offset = begin
+    offset, left_out = begin, 0
     state: bytes | None = None
     torn = False
     try:
@@ -108,11 +111,17 @@ def read(
                 refused(line, reader.take)
                 break
             error = refused(line, reader.take)
-            if error is not None:
+            if error is not None and len(problems) < PROBLEMS:
                 problems.append(Problem(str(path), line.number, _without_text(error)))
+            elif error is not None:
+                left_out += 1
             number, offset = line.number, line.offset + len(line.text) + 1
     except PromptError as error:
         problems.append(Problem(str(path), error.line or 0, str(error)))
+    if left_out:
+        problems.append(
+            Problem(str(path), 0, f"{left_out} more lines can't be read. Is it {NAMES[agent]} session?")
+        )
     requests = said.read(path, reader.requests()) if features else reader.requests()
     if reader.problem is not None:
         problems.append(Problem(str(path), 0, reader.problem))

@@ -5,6 +5,7 @@ alone (0600): SQLite gives the two the mode of the first, so that one is made be
 """
 
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -40,6 +41,8 @@ TABLES = (
     "policy_events",
 )
 BUSY_S = 5.0
+ROOM = 1 << 20
+"""Bytes that a database takes before it says anything worth keeping; a disk with less is full."""
 LEDGER_KEPT_S = 7 * 86_400
 """Expired ledger entries explain a miss for a week, then they go, and so does what was sent shorter."""
 OPEN_S = 30.0
@@ -164,6 +167,19 @@ def protect(path: Path) -> None:
                     file.chmod(0o600)
 
 
+def unwritable(path: Path) -> str | None:
+    """Return what will keep rows from being written, as far as that shows without writing; None where nothing does."""
+    place = next(folder for folder in (path.parent, *path.parent.parents) if folder.exists())
+    if not place.is_dir():
+        return f"{place}: this is no folder"
+    for target in (place, *(file for file in files(path) if file.exists())):
+        if not os.access(target, os.W_OK):
+            return f"{target}: it can't be written"
+    if shutil.disk_usage(place).free < ROOM:
+        return f"{place}: the disk is full"
+    return None
+
+
 def open_for_writing(path: Path) -> Opened:
     """Open, and where needed create, migrate or replace, the database at `path`.
 
@@ -227,6 +243,7 @@ def _connect(path: Path) -> "Database":
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("PRAGMA secure_delete = ON")
         refuse_foreign(path, connection)
+        refuse_newer(path, connection)
         db.enable_wal()
         db.execute("PRAGMA synchronous = NORMAL")
         _migrate(db)
@@ -237,18 +254,22 @@ def _connect(path: Path) -> "Database":
 
 
 def refuse_foreign(path: Path, connection: sqlite3.Connection) -> None:
-    """Raise StoreError when the file belongs to another program or a newer Anchorline.
+    """Raise StoreError when the file belongs to another program.
 
     Its tables are read at once: between two reads another editor may make them all, and the file would look like
     somebody else's.
     """
     names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if not names:
-        return
+    if names and read_schema(connection) is None:
+        raise StoreError(
+            f"{path}: this is another program's database. Name another file in store.path, or move this one away"
+        )
+
+
+def refuse_newer(path: Path, connection: sqlite3.Connection) -> None:
+    """Raise StoreError when the file belongs to a newer Anchorline: it may be read, never written."""
     schema = read_schema(connection)
-    if schema is None:
-        raise StoreError(f"{path}: this is another program's database")
-    if schema > SCHEMA:
+    if schema is not None and schema > SCHEMA:
         raise StoreError(
             f"{path}: a newer Anchorline wrote it (schema {schema}, this one knows {SCHEMA}), "
             "so it is only read here. Update Anchorline to record again"
@@ -329,6 +350,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
                 raise
             connection = sqlite3.connect(uri + "&immutable=1", uri=True)
         with closing(connection):
+            refuse_foreign(path, connection)
             connection.row_factory = sqlite3.Row
             yield connection
     except sqlite3.Error as error:

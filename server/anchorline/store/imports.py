@@ -55,16 +55,20 @@ class File(msgspec.Struct, frozen=True):
 
 
 class Imports:
-    """The tables `imported`, `imports` and `ledger`, open for an import."""
+    """The tables `imported`, `imports` and `ledger`, open for an import.
 
-    def __init__(self, db: "Database") -> None:
+    `notice` tells what the developer should know about the opening.
+    """
+
+    def __init__(self, db: "Database", notice: str | None = None) -> None:
         self._db = db
+        self.notice = notice
 
-    def position(self, path: Path) -> Position | None:
-        """Return how far a file was read; None where it was not."""
+    def position(self, path: Path, agent: Agent) -> Position | None:
+        """Return how far a file was read as that tool's; None where it was not."""
         row = self._db.execute(
-            "SELECT size, mtime_ns, offset, line, head, tail, state FROM imports WHERE file = ?",
-            [privacy.tag(str(path))],
+            "SELECT size, mtime_ns, offset, line, head, tail, state FROM imports WHERE file = ? AND agent = ?",
+            [privacy.tag(str(path)), agent],
         ).fetchone()
         return Position(*row) if row is not None else None
 
@@ -82,6 +86,8 @@ class Imports:
 def _put(db: "Database", read: File) -> int:
     file, piece = privacy.tag(str(read.path)), read.piece
     before = _count(db, file)
+    if not piece.requests and before and _of_another(db, file, read.agent):
+        return 0
     if piece.anew:
         db.execute("DELETE FROM features WHERE id IN (SELECT id FROM imported WHERE file = ?)", [file])
         db.execute("DELETE FROM imported WHERE file = ?", [file])
@@ -103,6 +109,12 @@ def _put(db: "Database", read: File) -> int:
     position = msgspec.structs.asdict(piece.position)
     rows.insert(db, "imports", {"file": file, "agent": read.agent, **position}, conflict="REPLACE")
     return _count(db, file) - before
+
+
+def _of_another(db: "Database", file: str, agent: Agent) -> bool:
+    """Tell whether a file was read as another tool's: an import by mistake takes nothing of it away."""
+    row = db.execute("SELECT 1 FROM imports WHERE file = ? AND agent != ?", [file, agent]).fetchone()
+    return row is not None
 
 
 def _put_instructions(db: "Database", seen: Seen) -> None:
@@ -154,7 +166,7 @@ def opened(path: Path) -> Iterator[Imports]:
     try:
         rows.forget_expired(found.database, time.time())
         found.database.conn.commit()
-        yield Imports(found.database)
+        yield Imports(found.database, found.notice)
     except sqlite3.Error as error:
         raise StoreError(database.explain(path, error)) from error
     finally:

@@ -1,0 +1,63 @@
+"""`anchorline doctor`: what is broken is called so, with a way out."""
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from anchorline.cli.main import cli
+
+
+def check(name: str) -> tuple[int, dict[str, str]]:
+    done = CliRunner().invoke(cli, ["doctor", "--json"], catch_exceptions=False)
+    found = [one for one in json.loads(done.stdout)["checks"] if one["name"] == name]
+    return done.exit_code, found[0]
+
+
+@pytest.fixture
+def database(isolated_home: Path) -> Path:
+    path = isolated_home / "data" / "anchorline.db"
+    path.parent.mkdir()
+    return path
+
+
+def test_a_store_that_is_not_there_yet_is_no_problem(database: Path):
+    assert check("store")[1]["status"] == "ok"
+
+
+def test_a_damaged_database_is_an_error(database: Path):
+    database.write_bytes(b"not a database" * 1000)
+    code, found = check("store")
+    assert (code, found["status"]) == (1, "error")
+    assert found["message"] == f"{database}: the file is not a database"
+
+
+def test_another_programs_database_is_an_error_wherever_it_is_read(database: Path):
+    with closing(sqlite3.connect(database)) as other:
+        other.execute("CREATE TABLE plans (mine)")
+    code, found = check("store")
+    assert (code, found["status"]) == (1, "error")
+    assert f"{database}: this is another program's database" in found["message"]
+    for command in ("report", "warm", "replay", "history"):
+        done = CliRunner().invoke(cli, [command], catch_exceptions=False)
+        assert done.exit_code == 2, command
+        assert "another program's database" in done.stderr
+
+
+def test_a_folder_that_can_not_be_made_is_an_error(isolated_home: Path):
+    (isolated_home / "data").write_text("a file")
+    code, found = check("store")
+    assert (code, found["status"]) == (1, "error")
+    assert str(isolated_home / "data") in found["message"]
+    assert found["advice"] == "plans go on, and nothing is recorded"
+
+
+def test_a_full_disk_is_an_error(database: Path, monkeypatch: pytest.MonkeyPatch):
+    usage = shutil.disk_usage(database.parent)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=4096))
+    code, found = check("store")
+    assert (code, found["message"]) == (1, f"{database.parent}: the disk is full")
