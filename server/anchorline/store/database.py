@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 FILE_NAME = "anchorline.db"
-SCHEMA = 6
+SCHEMA = 7
 """Number of the newest migration that this program knows."""
 TABLES = (
     "sessions",
@@ -40,6 +40,8 @@ TABLES = (
 BUSY_S = 5.0
 LEDGER_KEPT_S = 7 * 86_400
 """Expired ledger entries explain a miss for a week, then they go, and so does what was sent shorter."""
+LOG_BYTES = 16 * 1024 * 1024
+"""What the write-ahead log gives back above this: a migration may need one of the database's own size."""
 OPEN_S = 30.0
 """How long opening waits for other programs before it gives up, seconds."""
 
@@ -212,6 +214,7 @@ def _connect(path: Path) -> "Database":
         refuse_foreign(path, connection)
         db.enable_wal()
         db.execute("PRAGMA synchronous = NORMAL")
+        db.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         _migrate(db)
     except BaseException:
         connection.close()
