@@ -6,6 +6,7 @@ import {
   Chart,
   type ChartConfiguration,
   type ChartDataset,
+  type ChartOptions,
   Filler,
   Legend,
   LinearScale,
@@ -65,12 +66,10 @@ export function drawing({ title, text, label, config, rows, table: figures }: Dr
   const details = element("details", element("summary", `${title}: the figures`), table(figures));
   const section = element("section", element("h2", title), element("p", text), frame, told, details);
   requestAnimationFrame(() => {
-    const chart = new Chart(canvas, {
-      ...rest,
-      data: { labels: labels ?? [], datasets: series },
-    } as ChartConfiguration);
+    const shown = { ...rest, data: { labels: labels ?? [], datasets: series } } as ChartConfiguration;
+    colour(shown.options, series);
+    const chart = new Chart(canvas, shown);
     drawn.push({ chart, series });
-    colour(chart, series);
     walk(canvas, chart, told);
   });
   return section;
@@ -79,11 +78,12 @@ export function drawing({ title, text, label, config, rows, table: figures }: Dr
 /** Draw all charts in the colours that the page has now. */
 export function recolour(): void {
   for (const { chart, series } of drawn) {
-    colour(chart, series);
+    colour(chart.options, series);
+    chart.update();
   }
 }
 
-function colour(chart: Chart, series: Series[]): void {
+function colour(options: ChartOptions = {}, series: Series[]): void {
   const text = shade("text");
   const lines = shade("lines");
   for (const one of series) {
@@ -96,8 +96,8 @@ function colour(chart: Chart, series: Series[]): void {
       one.backgroundColor = own;
     }
   }
-  chart.options.color = text;
-  for (const scale of Object.values(chart.options.scales ?? {})) {
+  options.color = text;
+  for (const scale of Object.values(options.scales ?? {})) {
     if (scale) {
       scale.ticks = { ...scale.ticks, color: text } as never;
       scale.grid = { ...scale.grid, color: lines } as never;
@@ -107,7 +107,6 @@ function colour(chart: Chart, series: Series[]): void {
       }
     }
   }
-  chart.update();
 }
 
 /** A colour of the style sheet, as the theme has it now. */

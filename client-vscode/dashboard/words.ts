@@ -1,27 +1,30 @@
 /** Figures as text. */
 
-export function usd(amount: number): string {
-  const digits = Math.abs(amount) >= 1 || amount === 0 ? 2 : 4;
-  return amount.toLocaleString("en", {
+/** Made once: making one takes longer than a thousand figures. */
+function dollars(fewest: number, most = fewest): Intl.NumberFormat {
+  return new Intl.NumberFormat("en", {
     style: "currency",
     currency: "USD",
-    minimumFractionDigits: digits,
-    maximumFractionDigits: digits,
+    minimumFractionDigits: fewest,
+    maximumFractionDigits: most,
   });
+}
+const CENTS = dollars(2);
+const PARTS = dollars(4);
+const TICK = dollars(2, 4);
+const COUNT = new Intl.NumberFormat("en");
+
+export function usd(amount: number): string {
+  return (Math.abs(amount) >= 1 || amount === 0 ? CENTS : PARTS).format(amount);
 }
 
 /** The same for an axis: no more digits than the tick has. */
 export function usdTick(amount: string | number): string {
-  return Number(amount).toLocaleString("en", {
-    style: "currency",
-    currency: "USD",
-    minimumFractionDigits: 2,
-    maximumFractionDigits: 4,
-  });
+  return TICK.format(Number(amount));
 }
 
 export function count(number: number): string {
-  return number.toLocaleString("en");
+  return COUNT.format(number);
 }
 
 export function percent(share: number, digits = 0): string {

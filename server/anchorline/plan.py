@@ -25,6 +25,10 @@ MissCode = Literal[
     "no_anchor",
     "no_cache",
 ]
+LOST: frozenset[MissCode] = frozenset(
+    ("expired", "model_changed", "compacted", "prefix_edited", "thinking_stripped")
+)
+"""Of a prefix that was there before: with the other codes there was nothing to read."""
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -145,6 +149,11 @@ class CachePlan(msgspec.Struct, frozen=True):
     keepalive: Keepalive | None = None
     miss_reasons: tuple[Miss, ...] = ()
     reason: str = ""
+
+    @property
+    def lost(self) -> Miss | None:
+        """Why a prefix that was there before would not be read; None where there was none, or it would."""
+        return next((miss for miss in self.miss_reasons if miss.code in LOST), None)
 
 
 class Alternative(msgspec.Struct, frozen=True):

@@ -20,12 +20,13 @@ from typing import Any
 import msgspec
 import reporting
 
-from anchorline.plan import Plan
+from anchorline.outcome import Outcome, Usage
+from anchorline.plan import Tokens
 from anchorline.store import database, rows
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from store.make import plan
+from store.make import plan, prompt
 
 MODELS = ("claude-sonnet-5", "claude-opus-4-6", "claude-haiku-4-5", "gpt-5.5")
 LENGTH = 50
@@ -87,24 +88,25 @@ def fill_imported(db: Any, count: int) -> None:
 
 
 def fill_planned(db: Any, count: int) -> None:
+    key = database.key(db.conn)
+    shown = prompt()
+    made = plan()
+    anchors, alternatives = made.cache.anchors * 3, made.route.alternatives * 2  # as many as real plans have
     for index, (session, at, model, (input_, read, written, output)) in enumerate(usages(count)):
-        made = plan(f"p{index}", at=at, session=f"s{session}")
-        put_plan(db, msgspec.structs.replace(made, failure=None), model)
-        db.conn.execute(
-            "INSERT INTO outcomes (plan, known, recorded_at, sent_at, target, input_tokens, read_tokens, write_tokens, "
-            "output_tokens, signals) VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, '{}')",
-            [made.id, at, at, model, input_, read, written, output],
+        tokens = input_ + read + written
+        one = msgspec.structs.replace(
+            made,
+            id=f"{int(at * 1000):x}-{index:012x}",
+            created_at=at,
+            session=f"s{session}",
+            cache=msgspec.structs.replace(made.cache, anchors=anchors, warm_tokens=tokens - 1_000),
+            route=msgspec.structs.replace(made.route, target=model, alternatives=alternatives),
+            tokens=Tokens(tokens, tokens - 100, tokens + 100),
+            failure=None,
         )
-
-
-def put_plan(db: Any, made: Plan, model: str) -> None:
-    row = {
-        "id": made.id, "created_at": made.created_at, "session": made.session, "policy": "heuristic", "version": "1",
-        "arm": "default", "propensity": 1.0, "refinement": "unchanged", "target": model, "tier": "strong",
-        "candidates": "[]", "p_hit": 0.95, "cost_usd": 0.02, "without_plan_usd": 0.05, "failed": 0,
-        "plan": msgspec.json.encode(made).decode(),
-    }  # fmt: skip
-    rows.insert(db, "plans", row)
+        rows.put_plan(db, key, rows.note(one, shown, "off"))
+        usage = Usage(input_, read, written, output)
+        rows.put_outcome(db, Outcome(one.id, target=model, sent_at=at, usage=usage), at)
 
 
 FILL = {"imported": fill_imported, "planned": fill_planned}

@@ -16,6 +16,16 @@ from anchorline.store import database
 
 STEPS = 20
 """Of experiments, that are shown."""
+_EXPECTED = """
+    SELECT cast(created_at / 86400 AS INTEGER), target, tier, policy, version, arm, failed, count(*), total(sticky),
+        total(refinement = 'proposed'), total(propensity), total(cost_usd), total(without_plan_usd),
+        min(created_at), max(created_at)
+    FROM plans WHERE created_at >= ? GROUP BY 1, 2, 3, 4, 5, 6, 7
+"""
+_DECIDED = """
+    SELECT decision, edit_distance FROM outcomes AS newest WHERE recorded_at >= ? AND decision IS NOT NULL
+        AND id = (SELECT max(id) FROM outcomes WHERE plan = newest.plan AND decision IS NOT NULL)
+"""
 
 
 def collect(path: Path, rules: Rules, catalog: Catalog, since: float | None = None) -> Report:
@@ -34,12 +44,12 @@ def collect(path: Path, rules: Rules, catalog: Catalog, since: float | None = No
             connection.row_factory = None  # plain tuples: there may be a hundred thousand
             tables = database.tables(connection)
             if "plans" in tables:
-                plans, arms = _add_plans(connection, sums, begin)
+                plans, arms, proposed = _add_plans(connection, sums, begin)
                 answered, billed = add_planned(connection, sums, begin)
                 if "imported" in tables:
                     add_imported(connection, sums, begin, billed)
                 routes = _routes(plans, answered)
-                refinements = _refinements(connection, begin)
+                refinements = _refinements(connection, begin, proposed)
                 steps = _steps(connection) if "policy_events" in tables else ()
     return Report(
         made_at=time.time(),
@@ -60,16 +70,15 @@ def collect(path: Path, rules: Rules, catalog: Catalog, since: float | None = No
 
 def _add_plans(
     connection: sqlite3.Connection, sums: Sums, since: float
-) -> tuple[dict[tuple[str, str], list[int]], tuple[Arm, ...]]:
-    """Add what plans expected; return how many there were by model and tier (with those kept on it), and the arms."""
+) -> tuple[dict[tuple[str, str], list[int]], tuple[Arm, ...], int]:
+    """Add what plans expected.
+
+    Returns how many there were by model and tier (with those kept on it), the arms, and how many proposed a draft.
+    """
     routes: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
     arms: defaultdict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0.0, 0])
-    found = connection.execute(
-        "SELECT cast(created_at / 86400 AS INTEGER), target, tier, policy, version, arm, failed, count(*), "
-        "total(sticky), total(propensity), total(cost_usd), total(without_plan_usd), min(created_at), "
-        "max(created_at) FROM plans WHERE created_at >= ? GROUP BY 1, 2, 3, 4, 5, 6, 7",
-        [since],
-    )
+    proposed = 0
+    found = connection.execute(_EXPECTED, [since])
     for (
         day,
         target,
@@ -80,6 +89,7 @@ def _add_plans(
         failed,
         plans,
         sticky,
+        drafts,
         propensity,
         *usd,
         first,
@@ -87,6 +97,7 @@ def _add_plans(
     ) in found:
         arms[policy, version, arm][0] += propensity
         arms[policy, version, arm][1] += plans
+        proposed += int(drafts)
         if not failed:
             routes[target or "", tier or ""][0] += plans
             routes[target or "", tier or ""][1] += int(sticky)
@@ -96,7 +107,7 @@ def _add_plans(
         Arm(*names, propensity=round(propensity / plans, 4), plans=int(plans))
         for names, (propensity, plans) in arms.items()
     ]
-    return routes, tuple(sorted(shown, key=lambda arm: -arm.plans))
+    return routes, tuple(sorted(shown, key=lambda arm: -arm.plans)), proposed
 
 
 def _routes(plans: dict[tuple[str, str], list[int]], answered: dict[str, int]) -> tuple[Route, ...]:
@@ -109,16 +120,9 @@ def _routes(plans: dict[tuple[str, str], list[int]], answered: dict[str, int]) -
     return tuple(sorted(routes, key=lambda route: (-route.plans, -route.answered, route.target)))
 
 
-def _refinements(connection: sqlite3.Connection, since: float) -> Refinements:
-    proposed = _count(
-        connection, "SELECT count(*) FROM plans WHERE created_at >= ? AND refinement = 'proposed'", since
-    )
+def _refinements(connection: sqlite3.Connection, since: float, proposed: int) -> Refinements:
     decided: defaultdict[str, list[int | None]] = defaultdict(list)
-    found = connection.execute(
-        "SELECT decision, edit_distance FROM outcomes WHERE recorded_at >= ? AND id IN "
-        "(SELECT max(id) FROM outcomes WHERE decision IS NOT NULL GROUP BY plan)",
-        [since],
-    )
+    found = connection.execute(_DECIDED, [since])
     for decision, distance in found:
         decided[decision].append(distance)
     distances = [distance for distance in decided["modified"] if distance is not None]

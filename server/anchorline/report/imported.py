@@ -5,13 +5,13 @@ figures of that.
 """
 
 import sqlite3
+from collections import deque
 
 from anchorline.cache import hits
 from anchorline.cache.afterwards import shortfall
-from anchorline.cache.rules import Provider
 from anchorline.report.model import Cause
 from anchorline.report.planned import Billed
-from anchorline.report.sums import HIT, Return, Sums, Usage
+from anchorline.report.sums import HIT, Known, Return, Sums, Usage
 
 SAME_S = 600.0
 """A planned and an imported request with the same bill, so near in time, are one: it counts once."""
@@ -30,7 +30,7 @@ class _Chain:
         self.at = 0.0
         self.ttl = "default"
         self.users = 0
-        self.ends: list[int] = []
+        self.ends: deque[int] = deque(maxlen=ENDS)
 
 
 def add_imported(connection: sqlite3.Connection, sums: Sums, since: float, billed: Billed) -> None:
@@ -48,18 +48,18 @@ def add_imported(connection: sqlite3.Connection, sums: Sums, since: float, bille
         if not prompt:
             continue
         known = sums.known(model)
-        provider = known.provider
         price = (
-            (provider.write_price("5m") * short + provider.write_price("1h") * long) / written
+            (known.write("5m") * short + known.write("1h") * long) / written
             if written
-            else provider.write_price()
+            else known.write("default")
         )
         usage = Usage(prompt, read, written, price, output)
-        chain = chains.setdefault((session, name, branch), _Chain())
+        chain = chains.get((session, name, branch))
+        if chain is None:
+            chain = chains[session, name, branch] = _Chain()
         if at >= since and not abs(at - billed.get((input_, read, written, output), 0.0)) <= SAME_S:
-            sums.span(at, at)
             sums.bill(at, known, usage)
-            back = _return(chain, provider, at, trigger, bool(switched), usage)
+            back = _return(chain, known, at, trigger, bool(switched), usage)
             if back is None:
                 sums.first += 1
             else:
@@ -67,16 +67,16 @@ def add_imported(connection: sqlite3.Connection, sums: Sums, since: float, bille
         chain.at = at
         chain.ttl = "1h" if long else "5m" if short else chain.ttl
         chain.users += trigger == "user"
-        chain.ends = [*chain.ends[-ENDS + 1 :], prompt]
+        chain.ends.append(prompt)
 
 
 def _return(
-    chain: _Chain, provider: Provider, at: float, trigger: str, switched: bool, usage: Usage
+    chain: _Chain, known: Known, at: float, trigger: str, switched: bool, usage: Usage
 ) -> Return | None:
     """Return whether a request read what the one before it left; None where nothing was left."""
     believed = chain.ends[-1] if chain.ends else 0
-    lives = provider.lifetime(chain.ttl)
-    if not believed or lives is None or believed < provider.minimum_tokens:
+    lives = known.lifetimes.get(chain.ttl)
+    if not believed or lives is None or believed < known.provider.minimum_tokens:
         return None
     compacted = trigger == "compact"
     age = max(0.0, at - chain.at)
@@ -92,7 +92,7 @@ def _return(
         )
     )
     if usage.read >= HIT * believed:
-        return Return("imported", p, believed, hit=True, cause=None)
+        return Return("imported", p, believed, None)
     cause: Cause | None
     if switched:
         cause = "model_changed"
@@ -101,6 +101,6 @@ def _return(
     elif age > lives.seconds:
         cause = "expired"
     else:
-        short = shortfall(usage.read, believed, chain.ends[:-1])
+        short = shortfall(usage.read, believed, tuple(chain.ends)[:-1])
         cause = None if short is None else short.code
-    return Return("imported", p, believed, hit=cause is None, cause=cause)
+    return Return("imported", p, believed, cause)

@@ -2,18 +2,29 @@
 
 import sqlite3
 from collections import Counter
-from typing import get_args
+from typing import Any
 
 import msgspec
 
 from anchorline.cache.afterwards import shortfall
-from anchorline.report.model import Cause
+from anchorline.plan import LOST
 from anchorline.report.sums import HIT, Return, Sums, Usage
+from anchorline.store import database
 
 Billed = dict[tuple[int, int, int, int], float]
 """When a request was sent, by its tokens (input, read, written, output): no two large ones have the same."""
 
-_CAUSES = frozenset(get_args(Cause))
+COLUMNS = 7
+"""The schema from which on plans have in columns what is needed of them."""
+_BILLED = """
+    SELECT coalesce(sent_at, created_at), coalesce(outcomes.target, plans.target, ''), coalesce(input_tokens, 0),
+        coalesce(read_tokens, 0), coalesce(write_tokens, 0), coalesce(output_tokens, 0), p_hit, {}
+    FROM plans JOIN outcomes ON outcomes.id =
+        (SELECT max(id) FROM outcomes WHERE plan = plans.id AND input_tokens IS NOT NULL)
+    WHERE created_at >= ?
+"""
+_NEW = "CASE WHEN tokens IS NULL THEN plans.plan END, warm_tokens, tokens, ttl, miss, miss_tokens"
+_OLD = "plans.plan, NULL, NULL, NULL, NULL, NULL"
 
 
 class _Anchor(msgspec.Struct):
@@ -36,57 +47,51 @@ class _Tokens(msgspec.Struct):
 
 
 class _Plan(msgspec.Struct):
-    """What of a plan's JSON is needed here: decoding the rest would take most of the time."""
+    """What of a plan's JSON is needed where it has no columns: an earlier version recorded it."""
 
     cache: _Cache
     tokens: _Tokens
 
 
+_DECODE = msgspec.json.Decoder(_Plan).decode
+
+
 def add_planned(connection: sqlite3.Connection, sums: Sums, since: float) -> tuple[Counter[str], Billed]:
     """Add what became of plans; return how often each model answered, and what was billed."""
-    decode = msgspec.json.Decoder(_Plan).decode
     answered: Counter[str] = Counter()
     billed: Billed = {}
-    found = connection.execute(
-        "SELECT coalesce(outcomes.sent_at, created_at), coalesce(outcomes.target, plans.target, ''), p_hit, "
-        "plans.plan, coalesce(input_tokens, 0), coalesce(read_tokens, 0), coalesce(write_tokens, 0), "
-        "coalesce(output_tokens, 0) "
-        "FROM outcomes JOIN plans ON plans.id = outcomes.plan "
-        "WHERE created_at >= ? AND outcomes.id IN "
-        "(SELECT max(id) FROM outcomes WHERE input_tokens IS NOT NULL GROUP BY outcomes.plan)",
-        [since],
-    )
-    for at, target, p_hit, text, input_, read, written, output in found:
-        try:
-            plan = decode(text)
-        except msgspec.DecodeError:  # of another version
-            continue
+    in_columns = (database.read_schema(connection) or 0) >= COLUMNS
+    found = connection.execute(_BILLED.format(_NEW if in_columns else _OLD), [since])
+    for at, target, input_, read, written, output, p_hit, text, *columns in found:
         prompt = input_ + read + written
-        if not prompt:
+        believed = columns if text is None else _believed(text)
+        if not prompt or believed is None:
             continue
+        warm, tokens, ttl, miss, miss_tokens = believed
         known = sums.known(target)
-        ttl = plan.cache.anchors[-1].ttl if plan.cache.anchors else "default"
-        usage = Usage(prompt, read, written, known.provider.write_price(ttl), output)
-        sums.span(at, at)
+        usage = Usage(prompt, read, written, known.write("default" if ttl is None else ttl), output)
         sums.bill(at, known, usage)
         answered[known.shown] += 1
         billed[input_, read, written, output] = at
-        back = _return(plan, p_hit, usage)
-        if back is None:
-            sums.first += 1
+        if warm and tokens:
+            left = round(warm * prompt / tokens)
+            short = None if read >= HIT * left else shortfall(read, left)
+            cause = None if short is None else short.code
+            sums.come_back(Return("plans", p_hit, left, cause), known, usage)
+        elif miss is not None:
+            sums.come_back(Return("plans", None, miss_tokens, miss), known, usage)
         else:
-            sums.come_back(back, known, usage)
+            sums.first += 1
     return answered, billed
 
 
-def _return(plan: _Plan, p_hit: float, usage: Usage) -> Return | None:
-    """Return whether what was believed warm was read; None where there was nothing to read."""
+def _believed(text: str) -> tuple[Any, ...] | None:
+    """Return what the columns would have of a plan; None where its JSON is of another version."""
+    try:
+        plan = _DECODE(text)
+    except msgspec.DecodeError:
+        return None
     cache = plan.cache
-    if cache.warm_tokens and plan.tokens.estimate:
-        believed = round(cache.warm_tokens * usage.prompt / plan.tokens.estimate)
-        short = None if usage.read >= HIT * believed else shortfall(usage.read, believed)
-        return Return("plans", p_hit, believed, short is None, None if short is None else short.code)
-    for miss in cache.miss_reasons:
-        if miss.code in _CAUSES:
-            return Return("plans", None, miss.tokens, False, miss.code)  # type: ignore[arg-type]
-    return None
+    ttl = cache.anchors[-1].ttl if cache.anchors else None
+    lost = next((miss for miss in cache.miss_reasons if miss.code in LOST), None)
+    return cache.warm_tokens, plan.tokens.estimate, ttl, lost and lost.code, lost and lost.tokens

@@ -4,9 +4,11 @@ from bisect import bisect_right
 from collections import defaultdict
 from datetime import UTC, datetime
 from math import inf, sqrt
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from anchorline.cache.rules import Provider, Rules
+import msgspec
+
+from anchorline.cache.rules import Lifetime, Provider, Rules
 from anchorline.report.model import Bin, Cause, Cost, Curve, Hits, Miss
 from anchorline.route.catalog import Catalog, Model
 
@@ -20,7 +22,7 @@ _Z = 1.96
 _DAY_S = 86_400
 
 
-class Usage(NamedTuple):
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of a whole prompt, and of its answer, as they were billed.
 
     Of the prompt's, `read` were read from the cache, and `written` written to it at `write` times the base price.
@@ -33,21 +35,29 @@ class Usage(NamedTuple):
     output: int
 
 
-class Known(NamedTuple):
+class Known(msgspec.Struct, frozen=True):
     """What is known of a model: its price, where there is one, its provider's rules, and what to call it."""
 
     model: Model | None
     provider: Provider
+    lifetimes: dict[str, Lifetime]
     shown: str
 
+    def write(self, ttl: str) -> float:
+        """Return what writing a token for `ttl` costs, as a share of the base price (1: no more)."""
+        lifetime = self.lifetimes.get(ttl)
+        return 1.0 if lifetime is None else lifetime.write
 
-class Return(NamedTuple):
-    """A request that came back to a prefix of `believed` tokens. `p` is P(hit), None where none was said."""
+
+class Return(msgspec.Struct, frozen=True, gc=False):
+    """A request that came back to a prefix of `believed` tokens, and the `cause` where that was not a hit.
+
+    `p` is P(hit), None where none was said.
+    """
 
     source: Source
     p: float | None
     believed: int
-    hit: bool
     cause: Cause | None
 
 
@@ -80,8 +90,12 @@ class Sums:
         found = self._known.get(name)
         if found is None:
             model = self._catalog.find(name)
+            provider = self._rules.for_model(name)
+            lifetimes = {lifetime.name: lifetime for lifetime in provider.lifetimes}
+            if provider.lifetimes:
+                lifetimes.setdefault("default", provider.lifetimes[0])
             shown = model.id if model is not None else name
-            found = self._known[name] = Known(model, self._rules.for_model(name), shown)
+            found = self._known[name] = Known(model, provider, lifetimes, shown)
         return found
 
     def span(self, first: float, last: float) -> None:
@@ -90,19 +104,22 @@ class Sums:
         self.end = max(self.end, last)
 
     def bill(self, at: float, known: Known, usage: Usage) -> None:
-        """Add a request's bill."""
-        model, provider, shown = known
-        prompt, read, written, write, answer = usage
+        """Add the bill of a request that was sent then."""
         self.requests += 1
-        line = self._lines[int(at // _DAY_S), shown]
+        if not self.begin <= at <= self.end:
+            self.span(at, at)
+        line = self._lines[int(at // _DAY_S), known.shown]
         line.requests += 1
+        model = known.model
         if model is None:
             self.unpriced += 1
             return
+        prompt, read, written = usage.prompt, usage.read, usage.written
         price, output = model.prices(prompt)
-        paid = prompt - read - written + provider.read * read + write * written
-        line.usd += price * paid + output * answer
-        line.uncached_usd += price * prompt + output * answer
+        paid = prompt - read - written + known.provider.read * read + usage.write * written
+        answer = output * usage.output
+        line.usd += price * paid + answer
+        line.uncached_usd += price * prompt + answer
 
     def expect(self, day: int, name: str, plans: int, usd: float, without_plan_usd: float) -> None:
         """Add what plans of one day (counted from 1970-01-01) and model expected."""
@@ -114,19 +131,20 @@ class Sums:
     def come_back(self, back: Return, known: Known, usage: Usage) -> None:
         """Add whether a request read what was there."""
         self._returns += 1
-        self._hits += back.hit
+        hit = back.cause is None
+        self._hits += hit
         if back.cause is not None:
-            model, provider, _ = known
             miss = self._misses[back.cause]
             miss[0] += 1
-            if model is not None:
+            if known.model is not None:
                 lost = max(0, back.believed - usage.read)
-                miss[1] += model.prices(usage.prompt)[0] * lost * max(0.0, usage.write - provider.read)
+                dearer = max(0.0, usage.write - known.provider.read)
+                miss[1] += known.model.prices(usage.prompt)[0] * lost * dearer
         if back.p is not None:
             found = self._bins[back.source][min(bisect_right(EDGES, back.p) - 1, len(EDGES) - 2)]
             found[0] += 1
             found[1] += back.p
-            found[2] += back.hit
+            found[2] += hit
 
     def costs(self) -> tuple[Cost, ...]:
         """Return the costs by day and model."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 FILE_NAME = "anchorline.db"
-SCHEMA = 6
+SCHEMA = 7
 """Number of the newest migration that this program knows."""
 TABLES = (
     "sessions",
@@ -45,6 +45,8 @@ ROOM = 1 << 20
 """Bytes that a database takes before it says anything worth keeping; a disk with less is full."""
 LEDGER_KEPT_S = 7 * 86_400
 """Expired ledger entries explain a miss for a week, then they go, and so does what was sent shorter."""
+LOG_BYTES = 16 * 1024 * 1024
+"""What the write-ahead log gives back above this: a migration may need one of the database's own size."""
 OPEN_S = 30.0
 """How long opening waits for other programs before it gives up, seconds."""
 
@@ -246,6 +248,7 @@ def _connect(path: Path) -> "Database":
         refuse_newer(path, connection)
         db.enable_wal()
         db.execute("PRAGMA synchronous = NORMAL")
+        db.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         _migrate(db)
     except BaseException:
         connection.close()

@@ -92,7 +92,7 @@ def put_plan(db: "Database", key: bytes, noted: PlanNote) -> None:
     """Record a plan, its request and the segments that are new. A plan recorded before is replaced."""
     whole = noted.plan
     plan = privacy.strip(whole)
-    route, cache, cost = plan.route, plan.cache, plan.cost
+    route, cache, cost, lost = plan.route, plan.cache, plan.cost, plan.cache.lost
     db.execute("DELETE FROM plans WHERE id = ?", [plan.id])
     db.execute("DELETE FROM texts WHERE plan = ? AND kind != 'note'", [plan.id])
     db.execute("DELETE FROM features WHERE id = ?", [plan.id])
@@ -121,6 +121,11 @@ def put_plan(db: "Database", key: bytes, noted: PlanNote) -> None:
             "without_plan_usd": cost.without_plan_usd,
             "failed": plan.failure is not None,
             "plan": msgspec.json.encode(plan).decode(),
+            "warm_tokens": cache.warm_tokens,
+            "tokens": plan.tokens.estimate,
+            "ttl": cache.anchors[-1].ttl if cache.anchors else None,
+            "miss": lost.code if lost else None,
+            "miss_tokens": lost.tokens if lost else None,
         },
     )
     if plan.session is not None:
