@@ -15,7 +15,7 @@ from anchorline.config import Cache, Config, Refine, Route
 from anchorline.plan import Plan, schema
 from anchorline.planner import Planner
 from anchorline.prompt import formats
-from anchorline.prompt.model import PromptError
+from anchorline.prompt.model import PromptError, Sent
 from json_texts import anthropic_bodies
 
 SYSTEM = "Follow the rules of this repository. " * 300
@@ -73,8 +73,8 @@ def test_anchors_make_it_cheaper_than_sending_it_without():
 
 
 def test_what_was_just_sent_is_expected_to_be_read():
-    ledger = MemoryLedger()
-    first = planner(ledger).plan(read({**BODY, "messages": BODY["messages"][:1]}), now=1000.0)
+    ledger, stay = MemoryLedger(), Config(route=Route(enabled=False))
+    first = planner(ledger, stay).plan(read({**BODY, "messages": BODY["messages"][:1]}), now=1000.0)
     prompt = read({**BODY, "messages": BODY["messages"][:1]})
     for anchor in first.cache.anchors:
         prefix = prompt.segments[anchor.segment].prefix
@@ -83,11 +83,11 @@ def test_what_was_just_sent_is_expected_to_be_read():
                 "anthropic", "default", "claude-sonnet-5", prefix, anchor.prefix_tokens, "5m", 1000.0, 1300.0
             )
         )
-    second = planner(ledger).plan(read(), now=1030.0)
+    second = planner(ledger, stay).plan(read(), now=1030.0)
     assert second.cache.p_hit > 0.9
     assert second.cache.expected_read_tokens > 0.9 * first.cache.anchors[-1].prefix_tokens
     assert second.cache.expires_in_s == 270
-    late = planner(ledger).plan(read(), now=1400.0)
+    late = planner(ledger, stay).plan(read(), now=1400.0)
     assert late.cache.p_hit < 0.1
     assert [miss.code for miss in late.cache.miss_reasons] == ["expired"]
     assert late.cost.usd > second.cost.usd
@@ -105,6 +105,20 @@ def test_a_model_that_the_route_proposes_is_warm_where_the_ledger_says_so():
     warm = planner(MemoryLedger([entry]), config).plan(prompt, now=1000.0)
     assert warm.cache.p_hit > 0.9
     assert warm.cost.usd < cold.cost.usd
+
+
+def test_a_model_that_the_conversation_has_left_reads_what_it_still_holds():
+    prompt = read()
+    before = prompt.segments[-2].prefix
+    sent = Sent(990.0, "claude-haiku-5-5", before, len(prompt.segments) - 1, 10, 0, 4700, "5m")
+    settings = Config(route=Route(allow=("claude-haiku-5-5",)))
+
+    def cost(now: float) -> float:
+        plan = planner(config=settings).plan(msgspec.structs.replace(prompt, sent=(sent,)), now=now)
+        [haiku] = [one for one in plan.route.alternatives if one.target == "claude-haiku-5-5"]
+        return haiku.cost_usd
+
+    assert cost(1000.0) < 0.7 * cost(1400.0)  # the five minutes are over
 
 
 def test_a_duplicate_that_is_new_is_trimmed_and_one_that_is_cached_is_not():

@@ -162,7 +162,8 @@ class Planner:
         timing["trim"] = (now_ := clock()) - mark
         mark = now_
 
-        route = self._route(prompt, name, warmth, total, decider.quality)
+        elsewhere = self._elsewhere(prompt, key, now, totals, judge) if self.config.route.enabled else {}
+        route = self._route(prompt, name, warmth, elsewhere, total, decider.quality)
         timing["route"] = (now_ := clock()) - mark
         mark = now_
 
@@ -235,6 +236,19 @@ class Planner:
         held = self._held(prompt, provider, now)
         return predict.assess(prompt, held, model, provider, now, totals, judge)
 
+    def _elsewhere(
+        self, prompt: Prompt, current: str, now: float, totals: list[int], judge: predict.Judge
+    ) -> dict[str, int]:
+        """Return how many tokens are expected to be read from the other models that the conversation was sent to."""
+        found = {}
+        for name in {sent.model for sent in prompt.sent if sent.at < now} - {current}:
+            model = self.catalog.find(name)
+            if model is not None and model.id != current:
+                rules = self.rules.for_model(model.id)
+                warmth = self._warmth(prompt, model.id, rules, now, totals, judge)
+                found[model.id] = round(warmth.p_hit * warmth.tokens)
+        return found
+
     def _held(self, prompt: Prompt, provider: Provider, now: float) -> Held:
         """Return what the ledger knows, and what a transcript itself shows was sent."""
         held = self.ledger.held(provider.name, self.config.cache.account)
@@ -272,7 +286,13 @@ class Planner:
         return Sending(prompt, provider, name, price, output_price, warmth, totals, gaps)
 
     def _route(
-        self, prompt: Prompt, name: str, warmth: predict.Warmth, total: int, quality: QualityModel
+        self,
+        prompt: Prompt,
+        name: str,
+        warmth: predict.Warmth,
+        elsewhere: dict[str, int],
+        total: int,
+        quality: QualityModel,
     ) -> Route:
         return choose(
             Situation(
@@ -283,6 +303,7 @@ class Planner:
                 in_session=warmth.last >= 0 or _answered(prompt),
                 cold=warmth.last < 0,
                 draft=prompt.draft.text if prompt.draft is not None else "",
+                elsewhere=elsewhere,
             ),
             self.catalog,
             self.rules,

@@ -1,6 +1,7 @@
 """What does it save to decide route, anchors and lifetimes together? Recorded sessions, several models allowed.
 
-    python tests/bench/joint.py --requests requests.jsonl.gz [requests_more.jsonl.gz] [--json]
+    python tests/bench/joint.py --requests requests.jsonl.gz [requests_more.jsonl.gz] [--split train dev] [--foresight]
+        [--json]
 
 The sessions of Claude Code are sent again, at their times and in their sizes, to models of the current line-up. A model is
 chosen where a person speaks, and after a compaction; the turn then stays with it. Cases:
@@ -11,11 +12,14 @@ chosen where a person speaks, and after a compaction; the turn then stays with i
     route-first     the same router, but the lifetime is chosen with a look at what it decided
     route-first-5m  the same with five minutes always, as most clients do
     route-once      the same router, asked once in a session, and the lifetime after it
-    ours            the route as a plan chooses it: with what is warm, and what a switch throws away
+    ours            the route as a plan chooses it: with what is warm, and what a switch has to write
     ours-5m         the same with five minutes always
+    foresight       (with --foresight: some minutes more) the best route by one who knows what will come, the lifetimes
+                    chosen as by the others: no router can do better
 
 Metric `cost_ratio`: input and output cost at equal predicted success, by the quality model that all of them use. What a
-solved request is worth is varied, and a case's cost for a success in between is that of the best mixture. Subsets: `all`
+solved request is worth is varied, and a case's cost for a success in between is that of the best mixture. `over_rest` is
+ours beside the cheapest of the others (not foresight) for the same success, in the same draws. Subsets: `all`
 and `pair` ask for a success half way between the weakest and the strongest model's, `all` with the provider's whole line-up
 allowed, `pair` with a cheap and a strong model; `…/25`, `…/75` for a quarter, three quarters of the way. `switches` counts
 changes of the model by 100 choices.
@@ -25,70 +29,39 @@ is alive. Output is the same for all. Intervals: bootstrap by session.
 """
 
 import argparse
-import gzip
-import json
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from joint_foresight import foresight
+from joint_sessions import RULES, Held, Session, Sum, paid, sessions
 from reporting import environment, show
 
 from anchorline import config
-from anchorline.cache.action import best, bets
-from anchorline.cache.replay import Step, moment
-from anchorline.cache.reuse import Gaps, HazardGaps
-from anchorline.cache.rules import load as load_rules
+from anchorline.cache.replay import Step
 from anchorline.cache.sending import OUTPUT_TOKENS
 from anchorline.route.catalog import Model
 from anchorline.route.catalog import load as load_catalog
 from anchorline.route.choose import Situation, choose
 from anchorline.route.quality import HeuristicQuality
-from anchorline.sessions.conversations import conversations
-from anchorline.sessions.request import Billed
 
-RULES = load_rules()
 CATALOG = load_catalog()
-PROVIDER = RULES.provider("anthropic")
 QUALITY = HeuristicQuality()
 POOLS = {
     "all": tuple(model.id for model in CATALOG.of_provider("anthropic", current=True)),
     "pair": ("claude-opus-5-5", "claude-haiku-5-5"),
 }
 TARGETS = {"/25": 0.25, "": 0.5, "/75": 0.75}
-WORTHS = (0.0, *(0.004 * 1.35**step for step in range(28)), 1000.0)
-"""What a solved request may be worth, in USD: from nothing to whatever it costs."""
+WORTHS = (0.0, 0.008, 0.016, *(0.03 * 1.07**step for step in range(45)), 0.8, 1.2, 2.0, 4.0, 1000.0)
+"""What a solved request may be worth, in USD: from nothing to whatever it costs, close together where models change."""
 
 REFERENCE = "each-alone"
+ALONE = (REFERENCE, "route-first", "route-first-5m", "route-once")
 DRAWS = 500
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-
-
-class Asked(NamedTuple):
-    """A request: its step, the time to the next one as predicted, the characters of what the person said (if they did)."""
-
-    step: Step
-    gaps: Gaps
-    said: int | None
-
-
-Chain = Sequence[Asked]
-Session = Sequence[Chain]
-
-
-class Held:
-    """What one model holds of a chain: the prefix of its last request there, in common with what came since."""
-
-    def __init__(self) -> None:
-        self.tokens = 0
-        self.until = -1.0
-
-    def warm(self, at: float) -> int:
-        """Return the tokens that are found at a time."""
-        return self.tokens if at <= self.until else 0
 
 
 class Open:
@@ -144,6 +117,7 @@ def together(pool: Sequence[str], worth: float) -> Router:
             in_session=state.answered,
             cold=not warm,
             draft=draft,
+            elsewhere={name: held.warm(step.at) for name, held in state.held.items()},
         )
         return choose(situation, CATALOG, RULES, QUALITY, settings).target
 
@@ -175,16 +149,6 @@ def _model(name: str) -> Model:
     return model
 
 
-class Sum(NamedTuple):
-    """What a session came to: USD, predicted successes, requests, choices, changes of the model."""
-
-    usd: float
-    solved: float
-    requests: int
-    choices: int
-    switches: int
-
-
 def run(session: Session, pool: Sequence[str], case: Case, worth: float) -> Sum:
     """Send a session again. Chains share nothing."""
     router = case.router(pool, worth)
@@ -205,69 +169,11 @@ def run(session: Session, pool: Sequence[str], case: Case, worth: float) -> Sum:
                 switches += state.answered and chosen != state.model
                 state.model = chosen
             model = _model(state.model)
-            usd += _paid(state.held[state.model], asked, model, case)
+            usd += paid(state.held[state.model], asked, model, case.ttl, knows=case.knows)
             solved += QUALITY.p_success(features, model)
             requests += 1
             state.answered = True
     return Sum(usd, solved, requests, choices, switches)
-
-
-def _paid(held: Held, asked: Asked, model: Model, case: Case) -> float:
-    """Return the USD of a request, and keep what it leaves."""
-    step = asked.step
-    price, output = model.prices(step.tokens)
-    answer = output * OUTPUT_TOKENS
-    if step.tokens < PROVIDER.minimum(model.id):
-        held.tokens, held.until = 0, -1.0
-        return price * step.tokens + answer
-    read = held.warm(step.at)
-    fresh = step.tokens - read
-    new = fresh if case.knows else step.tokens - step.shared
-    action = best(bets(PROVIDER, model.id, asked.gaps, new, step.tokens), case.ttl).action
-    held.tokens, held.until = step.tokens, step.at + action.alive
-    return price * (PROVIDER.read_price(model.id) * read + action.write * fresh) + answer
-
-
-def sessions(paths: Sequence[Path]) -> list[Session]:
-    """Return the sessions of Claude Code in the files, a chain for each conversation and sub-agent."""
-    gaps = HazardGaps()
-    grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for path in paths:
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            for row in map(json.loads, lines):
-                if row["agent"] == "claude-code" and str(row["model"]).startswith("claude"):
-                    grouped[row["session"]].append(row)
-    return [list(_chains(rows, gaps)) for rows in grouped.values()]
-
-
-def _chains(rows: list[dict[str, Any]], gaps: HazardGaps) -> Iterator[Chain]:
-    rows.sort(key=_sent)
-    said: dict[str, list[int | None]] = defaultdict(list)
-    for row in rows:
-        texts = sum(size for role, kind, size, *_ in row["new_blocks"] if (role, kind) == ("user", "text"))
-        spoken = row["trigger"] in ("user", "compact")
-        said[str(row["chain"])].append(texts if spoken else None)
-    for recorded in conversations([_billed(row) for row in rows], RULES):
-        steps = recorded.steps
-        lengths = said[recorded.name.split("\0")[1]]
-        yield [
-            Asked(step, gaps.after(moment(steps, index)), length)
-            for index, (step, length) in enumerate(zip(steps, lengths, strict=True))
-        ]
-
-
-def _sent(row: dict[str, Any]) -> float:
-    return float(row["sent_at"] or row["first_at"])
-
-
-def _billed(row: dict[str, Any]) -> Billed:
-    """Return a row as the importers give it. All go to one model: what they have in common is asked, not what was paid."""
-    return Billed(
-        id="", session=row["session"], chain=str(row["chain"]), branch=0, model=POOLS["pair"][0], sent_at=_sent(row),
-        first_at=row["first_at"], trigger=row["trigger"] or "user", switched=False, blocks=0, prefix=b"",
-        input=row["input"], read=row["read"] or 0, write_5m=row["write_5m"] or 0,
-        write_1h=row["write_1h"] or 0, output=0, ttl=None,
-    )  # fmt: skip
 
 
 def frontier(points: Sequence[tuple[float, float]], success: float) -> float:
@@ -307,23 +213,26 @@ def figures(pool: str, found: dict[str, list[list[Sum]]]) -> Iterator[dict[str, 
         return paid[0] / paid[1]
 
     for suffix, part in TARGETS.items():
-        for case in found:
-            drawn = [ratios(case, weights, part) for weights in draws]
-            low, high = np.quantile(drawn, (0.025, 0.975))
-            yield _row(case, pool + suffix, "cost_ratio", ratios(case, whole, part), low, high, count)
+        drawn = {
+            case: np.array([ratios(case, weights, part) for weights in (whole, *draws)]) for case in found
+        }
+        for case, values in drawn.items():
+            yield _row(case, pool + suffix, "cost_ratio", values, count)
+        rest = np.min([drawn[case] for case in ALONE], axis=0)
+        yield _row("ours", pool + suffix, "over_rest", drawn["ours"] / rest, count)
     for case, rows in found.items():
         middle = np.abs(
             solved[case].sum(axis=1) - (solved[case].sum(axis=1).min() + solved[case].sum(axis=1).max()) / 2
         )
         nearest = rows[int(middle.argmin())]
         share = 100 * sum(one.switches for one in nearest) / sum(one.choices for one in nearest)
-        yield _row(case, pool, "switches", share, share, share, count)
+        yield _row(case, pool, "switches", np.array([share, share]), count)
 
 
-def _row(
-    case: str, subset: str, metric: str, value: float, low: float, high: float, count: int
-) -> dict[str, Any]:
-    rounded = {key: round(float(one), 4) for key, one in (("value", value), ("low", low), ("high", high))}
+def _row(case: str, subset: str, metric: str, values: Floats, count: int) -> dict[str, Any]:
+    """Return one row: the first value, and the middle 95 % of the others."""
+    low, high = np.quantile(values[1:], (0.025, 0.975))
+    rounded = {key: round(float(one), 4) for key, one in (("value", values[0]), ("low", low), ("high", high))}
     return {"case": case, "subset": subset, "metric": metric, **rounded, "n": count}
 
 
@@ -333,15 +242,26 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--requests", type=Path, nargs="+", required=True)
+    parser.add_argument("--split", nargs="+", default=[], help="only sessions of these splits")
+    parser.add_argument(
+        "--foresight", action="store_true", help="add the best that was possible: some minutes more"
+    )
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    recorded = sessions(arguments.requests)
+    recorded = sessions(arguments.requests, arguments.split)
+    if not recorded:
+        raise SystemExit("no request of Claude Code in these files and splits")
     rows: list[dict[str, Any]] = []
     for subset, pool in POOLS.items():
         found = {
             name: [[run(session, pool, case, worth) for session in recorded] for worth in WORTHS]
             for name, case in CASES.items()
         }
+        if arguments.foresight:
+            models = [_model(name) for name in pool]
+            found["foresight"] = [
+                [foresight(session, models, QUALITY, worth) for session in recorded] for worth in WORTHS
+            ]
         rows += figures(subset, found)
     show("joint", rows, environment() | {"numpy": np.__version__}, as_json=arguments.json)
 

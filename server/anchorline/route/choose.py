@@ -1,13 +1,14 @@
 """Which model should answer: the one whose expected value is highest once everything is paid.
 
-    value = success_usd·P(solved) − (first + (REQUESTS − 1)·later) / REQUESTS − SECOND_USD·seconds
+    value = success_usd·P(solved) − later − SECOND_USD·seconds − entry / REQUESTS
 
-`first` is what this request costs: another model than the current one finds nothing in its cache and writes the whole
-prompt. `later` is what a request costs that reads it there. Within a session a switch must besides be worth the warm
-prefix that it throws away; when nothing is warm, it is free. docs/routing.md has an example.
+`later` is what a request costs that finds the prompt in the model's cache and adds NEW_TOKENS to it, `entry` what it
+costs to write what is not there now. So a switch has to pay within REQUESTS for the prefix that it writes anew; when
+nothing is warm, the current model has to write it as well. docs/routing.md has an example.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from math import ceil
 
 import msgspec
 
@@ -20,16 +21,18 @@ from anchorline.route.quality import QualityModel
 SECOND_USD = 0.0005
 """What a second of waiting costs, in USD: 1.80 an hour, since a developer mostly does something else meanwhile."""
 
-REQUESTS = 6
-"""Requests over which a prefix is paid off. Nine prefixes in ten are used by as many, half of them by 35: recorded
-requests, train split, counted to the next compaction or pause of an hour (tests/bench/prefix_uses.py)."""
+REQUESTS = 16
+"""Requests within which a switch must pay for itself. The best number on recorded sessions, train split (12 to 33 do as
+well); a person's turn has 10 on average. Neither depth, size nor pace tells how many will come (docs/routing.md)."""
 
+NEW_TOKENS = 2000
+"""What a request adds to the prompt, in tokens: the mean of recorded sessions, train split (the median is 600)."""
 
 MARGIN_USD = 0.002
 """What a switch must gain by request, in USD: less is not worth a developer's attention."""
 
 DOUBT = 0.05
-"""Error of the estimated P(solved): so much of another model's advantage is not believed when it comes to a switch."""
+"""Error of the estimated P(solved): a smaller advantage of another model than the current one is not believed."""
 
 
 class Situation(msgspec.Struct, frozen=True):
@@ -37,7 +40,8 @@ class Situation(msgspec.Struct, frozen=True):
 
     `current` is the model that the request is set to use, by the name that it has there. `warm_tokens` of the
     `prompt_tokens` are expected to be read from that model's cache; `cold` says that no prefix of the prompt is warm.
-    `in_session`: the conversation already has answers.
+    `in_session`: the conversation already has answers. `elsewhere`: the tokens that other models still hold, by their
+    names in the catalogue.
     """
 
     current: str
@@ -47,13 +51,22 @@ class Situation(msgspec.Struct, frozen=True):
     in_session: bool
     cold: bool
     draft: str
+    elsewhere: Mapping[str, int] = {}
 
 
 class _Candidate(msgspec.Struct, frozen=True):
-    """A model that may answer; `net` is its value after what a switch to it costs."""
+    """A model that may answer.
+
+    `warm` tokens are expected to be read there. `value` is that of a request once the model holds the prompt, `entry`
+    what it costs to write what is not warm. `net` is the value after its share of that, and for another model than the
+    current one after the margin.
+    """
 
     option: Alternative
-    net: float
+    warm: int = 0
+    value: float = 0.0
+    entry: float = 0.0
+    net: float = 0.0
 
 
 def choose(
@@ -71,30 +84,34 @@ def choose(
         reason = f"{current} is kept: routing is switched off (route.enabled)."
         return Route(current, model.tier, (), situation.in_session, reason)
     features = quality.features(situation.draft, in_session=situation.in_session)
-    lost = _lost(situation, rules, model) if settings.sticky else 0.0
     own = quality.p_success(features, model)
+    counts = settings.sticky or not situation.in_session
     candidates = []
     for name, one in _names(current, model, catalog, settings):
         if one is None:
             unknown = Alternative(name, "unknown", 0.0, 0.0, 0, 0.0, "not in the model catalogue")
-            candidates.append(_Candidate(unknown, 0.0))
+            candidates.append(_Candidate(unknown))
             continue
         is_current = name == current
-        first, later = _costs(situation, rules, name, one, situation.warm_tokens if is_current else 0)
+        warm = situation.warm_tokens if is_current else situation.elsewhere.get(one.id, 0)
+        first, later, entry = _costs(situation, rules, name, one, warm)
         p_success = quality.p_success(features, one)
         latency = one.latency_ms(situation.output_tokens)
-        spread = (first + (REQUESTS - 1) * later) / REQUESTS
-        score = settings.success_usd * p_success - spread - SECOND_USD * latency / 1000
+        believed = own if own < p_success < own + DOUBT else p_success
+        value = settings.success_usd * believed - later - SECOND_USD * latency / 1000
+        if not counts:
+            entry = 0.0
+        score = value - entry / REQUESTS
         excluded = _excluded(situation, one, is_current=is_current)
-        doubt = settings.success_usd * min(max(p_success - own, 0.0), DOUBT)
-        net = score if is_current else score - doubt - lost / REQUESTS - MARGIN_USD
         option = Alternative(
             name, one.tier, round(p_success, 4), round(first, 6), latency, round(score, 6), excluded
         )
-        candidates.append(_Candidate(option, net))
+        net = score if is_current else score - MARGIN_USD
+        candidates.append(_Candidate(option, warm, value, entry, net))
     if settings.pin:
+        lost = _lost(situation, rules, model) if settings.sticky else 0.0
         return _pinned(situation, model, candidates, lost)
-    return _route(situation, model, candidates, lost)
+    return _route(situation, model, candidates)
 
 
 def _names(
@@ -122,18 +139,24 @@ def _names(
                 yield one.id, one
 
 
-def _costs(situation: Situation, rules: Rules, name: str, model: Model, warm: int) -> tuple[float, float]:
-    """Return the USD of this request, `warm` tokens of which are in the model's cache, and of one that reads it all."""
+def _costs(
+    situation: Situation, rules: Rules, name: str, model: Model, warm: int
+) -> tuple[float, float, float]:
+    """Return the USD of this request, `warm` tokens of which are in the model's cache, and of one that finds all there.
+
+    The third is what is paid now to write the rest instead of reading it.
+    """
     provider = rules.for_model(name)
     tokens = situation.prompt_tokens
     price, output_price = model.prices(tokens)
     output = output_price * situation.output_tokens
     if tokens < provider.minimum(name):
         plain = price * tokens + output
-        return plain, plain
-    read = provider.read_price(name)
-    first = read * warm + provider.write_price() * (tokens - warm)
-    return price * first + output, price * read * tokens + output
+        return plain, plain, 0.0
+    read, write = provider.read_price(name), provider.write_price()
+    held = price * read * tokens + output
+    entry = price * (write - read) * (tokens - warm)
+    return held + entry, held + price * write * NEW_TOKENS, entry
 
 
 def _lost(situation: Situation, rules: Rules, model: Model) -> float:
@@ -178,7 +201,7 @@ def _why(option: Alternative) -> str:
     return f"it {excluded}" if excluded.startswith("takes") else f"it is {excluded}"
 
 
-def _route(situation: Situation, model: Model, candidates: list[_Candidate], lost: float) -> Route:
+def _route(situation: Situation, model: Model, candidates: list[_Candidate]) -> Route:
     first = candidates[0]
     current = first.option
     able = [one for one in candidates if one.option.excluded is None]
@@ -188,45 +211,54 @@ def _route(situation: Situation, model: Model, candidates: list[_Candidate], los
         return Route(current.target, model.tier, options, situation.in_session, reason)
     best = max(able, key=lambda one: one.net)  # the first of equals: the current model
     if best is first:
-        return Route(current.target, model.tier, options, situation.in_session, _kept(situation, able, lost))
+        return Route(current.target, model.tier, options, situation.in_session, _kept(situation, able))
     pick = best.option
     if current.excluded is not None:
         reason = f"{pick.target} instead of {current.target}, which {current.excluded}; {_worth(pick)}."
     else:
-        reason = _switched(situation, pick, current, lost)
+        reason = _switched(situation, best, first)
     return Route(pick.target, pick.tier, options, sticky=False, reason=reason)
 
 
-def _kept(situation: Situation, able: list[_Candidate], lost: float) -> str:
-    current = able[0].option
+def _kept(situation: Situation, able: list[_Candidate]) -> str:
+    first = able[0]
+    current = first.option
     if len(able) == 1:
         return f"{current.target} is kept: no other allowed model takes this prompt; {_worth(current)}."
     closest = max(able[1:], key=lambda one: one.net)
     rival = closest.option
-    gain = closest.net + lost / REQUESTS + MARGIN_USD - current.score
-    if lost and gain > MARGIN_USD:
-        return (
-            f"{current.target} is kept: {rival.target} would gain {_usd(gain)} a request, but a switch throws away "
-            f"{_count(situation.warm_tokens)} warm tokens worth {_usd(lost)}, more than {REQUESTS} requests gain."
+    gain, paid = closest.value - first.value, closest.entry - first.entry
+    if paid > 0 and gain > MARGIN_USD:
+        warm = (
+            f", while {_count(situation.warm_tokens)} tokens are warm here" if situation.warm_tokens else ""
         )
-    compared = f"{_usd(-gain)} a request better than" if gain < 0 else "as good as"
-    if lost:
         return (
-            f"{current.target} is kept: {_worth(current)}, {compared} {rival.target}, and its "
-            f"{_count(situation.warm_tokens)} warm tokens are worth {_usd(lost)}."
+            f"{current.target} is kept: {rival.target} would gain {_usd(gain)} a request, {_usd(REQUESTS * gain)} in "
+            f"{REQUESTS}, too little for the {_usd(paid)} more that writing the prompt there costs now{warm}."
         )
+    behind = current.score - rival.score
+    compared = f"{_usd(behind)} a request better than" if behind > 0 else "as good as"
     return f"{current.target} is kept: {_worth(current)}, {compared} {rival.target}."
 
 
-def _switched(situation: Situation, pick: Alternative, current: Alternative, lost: float) -> str:
-    if lost:
-        why = f"although {_count(situation.warm_tokens)} warm tokens worth {_usd(lost)} are thrown away"
-    elif situation.in_session and situation.cold:
-        why = "and nothing is warm, so a switch is free now"
+def _switched(situation: Situation, best: _Candidate, first: _Candidate) -> str:
+    pick, current = best.option, first.option
+    gain, paid = best.value - first.value, best.entry - first.entry
+    if situation.in_session and paid > 0:
+        requests = ceil(paid / gain)
+        within = f"{requests} requests" if requests > 1 else "one request"
+        why = f"which pays within {within} for the {_usd(paid)} more that writing the prompt there costs now"
+        if situation.warm_tokens:
+            why += f"; {_count(situation.warm_tokens)} warm tokens are given up"
     else:
-        why = f"against {current.p_success:.0%} for {_usd(current.cost_usd)}"
-    better = _usd(pick.score - current.score)
-    return f"{pick.target} instead of {current.target}: {_worth(pick)}, {better} a request better, {why}."
+        gain = pick.score - current.score
+        if best.warm:
+            why = f"and {_count(best.warm)} tokens are still warm there"
+        elif situation.in_session and situation.cold:
+            why = "and nothing is warm, so a switch is free now"
+        else:
+            why = f"against {current.p_success:.0%} for {_usd(current.cost_usd)}"
+    return f"{pick.target} instead of {current.target}: {_worth(pick)}, {_usd(gain)} a request better, {why}."
 
 
 def _worth(option: Alternative) -> str:
