@@ -9,6 +9,8 @@ from typing import TypeVar
 from anchorline import config
 from anchorline.engine.supervisor import Patience, Supervisor
 from anchorline.engine.wire import (
+    Count,
+    Counted,
     Embed,
     Failed,
     Finished,
@@ -21,7 +23,7 @@ from anchorline.engine.wire import (
     ToWorker,
     Vectors,
 )
-from anchorline.generation import Chunk, Request, Status, Unavailable
+from anchorline.generation import Chunk, Request, Status, Turn, Unavailable
 
 Awaited = TypeVar("Awaited")
 Next = Callable[[], Awaitable[FromWorker]]
@@ -101,6 +103,13 @@ class Engine:
             while not isinstance(message := await answer(), Vectors):
                 pass
             return [list(vector) for vector in message.values]
+
+    async def count(self, turns: Sequence[Turn], *, deadline_s: float | None = None) -> int:
+        """Return how many tokens a conversation has, in the model's chat template. Raises Unavailable."""
+        async with self._ask(partial(Count, turns=tuple(turns)), deadline_s) as answer:
+            while not isinstance(message := await answer(), Counted):
+                pass
+            return message.tokens
 
     @asynccontextmanager
     async def _ask(

@@ -8,7 +8,7 @@ import struct
 
 import msgspec
 
-from anchorline.generation import Request
+from anchorline.generation import Request, Turn
 
 LENGTH = struct.Struct(">I")
 LONGEST = 64 << 20
@@ -20,9 +20,13 @@ class Message(msgspec.Struct, frozen=True, tag=True):
 
 
 class Load(Message, frozen=True):
-    """Load a model. The first message, and once only; `Ready` or `Failed` answers."""
+    """Load a model. The first message, and once only; `Ready` or `Failed` answers.
+
+    Of conversations at most `conversation_bytes` are kept.
+    """
 
     folder: str
+    conversation_bytes: int = 0
 
 
 class Generate(Message, frozen=True):
@@ -47,6 +51,13 @@ class Embed(Message, frozen=True):
 
     id: int
     texts: tuple[str, ...]
+
+
+class Count(Message, frozen=True):
+    """Count the tokens of a conversation in the chat template; `Counted` answers."""
+
+    id: int
+    turns: tuple[Turn, ...]
 
 
 class Cancel(Message, frozen=True):
@@ -82,9 +93,9 @@ class Token(Message, frozen=True):
 class Finished(Message, frozen=True):
     """A request is done.
 
-    `cached` of the prompt's tokens came from the prefix cache, `proposed` of the generated ones from lookup.
-    `prefill_s` is the time to the first token, `decode_s` that from there to the last. `peak_memory` is the most that
-    the worker has had resident, in bytes.
+    `cached` of the prompt's tokens were read before (an instruction, earlier turns), `proposed` of the generated ones
+    came from lookup. `prefill_s` is the time to the first token, `decode_s` that from there to the last. `peak_memory`
+    is the most that the worker has had resident, in bytes.
     """
 
     id: int
@@ -112,6 +123,13 @@ class Vectors(Message, frozen=True):
     values: tuple[tuple[float, ...], ...]
 
 
+class Counted(Message, frozen=True):
+    """The tokens that a conversation has."""
+
+    id: int
+    tokens: int
+
+
 class Failed(Message, frozen=True):
     """What was asked for failed. After `fatal` the worker ends. The reason holds nothing of the prompt."""
 
@@ -120,8 +138,8 @@ class Failed(Message, frozen=True):
     fatal: bool = False
 
 
-ToWorker = Load | Generate | Score | Embed | Cancel
-FromWorker = Ready | Working | Token | Finished | Scores | Vectors | Failed
+ToWorker = Load | Generate | Score | Embed | Count | Cancel
+FromWorker = Ready | Working | Token | Finished | Scores | Vectors | Counted | Failed
 to_worker = msgspec.json.Decoder(ToWorker)
 from_worker = msgspec.json.Decoder(FromWorker)
 
