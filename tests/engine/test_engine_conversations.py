@@ -14,7 +14,7 @@ from anchorline import config
 from anchorline.engine import installed, process
 from anchorline.engine.client import Engine
 from anchorline.engine.wire import Cancel as Stop
-from anchorline.engine.wire import Finished, FromWorker, Generate, Load, Ready, Token, Working
+from anchorline.engine.wire import Finished, FromWorker, Generate, Load, Read, Ready, Token, Working
 from anchorline.generation import Request, Turn
 
 module_loop = pytest.mark.asyncio(loop_scope="module")
@@ -135,7 +135,7 @@ async def test_a_long_prompt_is_left_in_its_middle_and_what_was_read_of_it_is_ke
         parts += 1
     assert (message.id, message.finish) == (1, "cancelled")
     worker.send(Generate(2, request))
-    while isinstance(message := await said.get(), Working | Token):
+    while isinstance(message := await said.get(), Working | Read | Token):
         pass
     assert isinstance(message, Finished)
     assert message.cached == parts * CHUNK < message.prompt - CHUNK

@@ -101,10 +101,12 @@ def test_a_further_turn_tells_what_was_read_before_in_each_api_and_in_what_is_re
         said = first.content[0].text
         turns = [question, {"role": "assistant", "content": said}, {"role": "user", "content": "And Rome?"}]
         with client.messages.stream(**asked | {"messages": turns}) as stream:
+            begun = next(event.message.usage for event in stream if event.type == "message_start")
             second = stream.get_final_message().usage
     assert first.usage.cache_read_input_tokens < first.usage.input_tokens + 20
     assert second.cache_read_input_tokens >= first.usage.input_tokens + first.usage.cache_read_input_tokens
     assert second.input_tokens < 25
+    assert begun.cache_read_input_tokens == second.cache_read_input_tokens
     state = settled(through, sum(recorded["requests"].values()) + 2)
     read = state["tokens"]["read"] - recorded["tokens"]["read"]
     assert read == first.usage.cache_read_input_tokens + second.cache_read_input_tokens

@@ -16,6 +16,7 @@ from anchorline.engine.wire import (
     Finished,
     FromWorker,
     Generate,
+    Read,
     Ready,
     Score,
     Scores,
@@ -46,6 +47,7 @@ class Engine:
         self._turn = asyncio.Lock()
         self._number = 0
         self._answers: asyncio.Queue[FromWorker] = asyncio.Queue()
+        self.read: Read | None = None
         self.last: Finished | None = None
 
     @property
@@ -82,6 +84,8 @@ class Engine:
                 message = await answer()
                 if isinstance(message, Token) and message.text:
                     yield Chunk(message.text)
+                elif isinstance(message, Read):
+                    self.read = message
                 elif isinstance(message, Finished):
                     self.last = message
                     yield Chunk("", "stop" if message.finish == "stop" else "length")

@@ -26,6 +26,7 @@ from anchorline.engine.wire import (
     Embed,
     Finished,
     Generate,
+    Read,
     Score,
     Scores,
     Token,
@@ -65,7 +66,7 @@ class Inference:
         self._context = getattr(self._model.args, "max_position_embeddings", None) or sys.maxsize
         self._trimmable = can_trim_prompt_cache(make_prompt_cache(self._model))
 
-    def generate(self, asked: Generate) -> Generator[Working | Token | Finished, None, None]:
+    def generate(self, asked: Generate) -> Generator[Working | Read | Token | Finished, None, None]:
         """Yield a message for each part of the prompt that is read, for each token, and at the end."""
         started = time.perf_counter()
         self._held = None
@@ -79,6 +80,7 @@ class Inference:
         first = started
         with wired_limit(self._model):
             held, last = yield from self._read(asked.id, prompt, conversation=bool(request.turns))
+            yield Read(asked.id, len(prompt), held.found)
             for token, proposed in self._tokens(held.cache, last, request):
                 if not answer.count:
                     first = time.perf_counter()

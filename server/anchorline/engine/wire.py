@@ -83,6 +83,14 @@ class Working(Message, frozen=True):
     id: int
 
 
+class Read(Message, frozen=True):
+    """The prompt is read but for its last part: its tokens, and how many of them were read before this request."""
+
+    id: int
+    prompt: int
+    cached: int
+
+
 class Token(Message, frozen=True):
     """A token was generated; `text` may be empty while a character or a stop string is incomplete."""
 
@@ -139,7 +147,7 @@ class Failed(Message, frozen=True):
 
 
 ToWorker = Load | Generate | Score | Embed | Count | Cancel
-FromWorker = Ready | Working | Token | Finished | Scores | Vectors | Counted | Failed
+FromWorker = Ready | Working | Read | Token | Finished | Scores | Vectors | Counted | Failed
 to_worker = msgspec.json.Decoder(ToWorker)
 from_worker = msgspec.json.Decoder(FromWorker)
 

@@ -147,7 +147,8 @@ class Local:
     async def _streamed(
         self, spoken: speech.Speech, first: Chunk, chunks: AsyncIterator[Chunk]
     ) -> AsyncIterator[bytes]:
-        yield spoken.begin()
+        read = self._engine.read
+        yield spoken.begin(read.prompt - read.cached if read else 0, read.cached if read else 0)
         try:
             async for chunk in _all(first, chunks):
                 if chunk.text:
