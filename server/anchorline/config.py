@@ -137,6 +137,15 @@ class Engine(msgspec.Struct, frozen=True):
         float,
         Meta(gt=0, le=600, description="How long one request to the model may take, loading it included."),
     ] = 30.0
+    conversation_megabytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65_536,
+            description="Memory for what the model has read of the last conversations, so that a further turn "
+            "reads only what is new; 0 keeps nothing.",
+        ),
+    ] = 512
 
 
 class Gateway(msgspec.Struct, frozen=True):

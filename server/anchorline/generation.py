@@ -50,7 +50,8 @@ class Request(msgspec.Struct, frozen=True):
     time, which changes nothing but the speed. `stop` strings end the answer and are not part of it.
     `deadline_s` limits the whole request, loading the model included; None means the setting.
 
-    `turns` is a whole conversation in the place of text and instruction, in the chat template; nothing of it is kept.
+    `turns` is a whole conversation in the place of text and instruction, in the chat template. What the model has read
+    of it is kept for its next turn, in memory only. Nothing is copied from there (`copy_from`).
     """
 
     text: str = ""

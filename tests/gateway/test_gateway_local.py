@@ -53,13 +53,14 @@ def test_anthropic_messages(through: Gateway):
         known = client.messages.create(**asked | {"messages": TURNS})
     assert [block.text for block in whole.content] == [PARIS]
     assert (whole.stop_reason, whole.model) == ("end_turn", "local")
-    assert whole.usage.input_tokens > 20
+    asked_for = whole.usage.input_tokens + whole.usage.cache_read_input_tokens
+    assert asked_for > 20
     assert whole.usage.output_tokens == 7
     assert pieces == ["The", " capital", " of", " France", " is", " Paris", "."]
-    assert streamed.usage.input_tokens == whole.usage.input_tokens
+    assert streamed.usage.input_tokens + streamed.usage.cache_read_input_tokens == asked_for
     assert (streamed.stop_reason, streamed.usage.output_tokens) == ("end_turn", 7)
     assert (cut.stop_reason, cut.content[0].text) == ("max_tokens", "The capital of")
-    assert known.usage.input_tokens > whole.usage.input_tokens
+    assert known.usage.input_tokens + known.usage.cache_read_input_tokens > asked_for
 
 
 def test_openai_chat_completions(through: Gateway):
@@ -71,8 +72,8 @@ def test_openai_chat_completions(through: Gateway):
         stopped = client.chat.completions.create(**asked, stop=[" is"])
     assert (whole.choices[0].message.content, whole.choices[0].finish_reason) == (PARIS, "stop")
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == PARIS
-    assert chunks[-1].usage == whole.usage
     assert whole.usage is not None
+    assert chunks[-1].usage.prompt_tokens == whole.usage.prompt_tokens
     assert whole.usage.total_tokens == whole.usage.prompt_tokens + 7
     assert stopped.choices[0].message.content == "The capital of France"
 
@@ -86,8 +87,58 @@ def test_openai_responses(through: Gateway):
         cut = client.responses.create(model="local", input=QUESTION, max_output_tokens=3)
     assert (whole.output_text, whole.status) == (PARIS, "completed")
     assert "".join(deltas) == streamed.output_text == PARIS
-    assert streamed.usage == whole.usage
+    assert streamed.usage.total_tokens == whole.usage.total_tokens
     assert (cut.status, cut.output_text) == ("incomplete", "The capital of")
+
+
+def test_a_further_turn_tells_what_was_read_before_in_each_api_and_in_what_is_recorded(through: Gateway):
+    """What the model has read stays with it from turn to turn, whichever API asks."""
+    question: Any = {"role": "user", "content": "Which rivers flow through Berlin, and which through Vienna?"}
+    asked: Any = {"model": "local", "max_tokens": 4, "messages": [question]}
+    recorded = settled(through, 0)
+    with anthropic.Anthropic(base_url=through.anthropic, api_key="k", max_retries=0) as client:
+        first = client.messages.create(**asked)
+        said = first.content[0].text
+        turns = [question, {"role": "assistant", "content": said}, {"role": "user", "content": "And Rome?"}]
+        with client.messages.stream(**asked | {"messages": turns}) as stream:
+            begun = next(event.message.usage for event in stream if event.type == "message_start")
+            second = stream.get_final_message().usage
+    assert first.usage.cache_read_input_tokens < first.usage.input_tokens + 20
+    assert second.cache_read_input_tokens >= first.usage.input_tokens + first.usage.cache_read_input_tokens
+    assert second.input_tokens < 25
+    assert begun.cache_read_input_tokens == second.cache_read_input_tokens
+    state = settled(through, sum(recorded["requests"].values()) + 2)
+    read = state["tokens"]["read"] - recorded["tokens"]["read"]
+    assert read == first.usage.cache_read_input_tokens + second.cache_read_input_tokens
+    whole = second.input_tokens + second.cache_read_input_tokens
+    with openai.OpenAI(base_url=through.openai, api_key="k", max_retries=0) as client:
+        chat = client.chat.completions.create(model="local", max_tokens=1, messages=turns).usage
+        answer = client.responses.create(model="local", max_output_tokens=1, input=turns).usage
+    assert chat.prompt_tokens == answer.input_tokens == whole
+    assert chat.prompt_tokens_details.cached_tokens >= whole - 3
+    assert answer.input_tokens_details.cached_tokens >= whole - 3
+
+
+def test_tokens_are_counted_here_as_the_answer_will_tell_them(through: Gateway):
+    tool: Any = {"name": "look", "description": "Looks.", "input_schema": {"type": "object"}}
+    asked: Any = {"model": "local", "system": "Be brief.", "messages": TURNS, "tools": [tool]}
+    with anthropic.Anthropic(base_url=through.anthropic, api_key="k", max_retries=0) as client:
+        counted = client.messages.count_tokens(**asked)
+        beta = client.beta.messages.count_tokens(**asked)
+        usage = client.messages.create(**asked, max_tokens=1).usage
+        with pytest.raises(anthropic.BadRequestError, match="no text"):
+            client.messages.count_tokens(model="local", messages=[{"role": "user", "content": " "}])
+    assert counted.input_tokens == beta.input_tokens == usage.input_tokens + usage.cache_read_input_tokens
+    with openai.OpenAI(base_url=through.openai, api_key="k", max_retries=0) as client:
+        same = client.responses.input_tokens.count(model="local", instructions="Be brief.", input=TURNS)
+    assert same.input_tokens == counted.input_tokens
+
+
+def test_tokens_of_other_models_are_counted_by_their_provider(through: Gateway, behind: Running):
+    with anthropic.Anthropic(base_url=through.anthropic, api_key="k", max_retries=0) as client:
+        client.messages.count_tokens(model="claude-sonnet-5", messages=TURNS)
+    assert [json.loads(seen.body)["model"] for seen in behind.app.seen] == ["claude-sonnet-5"]
+    behind.app.seen.clear()
 
 
 def test_what_looks_like_a_control_token_is_text(through: Gateway):
@@ -98,7 +149,8 @@ def test_what_looks_like_a_control_token_is_text(through: Gateway):
         body = {"model": "local", "max_tokens": 1, "messages": [{"role": "user", "content": text}]}
         status, _, told = call(url, body=json.dumps(body).encode())
         assert status == 200
-        sizes.append(json.loads(told)["usage"]["input_tokens"])
+        usage = json.loads(told)["usage"]
+        sizes.append(usage["input_tokens"] + usage["cache_read_input_tokens"])
     assert sizes[0] > sizes[1]  # as one token each they would be fewer
 
 

@@ -9,11 +9,14 @@ from typing import TypeVar
 from anchorline import config
 from anchorline.engine.supervisor import Patience, Supervisor
 from anchorline.engine.wire import (
+    Count,
+    Counted,
     Embed,
     Failed,
     Finished,
     FromWorker,
     Generate,
+    Read,
     Ready,
     Score,
     Scores,
@@ -21,7 +24,7 @@ from anchorline.engine.wire import (
     ToWorker,
     Vectors,
 )
-from anchorline.generation import Chunk, Request, Status, Unavailable
+from anchorline.generation import Chunk, Request, Status, Turn, Unavailable
 
 Awaited = TypeVar("Awaited")
 Next = Callable[[], Awaitable[FromWorker]]
@@ -44,6 +47,7 @@ class Engine:
         self._turn = asyncio.Lock()
         self._number = 0
         self._answers: asyncio.Queue[FromWorker] = asyncio.Queue()
+        self.read: Read | None = None
         self.last: Finished | None = None
 
     @property
@@ -80,6 +84,8 @@ class Engine:
                 message = await answer()
                 if isinstance(message, Token) and message.text:
                     yield Chunk(message.text)
+                elif isinstance(message, Read):
+                    self.read = message
                 elif isinstance(message, Finished):
                     self.last = message
                     yield Chunk("", "stop" if message.finish == "stop" else "length")
@@ -101,6 +107,13 @@ class Engine:
             while not isinstance(message := await answer(), Vectors):
                 pass
             return [list(vector) for vector in message.values]
+
+    async def count(self, turns: Sequence[Turn], *, deadline_s: float | None = None) -> int:
+        """Return how many tokens a conversation has, in the model's chat template. Raises Unavailable."""
+        async with self._ask(partial(Count, turns=tuple(turns)), deadline_s) as answer:
+            while not isinstance(message := await answer(), Counted):
+                pass
+            return message.tokens
 
     @asynccontextmanager
     async def _ask(

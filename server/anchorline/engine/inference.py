@@ -9,16 +9,30 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import mlx.core as mx
+import msgspec
 from mlx_lm.generate import wired_limit
 from mlx_lm.models.cache import can_trim_prompt_cache, make_prompt_cache
 
 from anchorline.engine import lookup
 from anchorline.engine.answer import Answer
 from anchorline.engine.chat import Chat, Prompt
+from anchorline.engine.conversations import Conversations, cut
 from anchorline.engine.errors import RefusedError
 from anchorline.engine.loading import Loaded
 from anchorline.engine.prefix import Cache, Prefixes
-from anchorline.engine.wire import Embed, Finished, Generate, Score, Scores, Token, Vectors, Working
+from anchorline.engine.wire import (
+    Count,
+    Counted,
+    Embed,
+    Finished,
+    Generate,
+    Read,
+    Score,
+    Scores,
+    Token,
+    Vectors,
+    Working,
+)
 from anchorline.generation import Request
 
 PREFILL = {"cpu": 128, "metal": 512}
@@ -32,19 +46,30 @@ SHORTEST = 16
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
+class Held(msgspec.Struct):
+    """A cache, the tokens that it holds, and how many of them it was found with."""
+
+    cache: Cache
+    tokens: list[int]
+    found: int = 0
+
+
 class Inference:
     """A model at work. Each method yields messages; between two of them the request may be dropped."""
 
-    def __init__(self, loaded: Loaded, chat: Chat, prefixes: Prefixes) -> None:
+    def __init__(self, loaded: Loaded, chat: Chat, prefixes: Prefixes, conversations: Conversations) -> None:
         self._model, self._tokenizer, self._device = loaded
         self._chat = chat
         self._prefixes = prefixes
+        self._conversations = conversations
+        self._held: Held | None = None
         self._context = getattr(self._model.args, "max_position_embeddings", None) or sys.maxsize
         self._trimmable = can_trim_prompt_cache(make_prompt_cache(self._model))
 
-    def generate(self, asked: Generate) -> Generator[Working | Token | Finished, None, None]:
+    def generate(self, asked: Generate) -> Generator[Working | Read | Token | Finished, None, None]:
         """Yield a message for each part of the prompt that is read, for each token, and at the end."""
         started = time.perf_counter()
+        self._held = None
         request = asked.request
         if request.turns:
             prompt = self._chat.conversation(request.turns)
@@ -54,10 +79,13 @@ class Inference:
         answer = Answer(self._tokenizer, request)
         first = started
         with wired_limit(self._model):
-            cache, cached, last = yield from self._read(asked.id, prompt)
-            for token, proposed in self._tokens(cache, last, request):
+            held, last = yield from self._read(asked.id, prompt, conversation=bool(request.turns))
+            yield Read(asked.id, len(prompt), held.found)
+            for token, proposed in self._tokens(held.cache, last, request):
                 if not answer.count:
                     first = time.perf_counter()
+                held.tokens += [*last, token]
+                last = []
                 ended = answer.add(token, proposed=proposed)
                 yield Token(asked.id, answer.text)
                 if ended:
@@ -66,7 +94,7 @@ class Inference:
             id=asked.id,
             finish=answer.finish,
             prompt=len(prompt),
-            cached=cached,
+            cached=held.found,
             generated=answer.count,
             proposed=answer.proposed,
             prefill_s=first - started,
@@ -77,15 +105,15 @@ class Inference:
     def score(self, asked: Score) -> Generator[Working | Scores, None, None]:
         """Yield the log-probability of each label after the prompt, which is read once."""
         prompt = self._chat.prompt(asked.text, asked.instruction, chat=asked.chat)
-        cache, _, last = yield from self._read(asked.id, prompt)
-        following = self._model(mx.array([last]), cache=cache)[:, -1]
+        held, last = yield from self._read(asked.id, prompt)
+        following = self._model(mx.array([last]), cache=held.cache)[:, -1]
         values = []
         for label in asked.labels:
             tokens = self._chat.tokens(label)
             self._check(len(prompt) + len(tokens), least=len(prompt) + 1)
             logits = following
             if len(tokens) > 1:
-                own = copy.deepcopy(cache)
+                own = copy.deepcopy(held.cache)
                 logits = mx.concatenate([following, self._model(mx.array([tokens[:-1]]), cache=own)[0]])
             chosen = mx.take_along_axis(logits, mx.array(tokens)[:, None], axis=-1)[:, 0]
             values.append(float((chosen - mx.logsumexp(logits, axis=-1)).sum().item()))
@@ -105,8 +133,20 @@ class Inference:
             yield Working(asked.id)
         yield Vectors(asked.id, tuple(vectors))
 
+    def count(self, asked: Count) -> Generator[Counted, None, None]:
+        """Yield how many tokens a conversation has."""
+        yield Counted(asked.id, len(self._chat.conversation(asked.turns)))
+
+    def stopped(self) -> None:
+        """Take back what a pass that was stopped has done."""
+        if self._held is not None and not cut(self._held.cache, len(self._held.tokens)):
+            self._held = None
+
     def rest(self) -> None:
-        """Do what can wait until nobody does: write new prefixes, give memory back."""
+        """Do what can wait until nobody does: keep what was read, write new prefixes, give memory back."""
+        if self._held is not None:
+            self._conversations.keep(self._held.tokens, self._held.cache)
+            self._held = None
         self._prefixes.write()
         mx.clear_cache()
 
@@ -116,31 +156,45 @@ class Inference:
         if tokens > self._context:
             raise RefusedError(f"{tokens} tokens are more than the {self._context} that the model reads")
 
-    def _read(self, number: int, prompt: Prompt) -> Generator[Working, None, tuple[Cache, int, list[int]]]:
-        """Read the prompt but for its last tokens; return the cache, how much of it was kept, and those."""
+    def _read(
+        self, number: int, prompt: Prompt, *, conversation: bool = False
+    ) -> Generator[Working, None, tuple[Held, list[int]]]:
+        """Read the prompt but for its last tokens; return what is held then, and those."""
         constant, new = prompt.constant, prompt.new
-        if len(constant) < SHORTEST:
-            constant, new = [], [*constant, *new]
-        cache = self._prefixes.find(constant) if constant else None
-        cached = len(constant) if cache is not None else 0
-        if cache is None:
-            cache = make_prompt_cache(self._model)
-            if constant:
-                yield from self._prefill(number, cache, constant)
-                self._prefixes.keep(constant, cache)
+        if conversation:
+            cache, found = self._conversations.find(new)
+            held = self._held = Held(cache or make_prompt_cache(self._model), new[:found], found)
+            new = new[found:]
+        else:
+            if len(constant) < SHORTEST:
+                constant, new = [], [*constant, *new]
+            held = yield from self._instructed(number, constant)
         before = max(0, len(new) - LAST)
-        yield from self._prefill(number, cache, new[:before])
-        return cache, cached, new[before:]
+        yield from self._prefill(number, held, new[:before])
+        return held, new[before:]
 
-    def _prefill(self, number: int, cache: Cache, tokens: Sequence[int]) -> Iterator[Working]:
+    def _instructed(self, number: int, constant: list[int]) -> Generator[Working, None, Held]:
+        """Return what is held of an instruction, read if it was not kept."""
+        cache = self._prefixes.find(constant) if constant else None
+        if cache is not None:
+            return Held(cache, list(constant), len(constant))
+        held = Held(make_prompt_cache(self._model), [])
+        if constant:
+            yield from self._prefill(number, held, constant)
+            self._prefixes.keep(constant, held.cache)
+        return held
+
+    def _prefill(self, number: int, held: Held, tokens: Sequence[int]) -> Iterator[Working]:
         step = PREFILL[self._device]
         for start in range(0, len(tokens), step):
-            self._model(mx.array([tokens[start : start + step]]), cache=cache)
-            mx.eval([layer.state for layer in cache])  # only the cache: no probabilities are computed
+            part = tokens[start : start + step]
+            self._model(mx.array([part]), cache=held.cache)
+            mx.eval([layer.state for layer in held.cache])  # only the cache: no probabilities are computed
+            held.tokens += part
             yield Working(number)
 
     def _tokens(self, cache: Cache, last: Sequence[int], request: Request) -> Iterator[tuple[int, bool]]:
-        if request.copy_from and self._trimmable:
+        if request.copy_from and self._trimmable and not request.turns:
             source = lookup.Source(self._chat.tokens(request.copy_from))
             return lookup.generate(self._model, cache, last, source, request.max_tokens)
         return self._plain(cache, last, request.max_tokens)

@@ -13,6 +13,7 @@ from anchorline.engine import installed, manifest, process
 from anchorline.engine.process import Process
 from anchorline.engine.wire import (
     Cancel,
+    Counted,
     Failed,
     Finished,
     FromWorker,
@@ -167,7 +168,7 @@ class Supervisor:
         self._hello = asyncio.get_running_loop().create_future()
         try:
             self._process = await process.start(installed.root(), self._received, self._ended)
-            self._process.send(Load(str(self._folder)))
+            self._process.send(Load(str(self._folder), self._settings.conversation_megabytes << 20))
             async with asyncio.timeout(self._patience.start):
                 self.ready = await self._hello
         except OSError as error:
@@ -190,7 +191,7 @@ class Supervisor:
         if isinstance(message, Failed):
             self._reason = message.reason
         self._deliver(message)
-        if isinstance(message, Finished | Scores | Vectors | Failed) and not _is_fatal(message):
+        if isinstance(message, Finished | Scores | Vectors | Counted | Failed) and not _is_fatal(message):
             if not isinstance(message, Failed):
                 self._breaks = 0
             self.free.set()

@@ -8,7 +8,7 @@ import struct
 
 import msgspec
 
-from anchorline.generation import Request
+from anchorline.generation import Request, Turn
 
 LENGTH = struct.Struct(">I")
 LONGEST = 64 << 20
@@ -20,9 +20,13 @@ class Message(msgspec.Struct, frozen=True, tag=True):
 
 
 class Load(Message, frozen=True):
-    """Load a model. The first message, and once only; `Ready` or `Failed` answers."""
+    """Load a model. The first message, and once only; `Ready` or `Failed` answers.
+
+    Of conversations at most `conversation_bytes` are kept.
+    """
 
     folder: str
+    conversation_bytes: int = 0
 
 
 class Generate(Message, frozen=True):
@@ -49,6 +53,13 @@ class Embed(Message, frozen=True):
     texts: tuple[str, ...]
 
 
+class Count(Message, frozen=True):
+    """Count the tokens of a conversation in the chat template; `Counted` answers."""
+
+    id: int
+    turns: tuple[Turn, ...]
+
+
 class Cancel(Message, frozen=True):
     """Stop a request at the next token; `Finished` answers all the same."""
 
@@ -72,6 +83,14 @@ class Working(Message, frozen=True):
     id: int
 
 
+class Read(Message, frozen=True):
+    """The prompt is read but for its last part: its tokens, and how many of them were read before this request."""
+
+    id: int
+    prompt: int
+    cached: int
+
+
 class Token(Message, frozen=True):
     """A token was generated; `text` may be empty while a character or a stop string is incomplete."""
 
@@ -82,9 +101,9 @@ class Token(Message, frozen=True):
 class Finished(Message, frozen=True):
     """A request is done.
 
-    `cached` of the prompt's tokens came from the prefix cache, `proposed` of the generated ones from lookup.
-    `prefill_s` is the time to the first token, `decode_s` that from there to the last. `peak_memory` is the most that
-    the worker has had resident, in bytes.
+    `cached` of the prompt's tokens were read before (an instruction, earlier turns), `proposed` of the generated ones
+    came from lookup. `prefill_s` is the time to the first token, `decode_s` that from there to the last. `peak_memory`
+    is the most that the worker has had resident, in bytes.
     """
 
     id: int
@@ -112,6 +131,13 @@ class Vectors(Message, frozen=True):
     values: tuple[tuple[float, ...], ...]
 
 
+class Counted(Message, frozen=True):
+    """The tokens that a conversation has."""
+
+    id: int
+    tokens: int
+
+
 class Failed(Message, frozen=True):
     """What was asked for failed. After `fatal` the worker ends. The reason holds nothing of the prompt."""
 
@@ -120,8 +146,8 @@ class Failed(Message, frozen=True):
     fatal: bool = False
 
 
-ToWorker = Load | Generate | Score | Embed | Cancel
-FromWorker = Ready | Working | Token | Finished | Scores | Vectors | Failed
+ToWorker = Load | Generate | Score | Embed | Count | Cancel
+FromWorker = Ready | Working | Read | Token | Finished | Scores | Vectors | Counted | Failed
 to_worker = msgspec.json.Decoder(ToWorker)
 from_worker = msgspec.json.Decoder(FromWorker)
 

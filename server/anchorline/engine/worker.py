@@ -15,12 +15,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from anchorline.engine import blas, installed
+from anchorline.engine import blas, installed, stopping
 from anchorline.engine.errors import DamagedError, RefusedError
+from anchorline.engine.stopping import StoppedError
 from anchorline.engine.wire import (
     LENGTH,
     LONGEST,
     Cancel,
+    Count,
     Embed,
     Failed,
     Finished,
@@ -74,7 +76,8 @@ class Inbox:
     def __init__(self, pipes: Pipes) -> None:
         self._pipes = pipes
         self._waiting: queue.SimpleQueue[ToWorker] = queue.SimpleQueue()
-        self._cancelled = 0
+        self._working = 0
+        self._cancelled = -1
         threading.Thread(target=self._receive, name="inbox", daemon=True).start()
 
     def _receive(self) -> None:
@@ -88,11 +91,14 @@ class Inbox:
 
     def next(self) -> ToWorker:
         """Wait for the next message."""
-        return self._waiting.get()
+        message = self._waiting.get()
+        if not isinstance(message, Load):
+            self._working = message.id
+        return message
 
-    def is_cancelled(self, number: int) -> bool:
-        """Say whether a request was cancelled. Requests come in order, so the latest number tells."""
-        return number <= self._cancelled
+    def is_cancelled(self) -> bool:
+        """Say whether the last message's request was cancelled. They come in order, so the latest number tells."""
+        return self._working <= self._cancelled
 
 
 def main() -> None:
@@ -105,7 +111,7 @@ def main() -> None:
     if not isinstance(first, Load):
         return
     try:
-        inference, ready = _load(first)
+        inference, ready = _load(first, inbox)
     except DamagedError as error:
         pipes.send(Failed(0, str(error), fatal=True))
         return
@@ -115,7 +121,7 @@ def main() -> None:
     pipes.send(ready)
     while True:
         message = inbox.next()
-        if not isinstance(message, Generate | Score | Embed):
+        if not isinstance(message, Generate | Score | Embed | Count):
             continue
         try:
             _serve(inference, message, pipes, inbox)
@@ -132,42 +138,53 @@ def _go_first() -> None:
         Path("/proc/self/oom_score_adj").write_text("800")
 
 
-def _load(load: Load) -> "tuple[Inference, Ready]":
+def _load(load: Load, inbox: Inbox) -> "tuple[Inference, Ready]":
     started = time.perf_counter()
     folder = Path(load.folder)
     with ThreadPoolExecutor(1) as beside:  # hashing takes as long as importing
         verified = beside.submit(installed.verify, folder)
         fast = blas.load()
         from anchorline.engine.chat import Chat  # noqa: PLC0415  (after the BLAS)
+        from anchorline.engine.conversations import Conversations  # noqa: PLC0415
         from anchorline.engine.inference import Inference  # noqa: PLC0415
         from anchorline.engine.loading import load as load_model  # noqa: PLC0415
         from anchorline.engine.prefix import Prefixes  # noqa: PLC0415
 
         receipt = verified.result()
     loaded = load_model(folder)
+    if loaded.device == "cpu":
+        stopping.watch(loaded.model, inbox.is_cancelled)
     depends_on = [receipt.stamp, loaded.device, *map(importlib.metadata.version, ("mlx", "mlx-lm"))]
     prefixes = Prefixes(folder, " ".join(depends_on))
-    inference = Inference(loaded, Chat(loaded.tokenizer, receipt.model.template), prefixes)
+    chat = Chat(loaded.tokenizer, receipt.model.template)
+    inference = Inference(loaded, chat, prefixes, Conversations(load.conversation_bytes))
     for _ in inference.generate(Generate(0, FIRST)):
         pass
     took = time.perf_counter() - started
     return inference, Ready(loaded.device, fast.library, fast.fast, fast.threads, took)
 
 
-def _serve(inference: "Inference", message: Generate | Score | Embed, pipes: Pipes, inbox: Inbox) -> None:
+def _serve(
+    inference: "Inference", message: Generate | Score | Embed | Count, pipes: Pipes, inbox: Inbox
+) -> None:
     answers: Generator[FromWorker, None, None]
     if isinstance(message, Generate):
         answers = inference.generate(message)
     elif isinstance(message, Score):
         answers = inference.score(message)
-    else:
+    elif isinstance(message, Embed):
         answers = inference.embed(message)
-    for answer in answers:
-        if inbox.is_cancelled(message.id):
-            answers.close()
-            pipes.send(Finished(message.id, "cancelled"))
-            break
-        pipes.send(answer)
+    else:
+        answers = inference.count(message)
+    try:
+        for answer in answers:
+            if inbox.is_cancelled():
+                raise StoppedError  # noqa: TRY301  (as a layer of the model does)
+            pipes.send(answer)
+    except StoppedError:
+        answers.close()
+        inference.stopped()
+        pipes.send(Finished(message.id, "cancelled"))
     inference.rest()
 
 

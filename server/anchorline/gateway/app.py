@@ -20,7 +20,7 @@ from anchorline.gateway.access import Access, Refused, Target
 from anchorline.gateway.answers import Answers, Keeping
 from anchorline.gateway.attendants import Attendants
 from anchorline.gateway.desk import Desk
-from anchorline.gateway.exchange import Exchange, format_of
+from anchorline.gateway.exchange import Exchange, counted, format_of
 from anchorline.gateway.incoming import Incoming, LeftError, Receive, Send, SlowError
 from anchorline.gateway.local import NAME, Answer, Local, named
 from anchorline.gateway.upstream import MARK, Upstream, Upstreams, answered
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class Call(NamedTuple):
-    """A request that was let in. `format` is None where its body is not looked at."""
+    """A request that was let in. `format` is None where its body is no prompt to answer, `counted` none to count."""
 
     upstream: Upstream
     method: str
@@ -43,6 +43,7 @@ class Call(NamedTuple):
     incoming: Incoming
     body: bytes
     format: Format | None
+    counted: Format | None
 
 
 class App:
@@ -93,9 +94,9 @@ class App:
             plain = header(scope["headers"], b"content-encoding") in ("", "identity")
             looked_at = plain and scope["method"] == "POST" and incoming.complete
             format_ = format_of(upstream.name, target.path) if looked_at else None
-            await self._exchange(
-                Call(upstream, scope["method"], target.path, scope["headers"], incoming, body, format_), send
-            )
+            count = counted(upstream.name, target.path) if looked_at else None
+            head = upstream, scope["method"], target.path, scope["headers"]
+            await self._exchange(Call(*head, incoming, body, format_, count), send)
 
     def _upstream(self, target: Target) -> Upstream:
         upstream = self._upstreams.find(target.name)
@@ -186,6 +187,8 @@ class App:
     ) -> aiohttp.ClientResponse | Answer:
         """Return the begun answer: of the local model, or of the provider to the request as planned, or as it was."""
         sent = call.body if exchange is None else await exchange.prepare()
+        if self._local is not None and call.counted is not None and named(call.body):
+            return await self._local.count(call.counted, call.body)
         if self._local is not None and call.format is not None:
             # A plan has read the body already; without one it takes half a millisecond for each of its megabytes.
             read = exchange.planned if exchange is not None else None

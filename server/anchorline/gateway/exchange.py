@@ -28,6 +28,13 @@ def format_of(upstream: str, path: str) -> Format | None:
     return "openai-responses" if path.endswith("/responses") else None
 
 
+def counted(upstream: str, path: str) -> Format | None:
+    """Return the format of the bodies whose tokens are counted at a path, or None where none are."""
+    path, _, last = path.partition("?")[0].rstrip("/").rpartition("/")
+    asked = {"anthropic": "count_tokens", "openai": "input_tokens"}
+    return format_of(upstream, path) if last == asked.get(upstream) else None
+
+
 class Planned(msgspec.Struct, frozen=True):
     """A request's prompt and plan, and what is sent in its place.
 

@@ -113,9 +113,8 @@ class Local:
     async def request(self, format_: Format, body: bytes, model: str = NAME) -> AsyncIterator[Answer]:
         """Hold the answer to a request, begun; `model` is the name that it is said to be of."""
         try:
-            asked = _body(body)
-            request = asking(asked)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, RefusedError) as error:
+            asked, request = _read(body)
+        except RefusedError as error:
             yield _refused(400, "invalid_request_error", str(error))
             return
         options = asked.stream_options or _Options()
@@ -124,9 +123,7 @@ class Local:
             try:
                 first = await anext(chunks)
             except Unavailable as unavailable:
-                able = unavailable.status.state in ("ready", "busy")  # so it is this request that it refused
-                kind = "invalid_request_error" if able else "overloaded_error"
-                yield _refused(400 if able else 503, kind, f"the local model: {unavailable}")
+                yield _unavailable(unavailable)
                 return
             if asked.stream:
                 yield Answer(
@@ -135,10 +132,23 @@ class Local:
             else:
                 yield Answer(200, "application/json", lambda: self._whole(spoken, first, chunks))
 
+    async def count(self, format_: Format, body: bytes) -> Answer:
+        """Return the answer to how many tokens a request has: as its own usage will tell it."""
+        try:
+            _, request = _read(body)
+            tokens = await self._engine.count(request.turns, deadline_s=ANSWER_S)
+        except RefusedError as error:
+            return _refused(400, "invalid_request_error", str(error))
+        except Unavailable as unavailable:
+            return _unavailable(unavailable)
+        kind = {} if format_ == "anthropic" else {"object": "response.input_tokens"}
+        return _whole(200, kind | {"input_tokens": tokens})
+
     async def _streamed(
         self, spoken: speech.Speech, first: Chunk, chunks: AsyncIterator[Chunk]
     ) -> AsyncIterator[bytes]:
-        yield spoken.begin()
+        read = self._engine.read
+        yield spoken.begin(read.prompt - read.cached if read else 0, read.cached if read else 0)
         try:
             async for chunk in _all(first, chunks):
                 if chunk.text:
@@ -173,14 +183,33 @@ async def _all(first: Chunk, rest: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]
         yield chunk
 
 
+def _unavailable(unavailable: Unavailable) -> Answer:
+    able = unavailable.status.state in ("ready", "busy")  # so it is this request that it refused
+    kind = "invalid_request_error" if able else "overloaded_error"
+    return _refused(400 if able else 503, kind, f"the local model: {unavailable}")
+
+
 def _refused(status: int, kind: str, reason: str) -> Answer:
     message = {"type": "error", "error": {"type": kind, "message": f"Anchorline: {reason}"}}
+    return _whole(status, message)
+
+
+def _whole(status: int, message: object) -> Answer:
     body = msgspec.json.encode(message)
 
     async def pieces() -> AsyncIterator[bytes]:
         yield body
 
     return Answer(status, "application/json", pieces)
+
+
+def _read(body: bytes) -> tuple[_Body, Request]:
+    """Return a request and what the engine is asked for. Raises RefusedError."""
+    try:
+        asked = _body(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RefusedError(str(error)) from None
+    return asked, asking(asked)
 
 
 def asking(body: _Body) -> Request:

@@ -22,8 +22,8 @@ class Ended(msgspec.Struct, frozen=True):
 class Speech(Protocol):
     """One answer in the making."""
 
-    def begin(self) -> bytes:
-        """Return the events before its text."""
+    def begin(self, input_: int, read: int) -> bytes:
+        """Return the events before its text, by the prompt's tokens: those that were read for it, and before it."""
         ...
 
     def piece(self, text: str) -> bytes:
@@ -69,9 +69,9 @@ class Messages:
         self._text: list[str] = []
         self._base: Json = {"id": f"msg_{_name()}", "type": "message", "role": "assistant", "model": model}
 
-    def begin(self) -> bytes:
-        """Return the events before its text. The tokens that were read are told at the end."""
-        usage = {"input_tokens": 0, "output_tokens": 0}
+    def begin(self, input_: int, read: int) -> bytes:
+        """Return the events before its text, which tell what was read as well as the last ones."""
+        usage = self._usage(Ended("stop", input_, read))
         rest: Json = {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
         block = {"type": "text", "text": ""}
         return _event({"type": "message_start", "message": self._base | rest}) + _event(
@@ -126,7 +126,7 @@ class Chat:
         self._include_usage = include_usage
         self._base: Json = {"id": f"chatcmpl-{_name()}", "created": int(time.time()), "model": model}
 
-    def begin(self) -> bytes:
+    def begin(self, input_: int, read: int) -> bytes:  # noqa: ARG002  (told at the end)
         """Return the events before its text."""
         return self._chunk({"role": "assistant", "content": ""})
 
@@ -186,7 +186,7 @@ class Responses:
             "tools": [],
         }
 
-    def begin(self) -> bytes:
+    def begin(self, input_: int, read: int) -> bytes:  # noqa: ARG002  (told at the end)
         """Return the events before its text."""
         started = self._base | {"status": "in_progress", "output": [], "usage": None}
         item = {

@@ -89,7 +89,8 @@ def planned(
     """
     shorter = [*shortened(prompt, trims), *route]
     if plan.failure is not None or not _marks(prompt, plan, rules):
-        reason = plan.failure or f"{plan.cache.provider} takes no breakpoints in {prompt.format} requests"
+        taker = "the model" if plan.cache.provider == "none" else plan.cache.provider
+        reason = plan.failure or f"{taker} takes no breakpoints in {prompt.format} requests"
         return _made(body, shorter, as_sent(prompt), reason)
     try:
         return _made(
