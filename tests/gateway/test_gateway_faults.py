@@ -88,6 +88,15 @@ def test_headers_of_a_connection_stay_with_it(behind: Running, through: Gateway)
     assert not {b"x-hop", b"te", b"proxy-authorization", b"expect"} & set(names)
 
 
+def test_an_offer_of_http_2_costs_no_body(behind: Running, through: Gateway):
+    offer = {"connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c", "http2_settings": "AAMAAABk"}
+    for _ in range(2):
+        assert call(through.anthropic + "/v1/messages", **offer)[0] == 200
+        seen = behind.app.seen[-1]
+        assert seen.body == BODY
+        assert not {b"upgrade", b"http2-settings"} & {name for name, _ in seen.headers}
+
+
 def test_the_first_byte_comes_first_and_a_client_that_leaves_cancels_the_upstream(
     behind: Running, through: Gateway
 ):
@@ -134,6 +143,7 @@ def test_an_upstream_that_is_not_there_is_named(tmp_path):
         ("/wrong/anthropic/v1/messages", {}, 404),
         ("/anthropic/v1/messages", {}, 404),
         ("/", {}, 404),
+        ("*", {}, 404),
         ("/{token}x/anthropic/v1/messages", {}, 404),
         ("/{token}/elsewhere/v1/messages", {}, 404),
         ("/{token}", {}, 404),
@@ -148,7 +158,11 @@ def test_strangers_are_not_let_in(
 ):
     before = len(behind.app.seen)
     named = {name: value.format(port=through.port) for name, value in headers.items()}
-    got, answered, _ = call(f"http://127.0.0.1:{through.port}" + path.format(token=through.token), **named)
+    connection = http.client.HTTPConnection("127.0.0.1", through.port, timeout=60)
+    connection.request("OPTIONS" if path == "*" else "POST", path.format(token=through.token), BODY, named)
+    answer = connection.getresponse()
+    got, answered = answer.status, answer.getheaders()
+    connection.close()
     assert got == status
     assert "anchorline-error" in dict(answered)
     assert not any(name.startswith("access-control") for name, _ in answered)

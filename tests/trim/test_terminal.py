@@ -31,3 +31,8 @@ from anchorline.trim.terminal import shown
 def test_it_is_what_stays_on_the_screen(text: str, short: str):
     assert shown(text) == short
     assert shown(short) == short
+
+
+def test_a_very_long_number_is_no_progress_bar():
+    number = "1" * 100_000  # not one that is looked at from each of its digits
+    assert shown(f"{number}\n{number}0") == f"{number}\n{number}0"

@@ -42,7 +42,7 @@ class Access(msgspec.Struct, frozen=True):
             raise Refused(403, "the Host header is not this gateway's address")
         if any(name == b"origin" for name, _ in headers):
             raise Refused(403, "requests from web pages are refused (Origin header)")
-        _, token, *rest = raw_path.split(b"/", 3)[:4]
+        _, token, *rest = raw_path.split(b"/", 3) if b"/" in raw_path else (b"", b"")  # as in `OPTIONS *`
         if not hmac.compare_digest(token, self.token.encode()) or not rest or not rest[0]:
             raise Refused(404, "not found: the path begins with /TOKEN/anthropic or /TOKEN/openai")
         path = "/" + rest[1].decode("ascii") if len(rest) > 1 else ""

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import re
 import signal
 import socket
 from asyncio import TimerHandle, Transport
@@ -40,11 +41,19 @@ TIDY_S = 20.0
 TIDY_LOOKS = 1000
 
 
+_UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*(?=\r\n)", re.IGNORECASE)
+
+
 class Connection(HttpToolsProtocol):
-    """uvicorn's connection, with a limit on the time and the size of a request's head, which it lacks."""
+    """uvicorn's connection, with a limit on the time and the size of a request's head, which it lacks.
+
+    Where a client offers HTTP/2 by an `Upgrade` header, as Java's does, uvicorn's parser drops the body: the header is
+    taken out, which is how an offer is declined.
+    """
 
     _head: TimerHandle | None = None
     _size = 0
+    _between = True
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head."""
@@ -63,11 +72,17 @@ class Connection(HttpToolsProtocol):
             if self._size > HEAD_BYTES + len(data) or (self._size > HEAD_BYTES and b"\r\n\r\n" not in data):
                 self._late()
                 return
+        if self._between:
+            self._between = False
+            found = _UPGRADE.search(data, 0, data.find(b"\r\n\r\n") + 2)
+            if found is not None:
+                data = data[: found.start()] + data[found.end() :]
         super().data_received(data)
 
     def on_message_begin(self) -> None:
         """Begin to wait for the next head, on a connection that is kept."""
         super().on_message_begin()
+        self._between = False
         if self._head is None:
             self._await_head()
 
@@ -75,6 +90,11 @@ class Connection(HttpToolsProtocol):
         """Take the head."""
         self._head_came()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Expect the next head."""
+        super().on_message_complete()
+        self._between = True
 
     def _await_head(self) -> None:
         self._size = 0

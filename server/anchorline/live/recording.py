@@ -98,9 +98,14 @@ class Recording:
         return recorder
 
     def _take_new(self, entries: Iterable[Entry], known: "Instructions") -> None:
-        """Pass on the entries that are not known, or that live longer than was known."""
+        """Pass on the entries that are not known, or that live longer than was known.
+
+        What has expired is not told again, so that it need not be known any longer.
+        """
+        now = time.time()
+        self._known = {key: until for key, until in self._known.items() if until > now}
         new = [entry for entry in entries if entry.expires_at > self._known.get(_key(entry), 0.0)]
-        self._known.update((_key(entry), entry.expires_at) for entry in new)
+        self._known.update((_key(entry), entry.expires_at) for entry in new if entry.expires_at > now)
         self._take(new, known)
 
     async def _watch(self, path: "Path") -> None:

@@ -113,7 +113,8 @@ def _shared(lines: Sequence[_Line], start: int, others: Sequence[_Line], place: 
     """Return how many lines are the same from there on, their numbers all shifted by the same."""
     shift: int | None = None
     count = 0
-    for line, other in zip(lines[start:], others[place:], strict=False):
+    while start + count < len(lines) and place + count < len(others):
+        line, other = lines[start + count], others[place + count]
         if line.rest != other.rest or (line.number < 0) != (other.number < 0) or other.rest.startswith(_MARK):
             break
         if line.number >= 0:

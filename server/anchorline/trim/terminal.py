@@ -15,7 +15,7 @@ _CODES = re.compile(
 """ECMA-48: control sequences, operating system commands, strings, and single escapes."""
 _PADDED = re.compile(r"^ +(?=\d+(?:→|\t))", re.MULTILINE)
 _MOVING = re.compile(r"[\d#=>▏▎▍▌▋▊▉█░▒▓━╸╺⠀-⣿|/\\.\-\s:,]+")
-_PROGRESS = re.compile(r"\d\s?%|\d+(?:\.\d+)?\s?[kKMG]?i?B?\s?/\s?\d|[#=█━▓]{4}")
+_PROGRESS = re.compile(r"\d\s?%|\d\s?[kKMG]?i?B?\s?/\s?\d|[#=█━▓]{4}")
 _FOUND = re.compile(r"([\w.@~+-]*/[\w./@~+-]+)[:-](?=\d+[:-])")
 REPEATED = 3
 """Equal lines from which on they are counted, and lines of one file from which on its path stands once."""
