@@ -12,7 +12,7 @@ from anchorline.cache.policies import POLICIES
 from anchorline.cli import progress, reading
 from anchorline.sessions.comparison import Comparison, Line
 
-_AGO = re.compile(r"(\d+)([hdw])\Z")
+_AGO = re.compile(r"(\d{1,5})([hdw])\Z")
 _SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
 
 
@@ -26,7 +26,7 @@ class Since(click.ParamType[float]):
         text = str(value)
         ago = _AGO.match(text)
         if ago:
-            return time.time() - int(ago[1]) * _SECONDS[ago[2]]
+            return max(time.time() - int(ago[1]) * _SECONDS[ago[2]], 0.0)
         try:
             return datetime.fromisoformat(text).timestamp()
         except ValueError:

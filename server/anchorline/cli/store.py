@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from anchorline import config
-from anchorline.cli import setting
+from anchorline.cli import reading, setting
 from anchorline.store import answers, database, export, privacy
 from anchorline.store.database import TABLES, StoreError
 from anchorline.store.reader import Reader, Status
@@ -57,7 +57,7 @@ def status(as_json: bool) -> None:
       anchorline store status --json
     """
     chosen = settings()
-    found = Reader(_path()).status()
+    found = Reader(database.locate(chosen.path)).status()
     if as_json:
         shown = {"enabled": chosen.enabled, "text": chosen.text, **msgspec.to_builtins(found)}
         _print_json(shown)
@@ -123,7 +123,7 @@ def off() -> None:
 @command.command()
 @click.option("--before", type=click.DateTime(["%Y-%m-%d"]), help="Remove what is older than this day (UTC).")
 @click.option(
-    "--older-than", type=click.IntRange(min=0), metavar="DAYS", help="Remove what is older than this."
+    "--older-than", type=click.IntRange(0, 20_000), metavar="DAYS", help="Remove what is older than this."
 )
 @click.option("--all", "everything", is_flag=True, help="Remove everything.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
@@ -219,10 +219,7 @@ def export_command(*, folder: Path, table: str | None, text: bool, as_json: bool
 
 def settings() -> config.Store:
     """Return the store's settings in the folder that the command runs in; problems go to standard error."""
-    loaded = config.load(Path.cwd())
-    for problem in loaded.problems:
-        click.echo(f"anchorline: {problem}", err=True)
-    return loaded.config.store
+    return reading.settings().config.store
 
 
 def _path() -> Path:
