@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from anchorline import config
-from anchorline.cli import reading, setting
+from anchorline.cli import reading, setting, tables
 from anchorline.store import answers, database, export, privacy
 from anchorline.store.database import TABLES, StoreError
 from anchorline.store.reader import Reader, Status
@@ -77,13 +77,11 @@ def _print_status(chosen: config.Store, found: Status) -> None:
         click.echo(f"time       {_moment(found.oldest)} to {_moment(found.newest)}")
         if found.dropped:
             click.echo(f"dropped    {found.dropped} plans or ledger updates found the queue full")
-        from rich.console import Console  # noqa: PLC0415  (only where a table is printed)
-        from rich.table import Table  # noqa: PLC0415
 
-        table = Table("table", "rows")
+        table = tables.table("table", "rows")
         for name, count in found.counts.items():
             table.add_row(name, str(count))
-        Console(highlight=False).print(table)
+        tables.console().print(table)
     for file in found.damaged:
         click.echo(f"damaged    {file} (kept as it was; `anchorline store purge --all` removes it)")
     if found.problem and found.schema is not None:
