@@ -47,6 +47,37 @@ def test_a_value_that_does_not_fit_is_named_and_its_default_is_used(text: str, k
     assert loaded.config == config.Config()
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[store]\ntext = "fulll"\n', 'should be one of "off" | "redacted" | "full"; "off" is used'),
+        ("[gateway]\nport = 99999\n", "should be an integer from 1 to 65535; 8917 is used"),
+        ("[engine]\ndeadline_seconds = 0\n", "should be a number over 0 to 600; 30.0 is used"),
+        ("[route]\nsticky = 1\n", "should be true or false; true is used"),
+        ('[route]\nallow = "x"\n', "should be a list of strings; [] is used"),
+        ("[files]\nmodels = 3\n", 'should be a string; "" is used'),
+    ],
+)
+def test_a_value_that_does_not_fit_is_told_what_would(text: str, said: str):
+    write(config.user_file(), text)
+    (problem,) = config.load().problems
+    assert problem.message == said
+
+
+def test_every_setting_says_what_it_takes():
+    for key in config.documented():
+        section, name = key.name.split(".")
+        (problem,) = config.merge(config.Loaded(), {section: {name: {}}}, source="", project=False).problems
+        assert problem.message.startswith("should be ")
+
+
+def test_a_settings_file_that_is_a_folder_is_said_once():
+    config.user_file().mkdir(parents=True)
+    (problem,) = config.load().problems
+    assert problem.message.startswith("can't be read, its settings are ignored: ")
+    assert "Errno" not in problem.message
+
+
 def test_a_file_that_is_no_toml_is_named(tmp_path: Path):
     write(config.user_file(), "[route\n")
     (problem,) = config.load().problems

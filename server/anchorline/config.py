@@ -332,7 +332,8 @@ def _merge_file(loaded: Loaded, path: Path, *, project: bool) -> Loaded:
     except FileNotFoundError:
         return loaded
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        problem = Problem(str(path), "", f"can't be read, its settings are ignored: {error}")
+        why = getattr(error, "strerror", None) or error
+        problem = Problem(str(path), "", f"can't be read, its settings are ignored: {why}")
         return msgspec.structs.replace(loaded, problems=(*loaded.problems, problem))
     return merge(loaded, values, source=str(path), project=project)
 
@@ -393,10 +394,22 @@ def _section(
         else:
             try:
                 taken[key] = msgspec.convert(value, field.type)
-            except msgspec.ValidationError as error:
-                kept = getattr(current, key)
-                problems.append(Problem(source, full, f"{error}; {kept!r} is used"))
+            except msgspec.ValidationError:
+                kept = msgspec.json.encode(getattr(current, key)).decode()
+                problems.append(Problem(source, full, f"should be {_wanted(field.type)}; {kept} is used"))
     return taken
+
+
+def _wanted(type_: object) -> str:
+    """Return what a setting takes."""
+    base, meta = get_args(type_)
+    kind = _type_name(base)
+    if meta.le is not None:
+        low = f"from {meta.ge}" if meta.ge is not None else f"over {meta.gt}"
+        return f"a{'n' * (kind == 'integer')} {kind} {low} to {meta.le}"
+    if meta.max_length is not None:
+        return f"a {kind}, {meta.max_length} long at most"
+    return "true or false" if kind == "boolean" else f"one of {kind}" if "|" in kind else f"a {kind}"
 
 
 def _looser(key: str, value: object, current: object) -> bool:

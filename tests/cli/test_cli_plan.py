@@ -148,6 +148,11 @@ def test_config_shows_where_a_value_comes_from():
     assert run("config", "check").exit_code == 1
 
 
+def test_config_shows_columns():
+    lines = run("config", "show").output.splitlines()
+    assert len({line.rindex("default") for line in lines}) == 1
+
+
 def test_doctor_says_how_old_the_data_is():
     checks = {check["name"]: check for check in json.loads(run("doctor", "--json").output)["checks"]}
     assert "days ago" in checks["cache rules"]["message"]

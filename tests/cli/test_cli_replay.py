@@ -69,6 +69,7 @@ def test_policies_and_time_can_be_chosen(tmp_path: Path):
     assert (found["requests"], found["sessions"]) == (2, 1)
     assert "none of recorded, zed" in invoke("replay", "--policy", "best", code=2)
     assert "neither an age" in invoke("replay", "--since", "monday", code=2)
+    assert json.loads(invoke("replay", "--since", "99999w", "--json"))["requests"] > 0
 
 
 class Page(HTMLParser):

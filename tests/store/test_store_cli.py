@@ -265,6 +265,18 @@ def test_purge_by_age(recorded: Path) -> None:
     assert (gone.exit_code, json.loads(gone.stdout)["rows"]["plans"]) == (0, 1)
 
 
+def test_purge_by_an_age_beyond_all_calendars_is_refused() -> None:
+    done = store("purge", "--older-than", "99999999")
+    assert done.exit_code == 2
+    assert "0<=x<=20000" in done.stderr
+
+
+def test_a_setting_that_does_not_fit_is_said_once(settings: Path, recorded: Path) -> None:
+    settings.write_text('[cache]\nttl = "2h"\n')
+    assert store("status").stderr.count("cache.ttl") == 1
+    assert store("purge", "--all", "--yes").stderr.count("cache.ttl") == 1
+
+
 @pytest.mark.parametrize(
     "arguments", [(), ("--all", "--older-than", "3"), ("--before", "soon"), ("--older-than", "-1")]
 )

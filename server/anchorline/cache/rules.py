@@ -285,7 +285,8 @@ def read_toml(path: Path | None, otherwise: str) -> tuple[dict[str, Any], list[P
     try:
         return tomllib.loads(path.read_text("utf-8")), []
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        return {}, [Problem(str(path), "", f"can't be read ({error}); {otherwise}")]
+        why = getattr(error, "strerror", None) or error
+        return {}, [Problem(str(path), "", f"can't be read ({why}); {otherwise}")]
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,9 +44,10 @@ def show(as_json: bool, markdown: bool) -> None:
         }
         click.echo(msgspec.json.format(msgspec.json.encode(shown)).decode())
         return
-    for name, value in values.items():
-        text = msgspec.json.encode(value).decode()
-        click.echo(f"{name:22} {text:24} {loaded.origins.get(name, 'default')}")
+    texts = {name: msgspec.json.encode(value).decode() for name, value in values.items()}
+    names, width = max(map(len, texts)), max(map(len, texts.values()))
+    for name, text in texts.items():
+        click.echo(f"{name:{names}}  {text:{width}}  {loaded.origins.get(name, 'default')}")
     for problem in loaded.problems:
         click.echo(f"problem: {problem}", err=True)
 

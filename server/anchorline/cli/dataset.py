@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from anchorline.alone import alone
-from anchorline.cli import reading
+from anchorline.cli import reading, tables
 
 if TYPE_CHECKING:
     from anchorline.learn.decision import Decision
@@ -162,8 +162,6 @@ def _show(decisions: "Sequence[Decision]", place: Path, *, as_json: bool, second
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
         return
-    from rich.console import Console  # noqa: PLC0415  (only where a table is printed)
-    from rich.table import Table  # noqa: PLC0415
 
     click.echo(
         f"{found.decisions} decisions of {found.sessions} sessions in {place} (schema {found.schema}): "
@@ -172,11 +170,11 @@ def _show(decisions: "Sequence[Decision]", place: Path, *, as_json: bool, second
     click.echo("by session: " + ", ".join(f"{count} {part}" for part, count in found.parts.items()))
     click.echo(f"by time: held out from {found.held_from}, test from {found.test_from}")
     click.echo("by month: " + ", ".join(f"{month} {count}" for month, count in found.months.items()))
-    table = Table("head", "labels", "rarer", "sessions", "lacks before it is trained")
+    table = tables.table("head", "labels", "rarer", "sessions", "lacks before it is trained")
     for name, supply in found.heads.items():
         lacks = found.missing[name] or "nothing"
         table.add_row(name, str(supply.labels), str(supply.rare), str(supply.sessions), lacks)
-    Console(highlight=False).print(table)
+    tables.console().print(table)
 
 
 def _summary(decisions: "Sequence[Decision]", place: Path, seconds: float) -> Summary:

@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from anchorline.cli import dataset as dataset_command
-from anchorline.cli import progress
+from anchorline.cli import progress, tables
 from anchorline.cli.train import skills
 
 if TYPE_CHECKING:
@@ -58,14 +58,12 @@ def command(version: str | None, as_json: bool) -> None:
 
 
 def _print(name: str, found: "Evaluation") -> None:
-    from rich.console import Console  # noqa: PLC0415  (only where a table is printed)
-    from rich.table import Table  # noqa: PLC0415
 
-    console = Console(highlight=False)
+    console = tables.console()
     for head in dict.fromkeys(row.head for row in found.rows):
         rows = [row for row in found.rows if row.head == head]
         title = f"{head}: {rows[0].n} answers in {rows[0].sessions} held-out sessions"
-        table = Table("", *SHOWN, title=title, title_justify="left")
+        table = tables.table("", *SHOWN, title=title)
         for case in dict.fromkeys(row.case for row in rows):
             by_metric = {row.metric: row for row in rows if row.case == case}
             table.add_row(case, *(_figure(by_metric.get(metric)) for metric in SHOWN))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from anchorline.cli import reading
+from anchorline.cli import reading, tables
 from anchorline.cli.steps import AS_JSON, Refused, check, refusing, said, standing_now, steps
 from anchorline.learn.experiment import SHARE, Contest
 from anchorline.store.experiments import latest, registry
@@ -157,16 +157,14 @@ def _report(experiment: str | None) -> "Report":
 
 
 def _show(found: "Report") -> None:
-    from rich.console import Console  # noqa: PLC0415  (only where a table is printed)
-    from rich.table import Table  # noqa: PLC0415
 
-    console = Console(highlight=False)
+    console = tables.console()
     click.echo(heading(found))
     shadowed = found.evidence.shadowed
     if shadowed.plans:
         click.echo(in_shadow(found))
     if any(side.requests for side in found.sides) and found.contest.stage != "shadow":
-        table = Table("", *(f"{side.arm}\n{side.policy}" for side in found.sides))
+        table = tables.table("", *(f"{side.arm}\n{side.policy}" for side in found.sides))
         for name, shown in _MEASURES:
             table.add_row(name, *(shown(side) for side in found.sides))
         console.print(table)
@@ -174,7 +172,7 @@ def _show(found: "Report") -> None:
         click.echo(f"Acceptance: {told(found.evidence.acceptance)}")
     if found.off_policy:
         click.echo("Had one policy decided everywhere:")
-        table = Table("policy", "", "value", "95 % interval", "effective n")
+        table = tables.table("policy", "", "value", "95 % interval", "effective n")
         for one in found.off_policy:
             doubt = "" if one.believable else " (too few)"
             interval = f"{one.low:.1%} to {one.high:.1%}"

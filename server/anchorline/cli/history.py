@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import click
 import msgspec
 
-from anchorline.cli import reading
+from anchorline.cli import reading, tables
 from anchorline.cli.steps import AS_JSON, refusing, standing_now
 
 
@@ -32,14 +32,11 @@ def command(as_json: bool) -> None:
         click.echo(msgspec.json.format(msgspec.json.encode(shown)).decode())
         return
     if events:
-        from rich.console import Console  # noqa: PLC0415  (only where a table is printed)
-        from rich.table import Table  # noqa: PLC0415
-
-        table = Table("time", "step", "version", "instead of", "by", "why")
+        table = tables.table("time", "step", "version", "instead of", "by", "why")
         for event in events:
             when = datetime.fromtimestamp(event.at, UTC).strftime("%Y-%m-%d %H:%M UTC")
             table.add_row(when, event.event, event.version, event.instead_of, event.by, event.reason)
-        Console(highlight=False).print(table)
+        tables.console().print(table)
     trial = standing.trial
     on_trial = f"; {trial.challenger} is on trial ({trial.stage})" if trial is not None else ""
     click.echo(f"{standing.champion} decides{on_trial}.")

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from anchorline import config
-from anchorline.cli import setting
+from anchorline.cli import setting, tables
 from anchorline.cli.progress import download
 from anchorline.engine import installed, manifest
 from anchorline.engine.errors import PullError
@@ -67,10 +67,8 @@ def list_command(as_json: bool) -> None:
             )
         )
         return
-    from rich.console import Console  # noqa: PLC0415  (only where a table is printed)
-    from rich.table import Table  # noqa: PLC0415
 
-    table = Table("model", "", "size", "licence", "source")
+    table = tables.table("model", "state", "size", "licence", "source")
     for row in found:
         state = (
             ("in use" if row.used else "installed")
@@ -86,7 +84,7 @@ def list_command(as_json: bool) -> None:
             row.licence,
             f"{row.source}\n{row.revision}",
         )
-    Console(highlight=False).print(table)
+    tables.console().print(table)
     click.echo(f"folder: {installed.root()}")
 
 

@@ -41,10 +41,14 @@ def place(error: PromptError) -> str:
 
 
 def settings(*, project: bool = True) -> Loaded:
-    """Load the user's settings, and those of the folder the command runs in; problems go to standard error."""
+    """Load the user's settings, and those of the folder the command runs in; problems go to standard error, once."""
     loaded = load(Path.cwd() if project else None)
+    context = click.get_current_context(silent=True)
+    told = context.find_root().meta.setdefault(f"{__name__}.told", set()) if context is not None else set()
     for problem in loaded.problems:
-        click.echo(f"anchorline: {problem}", err=True)
+        if problem not in told:
+            told.add(problem)
+            click.echo(f"anchorline: {problem}", err=True)
     return loaded
 
 

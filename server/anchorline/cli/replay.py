@@ -9,10 +9,10 @@ import click
 import msgspec
 
 from anchorline.cache.policies import POLICIES
-from anchorline.cli import progress, reading
+from anchorline.cli import progress, reading, tables
 from anchorline.sessions.comparison import Comparison, Line
 
-_AGO = re.compile(r"(\d+)([hdw])\Z")
+_AGO = re.compile(r"(\d{1,5})([hdw])\Z")
 _SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
 
 
@@ -26,7 +26,7 @@ class Since(click.ParamType[float]):
         text = str(value)
         ago = _AGO.match(text)
         if ago:
-            return time.time() - int(ago[1]) * _SECONDS[ago[2]]
+            return max(time.time() - int(ago[1]) * _SECONDS[ago[2]], 0.0)
         try:
             return datetime.fromisoformat(text).timestamp()
         except ValueError:
@@ -110,13 +110,11 @@ def nothing_since(since: float) -> str:
 
 
 def _show(comparison: Comparison) -> None:
-    from rich.console import Console  # noqa: PLC0415  (only where a table is printed)
-    from rich.table import Table  # noqa: PLC0415
 
-    table = Table("policy", "input cost", "of no caching", "saves", "what it does")
+    table = tables.table("policy", "input cost", "of no caching", "saves", "what it does")
     for line in comparison.policies:
         table.add_row(line.policy, f"${line.usd:,.2f}", f"{line.relative:.1%}", saves(line), line.does)
-    Console(highlight=False).print(table)
+    tables.console().print(table)
     click.echo(summary(comparison))
     if left := _left_out(comparison):
         click.echo(left)

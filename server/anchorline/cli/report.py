@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from anchorline.cli import reading
+from anchorline.cli import reading, tables
 from anchorline.cli.replay import Since, nothing_since
 
 if TYPE_CHECKING:
@@ -62,7 +62,6 @@ def _collect(since: float | None) -> "Report":
 
 
 def _show(report: "Report") -> None:
-    from rich.console import Console  # noqa: PLC0415  (only where a table is printed)
 
     if not report.requests and not any(route.plans for route in report.routes):
         if report.since is not None:
@@ -73,7 +72,7 @@ def _show(report: "Report") -> None:
             "`anchorline gateway` records requests as they pass."
         )
         return
-    console = Console(highlight=False)
+    console = tables.console()
     for table in (_costs(report), _misses(report), _routes(report)):
         if table.row_count:
             console.print(table)
@@ -81,9 +80,8 @@ def _show(report: "Report") -> None:
 
 
 def _costs(report: "Report") -> "Table":
-    from rich.table import Table  # noqa: PLC0415
 
-    table = Table("model", "requests", "billed", "without a cache", "saved")
+    table = tables.table("model", "requests", "billed", "without a cache", "saved")
     for model in dict.fromkeys(cost.model for cost in report.costs if cost.requests):
         costs = [cost for cost in report.costs if cost.model == model]
         usd, uncached = sum(cost.usd for cost in costs), sum(cost.uncached_usd for cost in costs)
@@ -94,18 +92,16 @@ def _costs(report: "Report") -> "Table":
 
 
 def _misses(report: "Report") -> "Table":
-    from rich.table import Table  # noqa: PLC0415
 
-    table = Table("not read because", "requests", "would have saved")
+    table = tables.table("not read because", "requests", "would have saved")
     for miss in report.hits.misses:
         table.add_row(miss.cause.replace("_", " "), f"{miss.requests:,}", f"${miss.usd:,.2f}")
     return table
 
 
 def _routes(report: "Report") -> "Table":
-    from rich.table import Table  # noqa: PLC0415
 
-    table = Table("proposed model", "tier", "plans", "answered")
+    table = tables.table("proposed model", "tier", "plans", "answered")
     for route in report.routes:
         table.add_row(route.target, route.tier, f"{route.plans:,}", f"{route.answered:,}")
     return table

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from anchorline import config
-from anchorline.cli import setting
+from anchorline.cli import reading, setting, tables
 from anchorline.store import answers, database, export, privacy
 from anchorline.store.database import TABLES, StoreError
 from anchorline.store.reader import Reader, Status
@@ -57,7 +57,7 @@ def status(as_json: bool) -> None:
       anchorline store status --json
     """
     chosen = settings()
-    found = Reader(_path()).status()
+    found = Reader(database.locate(chosen.path)).status()
     if as_json:
         shown = {"enabled": chosen.enabled, "text": chosen.text, **msgspec.to_builtins(found)}
         _print_json(shown)
@@ -77,13 +77,11 @@ def _print_status(chosen: config.Store, found: Status) -> None:
         click.echo(f"time       {_moment(found.oldest)} to {_moment(found.newest)}")
         if found.dropped:
             click.echo(f"dropped    {found.dropped} plans or ledger updates found the queue full")
-        from rich.console import Console  # noqa: PLC0415  (only where a table is printed)
-        from rich.table import Table  # noqa: PLC0415
 
-        table = Table("table", "rows")
+        table = tables.table("table", "rows")
         for name, count in found.counts.items():
             table.add_row(name, str(count))
-        Console(highlight=False).print(table)
+        tables.console().print(table)
     for file in found.damaged:
         click.echo(f"damaged    {file} (kept as it was; `anchorline store purge --all` removes it)")
     if found.problem and found.schema is not None:
@@ -123,7 +121,7 @@ def off() -> None:
 @command.command()
 @click.option("--before", type=click.DateTime(["%Y-%m-%d"]), help="Remove what is older than this day (UTC).")
 @click.option(
-    "--older-than", type=click.IntRange(min=0), metavar="DAYS", help="Remove what is older than this."
+    "--older-than", type=click.IntRange(0, 20_000), metavar="DAYS", help="Remove what is older than this."
 )
 @click.option("--all", "everything", is_flag=True, help="Remove everything.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
@@ -219,10 +217,7 @@ def export_command(*, folder: Path, table: str | None, text: bool, as_json: bool
 
 def settings() -> config.Store:
     """Return the store's settings in the folder that the command runs in; problems go to standard error."""
-    loaded = config.load(Path.cwd())
-    for problem in loaded.problems:
-        click.echo(f"anchorline: {problem}", err=True)
-    return loaded.config.store
+    return reading.settings().config.store
 
 
 def _path() -> Path:

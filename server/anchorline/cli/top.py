@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from anchorline.cli import tables
 from anchorline.cli.connect import base
 from anchorline.cli.gateway import Unusable
 
@@ -40,13 +41,12 @@ def command(every: float, once: bool, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(_state(url))).decode())
         return
-    from rich.console import Console  # noqa: PLC0415
     from rich.live import Live  # noqa: PLC0415
 
     if once:
-        Console(highlight=False).print(_view(_state(url)))
+        tables.console().print(_view(_state(url)))
         return
-    with Live(_view(_state(url)), screen=True, auto_refresh=False) as live:
+    with Live(_view(_state(url)), console=tables.console(), screen=True, auto_refresh=False) as live:
         try:
             while True:
                 time.sleep(every)
@@ -71,7 +71,6 @@ def _state(url: str) -> "State":
 
 def _view(state: "State") -> "Group":
     from rich.console import Group  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     count = sum(state.requests.values())
@@ -95,12 +94,12 @@ def _view(state: "State") -> "Group":
         )
     if state.problem:
         lines.append(f"not recording: {state.problem}")
-    requests = Table(
-        "time", "model", "status", "in", "read", "out", "P(hit)", "hit", "USD", "first byte", box=None
+    requests = tables.table(
+        "time", "model", "status", "in", "read", "out", "P(hit)", "hit", "USD", "first byte", boxed=False
     )
     for one in reversed(state.last):
         requests.add_row(*_row(one))
-    warm = Table("warm: model", "tokens", "for", "left", box=None)
+    warm = tables.table("warm: model", "tokens", "for", "left", boxed=False)
     for held in sorted(state.warm, key=lambda held: -held.tokens)[:10]:
         warm.add_row(held.model, f"{held.tokens:,}", held.ttl, f"{held.left:.0f} s")
     return Group(Text("\n".join(lines) + "\n"), requests, Text(), warm)

@@ -7,7 +7,7 @@ import msgspec
 
 from anchorline.cache.ledger import Entry
 from anchorline.cache.rules import load as load_rules
-from anchorline.cli import reading
+from anchorline.cli import reading, tables
 from anchorline.config import Config
 from anchorline.route.catalog import load as load_catalog
 from anchorline.store.database import StoreError, locate
@@ -61,15 +61,13 @@ def command(as_json: bool) -> None:
             "Nothing is warm that Anchorline knows of. `anchorline import claude-code` reads recorded sessions."
         )
         return
-    from rich.console import Console  # noqa: PLC0415  (only where a table is printed)
-    from rich.table import Table  # noqa: PLC0415
 
-    table = Table("model", "left", "tokens", "at stake", "lifetime", "from")
+    table = tables.table("model", "left", "tokens", "at stake", "lifetime", "from")
     for one in shown:
         left = f"{one.left_s // 60}:{one.left_s % 60:02}"
         stake = "-" if one.usd is None else f"${one.usd:.4f}"
         table.add_row(one.model, left, f"{one.tokens:,}", stake, one.ttl, one.source)
-    Console(highlight=False).print(table)
+    tables.console().print(table)
     click.echo(f"{tokens:,} tokens, ${usd:.2f} at stake")
 
 

@@ -1,0 +1,30 @@
+"""Tables on standard output, none of whose cells is cut off: a narrow terminal folds them, a pipe has them whole."""
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+WHOLE = 10_000
+"""Columns where nobody's terminal limits a line."""
+
+
+def table(*columns: str, title: str | None = None, boxed: bool = True) -> "Table":
+    """Return a table with these columns."""
+    from rich.box import HEAVY_HEAD  # noqa: PLC0415  (only where a table is printed)
+    from rich.table import Column, Table  # noqa: PLC0415
+
+    folded = (Column(name, overflow="fold") for name in columns)
+    return Table(*folded, title=title, title_justify="left", box=HEAVY_HEAD if boxed else None)
+
+
+def console() -> "Console":
+    """Return where tables are printed: as they are, since names in them come from files of others."""
+    from rich.console import Console  # noqa: PLC0415
+
+    found = Console(highlight=False, markup=False, emoji=False)
+    if not found.is_terminal and not os.environ.get("COLUMNS"):
+        found.width = WHOLE
+    return found
