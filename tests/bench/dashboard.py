@@ -134,8 +134,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as place:
             path, page = Path(place) / "anchorline.db", Path(place) / "report.html"
             opened = database.open_for_writing(path)
-            fill(opened.database, options.requests)
-            opened.database.conn.commit()
+            with database.writing(opened.database):
+                fill(opened.database, options.requests)
             database.close(opened.database)
             env = {**os.environ, "ANCHORLINE_CONFIG": str(Path(place) / "none.toml")}
             collect = [sys.executable, "-c", COLLECT, str(path), str(page)]
