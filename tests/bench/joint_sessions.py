@@ -4,6 +4,7 @@ import gzip
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,11 +23,15 @@ MODEL = "claude-opus-5-5"
 
 
 class Asked(NamedTuple):
-    """A request: its step, the time to the next one as predicted, the characters of what the person said (if they did)."""
+    """A request: its step, the time to the next one as predicted, the characters of what the person said (if they did).
+
+    `actions` are the write price and the seconds alive that were chosen for it before, by model, new tokens and wish.
+    """
 
     step: Step
     gaps: Gaps
     said: int | None
+    actions: dict[tuple[str, int, str], tuple[float, float]]
 
 
 Chain = Sequence[Asked]
@@ -69,15 +74,26 @@ def paid(held: Held, asked: Asked, model: Model, ttl: str = "auto", *, knows: bo
     step = asked.step
     price, output = model.prices(step.tokens)
     answer = output * OUTPUT_TOKENS
-    if step.tokens < PROVIDER.minimum(model.id):
+    minimum, reading = _rules(model.id)
+    if step.tokens < minimum:
         held.tokens, held.until = 0, -1.0
         return price * step.tokens + answer
     read = held.warm(step.at)
     fresh = step.tokens - read
     new = fresh if knows else step.tokens - step.shared
-    action = best(bets(PROVIDER, model.id, asked.gaps, new, step.tokens), ttl).action
-    held.tokens, held.until = step.tokens, step.at + action.alive
-    return price * (PROVIDER.read_price(model.id) * read + action.write * fresh) + answer
+    key = (model.id, new, ttl)
+    if key not in asked.actions:
+        action = best(bets(PROVIDER, model.id, asked.gaps, new, step.tokens), ttl).action
+        asked.actions[key] = action.write, action.alive
+    write, alive = asked.actions[key]
+    held.tokens, held.until = step.tokens, step.at + alive
+    return price * (reading * read + write * fresh) + answer
+
+
+@cache
+def _rules(model: str) -> tuple[int, float]:
+    """Return from how many tokens on a model caches, and what it costs to read one."""
+    return PROVIDER.minimum(model), PROVIDER.read_price(model)
 
 
 def sessions(paths: Sequence[Path], splits: Sequence[str] = ()) -> list[Session]:
@@ -108,7 +124,7 @@ def _chains(rows: list[dict[str, Any]], gaps: HazardGaps) -> Iterator[Chain]:
         steps = recorded.steps
         lengths = said[recorded.name.split("\0")[1]]
         yield [
-            Asked(step, gaps.after(moment(steps, index)), length)
+            Asked(step, gaps.after(moment(steps, index)), length, {})
             for index, (step, length) in enumerate(zip(steps, lengths, strict=True))
         ]
 

@@ -1,9 +1,10 @@
-"""How many requests use a prefix? The figure behind `anchorline.route.choose.REQUESTS`, from recorded sessions.
+"""How many requests use a prefix, and how much does each add? What `anchorline.route.choose` counts with.
 
     python tests/bench/prefix_uses.py --requests requests.jsonl.gz requests_more.jsonl.gz [--json]
 
 For every request of a split: itself and the requests of its chain after it, up to the next compaction or a pause of
-more than an hour. Prints quantiles; intervals by bootstrap over sessions.
+more than an hour (`uses`); of Claude Code's, what is new in it (`new_tokens`), and how many a person's message or a
+compaction starts (`turn`). Prints quantiles and means; intervals by bootstrap over sessions.
 """
 
 import argparse
@@ -12,10 +13,15 @@ import json
 import platform
 import random
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
+
+from joint_sessions import sessions
 
 PAUSE_S = 3600
 SHARES = {"p10": 0.1, "p25": 0.25, "p50": 0.5, "p75": 0.75}
+METRICS = (*SHARES, "mean")
 
 
 def uses(paths: list[Path]) -> dict[str, dict[str, list[int]]]:
@@ -44,10 +50,24 @@ def uses(paths: list[Path]) -> dict[str, dict[str, list[int]]]:
     return found
 
 
-def quantile(sessions: list[list[int]], share: float) -> int:
-    """Return a quantile over all requests of the sessions."""
+def added(paths: list[Path], split: str) -> dict[str, list[list[int]]]:
+    """Return the new tokens of requests that are not a chain's first, and the lengths of turns, session by session."""
+    found: dict[str, list[list[int]]] = {"new_tokens": [], "turn": []}
+    for session in sessions(paths, [split]):
+        new, turns = [], []
+        for chain in session:
+            new += [asked.step.tokens - asked.step.shared for asked in chain[1:]]
+            starts = [index for index, asked in enumerate(chain) if asked.said is not None or not index]
+            turns += [end - start for start, end in pairwise([*starts, len(chain)])]
+        found["new_tokens"].append(new)
+        found["turn"].append(turns)
+    return found
+
+
+def figure(sessions: list[list[int]], metric: str) -> float:
+    """Return a quantile, or the mean, over all values of the sessions."""
     values = sorted(value for session in sessions for value in session)
-    return values[int(share * (len(values) - 1))]
+    return values[int(SHARES[metric] * (len(values) - 1))] if metric in SHARES else round(fmean(values), 1)
 
 
 def main() -> None:
@@ -61,27 +81,30 @@ def main() -> None:
     draw = random.Random(0)
     rows = []
     for split, by_session in sorted(uses(arguments.requests).items()):
-        sessions = list(by_session.values())
-        drawn = [draw.choices(sessions, k=len(sessions)) for _ in range(40)]
-        for metric, share in SHARES.items():
-            values = sorted(quantile(sample, share) for sample in drawn)
-            rows.append(
-                {
-                    "case": "prefix_uses",
-                    "subset": split,
-                    "metric": metric,
-                    "value": quantile(sessions, share),
-                    "low": values[0],
-                    "high": values[-1],
-                    "n": sum(map(len, sessions)),
-                }
-            )
+        found = {"uses": list(by_session.values()), **added(arguments.requests, split)}
+        for case, counted in found.items():
+            if not any(counted):
+                continue
+            drawn = [draw.choices(counted, k=len(counted)) for _ in range(40)]
+            for metric in METRICS:
+                values = sorted(figure(sample, metric) for sample in drawn if any(sample))
+                rows.append(
+                    {
+                        "case": case,
+                        "subset": split,
+                        "metric": metric,
+                        "value": figure(counted, metric),
+                        "low": values[0],
+                        "high": values[-1],
+                        "n": sum(map(len, counted)),
+                    }
+                )
     if arguments.json:
         environment = {"python": platform.python_version(), "machine": platform.machine()}
         print(json.dumps({"bench": "prefix_uses", "rows": rows, "environment": environment}))
         return
     for row in rows:
-        print("{subset:10} {metric:4} {value:5} [{low}, {high}] n={n}".format(**row))
+        print("{case:10} {subset:10} {metric:4} {value:5} [{low}, {high}] n={n}".format(**row))
 
 
 if __name__ == "__main__":

@@ -22,11 +22,11 @@ SECOND_USD = 0.0005
 """What a second of waiting costs, in USD: 1.80 an hour, since a developer mostly does something else meanwhile."""
 
 REQUESTS = 16
-"""Requests within which a switch must pay for itself. The best number on recorded sessions, train split (12 to 33 do as
+"""Requests within which a switch must pay for itself. The best number on recorded sessions, train split (14 to 24 do as
 well); a person's turn has 10 on average. Neither depth, size nor pace tells how many will come (docs/routing.md)."""
 
 NEW_TOKENS = 2000
-"""What a request adds to the prompt, in tokens: the mean of recorded sessions, train split (the median is 600)."""
+"""What a request adds to the prompt, in tokens: the mean of recorded sessions, train split (the median is 650)."""
 
 MARGIN_USD = 0.002
 """What a switch must gain by request, in USD: less is not worth a developer's attention."""
