@@ -10,7 +10,7 @@
 `cancel`: from the message that cancels to the one that says the worker is free, at random moments of the reading of a prompt of
 about 350 tokens (`prefill`) and of an answer (`decode`); `cancel_ms` is the median, `cancel_p99_ms` the 99th percentile.
 `ours` stops between two layers and reads 128 tokens at once, `layers-64` reads 64; `passes-128` and `passes-32` stop only after so many
-tokens. `prefill_ratio` is the tokens that are read in a second over those of `passes-128`.
+tokens. `prefill_ratio` and `decode_ratio` are the tokens that are read and said in a second over those of `passes-128`.
 """
 
 import argparse
@@ -45,7 +45,9 @@ KINDS = {
     "passes-32": (32, False),
 }
 """By the name of a case: tokens that are read at once, and whether a layer may be the last one."""
-READINGS = 3
+READINGS = 6
+SAID = 16
+"""Tokens said after each reading."""
 SUBSETS = ["turns", "cancel"]
 
 
@@ -136,9 +138,9 @@ class Worker:
             pass
         return message
 
-    async def read(self, text: str) -> Finished:
-        """Have a text read, and one token said."""
-        self._ask(text, 1)
+    async def say(self, text: str, max_tokens: int) -> Finished:
+        """Have a text read and so many tokens said."""
+        self._ask(text, max_tokens)
         finished: Finished = await self._until(Finished)
         return finished
 
@@ -166,16 +168,18 @@ async def cancels(name: str, count: int) -> list[dict[str, Any]]:
     for worker in workers.values():
         await worker.start(name)
     speeds: dict[str, list[float]] = {kind: [] for kind in KINDS}
-    for _ in range(READINGS):
-        for kind, worker in workers.items():
-            done = await worker.read(sentence(generator, LONG))
+    rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    for reading in range(READINGS):
+        for kind in list(KINDS) if reading % 2 else reversed(KINDS):
+            done = await workers[kind].say(sentence(generator, LONG), SAID)
             speeds[kind].append(done.prompt / done.prefill_s)
+            rates[kind].append((done.generated - 1) / done.decode_s)
     took: dict[tuple[str, str], list[float]] = {}
     for _ in range(count):
         for kind, worker in workers.items():
-            reading = LONG / statistics.median(speeds[kind])
+            whole = LONG / statistics.median(speeds[kind])
             text = sentence(generator, LONG)
-            found = await worker.cancel(text, generator.uniform(0.05, 0.9) * reading, decode=False)
+            found = await worker.cancel(text, generator.uniform(0, whole), decode=False)
             if found is not None:
                 took.setdefault((kind, "prefill"), []).append(found)
             if kind in ("ours", "passes-128"):
@@ -190,10 +194,11 @@ async def cancels(name: str, count: int) -> list[dict[str, Any]]:
         millis = [1000 * one for one in seconds]
         rows.append(interval(kind, "cancel_ms", millis, subset=subset))
         rows.append(interval(kind, "cancel_p99_ms", millis, percentile(millis, 0.99), subset))
-    for kind, found_speeds in speeds.items():
-        ratios = [a / b for a, b in zip(found_speeds, speeds["passes-128"], strict=True)]
-        rows.append(interval(kind, "prefill_ratio", ratios, subset="prefill"))
-        rows.append(interval(kind, "prefill_tokens_s", found_speeds, subset="prefill"))
+    for subset, measured in (("prefill", speeds), ("decode", rates)):
+        for kind, found_rates in measured.items():
+            ratios = [a / b for a, b in zip(found_rates, measured["passes-128"], strict=True)]
+            rows.append(interval(kind, f"{subset}_ratio", ratios, subset=subset))
+            rows.append(interval(kind, f"{subset}_tokens_s", found_rates, subset=subset))
     return rows
 
 
