@@ -14,6 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from anchorline.cli.main import cli
+from anchorline.store import imports
+from anchorline.store.database import StoreError, locate
 from session_logs import ClaudeLog, codex_log
 
 CANARY = "Quetzalcoatlus northropi"
@@ -175,3 +177,13 @@ def test_nothing_is_kept_to_learn_from_where_that_is_off(tmp_path: Path, isolate
     run("claude-code", str(tmp_path / "s.jsonl"))
     assert len(dump(database(isolated_home))["imported"]) == 3
     assert dump(database(isolated_home))["features"] == []
+
+
+def test_two_imports_at_once_are_one_after_the_other(isolated_home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(imports, "WAIT_S", 0.1)
+    with imports.opened(locate()):
+        late = imports.opened(locate())
+        with pytest.raises(StoreError, match="another import is under way"):
+            late.__enter__()
+    with imports.opened(locate()) as store:
+        assert store.position(Path("a")) is None

@@ -108,3 +108,4 @@ def test_the_same_document_is_found_however_its_uri_is_escaped():
 def test_only_file_uris_have_a_path(tmp_path):
     assert to_path((tmp_path / "a b.md").as_uri()) == tmp_path / "a b.md"
     assert to_path("untitled:1") is None
+    assert to_path("file:///tmp/a%00b.md") is None

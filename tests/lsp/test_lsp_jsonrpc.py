@@ -297,3 +297,9 @@ def test_an_escaped_lone_surrogate_is_taken_in(client):
     )
     plan = client.call("anchorline/plan", {"textDocument": {"uri": "file:///a.prompt.md"}})
     assert plan["failure"] is None
+
+
+def test_an_id_that_is_half_a_character_is_answered_with_what_was_asked(client):
+    client.raw(frame(b'{"jsonrpc":"2.0","id":"\\ud83d","method":"anchorline/status"}'))
+    answer = client.until(lambda message: message.get("id") == "\ud83d")
+    assert answer["result"]["version"]

@@ -288,3 +288,30 @@ def test_a_turn_without_thinking_shows(tmp_path: Path):
         path.write_bytes(log(thinking=thinking))
         piece = importing.read(path, "claude-code", None, NOW, features=True)
         assert piece.requests[-1].said.thoughtless is not thinking
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_read_anew_the_next_time(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(importing, "STATE_BYTES", 0)
+    path, other = tmp_path / "s.jsonl", tmp_path / "other.jsonl"
+    for file, session, count in ((path, "old", 4), (other, "new", 9)):
+        log = ClaudeLog(session)
+        for number in range(count):
+            log.user("Fix it.")
+            log.answer(f"{session}-{number}")
+        file.write_bytes(log.bytes())
+    every_line = importing.lines
+
+    def replaced_meanwhile(*given):
+        for number, line in enumerate(every_line(*given)):
+            if number == 3 and other.exists():
+                other.replace(path)
+            yield line
+
+    monkeypatch.setattr(importing, "lines", replaced_meanwhile)
+    first = importing.read(path, "claude-code", None, START)
+    assert first is not None
+    second = importing.read(path, "claude-code", first.position, START)
+    assert second is not None
+    assert second.anew
+    assert {one.session for one in second.requests} == {"new"}
+    assert len(second.requests) == 9

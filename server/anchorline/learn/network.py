@@ -20,10 +20,10 @@ from anchorline.cache.reuse import Gaps
 from anchorline.learn import forward
 from anchorline.learn.architecture import HEADS, Architecture, shapes
 from anchorline.learn.boundaries import BOUNDARY
-from anchorline.learn.calibration import Line
 from anchorline.learn.drafts import DRAFT
 from anchorline.learn.features import VERSION, Features
 from anchorline.learn.moments import MOMENT, RETURN
+from anchorline.learn.platt import Line
 from anchorline.learn.table import Batch, Floats, Table
 
 WEIGHTS, DESCRIPTION = "network.safetensors", "network.json"

@@ -21,7 +21,7 @@ from msgspec import Meta
 
 from anchorline.learn import forward, network
 from anchorline.learn.architecture import HEADS, Architecture
-from anchorline.learn.calibrating import calibrated
+from anchorline.learn.calibration import calibrated
 from anchorline.learn.checkpoint import Checkpoint, State
 from anchorline.learn.decision import Decision
 from anchorline.learn.heads import Targets, Wanted

@@ -166,9 +166,9 @@ def to_bytes(text: str) -> bytes:
 
 
 def to_path(uri: str) -> Path | None:
-    """Return the path of a ``file:`` URI."""
+    """Return the path of a ``file:`` URI; None where it is none, as with a NUL in it."""
     path = to_fs_path(uri) if uri.startswith("file:") else None
-    return Path(path) if path else None
+    return Path(path) if path and "\0" not in path else None
 
 
 def _boundary(line: bytes, index: int) -> int:

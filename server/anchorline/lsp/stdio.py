@@ -43,7 +43,7 @@ def encode(message: dict[str, Any]) -> bytes:
     try:
         body = msgspec.json.encode(message)
     except UnicodeEncodeError:
-        body = json.dumps(message).encode("ascii")
+        body = json.dumps(msgspec.to_builtins(message)).encode("ascii")
     return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
 
 

@@ -124,8 +124,3 @@ def unknown(text: str) -> list[str]:
     return [
         word for word in re.findall(r"(?<![\w'\u2019-])[a-z]{3,20}(?![\w'\u2019-])", text) if not known(word)
     ]
-
-
-def doubtful(passage: Passage) -> bool:
-    """Tell whether a passage holds a word that may be misspelt: the only ones that a model is asked about."""
-    return len(passage.text) <= LONGEST and bool(unknown(passage.text)) and restorable(passage)

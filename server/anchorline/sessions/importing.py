@@ -27,6 +27,10 @@ STATE_BYTES = 1_000_000
 """A smaller file is read anew should it grow: that costs less than to keep the state of all files."""
 
 
+REPLACED = -1
+"""The size of a file that was replaced while it was read: the next import reads it anew."""
+
+
 class Position(msgspec.Struct, frozen=True):
     """How far a file was read: `offset` bytes and `line` lines, and what it was to look at then.
 
@@ -127,17 +131,28 @@ def read(
         problems.append(Problem(str(path), 0, reader.problem))
     if keep and not torn:
         state = reader.state()
-    head, tail = (b"", b"") if packed else _marks(path, offset)
+    whole = _same(path, stat, None if anew else known)
+    head, tail = (b"", b"") if packed or not whole else _marks(path, offset)
     position = Position(
-        stat.st_size,
+        stat.st_size if whole else REPLACED,
         stat.st_mtime_ns,
         offset,
         number,
         head,
         tail,
-        zlib.compress(state, 1) if keep and state else None,
+        zlib.compress(state, 1) if keep and state and whole else None,
     )
     return Piece(requests, position, tuple(problems), anew, stat.st_size - (0 if packed else begin))
+
+
+def _same(path: Path, before: os.stat_result, known: Position | None) -> bool:
+    """Tell whether a file has at most grown while it was read, from `known` on or from its beginning."""
+    try:
+        now = path.stat()
+        grown = (now.st_dev, now.st_ino) == (before.st_dev, before.st_ino) and now.st_size >= before.st_size
+        return grown and (known is None or _grew(path, known, now.st_size))
+    except FileNotFoundError:
+        return False
 
 
 def _without_text(error: PromptError) -> str:

@@ -6,13 +6,14 @@ A crash leaves whole files behind: the next import goes on there.
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from anchorline.alone import alone
 from anchorline.cache.ledger import Entry
 from anchorline.learn.features import Features
 from anchorline.sessions.importing import Piece, Position
@@ -37,6 +38,8 @@ _PUT = f"""
 """  # noqa: S608  (constants)
 
 
+WAIT_S = 60.0
+"""How long an import waits for another one."""
 BATCH = 1000
 """Rows that are written at once: a transaction writes whole pages of the indexes, however few rows there are."""
 
@@ -161,13 +164,26 @@ def _row(one: Billed, file: str, agent: Agent) -> tuple[object, ...]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Imports]:
-    """Open the database for an import. Raises StoreError."""
+    """Open the database for an import, one at a time: what two read of one file would be mixed. Raises StoreError."""
     found = database.open_for_writing(path)
     try:
-        rows.forget_expired(found.database, time.time())
-        found.database.conn.commit()
-        yield Imports(found.database, found.notice)
+        with _alone(path):
+            rows.forget_expired(found.database, time.time())
+            found.database.conn.commit()
+            yield Imports(found.database, found.notice)
     except sqlite3.Error as error:
         raise StoreError(database.explain(path, error)) from error
     finally:
         database.close(found.database)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(alone(path.with_name(f"{path.name}-import"), WAIT_S))
+        except TimeoutError:
+            raise StoreError(f"{path}: another import is under way; import again when it is done") from None
+        except OSError as error:
+            raise StoreError(database.explain(path, error)) from error
+        yield

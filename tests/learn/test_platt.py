@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from anchorline.learn.calibration import Line, fit
+from anchorline.learn.platt import Line, fit
 
 
 def test_what_was_too_sure_is_less_sure_afterwards():
