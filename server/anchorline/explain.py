@@ -12,9 +12,9 @@ from anchorline.prompt.model import Prompt
 
 def usd(amount: float) -> str:
     """Return dollars with as many digits as matter."""
-    if abs(amount) >= 1:
-        return f"${amount:,.2f}"
-    return f"${amount:.4f}" if abs(amount) >= 0.001 or amount == 0 else f"${amount:.6f}"
+    sign, size = "-" * (amount < 0), abs(amount)
+    digits = 2 if size >= 1 else 4 if size >= 0.001 or not size else 6
+    return f"{sign}${size:,.{digits}f}"
 
 
 def count(tokens: int) -> str:

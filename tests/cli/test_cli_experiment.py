@@ -84,6 +84,7 @@ def test_without_a_version_it_says_what_there_is(versions):
     said = invoke("experiment", "start", "r-9", code=1)
     assert "there is no version 'r-9'" in said
     assert "known: heuristic, " in said
+    assert "`anchorline rollback --to heuristic`" in invoke("promote", "heuristic", code=1)
     assert "r-1, r-2" in said
     assert "nothing was tried yet" in invoke(
         "experiment", "report", code=1

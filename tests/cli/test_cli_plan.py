@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from anchorline import config
 from anchorline.cache import markers
 from anchorline.cli.main import COMMANDS, cli
+from anchorline.explain import usd
 from anchorline.prompt import formats
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -77,7 +78,11 @@ def test_a_compressed_body(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b'{"messages": 3}', "messages"), (b'{"messages": [', "truncated"), (b'{"model": "x"}', "neither")],
+    [
+        (b'{"messages": 3}', "messages"),
+        (b'{"messages": [', "JSON is cut off"),
+        (b'{"model": "x"}', "neither"),
+    ],
 )
 def test_a_body_that_is_none_is_refused_with_its_name(tmp_path: Path, content: bytes, said: str):
     path = tmp_path / "a.request.json"
@@ -107,6 +112,15 @@ def test_a_setting_that_does_not_fit_is_said_and_the_plan_goes_on():
     result = run("plan", EXAMPLES / "agent.request.json")
     assert result.exit_code == 0
     assert "cache.ttl" in result.output
+
+
+def test_dollars_have_their_sign_in_front():
+    assert [usd(-0.0010), usd(-12.5), usd(0.0), usd(-0.0001)] == [
+        "-$0.0010",
+        "-$12.50",
+        "$0.0000",
+        "-$0.000100",
+    ]
 
 
 def test_lint_names_file_line_and_column(tmp_path: Path):

@@ -234,6 +234,7 @@ def test_the_file_is_the_owners_bounded_counted_and_cleared(behind: Running, tmp
         monkeypatch.setenv("ANCHORLINE_CONFIG", str(running.home / "anchorline.toml"))
         told = json.loads(CliRunner().invoke(cli, ["cache", "status", "--json"]).output)
         assert (told["entries"], told["uses"], told["reuse"]) == (3, 1, "exact")
+        assert told["settings"]["entries"] == 3
         assert "3 of at most 3" in CliRunner().invoke(cli, ["cache", "status"]).output
         assert CliRunner().invoke(cli, ["cache", "clear", "--older-than", "1"]).exit_code == 1
         cleared = CliRunner().invoke(cli, ["cache", "clear"])

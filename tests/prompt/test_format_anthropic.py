@@ -135,7 +135,7 @@ def test_the_same_output_under_another_call_id_is_the_same_content():
     [
         (b'{"messages": 3}', "messages"),
         (b'{"model": "claude-sonnet-5", "messages": [{"role": 1, "content": "x"}]}', "role"),
-        (b'{"messages": [{"role": "user"', "truncated"),
+        (b'{"messages": [{"role": "user"', "cut off"),
         (b'{"messages": [{"role": "user", "content": "\xff"}]}', "UTF-8"),
         (b'{"model": "m"}', "neither"),
         (b"[1, 2]", "object"),

@@ -231,6 +231,11 @@ def test_what_does_not_fit_is_a_usage_error_and_recorded_nowhere(arguments: tupl
     assert not locate().exists()
 
 
+def test_an_outcome_that_does_not_fit_names_the_option() -> None:
+    assert "Invalid value for '--read': -3" in outcome("p", "--read", "-3").stderr
+    assert "`anchorline plan FILE` prints one" in outcome("a b", "--decision", "accepted").stderr
+
+
 def test_nothing_said_or_recording_off_is_refused(settings: Path) -> None:
     assert outcome("p").exit_code == 1
     settings.write_text("[store]\nenabled = false\n")

@@ -49,7 +49,8 @@ def status(as_json: bool) -> None:
     except StoreError as error:
         raise Unusable(str(error)) from error
     if as_json:
-        shown = {**msgspec.to_builtins(config.answers), **msgspec.to_builtins(found)}
+        settings = msgspec.to_builtins(config.answers)
+        shown = {"settings": settings, "reuse": config.answers.reuse, **msgspec.to_builtins(found)}
         click.echo(msgspec.json.format(msgspec.json.encode(shown)).decode())
         return
     click.echo(f"file     {found.path}" + ("" if found.exists else " (nothing is kept yet)"))

@@ -26,7 +26,8 @@ def command(port: int | None, log_level: str | None, show: bool, as_json: bool, 
     """Pass an editor's or agent's requests on to its provider, and record what they cost.
 
     Use the printed address as the client's base URL. It listens on this machine only; whoever has the
-    address can use it, so keep it to yourself. Requests are not changed. End it with Ctrl-C.
+    address can use it, so keep it to yourself. Requests are changed only as gateway.mode says, by default
+    not at all. End it with Ctrl-C.
 
     \b
     Examples:

@@ -18,6 +18,17 @@ TIMEOUT_S = 30.0
 _SIGNAL = re.compile(r"([A-Za-z][A-Za-z0-9_.-]{0,63})=(true|false|-?\d{1,15}(?:\.\d{1,15})?)\Z")
 
 
+def _id(
+    context: click.Context,  # noqa: ARG001  (click's signature)
+    parameter: click.Parameter,  # noqa: ARG001
+    value: str,
+) -> str:
+    try:
+        return msgspec.convert(value, PlanId)
+    except msgspec.ValidationError:
+        raise click.BadParameter(f"{value!r} is no plan's id; `anchorline plan FILE` prints one") from None
+
+
 def _signals(
     context: click.Context,  # noqa: ARG001  (click's signature)
     parameter: click.Parameter,  # noqa: ARG001
@@ -33,19 +44,32 @@ def _signals(
 
 
 @click.command(name="outcome")
-@click.argument("plan_id")
+@click.argument("plan_id", callback=_id)
 @click.option(
     "--decision", type=click.Choice(["accepted", "modified", "rejected"]), help="The developer's choice."
 )
 @click.option("--target", metavar="MODEL", help="The model that answered.")
-@click.option("--edit-distance", type=int, metavar="N", help="Characters between proposal and what was kept.")
 @click.option(
-    "--input", "input_tokens", type=int, metavar="N", help="Input tokens billed, without cache tokens."
+    "--edit-distance",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Characters between proposal and what was kept.",
 )
-@click.option("--read", "read_tokens", type=int, metavar="N", help="Tokens read from the cache.")
-@click.option("--write", "write_tokens", type=int, metavar="N", help="Tokens written to the cache.")
-@click.option("--output", "output_tokens", type=int, metavar="N", help="Output tokens.")
-@click.option("--latency-ms", type=float, metavar="MS", help="Time to the whole answer.")
+@click.option(
+    "--input",
+    "input_tokens",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Input tokens billed, without cache tokens.",
+)
+@click.option(
+    "--read", "read_tokens", type=click.IntRange(min=0), metavar="N", help="Tokens read from the cache."
+)
+@click.option(
+    "--write", "write_tokens", type=click.IntRange(min=0), metavar="N", help="Tokens written to the cache."
+)
+@click.option("--output", "output_tokens", type=click.IntRange(min=0), metavar="N", help="Output tokens.")
+@click.option("--latency-ms", type=click.FloatRange(min=0), metavar="MS", help="Time to the whole answer.")
 @click.option(
     "--signal",
     "signals",

@@ -12,6 +12,7 @@ import msgspec
 from anchorline.cli import tables
 from anchorline.cli.connect import base
 from anchorline.cli.gateway import Unusable
+from anchorline.explain import usd
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -63,9 +64,10 @@ def _state(url: str) -> "State":
         with opener.open(url, timeout=TIMEOUT_S) as answer:
             return msgspec.json.decode(answer.read(), type=State)
     except (urllib.error.URLError, TimeoutError, msgspec.MsgspecError) as error:
-        place = url.split("/")[2]
+        place, reason = url.split("/")[2], getattr(error, "reason", error)
+        why = getattr(reason, "strerror", None) or reason
         raise Unusable(
-            f"no gateway answers at {place} ({error}); start one with `anchorline gateway`"
+            f"no gateway answers at {place} ({why}); start one with `anchorline gateway`"
         ) from error
 
 
@@ -81,7 +83,7 @@ def _view(state: "State") -> "Group":
     lines = [
         f"mode {state.mode}   {count} requests, {bad} not answered with 200, {state.counts.changed} changed",
         f"{sent:,} tokens in, {share:.1%} of them read from the cache; {tokens.get('output', 0):,} out",
-        f"${state.usd:.4f} billed, ${state.saved_usd:.4f} saved by the cache",
+        f"{usd(state.usd)} billed, {usd(state.saved_usd)} saved by the cache",
         f"hits {state.hits} of {state.predicted}, {state.expected_hits:.1f} were expected",
     ]
     if state.counts.reused:

@@ -137,6 +137,10 @@ class Registry:
             for place in (self.folder, self._shipped):
                 if (place / version / ABOUT).is_file():
                     return place / version
+        if version == HEURISTIC:
+            raise DamagedError(
+                f"{HEURISTIC} is no version of the network; `anchorline rollback --to {HEURISTIC}` has it decide"
+            )
         known = ", ".join((HEURISTIC, *self.names()))
         raise DamagedError(f"there is no version {version!r} in {self.folder}; known: {known}")
 

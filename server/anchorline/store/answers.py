@@ -181,7 +181,7 @@ def status(path: Path) -> Status:
     if not path.exists():
         return Status(str(path), exists=False)
     query = "SELECT count(*), sum(size), sum(uses), min(kept_at), max(kept_at) FROM answers"
-    with database.reading(path) as connection:
+    with database.read_only(path) as connection:
         try:
             entries, size, uses, oldest, newest = connection.execute(query).fetchone()
         except sqlite3.Error as error:

@@ -339,7 +339,15 @@ def close(db: "Database") -> None:
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Hold a read-only connection, also in a read-only folder. Raises StoreError."""
+    """Hold a read-only connection to the database. Raises StoreError, also for another program's file."""
+    with read_only(path) as connection:
+        refuse_foreign(path, connection)
+        yield connection
+
+
+@contextmanager
+def read_only(path: Path) -> Iterator[sqlite3.Connection]:
+    """Hold a read-only connection to a SQLite file, also in a read-only folder. Raises StoreError."""
     uri = path.absolute().as_uri() + "?mode=ro"
     try:
         connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S)
@@ -353,7 +361,6 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
                 raise
             connection = sqlite3.connect(uri + "&immutable=1", uri=True)
         with closing(connection):
-            refuse_foreign(path, connection)
             connection.row_factory = sqlite3.Row
             yield connection
     except sqlite3.Error as error:

@@ -45,6 +45,8 @@ def refusing() -> Iterator[None]:
     try:
         yield
     except msgspec.MsgspecError as error:
+        if str(error) == "Input data was truncated":  # msgspec's own words
+            raise PromptError("JSON is cut off: it ends before it is complete") from error
         _, found, rest = str(error).rpartition("(byte ")  # msgspec's own way to say it
         digits = rest.rstrip(")")
         raise PromptError(str(error), offset=int(digits) if found and digits.isdigit() else None) from error
