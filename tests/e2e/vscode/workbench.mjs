@@ -110,9 +110,10 @@ export class Workbench {
 
   /** Close the tab in front. */
   async close() {
-    const active = await this.page.locator(".tab.active").getAttribute("data-resource-name");
+    const front = this.page.locator(".editor-group-container.active .tab.active");
+    const name = await front.getAttribute("data-resource-name");
     await this.keys.press("Control+w");
-    await this.page.locator(`.tab.active[data-resource-name="${active}"]`).waitFor({ state: "detached" });
+    await this.page.locator(`.tab[data-resource-name="${name}"]`).waitFor({ state: "detached" });
   }
 
   /** Open a file of the folder from the list of its files. */
