@@ -1,6 +1,6 @@
 /** The dashboard's page in a browser that can reach nothing: what is seen, heard and reached by keyboard, in both colour schemes. */
 import { writeFileSync } from "node:fs";
-import { barriers, browser, picture } from "./workbench.mjs";
+import { barriers, browser, picture } from "./host.mjs";
 
 const { E2E_RESULTS, E2E_PAGE } = process.env;
 const seen = { asked: [], errors: [] };
