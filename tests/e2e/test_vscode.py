@@ -17,7 +17,7 @@ from report.history import months, sessions
 
 DRIVER = Path(__file__).with_name("vscode") / "driver.mjs"
 EXTENSION = Path(__file__).parents[2] / "client-vscode" / "anchorline.vsix"
-PATIENCE_S = 900
+PATIENCE_S = 1500
 CRASH = (
     "Could you please fix the crash of the importer when a session file is empty? It should log one line.\n"
 )

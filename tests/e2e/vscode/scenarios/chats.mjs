@@ -5,7 +5,6 @@ import { processes } from "../records.mjs";
 import { upstream } from "../upstream.mjs";
 
 const DRAFT = "Please could you fix the the bug.";
-const REFINED = "Fix the bug.";
 
 /** The draft in the chat's input is refined, once the developer has turned that on. */
 export async function drafted(window, seen) {
@@ -19,23 +18,22 @@ export async function drafted(window, seen) {
   seen.chat = await window.until("the refined draft in the chat", async () => (await chat.text()) !== DRAFT && chat.text());
   await chat.box.locator(".monaco-editor.focused").waitFor(); // where one goes on
   await window.recorded();
-  await chat.write(" ");
   await window.focus();
 }
 
-/** A chat in a tab is closed while its draft is reviewed: what is accepted is put into the chat that opens. */
+/** Of two chats the draft is refined that the cursor is in. That chat is closed meanwhile: the other gets what is accepted. */
 export async function displaced(window, seen) {
   const [one, other] = [new Chat(window, "editor"), new Chat(window, "auxiliarybar")];
   await window.run("Chat: New Chat Editor");
-  await one.write(DRAFT);
+  await one.write("Please could you fix the the tests.");
   await window.refine();
+  await other.write(" ");
   await window.page.getByRole("tab", { name: "Chat", exact: true }).click({ button: "middle" });
   await one.input.waitFor({ state: "detached" });
   await window.chord("Enter");
   await window.closed();
   seen.displaced = await window.until("the refined draft in the other chat", () => other.text());
   await window.recorded();
-  await other.write(" ");
   await window.focus();
 }
 
