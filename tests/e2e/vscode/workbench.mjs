@@ -45,7 +45,7 @@ export class Workbench {
 
   /** Say whether the palette is open: other lists and inputs have the same place. */
   inPalette() {
-    return this.input.evaluate((input) => input.checkVisibility() && input.value.startsWith(">"));
+    return this.input.evaluateAll((inputs) => inputs.some((input) => input.checkVisibility() && input.value.startsWith(">")));
   }
 
   /** Choose from a list that opens. */
