@@ -9,8 +9,9 @@ import { chatIsOn } from "./settings";
 
 const OPT_IN = "Turn On";
 
-/** Return the draft in the chat's input; undefined where chat drafts are off and stay off. */
+/** Return the draft that is being written in a chat's input; undefined where chat drafts are off and stay off. */
 export async function draftOfChat(): Promise<TextDocument | undefined> {
+  const focused = window.activeTextEditor?.document; // before a question takes the focus
   if (!chatIsOn()) {
     const text = "Anchorline does not read chat drafts unless you turn that on (anchorline.editor.chat).";
     if ((await window.showInformationMessage(text, OPT_IN)) !== OPT_IN) {
@@ -21,22 +22,23 @@ export async function draftOfChat(): Promise<TextDocument | undefined> {
   const drafts = workspace.textDocuments.filter(
     (document) => isChat(document) && document.getText().trim() !== "",
   );
-  const newest = drafts.sort((one, other) => other.version - one.version)[0];
-  if (newest === undefined) {
+  const draft = drafts.find((document) => document === focused) ?? drafts.at(-1);
+  if (draft === undefined) {
     throw new Error("there is no draft in the chat");
   }
-  return newest;
+  return draft;
 }
 
 export function isChat(document: TextDocument): boolean {
   return document.uri.scheme === CHAT_SCHEME;
 }
 
-/** Put a text in the place of a chat's draft. */
+/** Put a text in the place of a chat's draft; where that can't be (the chat was closed), into the chat that opens. */
 export async function rewriteChat(document: TextDocument, text: string): Promise<void> {
   const edit = new WorkspaceEdit();
   edit.replace(document.uri, whole(document), text);
-  const applied = await Promise.resolve(workspace.applyEdit(edit)).catch(() => false);
+  const shown = window.visibleTextEditors.some((editor) => editor.document === document);
+  const applied = shown && (await Promise.resolve(workspace.applyEdit(edit)).catch(() => false));
   const rewritten = applied && document.getText() === text;
   const query = rewritten ? undefined : { query: text, isPartialQuery: true };
   await commands.executeCommand("workbench.action.chat.open", query);

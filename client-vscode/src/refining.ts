@@ -1,5 +1,5 @@
 /** A refinement while it is made: what the local model writes is seen as it comes, and it can be stopped. */
-import { ProgressLocation, window } from "vscode";
+import { ProgressLocation, type TextDocument, window } from "vscode";
 import { ProgressType } from "vscode-languageclient/node";
 import type { PlanParams, Proposal, RefineResult, Written } from "./protocol";
 import type { Server } from "./server";
@@ -8,9 +8,12 @@ const PARTS = new ProgressType<Proposal | Written>();
 const SHOWN_CHARS = 120;
 let count = 0;
 
-/** Ask for a refinement. Rejects where it was stopped. */
-export async function makeRefinement(server: Server, params: PlanParams): Promise<RefineResult> {
-  const client = await server.running();
+/** Ask for a refinement of a document; the server may still have to start. Rejects where it was stopped. */
+export async function makeRefinement(
+  server: Server,
+  document: TextDocument,
+  params: PlanParams,
+): Promise<RefineResult> {
   const partialResultToken = `anchorline-refine-${++count}`;
   const shown = {
     location: ProgressLocation.Notification,
@@ -18,6 +21,7 @@ export async function makeRefinement(server: Server, params: PlanParams): Promis
     cancellable: true,
   };
   return window.withProgress(shown, async (progress, token) => {
+    const client = await server.running();
     let written = "";
     const listening = client.onProgress(PARTS, partialResultToken, (part) => {
       if (part.kind === "text") {
@@ -27,7 +31,8 @@ export async function makeRefinement(server: Server, params: PlanParams): Promis
       }
     });
     try {
-      return await server.request("anchorline/refine", { ...params, partialResultToken }, token);
+      const asked = { ...params, partialResultToken };
+      return await server.lend(document, () => server.request("anchorline/refine", asked, token));
     } finally {
       listening.dispose();
     }

@@ -97,7 +97,8 @@ export class Review extends Disposable {
     const { document, original, proposed, right, planId } = this.reviewed();
     const kept = (await workspace.openTextDocument(right)).getText();
     await this.close();
-    if (document.isClosed || document.getText() !== original) {
+    const isGone = document.isClosed && !isChat(document); // of a closed chat, the text is put into another
+    if (isGone || document.getText() !== original) {
       throw new Error("the text has changed since it was refined; nothing was applied");
     }
     if (isChat(document)) {

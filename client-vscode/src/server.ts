@@ -44,6 +44,7 @@ export class Server extends Disposable {
   private starting: Promise<LanguageClient> | undefined;
   private stopping: Promise<void> = Promise.resolve();
   private wanted = false;
+  private launched = "";
 
   constructor(
     private readonly execute: (command: string, argument: unknown) => Promise<unknown> | undefined,
@@ -147,10 +148,12 @@ export class Server extends Disposable {
     return this.starting;
   }
 
-  /** Something has changed that decides which server is started: start it anew, if one was needed so far. */
-  private startAnew(): void {
-    if (this.wanted) {
-      this.restart();
+  /** Something has changed that decides which server is started: if one was needed so far, and it is another now, start it. */
+  private async startAnew(): Promise<void> {
+    const launched = identity(await locate(this.surrounds()));
+    if (this.wanted && launched !== this.launched) {
+      this.launched = launched;
+      await this.restart();
     }
   }
 
@@ -178,6 +181,7 @@ export class Server extends Disposable {
     await this.stopping;
     this.show("starting", { busy: true });
     const found = await locate(this.surrounds());
+    this.launched = identity(found);
     if (found === undefined) {
       this.show("not installed", { severity: LanguageStatusSeverity.Warning });
       this.log.warn("No server: neither the settings nor an environment nor the PATH lead to `anchorline`.");
@@ -241,6 +245,11 @@ export class Server extends Disposable {
     this.status.severity = shown.severity ?? LanguageStatusSeverity.Information;
     this.status.detail = shown.detail ?? "";
   }
+}
+
+/** What makes a server another one: its program, and whether it is given chat drafts. */
+function identity(found: Found | undefined): string {
+  return `${found?.command} ${chatIsOn()}`;
 }
 
 /** Ask the Python extension, if there is one, which interpreter is selected. */

@@ -183,7 +183,7 @@ export class Session extends Disposable {
   private async propose(document: TextDocument, range: PlainRange | undefined): Promise<void> {
     const { version } = document;
     const params = await this.params(document, range);
-    const refined = await this.server.lend(document, () => makeRefinement(this.server, params));
+    const refined = await makeRefinement(this.server, document, params);
     this.lastPlan = refined.planId;
     if (document.version !== version) {
       return; // what was typed meanwhile is newer than the answer

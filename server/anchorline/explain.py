@@ -133,7 +133,8 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
     else:
         lines += [f"**Cache** {cache.reason}", ""]
     lines += [f"**Refinement** {plan.refinement.status}: {plan.refinement.reason}", ""]
-    lines += [f"- {edit.reason}" for edit in plan.refinement.edits]
+    reasons = dict.fromkeys(edit.reason for edit in plan.refinement.edits)
+    lines += [f"- {reason}" for reason in reasons if reason not in plan.refinement.reason]
     lines += [f"- {hint.code}: {hint.message}" for hint in plan.refinement.hints]
     lines += [f"- question: {question.text}" for question in plan.refinement.questions]
     if plan.trims:

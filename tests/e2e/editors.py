@@ -20,7 +20,7 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs"
 BIN = Path(sys.executable).parent
 PATH = os.pathsep.join([str(BIN), os.environ.get("PATH", os.defpath)])
-TIMEOUT_S = 100
+TIMEOUT_S = 300
 
 
 def missing(what: str) -> NoReturn:

@@ -1,6 +1,7 @@
 ;;; What a user of Emacs does with prompts; the configuration is the snippet of docs/editors/emacs.md.  -*- lexical-binding: t -*-
 
 (require 'json)
+(require 'jsonrpc)
 
 (defvar seen nil)
 
@@ -9,7 +10,7 @@
 
 (defun wait-for (what look)
   "Wait until LOOK returns something while the server's messages come in; return it."
-  (let ((deadline (+ (float-time) 20)) value)
+  (let ((deadline (+ (float-time) 60)) value)
     (while (not (setq value (funcall look)))
       (when (> (float-time) deadline) (error "Nothing came: %s" what))
       (accept-process-output nil 0.05))
@@ -88,7 +89,8 @@
   (let ((original (text)))
     (saw 'body_diagnostics (vconcat (diagnostics "diagnostics of the body")))
     (let ((nothing-cached
-           (seq-find (lambda (found) (string-search "AL207" (flymake-diagnostic-text found))) (flymake-diagnostics))))
+           (wait-for "AL207" (lambda ()
+             (seq-find (lambda (found) (string-search "AL207" (flymake-diagnostic-text found))) (flymake-diagnostics))))))
       (end-of-command)
       (eglot-code-actions (flymake-diagnostic-beg nothing-cached) (flymake-diagnostic-end nothing-cached)
                           "quickfix" t))
@@ -108,7 +110,7 @@
     (dolist (name names) (open name))
     (saw 'clients (apply #'+ (mapcar #'length (hash-table-values eglot--servers-by-project))))))
 
-(setq make-backup-files nil create-lockfiles nil)
+(setq make-backup-files nil create-lockfiles nil jsonrpc-default-request-timeout 60) ; seconds
 (condition-case problem
     (progn (prompt) (body) (attached))
   (error (saw 'error (format "%s\n%s" (error-message-string problem)

@@ -1,9 +1,10 @@
 -- What a user of Neovim does with prompts; the configuration is the snippet of docs/editors/neovim.md.
 local seen = {}
+local PATIENCE = 60000
 
 local function wait_for(what, look)
   local value
-  local reached = vim.wait(20000, function()
+  local reached = vim.wait(PATIENCE, function()
     value = look()
     return value and true or false
   end, 5)
@@ -119,7 +120,9 @@ local function body()
   vim.api.nvim_win_set_cursor(0, { 1, 0 })
   seen.lens_explanation = float('what the code lens shows', function() press('<leader>al') end)
 
-  local nothing_cached = vim.tbl_filter(function(found) return found.code == 'AL207' end, vim.diagnostic.get(0))[1]
+  local nothing_cached = wait_for('AL207', function()
+    return vim.tbl_filter(function(found) return found.code == 'AL207' end, vim.diagnostic.get(0))[1]
+  end)
   vim.api.nvim_win_set_cursor(0, { nothing_cached.lnum + 1, nothing_cached.col })
   vim.lsp.buf.code_action({
     apply = true,

@@ -13,10 +13,11 @@ import pytest
 
 from e2e import editors
 from e2e.workspace import DRAFT, HEAD, NOTES, Workspace, check_anchored
-from report.history import sessions
+from report.history import months, sessions
 
 DRIVER = Path(__file__).with_name("vscode") / "driver.mjs"
 EXTENSION = Path(__file__).parents[2] / "client-vscode" / "anchorline.vsix"
+PATIENCE_S = 1500
 CRASH = (
     "Could you please fix the crash of the importer when a session file is empty? It should log one line.\n"
 )
@@ -78,6 +79,7 @@ def seen(vscode: Path, workspace: Workspace, strange: Path, asker: Path, models:
         )
     chromium = editors.program("chromium", "apt-get install chromium")
     requests = sessions(workspace.home / ".claude" / "projects" / "folder")
+    months(workspace.home / "more")
     tools = workspace.home / ".local" / "bin"
     tools.mkdir(parents=True)
     (tools / "anchorline").symlink_to(editors.BIN / "anchorline")
@@ -86,8 +88,10 @@ def seen(vscode: Path, workspace: Workspace, strange: Path, asker: Path, models:
         [str(node), str(DRIVER)],
         workspace.home,
         workspace.folder,
-        patience=400,
+        patience=PATIENCE_S,
         ANCHORLINE_MODELS_DIR=str(models),
+        E2E_DATABASE=str(workspace.database),
+        E2E_MORE=str(workspace.home / "more"),
         E2E_VSCODE=str(vscode),
         E2E_CHROMIUM=chromium,
         E2E_VSIX=str(EXTENSION),
@@ -109,14 +113,14 @@ def test_vscode_from_diagnostic_to_trust(seen: dict[str, Any], workspace: Worksp
     assert "anchor /system/0" in seen["explanation"]
 
     assert "claude-haiku-5-5 · " in seen["pinned"]
-    check_answer(seen["picked"], workspace)
+    check_answers(seen, workspace)
     dashboard = seen["dashboard"]
     assert dashboard["barriers"] == []
     assert dashboard["theme"] == "light"
-    for words in (f"{seen['requests'] + 1} requests", "Cost by day", "expired", "Refined drafts"):
+    for words in (f"{seen['requests'] + 2} requests", "Cost by day", "expired", "Refined drafts"):
         assert words in dashboard["text"]
 
-    assert "Import more sessions" in seen["untrained"]
+    check_training(seen)
 
     servers = seen["servers"]
     assert (servers["first"], servers["last"]) == (1, 1), (
@@ -130,6 +134,14 @@ def test_vscode_from_diagnostic_to_trust(seen: dict[str, Any], workspace: Worksp
     )
     check_model(seen)
     check_records(workspace)
+
+
+def check_training(seen: dict[str, Any]) -> None:
+    """Assert that training says what it lacks, can be stopped, and goes on from there."""
+    assert "Import more sessions" in seen["untrained"]
+    assert "train again to go on from there" in seen["stopped"]["told"]
+    assert seen["trained"]["epoch"] >= seen["stopped"]["epoch"]
+    assert "It decides nothing yet" in seen["trained"]["told"]
 
 
 def check_model(seen: dict[str, Any]) -> None:
@@ -165,24 +177,29 @@ def check_reviews(seen: dict[str, Any], workspace: Workspace) -> None:
     assert workspace.prompt.read_text("utf-8") == HEAD + DRAFT
     assert seen["answered"] == "Fix the bug.\nIt raises a KeyError.\n"
     assert seen["chat"] == "Fix the bug."
+    assert seen["displaced"] == "Fix the bug.", (
+        "the chat it was written in is gone: it is in the one that opens"
+    )
     assert seen["selected"].startswith(NOTES[: NOTES.index("Please")])
     assert "the the" not in seen["selected"]
 
 
-def check_answer(picked: dict[str, Any], workspace: Workspace) -> None:
-    """Assert that the chat's request went to the provider with the developer's key, through the gateway."""
-    (asked,) = picked["asked"]
-    assert (asked["path"], asked["key"]) == ("/v1/messages", "key-of-the-test")
-    assert asked["body"]["model"] == "claude-sonnet-5"
-    (message,) = asked["body"]["messages"]
-    assert message["content"][0]["text"].strip() == "Why does the parser stop?"
+def check_answers(seen: dict[str, Any], workspace: Workspace) -> None:
+    """Assert that the chat's requests went to the provider with the developer's key, each through its gateway."""
+    questions = {"picked": "Why does the parser stop?", "attended": "And where does it start?"}
+    for name, question in questions.items():
+        (asked,) = seen[name]["asked"]
+        assert (asked["path"], asked["key"]) == ("/v1/messages", "key-of-the-test")
+        assert asked["body"]["model"] == "claude-sonnet-5"
+        (message,) = asked["body"]["messages"]
+        assert message["content"][0]["text"].strip() == question
     for words in ("claude-sonnet-5", "2012 in", "9 out", "$"):
-        assert words in picked["usage"]
+        assert words in seen["picked"]["usage"]
     with contextlib.closing(sqlite3.connect(workspace.database)) as opened:
         billed = opened.execute(
             "select input_tokens, write_tokens, output_tokens from outcomes where input_tokens is not null"
         ).fetchall()
-    assert billed == [(12, 2000, 9)], "the gateway has recorded it"
+    assert billed == [(12, 2000, 9)] * 2, "the gateways have recorded it"
 
 
 def check_records(workspace: Workspace) -> None:
@@ -201,6 +218,7 @@ def check_records(workspace: Workspace) -> None:
         "accepted",
         "modified",
         "rejected",
+        "accepted",
         "accepted",
         "accepted",
     ]

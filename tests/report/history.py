@@ -51,6 +51,20 @@ def sessions(folder: Path) -> int:
     return requests
 
 
+def months(folder: Path, count: int = 100, turns: int = 30) -> None:
+    """Sessions of months, enough to learn from: every fifth pause is long enough that a prefix may be gone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for session in range(count):
+        log = ClaudeLog(f"months-{session}", time.time() - (count - session) * 86_400)
+        for turn in range(turns):
+            long = (session + turn) % 5 == 0
+            log.start += 400 * (1 + (7 * session + turn) % 20) if long else 10 + 7 * (turn % 11)
+            log.user(f"message {turn}")
+            cold = long and turn % 3 == 0
+            log.answer(f"{session}-{turn}", read=0 if cold else 20_000 + 500 * turn, model=MODEL)
+        (folder / f"{session}.jsonl").write_bytes(log.bytes())
+
+
 def recorded(*happened: tuple[Plan, Outcome | None], feedback: tuple[Feedback, ...] = ()) -> None:
     """Plans and their outcomes."""
     recorder = Recorder(database.locate(), "off", on_notice=lambda notice: None)

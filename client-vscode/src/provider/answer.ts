@@ -74,6 +74,11 @@ export class Answers extends Disposable {
           : new LanguageModelToolCallPart(piece.call.id, piece.call.name, piece.call.input),
       );
     }
+    this.count(addresses, began, plan); // the answer is there: it does not wait for what it used
+  }
+
+  /** Show what a request that began then has used, once the gateway has counted it. */
+  private async count(addresses: Addresses, began: number, plan: Plan | undefined): Promise<void> {
     const passed = await this.gateway.newest(addresses, began);
     if (passed !== undefined) {
       this.usage.show(passed, plan);

@@ -5,8 +5,8 @@ import { Disposable } from "vscode";
 import { locate } from "../locate";
 import type { Server } from "../server";
 
-const START_MS = 20_000;
-const COUNTED_TRIES = 10;
+const START_MS = 60_000;
+const COUNTED_TRIES = 100;
 const COUNTED_MS = 100;
 const STARTING_TRIES = 100;
 const STARTING_MS = 200;

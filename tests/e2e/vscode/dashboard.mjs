@@ -1,6 +1,6 @@
 /** The dashboard's page in a browser that can reach nothing: what is seen, heard and reached by keyboard, in both colour schemes. */
 import { writeFileSync } from "node:fs";
-import { barriers, browser, picture } from "./workbench.mjs";
+import { barriers, browser, picture, WAIT_MS } from "./host.mjs";
 
 const { E2E_RESULTS, E2E_PAGE } = process.env;
 const seen = { asked: [], errors: [] };
@@ -40,6 +40,7 @@ async function look(context, scheme) {
 const opened = await browser();
 try {
   const context = await opened.newContext({ viewport: { width: 1000, height: 800 }, offline: true });
+  context.setDefaultTimeout(WAIT_MS);
   seen.light = await look(context, "light");
   seen.dark = await look(context, "dark");
 } catch (error) {

@@ -1,10 +1,9 @@
-/** A provider on this machine: it keeps what it is asked, and streams one answer in Anthropic's form. */
+/** A provider on this machine: it keeps what it is asked, and streams the same answer each time, in Anthropic's form. */
 import { createServer } from "node:http";
 
-const WORDS = ["The parser ", "stops at ", "the empty line."];
 const USAGE = { input_tokens: 12, cache_read_input_tokens: 0, cache_creation_input_tokens: 2000, output_tokens: 1 };
 
-export async function upstream() {
+export async function upstream(words) {
   const asked = [];
   const server = createServer(async (request, response) => {
     let body = "";
@@ -16,7 +15,7 @@ export async function upstream() {
     const send = (event) => response.write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
     send({ type: "message_start", message: { id: "msg_1", type: "message", role: "assistant", content: [], usage: USAGE } });
     send({ type: "content_block_start", index: 0, content_block: { type: "text", text: "" } });
-    for (const text of WORDS) {
+    for (const text of words) {
       send({ type: "content_block_delta", index: 0, delta: { type: "text_delta", text } });
     }
     send({ type: "content_block_stop", index: 0 });

@@ -1,81 +1,11 @@
-/** VS Code in a browser: code-server as its host, Chromium as its window, and what a person does in it. */
-import { spawn } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { createServer } from "node:net";
-import { join } from "node:path";
+/** A window of VS Code, and what a person does in it. What is done is done until it is seen: a key pressed too early is lost. */
+import { readFileSync } from "node:fs";
+import { picture, WAIT_MS } from "./host.mjs";
+import { decisions } from "./records.mjs";
 
-const require = createRequire(join(process.env.E2E_VSCODE, "package.json"));
-const { chromium } = require("playwright-core");
-const entry = require.resolve("code-server/out/node/entry.js");
+const AGAIN_MS = 3000;
+let decided = 0;
 
-const WAIT_MS = 60_000;
-
-/** Run code-server to its end, as for installing an extension. */
-export function codeServer(...args) {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [entry, ...args], { stdio: ["ignore", "pipe", "pipe"] });
-    let said = "";
-    child.stdout.on("data", (data) => (said += data));
-    child.stderr.on("data", (data) => (said += data));
-    child.on("exit", (code) => (code === 0 ? resolve(said) : reject(new Error(`code-server ended with ${code}: ${said}`))));
-  });
-}
-
-/** Start code-server on a free port; it is ended with the process group of the test. */
-export async function serve(...args) {
-  const port = await freePort();
-  const child = spawn(process.execPath, [entry, "--auth", "none", "--bind-addr", `127.0.0.1:${port}`, ...args], {
-    stdio: ["ignore", "inherit", "inherit"],
-  });
-  const url = `http://127.0.0.1:${port}`;
-  for (;;) {
-    if (child.exitCode !== null) {
-      throw new Error(`code-server ended with ${child.exitCode}`);
-    }
-    try {
-      await fetch(`${url}/healthz`);
-      return { url, authority: `127.0.0.1:${port}`, end: () => child.kill() };
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
-}
-
-/** Start the browser. */
-export function browser() {
-  return chromium.launch({ executablePath: process.env.E2E_CHROMIUM, args: ["--no-sandbox"] });
-}
-
-/** Open a browser that talks to this machine only. */
-export async function browse() {
-  const opened = await browser();
-  const context = await opened.newContext({ viewport: { width: 1280, height: 800 } });
-  context.setDefaultTimeout(WAIT_MS);
-  await context.route(
-    (url) => url.hostname !== "127.0.0.1",
-    (route) => route.abort(),
-  );
-  return { browser: opened, context };
-}
-
-/** What axe finds in a page or a frame that keeps somebody out, serious or worse. */
-export async function barriers(frame) {
-  await frame.evaluate(readFileSync(require.resolve("axe-core/axe.min.js"), "utf-8"));
-  const { violations } = await frame.evaluate(() => window.axe.run());
-  return violations
-    .filter(({ impact }) => impact === "serious" || impact === "critical")
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target).join(" ")}`);
-}
-
-/** Keep a picture of a page, if anybody wants it. */
-export async function picture(page, name, fullPage = false) {
-  const folder = process.env.E2E_PICTURES;
-  mkdirSync(folder, { recursive: true });
-  await page.screenshot({ path: join(folder, `${name}.png`), fullPage });
-}
-
-/** A window of VS Code. */
 export class Workbench {
   static async open(context, server, folder, file) {
     const page = await context.newPage();
@@ -87,8 +17,11 @@ export class Workbench {
   constructor(page) {
     this.page = page;
     this.keys = page.keyboard;
-    this.editor = page.locator(".editor-instance .monaco-editor").first();
     this.status = page.locator('[id="anchorline.anchorline.plan"]');
+    this.quick = page.locator(".quick-input-widget");
+    this.input = this.quick.locator(".quick-input-box input");
+    this.group = page.locator(".editor-group-container.active");
+    this.front = this.group.locator(".tab.active");
   }
 
   /** Answer whether the authors of the folder are trusted. */
@@ -96,50 +29,91 @@ export class Workbench {
     await this.page.getByRole("button", { name: answer }).click();
   }
 
-  /** Run a command by its name, as in the palette. A key pressed while a webview goes is lost, so it is pressed anew. */
+  /** Run a command by its whole name, as in the palette. */
   async run(title) {
-    const input = this.page.locator(".quick-input-widget input");
+    const label = this.page.locator(".monaco-highlighted-label", { hasText: new RegExp(`^${RegExp.escape(title)}$`) });
+    const row = this.quick.locator(".monaco-list-row", { has: label });
     await this.until("the palette", async () => {
       await this.keys.press("F1");
-      return input.waitFor({ timeout: 2000 }).then(() => true, () => false);
+      await this.input.waitFor({ timeout: AGAIN_MS }).catch(() => undefined);
+      return this.inPalette();
     });
-    await input.fill(`>${title}`);
-    await this.page.locator(".quick-input-list .monaco-list-row", { hasText: title }).first().waitFor();
-    await this.keys.press("Enter");
+    await this.input.fill(`>${title}`);
+    await row.click();
+    await this.until("the end of the palette", async () => !(await this.inPalette()));
   }
 
-  /** Close the tab in front. */
-  async close() {
-    const active = await this.page.locator(".tab.active").getAttribute("data-resource-name");
-    await this.keys.press("Control+w");
-    await this.page.locator(`.tab.active[data-resource-name="${active}"]`).waitFor({ state: "detached" });
+  /** Say whether the palette is open: other lists and inputs have the same place. */
+  inPalette() {
+    return this.input.evaluateAll((inputs) => inputs.some((input) => input.checkVisibility() && input.value.startsWith(">")));
+  }
+
+  /** Choose from a list that opens. */
+  async choose(label) {
+    const row = this.quick.locator(".monaco-list-row", { hasText: label });
+    await row.click();
+    await row.waitFor({ state: "hidden" });
+  }
+
+  /** Fill the input that opens with a prompt. */
+  async fill(prompt, text) {
+    const asked = this.quick.filter({ hasText: prompt });
+    await asked.waitFor();
+    await this.input.fill(text);
+    await this.keys.press("Enter");
+    await asked.waitFor({ state: "hidden" });
+  }
+
+  /** Read a notification, and press its button or close it: one that stays could be taken for a later one. */
+  async notified(text, button) {
+    const notification = this.page.locator(".notification-toast", { hasText: text });
+    const told = await notification.innerText();
+    if (button) {
+      await notification.getByRole("button", { name: button }).click();
+      await notification.waitFor({ state: "detached" });
+      return told;
+    }
+    await this.until("the end of the notification", async () => {
+      const close = () => notification.locator(".codicon-notifications-clear").click({ timeout: AGAIN_MS });
+      await notification.hover({ timeout: AGAIN_MS }).then(close).catch(() => undefined); // it may go by itself
+      return !(await notification.isVisible());
+    });
+    return told;
   }
 
   /** Open a file of the folder from the list of its files. */
   async go(name) {
-    await this.page.locator(".explorer-folders-view .label-name", { hasText: name }).first().dblclick();
+    await this.page.locator(".explorer-folders-view .monaco-list-row").getByText(name, { exact: true }).dblclick();
     await this.page.locator(`.tab.active[data-resource-name="${name}"]`, { hasNotText: "refined" }).waitFor();
     await this.focus();
   }
 
   /** Put the cursor into the text. */
   async focus() {
-    await this.keys.press("Control+1");
-    await this.page.locator(".editor-instance .monaco-editor.focused").first().waitFor();
+    await this.act("the cursor in the text", () => this.keys.press("Control+1"), this.group.locator(".monaco-editor.focused"));
   }
 
   /** Press the two parts of one of Anchorline's keys. */
   async chord(key) {
-    await this.keys.press("Control+Alt+a");
+    const waiting = this.page.locator(".statusbar", { hasText: "Waiting for second key of chord" });
+    await this.act("the second half of a chord", () => this.keys.press("Control+Alt+a"), waiting);
     await this.keys.press(key);
+    await waiting.waitFor({ state: "hidden" });
+  }
+
+  /** Refine by the keys; returns the reasons that the review shows. */
+  async refine() {
+    await this.chord("r");
+    return this.reviewed();
   }
 
   /** The review of a refinement is open; returns the reasons that it shows. */
   async reviewed() {
-    await this.page.locator(".tab.active", { hasText: "refined" }).waitFor();
+    await this.front.filter({ hasText: "refined" }).waitFor();
     return this.until("the reasons of the review", async () => {
       const reasons = await this.page.evaluate(() =>
-        [...document.querySelectorAll(".modified-in-monaco-diff-editor [class*='ced-']")]
+        [...document.querySelectorAll(".editor-group-container.active .modified-in-monaco-diff-editor [class*='ced-']")]
+          .filter((element) => element.checkVisibility())
           .map((element) => getComputedStyle(element, "::after").content)
           .filter((content) => content.includes("←")),
       );
@@ -147,43 +121,83 @@ export class Workbench {
     });
   }
 
-  /** The review is closed, and its file is in front again. */
+  /** The review is closed, the decision recorded, and the file in front again. */
   async decided() {
-    await this.page.locator(".tab", { hasText: "refined" }).waitFor({ state: "detached" });
+    await this.closed();
+    await this.recorded();
     await this.focus();
   }
 
-  /** Type into a proposal that is just being unlocked: the first character until it is taken, then the rest. */
-  async write(text) {
-    const dirty = this.page.locator(".tab.active.dirty");
-    await this.until("the proposal to be unlocked", async () => {
-      await this.keys.type(text[0]);
-      return dirty.waitFor({ timeout: 2000 }).then(() => true, () => false);
-    });
+  /** The review is closed. */
+  async closed() {
+    await this.page.locator(".tab", { hasText: "refined" }).waitFor({ state: "detached" });
+  }
+
+  /** One more decision is in the database. */
+  async recorded() {
+    decided = await this.until("the decision in the database", () => decisions() > decided && decisions());
+  }
+
+  /** Write a text at the end of a proposal that is just being unlocked. */
+  async append(text) {
+    await this.front.locator(".monaco-decoration-badge").waitFor({ state: "detached" }); // the lock
+    await this.keys.press("Control+End");
+    await this.act("an edited proposal", () => this.keys.type(text[0]), this.front.and(this.page.locator(".dirty")));
     await this.keys.type(text.slice(1));
   }
 
-  /** What the Problems view lists. */
-  async problems() {
-    await this.keys.press("Control+Shift+m");
-    const rows = this.page.locator(".markers-panel .monaco-list-row");
-    await rows.first().waitFor();
+  /** What the Problems view lists, once a problem is among it. */
+  async problems(problem) {
+    const panel = this.page.locator(".markers-panel");
+    const rows = panel.locator(".monaco-list-row");
+    await this.run("Problems: Focus on Problems View");
+    await rows.filter({ hasText: problem }).first().waitFor();
     const texts = await rows.allInnerTexts();
-    await this.keys.press("Control+j");
+    await this.hidePanel();
     return texts;
+  }
+
+  /** Hide what is below the text. */
+  async hidePanel() {
+    const panel = this.page.locator(".part.panel");
+    if (await panel.isVisible()) {
+      await this.run("View: Hide Panel");
+      await panel.waitFor({ state: "hidden" });
+    }
+  }
+
+  /** Close the tab in front. */
+  async close() {
+    const name = await this.front.getAttribute("data-resource-name");
+    await this.run("View: Close Editor");
+    await this.page.locator(`.tab[data-resource-name="${name}"]`).waitFor({ state: "detached" });
   }
 
   /** Wait for a change of the text in front, save it, and return the file as it is then. */
   async saved(path) {
-    await this.page.locator(".tab.active.dirty").waitFor();
-    await this.keys.press("Control+s");
-    await this.page.locator(".tab.active:not(.dirty)").waitFor();
+    await this.front.and(this.page.locator(".dirty")).waitFor();
+    await this.act("a saved file", () => this.keys.press("Control+s"), this.front.and(this.page.locator(":not(.dirty)")));
     return readFileSync(path, "utf-8");
+  }
+
+  /** Take the last change of the text back and save it; returns the file as it is then. */
+  async undone(path) {
+    await this.focus();
+    await this.keys.press("Control+z");
+    return this.saved(path);
   }
 
   /** Keep a picture. */
   picture(name) {
     return picture(this.page, name);
+  }
+
+  /** Do what may be done twice until an element is seen that comes of it at once. */
+  act(what, action, seen) {
+    return this.until(what, async () => {
+      await action();
+      return seen.first().waitFor({ timeout: AGAIN_MS }).then(() => true, () => false);
+    });
   }
 
   /** Wait until a thing is true that no element shows. */
@@ -200,20 +214,4 @@ export class Workbench {
       await this.page.waitForTimeout(50);
     }
   }
-}
-
-/** Lay down settings as a person would. */
-export function settle(folder, settings) {
-  mkdirSync(join(folder, "User"), { recursive: true });
-  writeFileSync(join(folder, "User", "settings.json"), JSON.stringify(settings));
-}
-
-/** A port that nobody listens on. */
-export function freePort() {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
-  });
 }
