@@ -186,4 +186,4 @@ def test_two_imports_at_once_are_one_after_the_other(isolated_home: Path, monkey
         with pytest.raises(StoreError, match="another import is under way"):
             late.__enter__()
     with imports.opened(locate()) as store:
-        assert store.position(Path("a")) is None
+        assert store.position(Path("a"), "codex") is None
