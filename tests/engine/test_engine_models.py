@@ -65,6 +65,22 @@ def test_an_unknown_name_is_answered_with_those_that_there_are(name: str):
     assert "smollm2-135m" in refused.stderr or "gives no name" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "git+https://a.example/x",
+        "https://a.example/x.tar.gz",
+        "-r/x",
+        "--index-url=https://a.example/x",
+        "x==1 --pre",
+    ],
+)
+def test_a_package_is_no_address_and_no_option(name: str):
+    with pytest.raises(manifest.UnknownModelError, match="name and version"):
+        manifest.find(f"pypi:{name}")
+    assert manifest.find("pypi:Tiny.weights-1==1.0+cpu").revision == "1.0+cpu"
+
+
 def test_a_folder_is_installed_without_its_program_code(folder: Path):
     assert anchorline("model", "pull", f"path:{folder}").returncode == 0
     row = listed()["tiny-4bit"]

@@ -29,6 +29,9 @@ Kind = Literal["hf", "pypi", "path"]
 
 _KINDS: tuple[Kind, ...] = ("hf", "pypi", "path")
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_PACKAGE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_VERSION = re.compile(r"[A-Za-z0-9.!+_-]*")
+"""No option of a package client, and no address: what is built from one runs code of its own."""
 
 
 class UnknownModelError(Exception):
@@ -91,6 +94,10 @@ def find(name: str) -> Model:
             "hf:OWNER/NAME, pypi:PACKAGE==VERSION, path:FOLDER"
         )
     place, _, revision = place.partition("==" if kind == "pypi" else "@")
+    if kind == "pypi" and not (_PACKAGE.fullmatch(place) and _VERSION.fullmatch(revision)):
+        raise UnknownModelError(
+            f"{name!r}: a package is named by its name and version, as in pypi:PACKAGE==VERSION"
+        )
     own = re.sub(r"[^a-z0-9._-]+", "-", Path(place).name.lower()).strip("-._")[:64]
     if not _ID.fullmatch(own):
         raise UnknownModelError(f"{name!r}: its last part gives no name for the model")

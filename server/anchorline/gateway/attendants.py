@@ -43,14 +43,15 @@ class Attendants:
     def tell(self, warning: str) -> None:
         """Tell all."""
         for queue in self._there:
-            if not queue.full():
+            if queue.qsize() < WAITING:  # the place left is for the end
                 queue.put_nowait(Told(warning))
 
     def close(self) -> None:
         """Let all go."""
         self._ended = None
         for queue in self._there:
-            queue.put_nowait(None)
+            if not queue.full():  # else its end is in it
+                queue.put_nowait(None)
 
     async def attend(self, receive: Receive, send: Send) -> None:
         """Serve one until it goes."""
