@@ -177,9 +177,7 @@ def check_reviews(seen: dict[str, Any], workspace: Workspace) -> None:
     assert workspace.prompt.read_text("utf-8") == HEAD + DRAFT
     assert seen["answered"] == "Fix the bug.\nIt raises a KeyError.\n"
     assert seen["chat"] == "Fix the bug."
-    assert seen["displaced"] == "Fix the bug.", (
-        "the chat it was written in is gone: it is in the one that opens"
-    )
+    assert seen["displaced"] == "Fix the tests.", "its own chat is gone: it is in the other"
     assert seen["selected"].startswith(NOTES[: NOTES.index("Please")])
     assert "the the" not in seen["selected"]
 
