@@ -110,12 +110,14 @@ def test_a_better_network_goes_through_shadow_and_ab_and_is_promoted(start, trai
     world.until(lambda state: "(shadow)" in state["note"])
     client.open(URI, "Fix teh bug in the parser.\n")
     world.until(lambda state: "(ab)" in state["note"])
-    assert {policy["name"] for policy in world.policies} == {"heuristic"}  # shadow changes nothing
+    # Shadow changes nothing. The A/B test may have begun with the last request, between the state and its plan.
+    shadowed = [policy for policy in world.policies if policy["propensity"] == 1.0]
+    assert {policy["name"] for policy in shadowed} == {"heuristic"}
+    tried = len(shadowed)
     report = json.loads(invoke("experiment", "report", "--json"))
     assert report["evidence"]["shadowed"]["plans"] >= 50
     assert report["evidence"]["shadowed"]["failures"] == 0
 
-    tried = len(world.policies)
     state = world.until(lambda state: not state["note"])
     assert (state["name"], state["version"]) == ("network", trained)
     for policy in world.policies[tried:]:
@@ -126,7 +128,7 @@ def test_a_better_network_goes_through_shadow_and_ab_and_is_promoted(start, trai
 
     decided = [world.request() for _ in range(60)]
     network_s = [policy for policy in decided if policy["name"] == "network"]
-    assert 40 < len(network_s) < 60
+    assert 40 < len(network_s) <= 60
     assert {policy["propensity"] for policy in network_s} == {0.9}
     report = json.loads(invoke("experiment", "report", "--html", str(tmp_path / "page.html"), "--json"))
     assert report["contest"]["stage"] == "promoted"
