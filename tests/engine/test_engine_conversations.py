@@ -17,24 +17,13 @@ from anchorline.engine.wire import Cancel as Stop
 from anchorline.engine.wire import Finished, FromWorker, Generate, Load, Read, Ready, Token, Working
 from anchorline.generation import Request, Turn
 
+pytestmark = pytest.mark.usefixtures("here")
 module_loop = pytest.mark.asyncio(loop_scope="module")
 SYSTEM = Turn(
     "system", "You are a guide who answers in one short sentence, and you name the place asked for."
 )
 QUESTIONS = ("What is the capital of France?", "Which river flows through it?", "Name a museum there.")
 CHUNK = 128
-
-
-@pytest.fixture(scope="module")
-def models_here(models: Path):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ANCHORLINE_MODELS_DIR", str(models))
-        yield models
-
-
-@pytest.fixture(autouse=True)
-def here(models_here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ANCHORLINE_MODELS_DIR", str(models_here))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -18,6 +18,7 @@ from anchorline.engine.answer import Stops
 from anchorline.engine.client import Engine
 from anchorline.generation import Request, Status, Unavailable
 
+pytestmark = pytest.mark.usefixtures("here")
 module_loop = pytest.mark.asyncio(loop_scope="module")
 SLOW = config.Engine(model="smollm2-135m", deadline_seconds=300)
 INSTRUCTION = (
@@ -27,18 +28,6 @@ INSTRUCTION = (
 SENTENCE = (
     "The parser in src/parse.py fails on line 42, the parser in src/parse.py fails on line 43, the parser in"
 )
-
-
-@pytest.fixture(scope="module")
-def models_here(models: Path):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ANCHORLINE_MODELS_DIR", str(models))
-        yield models
-
-
-@pytest.fixture(autouse=True)
-def here(models_here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ANCHORLINE_MODELS_DIR", str(models_here))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
