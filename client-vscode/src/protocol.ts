@@ -89,6 +89,24 @@ export interface Usage {
   read?: number;
   write?: number;
   output?: number;
+  write1H?: number;
+  webSearches?: number;
+  speed?: string;
+  tier?: string;
+  geo?: string;
+  iterations?: readonly Iteration[];
+  partial?: boolean;
+}
+
+/** One of the inferences that a request was billed for, counted as in `Usage`. */
+export interface Iteration {
+  kind?: string;
+  model?: string | null;
+  input?: number;
+  read?: number;
+  write?: number;
+  output?: number;
+  write1H?: number;
 }
 
 /** Thumbs up or down on a plan, with a note. */

@@ -10,15 +10,63 @@ from msgspec import Meta
 
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 PlanId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+MESSAGES = ("message", "fallback_message")
+"""Kinds of an iteration that reads the conversation itself: Anthropic's `usage.iterations`."""
+
+
+class Iteration(msgspec.Struct, frozen=True, rename="camel"):
+    """One of the inferences that a request was billed for, counted as in `Usage`.
+
+    `kind` is the provider's: a `message`, the `compaction` of a conversation, an advisor's message at the price of its
+    own `model`.
+    """
+
+    kind: Annotated[str, Meta(max_length=32)] = "message"
+    model: Annotated[str, Meta(max_length=128)] | None = None
+    input: Count = 0
+    read: Count = 0
+    write: Count = 0
+    output: Count = 0
+    write_1h: Count = 0
+
+    @property
+    def prompt(self) -> int:
+        """The tokens of its prompt."""
+        return self.input + self.read + self.write
 
 
 class Usage(msgspec.Struct, frozen=True, rename="camel"):
-    """Tokens that the provider billed. `input` excludes what was read from or written to the cache."""
+    """Tokens that the provider billed. `input` excludes what was read from or written to the cache.
+
+    `write_1h` is the part of `write` that was written for an hour. `speed`, `tier` and `geo` are what else the price
+    depends on, as the provider names it (``fast``; ``batch``, ``flex``, ``priority``; ``us``) and empty where it is the
+    ordinary one. With several `iterations` the counts are their sums. `partial`: the answer broke off, so more may
+    have been billed than was told.
+    """
 
     input: Count = 0
     read: Count = 0
     write: Count = 0
     output: Count = 0
+    write_1h: Count = 0
+    web_searches: Count = 0
+    speed: Annotated[str, Meta(max_length=32)] = ""
+    tier: Annotated[str, Meta(max_length=32)] = ""
+    geo: Annotated[str, Meta(max_length=32)] = ""
+    iterations: Annotated[tuple[Iteration, ...], Meta(max_length=256)] = ()
+    partial: bool = False
+
+    @property
+    def messages(self) -> tuple[Iteration, ...]:
+        """The inferences that read the prompt itself, in order: one, but where the provider's own tools ran."""
+        own = tuple(one for one in self.iterations if one.kind in MESSAGES)
+        counts = (self.input, self.read, self.write, self.output, self.write_1h)
+        return own or (Iteration("message", None, *counts),)
+
+    @property
+    def prompt(self) -> int:
+        """The size of the prompt as the model last read it. Less than what was billed where there were several."""
+        return self.messages[-1].prompt
 
 
 class Outcome(msgspec.Struct, frozen=True, rename="camel"):

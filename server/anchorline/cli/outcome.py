@@ -109,7 +109,9 @@ def command(
     """
     tokens = (input_tokens, read_tokens, write_tokens, output_tokens)
     try:
-        usage = Usage(*(count or 0 for count in tokens)) if any(t is not None for t in tokens) else None
+        usage = None
+        if any(count is not None for count in tokens):
+            usage = Usage(input_tokens or 0, read_tokens or 0, write_tokens or 0, output_tokens or 0)
         said = (
             any(value is not None for value in (target, decision, edit_distance, usage, latency_ms))
             or signals

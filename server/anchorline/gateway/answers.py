@@ -179,9 +179,8 @@ class Keeping:
         if not meter.complete or not self._parts:
             return None
         billed = meter.billed
-        usage = msgspec.structs.asdict(billed.usage) if billed.usage is not None else None
         kept = tuple((name, value) for name, value in headers if name.lower() not in _LEFT_OUT)
-        return Answer(kept, billed.model, usage), b"".join(self._parts)
+        return Answer(kept, billed.model, billed.usage), b"".join(self._parts)
 
 
 def asked(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> dict[str, msgspec.Raw] | None:

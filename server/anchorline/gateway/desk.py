@@ -27,7 +27,7 @@ from anchorline.lint.cache import expired
 from anchorline.live.books import Books
 from anchorline.live.plans import entries
 from anchorline.live.recording import NotRecordedError
-from anchorline.outcome import Outcome, Usage
+from anchorline.outcome import Outcome
 from anchorline.plan import Anchor, Plan, Trim
 from anchorline.planner import Decider, Planner
 from anchorline.prompt import formats
@@ -44,6 +44,7 @@ REFUSALS = 3
 """Planned requests that providers may refuse before none is changed any more."""
 ZERO = "max_tokens: 0"
 """How a provider says (`prewarm` of its rules) that a request without output fills its cache."""
+OK = 200
 END_S = 10.0
 """How long the end waits for what is being written."""
 _FIRST = b'{"model":"claude-sonnet-5","messages":[{"role":"user","content":"Hello"}]}'
@@ -245,7 +246,7 @@ class Desk(Books):
         """Have the prefix of an answered request kept warm, where its provider has a way to."""
         prompt, usage, meter, send = planned.prompt, outcome.usage, exchange.meter, exchange.send
         rules, model = self.planner.rules.for_model(own), self.planner.catalog.find(own)
-        if usage is None or meter is None or send is None or model is None or exchange.status != 200:
+        if usage is None or meter is None or send is None or model is None or exchange.status != OK:
             return
         by_itself = bool(prompt.automatic_ttl)
         lifetime = rules.lifetime(prompt.automatic_ttl or (sent[-1].ttl if sent else ""))
@@ -255,7 +256,7 @@ class Desk(Books):
         ping = prewarming(exchange.body if exchange.planned is None else exchange.planned.changed.body)
         if ping is None:
             return
-        tokens = usage.input + usage.read + usage.write
+        tokens = usage.prompt
         now = observed(prompt, tokens, exchange.at)
         moment = msgspec.structs.replace(now, stop=meter.stop, output=usage.output)
         kept = Kept(
@@ -295,7 +296,7 @@ class Desk(Books):
         paid, name = None, answer.model or ""
         if answer.usage is not None:
             rules, known = self.planner.rules.for_model(name), self.planner.catalog.find(name)
-            paid = billed(Usage(**answer.usage), "default", rules, known)
+            paid = billed(answer.usage, "default", rules, known)
         self.tally.reused(paid[0] if paid else 0.0)
 
     def state(self) -> State:
@@ -311,8 +312,17 @@ class Desk(Books):
         if usage is None or at is None or not whole(prompt, sent, by_itself=by_itself):
             return
         ttl = prompt.automatic_ttl if by_itself else sent[-1].ttl
-        last = prompt.segments[-1].prefix
-        told = Sent(at, model, last, len(prompt.segments), usage.input, usage.read, usage.write, ttl)
+        last = usage.messages[-1]
+        told = Sent(
+            at,
+            model,
+            prompt.segments[-1].prefix,
+            len(prompt.segments),
+            last.input,
+            last.read,
+            last.write,
+            ttl,
+        )
         self._conversations.note(prompt, told)
 
     async def end(self) -> None:
@@ -338,6 +348,8 @@ def _outcome(plan: Plan, exchange: Exchange, meter: Meter) -> Outcome:
         signals["changes"] = len(exchange.planned.changed.splices)
     if billed.miss:
         signals |= {f"miss_{billed.miss}": True, "missed_tokens": billed.missed}
+    if meter.broken_off and exchange.status == OK:
+        signals["broken_off"] = True
     if exchange.first_byte_s is not None:
         signals["first_byte_ms"] = round(exchange.first_byte_s * 1000, 3)
     return Outcome(

@@ -13,6 +13,7 @@ from anchorline.route.catalog import Model
 
 LAST = 50
 """Requests that are shown one by one."""
+KINDS = ("input", "read", "write", "output")
 HIT = 0.9
 """Share of the warm prefix that has to be read for a hit, as P(hit) has it."""
 TYPE = b"text/plain; version=0.0.4; charset=utf-8"
@@ -109,7 +110,7 @@ class Tally:
         self._usd += passed.usd or 0.0
         self._saved += passed.saved_usd or 0.0
         if passed.usage is not None:
-            self._tokens.update(msgspec.structs.asdict(passed.usage))
+            self._tokens.update({kind: getattr(passed.usage, kind) for kind in KINDS})
         if passed.hit is not None:
             self._predicted += 1
             self._hits += passed.hit
@@ -175,8 +176,9 @@ def hit(usage: Usage | None, plan: Plan) -> bool | None:
     """Tell whether the prefix that was believed warm was read. It is an estimate, as the whole is that was billed."""
     if usage is None or not plan.cache.warm_tokens or not plan.tokens.estimate:
         return None
-    scale = (usage.input + usage.read + usage.write) / plan.tokens.estimate
-    return usage.read >= HIT * scale * plan.cache.warm_tokens
+    first = usage.messages[0]
+    scale = first.prompt / plan.tokens.estimate
+    return first.read >= HIT * scale * plan.cache.warm_tokens
 
 
 def prometheus(state: State) -> bytes:

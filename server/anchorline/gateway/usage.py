@@ -6,46 +6,36 @@ Nothing here may fail: what can't be read is not known.
 
 import re
 import zlib
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import msgspec
 
 from anchorline.outcome import Usage
+from anchorline.prompt.usage import merged, read
 
 ANSWER_BYTES = 16 << 20
-"""Of a longer answer, or a longer event of a stream, the usage is not read."""
-
-
-class _Details(msgspec.Struct):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-
-
-class _Counts(msgspec.Struct):
-    """All names that providers give to their counts."""
-
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    input_tokens_details: _Details | None = None
-    prompt_tokens_details: _Details | None = None
-    prompt_cache_hit_tokens: int | None = None
+"""Of a longer answer, a longer event of a stream, or a piece that unpacks to more, the usage is not read."""
+PIECE_BYTES = 1 << 20
+"""As much is unpacked at a time."""
+_ZSTD_WINDOW = 8 << 20
+"""RFC 9659: no answer over HTTP may need a larger one."""
+_ZSTD_SLICE = 256
+"""So many packed bytes are at most 8 MB: 4 bytes stand for a block of up to 128 KB."""
 
 
 class _Inner(msgspec.Struct):
-    model: str | None = None
-    usage: _Counts | None = None
+    id: Any = None
+    model: Any = None
+    usage: Any = None
+    service_tier: Any = None
     diagnostics: Any = None
 
 
-class _Event(msgspec.Struct):
-    """An answer, or one event of a stream: the usage stands in it, in its ``message`` or in its ``response``.
+class _Event(_Inner):
+    """An answer, or one event of a stream: the usage stands in it, in its ``message``, ``response`` or a choice.
 
-    What is `Any` tells of the end, and may not keep the usage from being read where some provider has it otherwise.
+    What is `Any` or raw may not keep the usage from being read where some provider has it otherwise.
     """
 
     type: Any = None
@@ -53,24 +43,32 @@ class _Event(msgspec.Struct):
     status: Any = None
     stop_reason: Any = None
     delta: Any = None
-    diagnostics: Any = None
-    model: str | None = None
-    usage: _Counts | None = None
-    message: _Inner | None = None
-    response: _Inner | None = None
+    message: msgspec.Raw = msgspec.Raw()
+    response: msgspec.Raw = msgspec.Raw()
+    choices: msgspec.Raw = msgspec.Raw()
+    model_version: Any = msgspec.field(default=None, name="modelVersion")
+    usage_metadata: Any = msgspec.field(default=None, name="usageMetadata")
 
 
 _decode = msgspec.json.Decoder(_Event).decode
+_decode_inner = msgspec.json.Decoder(_Inner).decode
+_decode_choices = msgspec.json.Decoder(list[_Inner]).decode
 _CODE = re.compile(r"[a-z][a-z_]{0,31}\Z")
 MOST = 1_000_000_000
-_LAST = ("message_stop", "response.completed")
+_GOOD = ("message_stop", "response.completed")
 """Types of the event that ends a stream in good order; chat completions end theirs with ``[DONE]``."""
+_LAST = (*_GOOD, "response.incomplete", "response.failed", "response.cancelled", "error")
+"""Types of the events with which a provider ends a stream."""
 _LAST_BYTES = 256
 """An event of these types without a usage is not longer."""
+_FRAMED = zlib.MAX_WBITS | 32
+_FRAME_BYTES = 2
+_BOM = b"\xef\xbb\xbf"
+_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
 
 class Billed(msgspec.Struct, frozen=True):
-    """What an answer told: its usage and the model that gave it, None where it did not say.
+    """What an answer told: its usage, its id and the model that gave it, None or empty where it did not say.
 
     `miss` is the provider's own reason why its cache was not read, of `missed` tokens, where its client asked for that.
     """
@@ -79,6 +77,7 @@ class Billed(msgspec.Struct, frozen=True):
     model: str | None = None
     miss: str = ""
     missed: int = 0
+    id: str = ""
 
 
 class Meter:
@@ -87,91 +86,178 @@ class Meter:
     def __init__(self, content_type: str, encoding: str) -> None:
         self._stream = content_type.startswith("text/event-stream")
         self._inflate = _decoder(encoding)
-        self._ignored = self._inflate is None or not (
-            self._stream or content_type.startswith("application/json")
-        )
+        self._begun = self._over = self._return = False
         self._rest: list[bytes] = []
         self._size = 0
-        self._counts: dict[str, int] = {}
+        self._event: list[bytes] = []
+        self._event_size = 0
+        self._told: dict[str, Any] = {}
+        self._tier: object = None
         self._model: str | None = None
+        self._id = ""
         self._miss = ("", 0)
-        self._ended = self._broken = False
+        self._ended = self._last = self._broken = False
         self.stop = ""
 
     @property
     def complete(self) -> bool:
         """Whether the answer was read to its good end, as its provider marks that."""
-        return self._ended and not self._broken and not self._ignored
+        return self._ended and not self._broken and self._inflate is not None
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether the answer had no end: its client left, or its provider. What it was billed may not be told."""
+        return not (self._over or self._ended or self._last)
 
     def feed(self, chunk: bytes) -> None:
         """Take in bytes of the answer."""
-        if self._ignored or self._inflate is None:
-            return
+        unpacked = 0
         try:
-            data = self._inflate(chunk)
+            for data in self._inflate(chunk) if self._inflate is not None else ():
+                unpacked += len(data)
+                if unpacked > ANSWER_BYTES:
+                    self._give_up()
+                    return
+                self._take(data)
         except Exception:  # noqa: BLE001  (each decompressor has errors of its own, and none is the client's trouble)
-            self._ignored = True
-            return
-        if self._stream and b"\n" in data:
-            *lines, data = data.split(b"\n")
-            lines[0] = b"".join((*self._rest, lines[0]))
-            self._rest, self._size = [], 0
-            for line in lines:
-                self._line(line)
-        self._rest.append(data)
-        self._size += len(data)
-        if self._size > ANSWER_BYTES:
-            self._ignored, self._rest = True, []
+            self._inflate = None
 
     def end(self) -> None:
         """Read what a whole answer says: it is complete."""
-        if not self._ignored:
-            text = b"".join(self._rest)
-            if not self._stream:
-                self._read(text)
-            else:
-                self._line(text)
+        text = b"".join(self._rest)
         self._rest = []
+        if not self._begun:
+            self._begin(text)
+        if not self._stream:
+            self._read(text)
+        else:
+            self._line(text)
+            self._dispatch()
+        self._over = True
+
+    def _take(self, data: bytes) -> None:
+        if not self._begun:
+            data = b"".join((*self._rest, data))
+            if len(data) < len(_BOM) + 6:  # too little to tell what it is
+                self._rest, self._size = [data], len(data)
+                return
+            self._rest, self._size = [], 0
+            data = self._begin(data)
+        if self._stream:
+            data = self._lines(data)
+        self._rest.append(data)
+        self._size += len(data)
+        if self._size > ANSWER_BYTES:
+            self._give_up()
+
+    def _begin(self, data: bytes) -> bytes:
+        """Tell a stream from a whole answer by its first bytes: relays give them each other's content type."""
+        self._begun = True
+        data = data.removeprefix(_BOM)
+        start = data.lstrip()
+        self._stream = start.startswith(_STARTS) or (self._stream and not start.startswith((b"{", b"[")))
+        return data
+
+    def _give_up(self) -> None:
+        self._inflate, self._rest, self._event = None, [], []
+
+    def _lines(self, data: bytes) -> bytes:
+        """Read the whole lines of a stream, whose lines end with LF, CR or both; return what is left."""
+        if self._return and data.startswith(b"\n"):
+            data = data[1:]
+        if data:
+            self._return = data.endswith(b"\r")
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if b"\n" not in data:
+            return data
+        *lines, data = data.split(b"\n")
+        lines[0] = b"".join((*self._rest, lines[0]))
+        self._rest, self._size = [], 0
+        for line in lines:
+            self._line(line)
+        return data
 
     def _line(self, line: bytes) -> None:
-        """Look at a line of a stream: few of them are worth a decoder."""
-        if not line.startswith(b"data:"):
+        """Take a line of a stream into its event; an empty one ends that."""
+        if line.startswith(b"data:"):
+            line = line[5:].strip()
+            # Some relays leave the empty line out. No JSON has one of these begin where the other has ended.
+            if self._event and self._event[-1].endswith(b"}") and line.startswith((b"{", b"[DONE]")):
+                self._dispatch()
+            self._event.append(line)
+            self._event_size += len(line)
+            if self._event_size > ANSWER_BYTES:
+                self._give_up()
+        elif not line:
+            self._dispatch()
+
+    def _dispatch(self) -> None:
+        """Look at an event: few of them are worth a decoder."""
+        if not self._event:
             return
-        text = line[5:].strip()
-        if b'"usage"' in text or (len(text) < _LAST_BYTES and any(last.encode() in text for last in _LAST)):
+        text = self._event[0] if len(self._event) == 1 else b"\n".join(self._event)
+        self._event, self._event_size = [], 0
+        if b'"usage' in text or (len(text) < _LAST_BYTES and any(last.encode() in text for last in _LAST)):
             self._read(text)
         elif text == b"[DONE]":
             self._ended = True
         elif text.startswith(b'{"error"'):
-            self._broken = True
+            self._broken = self._last = True
 
     @property
     def billed(self) -> Billed:
         """What the answer told so far."""
-        found = self._counts
-        usage = (
-            Usage(*(found.get(name, 0) for name in ("input", "read", "write", "output"))) if found else None
-        )
-        return Billed(usage, self._model, *self._miss)
+        usage = read(self._told, self._tier, partial=self.broken_off)
+        return Billed(usage, self._model, *self._miss, self._id)
 
     def _read(self, text: bytes) -> None:
-        try:
-            event = _decode(text)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return
+        for one in _events(text):
+            self._tell(one)
+
+    def _tell(self, event: _Event) -> None:
+        kind = event.type if isinstance(event.type, str) else ""
         if self._stream:
-            self._ended = self._ended or event.type in _LAST
+            self._ended = self._ended or kind in _GOOD
+            self._last = self._last or kind in _LAST
+            self._broken = self._broken or kind == "error"
         else:
             told = event.stop_reason is not None or event.object == "chat.completion"
             self._ended = told or event.status == "completed"
         stop = event.delta.get("stop_reason") if isinstance(event.delta, dict) else event.stop_reason
         self.stop = stop if isinstance(stop, str) else self.stop
-        for part in (event, event.message, event.response):
-            if part is not None:
-                self._model = part.model[:128] if part.model else self._model
-                self._miss = _missed(part.diagnostics) or self._miss
-                if part.usage is not None:
-                    self._counts.update(_counts(part.usage))
+        choices = _inners(event.choices) if event.usage is None else ()
+        for part in (event, *_inners(event.message), *_inners(event.response), *choices):
+            model = part.model or event.model_version
+            self._model = model[:128] if isinstance(model, str) and model else self._model
+            self._id = part.id if isinstance(part.id, str) and len(part.id) <= _LAST_BYTES else self._id
+            self._miss = _missed(part.diagnostics) or self._miss
+            self._tier = part.service_tier if part.service_tier is not None else self._tier
+            usage = part.usage if part.usage is not None else event.usage_metadata
+            if isinstance(usage, dict):
+                merged(self._told, usage)
+
+
+def _events(text: bytes) -> Iterator[_Event]:
+    """Yield what is told in JSON: one answer or event, or a list of them."""
+    try:
+        if text.lstrip(_BOM + b" \t\r\n").startswith(b"["):
+            yield from msgspec.json.decode(text.removeprefix(_BOM), type=list[_Event])
+        else:
+            yield _decode(text.removeprefix(_BOM))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return
+
+
+def _inners(raw: msgspec.Raw) -> Iterable[_Inner]:
+    """Return the objects that a member has: one, those of its list, or none."""
+    text = bytes(raw)
+    try:
+        if text.startswith(b"{"):
+            return (_decode_inner(raw),)
+        return _decode_choices(raw) if text.startswith(b"[") and b'"usage"' in text else ()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ()
 
 
 def _missed(diagnostics: Any) -> tuple[str, int] | None:  # noqa: ANN401  (a beta's: it may change)
@@ -186,54 +272,96 @@ def _missed(diagnostics: Any) -> tuple[str, int] | None:  # noqa: ANN401  (a bet
     return code, tokens if isinstance(tokens, int) and 0 <= tokens <= MOST else 0
 
 
-def _counts(usage: _Counts) -> dict[str, int]:
-    """Return the counts that are told, as `Usage` names them: its input is without what was read or written."""
-    found: dict[str, int] = {}
-    details = usage.input_tokens_details or usage.prompt_tokens_details
-    if details is not None or usage.prompt_tokens is not None:
-        read = (details.cached_tokens if details is not None else None) or usage.prompt_cache_hit_tokens or 0
-        write = (details.cache_write_tokens if details is not None else None) or 0
-        whole = usage.input_tokens if usage.prompt_tokens is None else usage.prompt_tokens
-        if whole is not None:
-            found.update(input=max(whole - read - write, 0), read=read, write=write)
-    else:
-        told = {
-            "input": usage.input_tokens,
-            "read": usage.cache_read_input_tokens,
-            "write": usage.cache_creation_input_tokens,
-        }
-        found.update({name: count for name, count in told.items() if count is not None})
-    output = usage.output_tokens if usage.completion_tokens is None else usage.completion_tokens
-    if output is not None:
-        found["output"] = output
-    return {name: min(max(count, 0), MOST) for name, count in found.items()}
+Inflate = Callable[[bytes], Iterable[bytes]]
 
 
-class _Decompressor(Protocol):
-    def decompress(self, data: bytes, /) -> bytes: ...
-
-
-def _decoder(encoding: str) -> Callable[[bytes], bytes] | None:
+def _decoder(encoding: str) -> Inflate | None:
     """Return what undoes a content encoding, piece by piece, or None where it is not known."""
+    made = None
+    for name in reversed(encoding.split(",")):
+        one = _undo(name.strip())
+        if one is None:
+            return None
+        made = one if made is None else _both(made, one)
+    return made
+
+
+def _both(outer: Inflate, inner: Inflate) -> Inflate:
+    return lambda data: (piece for packed in outer(data) for piece in inner(packed))
+
+
+def _undo(encoding: str) -> Inflate | None:
     if encoding in ("", "identity"):
-        return bytes
-    made: _Decompressor
+        return lambda data: (data,)
     if encoding in ("gzip", "x-gzip", "deflate"):
-        made = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-    elif encoding == "br":
+        return _Gzip().pieces
+    if encoding == "zstd":
+        return _Zstd().pieces
+    if encoding == "br":
         try:
             import brotli  # type: ignore[import-untyped]  # noqa: PLC0415  (has no wheels for PyPy)
         except ImportError:
             return None
-        process: Callable[[bytes], bytes] = brotli.Decompressor().process
-        return process
-    elif encoding == "zstd":
+        made = brotli.Decompressor()
+
+        def pieces(data: bytes) -> Iterator[bytes]:
+            yield made.process(data, output_buffer_limit=PIECE_BYTES)
+            while not made.can_accept_more_data():
+                yield made.process(b"", output_buffer_limit=PIECE_BYTES)
+
+        return pieces
+    return None
+
+
+class _Gzip:
+    """Undoes gzip, of any number of members, and deflate with or without zlib's frame."""
+
+    def __init__(self) -> None:
+        self._made: zlib._Decompress | None = None
+        self._head = b""
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        if self._made is None:
+            self._head += data
+            if len(self._head) < _FRAME_BYTES:
+                return
+            data, self._head = self._head, b""
+            self._made = zlib.decompressobj(wbits=_FRAMED if _framed(data) else -zlib.MAX_WBITS)
+        while data:
+            if self._made.eof:
+                data = data.lstrip(b"\0")  # padding between members
+                if not data:
+                    return
+                self._made = zlib.decompressobj(wbits=_FRAMED)
+            piece = self._made.decompress(data, PIECE_BYTES)
+            data = self._made.unconsumed_tail or self._made.unused_data
+            yield piece
+
+
+def _framed(data: bytes) -> bool:
+    """Tell whether deflated bytes begin as gzip (RFC 1952) or zlib (RFC 1950) has it."""
+    return data.startswith(b"\x1f\x8b") or (
+        data[0] & 15 == zlib.DEFLATED and int.from_bytes(data[:2]) % 31 == 0
+    )
+
+
+class _Zstd:
+    """Undoes zstd, of any number of frames."""
+
+    def __init__(self) -> None:
         import zstandard  # noqa: PLC0415  (only where an answer is packed so)
 
-        made = zstandard.ZstdDecompressor().decompressobj()
-    else:
-        return None
-    return made.decompress
+        self._new = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj
+        self._made = self._new()
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        for start in range(0, len(data), _ZSTD_SLICE):
+            rest = data[start : start + _ZSTD_SLICE]
+            while rest:
+                yield self._made.decompress(rest)
+                rest = self._made.unused_data if self._made.eof else b""
+                if self._made.eof:
+                    self._made = self._new()
 
 
 def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:

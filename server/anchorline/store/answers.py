@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from anchorline.alone import alone
+from anchorline.outcome import Usage
 from anchorline.store import database
 from anchorline.store.database import StoreError
 
@@ -49,7 +50,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     headers: tuple[tuple[bytes, bytes], ...]
     model: str | None = None
-    usage: dict[str, int] | None = None
+    usage: Usage | None = None
 
 
 class Kept(msgspec.Struct, frozen=True):

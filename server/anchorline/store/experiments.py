@@ -104,7 +104,12 @@ def _with_outcome(request: Request, row: sqlite3.Row) -> Request:
     """Return a request with one more of its outcomes: what that tells counts, what it leaves open stays."""
     usage, signals = None, msgspec.json.decode(row["signals"])
     if row["input_tokens"] is not None:
-        usage = Usage(*(row[f"{kind}_tokens"] or 0 for kind in ("input", "read", "write", "output")))
+        usage = Usage(
+            input=row["input_tokens"] or 0,
+            read=row["read_tokens"] or 0,
+            write=row["write_tokens"] or 0,
+            output=row["output_tokens"] or 0,
+        )
     if "keepalive" in signals:
         return request if usage is None else msgspec.structs.replace(request, pings=(*request.pings, usage))
     return msgspec.structs.replace(
