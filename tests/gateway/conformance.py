@@ -243,7 +243,11 @@ def blocks(request: dict) -> tuple[list[Block], list[Breakpoint], dict[str, str]
         add(tool, "tools")
     system = request.get("system", request.get("instructions")) or ()
     for one in [system] if isinstance(system, str) else system:
-        add(one, "system")
+        text = one if isinstance(one, str) else one.get("text", "")
+        if not text.startswith("x-anthropic-billing-header:"):  # it is no part of the cache key
+            add(one, "system")
+        elif (rest := text.partition("\n")[2]) != "":
+            add(rest.lstrip("\n") if isinstance(one, str) else {**one, "text": rest.lstrip("\n")}, "system")
     items = request.get("messages", request.get("input")) or ()
     for item in [{"role": "user", "content": items}] if isinstance(items, str) else items:
         content, role = item.get("content"), item.get("role", "")

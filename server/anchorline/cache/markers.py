@@ -12,6 +12,7 @@ import msgspec
 from anchorline.cache.rules import load
 from anchorline.plan import Anchor
 from anchorline.prompt.model import Format, Prompt, Segment
+from anchorline.prompt.unrendered import attribution
 
 
 class Splice(msgspec.Struct, frozen=True):
@@ -42,8 +43,11 @@ def markable(prompt: Prompt, segment: Segment) -> bool:
     """Tell whether a segment may carry a marker.
 
     Anthropic refuses thinking blocks and empty text. OpenAI takes parts of messages that are not the model's. What a
-    prompt document becomes is the client's to say, so any place in it will do.
+    prompt document becomes is the client's to say, so any place in it will do. What holds the client's attribution
+    stays as it is.
     """
+    if segment.section == "system" and attribution(prompt.load(segment.start, segment.end)) is not None:
+        return False
     if prompt.format in ("anthropic", "claude-code"):
         return segment.kind not in ("thinking", "other") and not blank(prompt, segment)
     if prompt.format == "markdown":

@@ -14,6 +14,7 @@ from anchorline.cache import moments
 from anchorline.cache.markers import markable
 from anchorline.cache.predict import Warmth
 from anchorline.prompt.model import Prompt
+from anchorline.prompt.unrendered import blanked
 
 TAIL, TURN, SYSTEM, TOOLS = 0.976, 0.988, 0.991, 0.996
 """Of the next requests within an hour, the share that has the prefix unchanged up to the end, to the end of the turn
@@ -120,7 +121,7 @@ def _changing(prompt: Prompt, warmth: Warmth, head: int) -> tuple[int, float]:
     segments = prompt.segments
     for index in range(warmth.last + 1, head):
         segment = segments[index]
-        if segment.section == "system" and moments.times(prompt.load(segment.start, segment.end)):
+        if segment.section == "system" and moments.times(blanked(prompt.load(segment.start, segment.end))):
             seen = warmth.last >= 0 and any(one.role == "assistant" for one in segments[head:])
             return index, (1.0 - SYSTEM) / (2.0 - SYSTEM) if seen else UNTRIED
     return len(segments), 1.0

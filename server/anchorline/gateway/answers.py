@@ -2,8 +2,9 @@
 
 A request may where it has no tools and asks for temperature 0, so that the same answer would do, or where its client
 says so by the header ``anchorline-cache: on``. Two are equal where everything is that can change the answer: upstream,
-path, key and other headers, every member of the body but those that only label it. Two are near where all that holds
-but for the words of the newest instruction, and these have one normal form (`normal`).
+path, key and other headers, every member of the body but those that only label it (of the system prompt, what is
+rendered of it). Two are near where all that holds but for the words of the newest instruction, and these have one
+normal form (`normal`).
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from anchorline.gateway.usage import Meter, header
 from anchorline.prompt import formats
 from anchorline.prompt.formats import Memory
 from anchorline.prompt.model import Format, PromptError
+from anchorline.prompt.unrendered import system
 from anchorline.refine.mask import entities
 from anchorline.refine.propose import propose
 from anchorline.store import answers
@@ -230,8 +232,10 @@ class Asking:
             path.encode(),
             *_counting(headers),
         ]
-        self._parts = {
-            name: memoryview(value) for name, value in sorted(members.items()) if name not in _LABELS
+        self._parts: dict[str, Buffer] = {
+            name: b"\n".join(system(value)) if name == "system" else memoryview(value)
+            for name, value in sorted(members.items())
+            if name not in _LABELS
         }
         self.exact = _hash(key, [b"exact", *self._common, *_flat(self._parts)])
 

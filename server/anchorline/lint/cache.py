@@ -9,6 +9,7 @@ from anchorline.cache.rules import Provider
 from anchorline.lint.finding import Finding
 from anchorline.plan import Plan
 from anchorline.prompt.model import Prompt, Segment
+from anchorline.prompt.unrendered import blanked
 from anchorline.route.catalog import Model
 
 # It begins with a literal, which a search jumps to: with the first eight digits it takes fifteen times as long.
@@ -79,7 +80,7 @@ def _volatile(prompt: Prompt) -> Iterator[Finding]:
     for segment in prompt.segments:
         if segment.role != "system" or segment.kind == "fence":
             continue
-        text = prompt.load(segment.start, segment.end)
+        text = blanked(prompt.load(segment.start, segment.end))
         for begin, end in _spots(text):
             if prompt.format == "markdown" and total - segment.start - end < _STABLE_AFTER:
                 continue

@@ -10,11 +10,12 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from anchorline.prompt import layout
-from anchorline.prompt.formats.builder import Builder, Section, lifetime, text_block
+from anchorline.prompt.formats.builder import Builder, Section, lifetime, spaced, text_block
 from anchorline.prompt.formats.dialect import Dialect, Frame, Place
 from anchorline.prompt.formats.message import place_message
 from anchorline.prompt.model import Draft, Format, Kind, Role, Segment
 from anchorline.prompt.tokens import family
+from anchorline.prompt.unrendered import without_attribution
 
 
 class _Message(msgspec.Struct):
@@ -131,7 +132,10 @@ class Anthropic(Dialect):
             builder.look_from(places[b'"system"'])
             starts, _ = layout.spans(builder.body, places[b'"system"'] + 1, values)
             for index, (start, block) in enumerate(zip(starts, values, strict=True)):
-                builder.add("system", "system", start, block, "system", index)
+                if without_attribution(block):  # else it is no part of the prompt
+                    builder.add(
+                        "system", "system", start, block, "system", index, rendered=without_attribution
+                    )
         for setting in (frame.tool_choice, frame.thinking):
             if setting is not UNSET:
                 builder.chain.add(bytes(setting), b"settings")
@@ -180,9 +184,12 @@ class Anthropic(Dialect):
 
 
 def _add_string(builder: Builder, kind: Kind, role: Role, start: int, section: Section, message: int) -> None:
-    end = layout.skip(builder.body, start)
-    content = builder.body[start:end]
-    builder.add(kind, role, start, content, section, message, same_as=text_block(builder.body, start, end))
+    body = builder.body
+    content = body[start : layout.skip(body, start)]
+    shown = without_attribution(content) if section == "system" else content
+    if shown:
+        same_as = text_block(shown, spaced=spaced(body, start))
+        builder.add(kind, role, start, content, section, message, same_as=same_as, rendered=lambda _: shown)
 
 
 def string_draft(body: bytes, start: int, segment: int) -> Draft | None:

@@ -47,14 +47,18 @@ class Builder:
         message: int,
         block: int = -1,
         same_as: bytes = b"",
+        rendered: Callable[[bytes], bytes] | None = None,
     ) -> None:
         """Append the segment whose bytes `content` stand at `start`.
 
-        `same_as` is what `content` is a short form of (`text_block`): the two have one digest.
+        `same_as` is what `content` is a short form of (`text_block`): the two have one digest. `rendered` returns what
+        the provider renders of it, where that is not all.
         """
         end = start + len(content)
         if 0 <= self._marked < end:
             content = self._without_marker(start, end)
+        if rendered is not None:
+            content = rendered(content)
         digest = xxh3_128_digest(same_as or content)
         prefix = self.chain.extend(digest, _TAGS[role])
         if kind == "tool_result":
@@ -135,14 +139,19 @@ class Builder:
         return body[start:end]
 
 
-def text_block(body: bytes, start: int, end: int, name: bytes = b"text") -> bytes:
-    """Return the block that a plain string in `body` is the short form of.
+def text_block(literal: bytes, *, spaced: bool, name: bytes = b"text") -> bytes:
+    """Return the block that a plain string, the JSON `literal`, is the short form of.
 
-    A provider renders both alike, and a client makes a block of a string to mark it. With or without spaces, as the
-    body is written.
+    A provider renders both alike, and a client makes a block of a string to mark it. `spaced`: as a body is written
+    that has spaces after colons and commas.
     """
-    space = b" " if body.startswith(b" ", start - 1) else b""
-    return b'{"type":%b"%b",%b"text":%b%b}' % (space, name, space, space, body[start:end])
+    space = b" " if spaced else b""
+    return b'{"type":%b"%b",%b"text":%b%b}' % (space, name, space, space, literal)
+
+
+def spaced(body: bytes, start: int) -> bool:
+    """Tell whether a body has spaces after its colons, by the value at `start`."""
+    return body.startswith(b" ", start - 1)
 
 
 class _Lifetime(msgspec.Struct):

@@ -13,7 +13,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from anchorline.prompt import layout
 from anchorline.prompt.formats.anthropic import string_draft
-from anchorline.prompt.formats.builder import Builder, text_block
+from anchorline.prompt.formats.builder import Builder, spaced, text_block
 from anchorline.prompt.formats.dialect import Dialect, Frame, Place
 from anchorline.prompt.formats.message import place_message
 from anchorline.prompt.model import Draft, Format, Kind, Role, Segment
@@ -125,7 +125,8 @@ class _OpenAI(Dialect):
         if role in ("user", "system") and isinstance(parts, str):
             string = place_message(builder.body, start, None).starts
             assert isinstance(string, int)  # noqa: S101  (a string has one start)
-            same_as = text_block(builder.body, string, layout.skip(builder.body, string), self.text_part)
+            literal = builder.body[string : layout.skip(builder.body, string)]
+            same_as = text_block(literal, spaced=spaced(builder.body, string), name=self.text_part)
         builder.add(kind, role, start, content, "messages", index, same_as=same_as)
 
     def draft(self, body: bytes, segments: Sequence[Segment]) -> Draft | None:
