@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import zstandard
 from click.testing import CliRunner
 
 from anchorline.cli.main import cli
@@ -128,6 +129,27 @@ def test_a_copied_request_counts_once_and_a_replaced_file_takes_its_rows_along(t
     (tmp_path / "b.jsonl").write_bytes(long_log("s9", 2).bytes())
     run("claude-code", str(tmp_path))
     assert len(dump(database(isolated_home))["imported"]) == 5
+
+
+def test_codex_archives_and_packs_a_session_without_its_counting_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    home = tmp_path / "codex"
+    monkeypatch.setenv("CODEX_HOME", str(home))
+    live, archived = home / "sessions/2026/11/20", home / "archived_sessions"
+    live.mkdir(parents=True)
+    for name in ("a", "b", "c"):
+        (live / f"rollout-{name}.jsonl").write_bytes(codex_log(name))
+    assert run("codex")["requests"] == 9
+    archived.mkdir()
+    (live / "rollout-a.jsonl").rename(archived / "rollout-a.jsonl")
+    pack = zstandard.ZstdCompressor().compress
+    (live / "rollout-b.jsonl.zst").write_bytes(pack((live / "rollout-b.jsonl").read_bytes()))
+    assert run("codex")["files"] == 3  # it was just being packed
+    (live / "rollout-b.jsonl").unlink()
+    (archived / "rollout-d.jsonl.zst").write_bytes(pack(codex_log("d")))
+    summary = run("codex")
+    assert (summary["files"], summary["requests"], summary["problems"]) == (4, 3, [])
 
 
 def test_a_missing_folder_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

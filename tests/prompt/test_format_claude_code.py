@@ -261,10 +261,11 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
     log.user("one")
     log.user("two")
     log.lines.insert(1, b'{"type": "user", oh no}\n')
-    with pytest.raises(PromptError, match="line 2") as caught:
-        log.read(tmp_path)
-    assert caught.value.line == 2
-    assert caught.value.offset == len(log.lines[0])
+    prompt = log.read(tmp_path)
+    assert [prompt.text(one) for one in prompt.segments] == ['"one"', '"two"']
+    (error,) = prompt.left_out
+    assert "line 2" in str(error)
+    assert (error.line, error.offset) == (2, len(log.lines[0]))
 
 
 @pytest.mark.parametrize(

@@ -208,13 +208,20 @@ def test_an_id_that_could_be_text_is_not_kept_in_the_position(tmp_path: Path):
 def test_the_same_folders_as_the_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "claude"))
     monkeypatch.setenv("CODEX_HOME", str(tmp_path / "codex"))
-    assert importing.home("claude-code") == tmp_path / "claude" / "projects"
-    assert importing.home("codex") == tmp_path / "codex" / "sessions"
+    assert importing.homes("claude-code") == (tmp_path / "claude" / "projects",)
+    assert importing.homes("codex") == (tmp_path / "codex/sessions", tmp_path / "codex/archived_sessions")
     monkeypatch.delenv("CLAUDE_CONFIG_DIR")
     monkeypatch.delenv("CODEX_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert importing.home("claude-code") == tmp_path / ".claude" / "projects"
-    assert importing.home("codex") == tmp_path / ".codex" / "sessions"
+    assert importing.homes("claude-code") == (tmp_path / ".claude" / "projects",)
+    assert importing.homes("codex")[0] == tmp_path / ".codex" / "sessions"
+
+
+def test_a_session_that_is_just_being_packed_is_one(tmp_path: Path):
+    for name in ("a.jsonl", "a.jsonl.zst", "b.jsonl.zst", "c.jsonl.gz", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    found = [path.name for path in importing.files((tmp_path,))]
+    assert found == ["a.jsonl", "b.jsonl.zst", "c.jsonl.gz"]
 
 
 def test_the_clock_is_the_providers_own(tmp_path: Path):

@@ -63,11 +63,11 @@ def claude_code(paths: tuple[Path, ...], as_json: bool) -> None:
 @_PATHS
 @_JSON
 def codex(paths: tuple[Path, ...], as_json: bool) -> None:
-    """Import Codex's sessions: PATHS, or those under ~/.codex/sessions (CODEX_HOME).
+    """Import Codex's sessions: PATHS, or those in sessions and archived_sessions of ~/.codex (CODEX_HOME).
 
     \b
     Example:
-      anchorline import codex ~/.codex/archived_sessions
+      anchorline import codex ~/backup/sessions
     """
     _run("codex", paths, as_json=as_json)
 
@@ -79,8 +79,8 @@ def _run(agent: "Agent", paths: tuple[Path, ...], *, as_json: bool) -> None:
     settings = reading.settings().config
     if not settings.store.enabled:
         raise click.ClickException("recording is off (store.enabled)")
-    places = paths or (importing.home(agent),)
-    if not places[0].exists():
+    places = paths or importing.homes(agent)
+    if not any(place.exists() for place in places):
         raise reading.Unreadable(f"{places[0]}: there is no such folder. Name the sessions' files or folders")
     started = time.perf_counter()
     gc.disable()  # hundreds of thousands of small objects, none in a cycle: looking for some takes long

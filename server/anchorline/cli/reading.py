@@ -10,6 +10,8 @@ from anchorline.prompt import formats
 from anchorline.prompt.model import Format, Prompt, PromptError
 
 EXIT_UNREADABLE = 2
+NAMED = 10
+"""Damaged lines of a session file that are named; of the others only the number is said."""
 
 
 class Unreadable(click.ClickException):
@@ -23,11 +25,16 @@ def prompt(path: str, format_: Format | None) -> Prompt:
     try:
         if path == "-":
             return formats.read(sys.stdin.buffer.read(), format=format_)
-        return formats.read_file(Path(path), format=format_)
+        found = formats.read_file(Path(path), format=format_)
     except PromptError as error:
         raise Unreadable(f"{path}: {place(error)}{error}") from error
     except OSError as error:
         raise Unreadable(f"{path}: {error.strerror or error}") from error
+    for line in found.left_out[:NAMED]:
+        click.echo(f"{path}: {line}; the line is left out", err=True)
+    if len(found.left_out) > NAMED:
+        click.echo(f"{path}: {len(found.left_out) - NAMED} more lines are left out", err=True)
+    return found
 
 
 def place(error: PromptError) -> str:

@@ -99,7 +99,8 @@ class Prompt(msgspec.Struct, frozen=True):
     """All that will be sent.
 
     `now` is when the prompt is (or, for a transcript, was) about to be sent, in epoch seconds; None means
-    the present. `compacted`: the history before was replaced by a summary. `load` returns source bytes.
+    the present. `compacted`: the history before was replaced by a summary. `load` returns source bytes. `left_out` are
+    the lines of a damaged session file that could not be read.
     """
 
     format: Format
@@ -115,6 +116,7 @@ class Prompt(msgspec.Struct, frozen=True):
     now: float | None = None
     compacted: bool = False
     automatic_ttl: str | None = None
+    left_out: "tuple[PromptError, ...]" = ()
 
     @property
     def tokens(self) -> int:

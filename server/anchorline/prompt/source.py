@@ -1,4 +1,4 @@
-"""Session files as byte streams: plain or gzip (told by the magic bytes), read line by line.
+"""Session files as byte streams: plain, gzip or zstd (told by the magic bytes), read line by line.
 
 Offsets are bytes of the decompressed stream, so that a segment can be found again without keeping its text.
 """
@@ -9,9 +9,10 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from io import BufferedReader
+from io import BufferedReader, RawIOBase, UnsupportedOperation
+from itertools import islice
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import msgspec
 
@@ -20,8 +21,15 @@ from anchorline.prompt.model import PromptError
 
 MAX_LINE = 64 * 1024 * 1024
 MAX_BYTES = 1024 * 1024 * 1024
-_MAGIC = b"\x1f\x8b"
+FIRST = 16
+"""Lines by which the format of a session file is told."""
+PACKED = (".gz", ".zst")
+"""What the name of a packed session file ends with."""
+_GZIP = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
 _CHUNK = 256 * 1024
+_PACKED_CHUNK = 1024
+"""Of a zstd file so much is unpacked at once: at most 32 MB come of it, whatever it holds (4 bytes give 128 KB)."""
 _ESCAPES = re.compile(
     rb"(?P<fine>\\[^u]|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u(?![dD][89a-fA-F])....)|\\u[dD]...", re.DOTALL
 )
@@ -39,19 +47,82 @@ class Line(NamedTuple):
     complete: bool
 
 
+class _Zstd(RawIOBase):
+    """The unpacked bytes of a zstd file of one or more frames. Raises EOFError where one is broken or cut short."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        import zstandard  # noqa: PLC0415  (only where a file is packed so)
+
+        self._file = file
+        self._new, self._error = zstandard.ZstdDecompressor().decompressobj, zstandard.ZstdError
+        self._frame = self._new()
+        self._rest = b""
+        self._at = 0
+        self._fresh = True
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401  (a writable buffer; typing has no name for it in 3.11)
+        while not self._rest:
+            packed = self._frame.unused_data if self._frame.eof else b""
+            packed = packed or self._file.read(_PACKED_CHUNK)
+            if self._frame.eof:
+                self._frame, self._fresh = self._new(), True
+            if not packed:
+                if not self._fresh:
+                    raise EOFError("the file ended before its end-of-frame mark was reached")
+                return 0
+            self._fresh = False
+            try:
+                self._rest = self._frame.decompress(packed)
+            except self._error as error:
+                raise EOFError(str(error)) from error
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        self._at += count
+        return count
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a byte of what is unpacked; back means unpacking anew."""
+        if whence == 1:
+            offset += self._at
+        elif whence == 2:
+            raise UnsupportedOperation("the size of a packed file is not known")
+        if offset < self._at:
+            self._file.seek(0)
+            self._frame, self._rest, self._at, self._fresh = self._new(), b"", 0, True
+        space = memoryview(bytearray(_CHUNK))
+        while self._at < offset and self.readinto(space[: offset - self._at]):
+            pass
+        return self._at
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open a plain or gzip file for reading.
+    """Open a plain, gzip or zstd file for reading.
 
-    Raises OSError where it can't be opened, PromptError for a broken gzip stream.
+    Raises OSError where it can't be opened, PromptError for a broken packed stream.
     """
     with path.open("rb") as file:
-        packed = file.peek(2)[:2] == _MAGIC
-        stream = BufferedReader(gzip.GzipFile(fileobj=file), _CHUNK) if packed else file
+        magic = file.peek(4)[:4]
+        stream: IO[bytes] = file
+        if magic[:2] == _GZIP:
+            stream = BufferedReader(gzip.GzipFile(fileobj=file), _CHUNK)
+        elif magic == _ZSTD:
+            stream = BufferedReader(_Zstd(file), _CHUNK)
         try:
             yield stream
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise PromptError(f"broken gzip file: {error}") from error
+            packed = "zstd" if magic == _ZSTD else "gzip"
+            raise PromptError(f"broken {packed} file: {error}") from error
 
 
 def lines(path: Path, offset: int = 0, number: int = 0) -> Iterator[Line]:
@@ -86,17 +157,18 @@ def loader(path: Path) -> Callable[[int, int], bytes]:
     return load
 
 
-def each(path: Path, take: Callable[[Line], None]) -> None:
-    """Call `take` with every line, and turn what it raises about bad JSON into a PromptError that says where.
+def each(path: Path, take: Callable[[Line], None]) -> tuple[PromptError, ...]:
+    """Call `take` with every line; return what is wrong with those that it could not take, which are left out.
 
-    A last line that has no newline yet and can't be read is left out: a live session is just writing it.
+    A last line that has no newline yet and can't be read is not named: a live session is just writing it. Raises as
+    `lines`.
     """
+    found = []
     for line in lines(path):
         error = refused(line, take)
-        if error is not None:
-            if not line.complete:
-                return
-            raise error
+        if error is not None and line.complete:
+            found.append(error)
+    return tuple(found)
 
 
 def refused(line: Line, take: Callable[[Line], None]) -> PromptError | None:
@@ -157,9 +229,9 @@ def epoch(moment: datetime | None) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def first_line(path: Path) -> bytes:
-    """Return the first line that is not blank, or nothing. Raises as `lines`."""
-    return next((line.text for line in lines(path)), b"")
+def first_lines(path: Path) -> list[bytes]:
+    """Return the lines that a file begins with: a damaged one may be among them. Raises as `lines`."""
+    return [line.text for line in islice(lines(path), FIRST)]
 
 
 def read_bytes(path: Path, limit: int = MAX_LINE) -> bytes:

@@ -28,19 +28,18 @@ class _Reading(Session):
         self.turn_before = 0
         self.model_before: str | None = None
 
-    def billed(self, at: float, asked: Asked, usage: Usage) -> None:
+    def billed(self, at: float, asked: Asked, usage: Usage, response: str | None) -> None:
         """Note a request."""
         history = self.history
         trigger: Trigger = (
             "compact" if history.compacted else "user" if history.turn != self.turn_before else "tool"
         )
         history.compacted, self.turn_before = False, history.turn
-        read = min(usage.cached_input_tokens, usage.input_tokens)
         session = self.id or ""
         model = self.model or ""
         self.found.append(
             Billed(
-                id=f"{session}:{at}:{asked.prefix.hex()}",
+                id=response or f"{session}:{at}:{asked.prefix.hex()}",
                 session=session,
                 chain="agent" if self.agent else "main",
                 branch=0,
@@ -51,9 +50,9 @@ class _Reading(Session):
                 switched=self.model_before not in (None, model),
                 blocks=asked.segments,
                 prefix=asked.prefix,
-                input=usage.input_tokens - read,
-                read=read,
-                write_5m=0,
+                input=usage.input,
+                read=usage.read,
+                write_5m=usage.write,
                 write_1h=0,
                 output=usage.output_tokens,
                 ttl=None,

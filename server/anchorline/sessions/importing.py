@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from anchorline.prompt.model import PromptError
-from anchorline.prompt.source import lines, refused
+from anchorline.prompt.source import PACKED, lines, refused
 from anchorline.sessions import said
 from anchorline.sessions.claude_code import ClaudeCode
 from anchorline.sessions.codex import Codex
@@ -20,7 +20,6 @@ NAMES: dict[Agent, str] = {"claude-code": "a Claude Code", "codex": "a Codex"}
 PROBLEMS = 10
 """Lines of a file that are named when they can't be read; of the others only the number is said."""
 _MARK = 4096
-_PACKED = (".gz",)
 STATE_S = 7 * 86_400
 """A file that was not written for so long is likely finished: it is read anew should it grow."""
 STATE_BYTES = 1_000_000
@@ -65,19 +64,28 @@ class Piece(msgspec.Struct, frozen=True):
     bytes: int
 
 
-def home(agent: Agent) -> Path:
-    """Return the folder in which a tool keeps its sessions: its own environment variable, else its default."""
+def homes(agent: Agent) -> tuple[Path, ...]:
+    """Return the folders in which a tool keeps its sessions: under its own environment variable, else its default.
+
+    Codex moves a session that its user archives out of the first one.
+    """
     if agent == "codex":
-        return Path(os.environ.get("CODEX_HOME") or Path.home() / ".codex") / "sessions"
-    return Path(os.environ.get("CLAUDE_CONFIG_DIR") or Path.home() / ".claude") / "projects"
+        home = Path(os.environ.get("CODEX_HOME") or Path.home() / ".codex")
+        return home / "sessions", home / "archived_sessions"
+    return (Path(os.environ.get("CLAUDE_CONFIG_DIR") or Path.home() / ".claude") / "projects",)
 
 
 def files(paths: tuple[Path, ...]) -> list[Path]:
-    """Return the session files at and below `paths`, each once, in a fixed order."""
+    """Return the session files at and below `paths`, each once, in a fixed order.
+
+    A packed file beside the plain one of its name is the same session: a client was just packing it.
+    """
     found: set[Path] = set()
     for path in paths:
         if path.is_dir():
-            found.update(one for form in ("*.jsonl", "*.jsonl.gz") for one in path.rglob(form))
+            for form in ("", *PACKED):
+                packed = path.rglob(f"*.jsonl{form}")
+                found.update(one for one in packed if not form or not one.with_suffix("").exists())
         else:
             found.add(path)
     return sorted({one.resolve() for one in found if one.is_file()})
@@ -93,7 +101,7 @@ def read(
     stat = path.stat()
     if known is not None and (known.size, known.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
         return None
-    packed = path.suffix in _PACKED
+    packed = path.suffix in PACKED
     reader = READERS[agent]()
     anew = True
     if known is not None and known.state is not None and not packed and _grew(path, known, stat.st_size):

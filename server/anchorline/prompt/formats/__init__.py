@@ -96,17 +96,18 @@ def read(
 
 
 def read_file(path: Path, *, format: Format | None = None) -> Prompt:  # noqa: A002
-    """Read a prompt from a file: any document or body, or a session file (JSON lines, plain or gzip).
+    """Read a prompt from a file: any document or body, or a session file (JSON lines, plain or packed).
 
     Session files are streamed. Raises PromptError, or OSError where the file can't be read.
     """
     from anchorline.prompt.formats import claude_code, codex  # noqa: PLC0415  (not needed by an editor)
-    from anchorline.prompt.source import first_line, read_bytes  # noqa: PLC0415
+    from anchorline.prompt.source import PACKED, first_lines, read_bytes  # noqa: PLC0415
 
-    name = path.name.removesuffix(".gz")
+    name = path.name
+    for suffix in PACKED:
+        name = name.removesuffix(suffix)
     if format is None and name.endswith(".jsonl"):
-        line = first_line(path)
-        format = "codex" if codex.sniff(line) else "claude-code"  # noqa: A001
+        format = "codex" if any(map(codex.sniff, first_lines(path))) else "claude-code"  # noqa: A001
     if format == "claude-code":
         return claude_code.read(path)
     if format == "codex":

@@ -157,12 +157,19 @@ def sniff(first_line: bytes) -> bool:
 
 
 def read(path: Path) -> Prompt:
-    """Read a session file (see the module). Raises PromptError naming line and byte, or OSError."""
+    """Read a session file (see the module); damaged lines are left out.
+
+    Raises PromptError naming line and byte where nothing is left, or OSError.
+    """
     session = Session()
-    each(path, session.take)
+    left_out = each(path, session.take)
     way = session.conversation()
     if not way:
-        raise PromptError("no message of a conversation in this file", offset=0, line=1)
+        raise (
+            left_out[0]
+            if left_out
+            else PromptError("no message of a conversation in this file", offset=0, line=1)
+        )
     history = History()
     sent = tuple(_sent(request) for request in requests(way, history))
     model = next((entry.model for entry in reversed(way) if entry.answered), None)
@@ -179,6 +186,7 @@ def read(path: Path) -> Prompt:
         sent=sent,
         now=history.now,
         compacted=history.compacted,
+        left_out=left_out,
     )
 
 

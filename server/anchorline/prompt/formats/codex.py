@@ -1,8 +1,10 @@
 """Codex session files ("rollouts"), as the client writes them under ~/.codex/sessions.
 
 `response_item` lines are the conversation, `session_meta` has the instructions and dynamic tools,
-`turn_context` the model, `compacted` what takes the history's place, `token_count` the usage. The client's
-built-in tools are not in the file: their tokens show only in the usage (see docs/tokens.md).
+`turn_context` the model, `compacted` what takes the history's place. Newer clients (0.171) write a
+`token_usage_record` with the response's id for each response, all of them a `token_count`, whose `total_token_usage`
+is the truth: it is told again, unchanged, after an interruption or a compaction. Older clients do not write down
+their built-in tools: those tokens show only in the usage (see docs/tokens.md).
 
 Which request the Prompt is: where the file ends with input (an instruction or a tool's output), the next
 request, otherwise the last one that was sent, without its answer. `Prompt.sent` then ends with that request
@@ -23,11 +25,15 @@ from anchorline.prompt.formats.history import Block, History, Part
 from anchorline.prompt.model import Kind, Prompt, PromptError, Role, Sent
 from anchorline.prompt.source import Line, each, epoch, loader, value
 
-Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+Total = Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
+"""Tokens of a whole session."""
 MAX_OUTPUT = 48_000
 """Bytes of a tool's output that are sent; the client shortens more (1.2 times 10 000 tokens of 4 bytes)."""
 REPLAY = 0.3
 """Seconds. A shorter response was copied from the session that this one was forked from."""
+_ROLES: dict[str, Role] = {"assistant": "assistant", "user": "user"}
+_ANSWERS = frozenset({"reasoning", "compaction", "context_compaction"})
+"""Items that a model wrote, beside its messages and its calls."""
 
 _MACHINE = re.compile(
     r"\s*(?:<(?:[a-z]+_[a-z_]+|skill|INSTRUCTIONS|permissions[ a-z]*)>|# AGENTS\.md instructions)"
@@ -52,6 +58,8 @@ class _Text(msgspec.Struct):
 
 class _Meta(msgspec.Struct):
     id: str | None = None
+    timestamp: datetime | None = None
+    forked_from_id: str | None = None
     base_instructions: Raw = _ABSENT
     dynamic_tools: Raw = _ABSENT
     source: Raw = _ABSENT
@@ -66,17 +74,47 @@ class _Compacted(msgspec.Struct):
     message: Raw = _ABSENT
 
 
-class Usage(msgspec.Struct):
-    """A response's usage; `input_tokens` has the cached ones in it."""
+class Usage(msgspec.Struct, frozen=True):
+    """A response's usage, or that of a session so far; `input_tokens` has those in it that were read and written."""
 
-    input_tokens: Count = 0
-    cached_input_tokens: Count = 0
-    reasoning_output_tokens: Count = 0
-    output_tokens: Count = 0
+    input_tokens: Total = 0
+    cached_input_tokens: Total = 0
+    cache_write_input_tokens: Total = 0
+    reasoning_output_tokens: Total = 0
+    output_tokens: Total = 0
+
+    def since(self, before: "Usage") -> "Usage | None":
+        """Return what was added to `before`; None where counting began anew."""
+        mine, others = msgspec.structs.astuple(self), msgspec.structs.astuple(before)
+        added = [one - other for one, other in zip(mine, others, strict=True)]
+        return Usage(*added) if min(added) >= 0 else None
+
+    @property
+    def read(self) -> int:
+        """Tokens that were read from the cache."""
+        return min(self.cached_input_tokens, self.input_tokens)
+
+    @property
+    def write(self) -> int:
+        """Tokens that were written to the cache: not told by older clients, and of older models."""
+        return min(self.cache_write_input_tokens, self.input_tokens - self.read)
+
+    @property
+    def input(self) -> int:
+        """Tokens that were neither read nor written."""
+        return self.input_tokens - self.read - self.write
 
 
 class _Info(msgspec.Struct):
+    total_token_usage: Usage | None = None
     last_token_usage: Usage | None = None
+
+
+class _Record(msgspec.Struct):
+    thread_id: str | None = None
+    response_id: str | None = None
+    usage: Usage | None = None
+    thread_token_usage: Usage | None = None
 
 
 class _Event(msgspec.Struct):
@@ -110,13 +148,20 @@ def sniff(first_line: bytes) -> bool:
 
 
 def read(path: Path) -> Prompt:
-    """Read a session file (see the module). Raises PromptError naming line and byte, or OSError."""
+    """Read a session file (see the module); damaged lines are left out.
+
+    Raises PromptError naming line and byte where nothing is left, or OSError.
+    """
     session = Session()
-    each(path, session.take)
+    left_out = each(path, session.take)
     session.finish()
     history = session.history
     if not any(part.section == "messages" for part in history.parts):
-        raise PromptError("no message of a conversation in this file", offset=0, line=1)
+        raise (
+            left_out[0]
+            if left_out
+            else PromptError("no message of a conversation in this file", offset=0, line=1)
+        )
     load = loader(path)
     return Prompt(
         format="codex",
@@ -128,6 +173,7 @@ def read(path: Path) -> Prompt:
         sent=tuple(session.sent),
         now=history.now,
         compacted=history.compacted,
+        left_out=left_out,
     )
 
 
@@ -153,6 +199,9 @@ class Frozen(msgspec.Struct, frozen=True, array_like=True):
     asked: Asked | None
     newest: Asked | None
     ends_with_answer: bool
+    total: Usage | None
+    began: float | None
+    forked: bool
 
 
 class Session:
@@ -169,6 +218,9 @@ class Session:
         self._newest: Asked | None = None
         self._ends_with_answer = False
         self._first_at: float | None = None
+        self._total: Usage | None = None
+        self._began: float | None = None
+        self._forked = False
 
     def take(self, line: Line) -> None:
         """Take in one line."""
@@ -179,13 +231,19 @@ class Session:
             self._item(payload, _place(line, payload), at)
         elif head.type == "event_msg":
             event = msgspec.json.decode(payload, type=_Event)
-            if event.type == "token_count" and event.info and event.info.last_token_usage:
-                self._told(event.info.last_token_usage, at)
+            if event.type == "token_count" and event.info is not None:
+                self._told(event.info.last_token_usage, event.info.total_token_usage, at)
+            elif event.type in ("turn_aborted", "task_started"):
+                self._asked = None  # what was under way has no usage of its own
+        elif head.type == "token_usage_record":
+            told = msgspec.json.decode(payload, type=_Record)
+            copied = told.thread_id not in (None, self.id)
+            self._told(told.usage, told.thread_token_usage, at, told.response_id, copied=copied)
         elif head.type == "turn_context":
             self.model = msgspec.json.decode(payload, type=_Context).model or self.model
+            self._asked = None
         elif head.type == "session_meta":
-            if self.id is None and not self.history.parts:
-                self._begin(payload, _place(line, payload))
+            self._begin(payload, _place(line, payload))
         elif head.type == "compacted":
             self._compact(payload, _place(line, payload))
 
@@ -203,6 +261,9 @@ class Session:
             self._asked,
             self._newest,
             self._ends_with_answer,
+            self._total,
+            self._began,
+            self._forked,
         )
 
     def resume(self, frozen: "Frozen") -> None:
@@ -213,6 +274,7 @@ class Session:
         self.id, self.model, self.agent = frozen.id, frozen.model, frozen.agent
         self._asked, self._newest = frozen.asked, frozen.newest
         self._ends_with_answer = frozen.ends_with_answer
+        self._total, self._began, self._forked = frozen.total, frozen.began, frozen.forked
 
     def finish(self) -> None:
         """Leave out an answer at the end."""
@@ -227,6 +289,10 @@ class Session:
 
     def _begin(self, payload: bytes, place: int) -> None:
         meta = msgspec.json.decode(payload, type=_Meta)
+        if self.id is not None or self.history.parts:
+            self._forked = self._forked or meta.id != self.id  # it comes with what is copied
+            return
+        self._began, self._forked = epoch(meta.timestamp), meta.forked_from_id is not None
         tools = bytes(meta.dynamic_tools)
         if tools[:1] == b"[":
             raws = [bytes(raw) for raw in _LIST.decode(tools)]
@@ -249,7 +315,7 @@ class Session:
 
     def _item(self, payload: bytes, place: int, at: float | None) -> None:
         item = msgspec.json.decode(payload, type=_Item)
-        answer = not item.type.endswith("_output") and (item.type != "message" or item.role == "assistant")
+        answer = item.role == "assistant" or item.type in _ANSWERS or item.type.endswith("_call")
         if answer and self._asked is None:
             self._first_at = at
             self.sending()
@@ -261,16 +327,16 @@ class Session:
     def _add(self, item: _Item, payload: bytes, place: int) -> None:
         history = self.history
         content = bytes(item.content)
-        if item.type == "message" and content != b"null":
+        role: Role
+        if item.type in ("message", "agent_message") and content != b"null":
             start = place + value(payload, b"content", content)
-            blocks = _content(item.role, content, start, self._measure)
-            if any(block.words_end for block in blocks):
+            from_agent = item.type == "agent_message"  # its task stands in for a person's words
+            role = "user" if from_agent else _ROLES.get(item.role or "", "system")
+            blocks = _content(role, content, start, self._measure, own=not from_agent)
+            if from_agent or any(block.words_end for block in blocks):
                 history.begin_turn()
                 if strips_reasoning(self.model):
                     history.strip_thinking()
-            role: Role = (
-                "assistant" if item.role == "assistant" else "user" if item.role == "user" else "system"
-            )
             for index, block in enumerate(blocks):
                 history.add(block, role, fresh=index == 0)
             return
@@ -278,6 +344,8 @@ class Session:
         role = "assistant"
         if item.type == "reasoning":
             kind = "thinking"
+        elif item.type == "additional_tools":
+            kind, role = "tool", "system"
         elif item.type.endswith("_call"):
             kind = "tool_use"
         elif item.type.endswith("_output"):
@@ -303,20 +371,58 @@ class Session:
             start = place + value(payload, b"message", summary)
             self.history.add(_block("text", start, summary, self._measure), "user", fresh=True)
 
-    def _told(self, usage: Usage, at: float | None) -> None:
+    def _told(
+        self,
+        last: Usage | None,
+        total: Usage | None,
+        at: float | None,
+        response: str | None = None,
+        *,
+        copied: bool = False,
+    ) -> None:
+        """Take in what was counted: `last` of a response, `total` of the session with it.
+
+        What the total has grown by is billed, so that nothing is told twice and nothing is left out; the first one of
+        a fork has its origin's in it. Where there is no total, one usage is taken for each response.
+        """
+        before, self._total = self._total, total or self._total
+        usage = last
+        if total is None:
+            if self._asked is None:
+                return
+        elif before is not None:
+            usage = total.since(before) or last
+            if total == before:
+                return
+        elif not self._forked:
+            usage = total
         asked, self._asked = self._asked, None
-        if asked is None:  # the same usage once more
+        if asked is None:  # of its answer nothing was written down
+            asked = Asked(self.history.now, self.history.prefix, len(self.history.parts), at)
+        sent = asked.at if asked.at is not None else at
+        if usage is None or sent is None:
             return
         self.history.tell(asked.segments, usage.reasoning_output_tokens)
-        if asked.at is None or (at is not None and at - asked.at < REPLAY):
+        if copied or (self._forked and self._replayed(sent, at)):
             return
-        self.billed(asked.at, asked, usage)
+        self.billed(sent, asked, usage, response)
 
-    def billed(self, at: float, asked: Asked, usage: Usage) -> None:
-        """Note a request that was sent at `at`, and what was billed for it."""
-        read = min(usage.cached_input_tokens, usage.input_tokens)
+    def _replayed(self, sent: float, at: float | None) -> bool:
+        """Tell whether a response was copied from the session that this one was forked from."""
+        return at is not None and (at - sent < REPLAY or (self._began is not None and at < self._began))
+
+    def billed(self, at: float, asked: Asked, usage: Usage, response: str | None) -> None:  # noqa: ARG002
+        """Note a request that was sent at `at`, what was billed for it, and the response's id where it is known."""
         self.sent.append(
-            Sent(at, self.model or "", asked.prefix, asked.segments, usage.input_tokens - read, read)
+            Sent(
+                at,
+                self.model or "",
+                asked.prefix,
+                asked.segments,
+                usage.input,
+                usage.read,
+                usage.write or None,
+            )
         )
 
 
@@ -335,8 +441,10 @@ def _block(kind: Kind, start: int, raw: bytes, measure: tokens.Measure, tool: st
     return Block(kind, start, start + len(raw), xxh3_128_digest(sent), measure(sent, kind), tool)
 
 
-def _content(role: str | None, content: bytes, place: int, measure: tokens.Measure) -> list[Block]:
-    """Return the blocks of a message's content, which stands at `place`."""
+def _content(
+    role: Role, content: bytes, place: int, measure: tokens.Measure, *, own: bool = True
+) -> list[Block]:
+    """Return the blocks of a message's content, which stands at `place`; `own`: a person may have written it."""
     if content[:1] != b"[":
         return [_block("text", place, content, measure)]
     raws = [bytes(raw) for raw in _LIST.decode(content)]
@@ -349,7 +457,7 @@ def _content(role: str | None, content: bytes, place: int, measure: tokens.Measu
         if text == b"null" and b"_image" in raw[:40]:
             kind = "image"
         block = _block(kind, start, raw, measure)
-        if role == "user" and text[:1] == b'"' and len(text) > 2:
+        if own and role == "user" and text[:1] == b'"' and len(text) > 2:
             if _MACHINE.match(text[1:80].decode("utf-8", "replace").replace("\\n", " ")):
                 block = msgspec.structs.replace(block, kind="document")
             else:
