@@ -82,7 +82,6 @@ class Arm:
             here = Here(behind.url, port, settings, lambda: now[0])
             with Running(here, port):
                 self._send(port, "/token/anthropic", requests, start, now)
-            here.close()
         return upstream.usd
 
     def _send(self, port: int, base: str, requests: Session, start: float, now: list[float]) -> None:

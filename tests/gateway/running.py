@@ -119,9 +119,12 @@ class Here:
                 self._desk = Desk(self._config, print)
                 await self._desk.start()
             self._app = App(Access("token", self._port), self._connections, self._desk, self._clock)
+            self._ending = asyncio.create_task(self._end(self._connections))
         await self._app(scope, receive, send)
 
-    def close(self) -> None:
-        """Close what is open, once its server has ended."""
-        if self._connections is not None:
-            asyncio.run(self._connections.close())
+    async def _end(self, connections: Upstreams) -> None:
+        """Close what is open as the loop ends: that cancels its tasks."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await connections.close()

@@ -211,10 +211,8 @@ def strict(behind: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running
     monkeypatch.setattr(server, "HEAD_S", 0.3)
     monkeypatch.setattr(incoming, "PIECE_S", 0.3)
     port = free_port()
-    here = Here(behind.url, port)
-    with Running(here, port, http=server.Connection) as running:
+    with Running(Here(behind.url, port), port, http=server.Connection) as running:
         yield running
-    here.close()
 
 
 @pytest.mark.parametrize(

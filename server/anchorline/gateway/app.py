@@ -82,6 +82,9 @@ class App:
                 await self._attendants.attend(receive, send)
                 return
             upstream = self._upstream(target)
+            if b"websocket" in header(scope["headers"], b"upgrade").encode():
+                await refuse(send, 426, "WebSockets are not passed on; HTTP is", close=True)
+                return
             incoming = Incoming(receive)
             body = await incoming.read(LOOKED_AT_BYTES)
         except Refused as refused:

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import re
 import signal
 import socket
 from asyncio import TimerHandle, Transport
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -41,19 +41,18 @@ TIDY_S = 20.0
 TIDY_LOOKS = 1000
 
 
-_UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*(?=\r\n)", re.IGNORECASE)
-
-
 class Connection(HttpToolsProtocol):
     """uvicorn's connection, with a limit on the time and the size of a request's head, which it lacks.
 
-    Where a client offers HTTP/2 by an `Upgrade` header, as Java's does, uvicorn's parser drops the body: the header is
-    taken out, which is how an offer is declined.
+    Offers of another protocol (an `Upgrade` header: HTTP/2 by Java's client, WebSockets by Codex) are declined by going
+    on in HTTP/1.1 (RFC 9110, 7.8). The parser takes all that follows such a head for the other protocol, the body
+    included, so the head is parsed once more without the offer, which the application still sees.
     """
 
     _head: TimerHandle | None = None
     _size = 0
-    _between = True
+    _offer: tuple[tuple[bytes, bytes], ...] = ()
+    _offered = False
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head."""
@@ -72,29 +71,50 @@ class Connection(HttpToolsProtocol):
             if self._size > HEAD_BYTES + len(data) or (self._size > HEAD_BYTES and b"\r\n\r\n" not in data):
                 self._late()
                 return
-        if self._between:
-            self._between = False
-            found = _UPGRADE.search(data, 0, data.find(b"\r\n\r\n") + 2)
-            if found is not None:
-                data = data[: found.start()] + data[found.end() :]
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as stopped:
+                method, end = self.parser.get_method(), stopped.args[0]
+                if method != b"CONNECT":
+                    data = self._declined(method) + data[end:]
+                    continue
+            except httptools.HttpParserError:
+                pass
+            else:
+                return
+            break
+        self.send_400_response("Invalid HTTP request received.")
+
+    def _declined(self, method: bytes) -> bytes:
+        """Return the head that was just parsed, without its offer."""
+        self._offer = tuple(header for header in self.headers if header[0] == b"upgrade")
+        lines = [b"%b %b HTTP/%b" % (method, self.url, self.parser.get_http_version().encode())]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join((*lines, b"\r\n"))
 
     def on_message_begin(self) -> None:
         """Begin to wait for the next head, on a connection that is kept."""
         super().on_message_begin()
-        self._between = False
+        self._offered = False
         if self._head is None:
             self._await_head()
 
     def on_headers_complete(self) -> None:
         """Take the head."""
+        if self.parser.should_upgrade():
+            self._offered = True
+            return
         self._head_came()
+        self.headers += self._offer
+        self._offer = ()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Expect the next head."""
-        super().on_message_complete()
-        self._between = True
+        """Take the end of a request."""
+        if not self._offered:
+            super().on_message_complete()
 
     def _await_head(self) -> None:
         self._size = 0

@@ -1,11 +1,16 @@
 """The provider's side of an exchange: requests go on as they came, but for the headers of their connection.
 
-Nothing is decoded, followed, kept or tried again: no redirects, no cookies, no `.netrc`, no decompression.
+Nothing is decoded, followed or kept: no redirects, no cookies, no `.netrc`, no decompression. Nothing is tried again
+either, but for a request that met a connection whose end its server had closed meanwhile.
 """
 
+import logging
 import os
-from collections.abc import AsyncIterable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -19,6 +24,13 @@ from anchorline.config import Gateway, KeySource
 CONNECT_S = 30.0
 KEEPALIVE_S = 30.0
 """An idle connection is given up after so long: before a provider's own server does."""
+STALE_S = 2.0
+"""A kept connection that ends within so long of a request, without a byte of an answer, was closed before it came.
+
+Servers close idle connections (uvicorn after 5 s), and a request may be on its way at that moment. Nobody has read it
+then, so it may be sent once more, a POST as well (RFC 9110, 9.2.2, asks for a means to know that). On a new connection,
+or after a longer time, a server may have begun to answer, which would be billed twice: then it is not.
+"""
 HEADER_BYTES = 64 * 1024
 WHOLE_BYTES = 1 << 20
 """Bodies up to here are handed over in one piece together with the head."""
@@ -43,6 +55,8 @@ _ONWARD = CONNECTION | {b"host", b"content-length", b"expect", MARK}
 _AUTOMATIC = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 _VARIABLES = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
+
+log = logging.getLogger(__name__)
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
@@ -125,21 +139,15 @@ class Upstreams:
     def __init__(self, found: Mapping[str, Upstream]) -> None:
         self._found = found
         self._proxies = {name: _proxy(upstream.base) for name, upstream in found.items()}
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S),
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
-            skip_auto_headers=_AUTOMATIC,
-            max_line_size=HEADER_BYTES,
-            max_field_size=HEADER_BYTES,
-        )
+        self._session = _session(aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S))
+        self._fresh = _session(aiohttp.TCPConnector(limit=0, force_close=True))
 
     def find(self, name: str) -> Upstream | None:
         """Return a provider by its name in a path."""
         return self._found.get(name)
 
-    def request(
+    @asynccontextmanager
+    async def request(
         self,
         upstream: Upstream,
         method: str,
@@ -147,28 +155,69 @@ class Upstreams:
         headers: RawHeaders,
         body: bytes | AsyncIterable[bytes],
         size: int | None,
-    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        """Return the request, to be entered: its answer's `content` yields the bytes as they come.
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Hold the answer to a request, begun: its `content` yields the bytes as they come.
 
         `size` is the body's where it is known. Raises aiohttp.ClientError, or TimeoutError, when entered.
         """
         sent = upstream.headers(headers)
-        data: bytes | AsyncIterable[bytes] | None = body or None
-        if size is not None and size and (not isinstance(body, bytes) or size > WHOLE_BYTES):
+        large = size is not None and size > 0 and (not isinstance(body, bytes) or size > WHOLE_BYTES)
+        if large:
             sent["Content-Length"] = str(size)
-            data = _pieces(body) if isinstance(body, bytes) else body
-        return self._session.request(
-            method,
-            URL(upstream.base + path, encoded=True),
-            headers=sent,
-            data=data,
-            allow_redirects=False,
-            proxy=self._proxies[upstream.name],
-        )
+
+        async def ask(session: aiohttp.ClientSession, connection: SimpleNamespace) -> aiohttp.ClientResponse:
+            return await session.request(
+                method,
+                URL(upstream.base + path, encoded=True),
+                headers=sent,
+                data=_pieces(body) if large and isinstance(body, bytes) else body or None,
+                allow_redirects=False,
+                proxy=self._proxies[upstream.name],
+                trace_request_ctx=connection,
+            )
+
+        started, connection = time.monotonic(), SimpleNamespace(reused=False)
+        try:
+            answer = await ask(self._session, connection)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            begun = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str)
+            late = time.monotonic() - started > STALE_S
+            if begun or late or not connection.reused or not isinstance(body, bytes):
+                raise
+            log.info("%s: a kept connection was closed, so the request goes on a new one", upstream.name)
+            answer = await ask(self._fresh, connection)
+        async with answer:
+            yield answer
 
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
+        await self._fresh.close()
+
+
+def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    """Return a session that adds nothing, and tells whether a request's connection was kept from an earlier one."""
+    connections = aiohttp.TraceConfig()
+    connections.on_connection_reuseconn.append(_reused)
+    connections.on_connection_create_start.append(_created)
+    return aiohttp.ClientSession(
+        connector=connector,
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
+        skip_auto_headers=_AUTOMATIC,
+        max_line_size=HEADER_BYTES,
+        max_field_size=HEADER_BYTES,
+        trace_configs=[connections],
+    )
+
+
+async def _reused(_session: aiohttp.ClientSession, context: SimpleNamespace, _told: Any) -> None:  # noqa: ANN401
+    context.trace_request_ctx.reused = True
+
+
+async def _created(_session: aiohttp.ClientSession, context: SimpleNamespace, _told: Any) -> None:  # noqa: ANN401
+    context.trace_request_ctx.reused = False
 
 
 async def _pieces(body: bytes) -> AsyncIterable[bytes]:
