@@ -26,6 +26,7 @@ from anchorline.gateway.local import NAME, Answer, Local, named
 from anchorline.gateway.upstream import MARK, Upstream, Upstreams, answered
 from anchorline.gateway.usage import Meter, header
 from anchorline.prompt.model import Format
+from anchorline.prompt.session import of_headers
 
 LOOKED_AT_BYTES = 16 << 20
 """Larger bodies are sent on piece by piece, without a plan."""
@@ -151,7 +152,7 @@ class App:
     async def _forward(self, call: Call, send: Send, keeping: Keeping | None) -> None:
         exchange = None
         if self._desk is not None and call.format is not None:
-            exchange = self._desk.open(call.format, call.body, self._clock())
+            exchange = self._desk.open(call.format, call.body, self._clock(), of_headers(call.headers))
             exchange.send = partial(self._sent, call._replace(body=b""))  # which may be kept for long
         begun = False
         try:

@@ -107,9 +107,9 @@ class Desk(Books):
         """Return who decides. A plan that changes nothing shows nothing of a policy, so it is in no A/B."""
         return self.policies.of(conversation if self.mode != "observe" else None)
 
-    def open(self, format_: Format, body: bytes, at: float) -> Exchange:
-        """Return the exchange of a request with a prompt."""
-        return Exchange(self, format_, body, at)
+    def open(self, format_: Format, body: bytes, at: float, session: str | None = None) -> Exchange:
+        """Return the exchange of a request with a prompt; `session` is what its headers name."""
+        return Exchange(self, format_, body, at, session)
 
     def plan(self, exchange: Exchange) -> "asyncio.Future[Planned | None] | None":
         """Have a request planned beside the event loop; None where too many wait for that."""
@@ -167,6 +167,8 @@ class Desk(Books):
         """Read, plan and change a request, in the thread of the planner."""
         body = exchange.body
         prompt = formats.read(body, format=exchange.format, memory=self._memory)
+        if exchange.session is not None:
+            prompt = msgspec.structs.replace(prompt, session=exchange.session)
         prompt = self._conversations.recall(prompt)
         # A conversation goes on with the model that it was routed to, unless another one is better by now.
         current = prompt.sent[-1].model if self.mode == "route" and prompt.sent else None

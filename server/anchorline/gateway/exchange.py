@@ -78,13 +78,17 @@ class Desk(Protocol):
 class Exchange:
     """One request with a prompt, on its way. Used on the event loop only; `at` is its start in epoch seconds.
 
-    `send` sends another body where it went, with its headers.
+    `session` is its conversation's name, if its headers tell one. `send` sends another body where it went, with its
+    headers.
     """
 
-    def __init__(self, desk: Desk, format_: Format, body: bytes, at: float) -> None:
+    def __init__(
+        self, desk: Desk, format_: Format, body: bytes, at: float, session: str | None = None
+    ) -> None:
         self.format: Format = format_
         self.body = body
         self.at = at
+        self.session = session
         self.status = 0
         self.first_byte_s: float | None = None
         self.seconds = 0.0

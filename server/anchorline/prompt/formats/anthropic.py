@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from anchorline.prompt import layout
+from anchorline.prompt import layout, session
 from anchorline.prompt.formats.builder import Builder, Section, lifetime, spaced, text_block
 from anchorline.prompt.formats.dialect import Dialect, Frame, Place
 from anchorline.prompt.formats.message import place_message
@@ -32,6 +32,7 @@ class _Frame(Frame):
     max_tokens: int | UnsetType | None = UNSET
     thinking: Raw | UnsetType = UNSET
     cache_control: Raw | UnsetType = UNSET
+    metadata: Raw | UnsetType = UNSET
 
 
 class _Body(_Frame, kw_only=True):
@@ -173,13 +174,14 @@ class Anthropic(Dialect):
         return None
 
     def facts(self, frame: Frame) -> dict[str, Any]:
-        """Return the answer's limit and the automatic cache setting."""
+        """Return the answer's limit, the automatic cache setting, and the session that the client names."""
         assert isinstance(frame, _Frame)  # noqa: S101
         automatic = frame.cache_control
         marked = isinstance(automatic, Raw) and bytes(automatic).startswith(b"{")
         return {
             "max_tokens": frame.max_tokens or None,
             "automatic_ttl": lifetime(bytes(automatic)) if marked and isinstance(automatic, Raw) else None,
+            "session": session.of_metadata(frame.metadata),
         }
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from anchorline.prompt import layout
+from anchorline.prompt import layout, session
 from anchorline.prompt.formats.anthropic import string_draft
 from anchorline.prompt.formats.builder import Builder, spaced, text_block
 from anchorline.prompt.formats.dialect import Dialect, Frame, Place
@@ -30,7 +30,22 @@ class _Part(msgspec.Struct):
     type: str | None = None
 
 
-class _ChatFrame(Frame):
+class _OpenAIFrame(Frame):
+    prompt_cache_key: str | UnsetType | None = UNSET
+    metadata: Raw | UnsetType = UNSET
+    client_metadata: Raw | UnsetType = UNSET
+
+    @property
+    def named(self) -> str | None:
+        """The session that the client names."""
+        return (
+            session.of_metadata(self.client_metadata)
+            or session.of_metadata(self.metadata)
+            or session.of_cache_key(self.prompt_cache_key or None)
+        )
+
+
+class _ChatFrame(_OpenAIFrame):
     max_completion_tokens: int | UnsetType | None = UNSET
     max_tokens: int | UnsetType | None = UNSET
 
@@ -39,10 +54,9 @@ class _ChatBody(_ChatFrame, kw_only=True):
     messages: list[Raw]
 
 
-class _ResponsesFrame(Frame):
+class _ResponsesFrame(_OpenAIFrame):
     instructions: str | UnsetType | None = UNSET
     max_output_tokens: int | UnsetType | None = UNSET
-    prompt_cache_key: str | UnsetType | None = UNSET
 
 
 class _ResponsesBody(_ResponsesFrame, kw_only=True):
@@ -176,9 +190,12 @@ class Chat(_OpenAI):
         self._tools(builder, frame, places)
 
     def facts(self, frame: Frame) -> dict[str, Any]:
-        """Return the answer's limit."""
+        """Return the answer's limit, and the session that the client names."""
         assert isinstance(frame, _ChatFrame)  # noqa: S101  (a dialect only meets its own frame)
-        return {"max_tokens": frame.max_completion_tokens or frame.max_tokens or None}
+        return {
+            "max_tokens": frame.max_completion_tokens or frame.max_tokens or None,
+            "session": frame.named,
+        }
 
 
 class Responses(_OpenAI):
@@ -209,9 +226,9 @@ class Responses(_OpenAI):
             builder.add("text", "user", start, content, "messages", -1)
 
     def facts(self, frame: Frame) -> dict[str, Any]:
-        """Return the answer's limit, and the cache key as the session's name."""
+        """Return the answer's limit, and the session that the client names."""
         assert isinstance(frame, _ResponsesFrame)  # noqa: S101
-        return {"max_tokens": frame.max_output_tokens or None, "session": frame.prompt_cache_key or None}
+        return {"max_tokens": frame.max_output_tokens or None, "session": frame.named}
 
 
 def _member(body: bytes, position: int, name: str) -> int:

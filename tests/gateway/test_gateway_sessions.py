@@ -1,0 +1,54 @@
+"""Whose conversation a request is, as the gateway records it: the client's own, by the name its session files have."""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from anchorline.store import privacy
+from gateway.conformance import Running, Upstream
+from gateway.running import gateway
+from gateway.test_gateway_faults import call
+from gateway.test_gateway_state import settled
+
+SESSIONS = [f"{number}f3c2a10-5a8e-4c1b-9a57-0d2f6f1f9c11" for number in range(4)]
+
+
+def asked(question: str = "What does the parser drop?", tools: int = 1, **members: object) -> bytes:
+    tool = {"description": "Looks it up.", "input_schema": {"type": "object"}}
+    body = {
+        "model": "claude-sonnet-5",
+        "max_tokens": 9,
+        "tools": [tool | {"name": f"lookup_{number}"} for number in range(tools)],
+        "messages": [{"role": "user", "content": question}],
+    }
+    return json.dumps(body | members).encode()
+
+
+def recorded(tmp_path: Path, bodies: list[tuple[bytes, dict[str, str]]]) -> list[str]:
+    with Running(Upstream()) as behind, gateway(tmp_path / "g", behind.url) as running:
+        for body, headers in bodies:
+            status, _, _ = call(running.anthropic + "/v1/messages", body=body, **headers)
+            assert status == 200
+        settled(running, len(bodies))
+        assert running.stop() == 0
+        with closing(sqlite3.connect(running.database)) as db:
+            return [one for (one,) in db.execute("SELECT session FROM plans ORDER BY created_at, id")]
+
+
+def test_each_session_of_claude_code_is_one_whatever_is_asked_in_it(tmp_path):
+    bodies = [(asked(), {"x_claude_code_session_id": name}) for name in SESSIONS]
+    bodies += [(asked(tools=3), {"x_claude_code_session_id": SESSIONS[0]})]
+    user = json.dumps({"device_id": "d", "account_uuid": "", "session_id": SESSIONS[0]})
+    bodies += [(asked("And now?", metadata={"user_id": user}), {})]
+    found = recorded(tmp_path, bodies)
+    assert found[:4] == [privacy.session(name) for name in SESSIONS]
+    assert found[4:] == found[:1] * 2
+
+
+def test_a_sub_agent_is_a_conversation_of_its_own(tmp_path):
+    named = {"x_claude_code_session_id": SESSIONS[0]}
+    agents = [named | {"x_claude_code_agent_id": agent} for agent in ("a1", "a2")]
+    found = recorded(tmp_path, [(asked(), headers) for headers in (named, *agents, named, agents[0])])
+    assert len(set(found)) == 3
+    assert found[3:] == found[:2]
