@@ -5,13 +5,33 @@ import click
 from anchorline.cli import reading
 from anchorline.cli.gateway import Unusable
 
-NAMES = ("claude-code", "codex", "zed", "vscode", "continue", "cline")
+NAMES = (
+    "claude-code",
+    "codex",
+    "opencode",
+    "pi",
+    "qwen-code",
+    "cline-cli",
+    "zed",
+    "vscode",
+    "continue",
+    "cline",
+    "aider",
+    "llm",
+    "mini-swe-agent",
+)
 
 
 @click.command(name="connect")
 @click.argument("client", type=click.Choice(NAMES))
 @click.option("--write", is_flag=True, help="Change the client's settings file; a copy of it is kept.")
-def command(client: str, write: bool) -> None:
+@click.option(
+    "--first-party",
+    is_flag=True,
+    help="claude-code: have it take the gateway for Anthropic's own address, by a variable that it doesn't document. "
+    "Only where the gateway passes everything on unchanged to Anthropic's API.",
+)
+def command(client: str, write: bool, first_party: bool) -> None:
     """Show the setting that makes CLIENT use the gateway; with --write, make it.
 
     `anchorline disconnect CLIENT` takes it back. Exits with 1 where the setting has to be made by hand.
@@ -20,22 +40,33 @@ def command(client: str, write: bool) -> None:
     Examples:
       anchorline connect claude-code
       anchorline connect codex --write
+      anchorline connect claude-code --write --first-party
     """
     from anchorline.gateway import clients  # noqa: PLC0415  (the group's --help stays fast)
+    from anchorline.gateway import first_party as asserted  # noqa: PLC0415
+    from anchorline.gateway.settings_file import UnwritableError  # noqa: PLC0415
 
-    found = clients.clients(base())[client]
+    found = clients.clients(base(), first_party=first_party)[client]
+    if first_party:
+        if client != "claude-code":
+            raise click.UsageError("--first-party is for claude-code")
+        reason = asserted.refusal(reading.settings(project=False).config)
+        if reason:
+            raise click.ClickException(f"--first-party: {reason}")
     if not write:
         click.echo(f"{found.title}{f', in {found.file}' if found.file else ''}:\n\n{found.shown}\n")
         click.echo(found.note)
         return
     try:
         copy = clients.connect(found)
-    except clients.UnwritableError as error:
+    except UnwritableError as error:
         click.echo(f"{found.shown}\n")
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise Unusable(f"{error.filename}: {error.strerror}") from error
-    click.echo(f"{found.title} uses the gateway now ({found.file}). {found.note}")
+    other = clients.hindrance(found)
+    now = f"does not use the gateway yet: {other}." if other else "uses the gateway now"
+    click.echo(f"{found.title} {now} ({found.file}).\n{found.note}")
     click.echo(f"The file as it was: {copy}. Start the gateway with `anchorline gateway`.")
 
 
@@ -51,11 +82,12 @@ def back(client: str) -> None:
       anchorline disconnect claude-code
     """
     from anchorline.gateway import clients  # noqa: PLC0415
+    from anchorline.gateway.settings_file import UnwritableError  # noqa: PLC0415
 
     found = clients.clients(base())[client]
     try:
         done = clients.disconnect(found)
-    except clients.UnwritableError as error:
+    except UnwritableError as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise Unusable(f"{error.filename}: {error.strerror}") from error

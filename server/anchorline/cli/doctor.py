@@ -11,7 +11,7 @@ import msgspec
 
 from anchorline import __version__, config
 from anchorline.cache.rules import load as load_rules
-from anchorline.cli import engine_check
+from anchorline.cli import client_check, engine_check
 from anchorline.cli.check import Check
 from anchorline.live import policies
 from anchorline.route.catalog import load as load_catalog
@@ -56,6 +56,7 @@ def examine(*, measure: bool = False) -> list[Check]:
         _store(loaded.config),
         _policy(),
         *engine_check.examine(loaded.config.engine, measured=measure),
+        *client_check.examine(config.load().config),
     ]
 
 

@@ -40,23 +40,24 @@ def command(every: float, once: bool, as_json: bool) -> None:
     """
     url = f"{base()}/status"
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(_state(url))).decode())
+        click.echo(msgspec.json.format(msgspec.json.encode(state(url))).decode())
         return
     from rich.live import Live  # noqa: PLC0415
 
     if once:
-        tables.console().print(_view(_state(url)))
+        tables.console().print(_view(state(url)))
         return
-    with Live(_view(_state(url)), console=tables.console(), screen=True, auto_refresh=False) as live:
+    with Live(_view(state(url)), console=tables.console(), screen=True, auto_refresh=False) as live:
         try:
             while True:
                 time.sleep(every)
-                live.update(_view(_state(url)), refresh=True)
+                live.update(_view(state(url)), refresh=True)
         except KeyboardInterrupt:
             return
 
 
-def _state(url: str) -> "State":
+def state(url: str) -> "State":
+    """Return what the running gateway tells of itself at `url`. Raises Unusable where none answers."""
     from anchorline.gateway.tally import State  # noqa: PLC0415
 
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -1,58 +1,87 @@
 """The clients that can use the gateway: which of their settings name it, how it is set, and how that is undone.
 
 A file is changed only where it is asked for. It is copied first; what is put in is taken out again by `disconnect`,
-which leaves everything else as it is by then.
+which leaves everything else as it is by then. What is said of a client was seen with the version that tests/clients
+installs, where its own documentation is not named.
 """
 
 import json
 import os
+import re
+import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import tomlkit
-from tomlkit.exceptions import ParseError
+
+from anchorline.gateway.settings_file import Document, UnwritableError, read, restore
 
 BACKUP = ".before-anchorline"
+NO_FILE = b"There was no such file before `anchorline connect`.\n"
+"""What the copy holds where there was nothing to copy."""
+ADDRESS = re.compile(r"^http://127\.0\.0\.1:\d+/[\w-]+(?=/(?:anthropic|openai)(?:/|$))")
+"""A gateway's address with its token, before the upstream's name."""
+Values = dict[tuple[str, ...], Any]
+FIRST_PARTY: Values = {("env", "_CLAUDE_CODE_ASSUME_FIRST_PARTY_BASE_URL"): "1"}
+"""Claude Code's variable, undocumented, that has it take another address for Anthropic's own."""
+TOOL_SEARCH: Values = {("env", "ENABLE_TOOL_SEARCH"): "true"}
+"""Claude Code's documented variable that keeps tool search on behind another address (code.claude.com, env-vars)."""
+_SHELL = "It reads its address from the environment, so the shell that starts it sets it."
 
 
 class Client(msgspec.Struct, frozen=True):
     """One client. `file` is its settings file (None: it keeps them elsewhere), `values` are set in it, by their path.
 
-    `shown` is what a developer is told to do, `note` what to know about it.
+    `defaults` are set where the developer has set nothing; `former` were set before, by another choice or version, and
+    are taken out. `unless` are settings that must have these values, or none, for it to use the others. With
+    `existing`, values are set only in objects that are there already. `shown` is what a developer is told to do, `note`
+    what to know about it.
     """
 
     name: str
     title: str
     file: Path | None
-    values: dict[tuple[str, ...], Any]
+    values: Values
     shown: str
     note: str = ""
+    defaults: Values = {}
+    former: Values = {}
+    unless: Values = {}
+    existing: bool = False
 
 
-class UnwritableError(Exception):
-    """A settings file that can't be changed by a program. The message names it and says what to do."""
+def clients(base: str, *, first_party: bool = False) -> dict[str, Client]:
+    """Return the clients by name; `base` is the gateway's address with its token.
 
-
-def clients(base: str) -> dict[str, Client]:
-    """Return the clients by name; `base` is the gateway's address with its token."""
+    With `first_party`, Claude Code is told that this address is Anthropic's own.
+    """
     anthropic, openai = f"{base}/anthropic", f"{base}/openai/v1"
     found = (
         _client(
             "claude-code",
             "Claude Code",
             _folder("CLAUDE_CONFIG_DIR", ".claude") / "settings.json",
-            {("env", "ANTHROPIC_BASE_URL"): anthropic},
-            "A session that is running keeps the address it began with.",
+            {("env", "ANTHROPIC_BASE_URL"): anthropic, **(FIRST_PARTY if first_party else {})},
+            "A session that is running keeps the address it began with. Behind an address that is not Anthropic's, "
+            "Claude Code withdraws\n"
+            "- your plan's limits from its status line, and the cache diagnosis from its requests (2.1.332);\n"
+            "- tool search, by its documentation; ENABLE_TOOL_SEARCH=true keeps it on;\n"
+            "- in versions up to 2.1.235 the context window of 1 000 000 tokens (200 000 is left); 2.1.332 keeps it.",
+            defaults=TOOL_SEARCH,
+            former={} if first_party else FIRST_PARTY,
         ),
         _client(
             "codex",
             "Codex",
             _folder("CODEX_HOME", ".codex") / "config.toml",
-            {
+            {("openai_base_url",): openai},
+            "This is for an API key: with a ChatGPT login Codex uses another address of OpenAI's.\n"
+            "The provider stays Codex's own, so `codex resume` finds the sessions from before.",
+            former={
                 ("model_provider",): "anchorline",
                 ("model_providers", "anchorline"): {
                     "name": "OpenAI through Anchorline",
@@ -61,7 +90,47 @@ def clients(base: str) -> dict[str, Client]:
                     "wire_api": "responses",
                 },
             },
-            "This is for an API key (OPENAI_API_KEY); a ChatGPT login goes elsewhere.",
+            unless={("model_provider",): "openai"},
+        ),
+        _client(
+            "opencode",
+            "OpenCode",
+            _opencode(),
+            {
+                ("provider", "anthropic", "options", "baseURL"): f"{anthropic}/v1",
+                ("provider", "openai", "options", "baseURL"): openai,
+            },
+            "Models of other providers don't go through it.",
+        ),
+        _client(
+            "pi",
+            "pi",
+            _folder("PI_CODING_AGENT_DIR", ".pi/agent") / "models.json",
+            {
+                ("providers", "anthropic", "baseUrl"): anthropic,
+                ("providers", "openai", "baseUrl"): openai,
+            },
+            "Models of other providers don't go through it.",
+        ),
+        _client(
+            "qwen-code",
+            "Qwen Code",
+            _folder("QWEN_HOME", ".qwen") / "settings.json",
+            {("env", "OPENAI_BASE_URL"): openai, ("env", "ANTHROPIC_BASE_URL"): anthropic},
+            "The same variables in your shell or an .env file come first, and so does a model's own `baseUrl`.\n"
+            "For Qwen's own models, `gateway.openai` names their address.",
+        ),
+        _client(
+            "cline-cli",
+            "Cline's CLI",
+            Path.home() / ".cline" / "data" / "settings" / "providers.json",
+            {
+                ("providers", "anthropic", "settings", "baseUrl"): f"{anthropic}/v1",
+                ("providers", "openai-native", "settings", "baseUrl"): openai,
+            },
+            "With /v1 for Anthropic too. Providers that you have set up by `cline auth` are pointed here; "
+            f"for an OpenAI-compatible one:\n  cline auth -p openai-compatible -k KEY -m MODEL -b {openai}",
+            existing=True,
         ),
         _client(
             "zed",
@@ -71,7 +140,7 @@ def clients(base: str) -> dict[str, Client]:
                 ("language_models", "anthropic", "api_url"): anthropic,
                 ("language_models", "openai", "api_url"): openai,
             },
-            "Zed's own hosted models don't go through it, only those with an API key of yours.",
+            "Zed's own hosted models don't go through it, only those with an API key of yours; nor do external agents.",
         ),
         Client(
             "vscode",
@@ -101,22 +170,62 @@ def clients(base: str) -> dict[str, Client]:
             "Settings → API Provider\n"
             f"  Anthropic → Use custom base URL    {anthropic}\n"
             f"  OpenAI Compatible → Base URL       {openai}",
-            "Cline keeps its settings inside VS Code, where no program can change them.",
+            "Cline keeps its settings inside VS Code, where no program can change them. "
+            f"Its CLI wants /v1 for Anthropic too ({anthropic}/v1): `anchorline connect cline-cli`.",
+        ),
+        Client(
+            "aider", "aider", None, {}, _exports(ANTHROPIC_API_BASE=anthropic, OPENAI_API_BASE=openai), _SHELL
+        ),
+        Client(
+            "llm", "llm", None, {}, _exports(ANTHROPIC_BASE_URL=anthropic, OPENAI_BASE_URL=openai), _SHELL
+        ),
+        Client(
+            "mini-swe-agent",
+            "mini-swe-agent",
+            None,
+            {},
+            _exports(ANTHROPIC_API_BASE=anthropic, OPENAI_API_BASE=openai),
+            _SHELL,
         ),
     )
     return {client.name: client for client in found}
 
 
-def _client(name: str, title: str, file: Path, values: dict[tuple[str, ...], Any], note: str) -> Client:
+def _client(
+    name: str,
+    title: str,
+    file: Path,
+    values: Values,
+    note: str,
+    *,
+    defaults: Values = {},  # noqa: B006  (never changed)
+    former: Values = {},  # noqa: B006
+    unless: Values = {},  # noqa: B006
+    existing: bool = False,
+) -> Client:
     document: dict[str, Any] = {}
-    for path, value in values.items():
-        _set(document, path, value)
+    for path, value in (values | defaults).items():
+        table = document
+        for key in path[:-1]:
+            table = table.setdefault(key, {})
+        table[path[-1]] = value
     text = tomlkit.dumps(document) if file.suffix == ".toml" else json.dumps(document, indent=2)
-    return Client(name, title, file, values, text.rstrip(), note)
+    return Client(name, title, file, values, text.rstrip(), note, defaults, former, unless, existing)
+
+
+def _exports(**variables: str) -> str:
+    return "\n".join(f"export {name}={value}" for name, value in variables.items())
 
 
 def _folder(variable: str, name: str) -> Path:
     return Path(os.environ.get(variable) or Path.home() / name)
+
+
+def _opencode() -> Path:
+    named = os.environ.get("OPENCODE_CONFIG")
+    folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "opencode"
+    commented = folder / "opencode.jsonc"
+    return Path(named) if named else commented if commented.exists() else folder / "opencode.json"
 
 
 def _zed() -> Path:
@@ -128,64 +237,116 @@ def _zed() -> Path:
 def connect(client: Client) -> Path:
     """Set the client's settings; return the copy of the file as it was. Raises UnwritableError and OSError."""
     file = _file(client)
-    before = file.read_bytes() if file.exists() else b""
-    document = _read(file, before)
-    for path, value in client.values.items():
-        _set(document, path, value)
+    existed = file.exists()
+    before = file.read_bytes() if existed else b""
     copy = file.with_name(file.name + BACKUP)
+    earlier = (_kept(copy) or b"") if copy.exists() else before
+    document = read(file, before)
+    for path, value in client.former.items():
+        if ours(document.get(path), value):
+            restore(document, path, read(file, earlier))
+    after = _connected(client, document)
     if not copy.exists():  # connected twice, the first copy is the one without us
         file.parent.mkdir(parents=True, exist_ok=True)
-        _write(copy, before)
-    _write(file, _text(file, document))
+        _write(copy, before if existed else NO_FILE)
+        if existed:
+            shutil.copymode(file, copy)
+    _write(file, after.text.encode())
     return copy
 
 
+def _connected(client: Client, document: Document) -> Document:
+    wanted = client.values
+    if client.existing:
+        wanted = {path: value for path, value in wanted.items() if isinstance(document.get(path[:-1]), dict)}
+        if not wanted:
+            raise UnwritableError(f"{client.file}: there is no provider yet that could be pointed at it")
+    for path, value in client.defaults.items():
+        if document.get(path) is None:
+            document.put(path, value)
+    for path, value in wanted.items():
+        document.put(path, value)
+    return document
+
+
 def disconnect(client: Client) -> bool:
-    """Take out what `connect` has set; tell whether there was something. Raises UnwritableError and OSError."""
+    """Take out what `connect` has set; tell whether there was something. Raises UnwritableError and OSError.
+
+    A file that nobody else has changed since is byte for byte what it was; in another one, each value that is still
+    ours is as it was.
+    """
     file = _file(client)
     copy = file.with_name(file.name + BACKUP)
     if not copy.exists():
         return False
-    before = copy.read_bytes()
+    before = _kept(copy)
     if file.exists():
-        document, old = _read(file, file.read_bytes()), _read(file, before)
-        for path in client.values:
-            _set(document, path, _get(old, path))
-        if not before and not document:
-            file.unlink()
+        now = _disconnected(client, read(file, file.read_bytes()), read(file, before or b""))
+        if now == _disconnected(
+            client, _connected(client, read(file, before or b"")), read(file, before or b"")
+        ):
+            if before is None:
+                file.unlink()
+            else:
+                copy.replace(file)
+                return True
         else:
-            _write(file, before if document == old else _text(file, document))
+            _write(file, now.encode())
+            shutil.copymode(copy, file)
     copy.unlink()
     return True
+
+
+def _disconnected(client: Client, document: Document, earlier: Document) -> str:
+    """Return the text of a document without what is still ours in it."""
+    for path, value in (client.values | client.defaults | client.former).items():
+        if ours(document.get(path), value):
+            restore(document, path, earlier)
+    return document.text
+
+
+def hindrance(client: Client) -> str:
+    """Return which other setting keeps a connected client from using the gateway; empty where none does."""
+    found = settings(client)
+    for path, value in client.unless.items():
+        other = found.get(path) if found is not None else None
+        if other not in (None, value):
+            name = ".".join(path)
+            return f"{name} is {json.dumps(other)}, which stays: the gateway is used with {json.dumps(value)}"
+    return ""
+
+
+def settings(client: Client) -> Document | None:
+    """Return what is in a client's settings file; None where there is none, or none that can be read."""
+    if client.file is None or not client.file.exists():
+        return None
+    try:
+        return read(client.file, client.file.read_bytes())
+    except (UnwritableError, OSError):
+        return None
+
+
+def ours(value: object, wanted: object) -> bool:
+    """Tell whether a value is what `connect` sets, with whatever port and token."""
+    return _anywhere(value) == _anywhere(wanted)
+
+
+def _anywhere(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _anywhere(one) for key, one in value.items()}
+    return ADDRESS.sub("", value) if isinstance(value, str) else value
+
+
+def _kept(copy: Path) -> bytes | None:
+    """Return a file as it was before; None where there was none."""
+    content = copy.read_bytes()
+    return None if content == NO_FILE else content
 
 
 def _file(client: Client) -> Path:
     if client.file is None:
         raise UnwritableError(client.note)
     return client.file.resolve()  # a link, as in a folder of dotfiles, stays one
-
-
-def _read(file: Path, content: bytes) -> MutableMapping[str, Any]:
-    try:
-        text = content.decode()
-        if file.suffix == ".toml":
-            return tomlkit.parse(text)
-        value = json.loads(text) if text.strip() else {}
-    except ParseError as error:
-        raise UnwritableError(f"{file}: {error}") from None
-    except ValueError:
-        raise UnwritableError(
-            f"{file}: it is not plain JSON (comments?), so the setting is added by hand"
-        ) from None
-    if not isinstance(value, dict):
-        raise UnwritableError(f"{file}: it is no object of settings")
-    return value
-
-
-def _text(file: Path, document: MutableMapping[str, Any]) -> bytes:
-    if file.suffix == ".toml":
-        return tomlkit.dumps(document).encode()
-    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _write(file: Path, content: bytes) -> None:
@@ -200,30 +361,3 @@ def _write(file: Path, content: bytes) -> None:
     except BaseException:
         Path(new).unlink(missing_ok=True)
         raise
-
-
-def _get(document: Mapping[str, Any], path: tuple[str, ...]) -> object:
-    value: object = document
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
-def _set(document: MutableMapping[str, Any], path: tuple[str, ...], value: object) -> None:
-    """Set a value; None takes it out, and the tables around it that are empty then."""
-    key, *rest = path
-    if not rest:
-        if value is None:
-            document.pop(key, None)
-        else:
-            document[key] = value
-        return
-    below = document.get(key)
-    if not isinstance(below, MutableMapping):
-        if value is None:
-            return
-        document[key] = {}
-        below = document[key]
-    _set(below, tuple(rest), value)
-    if value is None and not below:
-        del document[key]

@@ -1,0 +1,136 @@
+"""A client's settings file as a document in which values are set and taken out, and all else stays as it is."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, MutableMapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.container import Container
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import Item
+
+from anchorline.gateway import jsonc
+
+Keys = Sequence[str]
+
+
+class UnwritableError(Exception):
+    """A settings file that can't be changed by a program. The message names it and says what to do."""
+
+
+class Document(ABC):
+    """A settings file's content; a path is the keys of nested objects."""
+
+    @property
+    @abstractmethod
+    def text(self) -> str:
+        """The content as it is now."""
+
+    @abstractmethod
+    def get(self, path: Keys) -> object:
+        """Return the value at `path`; None where there is none."""
+
+    @abstractmethod
+    def item(self, path: Keys) -> object:
+        """Return what stands at `path` as it is written; None where there is nothing."""
+
+    @abstractmethod
+    def put(self, path: Keys, value: object) -> None:
+        """Set the value at `path`, and the objects around it; what is no object there gives way."""
+
+    @abstractmethod
+    def put_item(self, path: Keys, item: object) -> None:
+        """Set what stands at `path` to an `item` of another document of this kind."""
+
+    @abstractmethod
+    def drop(self, path: Keys) -> None:
+        """Take out what is at `path`."""
+
+
+def read(file: Path, content: bytes) -> Document:
+    """Return the document in a file, told by its name: TOML, or JSON with comments. Raises UnwritableError."""
+    try:
+        text = content.decode()
+        return _Toml(text) if file.suffix == ".toml" else _Json(text)
+    except (ValueError, TOMLKitError) as error:
+        raise UnwritableError(f"{file}: {error}; so the setting is added by hand") from None
+
+
+def restore(document: Document, path: Keys, earlier: Document) -> None:
+    """Have `path` as it was in an earlier document, and the objects around it that are empty now."""
+    for depth in range(len(path), 0, -1):
+        part = path[:depth]
+        if depth < len(path) and document.get(part) != {}:
+            return
+        item = earlier.item(part)
+        if item is not None:
+            document.put_item(part, item)
+            return
+        document.drop(part)
+
+
+class _Json(Document):
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.item(())  # what can't be read is told now
+
+    @property
+    def text(self) -> str:
+        return self._text
+
+    def get(self, path: Keys) -> object:
+        raw = self.item(path)
+        try:
+            return None if raw is None else json.loads(raw)
+        except ValueError:  # comments in it
+            return raw
+
+    def item(self, path: Keys) -> str | None:
+        return None if jsonc.empty(self._text) else jsonc.get(self._text, path)
+
+    def put(self, path: Keys, value: object) -> None:
+        self._text = jsonc.put(self._text, path, value)
+
+    def put_item(self, path: Keys, item: object) -> None:
+        self.put(path, None)
+        self._text = jsonc.replace(self._text, path, str(item))
+
+    def drop(self, path: Keys) -> None:
+        self._text = jsonc.drop(self._text, path)
+
+
+class _Toml(Document):
+    def __init__(self, text: str) -> None:
+        self._document = tomlkit.parse(text)
+
+    @property
+    def text(self) -> str:
+        return tomlkit.dumps(self._document)
+
+    def get(self, path: Keys) -> object:
+        value = self.item(path)
+        return value.unwrap() if isinstance(value, Item | Container) else value
+
+    def item(self, path: Keys) -> object:
+        value: object = self._document
+        for key in path:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value
+
+    def put(self, path: Keys, value: object) -> None:
+        table: MutableMapping[str, Any] = self._document
+        for key in path[:-1]:
+            if not isinstance(table.get(key), MutableMapping):
+                table[key] = {}
+            table = table[key]
+        table[path[-1]] = value
+
+    def put_item(self, path: Keys, item: object) -> None:
+        self.put(path, item)
+
+    def drop(self, path: Keys) -> None:
+        table = self.item(path[:-1])
+        if isinstance(table, MutableMapping):
+            table.pop(path[-1], None)
