@@ -16,7 +16,7 @@ LARGE = 500
 
 def _last(prompt: Prompt, segments: Iterable[int]) -> list[int]:
     """Return the last of the segments that may carry a marker, in a list; an empty one where none may."""
-    found = [index for index in segments if markable(prompt, prompt.segments[index])]
+    found = [index for index in segments if markable(prompt, index)]
     return found[-1:]
 
 
@@ -96,7 +96,7 @@ def copilot(prompt: Prompt) -> Marks:
     results = [
         i
         for i, one in enumerate(prompt.segments)
-        if one.kind == "tool_result" and markable(prompt, prompt.segments[i])
+        if one.kind == "tool_result" and markable(prompt, i)
     ]
     typed = [one for one in _users(prompt) if prompt.segments[one[-1]].kind == "text"]
     wanted = {*results[-1:], *_ends(prompt, typed[-1:])}

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from anchorline.cache import markers
+from anchorline.cache.rules import load
 from anchorline.plan import Anchor
 from anchorline.prompt import formats
 
@@ -21,7 +22,7 @@ def prompt(*content: object):
 )
 def test_white_space_carries_no_marker(empty: object):
     of = prompt(empty, "words")
-    assert [markers.markable(of, segment) for segment in of.segments] == [False, True]
+    assert [markers.markable(of, index) for index in range(len(of.segments))] == [False, True]
     with pytest.raises(markers.UnmarkableError):
         markers.splices(of, [Anchor(0, "", 0, "5m", "")])
 
@@ -29,7 +30,7 @@ def test_white_space_carries_no_marker(empty: object):
 @pytest.mark.parametrize("kind", ["thinking", "redacted_thinking"])
 def test_thinking_carries_no_marker(kind: str):
     of = prompt([{"type": kind, kind.removeprefix("redacted_"): "x", "data": "x", "signature": "s"}])
-    assert not markers.markable(of, of.segments[0])
+    assert not markers.markable(of, 0)
 
 
 def test_a_plain_string_becomes_one_text_block():
@@ -41,8 +42,8 @@ def test_a_plain_string_becomes_one_text_block():
 
 
 def test_five_minutes_are_the_default_and_need_no_words():
-    assert markers.marker("anthropic", "5m") == b'"cache_control":{"type":"ephemeral"}'
-    assert markers.marker("openai-responses", "30m") == b'"prompt_cache_breakpoint":{"mode":"explicit"}'
+    assert markers.marker(load().provider("anthropic"), "5m") == b'"cache_control":{"type":"ephemeral"}'
+    assert markers.marker(load().provider("openai"), "30m") == b'"prompt_cache_breakpoint":{"mode":"explicit"}'
 
 
 def test_splices_of_another_body_are_refused():

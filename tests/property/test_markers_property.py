@@ -24,8 +24,8 @@ def read(body: bytes) -> Prompt:
 def anchors(prompt: Prompt, chosen: set[int], ttl: str) -> list[Anchor]:
     return [
         Anchor(index, prompt.pointer(index), 0, ttl, "")
-        for index, segment in enumerate(prompt.segments)
-        if index in chosen and markers.markable(prompt, segment)
+        for index in range(len(prompt.segments))
+        if index in chosen and markers.markable(prompt, index)
     ]
 
 

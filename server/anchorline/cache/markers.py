@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from anchorline.cache.rules import load
+from anchorline.cache.rules import Provider, load
 from anchorline.plan import Anchor
-from anchorline.prompt.model import Format, Prompt, Segment
+from anchorline.prompt import layout
+from anchorline.prompt.model import Marker, Prompt, Segment
 from anchorline.prompt.unrendered import attribution
 
 
@@ -27,9 +28,34 @@ class UnmarkableError(ValueError):
     """A segment that can't carry a marker in its format."""
 
 
-def marker(format_: Format, ttl: str) -> bytes:
+def marking(prompt: Prompt) -> Provider:
+    """Return the provider whose marker a body of this format, for this model, carries."""
+    rules = load()
+    if prompt.format == "openai-chat":
+        own = rules.for_model(prompt.model or "")
+        if own.marker is not None and own.marker.member == CACHE_CONTROL:
+            return own
+    return rules.provider("anthropic" if prompt.format == "anthropic" else "openai")
+
+
+def accepted(prompt: Prompt, provider: Provider) -> bool:
+    """Tell whether a request takes the markers of the provider that it goes to, by its format.
+
+    A chat body takes `cache_control` where OpenRouter or LiteLLM answers it: these name a model with its vendor
+    (openrouter.ai/docs, prompt-caching). For another name its client has to have set one itself.
+    """
+    known = marking(prompt).marker
+    if provider.mode != "explicit" or provider.marker is None or provider.marker != known:
+        return False
+    if prompt.format != "openai-chat" or known.member != CACHE_CONTROL:
+        return True
+    return "/" in (prompt.model or "") or any(
+        _member(prompt, mark) == CACHE_CONTROL for mark in prompt.markers
+    )
+
+
+def marker(provider: Provider, ttl: str) -> bytes:
     """Return the member that marks a block, without a comma. The provider's first lifetime is its default."""
-    provider = load().provider("anthropic" if format_ == "anthropic" else "openai")
     syntax = provider.marker
     if syntax is None:
         raise UnmarkableError(f"{provider.name} has no marker")
@@ -39,27 +65,54 @@ def marker(format_: Format, ttl: str) -> bytes:
     return msgspec.json.encode(syntax.member) + b":" + msgspec.json.encode(value)
 
 
-def markable(prompt: Prompt, segment: Segment) -> bool:
-    """Tell whether a segment may carry a marker.
+def lifetime(prompt: Prompt, mark: Marker) -> str:
+    """Return the lifetime that a client's marker asks for."""
+    if mark.ttl != "default":
+        return mark.ttl
+    return "5m" if _member(prompt, mark) == CACHE_CONTROL else "30m"
 
-    Anthropic refuses thinking blocks and empty text. OpenAI takes parts of messages that are not the model's. What a
-    prompt document becomes is the client's to say, so any place in it will do. What holds the client's attribution
-    stays as it is.
+
+def _member(prompt: Prompt, mark: Marker) -> str:
+    text = prompt.load(mark.start, mark.end)
+    return CACHE_CONTROL if b'"cache_control"' in text else "prompt_cache_breakpoint"
+
+
+CACHE_CONTROL = "cache_control"
+
+
+def markable(prompt: Prompt, index: int) -> bool:
+    """Tell whether a segment may carry a marker. What a prompt document becomes is the client's to say.
+
+    Anthropic refuses it on thinking and on empty text (platform.claude.com, prompt-caching), and on calls of tools from
+    code, with their results (langchain-ai/langchain#34542). Of a toolset of which some tools are deferred nobody knows
+    which is the last one. OpenAI takes it on parts of messages that are not the model's, OpenRouter on text alone.
+    What holds the client's attribution stays as it is.
     """
-    if segment.section == "system" and attribution(prompt.load(segment.start, segment.end)) is not None:
+    segment = prompt.segments[index]
+    if segment.section == "system" and attribution(_content(prompt, segment)) is not None:
         return False
     if prompt.format in ("anthropic", "claude-code"):
-        return segment.kind not in ("thinking", "other") and not blank(prompt, segment)
+        if segment.kind in ("thinking", "other") or blank(prompt, segment):
+            return False
+        if segment.kind == "tool":
+            return b'"defer_loading"' not in (content := _content(prompt, segment)) or not _TOOLSET.search(
+                content
+            )
+        return segment.kind not in ("tool_use", "tool_result") or not _from_code(prompt, index)
     if prompt.format == "markdown":
         return True
-    return segment.section == "messages" and segment.block >= 0 and segment.role in ("user", "system")
+    if segment.section != "messages" or segment.role == "assistant":
+        return False
+    if prompt.format == "openai-chat" and marking(prompt).name != "openai":
+        return _text(prompt, segment) is not None
+    return segment.block >= 0 and segment.role in ("user", "system")
 
 
 def blank(prompt: Prompt, segment: Segment) -> bool:
     """Tell whether a text block, or a message's string, holds only white space: no provider takes a marker there."""
     if segment.kind not in ("text", "system"):
         return False
-    content = prompt.load(segment.start, segment.end)
+    content = _content(prompt, segment)
     opening = _TEXT.search(content, 0, _HEAD) if content.startswith(b"{") else _QUOTE.match(content)
     return opening is not None and _BLANK.match(content, opening.end()) is not None
 
@@ -67,41 +120,101 @@ def blank(prompt: Prompt, segment: Segment) -> bool:
 _TEXT = re.compile(rb'"text"\s*:\s*"')
 _QUOTE = re.compile(rb'"')
 _BLANK = re.compile(rb'(?:\s|\\[nrt])*"')
+_TOOLSET = re.compile(rb'"type"\s*:\s*"mcp_toolset"')
+_CALLER = re.compile(rb'"caller"\s*:\s*\{[^{}]*"type"\s*:\s*"(?!direct")')
+_CALL = re.compile(rb'"tool_use_id"\s*:\s*("[^"\\]*")')
+_EMPTY = re.compile(rb"\{\s*\}\Z")
 _HEAD = 400
 """Bytes of a block in which its text begins; other members of it are short."""
+
+
+def _content(prompt: Prompt, segment: Segment) -> bytes:
+    return prompt.load(segment.start, segment.end)
+
+
+def _from_code(prompt: Prompt, index: int) -> bool:
+    """Tell whether a block is the call of a tool from code that the model wrote, or such a call's result."""
+    segment = prompt.segments[index]
+    content = _content(prompt, segment)
+    if segment.kind == "tool_use":
+        return b'"caller"' in content and _CALLER.search(content) is not None
+    call = _CALL.search(content)
+    for one in reversed(prompt.segments[:index]) if call is not None else ():
+        if one.section != "messages" or one.message < segment.message - 1:
+            break
+        if one.kind == "tool_use" and call is not None and call[1] in (use := _content(prompt, one)):
+            return b'"caller"' in use and _CALLER.search(use) is not None
+    return False
+
+
+def _text(prompt: Prompt, segment: Segment) -> tuple[int, int, bool] | None:
+    """Return where the text of a chat message stands that can be marked: its string, or its last part.
+
+    The third value says that it is a string, which becomes a list of one part. None: there is no text.
+    """
+    content = _content(prompt, segment)
+    start, end = 0, len(content)
+    if segment.block < 0:
+        members = {member.key: member for member in layout.members(content, 0)}
+        body = members.get(b'"content"')
+        if body is None:
+            return None
+        start, end = body.start, body.end
+        if content.startswith(b"[", start):
+            parts = list(layout.elements(content, start))
+            if not parts:
+                return None
+            start, end = parts[-1]
+    if content.startswith(b'"', start):
+        found = None if _BLANK.match(content, start + 1) else (start, end, True)
+    else:
+        part = content[start:end]
+        text = _TEXT.search(part, 0, _HEAD) if part.startswith(b"{") and _IS_TEXT.search(part) else None
+        found = None if text is None or _BLANK.match(part, text.end()) else (start, end, False)
+    return found and (segment.start + found[0], segment.start + found[1], found[2])
+
+
+_IS_TEXT = re.compile(rb'"type"\s*:\s*"text"')
 
 
 def splices(prompt: Prompt, anchors: Sequence[Anchor]) -> tuple[Splice, ...]:
     """Return the splices that make a body carry exactly `anchors`.
 
-    The client's markers that are among them (origin ``client``) stay untouched, its others are removed.
-    Raises UnmarkableError for a segment that can't carry a marker, or a prompt that is no request body.
+    The client's markers that are among them (origin ``client``) stay untouched, its others are removed; those that mark
+    nothing go along with another change only. Raises UnmarkableError for a segment that can't carry a marker, or a
+    prompt that is no request body.
     """
     if prompt.format not in ("anthropic", "openai-chat", "openai-responses"):
         raise UnmarkableError(f"{prompt.format} is not a request body")
     kept = {anchor.segment for anchor in anchors if anchor.origin == "client"}
-    found = [
-        Splice(mark.start, prompt.load(mark.start, mark.end), b"")
-        for mark in prompt.markers
-        if mark.segment not in kept
-    ]
-    for anchor in anchors:
-        if anchor.origin == "plan":
-            found += _insert(prompt, prompt.segments[anchor.segment], anchor.ttl)
+    added = [anchor for anchor in anchors if anchor.origin == "plan"]
+    removed = [mark for mark in prompt.markers if not (mark.acts and mark.segment in kept)]
+    if not added and not any(mark.acts for mark in removed):
+        return ()
+    found = [Splice(mark.start, prompt.load(mark.start, mark.end), b"") for mark in removed]
+    for anchor in added:
+        found += _insert(prompt, anchor.segment, anchor.ttl)
     return tuple(sorted(found, key=lambda splice: (splice.offset, len(splice.removed))))
 
 
-def _insert(prompt: Prompt, segment: Segment, ttl: str) -> list[Splice]:
-    if not markable(prompt, segment):
+def _insert(prompt: Prompt, index: int, ttl: str) -> list[Splice]:
+    segment = prompt.segments[index]
+    if not markable(prompt, index):
         raise UnmarkableError(f"a {segment.kind} segment can't carry a cache marker")
-    member = marker(prompt.format, ttl)
-    if prompt.load(segment.start, segment.start + 1) == b'"':
+    provider = marking(prompt)
+    member = marker(provider, ttl)
+    text = (segment.start, segment.end, prompt.load(segment.start, segment.start + 1) == b'"')
+    if prompt.format == "openai-chat" and provider.name != "openai":
+        text = _text(prompt, segment) or text
+    start, end, string = text
+    if string:
         # Content given as one string becomes a list of one text block, which the provider renders alike.
         return [
-            Splice(segment.start, b"", b'[{"type":"text","text":'),
-            Splice(segment.end, b"", b"," + member + b"}]"),
+            Splice(start, b"", b'[{"type":"text","text":'),
+            Splice(end, b"", b"," + member + b"}]"),
         ]
-    return [Splice(segment.end - 1, b"", b"," + member)]
+    alone = _EMPTY.match(prompt.load(start, end)) is not None
+    return [Splice(end - 1, b"", member if alone else b"," + member)]
 
 
 def apply(body: bytes, changes: Sequence[Splice]) -> bytes:
@@ -126,6 +239,3 @@ def strip(body: bytes, changes: Sequence[Splice]) -> bytes:
         back.append(Splice(change.offset + shift, change.inserted, change.removed))
         shift += len(change.inserted) - len(change.removed)
     return apply(body, back)
-
-
-__all__ = ["Splice", "UnmarkableError", "apply", "markable", "marker", "splices", "strip"]

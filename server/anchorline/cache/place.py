@@ -8,12 +8,14 @@ more for the new tokens only. docs/placement.md explains it with figures.
 
 from collections.abc import Sequence
 from itertools import pairwise
+from operator import attrgetter
 
 import msgspec
 
 from anchorline.cache.action import Bet, rewrite
+from anchorline.cache.markers import lifetime as asked
 from anchorline.cache.predict import Warmth
-from anchorline.cache.rules import Provider
+from anchorline.cache.rules import Lifetime, Provider
 from anchorline.cache.shares import Boundary, boundaries
 from anchorline.plan import Anchor
 from anchorline.prompt.model import Prompt
@@ -31,7 +33,8 @@ def place(
     if mode == "respect" and (kept or prompt.automatic_ttl):
         return tuple(kept)
     lifetime = bet.lifetime
-    free = provider.max_breakpoints - provider.implicit - len(kept) - (1 if prompt.automatic_ttl else 0)
+    own = sum(mark.acts for mark in prompt.markers) if kept else 0
+    free = provider.max_breakpoints - provider.implicit - own - (1 if prompt.automatic_ttl else 0)
     if lifetime is None or free <= 0:
         return tuple(kept)
     found = boundaries(prompt, warmth, totals, bet.p_reuse, lifetime.seconds, provider.lookback)
@@ -41,8 +44,11 @@ def place(
     taken = {anchor.segment for anchor in kept}
     nodes = [node for node in found if node.tokens >= minimum and node.segment not in taken]
     ttls = (
-        {node.segment: _ordered(lifetime.name, node.segment, kept, provider) for node in nodes}
-        if kept
+        {
+            node.segment: _ordered(lifetime, node.segment, kept, prompt.automatic_ttl, provider)
+            for node in nodes
+        }
+        if kept or prompt.automatic_ttl
         else {}
     )
     nodes = [node for node in nodes if ttls.get(node.segment, "") is not None]
@@ -163,30 +169,50 @@ def _all_up_to(nodes: Sequence[Boundary], prices: Prices, warm: Warm) -> tuple[f
 
 
 def clients(prompt: Prompt, totals: Sequence[int]) -> tuple[Anchor, ...]:
-    """Return the breakpoints that the client has set, as anchors."""
-    plain = "5m" if prompt.format == "anthropic" else "30m"
-    return tuple(
-        Anchor(
+    """Return the breakpoints that the client has set, as anchors: one a segment.
+
+    A marker within a block counts as one at its end: what follows it there is the smaller part.
+    """
+    found = {
+        mark.segment: Anchor(
             mark.segment,
             prompt.pointer(mark.segment),
             totals[mark.segment],
-            plain if mark.ttl == "default" else mark.ttl,
+            asked(prompt, mark),
             "set by the client",
             "client",
         )
-        for mark in sorted(prompt.markers, key=lambda mark: mark.segment)
+        for mark in prompt.markers
+        if mark.acts
+    }
+    return tuple(anchor for _, anchor in sorted(found.items()))
+
+
+def _ordered(
+    wanted: Lifetime, index: int, kept: Sequence[Anchor], automatic: str | None, provider: Provider
+) -> str | None:
+    """Return the lifetime that may stand at `index` between the client's own anchors, or None if none may.
+
+    A longer one that follows (the automatic breakpoint is last) lends its price to all before it, so an anchor takes it
+    over at no cost. One that the provider does not know makes no order: it refuses the request for that anyway.
+    """
+    if not provider.longer_first:
+        return wanted.name
+    after = [anchor.ttl for anchor in kept if anchor.segment > index] + ([automatic] if automatic else [])
+    least = max([wanted, *_known(after, provider)], key=_SECONDS)
+    most = min(
+        _known([anchor.ttl for anchor in kept if anchor.segment < index], provider),
+        key=_SECONDS,
+        default=least,
     )
-
-
-def _ordered(ttl: str, index: int, kept: Sequence[Anchor], provider: Provider) -> str | None:
-    """Return the lifetime that may stand at `index` between the client's own anchors, or None if none may."""
-    own = provider.lifetime(ttl)
-    if own is None or not provider.longer_first:
-        return ttl if own is not None else None
-    before = [provider.lifetime(anchor.ttl) for anchor in kept if anchor.segment < index]
-    after = [provider.lifetime(anchor.ttl) for anchor in kept if anchor.segment > index]
-    # A lifetime that the provider does not know makes no order; it refuses the request for that anyway.
-    shortest = min((one.seconds, one.name) for one in (*before, own) if one is not None)
-    if any(one is not None and one.seconds > shortest[0] for one in after):
+    longest = max(_known(after, provider), key=_SECONDS, default=most)
+    if longest.seconds > most.seconds:
         return None
-    return shortest[1]
+    return min(least, most, key=_SECONDS).name
+
+
+def _known(names: Sequence[str], provider: Provider) -> list[Lifetime]:
+    return [found for name in names if (found := provider.lifetime(name)) is not None]
+
+
+_SECONDS = attrgetter("seconds")

@@ -107,7 +107,7 @@ def boundaries(
 def before(prompt: Prompt, index: int) -> int:
     """Return the last segment before `index` that may carry a marker, or -1."""
     for candidate in range(index - 1, -1, -1):
-        if markable(prompt, prompt.segments[candidate]):
+        if markable(prompt, candidate):
             return candidate
     return -1
 

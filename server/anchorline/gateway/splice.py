@@ -110,7 +110,8 @@ def _made(body: bytes, splices: Sequence[Splice], anchors: tuple[Anchor, ...], r
 
 
 def _marks(prompt: Prompt, plan: Plan, rules: Rules) -> bool:
-    """Tell whether the marker of the body's format is the one that the model's provider knows."""
-    known = rules.provider(plan.cache.provider).marker
-    member = "cache_control" if prompt.format == "anthropic" else "prompt_cache_breakpoint"
-    return plan.cache.mode == "explicit" and known is not None and known.member == member
+    """Tell whether the request takes the markers of the provider that it is planned for."""
+    known = rules.provider(plan.cache.provider)
+    if known.passthrough:
+        known = rules.for_model(prompt.model or plan.route.target)
+    return markers.accepted(prompt, known)

@@ -1,5 +1,6 @@
 """Reading a prompt from any format that is known."""
 
+import re
 from pathlib import Path, PurePath
 
 import msgspec
@@ -27,7 +28,9 @@ _DIALECTS: dict[str, Dialect] = {
 _MARKDOWN = (".md", ".markdown", ".mdx", ".txt", ".rules")
 
 
-class _Shape(msgspec.Struct):
+class _Shape(
+    msgspec.Struct, rename={"model_id": "modelId", "inference": "inferenceConfig", "config": "toolConfig"}
+):
     """The members that tell the bodies apart."""
 
     messages: Raw | UnsetType = UNSET
@@ -37,6 +40,30 @@ class _Shape(msgspec.Struct):
     anthropic_version: str | UnsetType = UNSET
     max_completion_tokens: Raw | UnsetType = UNSET
     model: str | UnsetType | None = UNSET
+    model_id: Raw | UnsetType = UNSET
+    inference: Raw | UnsetType = UNSET
+    config: Raw | UnsetType = UNSET
+    contents: list[Raw] | Raw | UnsetType = UNSET
+
+    @property
+    def converse(self) -> bool:
+        """Whether it is Bedrock's Converse API's: its own members, or blocks that are told apart by their members.
+
+        Source: docs.aws.amazon.com/bedrock, API_runtime_Converse (`{"text": …}`, `{"cachePoint": …}`).
+        """
+        own = (self.model_id, self.inference, self.config)
+        if self.anthropic_version is UNSET and any(member is not UNSET for member in own):
+            return True
+        return any(
+            isinstance(blocks, Raw) and _UNTYPED.match(bytes(blocks))
+            for blocks in (self.system, self.messages)
+        )
+
+
+_UNTYPED = re.compile(
+    rb'\[\s*(?:\{\s*(?:"role"\s*:\s*"[a-z]*"\s*,\s*)?"content"\s*:\s*\[\s*)?'
+    rb'\{\s*"(?:text"\s*:\s*"[^"\\]*(?:\\.[^"\\]*)*"\s*\}|(?:cachePoint|toolUse|toolResult|guardContent)"\s*:\s*\{)'
+)
 
 
 def detect(data: bytes, name: str | None = None) -> Format:
@@ -56,6 +83,10 @@ def detect(data: bytes, name: str | None = None) -> Format:
         if suffix in (".json", ".jsonc"):
             raise
         return "markdown"
+    if shape.messages is not UNSET and shape.converse:
+        raise PromptError("a body of Bedrock's Converse API (cachePoint, toolConfig) is not read", offset=0)
+    if shape.messages is UNSET and shape.input is UNSET and isinstance(shape.contents, list):
+        raise PromptError("a body of Gemini's generateContent (contents, parts) is not read", offset=0)
     if shape.input is not UNSET and shape.messages is UNSET:
         return "openai-responses"
     if shape.messages is UNSET:

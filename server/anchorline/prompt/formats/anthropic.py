@@ -1,9 +1,12 @@
 """Anthropic Messages bodies: one segment a tool, a system block and a content block, in render order.
 
-Reference: the Messages API (tools → system → messages, `cache_control` on any block).
+Reference: the Messages API (tools → system → messages, `cache_control` on any block). A tool with `defer_loading` is no
+segment, but part of the blocks that refer to it (platform.claude.com, tool-use-with-prompt-caching); nor is what stands
+before the last compaction block, which the API drops (platform.claude.com, compaction).
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, ClassVar
 
 import msgspec
@@ -43,6 +46,31 @@ class _Block(msgspec.Struct):
     type: str | None = None
 
 
+class _Loading(msgspec.Struct):
+    defer_loading: bool | None = None
+
+
+class _Tool(_Loading):
+    """A tool, or a toolset of an MCP server, whose `configs` differ from the default by the tool's name."""
+
+    type: str | None = None
+    name: Raw = Raw(b'""')
+    default_config: _Loading = msgspec.field(default_factory=_Loading)
+    configs: dict[str, _Loading | None] | None = None
+
+    @property
+    def deferred(self) -> bool:
+        """Whether nothing of it is sent to the model before it is found."""
+        if self.type != "mcp_toolset":
+            return self.defer_loading is True
+        loaded = any(one is not None and one.defer_loading is False for one in (self.configs or {}).values())
+        return self.default_config.defer_loading is True and not loaded
+
+
+class _Compaction(_Block):
+    content: Raw | None = None
+
+
 _decode = msgspec.json.Decoder(_Body).decode
 
 _BEGINNINGS: dict[bytes, Kind] = {
@@ -64,6 +92,7 @@ _KINDS: dict[bytes, Kind] = {
     b"image": "image",
     b"document": "document",
     b"search_result": "document",
+    b"compaction": "text",
 }
 
 _ROLES: dict[str, Role] = {"assistant": "assistant", "system": "system"}
@@ -81,7 +110,7 @@ class Anthropic(Dialect):
 
     format: ClassVar[Format] = "anthropic"
     array: ClassVar[bytes] = b'"messages"'
-    marker: ClassVar[bytes] = b'"cache_control"'
+    markers: ClassVar[tuple[bytes, ...]] = (b'"cache_control"',)
     before: ClassVar[frozenset[bytes]] = frozenset({b'"tools"', b'"system"', b'"tool_choice"', b'"thinking"'})
 
     def family(self, model: str | None) -> str:
@@ -124,7 +153,11 @@ class Anthropic(Dialect):
             builder.look_from(places[b'"tools"'])
             starts, _ = layout.spans(builder.body, places[b'"tools"'] + 1, values)
             for index, (start, tool) in enumerate(zip(starts, values, strict=True)):
-                builder.add("tool", "system", start, tool, "tools", index)
+                name = deferred(tool)
+                if name is None:
+                    builder.add("tool", "system", start, tool, "tools", index)
+                else:
+                    builder.defer(name, start, tool)
         if isinstance(frame.system, str) and frame.system:
             start = places[b'"system"']
             _add_string(builder, "system", "system", start, "system", -1)
@@ -142,7 +175,47 @@ class Anthropic(Dialect):
                 builder.chain.add(bytes(setting), b"settings")
 
     def extend(self, builder: Builder, items: Sequence[_Turn], places: Sequence[Place], index: int) -> None:
-        """Add one segment a content block."""
+        """Add one segment a content block, from the last compaction block on."""
+        if places and builder.body.find(b'"compaction"', _first_start(places[0])) >= 0:
+            at = _compacted(items)
+            if at is not None:
+                self._resume(builder, items, places, index, at)
+                return
+        self._extend(builder, items, places, index)
+
+    def _resume(
+        self,
+        builder: Builder,
+        items: Sequence[_Turn],
+        places: Sequence[Place],
+        index: int,
+        at: tuple[int, int],
+    ) -> None:
+        """Begin the conversation at the compaction block `at`: (number of the turn, of the block in it)."""
+        number, first = at
+        builder.compact(index + number)
+        for (_, blocks), place in zip(items[:number], places, strict=False):
+            for start, content in _placed(blocks, place):
+                builder.skip(start, content, "compacted")
+        role, blocks = items[number]
+        for block, (start, content) in enumerate(_placed(blocks, places[number])):
+            if block < first:
+                builder.skip(start, content)
+            else:
+                shown = _summary(content) if block == first else b""
+                builder.add(
+                    _kind(content),
+                    role,
+                    start,
+                    content,
+                    "messages",
+                    index + number,
+                    block,
+                    shown=shown or b"",
+                )
+        self._extend(builder, items[number + 1 :], places[number + 1 :], index + number + 1)
+
+    def _extend(self, builder: Builder, items: Sequence[_Turn], places: Sequence[Place], index: int) -> None:
         run: list[tuple[Role, list[bytes]]] = []
         starts: list[int] = []
         for number, ((role, blocks), place) in enumerate(zip(items, places, strict=True), index):
@@ -203,8 +276,56 @@ def string_draft(body: bytes, start: int, segment: int) -> Draft | None:
     return Draft(text, segment, start, end, encoded=True)
 
 
+def deferred(tool: bytes) -> bytes | None:
+    """Return the encoded name of a tool that is not loaded before it is found, None for any other."""
+    if b'"defer_loading"' not in tool:
+        return None
+    try:
+        read = msgspec.json.decode(tool, type=_Tool)
+    except msgspec.MsgspecError:
+        return None
+    return bytes(read.name) if read.deferred else None
+
+
+def _first_start(place: Place) -> int:
+    if isinstance(place.starts, int):
+        return place.starts
+    return place.starts[0] if place.starts else place.end
+
+
+def _placed(blocks: list[bytes] | None, place: Place) -> list[tuple[int, bytes]]:
+    """Return the blocks of a message with their starts; none where its content is one string."""
+    if blocks is None:
+        return []
+    if not isinstance(place.starts, int):
+        return list(zip(place.starts, blocks, strict=True))
+    ends = accumulate((len(block) + 1 for block in blocks), initial=place.starts)
+    return list(zip(ends, blocks, strict=False))
+
+
+def _compacted(items: Sequence[_Turn]) -> tuple[int, int] | None:
+    """Return where the last compaction block stands: (number of the turn, of the block in it)."""
+    for number in range(len(items) - 1, -1, -1):
+        blocks = items[number][1] or []
+        for block in range(len(blocks) - 1, -1, -1):
+            if _summary(blocks[block]) is not None:
+                return number, block
+    return None
+
+
+def _summary(content: bytes) -> bytes | None:
+    """Return the summary in a compaction block; None for other blocks, and where the compaction has failed."""
+    if b'"compaction"' not in content:
+        return None
+    block = msgspec.json.decode(content, type=_Compaction)
+    summary = None if block.content is None else bytes(block.content)
+    return summary if block.type == "compaction" and summary and summary.startswith(b'"') else None
+
+
 def _kind(content: bytes) -> Kind:
     name = (msgspec.json.decode(content, type=_Block).type or "").encode()
+    if name == b"compaction" and _summary(content) is None:
+        return "other"  # a compaction that failed: the API leaves it out
     return _KINDS.get(name) or ("tool_result" if name.endswith(b"tool_result") else "other")
 
 

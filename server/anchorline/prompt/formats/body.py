@@ -20,7 +20,7 @@ from anchorline.prompt import layout
 from anchorline.prompt.formats.builder import Builder
 from anchorline.prompt.formats.dialect import Dialect, Frame, Place
 from anchorline.prompt.formats.memory import Memory, Parsed
-from anchorline.prompt.model import Prompt, PromptError
+from anchorline.prompt.model import Marker, Prompt, PromptError
 
 MAX_BYTES = 64 * 1024 * 1024
 
@@ -66,9 +66,10 @@ def _whole(body: bytes, dialect: Dialect) -> Parsed:
     members = list(_members(body, position, dialect, frame, items, spans))
     places.update(members)  # of members that repeat the last counts, as it does for every decoder
     repeated = len(places) < len(members)
-    builder = Builder(body, dialect.family(frame.model or None), dialect.marker, dialect.output)
+    builder = Builder(body, dialect.family(frame.model or None), dialect.markers, dialect.output)
     dialect.preamble(builder, frame, places)
     builder.look_from(places[dialect.array])
+    builder.begin()
     preamble = len(builder.segments)
     seed = builder.chain.prefix
     return _finish(body, dialect, frame, places, items, spans, builder, preamble, seed, [], repeated=repeated)
@@ -122,6 +123,8 @@ def _list(body: bytes, start: int, values: Sequence[Raw]) -> int | None:
 
 def _continued(body: bytes, dialect: Dialect, old: Parsed, count: int) -> Parsed | None:
     """Read only what follows the first `count` items of `old`; None where that can't be done."""
+    if old.compacted >= count:
+        return None  # what was left out before the compaction block is sent now
     position = layout.space(body, old.ends[count - 1])
     if body[position : position + 1] == b",":
         position = layout.space(body, position + 1)
@@ -146,22 +149,32 @@ def _continued(body: bytes, dialect: Dialect, old: Parsed, count: int) -> Parsed
     family = dialect.family(frame.model or None)
     if family != dialect.family(old.frame.model or None):
         return None  # another tokenizer: every estimate changes
-    builder = Builder(body, family, dialect.marker, dialect.output)
+    builder = Builder(body, family, dialect.markers, dialect.output)
     prompt = old.prompt
     first = old.preamble
     if late:
         dialect.preamble(builder, frame, places)
         if len(builder.segments) != first or builder.chain.prefix != old.seed:
             return None
+        if any(builder.deferred.get(name) != tool for name, tool in old.deferred.items()):
+            return None  # a tool's definition is part of what refers to it
     else:
         builder.segments += prompt.segments[:first]
-        builder.markers += [marker for marker in prompt.markers if marker.segment < first]
+        builder.markers += [mark for mark in prompt.markers if _of_head(mark, first)]
+        builder.chain.prefix = old.seed
+        builder.deferred = old.deferred
+    builder.begin()
+    builder.compacted = old.compacted
     upto = bisect_left(prompt.segments, count, lo=first, key=lambda segment: segment.message)
     builder.segments += prompt.segments[first:upto]
-    builder.markers += [marker for marker in prompt.markers if first <= marker.segment < upto]
+    builder.markers += [mark for mark in prompt.markers if not _of_head(mark, first) and mark.segment < upto]
     builder.chain.prefix = builder.segments[-1].prefix if upto > first else old.seed
     builder.look_from(position)
     return _finish(body, dialect, frame, places, items, spans, builder, first, old.seed, old.ends[:count])
+
+
+def _of_head(mark: Marker, first: int) -> bool:
+    return mark.segment < first and mark.place != "compacted"
 
 
 def _finish(
@@ -190,6 +203,9 @@ def _finish(
         draft=dialect.draft(body, segments),
         markers=tuple(builder.markers),
         model=frame.model or None,
+        compacted=builder.compacted >= 0,
         **dialect.facts(frame),
     )
-    return Parsed(body, frame, places, places[dialect.array], preamble, seed, ends, repeated, prompt)
+    start = places[dialect.array]
+    deferred, compacted = builder.deferred, builder.compacted
+    return Parsed(body, frame, places, start, preamble, seed, ends, repeated, deferred, compacted, prompt)

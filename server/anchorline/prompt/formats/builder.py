@@ -1,7 +1,9 @@
 """Collecting a body's segments in render order, without their cache markers."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from typing import Literal, get_args
 
 import msgspec
@@ -13,8 +15,15 @@ from anchorline.prompt.model import Kind, Marker, Role, Segment
 from anchorline.prompt.tokens import estimator, spread
 
 Section = Literal["tools", "system", "messages"]
+Standing = Literal["block", "nested", "deferred", "compacted", "unrendered", "null"]
 
 _TAGS: dict[Role, bytes] = {"system": b"s", "user": b"u", "assistant": b"a", "tool": b"t"}
+
+_REFERRING = frozenset[Kind](("tool_result", "other"))
+_NAMED = re.compile(rb'"(?:tool_)?name"\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")')
+_START = attrgetter("start")
+_WITHIN = frozenset((b'"content"', b'"source"', b'"tool_references"', b'"tool_changes"', b'"function"'))
+"""Members of a block that hold further blocks, in every format. Their markers count as any other: docs/providers.md."""
 
 
 @lru_cache(maxsize=8)
@@ -23,16 +32,25 @@ def _spreads(family: str) -> dict[Kind, float]:
 
 
 class Builder:
-    """Collects a body's segments, in render order."""
+    """Collects a body's segments, in render order.
 
-    def __init__(self, body: bytes, family: str, marker: bytes, output: bytes) -> None:
+    `deferred` are the definitions of tools that are loaded only when they are found, by their encoded names;
+    `compacted` is the message of the compaction block with which the conversation begins, or -1. `names` are the
+    members that mark a block.
+    """
+
+    def __init__(self, body: bytes, family: str, names: Sequence[bytes], output: bytes) -> None:
         self.body = body
         self.segments: list[Segment] = []
         self._append = self.segments.append
         self.markers: list[Marker] = []
         self.chain = Chain()
+        self.deferred: dict[bytes, bytes] = {}
+        self.compacted = -1
+        self._first = 0
+        self._seed = self.chain.prefix
         self._output = output
-        self._marker = marker
+        self._names = names
         self._marked = -1
         self._estimate = estimator(family)
         self._spreads = _spreads(family)
@@ -56,15 +74,17 @@ class Builder:
         """
         end = start + len(content)
         if 0 <= self._marked < end:
-            content = self._without_marker(start, end)
+            content = self._without_markers(start, end)
         if rendered is not None:
             content = rendered(content)
-        digest = xxh3_128_digest(same_as or content)
+        found = self._found(content) if self.deferred and kind in _REFERRING else []
+        digest = xxh3_128_digest(b"".join([same_as or content, *found]))
         prefix = self.chain.extend(digest, _TAGS[role])
         if kind == "tool_result":
             # The same output comes back under another call id: what it holds is what identifies it.
             digest = xxh3_128_digest(content[content.find(self._output) :])
         tokens, wide = self._estimate(content, kind), self._spreads[kind]
+        tokens += sum([self._estimate(tool, "tool") for tool in found])
         self._append(Segment(kind, role, start, end, digest, prefix, tokens, wide, section, message, block))
 
     def add_turns(
@@ -80,20 +100,23 @@ class Builder:
         A conversation of hundreds of blocks is read within a few microseconds a block, so the calls count.
         `beginnings` gives the kind of a block by its first 16 bytes, `kind_of` that of any other.
         """
-        append, estimate, spreads = self._append, self._estimate, self._spreads
+        append, estimate, spreads, deferred = self._append, self._estimate, self._spreads, self.deferred
         digest_of, prefix, output, kind_by = xxh3_128_digest, self.chain.prefix, self._output, beginnings.get
         for (role, blocks), start in zip(turns, starts, strict=True):
             tag = _TAGS[role]
             for block, content in enumerate(blocks):
                 end = start + len(content)
                 if 0 <= self._marked < end:
-                    content = self._without_marker(start, end)  # noqa: PLW2901
-                digest = digest_of(content)
-                prefix = digest_of(prefix + tag + digest)
+                    content = self._without_markers(start, end)  # noqa: PLW2901
                 kind = kind_by(content[:16]) or kind_of(content)
+                found = self._found(content) if deferred and kind in _REFERRING else None
+                digest = digest_of(b"".join([content, *found]) if found else content)
+                prefix = digest_of(prefix + tag + digest)
                 if kind == "tool_result":
                     digest = digest_of(content[content.find(output) :])
                 tokens = estimate(content, kind)
+                if found:
+                    tokens += sum([estimate(tool, "tool") for tool in found])
                 append(
                     Segment(
                         kind,
@@ -113,30 +136,105 @@ class Builder:
             index += 1
         self.chain.prefix = prefix
 
+    def defer(self, name: bytes, start: int, content: bytes) -> None:
+        """Note a tool that is sent, but not to the model before it is found: it is no segment."""
+        self.deferred[name] = self._passed(start, content, "deferred")
+
+    def begin(self) -> None:
+        """Say that what follows is the conversation."""
+        self._first, self._seed = len(self.segments), self.chain.prefix
+
+    def compact(self, message: int) -> None:
+        """Begin the conversation anew, at a compaction block in `message`: what stands before is not sent."""
+        self.compacted = message
+        del self.segments[self._first :]
+        self.chain.prefix = self._seed
+        last = self._first - 1
+        self.markers[:] = [
+            mark if mark.segment <= last else Marker(last, mark.ttl, mark.start, mark.end, "compacted")
+            for mark in self.markers
+        ]
+
+    def skip(self, start: int, content: bytes, place: Literal["compacted", "unrendered"]) -> None:
+        """Note the markers of a block that becomes no segment."""
+        self._passed(start, content, place)
+
     def look_from(self, position: int) -> None:
         """Look for markers from `position` on: segments are added in render order, not in the body's."""
-        self._marked = self.body.find(self._marker, position)
+        found = [at for name in self._names if (at := self.body.find(name, position)) >= 0]
+        self._marked = min(found, default=-1)
 
-    def _without_marker(self, start: int, end: int) -> bytes:
-        """Return a segment's bytes without its own cache marker, and note the marker."""
-        body = self.body
+    def _passed(self, start: int, content: bytes, place: Standing) -> bytes:
+        """Return a block that becomes no segment, without its markers, and note these."""
+        end, known = start + len(content), len(self.markers)
+        if 0 <= self._marked < end:
+            content = self._without_markers(start, end)
+        last = len(self.segments) - 1
+        self.markers[known:] = [
+            Marker(last, mark.ttl, mark.start, mark.end, place) for mark in self.markers[known:]
+        ]
+        return content
+
+    def _found(self, content: bytes) -> list[bytes]:
+        """Return the definitions of the deferred tools that a block refers to: they are rendered in its place.
+
+        Source: platform.claude.com, tool-search-tool ("automatically expanded into full tool definitions").
+        """
+        if b'"tool_reference"' not in content:
+            return []
+        return [tool for name in _NAMED.findall(content) if (tool := self.deferred.get(name)) is not None]
+
+    def _without_markers(self, start: int, end: int) -> bytes:
+        """Return a segment's bytes without its own cache marker and those within it, and note them."""
         if self._marked < start:
-            self._marked = body.find(self._marker, start)
-        if not start <= self._marked < end or body[start : start + 1] != b"{":
-            return body[start:end]
-        before = None
-        for member in layout.members(body, start):
-            if member.key == self._marker and body[member.start : member.start + 1] == b"{":
-                cut, after = member.key_start, member.end
-                if before is not None:  # with the comma before it; the first member with the one after it
-                    cut = body.index(b",", before)
-                elif body.startswith(b",", layout.space(body, after)):
-                    after = layout.comma(body, after)
-                ttl = lifetime(body[member.start : member.end])
-                self.markers.append(Marker(len(self.segments), ttl, cut, after))
-                return body[start:cut] + body[after:end]
-            before = member.end
-        return body[start:end]
+            self.look_from(start)
+        if not start <= self._marked < end or self.body[start : start + 1] != b"{":
+            return self.body[start:end]
+        found = list(self._marks(start, "block"))
+        self.markers += found
+        parts, position = [], start
+        for mark in sorted(found, key=_START):
+            parts.append(self.body[position : mark.start])
+            position = mark.end
+        return b"".join([*parts, self.body[position:end]])
+
+    def _marks(self, position: int, place: Standing) -> Iterator[Marker]:
+        """Yield the markers of the block at `position`: those of the blocks within it, then its own.
+
+        What a tool is called with, and its schema, may have members of any name: they are not looked into.
+        """
+        body, segment = self.body, len(self.segments)
+        own: list[Marker] = []
+        before = previous = -1  # the end of the last member that stays, and of the last one
+        for member in layout.members(body, position):
+            value = body[member.start : member.start + 1]
+            if member.key in self._names and (value == b"{" or body.startswith(b"null", member.start)):
+                if before >= 0:  # it goes with the comma before it; the first members with the one after them
+                    cut, after = body.index(b",", previous), member.end
+                else:
+                    cut, after = member.key_start, layout.space(body, member.end)
+                    after = layout.comma(body, after) if body.startswith(b",", after) else member.end
+                set_ = value == b"{"
+                ttl = lifetime(body[member.start : member.end]) if set_ else ""
+                own.append(Marker(segment, ttl, cut, after, place if set_ else "null"))
+            else:
+                before = member.end
+                if member.key in _WITHIN:
+                    yield from self._within(member.start, member.end)
+            previous = member.end
+        yield from own
+
+    def _within(self, start: int, end: int) -> Iterator[Marker]:
+        """Yield the markers of the blocks in a member's value: a list of them, or one."""
+        if all(self.body.find(name, start, end) < 0 for name in self._names):
+            return
+        first = self.body[start : start + 1]
+        if first == b"{":
+            yield from self._marks(start, "nested")
+        elif first == b"[":
+            for begin, _ in layout.elements(self.body, start):
+                if self.body[begin : begin + 1] == b"{":
+                    yield from self._marks(begin, "nested")
 
 
 def text_block(literal: bytes, *, spaced: bool, name: bytes = b"text") -> bytes:

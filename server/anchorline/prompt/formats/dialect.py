@@ -41,7 +41,8 @@ class Dialect(ABC):
 
     format: ClassVar[Format]
     array: ClassVar[bytes]
-    marker: ClassVar[bytes]
+    markers: ClassVar[tuple[bytes, ...]]
+    """The members that mark a block for the cache."""
     before: ClassVar[frozenset[bytes]]
     """Members that are rendered, or that count, before the conversation."""
     output: ClassVar[bytes] = b'"content":'

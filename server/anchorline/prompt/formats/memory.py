@@ -16,7 +16,7 @@ class Parsed(msgspec.Struct, eq=False):
     `repeated`: a member stands in it more than once, so that what counts before its end need not count after it.
 
     `ends` are the ends of the items of the conversation. Before it there are `preamble` segments, with the
-    prefix hash `seed` at their end.
+    prefix hash `seed` at their end. `deferred` and `compacted` are the builder's.
     """
 
     body: bytes
@@ -27,6 +27,8 @@ class Parsed(msgspec.Struct, eq=False):
     seed: bytes
     ends: list[int]
     repeated: bool
+    deferred: dict[bytes, bytes]
+    compacted: int
     prompt: Prompt
 
 

@@ -95,7 +95,7 @@ _PARTS: dict[str | None, Kind] = {
 class _OpenAI(Dialect):
     """What both have in common."""
 
-    marker: ClassVar[bytes] = b'"prompt_cache_breakpoint"'
+    markers: ClassVar[tuple[bytes, ...]] = (b'"prompt_cache_breakpoint"', b'"cache_control"')
     text_part: ClassVar[bytes]
 
     def family(self, model: str | None) -> str:
