@@ -170,6 +170,8 @@ class Anthropic(Dialect):
                     builder.add(
                         "system", "system", start, block, "system", index, rendered=without_attribution
                     )
+                else:
+                    builder.skip(start, block, "unrendered")
         for setting in (frame.tool_choice, frame.thinking):
             if setting is not UNSET:
                 builder.chain.add(bytes(setting), b"settings")
@@ -199,20 +201,13 @@ class Anthropic(Dialect):
                 builder.skip(start, content, "compacted")
         role, blocks = items[number]
         for block, (start, content) in enumerate(_placed(blocks, places[number])):
+            where = index + number, block
             if block < first:
-                builder.skip(start, content)
+                builder.skip(start, content, "compacted")
+            elif block == first:
+                builder.add("text", role, start, content, "messages", *where, rendered=_shown)
             else:
-                shown = _summary(content) if block == first else b""
-                builder.add(
-                    _kind(content),
-                    role,
-                    start,
-                    content,
-                    "messages",
-                    index + number,
-                    block,
-                    shown=shown or b"",
-                )
+                builder.add(_kind(content), role, start, content, "messages", *where)
         self._extend(builder, items[number + 1 :], places[number + 1 :], index + number + 1)
 
     def _extend(self, builder: Builder, items: Sequence[_Turn], places: Sequence[Place], index: int) -> None:
@@ -320,6 +315,10 @@ def _summary(content: bytes) -> bytes | None:
     block = msgspec.json.decode(content, type=_Compaction)
     summary = None if block.content is None else bytes(block.content)
     return summary if block.type == "compaction" and summary and summary.startswith(b'"') else None
+
+
+def _shown(compaction: bytes) -> bytes:
+    return _summary(compaction) or compaction
 
 
 def _kind(content: bytes) -> Kind:
