@@ -13,7 +13,7 @@ from pathlib import Path
 
 from anchorline.prompt.formats import claude_code, codex
 from anchorline.prompt.formats.history import History, Part
-from anchorline.prompt.source import each, first_line, read_bytes
+from anchorline.prompt.source import each, first_lines, read_bytes
 
 LIMIT = 1 << 30
 TOOLS = (
@@ -52,7 +52,7 @@ Request = tuple[float, str, tuple[Part, ...]]
 
 
 def _requests(path: Path) -> Iterator[Request]:
-    return _codex(path) if codex.sniff(first_line(path)) else _claude_code(path)
+    return _codex(path) if any(map(codex.sniff, first_lines(path))) else _claude_code(path)
 
 
 def _claude_code(path: Path) -> Iterator[Request]:
@@ -91,7 +91,7 @@ def _codex(path: Path) -> Iterator[Request]:
 
 def _body(source: bytes, path: Path, model: str, parts: tuple[Part, ...], *, preamble: bool) -> bytes:
     head = b'{"model":' + json.dumps(model).encode()
-    if parts and (parts[0].section != "messages" or codex.sniff(first_line(path))):
+    if parts and (parts[0].section != "messages" or any(map(codex.sniff, first_lines(path)))):
         return head + _responses(source, parts, preamble=preamble)
     return head + _messages(source, parts, preamble=preamble)
 

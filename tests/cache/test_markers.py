@@ -43,7 +43,9 @@ def test_a_plain_string_becomes_one_text_block():
 
 def test_five_minutes_are_the_default_and_need_no_words():
     assert markers.marker(load().provider("anthropic"), "5m") == b'"cache_control":{"type":"ephemeral"}'
-    assert markers.marker(load().provider("openai"), "30m") == b'"prompt_cache_breakpoint":{"mode":"explicit"}'
+    assert (
+        markers.marker(load().provider("openai"), "30m") == b'"prompt_cache_breakpoint":{"mode":"explicit"}'
+    )
 
 
 def test_splices_of_another_body_are_refused():

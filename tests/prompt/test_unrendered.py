@@ -124,9 +124,9 @@ def test_an_attribution_that_changes_with_each_request_costs_no_hit(form: str):
 def test_the_attribution_is_never_marked(form: str):
     data = body(form, "a1b2c")
     prompt = read(data)
-    for segment in prompt.segments:
+    for index, segment in enumerate(prompt.segments):
         if segment.section == "system" and line("a1b2c").encode() in prompt.load(segment.start, segment.end):
-            assert not markers.markable(prompt, segment)
+            assert not markers.markable(prompt, index)
 
 
 def test_a_breakpoint_that_the_client_has_set_on_it_stays():
