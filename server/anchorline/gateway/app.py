@@ -7,8 +7,8 @@ byte, status and body untouched. Whatever fails in here, the original bytes are 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from anchorline.gateway import tally
 from anchorline.gateway.access import Access, Refused, Target
 from anchorline.gateway.answers import Answers, Keeping
 from anchorline.gateway.attendants import Attendants
+from anchorline.gateway.coding import packed, unpacked
 from anchorline.gateway.desk import Desk
 from anchorline.gateway.exchange import Exchange, counted, format_of
 from anchorline.gateway.incoming import Incoming, LeftError, Receive, Send, SlowError
@@ -35,7 +36,10 @@ log = logging.getLogger(__name__)
 
 
 class Call(NamedTuple):
-    """A request that was let in. `format` is None where its body is no prompt to answer, `counted` none to count."""
+    """A request that was let in. `format` is None where its body is no prompt to answer, `counted` none to count.
+
+    `body` is what was read of it, unpacked where it is looked at and has an `encoding`; `came` are its bytes then.
+    """
 
     upstream: Upstream
     method: str
@@ -45,6 +49,8 @@ class Call(NamedTuple):
     body: bytes
     format: Format | None
     counted: Format | None
+    encoding: str = ""
+    came: bytes = b""
 
 
 class App:
@@ -95,12 +101,8 @@ class App:
         except LeftError:
             log.info("a client left before its request was complete")
         else:
-            plain = header(scope["headers"], b"content-encoding") in ("", "identity")
-            looked_at = plain and scope["method"] == "POST" and incoming.complete
-            format_ = format_of(upstream.name, target.path) if looked_at else None
-            count = counted(upstream.name, target.path) if looked_at else None
             head = upstream, scope["method"], target.path, scope["headers"]
-            await self._exchange(Call(*head, incoming, body, format_, count), send)
+            await self._exchange(await _looked_at(Call(*head, incoming, body, None, None)), send)
 
     def _upstream(self, target: Target) -> Upstream:
         upstream = self._upstreams.find(target.name)
@@ -153,7 +155,8 @@ class App:
         exchange = None
         if self._desk is not None and call.format is not None:
             exchange = self._desk.open(call.format, call.body, self._clock(), of_headers(call.headers))
-            exchange.send = partial(self._sent, call._replace(body=b""))  # which may be kept for long
+            # What may be kept for long has no bodies.
+            exchange.send = partial(self._sent, call._replace(body=b"", came=b""))
         begun = False
         try:
             async with AsyncExitStack() as stack:
@@ -212,12 +215,32 @@ class App:
             answer = await stack.enter_async_context(self._sent(call, call.body))
         return answer
 
-    def _sent(self, call: Call, body: bytes) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        """Return a request to the provider, to be entered."""
+    @asynccontextmanager
+    async def _sent(self, call: Call, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Hold the provider's answer to a request: as it came, or with another body in the same encoding."""
         whole = call.incoming.complete
+        if call.encoding:
+            changed = body is not call.body
+            body = await asyncio.to_thread(packed, body, call.encoding) if changed else call.came
         size = len(body) if whole else _length(call.headers)
         onward = body if whole else call.incoming.rest(body)
-        return self._upstreams.request(call.upstream, call.method, call.path, call.headers, onward, size)
+        asked = self._upstreams.request(call.upstream, call.method, call.path, call.headers, onward, size)
+        async with asked as answer:
+            yield answer
+
+
+async def _looked_at(call: Call) -> Call:
+    """Return a request with what its body is: a prompt to answer, or to count, if it can be read at all."""
+    if call.method != "POST" or not call.incoming.complete:
+        return call
+    format_, count = format_of(call.upstream.name, call.path), counted(call.upstream.name, call.path)
+    encoding = header(call.headers, b"content-encoding")
+    if encoding in ("", "identity") or (format_ is None and count is None):
+        return call._replace(format=format_, counted=count)
+    body = await asyncio.to_thread(unpacked, call.body, encoding, LOOKED_AT_BYTES)
+    if body is None:
+        return call
+    return call._replace(format=format_, counted=count, body=body, encoding=encoding, came=call.body)
 
 
 async def _show(send: Send, name: str, state: tally.State) -> None:

@@ -104,7 +104,8 @@ class Exchange:
         if self._desk.mode == "observe":
             return self.body
         self.planned, self.reason = await self._desk.prepare(self)
-        return self.body if self.planned is None else self.planned.changed.body
+        changed = self.planned.changed if self.planned is not None else None
+        return changed.body if changed is not None and changed.splices else self.body
 
     def refused(self) -> None:
         """Note that the changed request was not taken; the original is sent now."""

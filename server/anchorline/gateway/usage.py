@@ -5,23 +5,17 @@ Nothing here may fail: what can't be read is not known.
 """
 
 import re
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
 
+from anchorline.gateway import coding
 from anchorline.outcome import Usage
 from anchorline.prompt.usage import merged, read
 
 ANSWER_BYTES = 16 << 20
 """Of a longer answer, a longer event of a stream, or a piece that unpacks to more, the usage is not read."""
-PIECE_BYTES = 1 << 20
-"""As much is unpacked at a time."""
-_ZSTD_WINDOW = 8 << 20
-"""RFC 9659: no answer over HTTP may need a larger one."""
-_ZSTD_SLICE = 256
-"""So many packed bytes are at most 8 MB: 4 bytes stand for a block of up to 128 KB."""
 
 
 class _Inner(msgspec.Struct):
@@ -61,8 +55,6 @@ _LAST = (*_GOOD, "response.incomplete", "response.failed", "response.cancelled",
 """Types of the events with which a provider ends a stream."""
 _LAST_BYTES = 256
 """An event of these types without a usage is not longer."""
-_FRAMED = zlib.MAX_WBITS | 32
-_FRAME_BYTES = 2
 _BOM = b"\xef\xbb\xbf"
 _STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
@@ -85,7 +77,7 @@ class Meter:
 
     def __init__(self, content_type: str, encoding: str) -> None:
         self._stream = content_type.startswith("text/event-stream")
-        self._inflate = _decoder(encoding)
+        self._inflate = coding.decoder(encoding)
         self._begun = self._over = self._return = False
         self._rest: list[bytes] = []
         self._size = 0
@@ -270,98 +262,6 @@ def _missed(diagnostics: Any) -> tuple[str, int] | None:  # noqa: ANN401  (a bet
         return None
     tokens = reason.get("cache_missed_input_tokens")
     return code, tokens if isinstance(tokens, int) and 0 <= tokens <= MOST else 0
-
-
-Inflate = Callable[[bytes], Iterable[bytes]]
-
-
-def _decoder(encoding: str) -> Inflate | None:
-    """Return what undoes a content encoding, piece by piece, or None where it is not known."""
-    made = None
-    for name in reversed(encoding.split(",")):
-        one = _undo(name.strip())
-        if one is None:
-            return None
-        made = one if made is None else _both(made, one)
-    return made
-
-
-def _both(outer: Inflate, inner: Inflate) -> Inflate:
-    return lambda data: (piece for packed in outer(data) for piece in inner(packed))
-
-
-def _undo(encoding: str) -> Inflate | None:
-    if encoding in ("", "identity"):
-        return lambda data: (data,)
-    if encoding in ("gzip", "x-gzip", "deflate"):
-        return _Gzip().pieces
-    if encoding == "zstd":
-        return _Zstd().pieces
-    if encoding == "br":
-        try:
-            import brotli  # type: ignore[import-untyped]  # noqa: PLC0415  (has no wheels for PyPy)
-        except ImportError:
-            return None
-        made = brotli.Decompressor()
-
-        def pieces(data: bytes) -> Iterator[bytes]:
-            yield made.process(data, output_buffer_limit=PIECE_BYTES)
-            while not made.can_accept_more_data():
-                yield made.process(b"", output_buffer_limit=PIECE_BYTES)
-
-        return pieces
-    return None
-
-
-class _Gzip:
-    """Undoes gzip, of any number of members, and deflate with or without zlib's frame."""
-
-    def __init__(self) -> None:
-        self._made: zlib._Decompress | None = None
-        self._head = b""
-
-    def pieces(self, data: bytes) -> Iterator[bytes]:
-        if self._made is None:
-            self._head += data
-            if len(self._head) < _FRAME_BYTES:
-                return
-            data, self._head = self._head, b""
-            self._made = zlib.decompressobj(wbits=_FRAMED if _framed(data) else -zlib.MAX_WBITS)
-        while data:
-            if self._made.eof:
-                data = data.lstrip(b"\0")  # padding between members
-                if not data:
-                    return
-                self._made = zlib.decompressobj(wbits=_FRAMED)
-            piece = self._made.decompress(data, PIECE_BYTES)
-            data = self._made.unconsumed_tail or self._made.unused_data
-            yield piece
-
-
-def _framed(data: bytes) -> bool:
-    """Tell whether deflated bytes begin as gzip (RFC 1952) or zlib (RFC 1950) has it."""
-    return data.startswith(b"\x1f\x8b") or (
-        data[0] & 15 == zlib.DEFLATED and int.from_bytes(data[:2]) % 31 == 0
-    )
-
-
-class _Zstd:
-    """Undoes zstd, of any number of frames."""
-
-    def __init__(self) -> None:
-        import zstandard  # noqa: PLC0415  (only where an answer is packed so)
-
-        self._new = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj
-        self._made = self._new()
-
-    def pieces(self, data: bytes) -> Iterator[bytes]:
-        for start in range(0, len(data), _ZSTD_SLICE):
-            rest = data[start : start + _ZSTD_SLICE]
-            while rest:
-                yield self._made.decompress(rest)
-                rest = self._made.unused_data if self._made.eof else b""
-                if self._made.eof:
-                    self._made = self._new()
 
 
 def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:

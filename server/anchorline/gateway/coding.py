@@ -1,0 +1,146 @@
+"""Content encodings (RFC 9110, 8.4.1): gzip, deflate, zstd and br, undone piece by piece and within bounds, and made.
+
+A body of several gzip members or zstd frames is one stream, as their formats say.
+"""
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+
+PIECE_BYTES = 1 << 20
+"""As much is unpacked at a time."""
+_ZSTD_WINDOW = 8 << 20
+"""RFC 9659: nothing over HTTP may need a larger one."""
+_ZSTD_SLICE = 256
+"""So many packed bytes are at most 8 MB: 4 bytes stand for a block of up to 128 KB."""
+_FRAMED = zlib.MAX_WBITS | 32
+_FRAME_BYTES = 2
+_BROTLI = 4
+"""Its best quality, the default, takes a second for a megabyte."""
+
+Inflate = Callable[[bytes], Iterable[bytes]]
+
+
+def decoder(encoding: str) -> Inflate | None:
+    """Return what undoes a content encoding, piece by piece, or None where it is not known."""
+    made = None
+    for name in reversed(encoding.split(",")):
+        one = _undo(name.strip())
+        if one is None:
+            return None
+        made = one if made is None else _both(made, one)
+    return made
+
+
+def _both(outer: Inflate, inner: Inflate) -> Inflate:
+    return lambda data: (piece for packed in outer(data) for piece in inner(packed))
+
+
+def _undo(encoding: str) -> Inflate | None:
+    if encoding in ("", "identity"):
+        return lambda data: (data,)
+    if encoding in ("gzip", "x-gzip", "deflate"):
+        return _Gzip().pieces
+    if encoding == "zstd":
+        return _Zstd().pieces
+    if encoding == "br":
+        try:
+            import brotli  # type: ignore[import-untyped]  # noqa: PLC0415  (has no wheels for PyPy)
+        except ImportError:
+            return None
+        made = brotli.Decompressor()
+
+        def pieces(data: bytes) -> Iterator[bytes]:
+            yield made.process(data, output_buffer_limit=PIECE_BYTES)
+            while not made.can_accept_more_data():
+                yield made.process(b"", output_buffer_limit=PIECE_BYTES)
+
+        return pieces
+    return None
+
+
+class _Gzip:
+    """Undoes gzip, of any number of members, and deflate with or without zlib's frame."""
+
+    def __init__(self) -> None:
+        self._made: zlib._Decompress | None = None
+        self._head = b""
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        if self._made is None:
+            self._head += data
+            if len(self._head) < _FRAME_BYTES:
+                return
+            data, self._head = self._head, b""
+            self._made = zlib.decompressobj(wbits=_FRAMED if _framed(data) else -zlib.MAX_WBITS)
+        while data:
+            if self._made.eof:
+                data = data.lstrip(b"\0")  # padding between members
+                if not data:
+                    return
+                self._made = zlib.decompressobj(wbits=_FRAMED)
+            piece = self._made.decompress(data, PIECE_BYTES)
+            data = self._made.unconsumed_tail or self._made.unused_data
+            yield piece
+
+
+def _framed(data: bytes) -> bool:
+    """Tell whether deflated bytes begin as gzip (RFC 1952) or zlib (RFC 1950) has it."""
+    return data.startswith(b"\x1f\x8b") or (
+        data[0] & 15 == zlib.DEFLATED and int.from_bytes(data[:2]) % 31 == 0
+    )
+
+
+class _Zstd:
+    """Undoes zstd, of any number of frames."""
+
+    def __init__(self) -> None:
+        import zstandard  # noqa: PLC0415  (only where an answer is packed so)
+
+        self._new = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj
+        self._made = self._new()
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        for start in range(0, len(data), _ZSTD_SLICE):
+            rest = data[start : start + _ZSTD_SLICE]
+            while rest:
+                yield self._made.decompress(rest)
+                rest = self._made.unused_data if self._made.eof else b""
+                if self._made.eof:
+                    self._made = self._new()
+
+
+def unpacked(body: bytes, encoding: str, limit: int) -> bytes | None:
+    """Return a body without its encoding; None where that is not known, is not what it says, or holds over `limit`."""
+    try:
+        inflate, parts, size = decoder(encoding), [], 0
+        for piece in inflate(body) if inflate is not None else ():
+            parts.append(piece)
+            size += len(piece)
+            if size > limit:
+                return None
+    except Exception:  # noqa: BLE001  (each decompressor has errors of its own; such a body goes on as it is)
+        return None
+    return b"".join(parts) or None
+
+
+def packed(body: bytes, encoding: str) -> bytes:
+    """Return a body in an encoding that `unpacked` has undone."""
+    for name in encoding.split(","):
+        body = _pack(body, name.strip())
+    return body
+
+
+def _pack(body: bytes, encoding: str) -> bytes:
+    if encoding in ("gzip", "x-gzip", "deflate"):
+        made = zlib.compressobj(wbits=zlib.MAX_WBITS | (0 if encoding == "deflate" else 16))
+        return made.compress(body) + made.flush()
+    if encoding == "zstd":
+        import zstandard  # noqa: PLC0415
+
+        return zstandard.ZstdCompressor().compress(body)
+    if encoding == "br":
+        import brotli  # noqa: PLC0415
+
+        packed: bytes = brotli.compress(body, quality=_BROTLI)
+        return packed
+    return body
