@@ -180,15 +180,19 @@ _IS_TEXT = re.compile(rb'"type"\s*:\s*"text"')
 def splices(prompt: Prompt, anchors: Sequence[Anchor]) -> tuple[Splice, ...]:
     """Return the splices that make a body carry exactly `anchors`.
 
-    The client's markers that are among them (origin ``client``) stay untouched, its others are removed; those that mark
-    nothing go along with another change only. Raises UnmarkableError for a segment that can't carry a marker, or a
-    prompt that is no request body.
+    The client's markers that are among them (origin ``client``) stay untouched, and one on what is not rendered; its
+    others are removed, those that mark nothing along with another change only. Raises UnmarkableError for a segment
+    that can't carry a marker, or a prompt that is no request body.
     """
     if prompt.format not in ("anthropic", "openai-chat", "openai-responses"):
         raise UnmarkableError(f"{prompt.format} is not a request body")
     kept = {anchor.segment for anchor in anchors if anchor.origin == "client"}
     added = [anchor for anchor in anchors if anchor.origin == "plan"]
-    removed = [mark for mark in prompt.markers if not (mark.acts and mark.segment in kept)]
+    removed = [
+        mark
+        for mark in prompt.markers
+        if mark.place != "unrendered" and not (mark.acts and mark.segment in kept)
+    ]
     if not added and not any(mark.acts for mark in removed):
         return ()
     found = [Splice(mark.start, prompt.load(mark.start, mark.end), b"") for mark in removed]

@@ -8,6 +8,7 @@ more for the new tokens only. docs/placement.md explains it with figures.
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import inf
 from operator import attrgetter
 
 import msgspec
@@ -33,8 +34,8 @@ def place(
     if mode == "respect" and (kept or prompt.automatic_ttl):
         return tuple(kept)
     lifetime = bet.lifetime
-    own = sum(mark.acts for mark in prompt.markers) if kept else 0
-    free = provider.max_breakpoints - provider.implicit - own - (1 if prompt.automatic_ttl else 0)
+    others = _others(prompt, mode)
+    free = provider.max_breakpoints - provider.implicit - len(others)
     if lifetime is None or free <= 0:
         return tuple(kept)
     found = boundaries(prompt, warmth, totals, bet.p_reuse, lifetime.seconds, provider.lookback)
@@ -44,12 +45,7 @@ def place(
     taken = {anchor.segment for anchor in kept}
     nodes = [node for node in found if node.tokens >= minimum and node.segment not in taken]
     ttls = (
-        {
-            node.segment: _ordered(lifetime, node.segment, kept, prompt.automatic_ttl, provider)
-            for node in nodes
-        }
-        if kept or prompt.automatic_ttl
-        else {}
+        {node.segment: _ordered(lifetime, node.segment, others, provider) for node in nodes} if others else {}
     )
     nodes = [node for node in nodes if ttls.get(node.segment, "") is not None]
     tail = found[-1]
@@ -188,31 +184,37 @@ def clients(prompt: Prompt, totals: Sequence[int]) -> tuple[Anchor, ...]:
     return tuple(anchor for _, anchor in sorted(found.items()))
 
 
-def _ordered(
-    wanted: Lifetime, index: int, kept: Sequence[Anchor], automatic: str | None, provider: Provider
-) -> str | None:
-    """Return the lifetime that may stand at `index` between the client's own anchors, or None if none may.
+def _others(prompt: Prompt, mode: str) -> list[tuple[float, str]]:
+    """Return what takes a slot beside the plan's own anchors, as (segment, lifetime).
 
-    A longer one that follows (the automatic breakpoint is last) lends its price to all before it, so an anchor takes it
-    over at no cost. One that the provider does not know makes no order: it refuses the request for that anyway.
+    They are the client's markers that stay, one on what is not rendered (after its segment) in any mode, and the
+    automatic breakpoint, which is last.
+    """
+    found = [
+        (mark.segment + (0.5 if mark.place == "unrendered" else 0.0), asked(prompt, mark))
+        for mark in prompt.markers
+        if mark.place == "unrendered" or (mark.acts and mode != "replace")
+    ]
+    return [*found, (inf, prompt.automatic_ttl)] if prompt.automatic_ttl else found
+
+
+def _ordered(
+    wanted: Lifetime, index: int, others: Sequence[tuple[float, str]], provider: Provider
+) -> str | None:
+    """Return the lifetime that may stand at `index` between the others, or None if none may.
+
+    A longer one that follows lends its price to all before it, so an anchor takes it over at no cost. One that the
+    provider does not know makes no order: it refuses the request for that anyway.
     """
     if not provider.longer_first:
         return wanted.name
-    after = [anchor.ttl for anchor in kept if anchor.segment > index] + ([automatic] if automatic else [])
-    least = max([wanted, *_known(after, provider)], key=_SECONDS)
-    most = min(
-        _known([anchor.ttl for anchor in kept if anchor.segment < index], provider),
-        key=_SECONDS,
-        default=least,
-    )
-    longest = max(_known(after, provider), key=_SECONDS, default=most)
-    if longest.seconds > most.seconds:
+    known = [(at, found) for at, name in others if (found := provider.lifetime(name)) is not None]
+    after = [found for at, found in known if at > index]
+    least = max([wanted, *after], key=_SECONDS)
+    most = min([found for at, found in known if at < index], key=_SECONDS, default=least)
+    if any(one.seconds > most.seconds for one in after):
         return None
     return min(least, most, key=_SECONDS).name
-
-
-def _known(names: Sequence[str], provider: Provider) -> list[Lifetime]:
-    return [found for name in names if (found := provider.lifetime(name)) is not None]
 
 
 _SECONDS = attrgetter("seconds")
