@@ -94,9 +94,7 @@ def litellm(prompt: Prompt) -> Marks:
 def copilot(prompt: Prompt) -> Marks:
     """The last tool result of the round and the newest message; tools and system take spare slots."""
     results = [
-        i
-        for i, one in enumerate(prompt.segments)
-        if one.kind == "tool_result" and markable(prompt, i)
+        i for i, one in enumerate(prompt.segments) if one.kind == "tool_result" and markable(prompt, i)
     ]
     typed = [one for one in _users(prompt) if prompt.segments[one[-1]].kind == "text"]
     wanted = {*results[-1:], *_ends(prompt, typed[-1:])}
