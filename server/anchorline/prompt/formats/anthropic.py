@@ -68,7 +68,7 @@ class _Tool(_Loading):
 
 
 class _Compaction(_Block):
-    content: Raw | None = None
+    content: Raw | UnsetType = UNSET
 
 
 _decode = msgspec.json.Decoder(_Body).decode
@@ -313,8 +313,8 @@ def _summary(content: bytes) -> bytes | None:
     if b'"compaction"' not in content:
         return None
     block = msgspec.json.decode(content, type=_Compaction)
-    summary = None if block.content is None else bytes(block.content)
-    return summary if block.type == "compaction" and summary and summary.startswith(b'"') else None
+    summary = b"" if block.content is UNSET else bytes(block.content)
+    return summary if block.type == "compaction" and summary.startswith(b'"') else None
 
 
 def _shown(compaction: bytes) -> bytes:
