@@ -81,6 +81,9 @@ export interface Outcome {
   latencyMs?: number | null;
   signals?: Record<string, boolean | number>;
   sentAt?: number | null;
+  answerId?: string | null;
+  requestId?: string | null;
+  ping?: number | null;
 }
 
 /** Tokens that the provider billed. `input` excludes what was read from or written to the cache. */

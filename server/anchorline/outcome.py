@@ -10,6 +10,7 @@ from msgspec import Meta
 
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 PlanId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+AnswerId = Annotated[str, Meta(min_length=1, max_length=256)]
 MESSAGES = ("message", "fallback_message")
 """Kinds of an iteration that reads the conversation itself: Anthropic's `usage.iterations`."""
 
@@ -74,6 +75,9 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel"):
 
     `target` is the model that really answered, where it is known: what is warm now is warm for that one.
     `signals` are what could be observed afterwards, such as ``{"tests_passed": true, "asked_again": false}``.
+    `answer_id` is the answer's own id as the provider gave it (``msg_…``, ``resp_…``, ``chatcmpl-…``) and `request_id`
+    the one in its headers: by these a request counts once, whoever else has seen it. `ping`: no request of anybody's
+    but the so manieth keep-alive of the plan's prefix, counted from 1.
     """
 
     plan_id: PlanId
@@ -84,6 +88,9 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel"):
     latency_ms: Annotated[float, Meta(ge=0, le=86_400_000)] | None = None
     signals: Annotated[dict[str, bool | int | float], Meta(max_length=32)] = {}
     sent_at: float | None = None
+    answer_id: AnswerId | None = None
+    request_id: AnswerId | None = None
+    ping: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
 
 
 class Feedback(msgspec.Struct, frozen=True, rename="camel"):

@@ -70,13 +70,9 @@ def claude_steps(path: Path) -> Iterator[Step]:
     session = claude_code.Session()
     each(path, session.take)
     before: Asked | None = None
-    for request in claude_code.requests(session.conversation(), claude_code.History()):
-        usage, model = request.answer.usage, request.answer.model or ""
-        total = (
-            usage.input_tokens
-            + (usage.cache_read_input_tokens or 0)
-            + (usage.cache_creation_input_tokens or 0)
-        )
+    for request in session.requests(session.conversation(), claude_code.History()):
+        usage, model = request.answer.usage, request.answer.model
+        total = usage.prompt
         now = Asked.after(before, tuple(request.history.parts), total, model)
         yield from _step(path.name, tokens.family(model), before, now)
         before = now

@@ -131,6 +131,38 @@ def test_a_copied_request_counts_once_and_a_replaced_file_takes_its_rows_along(t
     assert len(dump(database(isolated_home))["imported"]) == 5
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_a_forked_session_counts_what_it_repeats_once(tmp_path: Path, isolated_home: Path, named: bool):
+    log = ClaudeLog("s1")
+    for turn in range(3):
+        log.user(f"turn {turn}")
+        log.answer(
+            "msg_relay" if not named else f"msg_{turn}", **({"requestId": f"req_{turn}"} if named else {})
+        )
+    (tmp_path / "s1.jsonl").write_bytes(log.bytes())
+    assert run("claude-code", str(tmp_path))["requests"] == 3
+    log.lines = [line.replace(b'"sessionId":"s1"', b'"sessionId":"s2"') for line in log.lines]
+    log.session = "s2"
+    log.user("only in the fork")
+    log.answer("msg_relay" if not named else "msg_9")
+    (tmp_path / "s2.jsonl").write_bytes(log.bytes())
+    assert run("claude-code", str(tmp_path))["requests"] == 1
+
+
+def test_what_an_earlier_version_has_imported_counts_once_with_its_fork(tmp_path: Path, isolated_home: Path):
+    log = ClaudeLog("s1")
+    for turn in range(3):
+        log.user(f"turn {turn}")
+        log.answer(f"msg_{turn}", requestId=f"req_{turn}")
+    (tmp_path / "s1.jsonl").write_bytes(log.bytes())
+    assert run("claude-code", str(tmp_path))["requests"] == 3
+    with closing(sqlite3.connect(database(isolated_home))) as connection, connection:  # as it is upgraded
+        connection.execute("UPDATE imported SET id = answer, request = NULL")
+        connection.execute("DELETE FROM imports")
+    (tmp_path / "s1.jsonl").rename(tmp_path / "forked.jsonl")
+    assert run("claude-code", str(tmp_path))["requests"] == 0
+
+
 def test_codex_archives_and_packs_a_session_without_its_counting_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

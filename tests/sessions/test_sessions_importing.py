@@ -1,6 +1,7 @@
 """What session files show was sent and billed, read whole or piece by piece."""
 
 import gzip
+import json
 from pathlib import Path
 
 import msgspec
@@ -28,6 +29,12 @@ def read(path: Path, agent: str = "claude-code", known=None) -> Piece:
     return piece
 
 
+def by_answer(requests: list[Billed]) -> dict[str | None, Billed]:
+    found = {request.answer: request for request in requests}
+    assert len(found) == len(requests)
+    return found
+
+
 def by_id(requests: list[Billed]) -> dict[str, Billed]:
     found = {request.id: request for request in requests}
     assert len(found) == len(requests)
@@ -49,10 +56,89 @@ def test_usage_counts_once_a_response_with_its_last_output(tmp_path: Path):
     path = tmp_path / "s1.jsonl"
     path.write_bytes(conversation().bytes())
     first, second = read(path).requests
-    assert (first.id, first.output, first.trigger, first.blocks) == ("m1", 30, "user", 1)
+    assert (first.answer, first.output, first.trigger, first.blocks) == ("m1", 30, "user", 1)
     assert (first.input, first.read, first.write_5m, first.write_1h) == (3, 10_000, 100, 400)
     assert (first.sent_at, first.first_at) == (START, START + 1)
-    assert (second.id, second.trigger, second.blocks, second.switched) == ("m2", "tool", 5, False)
+    assert (second.answer, second.trigger, second.blocks, second.switched) == ("m2", "tool", 5, False)
+
+
+def test_answers_of_a_relay_that_gives_them_all_one_id_count_each(tmp_path: Path):
+    log = ClaudeLog()
+    for step in range(3):
+        log.user(f"step {step}")
+        log.answer("msg_relay", "ls", call=f"t{step}", read=1000 * step)
+        log.result(f"t{step}")
+        log.answer("msg_relay", read=1000 * step + 500)
+    path = tmp_path / "s1.jsonl"
+    path.write_bytes(log.bytes())
+    found = read(path).requests
+    assert [(one.answer, one.read, one.trigger, one.blocks) for one in found] == [
+        ("msg_relay", 1000 * step + 500 * half, "tool" if half else "user", 4 * step + 2 * half + 1)
+        for step in range(3)
+        for half in range(2)
+    ]
+    assert len(by_id(found)) == 6
+
+
+def test_an_id_that_is_given_again_under_another_requests_counts_again(tmp_path: Path):
+    log = ClaudeLog()
+    log.user("read two files")
+    for number in range(2):
+        log.answer("msg_1", "thinking", requestId=f"req_{number}")
+        log.answer("msg_1", "cat", call=f"t{number}", requestId=f"req_{number}", output=20 + number)
+        log.result(f"t{number}")
+    path = tmp_path / "s1.jsonl"
+    path.write_bytes(log.bytes())
+    found = read(path).requests
+    assert [(one.answer, one.request, one.output) for one in found] == [
+        ("msg_1", "req_0", 20),
+        ("msg_1", "req_1", 21),
+    ]
+    assert len(by_id(found)) == 2
+
+
+def test_a_response_whose_first_call_was_answered_before_its_end_counts_once(tmp_path: Path):
+    log = ClaudeLog()
+    log.user("read two files")
+    log.answer("msg_1", "cat", call="t1")
+    log.result("t1")
+    log.answer("msg_1", "cat", call="t2", output=30)
+    log.result("t2")
+    log.answer("msg_2")
+    path = tmp_path / "s1.jsonl"
+    path.write_bytes(log.bytes())
+    assert [(one.answer, one.output) for one in read(path).requests] == [("msg_1", 30), ("msg_2", 7)]
+
+
+def test_all_that_a_usage_tells_is_kept(tmp_path: Path):
+    log = ClaudeLog()
+    log.user("go on")
+    log.answer("msg_1", requestId="req_1")
+    line = json.loads(log.lines.pop())
+    line["message"]["usage"] |= {
+        "speed": "fast", "service_tier": "priority", "inference_geo": "us", "server_tool_use": {"web_search_requests": 2},
+        "iterations": [
+            {"type": "compaction", "input_tokens": 180_000, "output_tokens": 3500},
+            {"type": "message", "input_tokens": 3, "cache_read_input_tokens": 10_000,
+             "cache_creation_input_tokens": 500, "output_tokens": 7},
+        ],
+    }  # fmt: skip
+    log.lines.append(json.dumps(line).encode() + b"\n")
+    log.user("and more")
+    log.answer("msg_2", requestId="req_2")
+    line = json.loads(log.lines.pop())
+    line["message"]["usage"] |= {"input_tokens": None, "output_tokens": None, "cache_creation": None}
+    log.lines.append(json.dumps(line).encode() + b"\n")
+    path = tmp_path / "s1.jsonl"
+    path.write_bytes(log.bytes())
+    piece = read(path)
+    assert piece.problems == ()
+    first, second = piece.requests
+    assert (first.input, first.output, first.tokens) == (180_003, 3507, 10_503)
+    usage = first.bill
+    assert (usage.speed, usage.tier, usage.geo, usage.web_searches) == ("fast", "priority", "us", 2)
+    assert [one.kind for one in usage.iterations] == ["compaction", "message"]
+    assert (second.input, second.read, second.write_5m, second.output) == (0, 10_000, 500, 0)
 
 
 def test_a_prefix_is_the_one_that_the_planner_knows(tmp_path: Path):
@@ -79,7 +165,7 @@ def test_compaction_switch_branch_and_sub_agent_are_marked(tmp_path: Path):
     log.newest = before
     path = tmp_path / "s1.jsonl"
     path.write_bytes(log.bytes())
-    found = by_id(read(path).requests)
+    found = by_answer(read(path).requests)
     assert set(found) == {"m1", "m2", "left", "other", "after", "side"}
     assert (found["left"].branch, found["other"].branch, found["m1"].branch) == (1, 0, 0)
     assert found["other"].switched
@@ -160,7 +246,7 @@ def test_broken_lines_are_named_and_the_rest_is_read(tmp_path: Path):
     piece = read(path)
     assert [(one.file, one.line) for one in piece.problems] == [(str(path), 2), (str(path), 5)]
     assert "secret" not in "".join(one.message for one in piece.problems)
-    assert [request.id for request in piece.requests] == ["m1", "m2"]
+    assert [request.answer for request in piece.requests] == ["m1", "m2"]
 
 
 def test_only_a_line_of_the_conversation_has_to_have_a_message_of_its_form(tmp_path: Path):
@@ -172,7 +258,7 @@ def test_only_a_line_of_the_conversation_has_to_have_a_message_of_its_form(tmp_p
     path.write_bytes(log.bytes())
     piece = read(path)
     assert [one.line for one in piece.problems] == [len(log.lines)]
-    assert [request.id for request in piece.requests] == ["m1", "m2"]
+    assert [request.answer for request in piece.requests] == ["m1", "m2"]
 
 
 @pytest.mark.parametrize("name", ["some words", "two\nwords"])
@@ -260,7 +346,7 @@ def test_what_a_person_said_is_seen_as_numbers_only(tmp_path: Path, suffix: str)
     path = tmp_path / f"s1{suffix}"
     path.write_bytes(gzip.compress(log.bytes()) if suffix.endswith("gz") else log.bytes())
     piece = importing.read(path, "claude-code", None, NOW, features=True)
-    found = by_id(piece.requests)
+    found = by_answer(piece.requests)
     assert found["m1"].said.grams == drafts.grams("fix it")
     assert found["m3"].said.grams == drafts.grams("now rename it")
     assert found["m3"].said.draft == drafts.numbers("now rename it")

@@ -87,11 +87,9 @@ def test_a_request_is_read_with_all_that_became_of_it(path: Path):
 def test_what_kept_a_prefix_warm_is_paid_for_and_is_no_request(path: Path):
     def then(recorder: Recorder) -> None:
         recorder.outcome(Outcome("a", usage=Usage(0, 9000, 1000, 10), latency_ms=500)).result(60)
-        ping = Outcome(
-            "a", usage=Usage(0, 10_000, 0, 0), latency_ms=90, signals={"status": 200, "keepalive": 1}
-        )
+        ping = Outcome("a", usage=Usage(0, 10_000, 0, 0), latency_ms=90, signals={"status": 200}, ping=1)
         recorder.outcome(ping).result(60)
-        recorder.outcome(Outcome("a", signals={"status": 500, "keepalive": 2})).result(60)
+        recorder.outcome(Outcome("a", signals={"status": 500}, ping=2)).result(60)
 
     record(path, [plan("a"), plan("b")], then)
     found = read(path)

@@ -16,7 +16,11 @@ Source = Literal["outcome", "transcript"]
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One prefix that a provider holds: `tokens` of it, from `written_at` until `expires_at` (epoch seconds)."""
+    """One prefix that a provider holds: `tokens` of it, from `written_at` until `expires_at` (epoch seconds).
+
+    `conversation` is a hash of the name of the conversation that it is of, empty where that is not known: each anchor
+    of each of its requests is an entry of its own, and all but the longest are part of that.
+    """
 
     provider: str
     account: str
@@ -27,6 +31,17 @@ class Entry(msgspec.Struct, frozen=True):
     written_at: float
     expires_at: float
     source: Source = "outcome"
+    conversation: str = ""
+
+
+def longest(entries: Iterable[Entry]) -> list[Entry]:
+    """Return of each conversation the longest prefix that each model holds, and all that are of no conversation."""
+    best: dict[tuple[object, ...], Entry] = {}
+    for one in entries:
+        key = (one.provider, one.account, one.model, one.conversation or one.prefix)
+        if key not in best or one.tokens > best[key].tokens:
+            best[key] = one
+    return list(best.values())
 
 
 def entry(
@@ -39,6 +54,7 @@ def entry(
     ttl: str,
     started: float,
     used: float | None = None,
+    conversation: str = "",
 ) -> Entry | None:
     """Return what a provider holds after a request of a recorded session, by its own clock and lifetimes.
 
@@ -51,7 +67,16 @@ def entry(
     runs_from = started if provider.clock == "request_start" or used is None else used
     expires_at = runs_from + lifetime.seconds
     return Entry(
-        provider.name, account, model, prefix, tokens, lifetime.name, started, expires_at, "transcript"
+        provider.name,
+        account,
+        model,
+        prefix,
+        tokens,
+        lifetime.name,
+        started,
+        expires_at,
+        "transcript",
+        conversation,
     )
 
 

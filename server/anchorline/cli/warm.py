@@ -5,7 +5,7 @@ import time
 import click
 import msgspec
 
-from anchorline.cache.ledger import Entry
+from anchorline.cache.ledger import Entry, longest
 from anchorline.cache.rules import load as load_rules
 from anchorline.cli import reading, tables
 from anchorline.config import Config
@@ -33,8 +33,8 @@ class Warm(msgspec.Struct, frozen=True):
 def command(as_json: bool) -> None:
     """List what the providers are believed to hold now: time left, tokens and dollars at stake.
 
-    Of an imported conversation only its longest prefix is listed: the shorter ones are part of it. Exits with 2
-    when the database can't be read.
+    Of a conversation only the longest prefix is listed that each model holds: the shorter ones are part of it. Exits
+    with 2 when the database can't be read.
 
     \b
     Example:
@@ -45,10 +45,9 @@ def command(as_json: bool) -> None:
     reader = Reader(locate(settings.store.path))
     try:
         entries = [entry for entry in reader.ledger(now) if entry.expires_at > now]
-        conversations = reader.conversations() if entries else {}
     except StoreError as error:
         raise reading.Unreadable(str(error)) from error
-    shown = [_warm(entry, settings, now) for entry in _longest(entries, conversations)]
+    shown = [_warm(entry, settings, now) for entry in longest(entries)]
     shown.sort(key=lambda one: one.left_s)
     tokens = sum(one.tokens for one in shown)
     usd = round(sum(one.usd or 0.0 for one in shown), 6)
@@ -69,16 +68,6 @@ def command(as_json: bool) -> None:
         table.add_row(one.model, left, f"{one.tokens:,}", stake, one.ttl, one.source)
     tables.console().print(table)
     click.echo(f"{tokens:,} tokens, ${usd:.2f} at stake")
-
-
-def _longest(entries: list[Entry], conversations: dict[bytes, tuple[str, str]]) -> list[Entry]:
-    best: dict[tuple[object, ...], Entry] = {}
-    for entry in entries:
-        where = conversations.get(entry.prefix, (entry.prefix,))
-        key = (entry.provider, entry.account, entry.model, *where)
-        if key not in best or entry.tokens > best[key].tokens:
-            best[key] = entry
-    return list(best.values())
 
 
 def _warm(entry: Entry, settings: Config, now: float) -> Warm:

@@ -163,7 +163,8 @@ class App:
                 answer = await self._answer(call, exchange, stack)
                 headers = answered(answer.raw_headers, answer.status)
                 meter = _meter(answer.raw_headers)
-                shown = exchange.answered(answer.status, meter) if exchange is not None else []
+                named = _request_id(answer.raw_headers)
+                shown = exchange.answered(answer.status, meter, named) if exchange is not None else []
                 await send(
                     {"type": "http.response.start", "status": answer.status, "headers": [*headers, *shown]}
                 )
@@ -253,6 +254,12 @@ async def _show(send: Send, name: str, state: tally.State) -> None:
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def _request_id(headers: tuple[tuple[bytes, bytes], ...]) -> str:
+    """Return the name that Anthropic gives a request: its clients write that down, beside the answer's own id."""
+    found = (value.decode("latin-1").strip() for name, value in headers if name.lower() == b"request-id")
+    return next(found, "")
 
 
 def _meter(headers: tuple[tuple[bytes, bytes], ...]) -> Meter:

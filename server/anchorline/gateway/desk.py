@@ -361,4 +361,6 @@ def _outcome(plan: Plan, exchange: Exchange, meter: Meter) -> Outcome:
         latency_ms=round(exchange.seconds * 1000, 3),
         signals=signals,
         sent_at=exchange.at,
+        answer_id=billed.id or None,
+        request_id=exchange.request_id or None,
     )

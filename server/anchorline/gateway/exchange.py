@@ -115,9 +115,10 @@ class Exchange:
             self.planned, self.reason = None, "the provider refused the planned request"
             self._desk.refused()
 
-    def answered(self, status: int, meter: Meter) -> list[tuple[bytes, bytes]]:
+    def answered(self, status: int, meter: Meter, request_id: str = "") -> list[tuple[bytes, bytes]]:
         """Note that the answer begins; return the headers that say what was done with the request."""
         self.status = status
+        self.request_id = request_id
         self.meter = meter
         self.first_byte_s = time.perf_counter() - self._clock
         self._desk.plan(self)

@@ -174,7 +174,7 @@ class Keepalive:
             return False
         usage = meter.billed.usage
         usd = spent.usd = _usd(kept, usage) if status == 200 and usage is not None else 0.0
-        signals: dict[str, bool | int | float] = {"status": status, "keepalive": number}
+        signals: dict[str, bool | int | float] = {"status": status}
         took = round((time.time() - started) * 1000, 3)
         outcome = Outcome(
             kept.plan,
@@ -183,6 +183,8 @@ class Keepalive:
             latency_ms=took,
             signals=signals,
             sent_at=started,
+            answer_id=meter.billed.id or None,
+            ping=number,
         )
         await self._told(kept, outcome, usd)
         if status == 200:

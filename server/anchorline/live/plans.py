@@ -10,6 +10,7 @@ from anchorline.cache.ledger import Entry
 from anchorline.outcome import Outcome
 from anchorline.plan import Anchor, Plan
 from anchorline.prompt.model import Prompt
+from anchorline.store import privacy
 
 if TYPE_CHECKING:
     from anchorline.planner import Planner
@@ -154,4 +155,5 @@ def entries(remembered: Remembered, outcome: Outcome) -> Iterator[Entry]:
             ttl=held.ttl,
             written_at=start,
             expires_at=start + held.seconds,
+            conversation=privacy.session(plan.session) if plan.session is not None else "",
         )

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import msgspec
 
+from anchorline.outcome import Usage
 from anchorline.prompt import tokens
-from anchorline.prompt.formats.claude_code import Entry, Session, Usage, requests, strips_thinking
+from anchorline.prompt.formats.claude_code import Answer, Entry, Session, strips_thinking
 from anchorline.prompt.formats.history import History
 from anchorline.prompt.source import Line
 from anchorline.sessions.request import Billed, Trigger
@@ -19,6 +20,7 @@ MAX_WAYS = 200
 
 class _Chain(msgspec.Struct, frozen=True):
     entries: list[Entry]
+    answers: list[Answer]
     places: dict[str, int]
     session: str | None
 
@@ -47,26 +49,22 @@ class ClaudeCode:
 
     def _all(self, lines: Session, session: str, *, main: bool) -> Iterator[Billed]:
         entries = lines.entries
-        output: dict[str, int] = {}
-        for entry in entries:
-            if entry.message is not None and entry.usage is not None:
-                output[entry.message] = max(output.get(entry.message, 0), entry.usage.output_tokens)
         names = list(lines.places)
-        covered: set[str | int] = set()
+        covered: set[int] = set()
         branches: dict[str, int] = {}
         walked = 0
         for tip in range(len(entries) - 1, -1, -1):
-            if not entries[tip].answered or _key(entries[tip]) in covered:
+            newest = entries[tip].answer
+            if newest is None or newest in covered or lines.answered(entries[tip]) is None:
                 continue
             if walked == MAX_WAYS:
                 self.problem = f"more than {MAX_WAYS} branches: the requests of older ones are left out"
                 return
             walked += 1
-            chain = "main" if main else names[lines.root(tip)]
+            chain = "main" if main else entries[tip].agent or names[lines.root(tip)]
             branch = branches[chain] = branches.get(chain, -1) + 1
-            way = lines.conversation(tip)
-            yield from _along(way, covered, output, session, chain, branch)
-            covered.add(_key(entries[tip]))
+            yield from _along(lines, tip, covered, session, chain, branch)
+            covered.add(newest)
 
     def state(self) -> bytes:
         """Return what is needed to go on; nothing where an id has not the form of one and could be text."""
@@ -74,67 +72,69 @@ class ClaudeCode:
         together = "\n".join([*names, ""])  # one match for all takes a fifth of the time
         if not _IDS.match(together) or together.count("\n") != len(names):
             return b""
-        main, agents = (_Chain(one.entries, one.places, one.session) for one in (self._main, self._agents))
+        main, agents = (
+            _Chain(one.entries, one.answers, one.places, one.session) for one in (self._main, self._agents)
+        )
         return msgspec.msgpack.encode(_State(main, agents))
 
     def resume(self, state: bytes) -> None:
         """Go on from `state`."""
         found = msgspec.msgpack.decode(state, type=_State)
         for session, chain in ((self._main, found.main), (self._agents, found.agents)):
-            session.entries, session.places, session.session = chain.entries, chain.places, chain.session
+            session.go_on(chain.entries, chain.answers, chain.places, chain.session)
 
 
 def _names(lines: Session) -> Iterator[str]:
     yield from lines.places
     yield lines.session or ""
+    for answer in lines.answers:
+        yield from filter(None, (answer.id, answer.request, answer.model))
     for entry in lines.entries:
-        yield from filter(None, (entry.parent, entry.message, entry.model))
+        yield from filter(None, (entry.parent, entry.agent))
         yield from filter(None, (block.tool for block in entry.blocks))
 
 
-def _key(entry: Entry) -> str | int:
-    """Return what names a response: its id, or where it stands in the file."""
-    return entry.message if entry.message is not None else entry.blocks[0].start if entry.blocks else -1
-
-
 def _along(
-    way: list[Entry], covered: set[str | int], output: dict[str, int], session: str, chain: str, branch: int
+    lines: Session, tip: int, covered: set[int], session: str, chain: str, branch: int
 ) -> Iterator[Billed]:
+    way = lines.conversation(tip)
     if not way:
         return
     history = History()
     turn = 0
     model: str | None = None
-    for request in requests(way, history):
+    for request in lines.requests(way, history):
         answer = request.answer
         trigger: Trigger = "compact" if history.compacted else "user" if history.turn != turn else "tool"
         history.compacted, turn = False, history.turn
         switched = model is not None and model != answer.model
         model = answer.model
-        key = _key(answer)
-        if key in covered:
+        if request.place in covered:
             continue
-        covered.add(key)
+        covered.add(request.place)
         usage = answer.usage or Usage()
-        written = usage.cache_creation
-        long = written.ephemeral_1h_input_tokens if written is not None else 0
         yield Billed(
-            id=answer.message or f"{session}:{key}",
+            id=answer.key,
             session=session,
             chain=chain,
             branch=branch,
-            model=answer.model or "",
+            model=answer.model,
             sent_at=request.at,
             first_at=answer.at,
             trigger=trigger,
             switched=switched,
             blocks=len(history.parts),
             prefix=history.prefix,
-            input=usage.input_tokens,
-            read=usage.cache_read_input_tokens or 0,
-            write_5m=max(0, (usage.cache_creation_input_tokens or 0) - long),
-            write_1h=long,
-            output=output.get(answer.message, usage.output_tokens) if answer.message else usage.output_tokens,
-            ttl=usage.ttl,
+            input=usage.input,
+            read=usage.read,
+            write_5m=usage.write - usage.write_1h,
+            write_1h=usage.write_1h,
+            output=usage.output,
+            ttl=answer.ttl,
             said=said(history, thinking=not strips_thinking(answer.model)) if trigger == "user" else None,
+            answer=answer.id,
+            request=answer.request,
+            usage=usage
+            if usage != Usage(usage.input, usage.read, usage.write, usage.output, usage.write_1h)
+            else None,
         )

@@ -57,6 +57,7 @@ class _Reading(Session):
                 output=usage.output_tokens,
                 ttl=None,
                 said=said(history) if trigger == "user" else None,
+                answer=response,
             )
         )
         self.model_before = model

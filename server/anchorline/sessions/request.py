@@ -7,6 +7,7 @@ import msgspec
 from anchorline.cache import ledger
 from anchorline.cache.ledger import Entry
 from anchorline.cache.rules import Rules
+from anchorline.outcome import Usage
 from anchorline.prompt.source import Line
 
 Agent = Literal["claude-code", "codex"]
@@ -29,14 +30,18 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Billed(msgspec.Struct, frozen=True):
-    """One request. `id` is the response's own id, so that its usage counts once.
+    """One request. `id` tells it from all others, and is the same wherever a fork or a copy of a session has it.
+
+    `answer` is the response's own id and `request` that of the request, as the provider gave them, where the file says
+    so: whoever else has seen the request knows it by these. `usage` is what was billed where that is more than the
+    counts beside it.
 
     `chain` is ``main`` or names a sub-agent, `branch` is 0 on the way to the newest line and counts the ways
     that were left. `trigger` says what it was sent for: a person's message, a tool's answer, or the first one
     after a compaction. `switched`: another model than the request before in its chain. Times are epoch seconds:
     `sent_at` of the newest input, `first_at` of the response's first line. `prefix` is the hash of the `blocks`
-    that were sent. Tokens are the provider's counts, `input` without the cached ones; of Codex no writes are
-    known. `said` is the message that a person's request answers.
+    that were sent. Tokens are the provider's counts, `input` without the cached ones; `write_5m` is what was written
+    for another time than an hour. `said` is the message that a person's request answers.
     """
 
     id: str
@@ -57,11 +62,21 @@ class Billed(msgspec.Struct, frozen=True):
     output: int
     ttl: str | None
     said: Said | None = None
+    answer: str | None = None
+    request: str | None = None
+    usage: Usage | None = None
 
     @property
     def tokens(self) -> int:
-        """Tokens of the whole prompt."""
-        return self.input + self.read + self.write_5m + self.write_1h
+        """Tokens of the whole prompt, as the model last read it."""
+        return self.bill.prompt
+
+    @property
+    def bill(self) -> Usage:
+        """All that was billed."""
+        if self.usage is not None:
+            return self.usage
+        return Usage(self.input, self.read, self.write_5m + self.write_1h, self.output, self.write_1h)
 
 
 class Transcript(Protocol):
@@ -86,6 +101,11 @@ class Transcript(Protocol):
         ...
 
 
+def conversation(session: str, chain: str = "main") -> str:
+    """Return what the ledger calls a conversation, whoever has seen it: its session, and which agent of it."""
+    return session if chain in ("main", "agent") else f"{session}/{chain}"
+
+
 def warm(requests: list[Billed], rules: Rules, account: str, now: float) -> list[Entry]:
     """Return what the providers hold after these requests and has not expired at `now`.
 
@@ -105,6 +125,7 @@ def warm(requests: list[Billed], rules: Rules, account: str, now: float) -> list
             ttl=ttl,
             started=request.sent_at,
             used=request.first_at,
+            conversation=conversation(request.session, request.chain),
         )
         if entry is not None and entry.expires_at > now:
             entries.append(entry)

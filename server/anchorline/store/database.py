@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 FILE_NAME = "anchorline.db"
-SCHEMA = 7
+SCHEMA = 8
 """Number of the newest migration that this program knows."""
+ANSWERS = 8
+"""The schema from which on requests have the ids of their answers, and all that their price depends on."""
 TABLES = (
     "sessions",
     "segments",
@@ -277,6 +279,11 @@ def refuse_newer(path: Path, connection: sqlite3.Connection) -> None:
             f"{path}: a newer Anchorline wrote it (schema {schema}, this one knows {SCHEMA}), "
             "so it is only read here. Update Anchorline to record again"
         )
+
+
+def knows_answers(connection: sqlite3.Connection) -> bool:
+    """Tell whether a database has what migration `ANSWERS` brings."""
+    return (read_schema(connection) or 0) >= ANSWERS
 
 
 def read_schema(connection: sqlite3.Connection) -> int | None:

@@ -25,7 +25,7 @@ from anchorline.learn.moments import MOMENT, of_moment, of_return
 from anchorline.plan import Plan
 from anchorline.route.catalog import Catalog
 from anchorline.sessions.request import Billed
-from anchorline.store import database, privacy
+from anchorline.store import billing, database, privacy
 from anchorline.store.reader import Reader
 
 AUTOMATIC = frozenset({"codex-auto-review"})
@@ -283,8 +283,8 @@ def _plans(connection: sqlite3.Connection, catalog: Catalog) -> Iterator[_Planne
     thumbs = dict(connection.execute("SELECT plan, thumbs FROM feedback ORDER BY id").fetchall())
     outcomes: dict[str, _Outcome] = defaultdict(_Outcome)
     for row in connection.execute(
-        "SELECT plan, sent_at, target, input_tokens, read_tokens, write_tokens, signals FROM outcomes "
-        "WHERE json_extract(signals, '$.keepalive') IS NULL ORDER BY id"  # a ping is no request
+        "SELECT plan, sent_at, target, input_tokens, read_tokens, write_tokens, signals FROM outcomes "  # noqa: S608
+        f"WHERE NOT {billing.pinged(connection)} ORDER BY id"
     ):
         outcomes[row["plan"]].take(row)
     for row in connection.execute(

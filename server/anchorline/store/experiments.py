@@ -20,9 +20,8 @@ from anchorline.learn import experiment
 from anchorline.learn.evidence import Evidence, Request, Shadowed, collect
 from anchorline.learn.experiment import Contest, Stage, Standing
 from anchorline.learn.registry import FOLDER, DamagedError, Registry
-from anchorline.outcome import Usage
 from anchorline.route.catalog import Catalog
-from anchorline.store import database, rows
+from anchorline.store import billing, database, rows
 from anchorline.store.database import StoreError
 
 Name = Literal["started", "advanced", "stopped", "promoted", "rolled back", "removed"]
@@ -38,7 +37,7 @@ _REQUESTS = """
     ORDER BY plans.created_at
 """
 _OUTCOMES = """
-    SELECT outcomes.* FROM outcomes JOIN plans ON plans.id = outcomes.plan
+    SELECT outcomes.*, {pinged} AS pinged FROM outcomes JOIN plans ON plans.id = outcomes.plan
     WHERE plans.experiment = :experiment AND plans.created_at >= :since ORDER BY outcomes.recorded_at
 """
 _THUMBS = """
@@ -91,7 +90,7 @@ def requests(connection: sqlite3.Connection, contest: Contest) -> list[Request]:
         )
         for row in connection.execute(_REQUESTS, asked)
     }
-    for row in connection.execute(_OUTCOMES, asked):
+    for row in connection.execute(_OUTCOMES.format(pinged=billing.pinged(connection)), asked):
         if row["plan"] in found:
             found[row["plan"]] = _with_outcome(found[row["plan"]], row)
     for plan, thumbs in connection.execute(_THUMBS, asked):
@@ -102,15 +101,8 @@ def requests(connection: sqlite3.Connection, contest: Contest) -> list[Request]:
 
 def _with_outcome(request: Request, row: sqlite3.Row) -> Request:
     """Return a request with one more of its outcomes: what that tells counts, what it leaves open stays."""
-    usage, signals = None, msgspec.json.decode(row["signals"])
-    if row["input_tokens"] is not None:
-        usage = Usage(
-            input=row["input_tokens"] or 0,
-            read=row["read_tokens"] or 0,
-            write=row["write_tokens"] or 0,
-            output=row["output_tokens"] or 0,
-        )
-    if "keepalive" in signals:
+    usage, signals = billing.outcome(row, request.ttl), msgspec.json.decode(row["signals"])
+    if row["pinged"]:
         return request if usage is None else msgspec.structs.replace(request, pings=(*request.pings, usage))
     return msgspec.structs.replace(
         request,

@@ -19,7 +19,7 @@ from anchorline.learn.features import Features
 from anchorline.sessions.importing import Piece, Position
 from anchorline.sessions.instructions import Seen
 from anchorline.sessions.request import Agent, Billed
-from anchorline.store import database, privacy, rows
+from anchorline.store import billing, database, privacy, rows
 from anchorline.store.database import StoreError
 
 if TYPE_CHECKING:
@@ -27,15 +27,27 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     "id, file, agent, session, chain, branch, model, sent_at, first_at, trigger, switched, blocks, prefix, "
-    "input_tokens, read_tokens, write_5m_tokens, write_1h_tokens, output_tokens"
+    "input_tokens, read_tokens, write_5m_tokens, write_1h_tokens, output_tokens, billing, answer, request"
 )
-# A file that repeats another's request (a fork, a copy) does not take it over: its usage counts once.
-_PUT = f"""
-    INSERT INTO imported ({_COLUMNS}) VALUES ({", ".join("?" * (_COLUMNS.count(",") + 1))})
-    ON CONFLICT (id) DO UPDATE SET
-        {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", ")[3:])}
+_NAMES = _COLUMNS.split(", ")
+# A file that repeats another's request (a fork, a copy, a session that was archived) does not take it over: its usage
+# counts once. Of Claude Code it is the same one by the ids of its answer and its request, of Codex by its session and
+# the times of it; where a request has no id, its time says whether an answer's id was given twice.
+_SAME: dict[Agent, str] = {
+    "claude-code": "other.answer = :answer AND (other.request = :request OR "
+    "((other.request IS NULL OR :request IS NULL) AND other.sent_at = :sent_at))",
+    "codex": "other.session = :session AND other.chain = :chain AND other.sent_at = :sent_at "
+    "AND other.first_at IS :first_at",
+}
+_PUT = {
+    agent: f"""
+    INSERT INTO imported ({_COLUMNS}) SELECT {", ".join(f":{name}" for name in _NAMES)}
+    WHERE NOT EXISTS (SELECT 1 FROM imported AS other WHERE other.file != :file AND {same})
+    ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _NAMES[3:])}
     WHERE imported.file = excluded.file
 """  # noqa: S608  (constants)
+    for agent, same in _SAME.items()
+}
 
 
 WAIT_S = 60.0
@@ -94,7 +106,7 @@ def _put(db: "Database", read: File) -> int:
     if piece.anew:
         db.execute("DELETE FROM features WHERE id IN (SELECT id FROM imported WHERE file = ?)", [file])
         db.execute("DELETE FROM imported WHERE file = ?", [file])
-    db.conn.executemany(_PUT, (_row(one, file, read.agent) for one in piece.requests))
+    db.conn.executemany(_PUT[read.agent], (_row(one, file, read.agent) for one in piece.requests))
     for one in piece.requests:
         said = one.said
         if said is not None and said.draft is not None:
@@ -138,28 +150,30 @@ def _count(db: "Database", file: str) -> int:
     return count
 
 
-def _row(one: Billed, file: str, agent: Agent) -> tuple[object, ...]:
-    chain = one.chain if one.chain in ("main", "agent") else privacy.tag(one.chain)
-    return (
-        privacy.tag(one.id),
-        file,
-        agent,
-        _session(one.session),
-        chain,
-        one.branch,
-        _name(one.model),
-        one.sent_at,
-        one.first_at,
-        one.trigger,
-        one.switched,
-        one.blocks,
-        one.prefix,
-        one.input,
-        one.read,
-        one.write_5m,
-        one.write_1h,
-        one.output,
-    )
+def _row(one: Billed, file: str, agent: Agent) -> dict[str, object]:
+    return {
+        "id": privacy.tag(one.id),
+        "file": file,
+        "agent": agent,
+        "session": _session(one.session),
+        "chain": one.chain if one.chain in ("main", "agent") else privacy.tag(one.chain),
+        "branch": one.branch,
+        "model": _name(one.model),
+        "sent_at": one.sent_at,
+        "first_at": one.first_at,
+        "trigger": one.trigger,
+        "switched": one.switched,
+        "blocks": one.blocks,
+        "prefix": one.prefix,
+        "input_tokens": one.input,
+        "read_tokens": one.read,
+        "write_5m_tokens": one.write_5m,
+        "write_1h_tokens": one.write_1h,
+        "output_tokens": one.output,
+        "billing": billing.more(one.usage) if one.usage is not None else None,
+        "answer": privacy.tag(one.answer) if one.answer is not None else None,
+        "request": privacy.tag(one.request) if one.request is not None else None,
+    }
 
 
 @contextmanager

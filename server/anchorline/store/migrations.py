@@ -322,3 +322,33 @@ def beliefs(db: Database) -> None:
         ],
         index_name="idx_plans_added_up",
     )
+
+
+@migrations(name="0008_answers")
+def answers(db: Database) -> None:
+    """Note the provider's ids of answers, by which a request counts once, and all that a price depends on.
+
+    Keep-alive pings get a mark of their own, so that none stands for a request. Entries of the ledger know their
+    conversation, so that it is listed once. Session files are read once more: earlier versions left some of their
+    requests out.
+    """
+    for name, kind in (
+        ("write_1h_tokens", int),
+        ("billing", str),
+        ("answer", str),
+        ("request", str),
+        ("ping", int),
+    ):
+        db.table("outcomes").add_column(name, kind)
+    db.execute(
+        "UPDATE outcomes SET ping = json_extract(signals, '$.keepalive') "
+        "WHERE signals LIKE '%\"keepalive\"%' AND json_valid(signals)"
+    )
+    for name, kind in (("billing", str), ("answer", str), ("request", str)):
+        db.table("imported").add_column(name, kind)
+    db.execute(
+        "UPDATE imported SET answer = id WHERE agent = 'claude-code'"
+    )  # a row was known by its answer's id
+    db.table("imported").create_index(["answer"])
+    db.table("ledger").add_column("conversation", str)
+    db.execute("DELETE FROM imports")

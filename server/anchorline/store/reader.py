@@ -15,7 +15,7 @@ from anchorline.cache.instructions import Instructions, Known
 from anchorline.cache.ledger import Entry
 from anchorline.plan import Plan
 from anchorline.sessions.request import Billed
-from anchorline.store import database, privacy
+from anchorline.store import billing, database, privacy
 from anchorline.store.database import SCHEMA, StoreError
 
 
@@ -149,26 +149,17 @@ class Reader:
                 return {}
             return {row[0]: row[1] for row in connection.execute("SELECT prefix, digest FROM replays")}
 
-    def conversations(self) -> dict[bytes, tuple[str, str]]:
-        """Return session and chain of each imported prefix that a provider may hold. Raises StoreError."""
-        with self._connected() as connection:
-            if connection is None or "imported" not in database.tables(connection):
-                return {}
-            found = connection.execute(
-                "SELECT prefix, session, chain FROM imported WHERE prefix IN (SELECT prefix FROM ledger)"
-            )
-            return {prefix: (session, chain) for prefix, session, chain in found}
-
     def imported(self, since: float) -> list[Billed]:
         """Return the recorded requests that were sent from `since` on, in order. Raises StoreError."""
         with self._connected() as connection:
             if connection is None or "imported" not in database.tables(connection):
                 return []
+            told = "billing" if database.knows_answers(connection) else "NULL"
             found = connection.execute(
-                "SELECT id, session, chain, branch, model, sent_at, first_at, trigger, switched, blocks, prefix, "
-                "input_tokens AS input, read_tokens AS read, write_5m_tokens AS write_5m, "
-                "write_1h_tokens AS write_1h, output_tokens AS output FROM imported WHERE sent_at >= ? "
-                "ORDER BY sent_at",
+                "SELECT id, agent, session, chain, branch, model, sent_at, first_at, trigger, switched, "  # noqa: S608
+                "blocks, prefix, input_tokens AS input, read_tokens AS read, write_5m_tokens AS write_5m, "
+                f"write_1h_tokens AS write_1h, output_tokens AS output, {told} AS billing "
+                "FROM imported WHERE sent_at >= ? ORDER BY sent_at",
                 [since],
             )
             return [_billed(row) for row in found]
@@ -226,8 +217,9 @@ class Watcher:
 
 
 def _ledger(connection: sqlite3.Connection, expires_after: float) -> list[Entry]:
+    of = "coalesce(conversation, '')" if database.knows_answers(connection) else "''"
     found = connection.execute(
-        "SELECT provider, account, model, prefix, tokens, ttl, written_at, expires_at, source "
+        f"SELECT provider, account, model, prefix, tokens, ttl, written_at, expires_at, source, {of} "  # noqa: S608
         "FROM ledger WHERE expires_at >= ? ORDER BY written_at",
         [expires_after],
     )
@@ -235,8 +227,17 @@ def _ledger(connection: sqlite3.Connection, expires_after: float) -> list[Entry]
 
 
 def _billed(row: sqlite3.Row) -> Billed:
-    ttl = "1h" if row["write_1h"] else "5m" if row["write_5m"] else None
-    return msgspec.convert({**row, "switched": bool(row["switched"]), "ttl": ttl}, Billed)
+    values = {**row, "switched": bool(row["switched"])}
+    told, agent = values.pop("billing"), values.pop("agent")
+    written = (
+        "5m" if row["write_5m"] and agent == "claude-code" else None
+    )  # Codex's have a provider's only lifetime
+    values["ttl"] = "1h" if row["write_1h"] else written
+    if told is not None:
+        writes = row["write_5m"] + row["write_1h"]
+        counts = (row["input"], row["read"], writes, row["write_1h"], row["output"])
+        values["usage"] = billing.usage(*counts, told)
+    return msgspec.convert(values, Billed)
 
 
 def _instructions(connection: sqlite3.Connection, now: float) -> Instructions:

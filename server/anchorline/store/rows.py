@@ -21,7 +21,7 @@ from anchorline.learn.features import of as features_of
 from anchorline.outcome import Feedback, Outcome
 from anchorline.plan import Plan
 from anchorline.prompt.model import Prompt, Segment
-from anchorline.store import database, privacy
+from anchorline.store import billing, database, privacy
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 _SIGNAL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}\Z")
 
 _PUT_ENTRY = """
-    INSERT INTO ledger (provider, account, model, prefix, tokens, ttl, written_at, expires_at, source)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO ledger (provider, account, model, prefix, tokens, ttl, written_at, expires_at, source, conversation)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (provider, account, model, prefix) DO UPDATE SET
         tokens = excluded.tokens, ttl = excluded.ttl, written_at = excluded.written_at,
-        expires_at = excluded.expires_at, source = excluded.source
+        expires_at = excluded.expires_at, source = excluded.source, conversation = excluded.conversation
     WHERE excluded.expires_at >= ledger.expires_at
 """
 
@@ -285,6 +285,11 @@ def put_outcome(db: "Database", outcome: Outcome, now: float) -> None:
             "output_tokens": usage.output if usage else None,
             "latency_ms": outcome.latency_ms,
             "signals": msgspec.json.encode(signals).decode(),
+            "write_1h_tokens": usage.write_1h if usage else None,
+            "billing": billing.more(usage) if usage else None,
+            "answer": privacy.tag(outcome.answer_id) if outcome.answer_id else None,
+            "request": privacy.tag(outcome.request_id) if outcome.request_id else None,
+            "ping": outcome.ping,
         },
     )
 
@@ -317,7 +322,8 @@ def put_ledger(db: "Database", entries: Iterable[Entry]) -> None:
     for entry in entries:
         if not (privacy.name(entry.model) and privacy.name(entry.provider)) or redact.find(entry.account):
             continue
-        db.execute(_PUT_ENTRY, msgspec.structs.astuple(entry))
+        conversation = privacy.session(entry.conversation) if entry.conversation else None
+        db.execute(_PUT_ENTRY, (*msgspec.structs.astuple(entry)[:-1], conversation))
 
 
 def put_instructions(db: "Database", known: Iterable[Known]) -> None:

@@ -4,6 +4,7 @@ import time
 from typing import TYPE_CHECKING
 
 from anchorline import __version__
+from anchorline.cache.ledger import longest
 from anchorline.lsp import protocol
 
 if TYPE_CHECKING:
@@ -16,8 +17,7 @@ def status(server: "Server", _params: protocol.StatusParams) -> protocol.Status:
     store = session.config.store
     policy, words = session.policies.state
     now = time.time()
-    latest = {(entry.provider, entry.account, entry.model, entry.prefix): entry for entry in session.warm}
-    warm = [entry for entry in latest.values() if entry.expires_at > now]
+    warm = longest(entry for entry in session.warm if entry.expires_at > now)
     return protocol.Status(
         version=__version__,
         engine=engine(server),

@@ -12,18 +12,20 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec import UNSET, Raw, UnsetType
 from xxhash import xxh3_128_digest
 
+from anchorline.outcome import Usage
 from anchorline.prompt import layout, tokens
 from anchorline.prompt.formats.history import Block, History
 from anchorline.prompt.model import Kind, Prompt, PromptError, Sent
 from anchorline.prompt.source import Line, each, epoch, loader, value
+from anchorline.prompt.usage import MOST
+from anchorline.prompt.usage import read as read_usage
 
-Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 _KINDS: dict[str, Kind] = {
     "text": "text",
     "thinking": "thinking",
@@ -42,70 +44,82 @@ _MACHINE = re.compile(
 _VERSION = re.compile(r"claude-(?:(opus|sonnet|haiku)-(\d+)(?:-(\d{1,2}))?(?!\d)|[23]-)")
 
 
-class Written(msgspec.Struct, frozen=True):
-    """Tokens written to the cache, by lifetime."""
+class Answer(msgspec.Struct, gc=False, array_like=True):
+    """A response, which stands on several lines: `line` is the uuid of the first of them, `at` its time.
 
-    ephemeral_5m_input_tokens: Count = 0
-    ephemeral_1h_input_tokens: Count = 0
+    `id` is the response's own and `request` that of its request, as the provider gave them. `usage` is what its lines
+    tell: each has it, the last one with all of the output.
+    """
 
+    id: str | None
+    request: str | None
+    line: str
+    at: float | None
+    model: str
+    usage: Usage | None
 
-class Usage(msgspec.Struct, frozen=True):
-    """A response's usage, as the Messages API tells it."""
+    @property
+    def key(self) -> str:
+        """What tells this response from others, and is the same in a session that was forked or copied from this one.
 
-    input_tokens: Count = 0
-    cache_read_input_tokens: Count | None = 0
-    cache_creation_input_tokens: Count | None = 0
-    cache_creation: Written | None = None
-    output_tokens: Count = 0
+        A relay may give all answers one id, and a provider has given one twice under two ids of requests. Copied lines
+        keep their time.
+        """
+        if self.id is None:
+            return self.line
+        return f"{self.id}:{self.request}" if self.request else f"{self.id}@{self.at}"
 
     @property
     def ttl(self) -> str | None:
         """The lifetime of what was written; None where nothing was."""
-        written = self.cache_creation
-        if written is None:
-            return None
-        return (
-            "1h" if written.ephemeral_1h_input_tokens else "5m" if written.ephemeral_5m_input_tokens else None
-        )
+        usage = self.usage
+        return None if usage is None or not usage.write else "1h" if usage.write_1h else "5m"
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """One line. `human`: it begins a person's turn; `summary`: it stands for all that was before."""
+    """One line. `answer` is the place of the response that it is part of among the session's answers.
+
+    `human`: it begins a person's turn; `summary`: it stands for all that was before; `agent`: the sub-agent's name.
+    """
 
     role: Literal["user", "assistant", "system"]
     at: float | None
     parent: str | None
+    answer: int | None = None
     blocks: tuple[Block, ...] = ()
-    message: str | None = None
-    model: str | None = None
-    usage: Usage | None = None
     human: bool = False
     summary: bool = False
     boundary: bool = False
-
-    @property
-    def answered(self) -> bool:
-        """Whether a model wrote it: the client writes some answers itself."""
-        return (
-            self.role == "assistant"
-            and self.usage is not None
-            and self.model not in (None, "", "<synthetic>")
-        )
+    agent: str | None = None
 
 
 class Request(NamedTuple):
-    """A request that the lines show: what was sent is `history` at this moment. `answer` has the usage."""
+    """A request that the lines show: what was sent is `history` at this moment. `place` is that of its answer."""
 
     at: float
-    answer: Entry
+    place: int
+    answer: Answer
     history: History
+
+
+class _Usage(msgspec.Struct, gc=False):
+    input_tokens: Any = 0
+    cache_read_input_tokens: Any = 0
+    cache_creation_input_tokens: Any = 0
+    cache_creation: Any = None
+    output_tokens: Any = 0
+    iterations: Any = None
+    server_tool_use: Any = None
+    speed: Any = None
+    service_tier: Any = None
+    inference_geo: Any = None
 
 
 class _Message(msgspec.Struct, gc=False):
     content: Raw
     id: str | None = None
     model: str | None = None
-    usage: Usage | None = None
+    usage: _Usage | None = None
 
 
 class _Head(msgspec.Struct, gc=False):
@@ -120,6 +134,8 @@ class _Head(msgspec.Struct, gc=False):
     subtype: str | None = None
     timestamp: datetime | None = None
     session: str | None = msgspec.field(name="sessionId", default=None)
+    request: str | None = msgspec.field(name="requestId", default=None)
+    agent: str | None = msgspec.field(name="agentId", default=None)
 
     @property
     def spoken(self) -> bool:
@@ -171,8 +187,9 @@ def read(path: Path) -> Prompt:
             else PromptError("no message of a conversation in this file", offset=0, line=1)
         )
     history = History()
-    sent = tuple(_sent(request) for request in requests(way, history))
-    model = next((entry.model for entry in reversed(way) if entry.answered), None)
+    sent = tuple(_sent(request) for request in session.requests(way, history))
+    answered = (session.answered(entry) for entry in reversed(way))
+    model = next((answer.model for answer in answered if answer is not None), None)
     if way[-1].role == "user" and strips_thinking(model):
         history.strip_thinking()
     load = loader(path)
@@ -198,10 +215,12 @@ class Session:
 
     def __init__(self, agents: "Session | None" = None, measure: tokens.Measure = tokens.measure) -> None:
         self.entries: list[Entry] = []
+        self.answers: list[Answer] = []
         self.session: str | None = None
         self.agents = agents
         self.places: dict[str, int] = {}
         self._measure = measure
+        self._newest: dict[tuple[str | None, str | None], int] = {}
 
     def take(self, line: Line) -> None:
         """Take in one line. A line that a resumed session repeats is left out."""
@@ -224,10 +243,84 @@ class Session:
 
     def put(self, line: Line, head: _Head) -> None:
         """Take in a line that is decoded and new, whichever chain it is of."""
+        uuid = head.uuid or ""
         entry = _entry(line, head, self._measure)
+        if entry.role == "assistant" and isinstance(head, _Line) and head.message is not UNSET:
+            answer = self._answer(entry, uuid, head.message, head.request)
+            entry = msgspec.structs.replace(entry, answer=answer, agent=head.agent)
         self.session = self.session or head.session
-        self.places[head.uuid or ""] = len(self.entries)
+        self.places[uuid] = len(self.entries)
         self.entries.append(entry)
+
+    def _answer(self, entry: Entry, uuid: str, message: _Message, request: str | None) -> int:
+        """Return which response a line is of, and take in what it tells of that."""
+        usage = _told(message.usage) if message.usage is not None else None
+        known = self._newest.get((message.id, request)) if message.id is not None else None
+        if known is not None and (request is not None or self._goes_on(entry, known, usage)):
+            answer = self.answers[known]
+            if usage is not None and (answer.usage is None or usage.output >= answer.usage.output):
+                answer.usage = usage
+            return known
+        place = self._newest[message.id, request] = len(self.answers)
+        self.answers.append(Answer(message.id, request, uuid, entry.at, message.model or "", usage))
+        return place
+
+    def _goes_on(self, entry: Entry, answer: int, usage: Usage | None) -> bool:
+        """Tell whether a line is of a response that has its id, where no id of the request says so.
+
+        It hangs on another line of it, or on the result of a call that the client made before the response was over;
+        then its prompt is the same as well.
+        """
+        entries, before = self.entries, self.answers[answer].usage
+        current = self._before(entry, len(entries))
+        while current >= 0:
+            one = entries[current]
+            if one.role == "assistant":
+                return one.answer == answer
+            if one.role == "user" and (one.human or one.summary or _prompt(usage) != _prompt(before)):
+                return False
+            current = self._before(one, current)
+        return False
+
+    def _before(self, entry: Entry, place: int) -> int:
+        """Return the line that one hangs on; the one before it where that is not in the file."""
+        if entry.parent is None:
+            return -1
+        return min(self.places.get(entry.parent, place - 1), place - 1)
+
+    def go_on(
+        self, entries: list[Entry], answers: list[Answer], places: dict[str, int], session: str | None
+    ) -> None:
+        """Go on from what another reading of the file has taken in."""
+        self.entries, self.answers, self.places, self.session = entries, answers, places, session
+        self._newest = {(one.id, one.request): place for place, one in enumerate(answers)}
+
+    def answered(self, entry: Entry) -> Answer | None:
+        """Return the response of a line if a model gave it: the client writes some answers itself."""
+        answer = self.answers[entry.answer] if entry.answer is not None else None
+        if answer is None or answer.usage is None or answer.model in ("", "<synthetic>"):
+            return None
+        return answer
+
+    def requests(self, way: Sequence[Entry], history: History) -> Iterator[Request]:
+        """Let `history` grow along the way and stop at each request; in the end it holds the prompt to plan.
+
+        A response that the way ends with is left out, since nothing shows that it was sent back.
+        """
+        last = way[-1].answer
+        current: int | None = None
+        for entry in way:
+            if entry.answer is not None and entry.answer != current:
+                current = entry.answer
+                answer = self.answered(entry)
+                if answer is not None:
+                    if strips_thinking(answer.model):
+                        history.strip_thinking()
+                    at = history.now if history.now is not None else entry.at
+                    yield Request(at or 0.0, current, answer, history)
+                if current == last:
+                    return
+            _grow(history, entry)
 
     def conversation(self, tip: int | None = None) -> list[Entry]:
         """Return the messages on the way to the newest one, in the order in which they are sent.
@@ -240,9 +333,9 @@ class Session:
         """
         entries = self.entries
         taken = self._way(len(entries) - 1 if tip is None else tip)
-        ids = {entries[index].message for index in taken}
+        ids = {entries[index].answer for index in taken}
         ids.discard(None)
-        answers = [entry for entry in entries if entry.role == "assistant" and entry.message in ids]
+        answers = [entry for entry in entries if entry.answer in ids]
         calls = {block.tool for entry in answers for block in entry.blocks if block.tool}
         way: list[Entry] = []
         end = 0  # of the newest response
@@ -250,9 +343,9 @@ class Session:
             if not entry.blocks:
                 continue
             if entry.role == "assistant":
-                if index not in taken and entry.message not in ids:
+                if index not in taken and entry.answer not in ids:
                     continue
-                if end and entry.message and way[end - 1].message == entry.message:
+                if end and way[end - 1].answer == entry.answer:
                     way.insert(end, entry)
                     end += 1
                 else:
@@ -294,9 +387,36 @@ def _entry(line: Line, head: _Head, measure: tokens.Measure) -> Entry:
     own = head.type == "user" and not head.meta and not head.summary
     blocks = _blocks(content, start, measure, own=own)
     if head.type == "assistant":
-        return Entry("assistant", at, head.parent, blocks, message.id, message.model, message.usage)
+        return Entry("assistant", at, head.parent, None, blocks)
     human = not any(block.kind == "tool_result" for block in blocks)
-    return Entry("user", at, head.parent, blocks, human=human, summary=bool(head.summary))
+    return Entry("user", at, head.parent, None, blocks, human=human, summary=bool(head.summary))
+
+
+_PLAIN = (None, "standard", "default", "not_available", "")
+
+
+def _told(usage: _Usage) -> Usage:
+    """Return what a line tells of its usage. Most are ordinary, for which what reads them all would be too slow."""
+    fresh, read_, write, output = counts = (
+        usage.input_tokens,
+        usage.cache_read_input_tokens or 0,
+        usage.cache_creation_input_tokens or 0,
+        usage.output_tokens,
+    )
+    split, rounds, tools = usage.cache_creation, usage.iterations, usage.server_tool_use
+    long: Any = split.get("ephemeral_1h_input_tokens") if type(split) is dict else 0
+    if (
+        (not rounds or (len(rounds) == 1 and type(rounds[0]) is dict and rounds[0].get("type") == "message"))
+        and (not tools or (type(tools) is dict and not tools.get("web_search_requests")))
+        and all(type(one) is int and 0 <= one <= MOST for one in (*counts, long))
+        and all(one in _PLAIN for one in (usage.speed, usage.service_tier, usage.inference_geo))
+    ):
+        return Usage(fresh, read_, write, output, min(long, write))
+    return read_usage(msgspec.to_builtins(usage)) or Usage()
+
+
+def _prompt(usage: Usage | None) -> tuple[int, int, int]:
+    return (usage.input, usage.read, usage.write) if usage is not None else (0, 0, 0)
 
 
 def _blocks(content: bytes, offset: int, measure: tokens.Measure, *, own: bool) -> tuple[Block, ...]:
@@ -338,27 +458,6 @@ def _spoken(literal: bytes) -> bool:
     return literal[:1] == b'"' and len(literal) > 2 and _MACHINE.match(start) is None
 
 
-def requests(way: Sequence[Entry], history: History) -> Iterator[Request]:
-    """Let `history` grow along the way and stop at each request; in the end it holds the prompt to plan.
-
-    The usage of a response stands on each of its lines: it counts once. A response that the way ends with is
-    left out, since nothing shows that it was sent back.
-    """
-    last = way[-1].message if way[-1].role == "assistant" else None
-    current: str | None = None
-    for entry in way:
-        if entry.role == "assistant" and (entry.message is None or entry.message != current):
-            current = entry.message
-            if entry.answered:
-                if strips_thinking(entry.model):
-                    history.strip_thinking()
-                at = history.now if history.now is not None else entry.at
-                yield Request(at or 0.0, entry, history)
-            if current is not None and current == last:
-                return
-        _grow(history, entry)
-
-
 def _grow(history: History, entry: Entry) -> None:
     if entry.summary:
         history.replace()
@@ -372,16 +471,17 @@ def _grow(history: History, entry: Entry) -> None:
 
 
 def _sent(request: Request) -> Sent:
-    usage = request.answer.usage or Usage()
+    answer = request.answer
+    usage = (answer.usage or Usage()).messages[-1]
     return Sent(
         at=request.at,
-        model=request.answer.model or "",
+        model=answer.model,
         prefix=request.history.prefix,
         segments=len(request.history.parts),
-        input=usage.input_tokens,
-        read=usage.cache_read_input_tokens or 0,
-        write=usage.cache_creation_input_tokens or 0,
-        ttl=usage.ttl,
+        input=usage.input,
+        read=usage.read,
+        write=usage.write,
+        ttl=answer.ttl,
     )
 
 
