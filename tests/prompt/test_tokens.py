@@ -88,8 +88,8 @@ def test_a_png_counts_by_its_pixels_and_not_by_its_bytes() -> None:
         png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", width, height) + bytes(60_000)
         return b'{"type":"image","source":{"data":"' + base64.b64encode(png) + b'"}}'
 
-    assert tokens.estimate(block(750, 750), "image", "anthropic") == 750
-    assert tokens.estimate(block(9000, 9000), "image", "anthropic-4.6") == 1568
+    assert tokens.estimate(block(750, 750), "image", "anthropic") == 27 * 27
+    assert tokens.estimate(block(9000, 9000), "image", "anthropic-4.6") == 39 * 39
     assert tokens.estimate(b'{"type":"image","source":{"url":"https://a.b/c"}}', "image", "anthropic") == 1200
 
 

@@ -10,11 +10,12 @@ coefficients were fitted to the usage that providers reported for real sessions 
     python tests/bench/tokens.py --transcripts DIR --requests FILE
 """
 
-import binascii
 import re
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+from anchorline.prompt import vision
+from anchorline.prompt.attachments import NOTHING, Attached, Image, may_hold, within
 from anchorline.prompt.model import Kind
 
 Family = Literal["anthropic", "anthropic-4.6", "openai", "other"]
@@ -26,8 +27,8 @@ class Features(NamedTuple):
 
     `size` is bytes; of the sample of them that was looked at (`seen` bytes) `punctuation`, `pairs` of
     punctuation, `digits` and `wide` (not ASCII) are counts. `wrapped` is 1 for a JSON object, whose
-    wrapping does not all reach the model. Thinking has in `size` the bytes of its sealed text, an image its
-    pixels.
+    wrapping does not all reach the model. Thinking has in `size` the bytes of its sealed text. `attached` are the
+    images and documents, whose base64 is no part of the other counts.
     """
 
     size: int
@@ -37,6 +38,7 @@ class Features(NamedTuple):
     digits: int = 0
     wide: int = 0
     wrapped: int = 0
+    attached: Attached = NOTHING
 
 
 _NOTHING = Features(0)
@@ -84,8 +86,13 @@ _SPREADS: dict[str, dict[str, float]] = {
 _SPREAD = 0.15
 _UNKNOWN_SPREAD = 0.25
 
-_OTHERWISE = frozenset({"thinking", "image"})
-"""Kinds that are not estimated by character classes."""
+_OTHERWISE = frozenset({"thinking", "image", "document", "other"})
+"""Kinds that are not estimated by character classes alone."""
+_HOLDING = frozenset({"image", "document", "tool_result", "other"})
+"""Kinds of blocks in which images and documents stand."""
+_HEAD = 256
+"""Bytes of a tool's result in which its content begins."""
+_ONE_TEXT = b'[{"type":"text",'
 
 _SAMPLE = 128
 _PIECE = _SAMPLE // 2
@@ -95,10 +102,6 @@ _CLASSES = bytes(
 )
 _VERSION = re.compile(r"claude-(opus|sonnet|haiku)-(\d+)(?:-(\d{1,2}))?(?!\d)|claude-[23][.-]")
 _SEALS = (b'"signature":"', b'"encrypted_content":"', b'"data":"')
-_PNG = re.compile(rb"iVBORw0KGgo[A-Za-z0-9+/]{25}")
-_PIXELS_A_TOKEN = 750
-_MOST_PIXELS = {"anthropic": 4784 * _PIXELS_A_TOKEN, "anthropic-4.6": 1568 * _PIXELS_A_TOKEN}
-_USUAL_PIXELS = 1200 * _PIXELS_A_TOKEN
 
 
 def family(model: str | None) -> Family:
@@ -117,13 +120,16 @@ def family(model: str | None) -> Family:
     return "other"
 
 
-def estimate(data: bytes, kind: Kind, family: str) -> int:
-    """Return the tokens of a segment from its source bytes: one raw JSON content block, or plain text."""
-    return weigh(measure(data, kind), kind, family)
+def estimate(data: bytes, kind: Kind, family: str, model: str | None = None) -> int:
+    """Return the tokens of a segment from its source bytes: one raw JSON content block, or plain text.
+
+    `model` says how images count, where the family does not.
+    """
+    return weigh(measure(data, kind), kind, family, model)
 
 
-def estimator(family: str) -> Callable[[bytes, Kind], int]:
-    """Return `estimate` for one family.
+def estimator(family: str, model: str | None = None) -> Callable[[bytes, Kind], int]:
+    """Return `estimate` for one family and model.
 
     A request of hundreds of small blocks spends its time in calls, so `measure` and `weigh` stand in one here; a test
     holds them equal.
@@ -133,8 +139,8 @@ def estimator(family: str) -> Callable[[bytes, Kind], int]:
     classes, piece = _CLASSES, _PIECE
 
     def run(data: bytes, kind: Kind) -> int:
-        if kind in _OTHERWISE:
-            return estimate(data, kind, family)
+        if kind in _OTHERWISE or (kind == "tool_result" and _holding(data)):
+            return estimate(data, kind, family, model)
         size = seen = len(data)
         if size > _SAMPLE:
             third = size // 3
@@ -161,8 +167,12 @@ def measure(data: bytes, kind: Kind = "text") -> Features:
     wrapped = 1 if data[:1] == b"{" else 0
     if kind == "thinking":
         return Features(_sealed(data), wrapped=wrapped)
-    if kind == "image":
-        return Features(_pixels(data), wrapped=wrapped)
+    attached = NOTHING
+    if kind in _HOLDING and wrapped and (kind != "tool_result" or _holding(data)):
+        attached, data = within(data)
+        size = len(data)
+    if kind == "image" and not attached.images:
+        attached = attached._replace(images=(Image(),))
     if size <= _SAMPLE:
         sample = data
     else:
@@ -171,7 +181,7 @@ def measure(data: bytes, kind: Kind = "text") -> Features:
         sample = data[third : third + _PIECE] + data[second : second + _PIECE]
     count = sample.translate(_CLASSES).count
     wide = 0 if sample.isascii() else count(b"u")
-    counts = (size, len(sample) or 1, count(b"."), count(b".."), count(b"0"), wide, wrapped)
+    counts = (size, len(sample) or 1, count(b"."), count(b".."), count(b"0"), wide, wrapped, attached)
     return tuple.__new__(Features, counts)  # a third of the time of Features(…)
 
 
@@ -180,18 +190,21 @@ def unmeasured(data: bytes, kind: Kind = "text") -> Features:  # noqa: ARG001  (
     return _NOTHING
 
 
-def weigh(features: Features, kind: Kind, family: str) -> int:
-    """Return the tokens of what was measured, for a family of models; at least 1."""
-    size, seen, punctuation, pairs, digits, wide, wrapped = features
+def weigh(features: Features, kind: Kind, family: str, model: str | None = None) -> int:
+    """Return the tokens of what was measured, for a family of models; at least 1. `model`: how images count."""
+    size, seen, punctuation, pairs, digits, wide, wrapped, attached = features
     a, b, c, d, e, _, _, _, sealed, base = COEFFICIENTS.get(family, _OPENAI)
     if kind == "thinking":
         value = sealed * size + base
-    elif kind == "image":
-        value = min(size, _MOST_PIXELS.get(family, _USUAL_PIXELS)) / _PIXELS_A_TOKEN
     else:
         value = a * size + (b * punctuation + c * pairs + d * digits + e * wide) * size / seen
         if wrapped:
             value += _WRAPPING.get(family, _WRAPPING["other"]).get(kind, 0.0)
+    if attached != NOTHING:
+        images, pages, others = attached
+        beside = 0.0 if kind == "image" else value
+        value = beside + sum([vision.image_tokens(image, family, model) for image in images])
+        value += pages * vision.page_tokens(family) + others
     return int(value + 0.5) if value >= 1 else 1
 
 
@@ -206,6 +219,17 @@ def spread(kind: Kind, family: str) -> float:
     return _UNKNOWN_SPREAD if known is None else known.get(kind, _SPREAD)
 
 
+def _holding(data: bytes) -> bool:
+    """Tell whether a tool's result may have something attached: its content is a list of blocks, or one block."""
+    at = data.find(b'"content":', 0, _HEAD) + 10
+    if at < 10:
+        at = data.find(b'"output":', 0, _HEAD) + 9
+    if data.startswith(b'"', at) or data.startswith(b' "', at):  # nearly every result is a string
+        return False
+    # One block of text is the next in number; what else a list may hold needs a closer look.
+    return not (data.startswith(_ONE_TEXT, at) and data.rfind(b'{"type":') == at + 1) and may_hold(data)
+
+
 def _sealed(data: bytes) -> int:
     """Return the bytes of thinking's sealed text; where there is none, what the open text would have."""
     for seal in _SEALS:
@@ -217,12 +241,3 @@ def _sealed(data: bytes) -> int:
                 return sealed
     # Base64 makes four bytes of three, and the seal adds some 180.
     return len(data) * 4 // 3 + 180
-
-
-def _pixels(data: bytes) -> int:
-    """Return the pixels of an image block: from the header of a PNG, or those of a usual screenshot."""
-    match = _PNG.search(data)
-    if match is None:
-        return _USUAL_PIXELS
-    header = binascii.a2b_base64(match[0])
-    return int.from_bytes(header[16:20], "big") * int.from_bytes(header[20:24], "big")

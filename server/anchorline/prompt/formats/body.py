@@ -66,7 +66,9 @@ def _whole(body: bytes, dialect: Dialect) -> Parsed:
     members = list(_members(body, position, dialect, frame, items, spans))
     places.update(members)  # of members that repeat the last counts, as it does for every decoder
     repeated = len(places) < len(members)
-    builder = Builder(body, dialect.family(frame.model or None), dialect.markers, dialect.output)
+    builder = Builder(
+        body, dialect.family(frame.model or None), frame.model or None, dialect.markers, dialect.output
+    )
     dialect.preamble(builder, frame, places)
     builder.look_from(places[dialect.array])
     builder.begin()
@@ -147,9 +149,11 @@ def _continued(body: bytes, dialect: Dialect, old: Parsed, count: int) -> Parsed
             places[key] = old.places[key]
             setattr(frame, name, getattr(old.frame, name))
     family = dialect.family(frame.model or None)
-    if family != dialect.family(old.frame.model or None):
-        return None  # another tokenizer: every estimate changes
-    builder = Builder(body, family, dialect.markers, dialect.output)
+    if family != dialect.family(old.frame.model or None) or (
+        family == "openai" and frame.model != old.frame.model
+    ):
+        return None  # another tokenizer, or way to count images: every estimate changes
+    builder = Builder(body, family, frame.model or None, dialect.markers, dialect.output)
     prompt = old.prompt
     first = old.preamble
     if late:

@@ -39,7 +39,9 @@ class Builder:
     members that mark a block.
     """
 
-    def __init__(self, body: bytes, family: str, names: Sequence[bytes], output: bytes) -> None:
+    def __init__(
+        self, body: bytes, family: str, model: str | None, names: Sequence[bytes], output: bytes
+    ) -> None:
         self.body = body
         self.segments: list[Segment] = []
         self._append = self.segments.append
@@ -52,7 +54,7 @@ class Builder:
         self._output = output
         self._names = names
         self._marked = -1
-        self._estimate = estimator(family)
+        self._estimate = estimator(family, model)
         self._spreads = _spreads(family)
 
     def add(

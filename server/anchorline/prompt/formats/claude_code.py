@@ -195,7 +195,7 @@ def read(path: Path) -> Prompt:
     load = loader(path)
     return Prompt(
         format="claude-code",
-        segments=history.segments(tokens.family(model)),
+        segments=history.segments(model),
         load=load,
         draft=history.draft(load),
         model=model,

@@ -165,7 +165,7 @@ def read(path: Path) -> Prompt:
     load = loader(path)
     return Prompt(
         format="codex",
-        segments=history.segments(tokens.family(session.model)),
+        segments=history.segments(session.model),
         load=load,
         draft=history.draft(load),
         model=session.model,
@@ -347,13 +347,12 @@ class Session:
         elif item.type == "additional_tools":
             kind, role = "tool", "system"
         elif item.type.endswith("_call"):
-            kind = "tool_use"
+            kind = "image" if item.type == "image_generation_call" else "tool_use"
         elif item.type.endswith("_output"):
             kind, role = "tool_result", "tool"
         block = _block(kind, place, payload, self._measure, item.call_id)
-        if kind == "tool_result" and len(payload) > MAX_OUTPUT:
-            shown = tokens.weigh(block.features, kind, "openai") * MAX_OUTPUT // len(payload)
-            block = msgspec.structs.replace(block, known=shown)
+        if kind == "tool_result" and block.features.size > MAX_OUTPUT:
+            block = msgspec.structs.replace(block, features=block.features._replace(size=MAX_OUTPUT))
         history.add(block, role, fresh=True)
 
     def _compact(self, payload: bytes, place: int) -> None:

@@ -110,8 +110,9 @@ class History:
             block = msgspec.structs.replace(part.block, known=round(thinking / len(places)))
             self.parts[place] = msgspec.structs.replace(part, block=block)
 
-    def segments(self, family: tokens.Family) -> tuple[Segment, ...]:
-        """Return the parts as segments, with estimates for this family of models."""
+    def segments(self, model: str | None) -> tuple[Segment, ...]:
+        """Return the parts as segments, with estimates for this model."""
+        family = tokens.family(model)
         return tuple(
             Segment(
                 kind=block.kind,
@@ -120,7 +121,7 @@ class History:
                 end=block.end,
                 digest=block.digest,
                 prefix=part.prefix,
-                tokens=tokens.weigh(block.features, block.kind, family)
+                tokens=tokens.weigh(block.features, block.kind, family, model)
                 if block.known is None
                 else block.known,
                 spread=tokens.spread(block.kind, family),

@@ -89,6 +89,7 @@ _PARTS: dict[str | None, Kind] = {
     "input_image": "image",
     "file": "document",
     "input_file": "document",
+    "input_audio": "other",
 }
 
 
@@ -246,7 +247,7 @@ def _item_kind(name: str | None) -> tuple[Kind, Role]:
     if name.endswith("_output"):
         return "tool_result", "tool"
     if name.endswith("_call"):
-        return "tool_use", "assistant"
+        return ("image" if name == "image_generation_call" else "tool_use"), "assistant"
     return ("thinking", "assistant") if name == "reasoning" else ("other", "user")
 
 
