@@ -1,5 +1,6 @@
 """Anthropic Messages bodies become segments in render order, and keep every byte."""
 
+import itertools
 import json
 
 import pytest
@@ -187,3 +188,76 @@ def test_another_model_in_a_running_conversation_is_estimated_anew():
     formats.read(older, memory=memory)
     assert formats.read(newer, memory=memory).segments == formats.read(newer).segments
     assert formats.read(newer).tokens > formats.read(older).tokens
+
+
+RESULTS: list[tuple[dict, dict]] = [
+    ({"content": TEXT}, {"content": [{"type": "text", "text": TEXT}]})
+    for TEXT in ("done", "", 'a "quoted" \\ word\n', "naïve 🧭", "x" * 4000)
+]
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+@pytest.mark.parametrize("marker", [None, {"type": "ephemeral"}])
+@pytest.mark.parametrize("order", [("type", "text"), ("text", "type")])
+@pytest.mark.parametrize("more", [{}, {"is_error": True}])
+@pytest.mark.parametrize(("string", "block"), RESULTS)
+def test_a_result_and_the_block_it_stands_for_are_the_same_prefix(
+    separators: tuple[str, str],
+    marker: dict | None,
+    order: tuple[str, str],
+    more: dict,
+    string: dict,
+    block: dict,
+):
+    def prompt(content: dict):
+        result = {"type": "tool_result", "tool_use_id": "toolu_1"} | content | more
+        return formats.read(
+            json.dumps(
+                {"model": "claude-sonnet-5", "messages": [{"role": "user", "content": [result]}]},
+                separators=separators,
+            ).encode(),
+            format="anthropic",
+        )
+
+    inner = {name: block["content"][0][name] for name in order} | (
+        {"cache_control": marker} if marker else {}
+    )
+    one, other = prompt(string), prompt({"content": [inner]})
+    assert [(s.prefix, s.digest, s.tokens) for s in one.segments] == [
+        (s.prefix, s.digest, s.tokens) for s in other.segments
+    ]
+    assert len(other.markers) == (marker is not None)
+
+
+def test_results_of_other_content_are_other_prefixes():
+    text = {"type": "text", "text": "done"}
+    contents = ["done", "done ", [text, text], [{"type": "text", "text": '","type":"text"}]'}], [], [[text]],
+                [{"type": "text", "text": "done", "citations": []}], json.dumps([text])]  # fmt: skip
+    found = {
+        read({"model": "claude-sonnet-5", "messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": content}]}]}).hash
+        for content in contents
+    }  # fmt: skip
+    assert len(found) == len(contents)
+
+
+def test_a_marker_that_wanders_over_the_results_changes_no_prefix():
+    """As LiteLLM sends it: a result is one block while it carries the marker, and a string afterwards."""
+
+    def request(turns: int) -> bytes:
+        messages: list = [{"role": "user", "content": "Fix the parser."}]
+        for turn in range(turns):
+            use = {"type": "tool_use", "id": f"t{turn}", "name": "bash", "input": {"command": f"ls {turn}"}}
+            text = {"type": "text", "text": f"file{turn}.py " * 40}
+            last = turn == turns - 1
+            content = [text | {"cache_control": {"type": "ephemeral"}}] if last else text["text"]
+            result = {"type": "tool_result", "tool_use_id": f"t{turn}", "content": content}
+            messages += [{"role": "assistant", "content": [use]}, {"role": "user", "content": [result]}]
+        return json.dumps({"model": "claude-sonnet-5", "messages": messages}).encode()
+
+    memory = formats.Memory()
+    prompts = [formats.read(request(turns), format="anthropic", memory=memory) for turns in range(1, 6)]
+    for before, after in itertools.pairwise(prompts):
+        assert before.hash in {segment.prefix.hex() for segment in after.segments}
+        assert [s.prefix for s in after.segments] == [
+            s.prefix for s in formats.read(request(prompts.index(after) + 1), format="anthropic").segments
+        ]

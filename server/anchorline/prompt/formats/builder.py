@@ -79,6 +79,8 @@ class Builder:
             content = self._without_markers(start, end)
         if rendered is not None:
             content = rendered(content)
+        if kind == "tool_result":
+            content = short_result(content, self._output)
         found = self._found(content) if self.deferred and kind in _REFERRING else []
         digest = xxh3_128_digest(b"".join([same_as or content, *found]))
         prefix = self.chain.extend(digest, _TAGS[role])
@@ -111,6 +113,8 @@ class Builder:
                 if 0 <= self._marked < end:
                     content = self._without_markers(start, end)  # noqa: PLW2901
                 kind = kind_by(content[:16]) or kind_of(content)
+                if kind == "tool_result":
+                    content = short_result(content, output)  # noqa: PLW2901
                 found = self._found(content) if deferred and kind in _REFERRING else None
                 digest = digest_of(b"".join([content, *found]) if found else content)
                 prefix = digest_of(prefix + tag + digest)
@@ -252,6 +256,38 @@ def text_block(literal: bytes, *, spaced: bool, name: bytes = b"text") -> bytes:
 def spaced(body: bytes, start: int) -> bool:
     """Tell whether a body has spaces after its colons, by the value at `start`."""
     return body.startswith(b" ", start - 1)
+
+
+def short_result(content: bytes, output: bytes) -> bytes:
+    """Return a tool's result with its one block of text written as the string that it stands for.
+
+    The string is the short form (`text_block`) here as well: "content" of a result is a string or a list of blocks in
+    Anthropic's reference, and LiteLLM sends a result as one block while it carries the marker and as a string
+    afterwards, which would have to be written anew each time if they were not alike. `output` is the member that holds
+    the result, with its colon.
+    """
+    start = content.find(output) + len(output)
+    if start < len(output) or content.startswith((b'"', b' "'), start):  # nearly every result is a string
+        return content
+    for opening, closing in _ONE_TEXT:
+        opened = opening.match(content, start)
+        if opened is not None:
+            end = layout.skip(content, opened.end())
+            closed = closing.match(content, end)
+            if closed is not None:
+                return content[: opened.start(1)] + content[opened.end() : end] + content[closed.end() :]
+    return content
+
+
+_TYPE = rb'"type"\s*:\s*"(?:text|input_text|output_text)"'
+_ONE_TEXT = (
+    (re.compile(rb"\s*(\[)\s*\{\s*" + _TYPE + rb'\s*,\s*"text"\s*:\s*(?=")'), re.compile(rb"\s*\}\s*\]")),
+    (
+        re.compile(rb'\s*(\[)\s*\{\s*"text"\s*:\s*(?=")'),
+        re.compile(rb"\s*,\s*" + _TYPE + rb"\s*\}\s*\]"),
+    ),
+)
+"""How a list of one block of text begins and ends, with its members in either order."""
 
 
 class _Lifetime(msgspec.Struct):
