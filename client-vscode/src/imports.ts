@@ -1,5 +1,6 @@
 /** `anchorline import` in a terminal of its own, where its progress is seen. */
 import { ProcessExecution, Task, TaskScope, tasks, window } from "vscode";
+import { isolated, SAFE } from "./isolated";
 import { locate, type Surrounds } from "./locate";
 
 const TOOLS = [
@@ -37,7 +38,7 @@ export async function run(name: string, command: string, args: string[]): Promis
     TaskScope.Workspace,
     name,
     "Anchorline",
-    new ProcessExecution(command, args),
+    new ProcessExecution(command, args, { cwd: isolated().cwd, env: SAFE }),
     [],
   );
   const ended = new Promise<number | undefined>((resolve) => {

@@ -23,6 +23,7 @@ import {
   State,
 } from "vscode-languageclient/node";
 import { isServed, selector } from "./documents";
+import { isolated } from "./isolated";
 import { type Found, locate, type Surrounds } from "./locate";
 import type { Requests } from "./protocol";
 import { chatIsOn, serverSettings } from "./settings";
@@ -204,7 +205,7 @@ export class Server extends Disposable {
     const client = new LanguageClient(
       "anchorline",
       "Anchorline",
-      { command: found.command, args: ["lsp"] },
+      { command: found.command, args: ["lsp"], options: isolated() },
       {
         documentSelector: selector(chatIsOn()),
         outputChannel: this.log,

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { type CancellationToken, type LogOutputChannel, ProgressLocation, window } from "vscode";
 import { run } from "./imports";
+import { isolated } from "./isolated";
 import { locate, type Surrounds } from "./locate";
 
 const INTERRUPTED = 130;
@@ -62,7 +63,7 @@ function follow(
   token: CancellationToken,
   show: (step: Step) => void,
 ): Promise<Trained | undefined> {
-  const child = spawn(command, ["train", "--json"], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(command, ["train", "--json"], { ...isolated(), stdio: ["ignore", "pipe", "pipe"] });
   const stopping = token.onCancellationRequested(() => child.kill("SIGINT"));
   let said = "";
   let trained: Trained | undefined;

@@ -263,3 +263,36 @@ def test_a_change_after_installation_is_found(folder: Path):
     (place / "config.json").write_text("")
     with pytest.raises(DamagedError, match="0 bytes instead of"):
         installed.verify(place)
+
+
+@pytest.mark.parametrize("client", ["pip", "uv"])
+def test_nothing_in_the_opened_folder_is_run_or_read_by_a_pull(tmp_path: Path, client: str):
+    """A repository may hold a module `pip`, or settings for uv that name another index."""
+    ran = tmp_path / "ran"
+    repository = tmp_path / "repository"
+    (repository / "pip").mkdir(parents=True)
+    for name in ("__init__", "__main__"):
+        (repository / "pip" / f"{name}.py").write_text(f"open({str(ran)!r}, 'w').close()\n", "utf-8")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    fake = programs / "uv"
+    fake.write_text(f"#!/bin/sh\npwd > {tmp_path / 'where'}\nexit 1\n", "utf-8")
+    fake.chmod(0o700)
+    without_pip = "import importlib.util as u, sys; real = u.find_spec; "
+    without_pip += "u.find_spec = lambda name, *rest: None if name == 'pip' else real(name, *rest); "
+    program = (without_pip if client == "uv" else "import sys; ") + (
+        "sys.argv = ['anchorline', 'model', 'pull', 'smollm2-135m']; from anchorline.cli.main import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        cwd=repository,
+        env=os.environ | {"PIP_NO_INDEX": "1", "PATH": str(programs)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert not ran.exists()
+    if client == "uv":
+        where = Path((tmp_path / "where").read_text().strip())
+        assert not where.is_relative_to(repository)

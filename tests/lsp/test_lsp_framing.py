@@ -119,3 +119,17 @@ def test_any_noise_before_a_frame_is_survived(noise, pieces):
 def test_good_frames_come_through_whole_however_they_are_cut(bodies, pieces):
     data = b"".join(framed(body) for body in bodies)
     assert read(Framer(), data, pieces) == [Body(body) for body in bodies]
+
+
+@given(
+    st.lists(
+        st.sampled_from([b"Content-Length: 5\r\n", b"A" * 700, b"X: y\r\n", b"Content-Length: 5"]), min_size=1
+    ),
+    st.sampled_from([0, 1000, 4096]),
+)
+def test_a_header_block_that_does_not_end_is_reported_and_read_past(lines: list[bytes], pieces: int):
+    block = b"Content-Length: 5\r\n" + b"".join(lines) + b"A" * MAX_HEADER
+    found = read(Framer(), block + GOOD, pieces)
+    faults = [item for item in found if isinstance(item, Fault)]
+    assert 1 <= len(faults) <= 2 + len(block) // MAX_HEADER
+    assert found[-1] == Body(b'{"id":1}')

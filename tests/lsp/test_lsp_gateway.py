@@ -2,6 +2,7 @@
 
 import socket
 import sqlite3
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -123,3 +124,20 @@ def test_the_editor_shows_the_warning_before_a_large_cold_prompt(start, port: in
         client.initialize(initializationOptions=options(port, behind.url))
         call(running(client)["anthropic"] + "/v1/messages", body=large)
         assert "warm it was $" in client.notification("window/showMessage")["message"]
+
+
+@pytest.mark.parametrize("name", ["anchorline/__main__.py", "click.py", "queue.py"])
+def test_nothing_in_the_opened_folder_is_imported_when_it_is_started(
+    start, port: int, tmp_path: Path, name: str
+):
+    ran = tmp_path / "ran"
+    module = tmp_path / "repository" / name
+    module.parent.mkdir(parents=True)
+    (module.parent / "__init__.py").touch()
+    module.write_text(f"open({str(ran)!r}, 'w').close()\n", "utf-8")
+    with Running(Upstream()) as behind:
+        command = (sys.executable, "-P", "-m", "anchorline", "lsp")
+        client = start(command, cwd=tmp_path / "repository")
+        client.initialize(initializationOptions=options(port, behind.url))
+        assert running(client)["state"] == "running"
+    assert not ran.exists()

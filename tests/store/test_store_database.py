@@ -294,3 +294,11 @@ def test_a_damaged_file_that_can_t_be_set_aside_is_said_to_be_so(
         monkeypatch.setattr(database, "OPEN_S", 0.1)
         with pytest.raises(database.StoreError, match="another program keeps it locked"):
             database.open_for_writing(path)
+
+
+def test_a_link_that_leads_nowhere_is_named_and_not_waited_for(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(path.parent / "missing" / "real.db")
+    with pytest.raises(database.StoreError, match=r"real\.db, which is not there"):
+        database.open_for_writing(path)
+    assert path.is_symlink()

@@ -1,5 +1,6 @@
 """Which files exist: real folders, links out of them, and folders with too much in them."""
 
+import difflib
 import os
 from pathlib import Path
 
@@ -99,3 +100,24 @@ def test_the_file_that_may_be_meant(root: Path) -> None:
     assert found.similar("src/confg.py") == "src/config.py"
     assert found.similar("lib/parse.ts") == "pkg/deep/parse.ts"
     assert found.similar("quite/other.rs") is None
+
+
+def test_names_that_are_nearly_there_are_found_among_thousands_of_their_kind(tmp_path: Path) -> None:
+    base = "a_rather_long_name_of_a_module_that_a_generator_has_made_"
+    for number in range(900):
+        (tmp_path / f"{base}{number:05}.py").touch()
+    found = Files((tmp_path,))
+    assert found.similar(f"{base}x00417.py") == f"{base}00417.py"
+    compared = 0
+
+    class Counting(difflib.SequenceMatcher):
+        def ratio(self) -> float:
+            nonlocal compared
+            compared += 1
+            return super().ratio()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("difflib.SequenceMatcher", Counting)
+        assert found.similar(f"{base}y00418.py") == f"{base}00418.py"
+        assert found.similar(f"src/{base}y00418.py") == f"{base}00418.py"
+    assert 0 < compared <= 2 * files.MOST_CANDIDATES  # the library asks twice

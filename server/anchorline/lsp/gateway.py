@@ -8,13 +8,13 @@ it is imported here.
 import asyncio
 import logging
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal
 
 import msgspec
 
+from anchorline import isolated
 from anchorline.config import Config
 
 HOST = "127.0.0.1"
@@ -154,9 +154,11 @@ async def _connect(port: int, token: str) -> tuple[asyncio.StreamReader, asyncio
 
 def _start(config: Config) -> subprocess.Popen[bytes]:
     """Start a gateway that outlives this process; it gets the settings on its standard input."""
-    command = [sys.executable, "-m", "anchorline", "gateway", "--attended"]
+    from anchorline.store.database import data_folder  # noqa: PLC0415
+
     process = subprocess.Popen(  # noqa: S603  (our own program)
-        command,
+        isolated.python("anchorline", "gateway", "--attended"),
+        cwd=data_folder(),  # which holds the token
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

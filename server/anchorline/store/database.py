@@ -156,6 +156,9 @@ def protect(path: Path) -> None:
     """
     if path.is_dir():
         raise StoreError(f"{path}: this is a folder, not a database file")
+    if path.is_symlink() and not path.exists():
+        target = path.readlink()
+        raise StoreError(f"{path}: this is a link to {target}, which is not there (is its disk mounted?)")
     folder = path.parent
     missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     for parent in reversed(missing):
@@ -199,6 +202,8 @@ def open_for_writing(path: Path) -> Opened:
             with alone(_lock(path), OPEN_S):  # so that nobody sets the file aside meanwhile
                 known = identity(path)
                 if known is None:
+                    if time.monotonic() > deadline:
+                        raise StoreError(f"{path}: the file can't be made")
                     continue  # set aside by another program a moment ago
                 return Opened(_connect(path), known, notice)
         except sqlite3.Error as error:

@@ -8,8 +8,10 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
+from heapq import nlargest
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
@@ -17,6 +19,10 @@ MOST_FILES = 20_000
 WALK_S = 0.3
 FRESH_S = 10.0
 """Seconds for which a listing is used again."""
+NEAR = 0.8
+"""Ratio of a `SequenceMatcher` from which on two names are similar."""
+MOST_COMPARED = 5_000
+MOST_CANDIDATES = 32
 LARGEST = 262_144
 """Bytes of a file that is read, at most."""
 SKIPPED = frozenset(
@@ -40,11 +46,15 @@ Found = Literal["exists", "absent", "unknown"]
 
 
 class Listing(NamedTuple):
-    """The files of all folders, relative with forward slashes, by their last part; `complete` if none is left out."""
+    """The files of all folders, relative with forward slashes, by their last part; `complete` if none is left out.
+
+    `similar` keeps what was asked for since: a draft names the same files at every keystroke.
+    """
 
     by_name: dict[str, list[str]]
     complete: bool
     made_at: float
+    similar: dict[str, str | None]
 
 
 class Files:
@@ -75,10 +85,10 @@ class Files:
         for root in self.roots:
             for path in walk(root):
                 if count >= MOST_FILES or self._clock() - start > WALK_S:
-                    return Listing(by_name, False, start)
+                    return Listing(by_name, False, start, {})
                 by_name.setdefault(path.rsplit("/", 1)[-1], []).append(path)
                 count += 1
-        return Listing(by_name, True, start)
+        return Listing(by_name, True, start, {})
 
     def find(self, name: str) -> Found:
         """Say whether a file is there, as a path from a folder of the workspace or as the end of one."""
@@ -99,11 +109,16 @@ class Files:
 
     def similar(self, name: str) -> str | None:
         """Return the file whose path is most like `name`, if one is."""
-        by_name = self.listing().by_name
+        listing = self.listing()
         last = name.rsplit("/", 1)[-1]
+        if last not in listing.similar:
+            listing.similar[last] = self._similar(last, listing.by_name)
+        return listing.similar[last]
+
+    def _similar(self, last: str, by_name: dict[str, list[str]]) -> str | None:
         if last in by_name:
             return min(by_name[last], key=len)
-        near = get_close_matches(last, by_name, 1, 0.8) if len(by_name) <= 5000 else []
+        near = get_close_matches(last, _candidates(last, by_name), 1, NEAR)
         return min(by_name[near[0]], key=len) if near else None
 
     def read(self, name: str) -> bytes | None:
@@ -118,6 +133,27 @@ class Files:
         """Yield the listed files with one of `suffixes`, the ones nearest to the root first."""
         paths = [path for paths in self.listing().by_name.values() for path in paths]
         yield from sorted((path for path in paths if PurePosixPath(path).suffix in suffixes), key=_depth)
+
+
+def _candidates(name: str, names: Iterable[str]) -> list[str]:
+    """Return those that share most of their beginning and end with `name`.
+
+    Comparing two names in full takes a hundred times as long as looking at their ends, and a repository may hold
+    thousands that are nearly the same.
+    """
+    backwards = name[::-1]
+
+    def shared(other: str) -> int:
+        return _alike(name, other) + _alike(backwards, other[::-1])
+
+    fitting = (other for other in names if abs(len(other) - len(name)) <= len(name) // 2)
+    return nlargest(MOST_CANDIDATES, islice(fitting, MOST_COMPARED), key=shared)
+
+
+def _alike(one: str, other: str) -> int:
+    """Return with how many equal characters two names begin."""
+    pairs = zip(one, other, strict=False)
+    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
 def _depth(path: str) -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -12,6 +13,8 @@ from anchorline.surroundings import Absent, Definition, Surroundings
 from anchorline.workspace import symbols
 from anchorline.workspace.files import Files
 
+MOST_ABSENT = 8
+"""Named files that are not there, of which a hint is given."""
 MOST_SYMBOLS = 4
 MOST_SOURCES = 2_000
 SEARCH_S = 0.5
@@ -51,11 +54,9 @@ def look(
     if len(draft) > LONGEST:
         return surroundings
     masked = Masked(draft)
-    absent = tuple(
-        Absent(name, sources.files.similar(name))
-        for name in dict.fromkeys(named.name for named in names.files(masked))
-        if name not in sources.opened and sources.files.find(name) == "absent"
-    )
+    named = dict.fromkeys(named.name for named in names.files(masked))
+    missing = (n for n in named if n not in sources.opened and sources.files.find(n) == "absent")
+    absent = tuple(Absent(name, sources.files.similar(name)) for name in islice(missing, MOST_ABSENT))
     wanted = list(dict.fromkeys(named.name for named in names.symbols(masked)))[:MOST_SYMBOLS]
     return msgspec.structs.replace(
         surroundings,
