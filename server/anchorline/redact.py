@@ -72,6 +72,12 @@ def _mixed(match: re.Match[str]) -> bool:
     return any(c.isdigit() for c in value) and _kinds(value) >= 3 and _entropy(value) >= 3.5
 
 
+def _random(match: re.Match[str]) -> bool:
+    """Tell a token from the name of a function or a test: it has letters and digits and hardly repeats itself."""
+    value = match[0]
+    return any(c.isdigit() for c in value) and any(c.isalpha() for c in value) and _entropy(value) >= 3.0
+
+
 def _assigned(match: re.Match[str]) -> bool:
     """Tell an assigned secret from a placeholder, a type, a call or a name."""
     value = match["secret"]
@@ -102,30 +108,32 @@ def _rule(
     key: str | None = None,
     sure: Callable[[re.Match[str]], bool] | None = None,
 ) -> Rule:
-    compiled = re.compile(rf"(?i:{key})[\"'`\]\s]{{0,2}}\Z") if key else None
+    compiled = re.compile(rf"(?i:{key})[\"'`\]\s\\\\]{{0,3}}\Z") if key else None
     return Rule(name, re.compile(pattern), "".join(example), heads, compiled, sure)
 
 
-_LEFT = r"(?<![A-Za-z0-9_-])"
+_APART = r"(?:(?<![A-Za-z0-9_-])|(?<=\\\\[a-z])|(?<=%[0-9A-Fa-f]{2}))"
+r"""What must stand before a form that words may end in: no letter or digit,
+or one that is part of a literal ``\n`` or ``%22``."""
 _RIGHT = r"(?![A-Za-z0-9_-])"
 _PEM_BODY = r"(?:[A-Za-z0-9+/=\s\\:,.]|-(?!-)){64,16000}+"
 
 RULES = (
     _rule(
         "anthropic-key",
-        _LEFT + r"sk-ant-[A-Za-z0-9_-]{16,256}+",
+        r"sk-ant-[A-Za-z0-9_-]{16,256}+",
         *("sk-", "ant-", "api03-", _sample(93)),
         heads=("sk-",),
     ),
     _rule(
         "openai-key",
-        _LEFT + r"sk-(?:proj|svcacct|admin|None)-[A-Za-z0-9_-]{20,256}+",
+        r"sk-(?:proj|svcacct|admin|None)-[A-Za-z0-9_-]{20,256}+",
         *("sk-", "proj-", _sample(64)),
         heads=("sk-",),
     ),
     _rule(
         "openrouter-key",
-        _LEFT + r"sk-or-v1-[a-f0-9]{32,128}+",
+        r"sk-or-v1-[a-f0-9]{32,128}+",
         "sk-",
         "or-v1-",
         "0a1b2c3d" * 8,
@@ -133,29 +141,36 @@ RULES = (
     ),
     _rule(
         "openai-legacy-key",
-        _LEFT + r"sk-[A-Za-z0-9_-]{20,256}+",
+        r"sk-[A-Za-z0-9]{32,256}+|" + _APART + r"sk-[A-Za-z0-9_-]{20,256}+",
         *("sk-", _sample(48)),
         heads=("sk-",),
         sure=_mixed,
     ),
     _rule(
         "github-token",
-        _LEFT + r"gh[pousr]_[A-Za-z0-9]{30,255}+",
+        r"gh[pousr]_[A-Za-z0-9]{30,255}+",
         *("gh", "p_", _sample(36)),
         heads=("ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
+        sure=_random,
     ),
     _rule(
         "github-fine-grained-token",
-        _LEFT + r"github_pat_[A-Za-z0-9_]{40,255}+",
+        r"github_pat_[A-Za-z0-9_]{40,255}+",
         *("github_", "pat_", _sample(22), "_", _sample(59)),
         heads=("github_",),
     ),
     _rule(
-        "gitlab-token", _LEFT + r"glpat-[A-Za-z0-9_-]{20,128}+", "glpat", "-", _sample(20), heads=("glpat-",)
+        "gitlab-token",
+        r"glpat-[A-Za-z0-9_-]{20,128}+",
+        "glpat",
+        "-",
+        _sample(20),
+        heads=("glpat-",),
+        sure=_random,
     ),
     _rule(
         "aws-access-key-id",
-        r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z2-7]{16}(?![A-Za-z0-9])",
+        r"(?:AKIA|ASIA)[A-Z2-7]{16}(?![A-Za-z0-9])",
         *("AK", "IA", _sample(16, "Q7RT2ZK4XB6W")),
         heads=("AKIA", "ASIA"),
     ),
@@ -167,21 +182,22 @@ RULES = (
     ),
     _rule(
         "google-api-key",
-        _LEFT + r"AIza[A-Za-z0-9_-]{35}" + _RIGHT,
+        r"AIza[A-Za-z0-9_-]{35}" + _RIGHT,
         *("AI", "za", _sample(35)),
         heads=("AIza",),
     ),
     _rule(
         "google-oauth-secret",
-        _LEFT + r"GOCSPX-[A-Za-z0-9_-]{24,64}+",
+        r"GOCSPX-[A-Za-z0-9_-]{24,64}+",
         *("GOCSPX", "-", _sample(28)),
         heads=("GOCSPX-",),
     ),
     _rule(
         "slack-token",
-        _LEFT + r"(?:xox[abeoprs]|xapp)-[A-Za-z0-9-]{10,255}+",
+        r"(?:xox[abeoprs]|xapp)-[A-Za-z0-9-]{10,255}+",
         *("xox", "b-", "123456789012-", _sample(24)),
         heads=("xoxa-", "xoxb-", "xoxe-", "xoxo-", "xoxp-", "xoxr-", "xoxs-", "xapp-"),
+        sure=_random,
     ),
     _rule(
         "slack-webhook",
@@ -191,29 +207,73 @@ RULES = (
     ),
     _rule(
         "stripe-key",
-        _LEFT + r"[srp]k_(?:live|test)_[A-Za-z0-9]{16,255}+",
+        r"[srp]k_(?:live|test)_[A-Za-z0-9]{16,255}+",
         *("sk", "_live_", _sample(24)),
         heads=("sk_", "rk_", "pk_"),
+        sure=_random,
     ),
     _rule(
         "stripe-webhook-secret",
-        _LEFT + r"whsec_[A-Za-z0-9+/=]{24,128}+",
+        r"whsec_[A-Za-z0-9+/=]{24,128}+",
         *("whsec", "_", _sample(32)),
         heads=("whsec_",),
     ),
-    _rule("npm-token", _LEFT + r"npm_[A-Za-z0-9]{36}" + _RIGHT, "npm", "_", _sample(36), heads=("npm_",)),
+    _rule(
+        "npm-token", r"npm_[A-Za-z0-9]{36}" + _RIGHT, "npm", "_", _sample(36), heads=("npm_",), sure=_random
+    ),
     _rule(
         "pypi-token",
-        _LEFT + r"pypi-AgE[A-Za-z0-9_-]{50,1000}+",
+        r"pypi-AgE[A-Za-z0-9_-]{50,1000}+",
         *("pypi", "-AgE", "IcHlwaS5vcmc", _sample(120)),
         heads=("pypi-",),
     ),
-    _rule("hugging-face-token", _LEFT + r"hf_[A-Za-z0-9]{30,64}+", "hf", "_", _sample(34), heads=("hf_",)),
-    _rule("groq-key", _LEFT + r"gsk_[A-Za-z0-9]{40,128}+", "gsk", "_", _sample(52), heads=("gsk_",)),
-    _rule("xai-key", _LEFT + r"xai-[A-Za-z0-9_-]{60,128}+", "xai", "-", _sample(80), heads=("xai-",)),
+    _rule(
+        "hugging-face-token", r"hf_[A-Za-z0-9]{30,64}+", "hf", "_", _sample(34), heads=("hf_",), sure=_random
+    ),
+    _rule("groq-key", r"gsk_[A-Za-z0-9]{40,128}+", "gsk", "_", _sample(52), heads=("gsk_",), sure=_random),
+    _rule("xai-key", r"xai-[A-Za-z0-9_-]{60,128}+", "xai", "-", _sample(80), heads=("xai-",), sure=_random),
+    # The documented beginning of a vendor's tokens says enough; what follows is random.
+    *(
+        _rule(f"{vendor}-token", rf"{re.escape(head)}{rest}", head, example, heads=(head,), sure=_random)
+        for vendor, head, rest, example in (
+            ("age", "AGE-SECRET-KEY-1", r"[A-Z0-9]{50,64}+", _sample(58, "Q7RT2ZK9XB4W")),
+            ("cerebras", "csk-", r"[A-Za-z0-9]{40,128}+", _sample(48)),
+            ("databricks", "dapi", r"[a-f0-9]{32}(?![A-Za-z0-9])", "0a1b2c3d" * 4),
+            ("digitalocean", "dop_v1_", r"[a-f0-9]{64}", "0a1b2c3d" * 8),
+            ("doppler", "dp.pt.", r"[A-Za-z0-9]{40,64}+", _sample(43)),
+            ("fireworks", "fw_", r"[A-Za-z0-9]{22,64}+", _sample(24)),
+            ("fly", "FlyV1 fm", r"[12][a-z]?_[A-Za-z0-9+/=,_-]{40,2000}+", "2_" + _sample(100)),
+            ("google-oauth", "ya29.", r"[A-Za-z0-9_-]{20,1000}+", _sample(80)),
+            ("heroku", "HRKU-", r"[A-Za-z0-9_-]{30,80}+", _sample(36)),
+            ("linear", "lin_api_", r"[A-Za-z0-9]{32,64}+", _sample(40)),
+            ("new-relic", "NRAK-", r"[A-Z0-9]{27}", _sample(27, "Q7RT2ZK9XB4W")),
+            ("notion", "ntn_", r"[A-Za-z0-9]{40,64}+", _sample(46)),
+            ("perplexity", "pplx-", r"[A-Za-z0-9]{40,64}+", _sample(48)),
+            ("planetscale", "pscale_tkn_", r"[A-Za-z0-9_-]{32,64}+", _sample(43)),
+            ("postman", "PMAK-", r"[a-f0-9]{24}-[a-f0-9]{34}", "0a1b2c3d" * 3 + "-" + "0a1b2c3d" * 4 + "4e"),
+            ("replicate", "r8_", r"[A-Za-z0-9]{30,64}+", _sample(37)),
+            (
+                "sendgrid",
+                "SG.",
+                r"[A-Za-z0-9_-]{16,32}+\.[A-Za-z0-9_-]{16,64}+",
+                _sample(22) + "." + _sample(43),
+            ),
+            ("shopify", "shpat_", r"[a-fA-F0-9]{32}", "0a1b2c3d" * 4),
+            ("terraform", ".atlasv1.", r"[A-Za-z0-9_-]{40,80}+", _sample(60)),
+            ("twilio", "SK", r"[a-f0-9]{32}(?![A-Za-z0-9])", "0a1b2c3d" * 4),
+            ("vault", "hvs.", r"[A-Za-z0-9_-]{20,200}+", _sample(90)),
+            ("voyage", "pa-", r"[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])", _sample(43)),
+        )
+    ),
+    _rule(
+        "mailgun-token",
+        _APART + r"key-[a-f0-9]{32}(?![A-Za-z0-9])",
+        *("key", "-", "0a1b2c3d" * 4),
+        heads=("key-",),
+    ),
     _rule(
         "jwt",
-        _LEFT + r"eyJ[A-Za-z0-9_-]{10,4000}+\.eyJ[A-Za-z0-9_-]{10,8000}+\.[A-Za-z0-9_-]{10,2000}+",
+        r"eyJ[A-Za-z0-9_-]{10,4000}+\.eyJ[A-Za-z0-9_-]{10,8000}+\.[A-Za-z0-9_-]{10,2000}+",
         *("eyJ", _sample(24), ".", "eyJ", _sample(48), ".", _sample(43)),
         heads=("eyJ",),
     ),
@@ -250,7 +310,7 @@ RULES = (
     ),
     _rule(
         "assigned-secret",
-        r"""[:=][=>]?\s{0,4}(?P<quote>["'`]?)(?P<secret>[^\s"'`,;<>(){}\[\]$]{8,256}+)""",
+        r"""[:=][=>]?\s{0,4}\\?(?P<quote>["'`]?)(?P<secret>(?:[^\s"'`,;<>(){}\[\]$\\]|\\(?!["'`])){8,256}+)""",
         *("db_pass", 'word = "', _sample(16), '"'),
         key=r"(?:pass(?:word|wd|phrase)?|pwd|secret|(?<!publickey)token|credentials?"
         r"|(?:api|access|private|secret|account|encryption|signing|auth|master|shared|service|client)[_-]?key)",
@@ -274,8 +334,8 @@ _MARK = re.compile(
     r"[-_:=](?:(?<=[-_])(?=[A-Za-z0-9_-]{10})(?:"
     + "|".join(f"(?<={re.escape(head)})" for head in _SEPARATED)
     + r""")|(?<=[:=])(?![\n*])(?:(?=//[^\s:/@"'`<>]{0,64}+:[^\s:/@"'`<>])"""
-    r"""|(?<=[DNSTYELdnstyel"'`\s\]].)(?=[=>]?\s{0,4}+["'`]?[^\s"'`]{5})"""
-    rf"""(?:(?<={_KEY_END}.)|(?<={_KEY_END}["'`\s\]].)|(?<={_KEY_END}["'\]][\]\s].))))"""
+    r"""|(?<=[DNSTYELdnstyel"'`\s\]].)(?=[=>]?\s{0,4}+\\?["'`]?[^\s"'`]{5})"""
+    rf"""(?:(?<={_KEY_END}.)|(?<={_KEY_END}["'`\s\]].)|(?<={_KEY_END}["'\]][\]\s].)|(?<={_KEY_END}\\["'].))))"""
 )
 _KEY_WINDOW = 24  # the longest key and what may follow it
 

@@ -32,6 +32,23 @@ def test_an_example_is_found_inside_json(rule: redact.Rule) -> None:
     assert [found.name for found in redact.find('{"content": "' + escaped + '"}')] == [rule.name]
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [rule for rule in redact.RULES if rule.heads and rule.name != "mailgun-token"],
+    ids=lambda rule: rule.name,
+)
+@pytest.mark.parametrize(
+    "before", ["a line\\n", "a\\t", "\\r\\n", "KEY_", "key", "%22", "%3D", "3", "-", "\u200b"]
+)
+def test_what_stands_before_a_token_does_not_hide_it(rule: redact.Rule, before: str) -> None:
+    assert rule.example not in redact.redact(before + rule.example)
+
+
+def test_a_secret_in_json_within_json_is_masked() -> None:
+    secret = "q7Rt2Zk9" + "Xb4Wm6Lc"
+    assert secret not in redact.redact(r'{"body": "{\"apiKey\": \"' + secret + r'\"}"}')
+
+
 def test_many_secrets_in_one_text_are_all_masked() -> None:
     text = " and ".join(rule.example for rule in redact.RULES)
     assert [found.name for found in redact.find(text)] == [rule.name for rule in redact.RULES]
@@ -42,6 +59,9 @@ def test_many_secrets_in_one_text_are_all_masked() -> None:
     [
         "task-list-of-things-to-do-first and risk-averse-people-everywhere",
         "sk-learn-pipeline-with-many-steps",
+        "def check_task_test_initialization_of_everything_that_there_is(self)",
+        "a task-2024-of-the-risk-2025-averse-people-of-everywhere",
+        "the monkey-5d41402abc4b2a76b9719d911017c592 is a name",
         'password = "your-password-here"',
         "password: ${DB_PASSWORD}",
         'api_key = os.environ["OPENAI_API_KEY"]',
