@@ -91,7 +91,7 @@ def _setting(key: config.Key) -> dict[str, Any]:
         kind = {"type": "string", "enum": [choice.strip('"') for choice in key.type.split(" | ")]}
     else:
         kind = {"type": key.type}
-    own = key.user_only or key.name in config.STRICTER_ONLY
+    own = key.name in config.USER_ONLY | config.STRICTER_ONLY
     return {
         **kind,
         "default": list(key.default) if isinstance(key.default, tuple) else key.default,

@@ -18,15 +18,12 @@ def test_without_files_everything_is_default(tmp_path: Path):
 
 
 def test_the_project_wins_over_the_user_and_the_editor_over_both(tmp_path: Path):
-    write(config.user_file(), '[route]\nmodel = "a"\nsticky = false\n[cache]\nttl = "1h"\n')
-    write(tmp_path / "p" / config.FILE_NAME, '[route]\nmodel = "b"\n[cache]\nttl = "5m"\n')
-    loaded = config.load(tmp_path / "p", {"cache": {"ttl": "auto"}})
-    assert (loaded.config.route.model, loaded.config.route.sticky, loaded.config.cache.ttl) == (
-        "b",
-        False,
-        "auto",
-    )
-    assert loaded.origins["cache.ttl"] == "editor settings"
+    write(config.user_file(), '[refine]\nmax_hints = 2\nmodel_seconds = 8\n[cache]\nttl = "1h"\n')
+    write(tmp_path / "p" / config.FILE_NAME, "[refine]\nmax_hints = 0\nmodel_seconds = 4\n")
+    loaded = config.load(tmp_path / "p", {"refine": {"max_hints": 1}})
+    assert (loaded.config.refine.max_hints, loaded.config.refine.model_seconds) == (1, 4.0)
+    assert loaded.config.cache.ttl == "1h"
+    assert loaded.origins["refine.max_hints"] == "editor settings"
     assert loaded.problems == ()
 
 
@@ -97,6 +94,47 @@ def test_a_project_can_only_make_privacy_stricter(tmp_path: Path, user: str, pro
     write(config.user_file(), f'[store]\ntext = "{user}"\n')
     write(tmp_path / "p" / config.FILE_NAME, f'[store]\ntext = "{project}"\n')
     assert config.load(tmp_path / "p").config.store.text == kept
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        '[route]\npin = "claude-fable-5"\n',
+        '[route]\nmodel = "claude-fable-5"\n',
+        '[route]\nallow = ["claude-fable-5"]\n',
+        "[route]\nsuccess_usd = 1000\n",
+        '[cache]\nttl = "1h"\n',
+        '[cache]\nanchors = "replace"\n',
+        "[engine]\nconversation_megabytes = 65536\n",
+        "[engine]\nidle_seconds = 0\n",
+        "[engine]\ndeadline_seconds = 600\n",
+        "[refine]\nmodel_seconds = 120\n",
+        '[log]\nlevel = "debug"\n',
+    ],
+)
+def test_a_project_makes_nothing_dearer_larger_or_louder(tmp_path: Path, asked: str):
+    write(config.user_file(), '[cache]\nanchors = "extend"\n')
+    write(tmp_path / "p" / config.FILE_NAME, asked)
+    loaded = config.load(tmp_path / "p")
+    assert loaded.config == config.load().config
+    assert len(loaded.problems) == 1
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        '[cache]\nanchors = "respect"\n',
+        "[engine]\nidle_seconds = 10\n",
+        "[engine]\nenabled = false\n",
+        "[refine]\nmax_hints = 0\n",
+        "[route]\nenabled = false\n",
+    ],
+)
+def test_a_project_may_ask_for_less(tmp_path: Path, asked: str):
+    write(tmp_path / "p" / config.FILE_NAME, asked)
+    loaded = config.load(tmp_path / "p")
+    assert loaded.config != config.Config()
+    assert loaded.problems == ()
 
 
 @pytest.mark.parametrize("key", sorted(config.USER_ONLY))

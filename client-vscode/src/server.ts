@@ -59,7 +59,7 @@ export class Server extends Disposable {
       this.log,
       this.changed,
       this.status,
-      workspace.onDidGrantWorkspaceTrust(() => this.startAnew()),
+      workspace.onDidGrantWorkspaceTrust(() => this.startAnew()), // with the project's settings
       workspace.onDidChangeConfiguration((change) => {
         if (STARTING.some((setting) => change.affectsConfiguration(setting))) {
           this.startAnew();
@@ -211,7 +211,7 @@ export class Server extends Disposable {
         outputChannel: this.log,
         traceOutputChannel: this.log,
         revealOutputChannelOn: RevealOutputChannelOn.Never,
-        initializationOptions: () => serverSettings(),
+        initializationOptions: () => ({ ...serverSettings(), workspaceTrusted: workspace.isTrusted }),
         middleware: this.middleware(),
       },
     );
@@ -248,9 +248,9 @@ export class Server extends Disposable {
   }
 }
 
-/** What makes a server another one: its program, and whether it is given chat drafts. */
+/** What makes a server another one: its program, whether it is given chat drafts, and whether it reads the project. */
 function identity(found: Found | undefined): string {
-  return `${found?.command} ${chatIsOn()}`;
+  return `${found?.command} ${chatIsOn()} ${workspace.isTrusted}`;
 }
 
 /** Ask the Python extension, if there is one, which interpreter is selected. */

@@ -1,15 +1,16 @@
 """Settings: one `anchorline.toml` for the user, one for the project, and the same keys from the editor.
 
 A value that does not fit is reported with its key and file and its default is used instead: a typo never
-stops a plan. A project comes from strangers, so it may make privacy stricter but never looser, and may not
-name files outside itself (`USER_ONLY`).
+stops a plan. A project comes from strangers, so it may only make less of something: stricter, smaller, off
+(`_SIZES`). It chooses no model, lifetime or price, and names no files outside itself (`USER_ONLY`).
 """
 
+import math
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -248,7 +249,28 @@ USER_ONLY = frozenset(
 
 
 STRICTER_ONLY = frozenset({"store.text", "store.enabled", "store.features", "editor.chat", "engine.enabled"})
-"""Keys of which a project file may only set a stricter value: they are about privacy."""
+"""Keys that are about privacy: an editor's settings of a workspace may not set them either."""
+
+_SIZES: dict[str, Callable[[Any], float]] = {
+    "refine.enabled": bool,
+    "refine.max_hints": float,
+    "refine.model_seconds": float,
+    "cache.anchors": ("respect", "extend", "replace").index,
+    "route.enabled": bool,
+    "store.enabled": bool,
+    "store.text": STRICTNESS.index,
+    "store.features": bool,
+    "editor.diagnostics": bool,
+    "editor.hover": bool,
+    "editor.inlay_hints": bool,
+    "editor.code_lens": bool,
+    "editor.chat": bool,
+    "engine.enabled": bool,
+    "engine.idle_seconds": lambda seconds: seconds or math.inf,  # 0 never unloads it
+    "engine.deadline_seconds": float,
+    "engine.conversation_megabytes": float,
+}
+"""How much a value of a key is. A project file may set these keys, to a value that is not more than the user's own."""
 PROJECT_BYTES = 32_768
 PROJECT_LINE = 1000
 """Longer files and lines of a project are refused: one key of 64 KiB (`a.a.a…`) is decoded for most of a minute."""
@@ -289,7 +311,7 @@ def documented() -> Iterator[Key]:
         for field in msgspec.structs.fields(section.type):
             name = f"{section.name}.{field.name}"
             base, meta = get_args(field.type)
-            yield Key(name, _type_name(base), field.default, meta.description, name in USER_ONLY)
+            yield Key(name, _type_name(base), field.default, meta.description, name not in _SIZES)
 
 
 def _type_name(base: type) -> str:
@@ -385,18 +407,20 @@ def _section(
         field = fields.get(key)
         if field is None:
             problems.append(Problem(source, full, f"no such key; [{name}] has {', '.join(fields)}"))
-        elif project and full in USER_ONLY:
+        elif project and full not in _SIZES:
             problems.append(Problem(source, full, "only your own settings may set this; ignored"))
-        elif project and _looser(full, value, getattr(current, key)):
-            problems.append(
-                Problem(source, full, f"a project can only be stricter; {getattr(current, key)!r} is kept")
-            )
         else:
+            own = getattr(current, key)
+            kept = msgspec.json.encode(own).decode()
             try:
-                taken[key] = msgspec.convert(value, field.type)
+                given_value = msgspec.convert(value, field.type)
             except msgspec.ValidationError:
-                kept = msgspec.json.encode(getattr(current, key)).decode()
                 problems.append(Problem(source, full, f"should be {_wanted(field.type)}; {kept} is used"))
+                continue
+            if project and _SIZES[full](given_value) > _SIZES[full](own):
+                problems.append(Problem(source, full, f"a project can only ask for less; {kept} is kept"))
+                continue
+            taken[key] = given_value
     return taken
 
 
@@ -410,11 +434,3 @@ def _wanted(type_: object) -> str:
     if meta.max_length is not None:
         return f"a {kind}, {meta.max_length} long at most"
     return "true or false" if kind == "boolean" else f"one of {kind}" if "|" in kind else f"a {kind}"
-
-
-def _looser(key: str, value: object, current: object) -> bool:
-    if key == "store.text" and value in STRICTNESS:
-        return STRICTNESS.index(value) > STRICTNESS.index(cast("TextMode", current))
-    if key in STRICTER_ONLY:
-        return bool(value) and not current
-    return False

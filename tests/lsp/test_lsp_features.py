@@ -570,6 +570,28 @@ def test_a_setting_that_does_not_fit_is_named_once(start, tmp_path):
     assert not [message for message in client.seen if message.get("method") == "window/showMessage"]
 
 
+def test_a_project_with_thousands_of_wrong_keys_is_reported_in_a_few_messages(start, tmp_path):
+    (tmp_path / "anchorline.toml").write_text("".join(f"a{i}=1\n" for i in range(3000)))
+    client = start()
+    client.initialize(root=tmp_path)
+    client.call("anchorline/status")
+    shown = [client.notification("window/showMessage")["message"] for _ in range(4)]
+    assert "2997 more; `anchorline config check` names them" in shown[-1]
+    client.call("anchorline/status")
+    assert not [message for message in client.seen if message.get("method") == "window/showMessage"]
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_the_settings_of_a_project_that_is_not_trusted_are_not_read(start, tmp_path, trusted):
+    (tmp_path / "anchorline.toml").write_text("[editor]\nhover = false\n")
+    client = start()
+    client.initialize(root=tmp_path, initializationOptions={"workspaceTrusted": trusted})
+    client.open(RULES_URI, RULES)
+    client.notification("textDocument/publishDiagnostics")
+    hover = client.call("textDocument/hover", {**document(RULES_URI), "position": place(0, 0)})
+    assert (hover is None) == trusted
+
+
 def test_changed_settings_take_effect_at_once(start):
     client = start(settings={"editor": {"diagnostics": False, "hover": False}})
     client.initialize({"workspace": {"configuration": True}})

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from anchorline.workspace.files import Files
     from anchorline.workspace.look import Place, Sources
 
+SHOWN_PROBLEMS = 3
+"""Settings of one file that are shown one by one where they do not fit."""
 EXPIRY_S = 5.0
 """How often the consequences of expiries are shown, at most: a conversation's prefixes expire one by one."""
 Made = TypeVar("Made")
@@ -61,6 +65,7 @@ class Session(Books):
         self.ready = False
         self.pushing: dict[str, asyncio.Task[None]] = {}
         self.published: set[str] = set()
+        self.trusted = True
         self._report = report
         self._refresh = refresh
         self._expiry: asyncio.TimerHandle | None = None
@@ -140,7 +145,7 @@ class Session(Books):
         """Read the settings of the files, and over them the editor's (where None: those that it has sent)."""
         if editor is not None:
             self._editor_settings = editor
-        self.loaded = config.load(self.root, self._editor_settings)
+        self.loaded = config.load(self.root if self.trusted else None, self._editor_settings)
         self._planner = None
         self.changed()
 
@@ -149,8 +154,15 @@ class Session(Books):
         self.ready = True
         self.begin(self.config)
         self.gateway.apply(config.load(None, self._editor_settings).config)  # it is there for all projects
-        for problem in self.loaded.problems:
-            self.report(f"Anchorline settings: {problem}")
+        for source, problems in groupby(self.loaded.problems, attrgetter("source")):
+            named = list(problems)
+            for problem in named[:SHOWN_PROBLEMS]:
+                self.report(f"Anchorline settings: {problem}")
+            if len(named) > SHOWN_PROBLEMS:
+                further = len(named) - SHOWN_PROBLEMS
+                self.report(
+                    f"Anchorline settings: {source}: {further} more; `anchorline config check` names them"
+                )
 
     def report(self, message: str) -> None:
         """Show a message to the developer, once."""

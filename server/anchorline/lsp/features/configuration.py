@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from anchorline.lsp.server import Server
 
 SECTION = "anchorline"
+TRUSTED = "workspaceTrusted"
+"""An editor's initialization option beside the settings; VS Code's extension sends it."""
 ANSWER_S = 5.0
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,14 @@ def section(settings: JSON) -> dict[str, Any]:
     if not isinstance(settings, dict):
         return {}
     inner = settings.get(SECTION, settings)
-    return inner if isinstance(inner, dict) else {}
+    return (
+        {name: value for name, value in inner.items() if name != TRUSTED} if isinstance(inner, dict) else {}
+    )
+
+
+def trusted(options: JSON) -> bool:
+    """Tell whether the project's settings may be read: not where the editor says that its user does not trust it."""
+    return not (isinstance(options, dict) and options.get(TRUSTED) is False)
 
 
 async def register(server: "Server") -> None:

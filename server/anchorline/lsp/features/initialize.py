@@ -18,6 +18,7 @@ def initialize(server: "Server", params: types.InitializeParams) -> None:
     folders = [folder.uri for folder in params.workspace_folders or []] or [params.root_uri or ""]
     server.session.follow(path for folder in folders if (path := to_path(folder)) is not None)
     options = params.initialization_options
+    server.session.trusted = configuration.trusted(options)
     server.session.read_settings(configuration.section(options))
     server.watch_editor(params.process_id)
 
