@@ -200,8 +200,9 @@ class Answers(msgspec.Struct, frozen=True):
     reuse: Annotated[
         Literal["off", "exact", "near"],
         Meta(
-            description="Keep answers, with their text, and give them again: to an equal request, or to a nearly equal "
-            "one as well. Of requests without tools at temperature 0, and of those that ask for it."
+            description="Keep answers, with their text, and give them again: to an equal request, or as well to one "
+            "that differs in spaces and known misspellings."
+            " Of requests without tools at temperature 0, and of those that ask for it."
         ),
     ] = "off"
     hours: Annotated[float, Meta(gt=0, le=8760, description="How long an answer is given again.")] = 24.0

@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from anchorline.cli.main import cli
-from anchorline.gateway.answers import normal
+from anchorline.gateway.answers import Asking, normal
+from anchorline.gateway.upstream import Upstream as Provider
 from gateway.conformance import Running, Upstream
 from gateway.running import Gateway, gateway
 from gateway.test_gateway_faults import call
@@ -171,8 +172,8 @@ def test_a_compressed_answer_is_given_again_as_it_was(encoding: str, ask):
 
 
 def test_a_nearly_equal_request_gets_the_answer_and_a_different_one_does_not(ask):
-    first = ask(asking("Please explain what `parse(x)` does in a.py, thanks!"))
-    assert ask(asking("explain  what `parse(x)` does in a.py.")) == ("near", first[1])
+    first = ask(asking("Explain the environment of `parse(x)` in a.py."))
+    assert ask(asking(" Explain  the enviroment of `parse(x)` in a.py.\n")) == ("near", first[1])
     for other in ("b.py", "A.py"):
         assert ask(asking(f"Explain what `parse(x)` does in {other}."))[0] == "200"
     assert ask(asking("Explain what `Parse(x)` does in a.py."))[0] == "200"
@@ -182,7 +183,7 @@ def test_a_nearly_equal_request_gets_the_answer_and_a_different_one_does_not(ask
         ("/openai/v1/chat/completions", lambda text: {"messages": [{"role": "user", "content": text}]}),
         ("/openai/v1/responses", lambda text: {"input": text}),
     ):
-        made = [json.dumps(chat | one(text)).encode() for text in ("Explain it.", "explain it")]
+        made = [json.dumps(chat | one(text)).encode() for text in ("Explain  it.", "Explain it.")]
         first = ask(made[0], path)
         assert ask(made[1], path) == ("near", first[1])
 
@@ -196,10 +197,27 @@ def test_a_nearly_equal_request_gets_the_answer_and_a_different_one_does_not(ask
         ('Print "Yes".', 'Print "yes".'),
         ("Is it done?", "It is done."),
         ("Rename foo_bar to x.", "Rename foobar to x."),
+        ("Is C better than c", "Is c better than C"),
+        ("Say just the word Please", "Say just the word"),
+        ("List a-z", "List A-Z"),
+        ("Polish the text", "polish the text"),
+        ("Explain it!", "Explain it"),
+        ("Is enviroment spelled right?", "Is environment spelled right?"),
+        ("Print recieve, however", "Print receive, however"),
+        ("no. stop", "no stop"),
+        ("def f():\n  x", "def f():\n    x"),
+        ("Print `a  b`", "Print `a b`"),
     ],
 )
 def test_what_says_something_else_has_another_normal_form(one: str, other: str):
     assert normal(one) != normal(other)
+
+
+def test_of_two_keys_in_one_request_the_order_counts():
+    upstream = Provider("anthropic", "https://api.example")
+    keys = [(b"x-api-key", b"sk-a"), (b"X-API-Key", b"sk-b")]
+    one, other = (Asking(b"k" * 32, upstream, "/v1/messages", told, {}).exact for told in (keys, keys[::-1]))
+    assert one != other
 
 
 def test_it_is_off_by_default_and_then_keeps_nothing(behind: Running, tmp_path):

@@ -3,8 +3,8 @@
 A request may where it has no tools and asks for temperature 0, so that the same answer would do, or where its client
 says so by the header ``anchorline-cache: on``. Two are equal where everything is that can change the answer: upstream,
 path, key and other headers, every member of the body but those that only label it (of the system prompt, what is
-rendered of it). Two are near where all that holds but for the words of the newest instruction, and these have one
-normal form (`normal`).
+rendered of it). Two are near where all that holds but for the spaces and known misspellings of the newest instruction
+(`normal`).
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from hashlib import blake2b
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,11 +28,10 @@ from anchorline.prompt.formats import Memory
 from anchorline.prompt.model import Format, PromptError
 from anchorline.prompt.unrendered import system
 from anchorline.refine.mask import entities
-from anchorline.refine.propose import propose
+from anchorline.refine.spelling import table
 from anchorline.store import answers
 from anchorline.store.answers import Answer, AnswerFile, Kept, Question
 from anchorline.store.database import StoreError
-from anchorline.surroundings import NOTHING
 
 Done = TypeVar("Done")
 Buffer = bytes | memoryview
@@ -67,8 +67,9 @@ _KEYS = (b"authorization", b"x-api-key")
 _EMPTY = (b"null", b"[]", b"{}", b"false")
 _LEFT_OUT = (b"date", b"set-cookie", b"content-length")
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_EDGES = ".,;:!…"
-_SPACE = re.compile(r"\s+")
+_SPACES = re.compile(r"(?<![ \t\n])[ \t]{2,}(?![ \t\n])|(?<![ \t\n])\t")
+_LONG_WORD = re.compile(r"(?<![\w'-])[a-z]{8,}(?![\w'-])")
+_ABOUT_SPELLING = re.compile(r"spel|typo|word|letter|liter|written|verbatim|exact|string", re.IGNORECASE)
 
 log = logging.getLogger(__name__)
 
@@ -259,7 +260,8 @@ class Asking:
 
 
 def _counting(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
-    known = sorted((name.lower(), value) for name, value in headers)
+    # By name alone: of a header that is sent twice the first value counts somewhere, and the last elsewhere.
+    known = sorted(((name.lower(), value) for name, value in headers), key=itemgetter(0))
     # Who sends a key is known by it: the cookies are those of a network in front of the provider, and change.
     ignored = _OWN_HEADERS | ({b"cookie"} if any(name in _KEYS for name, _ in known) else set())
     for name, value in known:
@@ -270,25 +272,24 @@ def _counting(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
 def normal(text: str) -> str:
     """Return an instruction's normal form: two with the same one ask for the same.
 
-    The refinement's own rules, which keep the meaning, take filler out and correct misspellings; of what is left, case,
-    spaces, punctuation at the ends of words and "please" at either end don't count. Code, paths, numbers, names and
-    quotes stay as they are.
+    Runs of spaces inside a line count as one, and a frequent misspelling of a long word is the word, unless spelling is
+    what the text is about. Code, paths, names and quotes stay as they are. Case, punctuation and politeness count:
+    "Polish" and "polish" are two questions, and so are "just the word Please" and "just the word".
     """
-    text = propose(text, NOTHING, max_hints=0).text or text
-    words: list[str] = []
+    text = text.strip(" \t\r\n")
+    correcting = _ABOUT_SPELLING.search(text) is None
+    parts: list[str] = []
     position = 0
     for entity in entities(text):
-        words += _words(text[position : entity.start])
-        words.append(entity.text)
+        parts += (_prose(text[position : entity.start], correcting=correcting), entity.text)
         position = entity.end
-    words += _words(text[position:])
-    first, last = words[:1] == ["please"], words[1:] and words[-1] == "please"
-    return "\0".join(words[bool(first) : len(words) - bool(last)])
+    parts.append(_prose(text[position:], correcting=correcting))
+    return "".join(parts)
 
 
-def _words(prose: str) -> list[str]:
-    bare = (word.strip(_EDGES) for word in _SPACE.split(prose.casefold()))
-    return [word for word in bare if word]
+def _prose(text: str, *, correcting: bool) -> str:
+    text = _SPACES.sub(" ", text)
+    return _LONG_WORD.sub(lambda word: table().get(word[0], word[0]), text) if correcting else text
 
 
 def _flat(parts: Mapping[str, Buffer]) -> list[Buffer]:
