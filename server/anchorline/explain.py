@@ -69,12 +69,12 @@ def refined(refinement: Refinement, draft: str) -> str:
         difference = "\n".join(list(unified_diff(old, new, lineterm="", n=1))[2:])
         lines += ["This is a proposal: nothing is changed.", "", *_fenced("text", refinement.text)]
         lines += ["## Difference", "", *_fenced("diff", difference)]
-        lines += ["## Reasons", "", *(f"- {change}" for change in _changes(refinement, draft)), ""]
+        lines += ["## Reasons", "", *(harmless(f"- {change}") for change in _changes(refinement, draft)), ""]
     if refinement.hints:
-        lines += ["## Unclear", "", *(f"- {hint.code}: {hint.message}" for hint in refinement.hints), ""]
+        lines += ["## Unclear", "", *(harmless(f"- {hint.code}: {hint.message}") for hint in refinement.hints), ""]
     if refinement.questions:
         lines += ["## Questions", ""]
-        lines += [f"- {question.slot}: {question.text}" for question in refinement.questions]
+        lines += [harmless(f"- {question.slot}: {question.text}") for question in refinement.questions]
         lines.append("")
     return "\n".join(lines)
 
@@ -96,6 +96,25 @@ def _fenced(kind: str, text: str) -> list[str]:
     longest = max((len(match[0]) for match in re.finditer(r"`{3,}", text)), default=2)
     fence = "`" * (longest + 1)
     return [f"{fence}{kind}", text, fence, ""]
+
+
+_CODE = re.compile(r"(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)")
+_ACTIVE = re.compile(r"(?<!\\)((?:\\\\)*)(!(?=\[)|\](?=[(\[:])|<(?=[A-Za-z/!?]))")
+
+
+def harmless(text: str) -> str:
+    """Return a line of Markdown in which no link, image or HTML is active: names and texts in it are others'.
+
+    What stands in code spans, as CommonMark finds them, is shown as it is in any case.
+    """
+    text = " ".join(text.splitlines()).replace("\\`", "\\ `")  # so that every backtick counts
+    parts = []
+    position = 0
+    for code in _CODE.finditer(text):
+        parts += (_ACTIVE.sub(r"\1\\\2", text[position : code.start()]), code[0])
+        position = code.end()
+    parts.append(_ACTIVE.sub(r"\1\\\2", text[position:]))
+    return "".join(parts)
 
 
 def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
@@ -148,7 +167,7 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
                 f"| {one.target} | {one.p_success:.0%} | {usd(one.cost_usd)} | {one.latency_ms / 1000:.1f} s "
                 f"| {one.excluded or ''} |"
             )
-    text = "\n".join(lines).rstrip() + "\n"
+    text = "\n".join(map(harmless, lines)).rstrip() + "\n"
     return text.replace("\n\n\n", "\n\n")
 
 

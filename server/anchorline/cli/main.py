@@ -8,6 +8,7 @@ import sys
 import click
 
 from anchorline import __version__
+from anchorline.cli.terminal import guard
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("plan", "Plan a prompt: refinement, trims, cache anchors, route and cost."),
@@ -76,6 +77,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; output that is cut off (`| head`) is no error, output that can't be written is one."""
+    guard()
     try:
         cli()
     except BrokenPipeError:

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from anchorline.cli.terminal import steered, visible
+
 
 @contextmanager
 def bar(label: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
@@ -14,8 +16,8 @@ def bar(label: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
     from rich.console import Console  # noqa: PLC0415  (only on a terminal)
     from rich.progress import Progress  # noqa: PLC0415
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(label, total=total)
+    with Progress(console=Console(file=steered(sys.stderr)), transient=True) as progress:
+        task = progress.add_task(visible(label), total=total)
         yield lambda: progress.advance(task)
 
 
@@ -28,8 +30,8 @@ def share(label: str, *, quiet: bool) -> Iterator[Callable[[float], None]]:
     from rich.console import Console  # noqa: PLC0415  (only on a terminal)
     from rich.progress import Progress  # noqa: PLC0415
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(label, total=1.0)
+    with Progress(console=Console(file=steered(sys.stderr)), transient=True) as progress:
+        task = progress.add_task(visible(label), total=1.0)
         yield lambda done: progress.update(task, completed=done)
 
 
@@ -49,6 +51,6 @@ def download(label: str, total: int, *, quiet: bool) -> Iterator[Callable[[int],
         rich.TransferSpeedColumn(),
         rich.TimeRemainingColumn(),
     )
-    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task(label, total=total or None)
+    with rich.Progress(*columns, console=Console(file=steered(sys.stderr)), transient=True) as shown:
+        task = shown.add_task(visible(label), total=total or None)
         yield lambda done: shown.update(task, completed=min(done, total) if total else done)

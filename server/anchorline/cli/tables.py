@@ -1,11 +1,15 @@
 """Tables on standard output, none of whose cells is cut off: a narrow terminal folds them, a pipe has them whole."""
 
 import os
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
+
+from anchorline.cli.terminal import steered, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 WHOLE = 10_000
 """Columns where nobody's terminal limits a line."""
@@ -24,7 +28,13 @@ def console() -> "Console":
     """Return where tables are printed: as they are, since names in them come from files of others."""
     from rich.console import Console  # noqa: PLC0415
 
-    found = Console(highlight=False, markup=False, emoji=False)
+    class Plain(Console):
+        """Shows texts as they are: no control character of a cell reaches the terminal."""
+
+        def render_str(self, text: str, **how: Any) -> "Text":  # noqa: ANN401  (rich's own options)
+            return super().render_str(visible(text), **how)
+
+    found = Plain(file=steered(sys.stdout), highlight=False, markup=False, emoji=False)
     if not found.is_terminal and not os.environ.get("COLUMNS"):
         found.width = WHOLE
     return found

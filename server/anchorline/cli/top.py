@@ -12,6 +12,7 @@ import msgspec
 from anchorline.cli import tables
 from anchorline.cli.connect import base
 from anchorline.cli.gateway import Unusable
+from anchorline.cli.terminal import visible
 from anchorline.explain import usd
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _view(state: "State") -> "Group":
     warm = tables.table("warm: model", "tokens", "for", "left", boxed=False)
     for held in sorted(state.warm, key=lambda held: -held.tokens)[:10]:
         warm.add_row(held.model, f"{held.tokens:,}", held.ttl, f"{held.left:.0f} s")
-    return Group(Text("\n".join(lines) + "\n"), requests, Text(), warm)
+    return Group(Text(visible("\n".join(lines) + "\n")), requests, Text(), warm)
 
 
 def _row(one: "Passed") -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import msgspec
 from anchorline.cli import dataset as dataset_command
 from anchorline.cli import progress as bars
 from anchorline.cli import reading
+from anchorline.cli.terminal import steered
 
 if TYPE_CHECKING:
     from anchorline.learn import splits
@@ -258,7 +259,7 @@ def _shown(*, as_json: bool) -> "Iterator[Callable[[Progress], None]]":
         rich.TimeElapsedColumn(),
         rich.TextColumn("{task.fields[losses]}"),
     )
-    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with rich.Progress(*columns, console=Console(file=steered(sys.stderr)), transient=True) as bar:
         task = bar.add_task("Training", total=None, losses="")
 
         def show(now: "Progress") -> None:

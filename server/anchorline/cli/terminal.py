@@ -1,0 +1,57 @@
+r"""What is printed: texts of others (file names, models, keys of TOML files) can't move a cursor or change colours.
+
+A control character, or one that turns the direction of writing, is printed as JSON writes it (``\u001b``), so that
+output for programs stays valid too. Only `rich` may steer a terminal; it writes past this, and what it is given is
+made visible before.
+"""
+
+import io
+import re
+import sys
+from typing import Any, TextIO
+
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
+)
+
+
+def visible(text: str) -> str:
+    """Return a text whose control characters can be seen and do nothing. Line ends and tabs stay."""
+    return text if text.isascii() and text.isprintable() else _UNSEEN.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
+
+
+class Visible(io.TextIOBase):
+    """A text stream before another one that makes what is written visible."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.steered = stream
+
+    def write(self, text: str) -> int:
+        """Write a text; return its length."""
+        self.steered.write(visible(text))
+        return len(text)
+
+    def __getattribute__(self, name: str) -> Any:  # noqa: ANN401  (whatever the stream has)
+        own = name in ("write", "steered", "__class__") or (name.startswith("__") and name.endswith("__"))
+        return (
+            object.__getattribute__(self, name)
+            if own
+            else getattr(object.__getattribute__(self, "steered"), name)
+        )
+
+
+def guard() -> None:
+    """Have all that this process prints made visible."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None and not isinstance(stream, Visible):  # there is none under pythonw
+            setattr(sys, name, Visible(stream))
+
+
+def steered(stream: TextIO) -> TextIO:
+    """Return the stream that a library may steer the terminal by."""
+    return stream.steered if isinstance(stream, Visible) else stream
