@@ -71,7 +71,12 @@ def refined(refinement: Refinement, draft: str) -> str:
         lines += ["## Difference", "", *_fenced("diff", difference)]
         lines += ["## Reasons", "", *(harmless(f"- {change}") for change in _changes(refinement, draft)), ""]
     if refinement.hints:
-        lines += ["## Unclear", "", *(harmless(f"- {hint.code}: {hint.message}") for hint in refinement.hints), ""]
+        lines += [
+            "## Unclear",
+            "",
+            *(harmless(f"- {hint.code}: {hint.message}") for hint in refinement.hints),
+            "",
+        ]
     if refinement.questions:
         lines += ["## Questions", ""]
         lines += [harmless(f"- {question.slot}: {question.text}") for question in refinement.questions]
@@ -108,7 +113,7 @@ def harmless(text: str) -> str:
     What stands in code spans, as CommonMark finds them, is shown as it is in any case.
     """
     text = " ".join(text.splitlines()).replace("\\`", "\\ `")  # so that every backtick counts
-    parts = []
+    parts: list[str] = []
     position = 0
     for code in _CODE.finditer(text):
         parts += (_ACTIVE.sub(r"\1\\\2", text[position : code.start()]), code[0])

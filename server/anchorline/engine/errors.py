@@ -11,3 +11,7 @@ class RefusedError(Exception):
 
 class DamagedError(Exception):
     """An installed model is not what was installed. The message names the file and the way out."""
+
+
+class ConversionError(Exception):
+    """A file can't be converted. The message says what in it is unknown or damaged."""

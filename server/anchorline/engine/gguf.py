@@ -11,6 +11,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from anchorline.engine.errors import ConversionError
+
 if TYPE_CHECKING:
     import mlx.core as mx
 
@@ -38,12 +40,11 @@ _NAMES = {
 _BLOCK = re.compile(r"blk\.(\d+)\.(\w+)\.(weight|scales|biases)")
 
 
-class ConversionError(Exception):
-    """The file can't be converted. The message says what in it is unknown."""
-
-
 def convert(file: Path, folder: Path) -> None:
-    """Write the model in `file` into `folder` (which exists). Raises ConversionError."""
+    """Write the model in `file` into `folder` (which exists).
+
+    Raises ConversionError, and whatever a damaged file leads to.
+    """
     import mlx.core as mx  # noqa: PLC0415  (the language server never imports MLX)
 
     try:

