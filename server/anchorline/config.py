@@ -18,6 +18,7 @@ from msgspec import Meta
 FILE_NAME = "anchorline.toml"
 TextMode = Literal["off", "redacted", "full"]
 Mode = Literal["observe", "anchors", "trim", "route"]
+Plans = Literal["observe", "change"]
 KeySource = Literal["client", "environment", "keyring"]
 STRICTNESS: tuple[TextMode, ...] = get_args(TextMode)
 
@@ -158,6 +159,14 @@ class Gateway(msgspec.Struct, frozen=True):
             description="What the gateway may do with a request: `observe` changes nothing and records, `anchors` "
             "sets its breakpoints and their lifetimes as planned, `trim` makes tool results shorter as well, "
             "`route` may choose another model as well."
+        ),
+    ] = "observe"
+    plans: Annotated[
+        Plans,
+        Meta(
+            description="What may be done with requests on a plan (a Claude subscription, a ChatGPT login): `observe` "
+            "changes, reroutes and pings nothing of them, whatever the mode is; `change` treats them as requests on an "
+            "API key. Read first what that may cost: docs/gateway.md, On a plan."
         ),
     ] = "observe"
     port: Annotated[int, Meta(ge=1, le=65535, description="Port on 127.0.0.1.")] = 8917

@@ -41,7 +41,7 @@ def asking(*turns: str, **more: Any) -> bytes:
     return json.dumps(value | {"messages": messages} | more).encode()
 
 
-def quick(home: Path, upstream: str, usd: float) -> Any:
+def quick(home: Path, upstream: str, usd: float | str) -> Any:
     home.mkdir()
     (home / "rules.toml").write_text(RULES_FILE)
     settings = f'keepalive_usd = {usd}\n[files]\nproviders = "{home / "rules.toml"}"'
@@ -114,6 +114,20 @@ def test_it_is_off_by_default_and_never_costs_more_than_it_may(tmp_path):
                 told = until(running, lambda one: one["kept_warm"] == 0)
                 assert told["counts"]["pings"] == 0
         assert not pings(behind.app)
+
+
+@pytest.mark.parametrize("plans", ["observe", "change"])
+def test_on_a_plan_nothing_is_pinged_unless_its_user_says_so(plans: str, tmp_path):
+    with (
+        Running(Upstream()) as behind,
+        quick(tmp_path / "g", behind.url, f'1.0\nplans = "{plans}"') as running,
+    ):
+        url = running.anthropic + "/v1/messages"
+        call(url, body=asking("On a plan"), authorization="Bearer sk-ant-oat01-a")
+        call(url, body=asking("On a key"), x_api_key="sk-ant-api03-a")
+        until(running, lambda one: one["counts"]["pings"] >= (4 if plans == "change" else 2))
+        paid = [{b"x-api-key", b"authorization"} & dict(seen.headers).keys() for seen in behind.app.seen[2:]]
+        assert (({b"authorization"}) in paid) == (plans == "change")
 
 
 def test_a_provider_that_refuses_pings_gets_no_more_of_them(tmp_path):

@@ -96,6 +96,9 @@ def _view(state: "State") -> "Group":
         lines.append(
             f"{state.counts.pings} keep-alive pings, ${state.pings_usd:.4f}; {state.kept_warm} prefixes are kept warm"
         )
+    for what in state.held:
+        left = "" if what.until is None else f", for {max(what.until - state.at, 0) / 60:.0f} minutes more"
+        lines.append(f"unchanged{left}: {what.what} ({what.requests}): {what.why}")
     if state.problem:
         lines.append(f"not recording: {state.problem}")
     requests = tables.table(

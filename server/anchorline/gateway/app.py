@@ -20,10 +20,12 @@ from anchorline.gateway.access import Access, Refused, Target
 from anchorline.gateway.answers import Answers, Keeping
 from anchorline.gateway.attendants import Attendants
 from anchorline.gateway.coding import packed, unpacked
+from anchorline.gateway.credential import credential
 from anchorline.gateway.desk import Desk
-from anchorline.gateway.exchange import Exchange, counted, format_of
+from anchorline.gateway.exchange import Exchange, Sender, counted, format_of
 from anchorline.gateway.incoming import Incoming, LeftError, Receive, Send, SlowError
 from anchorline.gateway.local import NAME, Answer, Local, named
+from anchorline.gateway.refusals import Refusal
 from anchorline.gateway.upstream import MARK, Upstream, Upstreams, answered
 from anchorline.gateway.usage import Meter, header
 from anchorline.prompt.model import Format
@@ -31,6 +33,9 @@ from anchorline.prompt.session import of_headers
 
 LOOKED_AT_BYTES = 16 << 20
 """Larger bodies are sent on piece by piece, without a plan."""
+TOLD_BYTES = 16 << 10
+TOLD_S = 2.0
+"""How much of a refusal is read, and for how long, to see what was refused."""
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +54,7 @@ class Call(NamedTuple):
     body: bytes
     format: Format | None
     counted: Format | None
+    sender: Sender = Sender()
     encoding: str = ""
     came: bytes = b""
 
@@ -113,7 +119,8 @@ class App:
     async def _exchange(self, call: Call, send: Send) -> None:
         """Forward a request until its answer is complete, or its client has gone."""
         keeping = None
-        if self._answers is not None and call.format is not None:
+        held = self._desk is not None and self._desk.held(call.sender.credential)
+        if self._answers is not None and call.format is not None and not held:
             keeping, given = await self._again(self._answers, call, call.format, send)
             if given:
                 return
@@ -154,7 +161,7 @@ class App:
     async def _forward(self, call: Call, send: Send, keeping: Keeping | None) -> None:
         exchange = None
         if self._desk is not None and call.format is not None:
-            exchange = self._desk.open(call.format, call.body, self._clock(), of_headers(call.headers))
+            exchange = self._desk.open(call.format, call.body, self._clock(), call.sender)
             # What may be kept for long has no bodies.
             exchange.send = partial(self._sent, call._replace(body=b"", came=b""))
         begun = False
@@ -207,12 +214,11 @@ class App:
                 local = await stack.enter_async_context(here)
                 if local.status == 200:
                     return local
-                exchange.refused()
+                exchange.unanswered()
                 sent = call.body
         answer = await stack.enter_async_context(self._sent(call, sent))
-        if answer.status == 400 and exchange is not None and sent is not call.body:
-            answer.close()
-            exchange.refused()
+        if exchange is not None and sent is not call.body and exchange.refusable(answer.status):
+            exchange.refused(Refusal(answer.status, await _told(answer)))
             answer = await stack.enter_async_context(self._sent(call, call.body))
         return answer
 
@@ -230,18 +236,33 @@ class App:
             yield answer
 
 
+async def _told(answer: aiohttp.ClientResponse) -> bytes:
+    """Return the beginning of what a refusal says, and let its connection go."""
+    try:
+        async with asyncio.timeout(TOLD_S):
+            told = await answer.content.read(TOLD_BYTES)
+    except (aiohttp.ClientError, TimeoutError):
+        told = b""
+    answer.close()
+    return unpacked(told, header(answer.raw_headers, b"content-encoding"), TOLD_BYTES << 4) or b""
+
+
 async def _looked_at(call: Call) -> Call:
     """Return a request with what its body is: a prompt to answer, or to count, if it can be read at all."""
     if call.method != "POST" or not call.incoming.complete:
         return call
     format_, count = format_of(call.upstream.name, call.path), counted(call.upstream.name, call.path)
-    encoding = header(call.headers, b"content-encoding")
-    if encoding in ("", "identity") or (format_ is None and count is None):
-        return call._replace(format=format_, counted=count)
-    body = await asyncio.to_thread(unpacked, call.body, encoding, LOOKED_AT_BYTES)
-    if body is None:
+    if format_ is None and count is None:
         return call
-    return call._replace(format=format_, counted=count, body=body, encoding=encoding, came=call.body)
+    encoding, came = header(call.headers, b"content-encoding"), call.body
+    if encoding not in ("", "identity"):
+        body = await asyncio.to_thread(unpacked, came, encoding, LOOKED_AT_BYTES)
+        if body is None:
+            return call
+        call = call._replace(body=body, encoding=encoding, came=came)
+    kind = credential(call.upstream, call.headers, call.body)
+    sender = Sender(header(call.headers, b"user-agent"), of_headers(call.headers), kind)
+    return call._replace(format=format_, counted=count, sender=sender)
 
 
 async def _show(send: Send, name: str, state: tally.State) -> None:

@@ -8,7 +8,7 @@ warm is told by the breakpoints that it was really sent with.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 
@@ -18,10 +18,12 @@ from anchorline.cache.reuse import observed
 from anchorline.config import Config, Mode
 from anchorline.gateway import local
 from anchorline.gateway.conversations import Conversations, whole
-from anchorline.gateway.exchange import Exchange, Planned
+from anchorline.gateway.credential import PLANS, Credential
+from anchorline.gateway.exchange import Exchange, Planned, Sender
 from anchorline.gateway.keepalive import Keepalive, Kept
+from anchorline.gateway.refusals import Change, Conversation, Refusal, Refusals
 from anchorline.gateway.splice import Changed, as_sent, planned, prewarming, routed
-from anchorline.gateway.tally import Passed, State, Tally, billed, hit
+from anchorline.gateway.tally import Held, Passed, State, Tally, billed, hit
 from anchorline.gateway.usage import Meter
 from anchorline.lint.cache import expired
 from anchorline.live.books import Books
@@ -40,8 +42,22 @@ WAITING = 64
 """Requests that may wait for their plan; further ones go without, which is counted."""
 DEADLINE_S = 1.0
 """How long a request may wait for its plan, on a busy machine. One that goes on without may cost a cached prefix."""
-REFUSALS = 3
-"""Planned requests that providers may refuse before none is changed any more."""
+CHANGES: dict[Mode, frozenset[Change]] = {
+    "observe": frozenset(),
+    "anchors": frozenset({"anchors"}),
+    "trim": frozenset({"anchors", "trims"}),
+    "route": frozenset({"anchors", "trims", "route"}),
+}
+"""What each mode may change."""
+NAMES: dict[Change, str] = {
+    "anchors": "the breakpoints",
+    "trims": "shorter tool results",
+    "route": "another model",
+}
+WHY_HELD = (
+    "its terms keep it for the provider's own clients, and a changed request may be refused or billed as extra usage "
+    "(gateway.plans)"
+)
 ZERO = "max_tokens: 0"
 """How a provider says (`prewarm` of its rules) that a request without output fills its cache."""
 OK = 200
@@ -70,7 +86,16 @@ class Desk(Books):
         route = msgspec.structs.replace(config.route, enabled=enabled)
         self.config = msgspec.structs.replace(config, refine=refine, route=route)
         self.planner = Planner(self.config, self.ledger, deciders=self._decider)
+        kept = msgspec.structs.replace(route, enabled=False)
+        self._staying = Planner(  # with the model that the client asks for
+            msgspec.structs.replace(self.config, route=kept),
+            self.ledger,
+            rules=self.planner.rules,
+            catalog=self.planner.catalog,
+            deciders=self._decider,
+        )
         self.mode: Mode = config.gateway.mode
+        self._refusals = Refusals()
         self.tally = Tally()
         self._report = report
         self._warn = warn
@@ -107,9 +132,22 @@ class Desk(Books):
         """Return who decides. A plan that changes nothing shows nothing of a policy, so it is in no A/B."""
         return self.policies.of(conversation if self.mode != "observe" else None)
 
-    def open(self, format_: Format, body: bytes, at: float, session: str | None = None) -> Exchange:
-        """Return the exchange of a request with a prompt; `session` is what its headers name."""
-        return Exchange(self, format_, body, at, session)
+    def held(self, credential: Credential) -> bool:
+        """Tell whether requests with a kind of credential are only observed, whatever the mode is."""
+        return credential in PLANS and self.config.gateway.plans == "observe"
+
+    def open(self, format_: Format, body: bytes, at: float, sender: Sender) -> Exchange:
+        """Return the exchange of a request with a prompt."""
+        kind = sender.credential
+        self.tally.credentials[kind] += 1
+        if not self.held(kind):
+            return Exchange(self, format_, body, at, sender, CHANGES[self.mode])
+        if self.tally.credentials[kind] == 1:
+            tell = self._report if self._acts else log.info
+            tell(f"requests on a {kind} go on unchanged: {WHY_HELD}")
+        return Exchange(
+            self, format_, body, at, sender, held=f"it is on a {kind}: {WHY_HELD}" if self._acts else ""
+        )
 
     def plan(self, exchange: Exchange) -> "asyncio.Future[Planned | None] | None":
         """Have a request planned beside the event loop; None where too many wait for that."""
@@ -139,13 +177,26 @@ class Desk(Books):
                 self._write(self.recording.replays(made))
         return planned, planned.changed.reason
 
-    def refused(self) -> None:
-        """Note that a provider did not take a changed request. It is changed no more where that goes on."""
+    def refused(self, exchange: Exchange, planned: Planned, refusal: Refusal) -> str:
+        """Note that the provider took the original in the place of what was planned; return that as a reason."""
         self.tally.counts.refused += 1
-        log.warning("the provider refused a planned request; the original was sent")
-        if self.tally.counts.refused == REFUSALS:
-            self.mode = "observe"
-            self._report("the provider has refused planned requests, so requests are no longer changed")
+        conversation = _conversation(exchange, planned.prompt)
+        kinds, model = planned.changed.kinds, planned.route
+        left_out = self._refusals.refused(conversation, kinds, refusal, model, exchange.at)
+        what = " and ".join(NAMES[kind] for kind in left_out)
+        minutes = round((max(stop.until for stop in left_out.values()) - exchange.at) / 60)
+        reason = (
+            f"the provider refused {what} (status {refusal.status}), so the original was sent; "
+            f"left out of this conversation for {minutes} minutes"
+        )
+        log.warning("%s (%s)", reason, planned.prompt.model)
+        return reason
+
+    def accepted(self, exchange: Exchange) -> None:
+        """Note that the provider took a request as it was changed."""
+        if exchange.planned is not None and exchange.planned.changed.kinds:
+            conversation = _conversation(exchange, exchange.planned.prompt)
+            self._refusals.accepted(conversation, exchange.planned.changed.kinds)
 
     async def _plan(self, exchange: Exchange) -> Planned | None:
         loop = asyncio.get_running_loop()
@@ -167,28 +218,36 @@ class Desk(Books):
         """Read, plan and change a request, in the thread of the planner."""
         body = exchange.body
         prompt = formats.read(body, format=exchange.format, memory=self._memory)
-        if exchange.session is not None:
-            prompt = msgspec.structs.replace(prompt, session=exchange.session)
+        if exchange.sender.session is not None:
+            prompt = msgspec.structs.replace(prompt, session=exchange.sender.session)
         prompt = self._conversations.recall(prompt)
+        may = self._refusals.allowed(_conversation(exchange, prompt), exchange.may, exchange.at)
+        routes = "route" in may
+        planner = self.planner if routes else self._staying
         # A conversation goes on with the model that it was routed to, unless another one is better by now.
-        current = prompt.sent[-1].model if self.mode == "route" and prompt.sent else None
-        plan = self.planner.plan(prompt, target=current, now=exchange.at)
+        current = prompt.sent[-1].model if routes and prompt.sent else None
+        # A plan that changes nothing shows nothing of a policy, so it is in no A/B.
+        decider = self.policies.of(prompt.conversation if may else None)
+        plan = planner.plan(prompt, target=current, now=exchange.at, decider=decider)
         name = current or prompt.model or plan.route.target
-        rules, model = self.planner.rules.for_model(name), self.planner.catalog.find(name)
+        rules, model = planner.rules.for_model(name), planner.catalog.find(name)
         warning = next((found.message for found in expired(prompt, plan, rules, model)), "")
         if warning:
             log.warning("%s", warning)
-        if self.mode == "observe":
-            return Planned(prompt, plan, Changed(body, (), as_sent(prompt), ""), (), warning)
+        if not may:
+            reason = _stopped(exchange.may)
+            return Planned(prompt, plan, Changed(body, (), as_sent(prompt), reason), (), warning)
         trims: list[Trimmed] = []
-        if self.mode in ("trim", "route") and self._shortened is not None:
-            trims = self._shortened.shorten(prompt, self.planner.warm(prompt, plan.route.target, exchange.at))
+        if "trims" in may and self._shortened is not None:
+            trims = self._shortened.shorten(prompt, planner.warm(prompt, plan.route.target, exchange.at))
             plan = msgspec.structs.replace(plan, trims=tuple(_trim(prompt, trim) for trim in trims))
         route = []
-        if self.mode == "route" and plan.failure is None and plan.route.target != prompt.model != local.NAME:
+        if routes and plan.failure is None and plan.route.target != prompt.model != local.NAME:
             route = routed(body, plan.route.target)
         here = bool(route) and plan.route.tier == local.TIER
-        changed = planned(body, prompt, plan, self.planner.rules, trims, route)
+        changed = planned(body, prompt, plan, planner.rules, trims, route, marked="anchors" in may)
+        if not changed.reason and not changed.splices:
+            changed = msgspec.structs.replace(changed, reason=_stopped(exchange.may - may))
         return Planned(prompt, plan, changed, tuple(trims), warning, plan.route.target if route else "", here)
 
     def settle(self, exchange: Exchange) -> None:
@@ -210,7 +269,7 @@ class Desk(Books):
                 outcome = _outcome(plan, exchange, exchange.meter)
                 self._converse(prompt, own, sent, outcome)
                 self.tally.add(self._passed(exchange, plan, own, outcome))
-                if self.config.gateway.keepalive_usd > 0:
+                if self.config.gateway.keepalive_usd > 0 and not self.held(exchange.sender.credential):
                     self._keep_warm(exchange, planned, own, sent, outcome)
                 # What waits for the disk from here on holds no bodies, and no place in the queue of plans.
                 exchange.release()
@@ -304,7 +363,25 @@ class Desk(Books):
     def state(self) -> State:
         """Return what went through so far."""
         kept = len(self._keepalive)
-        return self.tally.state(time.time(), self.mode, self.warm, kept, self.recording.problem)
+        now, plans = time.time(), self.config.gateway.plans
+        return self.tally.state(
+            now, self.mode, self.warm, kept, self.recording.problem, plans, self._unchanged(now)
+        )
+
+    def _unchanged(self, now: float) -> Iterator[Held]:
+        """Yield what goes on as it comes: requests on a plan, and what was refused."""
+        for kind, requests in self.tally.credentials.items():
+            if self.held(kind):
+                yield Held(f"requests on a {kind}", WHY_HELD, requests)
+        for conversation, change, stop in self._refusals.stops(now):
+            what = f"{NAMES[change]} in a conversation with {conversation.model or 'its model'}"
+            yield Held(what, "the provider refused them, and accepted the original", stop.refused, stop.until)
+
+    @property
+    def _acts(self) -> bool:
+        """Whether more than watching was asked for."""
+        settings = self.config
+        return bool(CHANGES[self.mode] or settings.gateway.keepalive_usd or settings.answers.reuse != "off")
 
     def _converse(self, prompt: Prompt, model: str, sent: tuple[Anchor, ...], outcome: Outcome) -> None:
         """Remember when a request was sent and what it was billed, for the next one of its conversation."""
@@ -334,6 +411,16 @@ class Desk(Books):
             await asyncio.wait(self._settling, timeout=END_S)
         self._pool.shutdown(wait=False, cancel_futures=True)
         await super().end()
+
+
+def _conversation(exchange: Exchange, prompt: Prompt) -> Conversation:
+    return Conversation(exchange.sender.client, prompt.conversation, prompt.model)
+
+
+def _stopped(kinds: frozenset[Change]) -> str:
+    """Return why kinds of change are not made."""
+    what = " and ".join(NAMES[kind] for kind in sorted(kinds))
+    return f"the provider has refused {what} in this conversation, which is tried again later" if what else ""
 
 
 def _trim(prompt: Prompt, trim: Trimmed) -> Trim:

@@ -8,7 +8,8 @@ from typing import Protocol
 import aiohttp
 import msgspec
 
-from anchorline.config import Mode
+from anchorline.gateway.credential import Credential
+from anchorline.gateway.refusals import ACCEPTED, REFUSING, REFUSING_MODEL, Change, Refusal
 from anchorline.gateway.splice import Changed
 from anchorline.gateway.usage import Meter
 from anchorline.plan import Plan
@@ -50,13 +51,16 @@ class Planned(msgspec.Struct, frozen=True):
     local: bool = False
 
 
+class Sender(msgspec.Struct, frozen=True):
+    """Who sends a request: its `client` (User-Agent), the `session` that its headers name, its kind of credential."""
+
+    client: str = ""
+    session: str | None = None
+    credential: Credential = "none"
+
+
 class Desk(Protocol):
     """Who plans an exchange, and records it."""
-
-    @property
-    def mode(self) -> Mode:
-        """What may be done with a request."""
-        ...
 
     def plan(self, exchange: "Exchange") -> object:
         """Have it planned."""
@@ -66,8 +70,12 @@ class Desk(Protocol):
         """Return the plan that it is sent by, or why there is none."""
         ...
 
-    def refused(self) -> None:
-        """Note that the provider did not take it as it was changed."""
+    def refused(self, exchange: "Exchange", planned: Planned, refusal: Refusal) -> str:
+        """Note that the provider took the original in the place of what was planned; return that as a reason."""
+        ...
+
+    def accepted(self, exchange: "Exchange") -> None:
+        """Note that the provider took it as it was changed."""
         ...
 
     def settle(self, exchange: "Exchange") -> None:
@@ -78,42 +86,67 @@ class Desk(Protocol):
 class Exchange:
     """One request with a prompt, on its way. Used on the event loop only; `at` is its start in epoch seconds.
 
-    `session` is its conversation's name, if its headers tell one. `send` sends another body where it went, with its
-    headers.
+    `may` are the kinds of change that may be made; `held` says why there are none, where nothing else is done with it
+    either. `send` sends another body where it went, with its headers.
     """
 
     def __init__(
-        self, desk: Desk, format_: Format, body: bytes, at: float, session: str | None = None
+        self,
+        desk: Desk,
+        format_: Format,
+        body: bytes,
+        at: float,
+        sender: Sender,
+        may: frozenset[Change] = frozenset(),
+        held: str = "",
     ) -> None:
         self.format: Format = format_
         self.body = body
         self.at = at
-        self.session = session
+        self.sender = sender
+        self.may = may
+        self.held = held
         self.status = 0
         self.first_byte_s: float | None = None
         self.seconds = 0.0
         self.meter: Meter | None = None
         self.planned: Planned | None = None
-        self.reason = ""
+        self.reason = held
         self.send: Send | None = None
+        self._refused: tuple[Planned, Refusal] | None = None
         self._desk = desk
         self._clock = time.perf_counter()
 
     async def prepare(self) -> bytes:
         """Return the body to send: the client's own, or what the plan makes of it."""
-        if self._desk.mode == "observe":
+        if not self.may:
             return self.body
         self.planned, self.reason = await self._desk.prepare(self)
         changed = self.planned.changed if self.planned is not None else None
         return changed.body if changed is not None and changed.splices else self.body
 
-    def refused(self) -> None:
+    def refusable(self, status: int) -> bool:
+        """Tell whether an answer may be a refusal of what was changed."""
+        kinds = self.planned.changed.kinds if self.planned is not None else ()
+        return bool(kinds) and status in (REFUSING_MODEL if "route" in kinds else REFUSING)
+
+    def refused(self, refusal: Refusal) -> None:
         """Note that the changed request was not taken; the original is sent now."""
-        if self.local:
-            self.planned, self.reason = None, "the local model did not answer"
-        else:
-            self.planned, self.reason = None, "the provider refused the planned request"
-            self._desk.refused()
+        if self.planned is not None:
+            self._refused = self.planned, refusal
+        self.planned, self.reason = None, "the provider refuses this request, changed or not"
+
+    def unanswered(self) -> None:
+        """Note that the local model that it was routed to has no answer; the original is sent now."""
+        self.planned, self.reason = None, "the local model did not answer"
+
+    def _judge(self, status: int) -> None:
+        """See whose fault a refusal was, by the status of the answer to the original."""
+        if self._refused is not None and status < ACCEPTED:
+            self.reason = self._desk.refused(self, *self._refused)
+        elif self.planned is not None and status < ACCEPTED:
+            self._desk.accepted(self)
+        self._refused = None
 
     def answered(self, status: int, meter: Meter, request_id: str = "") -> list[tuple[bytes, bytes]]:
         """Note that the answer begins; return the headers that say what was done with the request."""
@@ -121,6 +154,7 @@ class Exchange:
         self.request_id = request_id
         self.meter = meter
         self.first_byte_s = time.perf_counter() - self._clock
+        self._judge(status)
         self._desk.plan(self)
         if self.planned is None and not self.reason:
             return []

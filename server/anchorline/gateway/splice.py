@@ -1,6 +1,6 @@
 """What is changed in a request: byte splices of its body, never a serialisation of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -9,6 +9,7 @@ from anchorline.cache.markers import Splice, UnmarkableError
 from anchorline.cache.place import clients
 from anchorline.cache.predict import cumulative
 from anchorline.cache.rules import Rules
+from anchorline.gateway.refusals import Change
 from anchorline.plan import Anchor, Plan
 from anchorline.prompt import layout
 from anchorline.prompt.model import Prompt
@@ -18,13 +19,14 @@ from anchorline.trim.results import Trimmed
 class Changed(msgspec.Struct, frozen=True):
     """A request as it is sent. `splices` taken out of `body` give the client's bytes; `anchors` are all it carries.
 
-    Where nothing is changed, `reason` says why.
+    `kinds` of change they are; where nothing is changed, `reason` says why.
     """
 
     body: bytes
     splices: tuple[Splice, ...]
     anchors: tuple[Anchor, ...]
     reason: str = ""
+    kinds: frozenset[Change] = frozenset()
 
 
 def as_sent(prompt: Prompt) -> tuple[Anchor, ...]:
@@ -82,31 +84,41 @@ def planned(
     rules: Rules,
     trims: Sequence[Trimmed] = (),
     route: Sequence[Splice] = (),
+    *,
+    marked: bool = True,
 ) -> Changed:
-    """Return the body with the plan's breakpoints in the place of the client's, `trims` and `route` made.
+    """Return the body with `trims` and `route` made, and where it is to be `marked` the plan's breakpoints set.
 
-    Never raises.
+    These take the place of the client's. Never raises.
     """
     shorter = [*shortened(prompt, trims), *route]
+    kinds: set[Change] = set()
+    if trims:
+        kinds.add("trims")
+    if route:
+        kinds.add("route")
+    if not marked:
+        return _made(body, shorter, as_sent(prompt), "", kinds)
     if plan.failure is not None or not _marks(prompt, plan, rules):
         taker = "the model" if plan.cache.provider == "none" else plan.cache.provider
         reason = plan.failure or f"{taker} takes no breakpoints in {prompt.format} requests"
-        return _made(body, shorter, as_sent(prompt), reason)
+        return _made(body, shorter, as_sent(prompt), reason, kinds)
     try:
-        return _made(
-            body,
-            [*markers.splices(prompt, plan.cache.anchors), *shorter],
-            plan.cache.anchors,
-            plan.cache.reason,
-        )
+        marks = markers.splices(prompt, plan.cache.anchors)
+        if marks:
+            kinds.add("anchors")
+        return _made(body, [*marks, *shorter], plan.cache.anchors, plan.cache.reason, kinds)
     except (UnmarkableError, ValueError) as error:
         reason = f"the breakpoints can't be written ({type(error).__name__})"
-        return _made(body, shorter, as_sent(prompt), reason)
+        return _made(body, shorter, as_sent(prompt), reason, kinds - {"anchors"})
 
 
-def _made(body: bytes, splices: Sequence[Splice], anchors: tuple[Anchor, ...], reason: str) -> Changed:
+def _made(
+    body: bytes, splices: Sequence[Splice], anchors: tuple[Anchor, ...], reason: str, kinds: Iterable[Change]
+) -> Changed:
     ordered = tuple(sorted(splices, key=lambda splice: (splice.offset, len(splice.removed))))
-    return Changed(markers.apply(body, ordered), ordered, anchors, "" if ordered else reason)
+    changed = markers.apply(body, ordered)
+    return Changed(changed, ordered, anchors, "" if ordered else reason, frozenset(kinds))
 
 
 def _marks(prompt: Prompt, plan: Plan, rules: Rules) -> bool:

@@ -7,6 +7,7 @@ import msgspec
 
 from anchorline.cache.ledger import Entry
 from anchorline.cache.rules import Provider
+from anchorline.gateway.credential import Credential
 from anchorline.outcome import Usage
 from anchorline.plan import Plan
 from anchorline.route.catalog import Model
@@ -50,11 +51,23 @@ class Warm(msgspec.Struct, frozen=True):
     left: float
 
 
+class Held(msgspec.Struct, frozen=True):
+    """What goes on unchanged and why: requests on a plan, or a kind of change that a provider has refused.
+
+    `requests` is how many did so, or were refused; `until` are epoch seconds, None for always.
+    """
+
+    what: str
+    why: str
+    requests: int
+    until: float | None = None
+
+
 class Counts(msgspec.Struct):
     """What else was counted.
 
-    Bodies that can't be read, requests without a plan, changed ones, refused ones, those that were answered from the
-    response cache, and keep-alive pings.
+    Bodies that can't be read, requests without a plan, changed ones, refused ones (where the original was then
+    accepted), those that were answered from the response cache, and keep-alive pings.
     """
 
     unread: int = 0
@@ -70,6 +83,7 @@ class State(msgspec.Struct, frozen=True):
 
     `reused_usd` is what the answers cost that were given again, when the provider gave them. `pings_usd` is what
     keep-alive pings cost, which the other dollars and tokens do not hold; `kept_warm` how many prefixes wait for one.
+    `credentials` counts requests by the kind of their credential, `plans` is how those on a plan are treated.
     """
 
     at: float
@@ -90,6 +104,9 @@ class State(msgspec.Struct, frozen=True):
     last: tuple[Passed, ...]
     warm: tuple[Warm, ...]
     problem: str | None
+    plans: str = "observe"
+    credentials: dict[str, int] = {}
+    held: tuple[Held, ...] = ()
 
 
 class Tally:
@@ -97,6 +114,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.counts = Counts()
+        self.credentials: Counter[Credential] = Counter()
         self._requests: Counter[str] = Counter()
         self._tokens: Counter[str] = Counter()
         self._usd = self._saved = self._reused = self._pings = 0.0
@@ -131,7 +149,14 @@ class Tally:
         self._pings += usd
 
     def state(
-        self, at: float, mode: str, warm: Iterable[Entry], kept_warm: int, problem: str | None
+        self,
+        at: float,
+        mode: str,
+        warm: Iterable[Entry],
+        kept_warm: int,
+        problem: str | None,
+        plans: str,
+        unchanged: Iterable[Held],
     ) -> State:
         """Return everything."""
         held = sorted((one for one in warm if one.expires_at > at), key=lambda one: one.expires_at)
@@ -155,6 +180,9 @@ class Tally:
             tuple(self._last),
             tuple(Warm(one.model, one.tokens, one.ttl, one.expires_at - at) for one in latest.values()),
             problem,
+            plans,
+            {str(kind): number for kind, number in self.credentials.items()},
+            tuple(unchanged),
         )
 
 
@@ -222,6 +250,13 @@ def _lines(state: State) -> Iterator[str]:
     yield "# TYPE anchorline_first_byte_seconds summary"
     yield f"anchorline_first_byte_seconds_sum {state.first_byte_seconds:.6f}"
     yield f"anchorline_first_byte_seconds_count {state.first_bytes}"
+    credentials = [(f'{{credential="{kind}"}}', float(n)) for kind, n in sorted(state.credentials.items())]
+    yield from metric(
+        "credentials_total",
+        "counter",
+        "Requests with a prompt, by the kind of their credential.",
+        *credentials,
+    )
     for name, count in msgspec.structs.asdict(state.counts).items():
         yield from metric(f"{name}_total", "counter", f"Requests: {name}.", ("", count))
     yield from metric("warm_prefixes", "gauge", "Prefixes believed warm.", ("", len(state.warm)))

@@ -72,6 +72,11 @@ class Upstream(msgspec.Struct, frozen=True):
     base: str
     key: str | None = None
 
+    @property
+    def host(self) -> str:
+        """The name of the server, in lower case."""
+        return urlsplit(self.base).hostname or ""
+
     def headers(self, given: RawHeaders) -> "CIMultiDict[str]":
         """Return the headers to send: the client's, in their order, without those of its connection."""
         given = list(given)
