@@ -26,7 +26,7 @@ from anchorline.config import Config
 from anchorline.lint.check import check
 from anchorline.lint.finding import Finding
 from anchorline.lint.instructions import edited
-from anchorline.plan import CachePlan, Cost, Plan, Policy, Refinement, Route, Tokens
+from anchorline.plan import Anchor, CachePlan, Cost, Plan, Policy, Refinement, Route, Tokens
 from anchorline.prompt.model import Prompt
 from anchorline.refine.propose import propose
 from anchorline.route.catalog import Catalog
@@ -126,6 +126,30 @@ class Planner:
         key = model.id if model is not None else name
         return self._warmth(prompt, key, self.rules.for_model(name), now, totals).last
 
+    def sent(self, prompt: Prompt, name: str, anchors: tuple[Anchor, ...], now: float) -> CachePlan:
+        """Return what is to be expected of the cache where a prompt is sent to a model with these anchors.
+
+        A plan says what would be best; this is of what is really done, which may be nothing at all. Where a network
+        fails the heuristic foretells.
+        """
+        try:
+            return self._sent(prompt, name, anchors, now, self._deciders(prompt.conversation))
+        except Exception as error:  # noqa: BLE001  (the heuristic can do without it)
+            _log.warning("what is sent can't be foretold: %s", type(error).__name__)
+            return self._sent(prompt, name, anchors, now, self.heuristic)
+
+    def _sent(
+        self, prompt: Prompt, name: str, anchors: tuple[Anchor, ...], now: float, decider: Decider
+    ) -> CachePlan:
+        model, provider = self.catalog.find(name), self.rules.for_model(name)
+        unseen, _ = _measured(prompt, now)
+        totals = predict.cumulative(prompt, unseen)
+        seen = observed(prompt, totals[-1] if totals else 0, now)
+        judge = predict.Judge(decider.hits, seen)
+        warmth = self._warmth(prompt, model.id if model is not None else name, provider, now, totals, judge)
+        gaps = decider.gaps.after(seen)
+        return self._sending(prompt, name, warmth, gaps, totals, now, judge).sent(anchors)
+
     def lint(self, prompt: Prompt, plan: Plan, edits: Sequence[Edit] = ()) -> tuple[Finding, ...]:
         """Return what the rules find in a prompt. `edits` are those of an instruction file that is in warm prefixes."""
         # The rules speak of the request as it stands, so of the model that it is set to use.
@@ -168,7 +192,7 @@ class Planner:
         mark = now_
 
         gaps = decider.gaps.after(seen)
-        as_is = self._sending(prompt, name, warmth, gaps, totals)
+        as_is = self._sending(prompt, name, warmth, gaps, totals, now, judge)
         sending = as_is
         if route.target not in (name, key):
             rules = self.rules.for_model(route.target)
@@ -176,7 +200,7 @@ class Planner:
             # What expired at the model that the request is set to use is why a switch is free, so it stays said.
             lost = tuple(miss for miss in warmth.misses if miss.code == "expired")
             there = msgspec.structs.replace(there, misses=(*lost, *there.misses))
-            sending = self._sending(prompt, route.target, there, gaps, totals)
+            sending = self._sending(prompt, route.target, there, gaps, totals, now, judge)
         cache, terms = sending.planned(self.config.cache.anchors, self.config.cache.ttl)
         tokens = _interval(prompt, totals, measured)
         cost = _cost(terms, as_is.terms(as_is.usual_anchors()), tokens)
@@ -232,9 +256,10 @@ class Planner:
         now: float,
         totals: list[int],
         judge: predict.Judge = predict.TABLE,
+        reach: predict.Reach | None = None,
     ) -> predict.Warmth:
         held = self._held(prompt, provider, now)
-        return predict.assess(prompt, held, model, provider, now, totals, judge)
+        return predict.assess(prompt, held, model, provider, now, totals, judge, reach)
 
     def _elsewhere(
         self, prompt: Prompt, current: str, now: float, totals: list[int], judge: predict.Judge
@@ -278,12 +303,24 @@ class Planner:
         return merged
 
     def _sending(
-        self, prompt: Prompt, name: str, warmth: predict.Warmth, gaps: Gaps, totals: list[int]
+        self,
+        prompt: Prompt,
+        name: str,
+        warmth: predict.Warmth,
+        gaps: Gaps,
+        totals: list[int],
+        now: float,
+        judge: predict.Judge,
     ) -> Sending:
         model = self.catalog.find(name)
         price, output_price = model.prices(totals[-1] if totals else 0) if model is not None else (0.0, 0.0)
         provider = self.rules.for_model(name)
-        return Sending(prompt, provider, name, price, output_price, warmth, totals, gaps)
+        key = model.id if model is not None else name
+
+        def within(reach: predict.Reach) -> predict.Warmth:
+            return self._warmth(prompt, key, provider, now, totals, judge, reach)
+
+        return Sending(prompt, provider, name, price, output_price, warmth, totals, gaps, within)
 
     def _route(
         self,

@@ -67,6 +67,22 @@ class _Search(msgspec.Struct, frozen=True):
     stripped: _Found | None
 
 
+class Reach(msgspec.Struct, frozen=True):
+    """From where a provider looks for what it holds: back from the `ends` of breakpoints, `lookback` blocks at most.
+
+    None: any number of blocks.
+    """
+
+    ends: tuple[int, ...]
+    lookback: int | None = None
+
+    def __contains__(self, segment: int) -> bool:
+        """Tell whether a prefix that ends with this segment is found."""
+        return any(
+            segment <= end and (self.lookback is None or end - segment <= self.lookback) for end in self.ends
+        )
+
+
 class Judge(msgspec.Struct, frozen=True):
     """Who says how probable a hit is, and at which moment of the conversation."""
 
@@ -89,18 +105,20 @@ def assess(
     now: float,
     totals: Sequence[int],
     judge: Judge = TABLE,
+    reach: Reach | None = None,
 ) -> Warmth:
     """Return what `held` says of the prompt at `now` (epoch seconds).
 
     `totals` are the cumulative tokens at each segment's end, `provider` has the rules of `model`, `judge` says how
-    probably an entry that fits is read.
+    probably an entry that fits is read. With a `reach` only what is within it counts.
     """
     minimum = provider.minimum(model)
     if prompt.segments and totals[-1] < minimum:
         text = f"{totals[-1]} tokens are below the {minimum} that {model} caches"
         return Warmth(-1, 0, 0.0, None, (Miss("below_minimum", text),))
     drops = provider.drops_thinking(model)
-    search = _search(prompt, held, model, now, _stripped_from(prompt) if drops else len(prompt.segments))
+    useful = _stripped_from(prompt) if drops else len(prompt.segments)
+    search = _search(prompt, held, model, now, useful, reach)
     warm, expired = search.warm, search.expired
     found = _believed(prompt, warm, now, totals, drops, judge) if warm is not None else None
     if expired is not None:
@@ -113,7 +131,7 @@ def assess(
             return Warmth(-1, 0, old.p_hit, None, (Miss("expired", text, entry.tokens),))
         lost = 0 if found is old else max(entry.tokens - found.tokens, 0)
         return msgspec.structs.replace(found, misses=(Miss("expired", text, lost),))
-    gone = _gone(prompt, held, search, model, now)
+    gone = _gone(prompt, held, search, model, now) if reach is None else None
     if found is not None:
         return found if gone is None else msgspec.structs.replace(found, misses=(gone,))
     if search.foreign is not None:
@@ -123,6 +141,8 @@ def assess(
         return Warmth(-1, 0, COMPACTED, None, (Miss("compacted", "the conversation was compacted"),))
     if gone is not None:
         return Warmth(-1, 0, NEVER_SENT, None, (gone,))
+    if reach is not None:
+        return Warmth(-1, 0, NEVER_SENT, None, (Miss("no_anchor", "no breakpoint reaches what is held"),))
     return Warmth(-1, 0, NEVER_SENT, None, (Miss("never_sent", "this prefix was not sent before"),))
 
 
@@ -135,7 +155,9 @@ def cumulative(prompt: Prompt, unseen: int = 0) -> list[int]:
     return totals[1:]
 
 
-def _search(prompt: Prompt, held: Held, model: str, now: float, useful: int) -> _Search:
+def _search(
+    prompt: Prompt, held: Held, model: str, now: float, useful: int, reach: Reach | None = None
+) -> _Search:
     """Look the prompt's prefixes up, the longest first; those that end at segment `useful` or later can't be read."""
     warm: _Found | None = None
     expired: _Found | None = None
@@ -144,6 +166,8 @@ def _search(prompt: Prompt, held: Held, model: str, now: float, useful: int) -> 
     segments = prompt.segments
     name = canonical(model)
     for index in range(len(segments) - 1, -1, -1) if held else ():
+        if reach is not None and index not in reach:
+            continue
         for entry in held.get(segments[index].prefix, ()):
             if entry.model != model and canonical(entry.model) != name:
                 foreign = foreign or entry

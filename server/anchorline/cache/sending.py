@@ -1,16 +1,16 @@
 """One way to send a prompt (to a provider, at a price, with this much warm): its anchors, and what it costs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from anchorline.cache import action, place
 from anchorline.cache.action import Bet
 from anchorline.cache.cost import Terms
-from anchorline.cache.predict import Warmth
+from anchorline.cache.predict import Reach, Warmth
 from anchorline.cache.reuse import Gaps
 from anchorline.cache.rules import Lifetime, Provider
-from anchorline.plan import Anchor, CachePlan, Miss
+from anchorline.plan import LOST, Anchor, CachePlan, Miss
 from anchorline.prompt.model import Prompt
 
 OUTPUT_TOKENS = 437
@@ -23,7 +23,8 @@ NEVER_S = 3 * 3600.0
 class Sending(msgspec.Struct, frozen=True):
     """`price` and `output_price` are USD per token; `totals` are the cumulative tokens at each segment's end.
 
-    `gaps` is the time to the next request.
+    `warmth` is what is believed warm at all, `within` says what of it the request's breakpoints can reach. `gaps` is
+    the time to the next request.
     """
 
     prompt: Prompt
@@ -34,6 +35,7 @@ class Sending(msgspec.Struct, frozen=True):
     warmth: Warmth
     totals: Sequence[int]
     gaps: Gaps
+    within: Callable[[Reach], Warmth]
 
     @property
     def total(self) -> int:
@@ -47,24 +49,54 @@ class Sending(msgspec.Struct, frozen=True):
         if self.provider.mode == "explicit":
             anchors = place.place(self.prompt, self.provider, self.model, self.warmth, bet, self.totals, mode)
         terms = self.terms(anchors)
-        misses = self.warmth.misses
+        return self._cached(anchors, terms, self._reason(bet, anchors)), terms
+
+    def sent(self, anchors: tuple[Anchor, ...]) -> CachePlan:
+        """Return what is to be expected of the cache where it is sent with these anchors, whatever the plan is."""
+        terms = self.terms(anchors)
+        cache = self._cached(anchors, terms, "")
+        if terms.anchored or cache.lost is None:
+            return cache
+        unread = Miss("no_anchor", "it has no breakpoint, so nothing is read or written")
+        return msgspec.structs.replace(cache, miss_reasons=(unread,))
+
+    def _cached(self, anchors: tuple[Anchor, ...], terms: Terms, reason: str) -> CachePlan:
+        warmth = self.reached(anchors)
+        misses = warmth.misses
         if self.provider.mode == "none":
             misses = (Miss("no_cache", self.provider.note or "this provider has no prompt cache"),)
         elif not terms.anchored and not misses:
             misses = (Miss("no_anchor", "no breakpoint pays, so nothing is read or written"),)
-        expires = self.warmth.expires_in
+        expires = warmth.expires_in
         return CachePlan(
             provider=self.provider.name,
             mode=self.provider.mode,
             anchors=anchors,
-            p_hit=self.warmth.p_hit if terms.anchored else 0.0,
-            warm_tokens=self.warmth.tokens,
+            p_hit=warmth.p_hit if terms.anchored else 0.0,
+            warm_tokens=warmth.tokens if terms.anchored else 0,
             expires_in_s=int(expires) if expires is not None else None,
             expected_read_tokens=round(terms.read_tokens),
             expected_write_tokens=round(terms.write_tokens),
             miss_reasons=misses,
-            reason=self._reason(bet, anchors),
-        ), terms
+            reason=reason,
+        )
+
+    def reached(self, anchors: Sequence[Anchor]) -> Warmth:
+        """Return what is believed warm of what a request with these anchors can read.
+
+        A provider with explicit breakpoints looks back from each for a number of blocks, and finds nothing else.
+        """
+        if self.provider.mode != "explicit" or not self.totals:
+            return self.warmth
+        ends = [anchor.segment for anchor in anchors]
+        if self.provider.implicit or self.prompt.automatic_ttl:
+            ends.append(len(self.totals) - 1)
+        reach = Reach(tuple(ends), self.provider.lookback)
+        warmth = self.warmth
+        lost = warmth.last < 0 and any(miss.code in LOST for miss in warmth.misses)
+        if not ends or warmth.last in reach or (warmth.last < 0 and not lost):
+            return warmth
+        return self.within(reach)
 
     def client_anchors(self) -> tuple[Anchor, ...]:
         """Return the anchors that the client has set itself."""
@@ -87,8 +119,8 @@ class Sending(msgspec.Struct, frozen=True):
         """Return what sending it with these anchors costs."""
         provider, total = self.provider, self.total
         anchored, lifetime = self._anchored(anchors)
-        reach = min(self.warmth.tokens, anchored) if anchored else 0
-        read_tokens = self.warmth.p_hit * reach
+        warmth = self.reached(anchors)
+        read_tokens = warmth.p_hit * min(warmth.tokens, anchored) if anchored else 0.0
         return Terms(
             price=self.price,
             output_price=self.output_price,

@@ -30,7 +30,7 @@ from anchorline.live.books import Books
 from anchorline.live.plans import entries
 from anchorline.live.recording import NotRecordedError
 from anchorline.outcome import Outcome
-from anchorline.plan import Anchor, Plan, Trim
+from anchorline.plan import Anchor, CachePlan, Plan, Trim
 from anchorline.planner import Decider, Planner
 from anchorline.prompt import formats
 from anchorline.prompt.formats import Memory
@@ -205,7 +205,9 @@ class Desk(Books):
         if over:  # what was asked before and is answered counts: its outcome first
             await asyncio.wait(over)
         try:
-            planned = await loop.run_in_executor(self._pool, self._read, exchange)
+            planned = await loop.run_in_executor(
+                self._pool, lambda: self._foretold(self._read(exchange), exchange.at)
+            )
         except PromptError:
             self.tally.counts.unread += 1
             return None
@@ -250,6 +252,23 @@ class Desk(Books):
             changed = msgspec.structs.replace(changed, reason=_stopped(exchange.may - may))
         return Planned(prompt, plan, changed, tuple(trims), warning, plan.route.target if route else "", here)
 
+    def _foretold(self, planned: Planned, at: float) -> Planned:
+        """Add what is to be expected of the cache by what is sent, and should the original be, in the planner's thread.
+
+        A plan foretells what would become of it; in many cases nothing is done by it.
+        """
+        prompt, plan, changed = planned.prompt, planned.plan, planned.changed
+        own, original = prompt.model or plan.route.target, as_sent(prompt)
+        named = planned.route or own
+        untouched = cache = plan.cache
+        if original != plan.cache.anchors or own != plan.route.target:
+            untouched = self.planner.sent(prompt, own, original, at)
+        if (changed.anchors, named) == (original, own):
+            cache = untouched
+        elif changed.anchors != plan.cache.anchors or named != plan.route.target:
+            cache = self.planner.sent(prompt, named, changed.anchors, at)
+        return msgspec.structs.replace(planned, cache=cache, untouched=untouched)
+
     def settle(self, exchange: Exchange) -> None:
         """Have the outcome of a finished exchange recorded, once its plan is there."""
         planning = self._planning.get(exchange)
@@ -264,11 +283,12 @@ class Desk(Books):
             sent = exchange.planned.changed.anchors if exchange.planned else as_sent(planned.prompt)
             prompt, plan = planned.prompt, planned.plan
             own = exchange.route or prompt.model or plan.route.target
-            self.record(self.plans.add(plan, prompt, self.planner, own, sent))
+            cache = (planned.cache if exchange.planned else planned.untouched) or plan.cache
+            self.record(self.plans.add(plan, prompt, self.planner, own, sent, cache))
             if exchange.meter is not None:
                 outcome = _outcome(plan, exchange, exchange.meter)
                 self._converse(prompt, own, sent, outcome)
-                self.tally.add(self._passed(exchange, plan, own, outcome))
+                self.tally.add(self._passed(exchange, plan, cache, own, outcome))
                 if self.config.gateway.keepalive_usd > 0 and not self.held(exchange.sender.credential):
                     self._keep_warm(exchange, planned, own, sent, outcome)
                 # What waits for the disk from here on holds no bodies, and no place in the queue of plans.
@@ -282,7 +302,9 @@ class Desk(Books):
         finally:
             self._planning.pop(exchange, None)
 
-    def _passed(self, exchange: Exchange, plan: Plan, model: str, outcome: Outcome) -> Passed:
+    def _passed(
+        self, exchange: Exchange, plan: Plan, cache: CachePlan, model: str, outcome: Outcome
+    ) -> Passed:
         usage, known = outcome.usage, self.planner.catalog.find(model)
         ttl = plan.cache.anchors[-1].ttl if plan.cache.anchors else "default"
         paid = billed(usage, ttl, self.planner.rules.for_model(model), known) if usage is not None else None
@@ -293,8 +315,8 @@ class Desk(Books):
             seconds=exchange.seconds,
             first_byte=exchange.first_byte_s,
             usage=usage,
-            p_hit=plan.cache.p_hit,
-            hit=hit(usage, plan),
+            p_hit=cache.p_hit,
+            hit=hit(usage, cache, plan.tokens.estimate),
             miss=exchange.meter.billed.miss if exchange.meter is not None else "",
             usd=paid[0] if paid else None,
             saved_usd=paid[1] if paid else None,

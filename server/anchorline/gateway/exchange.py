@@ -12,7 +12,7 @@ from anchorline.gateway.credential import Credential
 from anchorline.gateway.refusals import ACCEPTED, REFUSING, REFUSING_MODEL, Change, Refusal
 from anchorline.gateway.splice import Changed
 from anchorline.gateway.usage import Meter
-from anchorline.plan import Plan
+from anchorline.plan import CachePlan, Plan
 from anchorline.prompt.model import Format, Prompt
 from anchorline.trim.results import Trimmed
 
@@ -39,7 +39,8 @@ def counted(upstream: str, path: str) -> Format | None:
 class Planned(msgspec.Struct, frozen=True):
     """A request's prompt and plan, and what is sent in its place.
 
-    `route` is the model, where it is another one; `local` says that it is one of the local tier.
+    `route` is the model, where it is another one; `local` says that it is one of the local tier. `cache` is what is to
+    be expected of the cache by what is sent, `untouched` by what the client has sent, where that is.
     """
 
     prompt: Prompt
@@ -49,6 +50,8 @@ class Planned(msgspec.Struct, frozen=True):
     warning: str = ""
     route: str = ""
     local: bool = False
+    cache: CachePlan | None = None
+    untouched: CachePlan | None = None
 
 
 class Sender(msgspec.Struct, frozen=True):

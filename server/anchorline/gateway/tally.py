@@ -9,7 +9,7 @@ from anchorline.cache.ledger import Entry
 from anchorline.cache.rules import Provider
 from anchorline.gateway.credential import Credential
 from anchorline.outcome import Usage
-from anchorline.plan import Plan
+from anchorline.plan import CachePlan
 from anchorline.route.catalog import Model
 
 LAST = 50
@@ -200,13 +200,13 @@ def billed(usage: Usage, ttl: str, provider: Provider, model: Model | None) -> t
     return price * paid + output * usage.output, price * (total - paid)
 
 
-def hit(usage: Usage | None, plan: Plan) -> bool | None:
+def hit(usage: Usage | None, cache: CachePlan, estimate: int) -> bool | None:
     """Tell whether the prefix that was believed warm was read. It is an estimate, as the whole is that was billed."""
-    if usage is None or not plan.cache.warm_tokens or not plan.tokens.estimate:
+    if usage is None or not cache.warm_tokens or not estimate:
         return None
     first = usage.messages[0]
-    scale = first.prompt / plan.tokens.estimate
-    return first.read >= HIT * scale * plan.cache.warm_tokens
+    scale = first.prompt / estimate
+    return first.read >= HIT * scale * cache.warm_tokens
 
 
 def prometheus(state: State) -> bytes:

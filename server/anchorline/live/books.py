@@ -67,7 +67,8 @@ class Books:
             return
         remembered.recorded = True
         plan, prompt = remembered.plan, remembered.prompt
-        writing = asyncio.ensure_future(self.recording.plan(plan, prompt, self._shadow(remembered, prompt)))
+        shadow = self._shadow(remembered, prompt)
+        writing = asyncio.ensure_future(self.recording.plan(plan, prompt, shadow, remembered.cache))
         self._writing.add(writing)
         writing.add_done_callback(self._written)
 

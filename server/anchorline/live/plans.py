@@ -8,7 +8,7 @@ import msgspec
 
 from anchorline.cache.ledger import Entry
 from anchorline.outcome import Outcome
-from anchorline.plan import Anchor, Plan
+from anchorline.plan import Anchor, CachePlan, Plan
 from anchorline.prompt.model import Prompt
 from anchorline.store import privacy
 
@@ -32,7 +32,8 @@ class Remembered(msgspec.Struct):
     """A plan with what its outcome will need. `prompt` is kept for the newest plans only (it holds text).
 
     `own` is the model that the request was set to, `routed` the one that the plan proposes. `planner` made it, for
-    `target` where the client named a model.
+    `target` where the client named a model. `cache` is what is to be expected of the cache as the request is
+    sent, where that is known to be another thing than the plan's.
     """
 
     plan: Plan
@@ -45,6 +46,7 @@ class Remembered(msgspec.Struct):
     target: str | None
     recorded: bool = False
     outcome: Outcome | None = None
+    cache: CachePlan | None = None
 
 
 class Plans:
@@ -62,10 +64,12 @@ class Plans:
         planner: "Planner",
         target: str | None = None,
         sent: Sequence[Anchor] | None = None,
+        cache: CachePlan | None = None,
     ) -> Remembered:
         """Remember a plan that was shown; `planner` made it, for `target` where the client named a model.
 
-        `sent` are the anchors that the request is really sent with, to `target`, where that is known.
+        `sent` are the anchors that the request is really sent with, to `target`, where that is known, and `cache` is
+        what is then to be expected.
         """
         known = self._plans.get(plan.id)
         if known is not None:
@@ -81,6 +85,7 @@ class Plans:
             prompt,
             planner,
             target,
+            cache=cache,
         )
         self._plans[plan.id] = added
         if len(self._plans) > self._prompts:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from anchorline.cache.ledger import Entry
 from anchorline.config import Store
 from anchorline.outcome import Feedback, Outcome
-from anchorline.plan import Plan
+from anchorline.plan import CachePlan, Plan
 from anchorline.prompt.model import Prompt
 
 if TYPE_CHECKING:
@@ -136,12 +136,17 @@ class Recording:
         if recorder is not None and recorder.state.status == "stopped":
             self.problem = recorder.state.message
 
-    async def plan(self, plan: Plan, prompt: Prompt, shadow: Shadow | None = None) -> None:
-        """Write a plan that was shown, and what a version in shadow decides. Without an acknowledgement."""
+    async def plan(
+        self, plan: Plan, prompt: Prompt, shadow: Shadow | None = None, cache: CachePlan | None = None
+    ) -> None:
+        """Write a plan that was shown, and what a version in shadow decides. Without an acknowledgement.
+
+        `cache` is what is to be expected of the cache as the request is sent, where that is not by the plan.
+        """
         recorder = await self._recorder()
         if recorder is None:
             return
-        await self._in_thread(lambda: recorder.plan(plan, prompt))
+        await self._in_thread(lambda: recorder.plan(plan, prompt, cache))
         if shadow is not None:
             version, made = shadow
             await self._in_thread(lambda: recorder.shadow(plan, made(), version))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 FILE_NAME = "anchorline.db"
 SCHEMA = 8
 """Number of the newest migration that this program knows."""
+BELIEFS = 7
+"""The schema from which on plans have in columns what was to be expected of the cache."""
 ANSWERS = 8
 """The schema from which on requests have the ids of their answers, and all that their price depends on."""
 TABLES = (

@@ -22,7 +22,6 @@ from anchorline.learn.drafts import DRAFT
 from anchorline.learn.evidence import signs
 from anchorline.learn.features import Features
 from anchorline.learn.moments import MOMENT, of_moment, of_return
-from anchorline.plan import Plan
 from anchorline.route.catalog import Catalog
 from anchorline.sessions.request import Billed
 from anchorline.store import billing, database, privacy
@@ -225,13 +224,13 @@ def _same(one: str, other: str, catalog: Catalog) -> bool:
 
 
 class _Planned(msgspec.Struct):
-    """A plan with its newest outcome, and the segments that it has ends at."""
+    """A plan with its newest outcome, and the segments that it has ends at; `ttl` is the one that it was sent with."""
 
     id: str
     session: str
     at: float
     target: str
-    plan: Plan
+    ttl: str | None
     compacted: bool
     last_segment: str | None
     tokens: int | None
@@ -287,25 +286,24 @@ def _plans(connection: sqlite3.Connection, catalog: Catalog) -> Iterator[_Planne
         f"WHERE NOT {billing.pinged(connection)} ORDER BY id"
     ):
         outcomes[row["plan"]].take(row)
+    in_columns = (database.read_schema(connection) or 0) >= database.BELIEFS
+    sent = "plans.ttl" if in_columns else "json_extract(plans.plan, '$.cache.anchors[#-1].ttl') AS ttl"
     for row in connection.execute(
-        "SELECT plans.id, plans.session, plans.created_at, plans.plan, requests.compacted, requests.last_segment "
+        f"SELECT plans.id, plans.session, plans.created_at, plans.target, {sent}, "  # noqa: S608
+        "requests.compacted, requests.last_segment "
         "FROM plans LEFT JOIN requests ON requests.plan = plans.id WHERE NOT plans.failed ORDER BY plans.created_at"
     ):
         if row["id"] not in outcomes:
             continue
-        try:
-            plan = msgspec.json.decode(row["plan"], type=Plan)
-        except msgspec.DecodeError:  # of another version
-            continue
         outcome = outcomes[row["id"]]
-        target = outcome.target or plan.route.target
+        target = outcome.target or row["target"] or ""
         model = catalog.find(target)
         yield _Planned(
             id=row["id"],
             session=row["session"] or row["id"],
             at=outcome.sent_at or row["created_at"],
             target=model.id if model is not None else target,
-            plan=plan,
+            ttl=row["ttl"],
             compacted=bool(row["compacted"]),
             last_segment=row["last_segment"],
             tokens=outcome.tokens,
@@ -334,8 +332,7 @@ class _Outcome(msgspec.Struct):
 
 
 def _planned_return(one: _Planned, before: _Planned, given: Features, rules: Rules) -> Return:
-    anchors = before.plan.cache.anchors
-    lifetime = rules.for_model(before.target).lifetime(anchors[-1].ttl if anchors else "default")
+    lifetime = rules.for_model(before.target).lifetime(before.ttl or "default")
     user = given.draft is not None
     return Return(
         lifetime.name if lifetime is not None else "idle",

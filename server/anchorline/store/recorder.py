@@ -22,7 +22,7 @@ from anchorline.cache.instructions import Known
 from anchorline.cache.ledger import Entry
 from anchorline.config import TextMode
 from anchorline.outcome import Feedback, Outcome
-from anchorline.plan import Plan
+from anchorline.plan import CachePlan, Plan
 from anchorline.prompt.model import Prompt
 from anchorline.store import database, rows
 from anchorline.store.database import StoreError
@@ -92,9 +92,9 @@ class Recorder:
         """How many plans and ledger updates this recorder has dropped."""
         return self._dropped
 
-    def plan(self, plan: Plan, prompt: Prompt) -> None:
-        """Record a plan, if there is room."""
-        noted = rows.note(plan, prompt, self.text, features=self.features)
+    def plan(self, plan: Plan, prompt: Prompt, cache: CachePlan | None = None) -> None:
+        """Record a plan, if there is room; `cache` is what to expect as the request is sent, if not by the plan."""
+        noted = rows.note(plan, prompt, self.text, cache, features=self.features)
         self._offer(lambda db, key: rows.put_plan(db, key, noted))
 
     def shadow(self, plan: Plan, shadow: Plan, version: str) -> None:

@@ -19,7 +19,7 @@ from anchorline.config import TextMode
 from anchorline.learn.features import VERSION, Features
 from anchorline.learn.features import of as features_of
 from anchorline.outcome import Feedback, Outcome
-from anchorline.plan import Plan
+from anchorline.plan import CachePlan, Plan
 from anchorline.prompt.model import Prompt, Segment
 from anchorline.store import billing, database, privacy
 
@@ -39,9 +39,14 @@ _PUT_ENTRY = """
 
 
 class PlanNote(msgspec.Struct, frozen=True):
-    """What is recorded of a plan and its prompt. `draft` is None in mode ``off``."""
+    """What is recorded of a plan and its prompt. `draft` is None in mode ``off``.
+
+    `cache` is what was to be expected of the cache by what was sent: the plan's own, or where that changed nothing the
+    client's.
+    """
 
     plan: Plan
+    cache: CachePlan
     mode: TextMode
     segments: tuple[Segment, ...]
     format: str
@@ -55,7 +60,9 @@ class PlanNote(msgspec.Struct, frozen=True):
     seen: Features | None = None
 
 
-def note(plan: Plan, prompt: Prompt, mode: TextMode, *, features: bool = False) -> PlanNote:
+def note(
+    plan: Plan, prompt: Prompt, mode: TextMode, cache: CachePlan | None = None, *, features: bool = False
+) -> PlanNote:
     """Take from a plan and its prompt what is recorded; `features`: also what is learnt from."""
     draft = prompt.draft
     seen = None
@@ -64,6 +71,7 @@ def note(plan: Plan, prompt: Prompt, mode: TextMode, *, features: bool = False) 
         seen = features_of(draft.text if draft else None, moment)
     return PlanNote(
         plan=plan,
+        cache=cache or plan.cache,
         mode=mode,
         segments=prompt.segments,
         format=prompt.format,
@@ -92,7 +100,11 @@ def put_plan(db: "Database", key: bytes, noted: PlanNote) -> None:
     """Record a plan, its request and the segments that are new. A plan recorded before is replaced."""
     whole = noted.plan
     plan = privacy.strip(whole)
-    route, cache, cost, lost = plan.route, plan.cache, plan.cost, plan.cache.lost
+    route, cost = plan.route, plan.cost
+    cache = plan.cache
+    if noted.cache is not whole.cache:
+        cache = privacy.strip(msgspec.structs.replace(whole, cache=noted.cache)).cache
+    lost = cache.lost
     db.execute("DELETE FROM plans WHERE id = ?", [plan.id])
     db.execute("DELETE FROM texts WHERE plan = ? AND kind != 'note'", [plan.id])
     db.execute("DELETE FROM features WHERE id = ?", [plan.id])
