@@ -7,7 +7,7 @@ from subprocess import PIPE, Popen
 
 import pytest
 
-from anchorline.live.token import BYTES, FILE, token
+from anchorline.live.token import BYTES, FILE, renewed, token
 
 ASK = "import pathlib, sys; from anchorline.live.token import token; input(); print(token(pathlib.Path(sys.argv[1])))"
 
@@ -30,4 +30,12 @@ def test_a_token_that_others_could_read_is_closed_to_them(tmp_path: Path) -> Non
     known = token(tmp_path)
     (tmp_path / FILE).chmod(0o644)
     assert token(tmp_path) == known
+    assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_token_that_may_have_been_shown_is_made_anew(tmp_path: Path) -> None:
+    known = token(tmp_path)
+    made = renewed(tmp_path)
+    assert made != known
+    assert token(tmp_path) == made
     assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600

@@ -2,12 +2,14 @@
 
 import socket
 import sqlite3
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psutil
 import pytest
@@ -96,6 +98,51 @@ def test_a_gateway_that_was_started_by_hand_is_found_and_goes_on(start, tmp_path
         client.shutdown()
         assert call(own.anthropic + "/v1/messages", body=BODY)[0] == 200
         assert own.stop() == 0
+
+
+class Listening:
+    """Whoever came first to the port: it answers whatever is asked with 200, and keeps what it hears."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self.heard = b""
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def _listen(self) -> None:
+        answer = (
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 64\r\n\r\n" + b"f" * 64
+        )
+        with suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                with connection:
+                    while data := connection.recv(1 << 16):
+                        self.heard += data
+                        connection.sendall(answer)
+
+
+def test_who_listens_at_the_port_first_is_not_told_the_token(start, isolated_home: Path):
+    with Listening() as stranger:
+        client = start()
+        client.initialize(initializationOptions=options(stranger.port))
+        state = running(client)
+        assert (state["state"], state["anthropic"]) == ("failed", None)
+        config = isolated_home / "anchorline.toml"
+        config.write_text(f"[gateway]\nport = {stranger.port}\n")
+        command = [sys.executable, "-m", "anchorline", "top", "--once"]
+        top = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert top.returncode == 2
+        assert "another program answers" in top.stderr
+        token = (isolated_home / "data" / "gateway.token").read_text().strip()
+        assert stranger.heard.count(b"GET /proof/") == 2
+        assert token.encode() not in stranger.heard
 
 
 def test_what_else_listens_at_the_port_is_left_alone_and_named(start):

@@ -5,6 +5,7 @@ import { Disposable } from "vscode";
 import { isolated } from "../isolated";
 import { locate } from "../locate";
 import type { Server } from "../server";
+import { isOurs } from "./proof";
 
 const START_MS = 60_000;
 const COUNTED_TRIES = 100;
@@ -39,6 +40,9 @@ export class Gateway extends Disposable {
   async running(): Promise<Addresses> {
     const known = await this.attended();
     if (known !== undefined) {
+      if (!(await isOurs(known.own))) {
+        throw new Error(`another program answers at ${new URL(known.own).host}: nothing was sent to it`);
+      }
       return known;
     }
     const found = await locate(this.server.surrounds());
@@ -53,6 +57,9 @@ export class Gateway extends Disposable {
         this.starting = undefined;
       });
       await this.starting;
+      if (!(await isOurs(addresses.own))) {
+        throw new Error(`another program answers at ${new URL(addresses.own).host}: nothing was sent to it`);
+      }
     }
     return addresses;
   }
@@ -87,6 +94,9 @@ export class Gateway extends Disposable {
   /** Return what has passed lately, oldest first; undefined where no gateway answers. */
   private async passed({ own }: Addresses): Promise<Passed[] | undefined> {
     try {
+      if (!(await isOurs(own))) {
+        return undefined;
+      }
       const answer = await fetch(`${own}/status`);
       return answer.ok ? ((await answer.json()) as { last: Passed[] }).last : undefined;
     } catch {

@@ -20,9 +20,14 @@ if TYPE_CHECKING:
 @click.option("--show", is_flag=True, help="Print the base URLs and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print the base URLs as JSON.")
 @click.option(
+    "--new-token", is_flag=True, help="Make a new token first: connected clients have to be connected again."
+)
+@click.option(
     "--attended", is_flag=True, hidden=True
 )  # by the language server: settings come in, and it ends with it
-def command(port: int | None, log_level: str | None, show: bool, as_json: bool, attended: bool) -> None:
+def command(
+    port: int | None, log_level: str | None, show: bool, as_json: bool, new_token: bool, attended: bool
+) -> None:
     """Pass an editor's or agent's requests on to its provider, and record what they cost.
 
     Use the printed address as the client's base URL. It listens on this machine only; whoever has the
@@ -43,7 +48,7 @@ def command(port: int | None, log_level: str | None, show: bool, as_json: bool, 
         config = msgspec.structs.replace(config, gateway=msgspec.structs.replace(config.gateway, port=port))
     logs.configure(log_level or config.log.level)
     try:
-        secret = token.token(data_folder())
+        secret = (token.renewed if new_token else token.token)(data_folder())
     except OSError as error:
         raise Unusable(f"{error.filename or data_folder()}: {error.strerror or error}") from error
 
@@ -69,7 +74,8 @@ def command(port: int | None, log_level: str | None, show: bool, as_json: bool, 
     except OSError as error:
         raise Unusable(
             f"port {config.gateway.port} can't be used ({error.strerror or error}): "
-            "is another gateway running? Set gateway.port, or pass --port"
+            "is another gateway running? Set gateway.port, or pass --port. If it is a program that you don't know, "
+            "clients may have told it the token: --new-token makes another"
         ) from error
 
 

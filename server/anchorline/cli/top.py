@@ -1,9 +1,9 @@
 """`anchorline top`: a live view of what goes through the gateway."""
 
 import time
-import urllib.error
-import urllib.request
+from contextlib import closing
 from datetime import datetime
+from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +14,7 @@ from anchorline.cli.connect import base
 from anchorline.cli.gateway import Unusable
 from anchorline.cli.terminal import visible
 from anchorline.explain import usd
+from anchorline.live import proof
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -58,16 +59,25 @@ def command(every: float, once: bool, as_json: bool) -> None:
 
 
 def state(url: str) -> "State":
-    """Return what the running gateway tells of itself at `url`. Raises Unusable where none answers."""
+    """Return what the running gateway tells of itself at `url`, which holds the token.
+
+    The token is only said once the gateway has proven to be ours. Raises Unusable where none answers.
+    """
     from anchorline.gateway.tally import State  # noqa: PLC0415
 
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    _, _, place, token, name = url.split("/", 4)
+    host, _, port = place.partition(":")
+    challenge = proof.nonce()
     try:
-        with opener.open(url, timeout=TIMEOUT_S) as answer:
-            return msgspec.json.decode(answer.read(), type=State)
-    except (urllib.error.URLError, TimeoutError, msgspec.MsgspecError) as error:
-        place, reason = url.split("/")[2], getattr(error, "reason", error)
-        why = getattr(reason, "strerror", None) or reason
+        with closing(HTTPConnection(host, int(port), timeout=TIMEOUT_S)) as gateway:
+            gateway.request("GET", f"/{proof.NAME}/{challenge}")
+            answer = gateway.getresponse().read(proof.LENGTH + 1)
+            if not proof.proven(token, int(port), challenge, answer.decode("latin-1")):
+                raise Unusable(f"another program answers at {place}: set gateway.port to a free one")
+            gateway.request("GET", f"/{token}/{name}")
+            return msgspec.json.decode(gateway.getresponse().read(), type=State)
+    except (OSError, HTTPException, msgspec.MsgspecError) as error:
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise Unusable(
             f"no gateway answers at {place} ({why}); start one with `anchorline gateway`"
         ) from error

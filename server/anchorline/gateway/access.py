@@ -9,14 +9,20 @@ from collections.abc import Iterable
 
 import msgspec
 
+from anchorline.live import proof
+
 Headers = Iterable[tuple[bytes, bytes]]
 
 
 class Target(msgspec.Struct, frozen=True):
-    """What an admitted request asks for: the first part of its path after the token, and the rest as it was sent."""
+    """What an admitted request asks for: the first part of its path after the token, and the rest as it was sent.
+
+    `proof` is the answer to a client that asks first whether this is the gateway (`live/proof.py`), without the token.
+    """
 
     name: str
     path: str
+    proof: str = ""
 
 
 class Refused(Exception):  # noqa: N818  (an answer, not a failure)
@@ -43,6 +49,9 @@ class Access(msgspec.Struct, frozen=True):
         if any(name == b"origin" for name, _ in headers):
             raise Refused(403, "requests from web pages are refused (Origin header)")
         _, token, *rest = raw_path.split(b"/", 3) if b"/" in raw_path else (b"", b"")  # as in `OPTIONS *`
+        challenge = rest[0].decode("latin-1") if token == proof.NAME.encode() and len(rest) == 1 else ""
+        if proof.NONCE.fullmatch(challenge):
+            return Target("", "", proof.proof(self.token, self.port, challenge))
         if not hmac.compare_digest(token, self.token.encode()) or not rest or not rest[0]:
             raise Refused(404, "not found: the path begins with /TOKEN/anthropic or /TOKEN/openai")
         path = "/" + rest[1].decode("ascii") if len(rest) > 1 else ""

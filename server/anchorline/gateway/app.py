@@ -88,6 +88,9 @@ class App:
         """Serve one request (ASGI)."""
         try:
             target = self._access.admit(scope["raw_path"], scope["query_string"], scope["headers"])
+            if target.proof:
+                await _say(send, b"text/plain", target.proof.encode())
+                return
             if self._desk is not None and target.path == "" and target.name in ("metrics", "status"):
                 await _show(send, target.name, self._desk.state())
                 return
@@ -272,6 +275,11 @@ async def _show(send: Send, name: str, state: tally.State) -> None:
         if name == "metrics"
         else (b"application/json", msgspec.json.encode(state))
     )
+    await _say(send, kind, body)
+
+
+async def _say(send: Send, kind: bytes, body: bytes) -> None:
+    """Answer in the gateway's own name."""
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})

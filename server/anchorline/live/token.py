@@ -24,6 +24,13 @@ def token(folder: Path) -> str:
     return known
 
 
+def renewed(folder: Path) -> str:
+    """Return a new token in the place of the one that is kept. Clients have to be connected again. Raises OSError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with alone(folder / f"{FILE}-lock"):
+        return _made(folder / FILE)
+
+
 def _kept(path: Path) -> str | None:
     """Return the token in the file; None where there is none, or one that was cut short."""
     try:

@@ -16,6 +16,8 @@ import msgspec
 
 from anchorline import isolated
 from anchorline.config import Config
+from anchorline.live import proof
+from anchorline.live.proof import StrangerError
 
 HOST = "127.0.0.1"
 STARTING_S = 20.0
@@ -25,6 +27,7 @@ AGAIN_S = (1.0, 5.0, 30.0)
 STEADY_S = 60.0
 """One that ran for so long has not failed before."""
 LINE_BYTES = 64 * 1024
+HEAD_LINES = 100
 State = Literal["off", "starting", "running", "failed"]
 log = logging.getLogger(__name__)
 
@@ -33,10 +36,6 @@ class Told(msgspec.Struct):
     """What the gateway says."""
 
     warning: str = ""
-
-
-class StrangerError(Exception):
-    """Somebody else answers at the port."""
 
 
 class Gateway:
@@ -131,25 +130,49 @@ class Gateway:
 
 
 async def _connect(port: int, token: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Return a connection on which events come. Raises ConnectionError where nobody listens, StrangerError."""
+    """Return a connection on which events come, to a gateway that has proven to be ours before it is told the token.
+
+    Raises ConnectionError where nobody listens, StrangerError where another program does.
+    """
     reader, writer = await asyncio.open_connection(HOST, port, limit=LINE_BYTES)
     try:
-        writer.write(f"GET /{token}/events HTTP/1.1\r\nHost: {HOST}:{port}\r\n\r\n".encode())
-        status = await reader.readline()
-        if not status:
-            raise ConnectionResetError
-        while (await reader.readline()).strip():
-            pass
-    except ConnectionError:
-        writer.close()
-        raise
-    except ValueError:  # a line without an end
+        await _prove(reader, writer, port, token)
+        await _asked(reader, writer, port, f"/{token}/events")
+    except (ValueError, asyncio.IncompleteReadError):  # a line without an end, or an answer
         writer.close()
         raise StrangerError from None
-    if status.split(b" ")[1:2] != [b"200"]:
+    except BaseException:
         writer.close()
-        raise StrangerError
+        raise
     return reader, writer
+
+
+async def _prove(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, token: str) -> None:
+    challenge = proof.nonce()
+    length = await _asked(reader, writer, port, f"/{proof.NAME}/{challenge}")
+    answer = await reader.readexactly(length) if length == proof.LENGTH else b""
+    if not proof.proven(token, port, challenge, answer.decode("latin-1")):
+        raise StrangerError
+
+
+async def _asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, path: str) -> int:
+    """Ask for a path; return the length of the answer that begins, 0 where it does not say."""
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\n\r\n".encode())
+    status = await reader.readline()
+    if not status:
+        raise ConnectionResetError
+    length = 0
+    for _ in range(HEAD_LINES):
+        name, _, value = (await reader.readline()).partition(b":")
+        if not name.strip():
+            break
+        if name.strip().lower() == b"content-length":
+            length = int(value)
+    else:
+        raise StrangerError
+    if status.split(b" ")[1:2] != [b"200"]:
+        raise StrangerError
+    return length
 
 
 def _start(config: Config) -> subprocess.Popen[bytes]:
