@@ -9,9 +9,21 @@ from hypothesis import settings
 from recorded import data_folder
 
 MODEL = "smollm2-135m"
+FOLDERS = {"e2e": "editor", "engine": "process", "fault": "process", "gateway": "process", "lsp": "process"}
+"""Folders whose tests have a marker as a whole. The fast part of the tests has none of them."""
 
 settings.register_profile("untimed", deadline=None)  # how long an example takes is not what is tested
 settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes long: by its folder, and what uses the language model by its fixture."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in FOLDERS:
+            item.add_marker(FOLDERS[folder])
+        if isinstance(item, pytest.Function) and "models" in item.fixturenames:
+            item.add_marker("model")
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ Tokens are provider tokens (estimated unless said otherwise), money is USD, time
 ends in ``_ms``. Positions in a draft are characters; positions in a source are bytes.
 """
 
+import inspect
 from typing import Any, Literal
 
 import msgspec
@@ -223,9 +224,22 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of a Plan."""
+    """Return the JSON Schema (2020-12) of a Plan, the same with each version of msgspec."""
+    generated = msgspec.json.schema(Plan)
+    _make_canonical(generated)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Anchorline plan",
-        **msgspec.json.schema(Plan),
+        **generated,
     }
+
+
+def _make_canonical(node: object) -> None:
+    """Take the indentation out of docstrings and put `null` last: versions of msgspec differ in both."""
+    if isinstance(node, dict):
+        if isinstance(node.get("description"), str):
+            node["description"] = inspect.cleandoc(node["description"])
+        if "anyOf" in node:
+            node["anyOf"].sort(key=lambda one: one.get("type") == "null")
+    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _make_canonical(inner)

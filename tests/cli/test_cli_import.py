@@ -191,6 +191,7 @@ def test_a_missing_folder_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert str(tmp_path / "none") in done.stderr
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is POSIX's")
 def test_an_import_that_was_killed_goes_on(tmp_path: Path, isolated_home: Path):
     folder = tmp_path / "projects"

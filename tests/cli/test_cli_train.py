@@ -121,6 +121,7 @@ def test_too_little_data_is_refused_with_what_is_missing(isolated_home: Path):
     assert "Traceback" not in few.output
 
 
+@pytest.mark.process
 def test_an_interrupted_training_goes_on_where_it_was(isolated_home: Path):
     fill(120)
     words = [sys.executable, "-m", "anchorline", "train", "--epochs", "3", "--from", "scratch", "--json"]

@@ -80,6 +80,7 @@ def test_a_body_with_anchors_is_its_owners_alone(tmp_path: Path):
     assert target.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("words", [["rules"], ["plan", "--schema"], ["store", "status"]])
 def test_output_that_can_not_be_written_is_said_in_one_line(words: list[str], database: Path):
@@ -94,3 +95,24 @@ def test_output_that_can_not_be_written_is_said_in_one_line(words: list[str], da
         )
     assert done.stderr == "Error: standard output: No space left on device\n"
     assert done.returncode == 2
+
+
+@pytest.mark.process
+def test_what_a_newer_library_warns_of_is_nothing_for_a_user():
+    program = "; ".join(
+        (
+            "import warnings",
+            "from anchorline.cli import doctor, main",
+            "doctor.command.callback = lambda **_: warnings.warn('spelt otherwise in 3.0', FutureWarning)",
+            "main.main()",
+        )
+    )
+    usual = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", program, "doctor"], env=env, capture_output=True, text=True, check=True
+        ).stderr
+        for env in (usual, {**usual, "PYTHONWARNINGS": "default"})
+    ]
+    assert told[0] == ""
+    assert "spelt otherwise in 3.0" in told[1]

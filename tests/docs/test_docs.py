@@ -12,7 +12,9 @@ from anchorline.cli.main import COMMANDS
 from anchorline.plan import schema
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
+)
 
 
 def test_the_schema_of_a_plan_is_the_published_one():

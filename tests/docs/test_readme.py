@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.process
 def test_the_output_shown_is_the_output(tmp_path: Path):
     readme = (ROOT / "README.md").read_text("utf-8")
     command = re.findall(r"^```sh\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)[0]

@@ -189,6 +189,7 @@ def test_purging_a_version_takes_it_out_of_force(registry: Registry):
     assert registry.purge(600.0) == ()
 
 
+@pytest.mark.process
 @posix
 def test_a_purge_takes_what_a_killed_training_has_left(registry: Registry):
     def killed(folder: Path) -> None:

@@ -12,6 +12,7 @@ from anchorline.live.token import BYTES, FILE, renewed, token
 ASK = "import pathlib, sys; from anchorline.live.token import token; input(); print(token(pathlib.Path(sys.argv[1])))"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("before", [None, b"", b"cut-sh", b"\xff" * 40])
 def test_programs_that_ask_at_once_get_the_one_that_is_kept(tmp_path: Path, before: bytes | None) -> None:
     if before is not None:

@@ -103,6 +103,7 @@ def test_composed_changes_do_what_two_passes_do() -> None:
     assert apply(text, compose(text, first, second)) == apply(between, second)
 
 
+@pytest.mark.process
 def test_the_answer_does_not_depend_on_the_process() -> None:
     draft = "Could you please fix teh posibility of a race? teh writer is is slow, thse threads wait for eachother."
     code = f"from anchorline.refine.propose import propose; print(repr(propose({draft!r})))"
@@ -116,6 +117,7 @@ def test_the_answer_does_not_depend_on_the_process() -> None:
     assert len(answers) == 1
 
 
+@pytest.mark.process
 def test_importing_refinement_loads_no_word_list_and_no_heavy_module() -> None:
     code = (
         "import sys; import anchorline.refine.propose; from anchorline.refine import words; "

@@ -46,6 +46,7 @@ def found(tmp_path_factory) -> dict[tuple[str, str, str], float]:
     }
 
 
+@pytest.mark.process
 def test_a_router_that_is_blind_to_the_cache_goes_to_and_fro_and_pays_for_it(found):
     assert found["each-alone", "pair", "cost_ratio"] == 1
     assert found["route-first", "pair", "switches"] > 0

@@ -51,6 +51,7 @@ def test_the_setting_wins_over_the_environment_over_the_platform(monkeypatch, tm
         assert database.locate() == tmp_path / "xdg" / "anchorline" / "anchorline.db"
 
 
+@pytest.mark.process
 @posix
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
 def test_only_the_owner_may_read(path: Path, umask: int) -> None:
@@ -218,6 +219,7 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begun(path: Path, content: by
     assert status.damaged == (str(aside),)
 
 
+@pytest.mark.process
 def test_a_database_damaged_while_it_is_open_is_set_aside(path: Path) -> None:
     notices: list[str] = []
     recorder = Recorder(path, on_notice=notices.append)

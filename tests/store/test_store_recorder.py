@@ -243,6 +243,7 @@ def test_whoever_cancels_waiting_does_not_undo_the_row(path: Path) -> None:
     recorder.close()
 
 
+@pytest.mark.process
 def test_importing_the_recorder_does_not_import_sqlite_utils() -> None:
     script = (
         "import sys, anchorline.store.recorder, anchorline.store.reader\n"

@@ -4,6 +4,7 @@ import errno
 import importlib
 import os
 import sys
+import warnings
 
 import click
 
@@ -76,7 +77,12 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; output that is cut off (`| head`) is no error, output that can't be written is one."""
+    """Run the command line; output that is cut off (`| head`) is no error, output that can't be written is one.
+
+    What libraries warn their developers of is not shown, unless Python is told to (`-W`, PYTHONWARNINGS).
+    """
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
     guard()
     try:
         cli()
