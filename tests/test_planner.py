@@ -15,7 +15,7 @@ from anchorline.config import Cache, Config, Refine, Route
 from anchorline.plan import Plan, schema
 from anchorline.planner import Planner
 from anchorline.prompt import formats
-from anchorline.prompt.model import PromptError, Sent
+from anchorline.prompt.model import Prompt, PromptError, Sent
 from json_texts import anthropic_bodies
 
 SYSTEM = "Follow the rules of this repository. " * 300
@@ -230,3 +230,49 @@ def test_a_session_file_is_planned_as_it_was_before_its_last_answer(tmp_path):
     assert plan.cache.p_hit > 0.7  # less sure than within a turn: see docs/hit-prediction.md
     assert plan.cache.expected_read_tokens == pytest.approx(plan.cache.p_hit * 40_000, rel=0.02)
     assert plan.cost.without_plan_usd < 1.3 * plan.cost.usd
+
+
+def short(turns: int, model: str = "claude-sonnet-4-5") -> Prompt:
+    """A conversation whose estimate is just above the 1 024 tokens that the model caches."""
+    said: list = [{"role": "user", "content": [{"type": "text", "text": "look at it again; " * 210}]}]
+    for turn in range(turns - 1):
+        said += [
+            {"role": "assistant", "content": f"done {turn}"},
+            {"role": "user", "content": f"and {turn}?"},
+        ]
+    body = {"model": model, "max_tokens": 9, "messages": said}
+    return formats.read(json.dumps(body).encode(), format="anthropic")
+
+
+@pytest.mark.parametrize(
+    ("billed", "written", "expected"), [(839, 0, False), (1100, 1100, True), (1100, 0, False)]
+)
+def test_a_prompt_that_was_too_short_to_be_cached_is_no_hit(billed: int, written: int, expected: bool):
+    first, second = short(1), short(2)
+    assert first.tokens == pytest.approx(1060, abs=30)
+    sent = Sent(1000.0, "claude-sonnet-4-5", first.segments[-1].prefix, 1, billed - written, 0, written, "5m")
+    planner = Planner(Config(route=Route(enabled=False)), MemoryLedger())
+    plan = planner.plan(msgspec.structs.replace(second, sent=(sent,)), now=1030.0)
+    assert (plan.cache.p_hit > 0.9) is expected
+    assert plan.tokens.estimate == pytest.approx(billed + second.tokens - first.tokens, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "said"),
+    [
+        ("gpt-6", 3000, "anchors the end of the prompt itself"),
+        ("gpt-6", 20, "caches from 1,024 on"),
+        ("gpt-5.1", 3000, "caches by itself"),
+        ("claude-sonnet-4-5", 20, "caches from 1,024 on"),
+    ],
+)
+def test_a_prompt_without_a_breakpoint_says_why(model: str, words: int, said: str):
+    format_ = "anthropic" if "claude" in model else "openai-responses"
+    text = "look at it again. " * words
+    body = {"model": model, "max_tokens": 9}
+    body |= {"messages" if format_ == "anthropic" else "input": [{"role": "user", "content": text}]}
+    prompt = formats.read(json.dumps(body).encode(), format=format_)
+    plan = Planner(Config(route=Route(enabled=False)), MemoryLedger()).plan(prompt, now=1000.0)
+    assert not plan.cache.anchors
+    assert said in plan.cache.reason
+    assert "too short, or" not in plan.cache.reason

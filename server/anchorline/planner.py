@@ -174,7 +174,7 @@ class Planner:
         provider = self.rules.for_model(name)
         key = model.id if model is not None else name
         unseen, measured = _measured(prompt, now)
-        totals = predict.cumulative(prompt, unseen)
+        totals = predict.cumulative(prompt, unseen, measured)
         total = totals[-1] if totals else 0
         seen = observed(prompt, total, now)
         judge = predict.Judge(decider.hits, seen)
@@ -288,6 +288,9 @@ class Planner:
             seconds = lifetime.seconds if lifetime is not None else 300
             ttl = lifetime.name if lifetime is not None else "idle"
             tokens = sent.input + (sent.read or 0) + (sent.write or 0)
+            by_itself = provider.mode != "explicit" or provider.implicit
+            if tokens < provider.minimum(sent.model) or not (by_itself or sent.read != 0 or sent.write != 0):
+                continue  # nothing of it was cached
             entry = Entry(
                 provider.name,
                 self.config.cache.account,
@@ -375,10 +378,10 @@ def _answered(prompt: Prompt) -> bool:
 
 
 def _measured(prompt: Prompt, now: float) -> tuple[int, int]:
-    """Return what the usage in a session file tells of its tokens, which else are estimates.
+    """Return what the usage of a conversation's requests tells of its tokens, which else are estimates.
 
-    First the tokens that were sent but do not stand in the file (tools, system prompt), then how many segments the
-    newest request before `now` had.
+    First the tokens that were sent but do not stand in the source (a session file lacks tools and system prompt), or
+    less than 0 where the estimates are too high; then how many segments the newest request before `now` had.
     """
     if not prompt.sent:
         return 0, 0
@@ -387,7 +390,7 @@ def _measured(prompt: Prompt, now: float) -> tuple[int, int]:
         end = ends.get(sent.prefix)
         if end is not None and sent.at < now:
             known = sum(segment.tokens for segment in prompt.segments[: end + 1])
-            return max(sent.input + (sent.read or 0) + (sent.write or 0) - known, 0), end + 1
+            return sent.input + (sent.read or 0) + (sent.write or 0) - known, end + 1
     return 0, 0
 
 

@@ -2,7 +2,10 @@
 
 import json
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from anchorline.cache import predict
 from anchorline.cache.ledger import Entry, MemoryLedger
@@ -168,3 +171,42 @@ def test_going_on_is_no_edit():
 def test_an_edit_is_not_named_for_what_another_model_holds():
     of, edited = thoughtful(NEWER), thoughtful(NEWER, edited="new ")
     assert assess(edited, entry(of, 2), entry(of, 3, tokens=9000, model="claude-opus-5")).misses == ()
+
+
+def small(turns: int = 1, *, words: int = 250):
+    """A conversation around the 1 024 tokens that a model caches."""
+    said = [{"role": "user", "content": "look at it again. " * words}]
+    for turn in range(turns - 1):
+        said += [
+            {"role": "assistant", "content": f"done {turn}"},
+            {"role": "user", "content": f"and {turn}?"},
+        ]
+    return formats.read(json.dumps({"model": MODEL, "messages": said}).encode())
+
+
+@given(st.integers(500, 4000))
+def test_near_the_minimum_it_is_as_sure_of_a_hit_as_of_the_count(tokens: int):
+    minimum = load().for_model(MODEL).minimum(MODEL)
+    of = small(2, words=400)
+    found = assess(of, entry(of, 0, tokens=tokens))
+    more = assess(of, entry(of, 0, tokens=tokens + 50))
+    sure = assess(of, entry(of, 0, tokens=10**6)).p_hit
+    assert found.p_hit <= more.p_hit <= sure
+    if tokens > 1.2 * minimum:
+        assert found.p_hit > 0.99 * sure
+    if tokens < 0.8 * minimum:
+        assert found.p_hit <= 0.05
+        assert [miss.code for miss in found.misses] == ["below_minimum"]
+    counted = msgspec.structs.replace(entry(of, 0, tokens=minimum), source="transcript")
+    assert assess(of, counted).p_hit == sure > 0.9
+
+
+def test_what_a_conversation_was_billed_corrects_its_estimates_both_ways():
+    of = small(3)
+    estimated = predict.cumulative(of)
+    for off in (-200, 0, 300):
+        totals = predict.cumulative(of, off, measured=3)
+        assert totals[2] == pytest.approx(estimated[2] + off, abs=1)
+        assert totals[-1] - totals[2] == estimated[-1] - estimated[2]
+        assert totals == sorted(totals)
+        assert totals[0] > 0

@@ -6,6 +6,7 @@ a probability. What is said of a miss is what the ledger or the session can prov
 
 from collections.abc import Sequence
 from itertools import accumulate, chain
+from math import erf, sqrt
 from operator import attrgetter
 
 import msgspec
@@ -28,6 +29,10 @@ MODEL_CHANGED = hits.probability(msgspec.structs.replace(_NEW, model_changed=Tru
 
 MAYBE = 0.1
 """From this probability on an entry past its lifetime still counts: automatic caches often keep it for longer."""
+
+ESTIMATE = 0.05
+"""Standard error of a prefix's tokens as a share, where an estimate was corrected by what its request was billed
+(docs/tokens.md: 90 % of whole prompts are within 8.3 %)."""
 
 SCANNED = 200
 """Segments that are looked at for the turn before: it bounds the time."""
@@ -121,6 +126,11 @@ def assess(
     search = _search(prompt, held, model, now, useful, reach)
     warm, expired = search.warm, search.expired
     found = _believed(prompt, warm, now, totals, drops, judge) if warm is not None else None
+    if found is not None and warm is not None and (held_at_all := _cached(warm.entry, minimum)) < 1.0:
+        found = msgspec.structs.replace(found, p_hit=found.p_hit * held_at_all)
+        if held_at_all < MAYBE:
+            text = f"about {warm.entry.tokens} tokens were sent, below the {minimum} that {model} caches"
+            return Warmth(-1, 0, max(found.p_hit, NEVER_SENT), None, (Miss("below_minimum", text),))
     if expired is not None:
         entry = expired.entry
         text = f"{entry.tokens} tokens expired {_duration(now - entry.expires_at)} ago"
@@ -146,13 +156,29 @@ def assess(
     return Warmth(-1, 0, NEVER_SENT, None, (Miss("never_sent", "this prefix was not sent before"),))
 
 
-def cumulative(prompt: Prompt, unseen: int = 0) -> list[int]:
+def cumulative(prompt: Prompt, unseen: int = 0, measured: int = 0) -> list[int]:
     """Return the estimated tokens up to the end of each segment.
 
     `unseen` are tokens that are sent before the first segment but do not stand in the source: a transcript lacks tools.
+    Negative, they are what the first `measured` segments were estimated too high.
     """
-    totals = list(accumulate(map(_TOKENS, prompt.segments), initial=unseen))
-    return totals[1:]
+    totals = list(accumulate(map(_TOKENS, prompt.segments), initial=max(unseen, 0)))[1:]
+    if unseen < 0 and measured:
+        share = 1.0 + unseen / max(totals[measured - 1], 1)
+        totals[:measured] = [round(total * share) for total in totals[:measured]]
+        totals[measured:] = [total + unseen for total in totals[measured:]]
+    return totals
+
+
+def _cached(entry: Entry, minimum: int) -> float:
+    """Return the probability that a prefix had the tokens from which on a provider caches one at all.
+
+    A transcript's counts are the provider's own; others are estimates, which near the minimum decide nothing.
+    """
+    if entry.source == "transcript":
+        return 1.0
+    spread = ESTIMATE * max(entry.tokens, 1)
+    return 0.5 * (1.0 + erf((entry.tokens - minimum) / (spread * sqrt(2.0))))
 
 
 def _search(

@@ -158,8 +158,15 @@ class Sending(msgspec.Struct, frozen=True):
             return self.provider.note or "This provider has no prompt cache."
         if self.provider.mode != "explicit":
             return f"{self.provider.name} caches by itself; keep what stands first stable."
+        minimum = self.provider.minimum(self.model)
+        if self.total < minimum:
+            return f"No breakpoint: {self.total:,} tokens, and {self.model} caches from {minimum:,} on."
+        if not anchors and self.provider.implicit:
+            return f"{self.provider.title} anchors the end of the prompt itself; a further breakpoint would not pay."
+        if not anchors and self.prompt.automatic_ttl:
+            return "The request asks for an automatic breakpoint at its end; a further one would not pay."
         if not anchors:
-            return "No breakpoint: the prompt is too short, or its reuse does not pay for the write."
+            return "No breakpoint: the reuse of this prompt would not pay for the write."
         if bet.lifetime is None or all(anchor.origin == "client" for anchor in anchors):
             return "The client's own breakpoints are kept."
         return (

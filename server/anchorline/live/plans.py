@@ -150,13 +150,18 @@ def entries(remembered: Remembered, outcome: Outcome) -> Iterator[Entry]:
     taken = remembered.routed if outcome.decision in ("accepted", "modified") else remembered.own
     model = outcome.target or taken
     start = outcome.sent_at if outcome.sent_at is not None else plan.created_at
+    scale = usage.prompt / max(
+        plan.tokens.estimate, 1
+    )  # the errors of one prompt's estimates go the same way
+    if not 0.5 <= scale <= 2.0:  # another prompt than the one that was planned
+        scale = 1.0
     for held in remembered.held:
         yield Entry(
             provider=plan.cache.provider,
             account=remembered.account,
             model=model,
             prefix=held.prefix,
-            tokens=held.tokens,
+            tokens=round(held.tokens * scale),
             ttl=held.ttl,
             written_at=start,
             expires_at=start + held.seconds,
