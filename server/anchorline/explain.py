@@ -10,8 +10,10 @@ from anchorline.plan import Plan, Policy, Refinement
 from anchorline.prompt.model import Prompt
 
 
-def usd(amount: float) -> str:
-    """Return dollars with as many digits as matter."""
+def usd(amount: float | None) -> str:
+    """Return dollars with as many digits as matter; ``not known`` where there are none."""
+    if amount is None:
+        return "not known"
     sign, size = "-" * (amount < 0), abs(amount)
     digits = 2 if size >= 1 else 4 if size >= 0.001 or not size else 6
     return f"{sign}${size:,.{digits}f}"

@@ -98,13 +98,14 @@ def _view(state: "State") -> "Group":
         f"{usd(state.usd)} billed, {usd(state.saved_usd)} saved by the cache",
         f"hits {state.hits} of {state.predicted}, {state.expected_hits:.1f} were expected",
     ]
+    lines += [f"{count} not in it: {what}" for what, count in state.unpriced.items()]
     if state.counts.reused:
         lines.append(
-            f"{state.counts.reused} more answered from the response cache, ${state.reused_usd:.4f} not billed"
+            f"{state.counts.reused} more answered from the response cache, {usd(state.reused_usd)} not billed"
         )
     if state.counts.pings or state.kept_warm:
         lines.append(
-            f"{state.counts.pings} keep-alive pings, ${state.pings_usd:.4f}; {state.kept_warm} prefixes are kept warm"
+            f"{state.counts.pings} keep-alive pings, {usd(state.pings_usd)}; {state.kept_warm} prefixes are kept warm"
         )
     for what in state.held:
         left = "" if what.until is None else f", for {max(what.until - state.at, 0) / 60:.0f} minutes more"

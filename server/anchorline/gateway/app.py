@@ -157,7 +157,7 @@ class App:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": kept.body})
         if self._desk is not None:
-            self._desk.given_again(kept.answer)
+            self._desk.given_again(kept.answer, now - kept.age)
         answers.used(kept)
         return None, True
 

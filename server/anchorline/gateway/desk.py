@@ -23,18 +23,19 @@ from anchorline.gateway.exchange import Exchange, Planned, Sender
 from anchorline.gateway.keepalive import Keepalive, Kept
 from anchorline.gateway.refusals import Change, Conversation, Refusal, Refusals
 from anchorline.gateway.splice import Changed, as_sent, planned, prewarming, routed
-from anchorline.gateway.tally import Held, Passed, State, Tally, billed, hit
+from anchorline.gateway.tally import Held, Passed, State, Tally, hit
 from anchorline.gateway.usage import Meter
 from anchorline.lint.cache import expired
 from anchorline.live.books import Books
 from anchorline.live.plans import entries
 from anchorline.live.recording import NotRecordedError
-from anchorline.outcome import Outcome
+from anchorline.outcome import Outcome, Usage
 from anchorline.plan import Anchor, CachePlan, Plan, Trim
 from anchorline.planner import Decider, Planner
 from anchorline.prompt import formats
 from anchorline.prompt.formats import Memory
 from anchorline.prompt.model import Format, Prompt, PromptError, Sent
+from anchorline.route.pricing import Bill, Pricing, Unpriced, terms_of
 from anchorline.store.answers import Answer
 from anchorline.trim.results import Shortened, Trimmed
 
@@ -94,6 +95,7 @@ class Desk(Books):
             catalog=self.planner.catalog,
             deciders=self._decider,
         )
+        self.pricing = Pricing(self.planner.rules, self.planner.catalog)
         self.mode: Mode = config.gateway.mode
         self._refusals = Refusals()
         self.tally = Tally()
@@ -102,7 +104,9 @@ class Desk(Books):
         self._memory = Memory()
         self._conversations = Conversations()
         self._shortened: Shortened | None = None
-        self._keepalive = Keepalive(config.gateway.keepalive_usd, self._pinged, self._all_read, report)
+        self._keepalive = Keepalive(
+            config.gateway.keepalive_usd, self._pinged, self._all_read, self.pricing.bill, report
+        )
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="plan")
         self._planning: dict[Exchange, asyncio.Future[Planned | None]] = {}
         self._settling: set[asyncio.Task[None]] = set()
@@ -306,8 +310,7 @@ class Desk(Books):
         self, exchange: Exchange, plan: Plan, cache: CachePlan, model: str, outcome: Outcome
     ) -> Passed:
         usage, known = outcome.usage, self.planner.catalog.find(model)
-        ttl = plan.cache.anchors[-1].ttl if plan.cache.anchors else "default"
-        paid = billed(usage, ttl, self.planner.rules.for_model(model), known) if usage is not None else None
+        paid = self._billed(usage, model, outcome, exchange)
         return Passed(
             at=exchange.at,
             model=known.id if known is not None else model,
@@ -318,18 +321,33 @@ class Desk(Books):
             p_hit=cache.p_hit,
             hit=hit(usage, cache, plan.tokens.estimate),
             miss=exchange.meter.billed.miss if exchange.meter is not None else "",
-            usd=paid[0] if paid else None,
-            saved_usd=paid[1] if paid else None,
+            usd=paid.usd if isinstance(paid, Bill) else None,
+            saved_usd=paid.saved if isinstance(paid, Bill) else None,
             changes=len(exchange.planned.changed.splices) if exchange.planned else 0,
+            unpriced=str(paid) if isinstance(paid, Unpriced) else "",
         )
+
+    def _billed(
+        self, usage: Usage | None, model: str, outcome: Outcome, exchange: Exchange
+    ) -> Bill | Unpriced | None:
+        """Return what a request was billed by the model that answered; None where it was not."""
+        if usage is None:
+            if exchange.status != OK or exchange.meter is None:
+                return None
+            left = exchange.meter.broken_off
+            return Unpriced(
+                "usage of an answer that broke off" if left else "usage, which the answer does not tell, is"
+            )
+        answered = outcome.target if outcome.target and self.planner.catalog.find(outcome.target) else model
+        return self.pricing.bill(usage, answered, exchange.at)
 
     def _keep_warm(
         self, exchange: Exchange, planned: Planned, own: str, sent: tuple[Anchor, ...], outcome: Outcome
     ) -> None:
         """Have the prefix of an answered request kept warm, where its provider has a way to."""
         prompt, usage, meter, send = planned.prompt, outcome.usage, exchange.meter, exchange.send
-        rules, model = self.planner.rules.for_model(own), self.planner.catalog.find(own)
-        if usage is None or meter is None or send is None or model is None or exchange.status != OK:
+        rules = self.planner.rules.for_model(own)
+        if usage is None or meter is None or send is None or exchange.status != OK:
             return
         by_itself = bool(prompt.automatic_ttl)
         lifetime = rules.lifetime(prompt.automatic_ttl or (sent[-1].ttl if sent else ""))
@@ -340,6 +358,9 @@ class Desk(Books):
         if ping is None:
             return
         tokens = usage.prompt
+        rates = self.pricing.rates(own, exchange.at, tokens, terms_of(usage))
+        if isinstance(rates, Unpriced):
+            return
         now = observed(prompt, tokens, exchange.at)
         moment = msgspec.structs.replace(now, stop=meter.stop, output=usage.output)
         kept = Kept(
@@ -351,13 +372,13 @@ class Desk(Books):
             gaps=self.planner.gaps(prompt, moment),
             provider=rules,
             lifetime=lifetime,
-            price=model.prices(tokens)[0],
+            usd=rates.read * tokens,
             body=ping,
             send=send,
         )
         self._keepalive.begin(kept)
 
-    async def _pinged(self, kept: Kept, outcome: Outcome, usd: float) -> None:
+    async def _pinged(self, kept: Kept, outcome: Outcome, usd: float | None) -> None:
         """Record a ping: an outcome of its own, by which the prefix is warm for longer."""
         self.tally.pinged(usd)
         remembered = self.plans.get(kept.plan)
@@ -374,13 +395,10 @@ class Desk(Books):
         if self._planning:
             await asyncio.wait(list(self._planning.values()), timeout=DEADLINE_S)
 
-    def given_again(self, answer: Answer) -> None:
-        """Count a request that was answered from the response cache."""
-        paid, name = None, answer.model or ""
-        if answer.usage is not None:
-            rules, known = self.planner.rules.for_model(name), self.planner.catalog.find(name)
-            paid = billed(answer.usage, "default", rules, known)
-        self.tally.reused(paid[0] if paid else 0.0)
+    def given_again(self, answer: Answer, at: float) -> None:
+        """Count a request that was answered from the response cache; the provider gave the answer at `at`."""
+        paid = self.pricing.bill(answer.usage, answer.model or "", at) if answer.usage is not None else None
+        self.tally.reused(paid.usd if isinstance(paid, Bill) else None)
 
     def state(self) -> State:
         """Return what went through so far."""

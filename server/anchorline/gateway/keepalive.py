@@ -22,6 +22,7 @@ from anchorline.gateway.exchange import Send
 from anchorline.gateway.usage import Meter, header
 from anchorline.outcome import Outcome, Usage
 from anchorline.prompt.model import Prompt
+from anchorline.route.pricing import Bill, Unpriced
 
 CONVERSATIONS = 16
 """Conversations that are kept warm at once: their last requests are held in memory."""
@@ -40,7 +41,8 @@ log = logging.getLogger(__name__)
 class Kept(msgspec.Struct, frozen=True, eq=False):
     """A conversation's prefix: `prefix` is its hash, `tokens` its size, `started` when its last request was sent.
 
-    `body` is the ping, `send` sends it where the request went, `price` is USD per token, `plan` the request's plan.
+    `body` is the ping, `send` sends it where the request went, `usd` is what a ping costs that finds
+    the prefix warm, `plan` the request's plan.
     """
 
     prefix: bytes
@@ -51,14 +53,9 @@ class Kept(msgspec.Struct, frozen=True, eq=False):
     gaps: Gaps
     provider: Provider
     lifetime: Lifetime
-    price: float
+    usd: float
     body: bytes
     send: Send
-
-    @property
-    def usd(self) -> float:
-        """What a ping costs that finds the prefix warm."""
-        return self.price * self.provider.read_price(self.model) * self.tokens
 
 
 class _Spent(msgspec.Struct):
@@ -71,20 +68,23 @@ class _Spent(msgspec.Struct):
 class Keepalive:
     """The prefixes that are kept warm. Used on the event loop.
 
-    `told` gets the outcome of each ping with its dollars and waits until it is on disk; `reading` waits until requests
-    that have come are known; `report` tells the developer of a problem.
+    `told` gets the outcome of each ping with its dollars, None where they are not known, and waits until it is on disk;
+    `reading` waits until requests that have come are known; `bill` prices a usage; `report` tells the developer of a
+    problem.
     """
 
     def __init__(
         self,
         usd_per_hour: float,
-        told: Callable[[Kept, Outcome, float], Awaitable[None]],
+        told: Callable[[Kept, Outcome, float | None], Awaitable[None]],
         reading: Callable[[], Awaitable[None]],
+        bill: Callable[[Usage, str, float], Bill | Unpriced],
         report: Callable[[str], None],
     ) -> None:
         self._most = usd_per_hour
         self._told = told
         self._reading = reading
+        self._bill = bill
         self._report = report
         self._kept: OrderedDict[bytes, tuple[asyncio.Event, asyncio.Task[None]]] = OrderedDict()
         self._spent: deque[_Spent] = deque()
@@ -173,7 +173,11 @@ class Keepalive:
             log.info("a keep-alive ping failed (%s)", type(error).__name__)
             return False
         usage = meter.billed.usage
-        usd = spent.usd = _usd(kept, usage) if status == 200 and usage is not None else 0.0
+        usd: float | None = 0.0
+        if usage is not None:
+            bill = self._bill(usage, kept.model, started)
+            usd = bill.usd if isinstance(bill, Bill) else None
+        spent.usd = kept.usd if usd is None else usd
         signals: dict[str, bool | int | float] = {"status": status}
         took = round((time.time() - started) * 1000, 3)
         outcome = Outcome(
@@ -195,11 +199,6 @@ class Keepalive:
         if self._refused == REFUSALS:
             self._report("the provider refuses keep-alive pings, so no more are sent")
         return False
-
-
-def _usd(kept: Kept, usage: Usage) -> float:
-    read, write = kept.provider.read_price(kept.model), kept.lifetime.write
-    return kept.price * (usage.input + read * usage.read + write * usage.write)
 
 
 def _since(started: float) -> Callable[[], float]:

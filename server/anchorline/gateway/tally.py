@@ -6,11 +6,9 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from anchorline.cache.ledger import Entry
-from anchorline.cache.rules import Provider
 from anchorline.gateway.credential import Credential
 from anchorline.outcome import Usage
 from anchorline.plan import CachePlan
-from anchorline.route.catalog import Model
 
 LAST = 50
 """Requests that are shown one by one."""
@@ -26,6 +24,7 @@ class Passed(msgspec.Struct, frozen=True):
     `miss` is the provider's own reason, where its client has asked for that.
 
     `saved_usd` is what its cached tokens saved, less what writing others cost, against a provider without a cache.
+    `unpriced` says why there are no dollars, empty where there are or nothing was billed.
     """
 
     at: float
@@ -40,6 +39,7 @@ class Passed(msgspec.Struct, frozen=True):
     usd: float | None
     saved_usd: float | None
     changes: int
+    unpriced: str = ""
 
 
 class Warm(msgspec.Struct, frozen=True):
@@ -84,16 +84,18 @@ class State(msgspec.Struct, frozen=True):
     `reused_usd` is what the answers cost that were given again, when the provider gave them. `pings_usd` is what
     keep-alive pings cost, which the other dollars and tokens do not hold; `kept_warm` how many prefixes wait for one.
     `credentials` counts requests by the kind of their credential, `plans` is how those on a plan are treated.
+    Dollars are of what has a known price, None where nothing has; `unpriced` counts the billed requests that they leave
+    out, by what is not known.
     """
 
     at: float
     mode: str
     requests: dict[str, int]
     tokens: dict[str, int]
-    usd: float
-    saved_usd: float
-    reused_usd: float
-    pings_usd: float
+    usd: float | None
+    saved_usd: float | None
+    reused_usd: float | None
+    pings_usd: float | None
     kept_warm: int
     predicted: int
     expected_hits: float
@@ -107,6 +109,25 @@ class State(msgspec.Struct, frozen=True):
     plans: str = "observe"
     credentials: dict[str, int] = {}
     held: tuple[Held, ...] = ()
+    unpriced: dict[str, int] = {}
+
+
+class _Dollars:
+    """A sum of dollars, of which some are not known."""
+
+    def __init__(self) -> None:
+        self._known = 0.0
+        self._counts = [0, 0]
+
+    def add(self, usd: float | None) -> None:
+        self._known += usd or 0.0
+        self._counts[usd is not None] += 1
+
+    @property
+    def usd(self) -> float | None:
+        """What is known of it: None where there is something, and nothing is known."""
+        missing, known = self._counts
+        return None if missing and not known else self._known
 
 
 class Tally:
@@ -117,7 +138,8 @@ class Tally:
         self.credentials: Counter[Credential] = Counter()
         self._requests: Counter[str] = Counter()
         self._tokens: Counter[str] = Counter()
-        self._usd = self._saved = self._reused = self._pings = 0.0
+        self._usd, self._saved, self._reused, self._pings = (_Dollars() for _ in range(4))
+        self._unpriced: Counter[str] = Counter()
         self._predicted = self._hits = self._first_bytes = 0
         self._expected = self._first_byte_seconds = 0.0
         self._last: deque[Passed] = deque(maxlen=LAST)
@@ -125,8 +147,11 @@ class Tally:
     def add(self, passed: Passed) -> None:
         """Take in a request that is over."""
         self._requests[str(passed.status)] += 1
-        self._usd += passed.usd or 0.0
-        self._saved += passed.saved_usd or 0.0
+        if passed.usd is not None or passed.unpriced:
+            self._usd.add(passed.usd)
+            self._saved.add(passed.saved_usd)
+        if passed.unpriced:
+            self._unpriced[passed.unpriced] += 1
         if passed.usage is not None:
             self._tokens.update({kind: getattr(passed.usage, kind) for kind in KINDS})
         if passed.hit is not None:
@@ -138,15 +163,15 @@ class Tally:
             self._first_byte_seconds += passed.first_byte
         self._last.append(passed)
 
-    def reused(self, usd: float) -> None:
+    def reused(self, usd: float | None) -> None:
         """Take in a request that was answered from the response cache: what it would have cost."""
         self.counts.reused += 1
-        self._reused += usd
+        self._reused.add(usd)
 
-    def pinged(self, usd: float) -> None:
+    def pinged(self, usd: float | None) -> None:
         """Take in a keep-alive ping: what it cost."""
         self.counts.pings += 1
-        self._pings += usd
+        self._pings.add(usd)
 
     def state(
         self,
@@ -166,10 +191,10 @@ class Tally:
             mode,
             dict(self._requests),
             dict(self._tokens),
-            self._usd,
-            self._saved,
-            self._reused,
-            self._pings,
+            self._usd.usd,
+            self._saved.usd,
+            self._reused.usd,
+            self._pings.usd,
             kept_warm,
             self._predicted,
             self._expected,
@@ -183,21 +208,8 @@ class Tally:
             plans,
             {str(kind): number for kind, number in self.credentials.items()},
             tuple(unchanged),
+            dict(self._unpriced),
         )
-
-
-def billed(usage: Usage, ttl: str, provider: Provider, model: Model | None) -> tuple[float, float] | None:
-    """Return what a request cost in USD, and what the cache saved of it; None where the prices are not known.
-
-    A usage does not tell with which lifetime tokens were written, so it is `ttl`: the plan's last one.
-    """
-    if model is None:
-        return None
-    total = usage.input + usage.read + usage.write
-    price, output = model.prices(total)
-    read, write = provider.read_price(model.id), provider.write_price(ttl)
-    paid = usage.input + read * usage.read + write * usage.write
-    return price * paid + output * usage.output, price * (total - paid)
 
 
 def hit(usage: Usage | None, cache: CachePlan, estimate: int) -> bool | None:
@@ -228,18 +240,27 @@ def _lines(state: State) -> Iterator[str]:
     )
     yield from metric("tokens_total", "counter", "Tokens as they were billed.", *kinds)
     yield from metric(
-        "usd_total", "counter", "What requests cost, by the catalogue's prices.", ("", state.usd)
+        "usd_total", "counter", "What requests cost, by the catalogue's prices.", ("", state.usd or 0.0)
     )
     yield from metric(
-        "cache_saved_usd", "gauge", "What caches saved of it, less what writing cost.", ("", state.saved_usd)
+        "cache_saved_usd",
+        "gauge",
+        "What caches saved of it, less what writing cost.",
+        ("", state.saved_usd or 0.0),
     )
     yield from metric(
         "reused_usd",
         "gauge",
         "What answers cost that were given again, when first given.",
-        ("", state.reused_usd),
+        ("", state.reused_usd or 0.0),
     )
-    yield from metric("pings_usd", "counter", "What keep-alive pings cost.", ("", state.pings_usd))
+    yield from metric("pings_usd", "counter", "What keep-alive pings cost.", ("", state.pings_usd or 0.0))
+    yield from metric(
+        "unpriced_total",
+        "counter",
+        "Billed requests that the dollars leave out.",
+        ("", float(sum(state.unpriced.values()))),
+    )
     yield from metric("kept_warm", "gauge", "Prefixes that pings keep warm.", ("", state.kept_warm))
     yield from metric(
         "predicted_total", "counter", "Requests with a prefix believed warm.", ("", state.predicted)

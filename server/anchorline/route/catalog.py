@@ -5,8 +5,9 @@ Prices are USD per million tokens, limits are tokens. docs/models.md documents e
 
 import tomllib
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import lru_cache
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +24,7 @@ TIERS: tuple[Tier, ...] = ("local", "fast", "strong")
 SKILLS: dict[Tier, tuple[float, float]] = {"local": (-5.0, -0.01), "fast": (0.0, 0.69), "strong": (0.7, 5.0)}
 """The range of `Model.skill` by tier: disjoint, so that a stronger tier is never expected to do worse."""
 
+SATURDAY = 5
 Price = Annotated[float, Meta(ge=0, le=10_000)]
 Count = Annotated[int, Meta(gt=0, le=100_000_000)]
 
@@ -35,8 +37,33 @@ class Long(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     output: Annotated[float, Meta(ge=1)]
 
 
+class Earlier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The prices before the day `until` (UTC), whole: those that came after it say nothing of them.
+
+    `read` is what a cached token cost, as a share of `input`, where that was another one as well.
+    """
+
+    until: date
+    input: Price
+    output: Price
+    long: Long | None = None
+    read: Annotated[float, Meta(ge=0, le=10)] | None = None
+
+
+class OffPeak(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All prices are `times` as high outside of the `peak` hours (UTC, from and to) of Monday to Friday."""
+
+    times: Annotated[float, Meta(ge=0, le=1)]
+    peak: tuple[tuple[int, int], ...]
+
+
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One model. `input` and `output` are USD per million tokens, `tps` output tokens a second."""
+    """One model. `input` and `output` are USD per million tokens, `tps` output tokens a second.
+
+    `rates` multiply the prices of a request that was served in another way than the ordinary one, as its usage tells
+    it: a tier (``batch``, ``flex``, ``priority``), a speed (``fast``), a region (``us``). `web_search` is USD for a
+    thousand of the provider's own searches. `earlier` prices are in the order of their days.
+    """
 
     id: str
     provider: str
@@ -49,17 +76,44 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ttft_ms: Count
     tps: Count
     long: Long | None = None
+    rates: dict[str, Annotated[float, Meta(gt=0, le=100)]] = {}
+    web_search: Price | None = None
+    earlier: tuple[Earlier, ...] = ()
+    off_peak: OffPeak | None = None
+    name: str = ""
     status: Literal["current", "legacy", "retired"] = "legacy"
     aliases: tuple[str, ...] = ()
     measured: bool = False
     unverified: tuple[str, ...] = ()
 
-    def prices(self, prompt_tokens: int) -> tuple[float, float]:
-        """Return the USD per token of input and of output for a prompt of that size."""
-        long = self.long
+    def dated(self, at: float) -> "Model | Earlier":
+        """Return whose prices held at an epoch second."""
+        if self.earlier and at < inf:
+            day = datetime.fromtimestamp(at, UTC).date()
+            for one in self.earlier:
+                if day < one.until:
+                    return one
+        return self
+
+    def prices(self, prompt_tokens: int, at: float = inf) -> tuple[float, float]:
+        """Return the USD per token of input and of output for a prompt of that size.
+
+        They are those of the epoch second `at`; the newest ones that are known where it is not given.
+        """
+        priced = self.dated(at)
+        price, output, long = priced.input / 1e6, priced.output / 1e6, priced.long
         if long is not None and prompt_tokens > long.above:
-            return self.input * long.input / 1e6, self.output * long.output / 1e6
-        return self.input / 1e6, self.output / 1e6
+            price, output = price * long.input, output * long.output
+        if self.off_peak is not None and priced is self and at < inf and not self.peak(at):
+            return price * self.off_peak.times, output * self.off_peak.times
+        return price, output
+
+    def peak(self, at: float) -> bool:
+        """Tell whether an epoch second is in the peak hours; always, where there are none."""
+        if self.off_peak is None:
+            return True
+        then = datetime.fromtimestamp(at, UTC)
+        return then.weekday() < SATURDAY and any(low <= then.hour < high for low, high in self.off_peak.peak)
 
     def latency_ms(self, output_tokens: int) -> int:
         """Return how long an answer of that size typically takes."""
