@@ -1,6 +1,6 @@
 // Generated from the server by generate.py. Do not edit.
 
-/** Everything. `requests` have a bill; of them `unpriced` ran on models whose price is not known. */
+/** Everything. `requests` have a bill; of `unpriced` ones the price is not known, `unknown` says what of it. */
 export interface Report {
   made_at: number;
   since: number | null;
@@ -15,6 +15,7 @@ export interface Report {
   refinements: Refinements;
   arms: readonly Arm[];
   steps: readonly Step[];
+  unknown: Record<string, number>;
   schema: 1;
 }
 
@@ -23,11 +24,12 @@ export interface Cost {
   day: string;
   model: string;
   requests: number;
-  usd: number;
-  uncached_usd: number;
+  usd: number | null;
+  uncached_usd: number | null;
   plans: number;
   planned_usd: number;
   without_plan_usd: number;
+  unpriced: number;
 }
 
 /** Of `returns` to a prefix, `hits` read 90 % of it. `first` requests had nothing that they could have read. */

@@ -14,7 +14,10 @@ const PARTS = dollars(4);
 const TICK = dollars(2, 4);
 const COUNT = new Intl.NumberFormat("en");
 
-export function usd(amount: number): string {
+export function usd(amount: number | null): string {
+  if (amount === null) {
+    return "not known";
+  }
   return (Math.abs(amount) >= 1 || amount === 0 ? CENTS : PARTS).format(amount);
 }
 
@@ -32,12 +35,18 @@ export function percent(share: number, digits = 0): string {
 }
 
 /** A share of a whole, nothing where there is none. */
-export function shareOf(part: number, whole: number): string {
-  return whole > 0 ? percent(part / whole) : "–";
+export function shareOf(part: number, whole: number | null): string {
+  return whole !== null && whole > 0 ? percent(part / whole) : "–";
 }
 
 export function date(seconds: number): string {
   return new Date(seconds * 1000).toISOString().slice(0, 10);
+}
+
+/** The sum of what is known; null where there is something and nothing of it is known. */
+export function known<Item>(items: readonly Item[], value: (item: Item) => number | null): number | null {
+  const values = items.map(value).filter((one) => one !== null);
+  return values.length > 0 || items.length === 0 ? sum(values, (one) => one) : null;
 }
 
 export function sum<Item>(items: readonly Item[], value: (item: Item) => number): number {

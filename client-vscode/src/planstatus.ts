@@ -98,7 +98,10 @@ function clock(seconds: number): string {
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} left`;
 }
 
-function usd(amount: number): string {
+function usd(amount: number | null): string {
+  if (amount === null) {
+    return "price not known";
+  }
   const digits = amount >= 1 ? 2 : amount >= 0.001 || amount === 0 ? 4 : 6;
   return `$${amount.toFixed(digits)}`;
 }

@@ -274,11 +274,11 @@ export interface Tokens {
 
 /** Expected USD of this request's input and of reading its prefix again in the next one. */
 export interface Cost {
-  usd: number;
-  without_plan_usd: number;
-  request_usd: number;
-  low_usd: number;
-  high_usd: number;
+  usd: number | null;
+  without_plan_usd: number | null;
+  request_usd: number | null;
+  low_usd: number | null;
+  high_usd: number | null;
 }
 
 /** The proposed refinement (as in a plan) and, where the prompt is a document, the edit for it. */

@@ -129,7 +129,9 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
     if plan.failure is not None:
         return f"**No plan.** {plan.failure} The prompt is sent as it is.\n"
     tokens, cache, route, cost = plan.tokens, plan.cache, plan.route, plan.cost
-    saved = cost.without_plan_usd - cost.usd
+    saved = 0.0
+    if cost.usd is not None and cost.without_plan_usd is not None:
+        saved = cost.without_plan_usd - cost.usd
     lines = [
         *_policy(plan.policy),
         f"**Route** `{route.target}` ({route.tier}): {route.reason}",

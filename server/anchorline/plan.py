@@ -192,14 +192,14 @@ class Cost(msgspec.Struct, frozen=True):
 
     The next request is part of it because that is where an anchor's write premium comes back; docs/cost.md
     derives it. `without_plan_usd` is the same sum for the prompt exactly as the client would send it.
-    `request_usd` is this request's own input and output alone.
+    `request_usd` is this request's own input and output alone. What depends on a price that is not known is None.
     """
 
-    usd: float
-    without_plan_usd: float
-    request_usd: float
-    low_usd: float
-    high_usd: float
+    usd: float | None
+    without_plan_usd: float | None
+    request_usd: float | None
+    low_usd: float | None
+    high_usd: float | None
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

@@ -157,7 +157,7 @@ class Planner:
         found = check(prompt, plan, self.rules.for_model(name), name, self.catalog.find(name))
         if not edits:
             return found
-        return (*edited(edits, self.rules, self.catalog.find), *found)
+        return (*edited(edits, self.rules, self.catalog.find, plan.created_at), *found)
 
     def _decide(
         self, prompt: Prompt, surroundings: Surroundings, target: str | None, now: float, decider: Decider
@@ -187,7 +187,7 @@ class Planner:
         mark = now_
 
         elsewhere = self._elsewhere(prompt, key, now, totals, judge) if self.config.route.enabled else {}
-        route = self._route(prompt, name, warmth, elsewhere, total, decider.quality)
+        route = self._route(prompt, name, warmth, elsewhere, total, decider.quality, now)
         timing["route"] = (now_ := clock()) - mark
         mark = now_
 
@@ -203,7 +203,8 @@ class Planner:
             sending = self._sending(prompt, route.target, there, gaps, totals, now, judge)
         cache, terms = sending.planned(self.config.cache.anchors, self.config.cache.ttl)
         tokens = _interval(prompt, totals, measured)
-        cost = _cost(terms, as_is.terms(as_is.usual_anchors()), tokens)
+        without = as_is.terms(as_is.usual_anchors()) if model is not None else None
+        cost = _cost(terms if self.catalog.find(sending.model) is not None else None, without, tokens)
         timing["cache"] = clock() - mark
         timing["total"] = clock() - start
         draft = prompt.draft
@@ -316,7 +317,9 @@ class Planner:
         judge: predict.Judge,
     ) -> Sending:
         model = self.catalog.find(name)
-        price, output_price = model.prices(totals[-1] if totals else 0) if model is not None else (0.0, 0.0)
+        price, output_price = (
+            model.prices(totals[-1] if totals else 0, now) if model is not None else (0.0, 0.0)
+        )
         provider = self.rules.for_model(name)
         key = model.id if model is not None else name
 
@@ -333,6 +336,7 @@ class Planner:
         elsewhere: dict[str, int],
         total: int,
         quality: QualityModel,
+        now: float,
     ) -> Route:
         return choose(
             Situation(
@@ -344,6 +348,7 @@ class Planner:
                 cold=warmth.last < 0,
                 draft=prompt.draft.text if prompt.draft is not None else "",
                 elsewhere=elsewhere,
+                at=now,
             ),
             self.catalog,
             self.rules,
@@ -366,7 +371,7 @@ class Planner:
             cache=CachePlan("unknown", "none", (), 0.0, 0, None, 0, 0, reason=reason),
             route=Route(name, "unknown", (), sticky=True, reason=reason),
             tokens=Tokens(prompt.tokens, prompt.tokens // 2, prompt.tokens * 2),
-            cost=Cost(0.0, 0.0, 0.0, 0.0, 0.0),
+            cost=Cost(None, None, None, None, None),
             timing={},
             failure=reason,
         )
@@ -407,11 +412,15 @@ def _interval(prompt: Prompt, totals: list[int], measured: int) -> Tokens:
     return Tokens(total, max(round(total - half), 0), round(total + half))
 
 
-def _cost(plan: Terms, without: Terms, tokens: Tokens) -> Cost:
+def _cost(plan: Terms | None, without: Terms | None, tokens: Tokens) -> Cost:
+    """Return the costs of two ways to send a prompt, None of one whose price is not known."""
+    without_usd = None if without is None else round(without.usd, 8)
+    if plan is None:
+        return Cost(None, without_usd, None, None, None)
     scale = plan.usd / tokens.estimate if tokens.estimate else 0.0
     return Cost(
         usd=round(plan.usd, 8),
-        without_plan_usd=round(without.usd, 8),
+        without_plan_usd=without_usd,
         request_usd=round(plan.request_usd, 8),
         low_usd=round(scale * tokens.low, 8),
         high_usd=round(scale * tokens.high, 8),

@@ -13,8 +13,10 @@ from anchorline.learn.evidence import FEWEST, Request, Shadowed, accepted, bille
 from anchorline.learn.experiment import HEURISTIC, Contest, Standing, assign
 from anchorline.outcome import Usage
 from anchorline.route.catalog import load as load_catalog
+from anchorline.route.pricing import Pricing
 
 RULES, CATALOG = load_rules(), load_catalog()
+PRICING = Pricing(RULES, CATALOG)
 MODEL = "claude-sonnet-5"
 AB = Contest("e-1", "r-1", HEURISTIC, "ab", 0.5, "1" * 32, 0.0)
 
@@ -63,8 +65,8 @@ def found(requests, contest: Contest = AB, shadowed: Shadowed | None = None) -> 
 
 
 def test_a_request_costs_what_the_provider_bills_beside_what_it_would_have_without_a_cache():
-    usage = Usage(input=100, read=8000, write=1900, output=50)
-    paid = billed(request(usage=usage, ttl="1h"), RULES, CATALOG)
+    usage = Usage(input=100, read=8000, write=1900, output=50, write_1h=1900)
+    paid = billed(request(usage=usage), PRICING)
     price, output = CATALOG.models[MODEL].prices(10_000)
     assert paid.usd == pytest.approx(price * (100 + 0.1 * 8000 + 2 * 1900) + output * 50)
     assert paid.uncached_usd == pytest.approx(price * 10_000 + output * 50)
@@ -72,15 +74,15 @@ def test_a_request_costs_what_the_provider_bills_beside_what_it_would_have_witho
 
 def test_a_cheaper_model_is_compared_with_the_one_that_was_named():
     usage = Usage(input=10_000, output=100)
-    other = billed(request(usage=usage, answered="claude-haiku-5-5"), RULES, CATALOG)
-    own = billed(request(usage=usage), RULES, CATALOG)
+    other = billed(request(usage=usage, answered="claude-haiku-5-5"), PRICING)
+    own = billed(request(usage=usage), PRICING)
     assert other.uncached_usd == own.uncached_usd == pytest.approx(own.usd)
     assert other.usd < own.usd
 
 
 def test_what_is_not_known_costs_nothing_and_not_zero():
-    assert billed(request(), RULES, CATALOG) is None
-    assert billed(request(own="somebody's own", usage=Usage(1)), RULES, CATALOG) is None
+    assert billed(request(), PRICING) is None
+    assert billed(request(own="somebody's own", usage=Usage(1)), PRICING) is None
     assert found([request()]).sessions[0].cost is None
 
 

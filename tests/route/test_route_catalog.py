@@ -74,7 +74,7 @@ def test_the_line_up_of_a_provider() -> None:
     found = load()
     current = found.of_provider("anthropic", current=True)
     assert {model.tier for model in current} == {"fast", "strong"}
-    assert set(current) < set(found.of_provider("anthropic"))
+    assert {one.id for one in current} < {one.id for one in found.of_provider("anthropic")}
 
 
 def test_a_users_file_changes_a_price_and_adds_a_model(tmp_path: Path) -> None:

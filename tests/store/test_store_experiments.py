@@ -17,6 +17,7 @@ from anchorline.learn.registry import DamagedError, Data, Registry, Version
 from anchorline.outcome import Feedback, Outcome, Usage
 from anchorline.plan import Plan, Policy
 from anchorline.route.catalog import load as load_catalog
+from anchorline.route.pricing import Pricing
 from anchorline.store import database, experiments, privacy
 from anchorline.store.experiments import Steps
 from anchorline.store.recorder import Recorder
@@ -77,7 +78,11 @@ def test_a_request_is_read_with_all_that_became_of_it(path: Path):
     assert (one.arm, one.propensity, one.own, one.planned, one.ttl) == (
         "challenger", 0.25, make.MODEL, make.MODEL, "1h",
     )  # fmt: skip
-    assert (one.usage, one.latency_ms, one.answered) == (Usage(1, 2, 3, 4), 500.0, "claude-haiku-5-5")
+    assert (one.usage, one.latency_ms, one.answered) == (
+        Usage(1, 2, 3, 4, write_1h=3),
+        500.0,
+        "claude-haiku-5-5",
+    )
     assert (one.decision, one.thumbs) == ("accepted", -1)
     assert one.signals == {"testsPassed": True, "askedAgain": False}
     assert (one.expected_usd, one.p_hit, one.failed) == (0.02, 0.9, False)
@@ -94,11 +99,12 @@ def test_what_kept_a_prefix_warm_is_paid_for_and_is_no_request(path: Path):
     record(path, [plan("a"), plan("b")], then)
     found = read(path)
     one = found["a"]
-    assert (one.usage, one.latency_ms, one.signals) == (Usage(0, 9000, 1000, 10), 500.0, {})
+    assert (one.usage, one.latency_ms, one.signals) == (Usage(0, 9000, 1000, 10, write_1h=1000), 500.0, {})
     assert one.pings == (Usage(0, 10_000, 0, 0),)
-    rules, catalog = load_rules(), load_catalog()
-    without = billed(msgspec.structs.replace(one, pings=()), rules, catalog)
-    paid = billed(one, rules, catalog)
+    catalog = load_catalog()
+    pricing = Pricing(load_rules(), catalog)
+    without = billed(msgspec.structs.replace(one, pings=()), pricing)
+    paid = billed(one, pricing)
     assert paid.uncached_usd == without.uncached_usd
     assert paid.usd - without.usd == pytest.approx(
         0.1 * 10_000 * catalog.models[make.MODEL].prices(10_000)[0]

@@ -1,7 +1,7 @@
 /** What it cost: by day, by model, and as plans expected it. */
 import { drawing, type Series } from "../charts";
 import type { Cost, Report } from "../report";
-import { count, shareOf, sum, usd, usdTick } from "../words";
+import { count, known, shareOf, sum, usd, usdTick } from "../words";
 
 const MODELS = 5;
 const OTHERS = "others";
@@ -33,11 +33,11 @@ function slots(costs: readonly Cost[]): { unit: string; of: (day: string) => str
 function added(
   costs: readonly Cost[],
   { of, all }: ReturnType<typeof slots>,
-  value: (cost: Cost) => number,
+  value: (cost: Cost) => number | null,
 ): number[] {
   const sums = new Map(all.map((slot) => [slot, 0]));
   for (const cost of costs) {
-    sums.set(of(cost.day), (sums.get(of(cost.day)) ?? 0) + value(cost));
+    sums.set(of(cost.day), (sums.get(of(cost.day)) ?? 0) + (value(cost) ?? 0));
   }
   return [...sums.values()];
 }
@@ -70,8 +70,8 @@ export function costByDay(report: Report): HTMLElement | undefined {
     stack: "billed",
     colour: index,
   }));
-  const billed = sum(costs, (cost) => cost.usd);
-  const uncached = sum(costs, (cost) => cost.uncached_usd);
+  const billed = known(costs, (cost) => cost.usd);
+  const uncached = known(costs, (cost) => cost.uncached_usd);
   return drawing({
     title: `Cost by ${time.unit}`,
     text: "Bars: what was billed, by model. Line: what the same tokens would have cost without a cache.",
@@ -105,7 +105,7 @@ export function costByDay(report: Report): HTMLElement | undefined {
         count(cost.requests),
         usd(cost.usd),
         usd(cost.uncached_usd),
-        shareOf(cost.uncached_usd - cost.usd, cost.uncached_usd),
+        saved(cost.usd, cost.uncached_usd),
       ]),
     },
   });
@@ -114,21 +114,25 @@ export function costByDay(report: Report): HTMLElement | undefined {
 interface ModelCost {
   model: string;
   requests: number;
-  usd: number;
-  uncached: number;
+  usd: number | null;
+  uncached: number | null;
+}
+
+function saved(billed: number | null, uncached: number | null): string {
+  return shareOf((uncached ?? 0) - (billed ?? 0), uncached);
 }
 
 /** The models, the most expensive one first. */
 function byModel(costs: readonly Cost[]): ModelCost[] {
-  const models = new Map<string, ModelCost>();
-  for (const cost of costs) {
-    const known = models.get(cost.model) ?? { model: cost.model, requests: 0, usd: 0, uncached: 0 };
-    known.requests += cost.requests;
-    known.usd += cost.usd;
-    known.uncached += cost.uncached_usd;
-    models.set(cost.model, known);
-  }
-  return [...models.values()].sort((one, other) => other.usd - one.usd);
+  const models = Map.groupBy(costs, ({ model }) => model);
+  return [...models]
+    .map(([model, own]) => ({
+      model,
+      requests: sum(own, (cost) => cost.requests),
+      usd: known(own, (cost) => cost.usd),
+      uncached: known(own, (cost) => cost.uncached_usd),
+    }))
+    .sort((one, other) => (other.usd ?? 0) - (one.usd ?? 0));
 }
 
 export function costByModel(report: Report): HTMLElement | undefined {
@@ -146,8 +150,13 @@ export function costByModel(report: Report): HTMLElement | undefined {
       type: "bar",
       labels: models.map(({ model }) => model),
       series: [
-        { type: "bar", label: "billed", data: models.map((one) => one.usd), colour: 0 },
-        { type: "bar", label: "without a cache", data: models.map((one) => one.uncached), colour: "quiet" },
+        { type: "bar", label: "billed", data: models.map((one) => one.usd ?? 0), colour: 0 },
+        {
+          type: "bar",
+          label: "without a cache",
+          data: models.map((one) => one.uncached ?? 0),
+          colour: "quiet",
+        },
       ],
       options: {
         indexAxis: "y",
@@ -164,7 +173,7 @@ export function costByModel(report: Report): HTMLElement | undefined {
         count(one.requests),
         usd(one.usd),
         usd(one.uncached),
-        shareOf(one.uncached - one.usd, one.uncached),
+        saved(one.usd, one.uncached),
       ]),
     },
   });

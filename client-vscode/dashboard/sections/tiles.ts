@@ -1,11 +1,12 @@
 /** The figures above all. */
 import { element } from "../elements";
 import type { Report } from "../report";
-import { count, percent, shareOf, sum, usd } from "../words";
+import { count, known, percent, shareOf, sum, usd } from "../words";
 
 export function tiles(report: Report): HTMLElement {
-  const billed = sum(report.costs, ({ usd }) => usd);
-  const uncached = sum(report.costs, ({ uncached_usd }) => uncached_usd);
+  const costs = report.costs.filter(({ requests }) => requests > 0);
+  const billed = known(costs, ({ usd }) => usd);
+  const uncached = known(costs, ({ uncached_usd }) => uncached_usd);
   const { hits, returns } = report.hits;
   const { accepted, modified, rejected } = report.refinements;
   const decided = accepted + modified + rejected;
@@ -17,7 +18,9 @@ export function tiles(report: Report): HTMLElement {
     [
       "Without a cache",
       usd(uncached),
-      uncached > 0 ? `the cache saved ${percent(1 - billed / uncached)}` : "",
+      billed !== null && uncached !== null && uncached > 0
+        ? `the cache saved ${percent(1 - billed / uncached)}`
+        : "",
     ],
     ["Prefixes read", shareOf(hits, returns), `${count(hits)} of ${count(returns)} returns`],
     ["Mean P(hit)", told > 0 ? percent(predicted / told) : "–", "before each request"],
@@ -36,6 +39,7 @@ export function tiles(report: Report): HTMLElement {
   return list;
 }
 
-function unpriced({ unpriced }: Report): string {
-  return unpriced > 0 ? `, ${count(unpriced)} without a known price` : "";
+function unpriced({ unpriced, unknown }: Report): string {
+  const what = Object.keys(unknown)[0];
+  return unpriced > 0 ? `, ${count(unpriced)} not in it (${what})` : "";
 }

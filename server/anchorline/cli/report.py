@@ -10,9 +10,14 @@ from anchorline.cli import reading, tables
 from anchorline.cli.replay import Since, nothing_since
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
-    from anchorline.report.model import Report
+    from anchorline.report.model import Cost, Report
+
+MOST = 5
+"""Of what is not known, that is named."""
 
 
 @click.command(name="report")
@@ -84,10 +89,10 @@ def _costs(report: "Report") -> "Table":
     table = tables.table("model", "requests", "billed", "without a cache", "saved")
     for model in dict.fromkeys(cost.model for cost in report.costs if cost.requests):
         costs = [cost for cost in report.costs if cost.model == model]
-        usd, uncached = sum(cost.usd for cost in costs), sum(cost.uncached_usd for cost in costs)
-        saved = f"{1 - usd / uncached:.0%}" if uncached else ""
+        usd, uncached = _sums(costs)
+        saved = f"{1 - usd / uncached:.0%}" if uncached and usd is not None else ""
         requests = sum(cost.requests for cost in costs)
-        table.add_row(model, f"{requests:,}", f"${usd:,.2f}", f"${uncached:,.2f}", saved)
+        table.add_row(model, f"{requests:,}", _dollars(usd), _dollars(uncached), saved)
     return table
 
 
@@ -107,14 +112,33 @@ def _routes(report: "Report") -> "Table":
     return table
 
 
+def _sums(costs: "Sequence[Cost]") -> tuple[float | None, float | None]:
+    """Return what was billed, and without a cache; None where the price of nothing is known."""
+    usd = [cost.usd for cost in costs if cost.requests and cost.usd is not None]
+    uncached = [cost.uncached_usd for cost in costs if cost.requests and cost.uncached_usd is not None]
+    billed = any(cost.requests for cost in costs)
+    return (sum(usd), sum(uncached)) if usd or not billed else (None, None)
+
+
+def _dollars(usd: float | None) -> str:
+    return "not known" if usd is None else f"${usd:,.2f}"
+
+
 def _summary(report: "Report") -> str:
-    usd, uncached = sum(cost.usd for cost in report.costs), sum(cost.uncached_usd for cost in report.costs)
+    usd, uncached = _sums(report.costs)
     hits, refined = report.hits, report.refinements
     parts = [
-        f"{report.requests:,} requests were billed ${usd:,.2f}; without a cache they cost ${uncached:,.2f}."
+        f"{report.requests:,} requests were billed {_dollars(usd)}; without a cache they cost {_dollars(uncached)}."
+        if usd is not None
+        else f"What {report.requests:,} requests were billed is not known."
     ]
     if report.unpriced:
-        parts.append(f"{report.unpriced:,} of them have no known price (`files.models` can name one).")
+        unknown = sorted(report.unknown.items(), key=lambda one: -one[1])
+        told = "; ".join(f"{what}: {count:,}" for what, count in unknown[:MOST])
+        more = f" and {len(unknown) - MOST:,} others" if len(unknown) > MOST else ""
+        parts.append(
+            f"{report.unpriced:,} requests are not in these dollars ({told}{more}); `files.models` can name a price."
+        )
     if hits.returns:
         parts.append(
             f"{hits.hits:,} of {hits.returns:,} returns to a prefix read it ({hits.hits / hits.returns:.0%})."

@@ -8,8 +8,8 @@ import msgspec
 from anchorline.cache.ledger import Entry, longest
 from anchorline.cache.rules import load as load_rules
 from anchorline.cli import reading, tables
-from anchorline.config import Config
 from anchorline.route.catalog import load as load_catalog
+from anchorline.route.pricing import Pricing, Unpriced
 from anchorline.store.database import StoreError, locate
 from anchorline.store.reader import Reader
 
@@ -47,10 +47,12 @@ def command(as_json: bool) -> None:
         entries = [entry for entry in reader.ledger(now) if entry.expires_at > now]
     except StoreError as error:
         raise reading.Unreadable(str(error)) from error
-    shown = [_warm(entry, settings, now) for entry in longest(entries)]
+    pricing = Pricing(load_rules(settings.files.providers), load_catalog(settings.files.models))
+    shown = [_warm(entry, pricing, now) for entry in longest(entries)]
     shown.sort(key=lambda one: one.left_s)
     tokens = sum(one.tokens for one in shown)
-    usd = round(sum(one.usd or 0.0 for one in shown), 6)
+    known = [one.usd for one in shown if one.usd is not None]
+    usd = round(sum(known), 6) if known or not shown else None
     if as_json:
         whole = {"warm": shown, "tokens": tokens, "usd": usd}
         click.echo(msgspec.json.encode(whole).decode())
@@ -64,19 +66,22 @@ def command(as_json: bool) -> None:
     table = tables.table("model", "left", "tokens", "at stake", "lifetime", "from")
     for one in shown:
         left = f"{one.left_s // 60}:{one.left_s % 60:02}"
-        stake = "-" if one.usd is None else f"${one.usd:.4f}"
+        stake = "not known" if one.usd is None else f"${one.usd:.4f}"
         table.add_row(one.model, left, f"{one.tokens:,}", stake, one.ttl, one.source)
     tables.console().print(table)
-    click.echo(f"{tokens:,} tokens, ${usd:.2f} at stake")
+    missing = len(shown) - len(known)
+    without = f" without {missing} at a price that is not known" if missing and known else ""
+    click.echo(
+        f"{tokens:,} tokens, {'not known what is' if usd is None else f'${usd:.2f}'} at stake{without}"
+    )
 
 
-def _warm(entry: Entry, settings: Config, now: float) -> Warm:
-    provider = load_rules(settings.files.providers).for_model(entry.model)
-    found = load_catalog(settings.files.models).find(entry.model)
+def _warm(entry: Entry, pricing: Pricing, now: float) -> Warm:
+    """Return what an entry is worth: what writing it anew costs more than reading it."""
+    rates = pricing.rates(entry.model, now, entry.tokens)
     usd = None
-    if found is not None:
-        price, _ = found.prices(entry.tokens)
-        usd = entry.tokens * price * (provider.write_price(entry.ttl) - provider.read_price(entry.model))
+    if not isinstance(rates, Unpriced):
+        usd = entry.tokens * ((rates.write_1h if entry.ttl == "1h" else rates.write) - rates.read)
     return Warm(
         entry.provider,
         entry.account,

@@ -338,8 +338,7 @@ class Desk(Books):
             return Unpriced(
                 "usage of an answer that broke off" if left else "usage, which the answer does not tell, is"
             )
-        answered = outcome.target if outcome.target and self.planner.catalog.find(outcome.target) else model
-        return self.pricing.bill(usage, answered, exchange.at)
+        return self.pricing.bill(usage, outcome.target or model, exchange.at)
 
     def _keep_warm(
         self, exchange: Exchange, planned: Planned, own: str, sent: tuple[Anchor, ...], outcome: Outcome

@@ -21,6 +21,7 @@ from anchorline.cache.rules import Rules
 from anchorline.learn.experiment import Contest, Stage
 from anchorline.outcome import Usage
 from anchorline.route.catalog import Catalog
+from anchorline.route.pricing import Bill, Pricing, Unpriced
 
 ALPHA = 0.05
 """How often a challenger that is no cheaper may be promoted, however often one looks."""
@@ -46,8 +47,8 @@ class Request(msgspec.Struct, frozen=True):
     """One planned request of an experiment with what became of it, as the store knows it.
 
     `own` is the model that the request named, `planned` the one that its plan named, `answered` the one that answered.
-    `expected_usd` is what the plan expected, `failed` that the arm's policy could not decide. `pings` kept its
-    prefix warm.
+    `expected_usd` is what the plan expected where prices are known, `failed` that the arm's policy could not decide.
+    `pings` kept its prefix warm.
     """
 
     plan: str
@@ -58,7 +59,7 @@ class Request(msgspec.Struct, frozen=True):
     own: str | None
     planned: str
     tokens: int
-    expected_usd: float
+    expected_usd: float | None
     p_hit: float
     failed: bool = False
     ttl: str = "default"
@@ -177,11 +178,12 @@ def collect(
 def by_session(requests: Iterable[Request], rules: Rules, catalog: Catalog) -> Iterable[Session]:
     """Yield the sessions in the order in which they began."""
     found: dict[str, list[Request]] = {}
+    pricing = Pricing(rules, catalog)
     for one in sorted(requests, key=lambda one: one.at):
         if one.session is not None:
             found.setdefault(one.session, []).append(one)
     for session, own in found.items():
-        paid = [cost for one in own if (cost := billed(one, rules, catalog)) is not None]
+        paid = [cost for one in own if (cost := billed(one, pricing)) is not None]
         known = [good for one in own if (good := accepted(one)) is not None]
         yield Session(
             session,
@@ -195,24 +197,19 @@ def by_session(requests: Iterable[Request], rules: Rules, catalog: Catalog) -> I
         )
 
 
-def billed(request: Request, rules: Rules, catalog: Catalog) -> Billed | None:
-    """Return what a request cost, with its pings; None where its usage or a price is not known.
-
-    A usage does not tell with which lifetime tokens were written, so it is the plan's last one.
-    """
+def billed(request: Request, pricing: Pricing) -> Billed | None:
+    """Return what a request cost, with its pings; None where its usage or a price is not known."""
     usage = request.usage
-    named = request.own or request.planned
-    own, model = catalog.find(named), catalog.find(request.answered or named)
-    if usage is None or own is None or model is None:
+    if usage is None:
         return None
-    tokens = usage.input + usage.read + usage.write
-    provider = rules.for_model(model.id)
-    price, output = model.prices(tokens)
-    read, write = provider.read_price(model.id), provider.write_price(request.ttl)
-    paid = sum(one.input + read * one.read + write * one.write for one in (usage, *request.pings))
-    own_price, own_output = own.prices(tokens)
-    uncached = own_price * tokens + own_output * usage.output
-    return Billed(price * paid + output * usage.output, uncached) if uncached else None
+    named = request.own or request.planned
+    model = request.answered or named
+    bills = [pricing.bill(one, model, request.at) for one in (usage, *request.pings)]
+    paid = [one.usd for one in bills if isinstance(one, Bill)]
+    own = pricing.bill(usage, named, request.at)
+    if len(paid) < len(bills) or isinstance(own, Unpriced) or not own.uncached:
+        return None
+    return Billed(sum(paid), own.uncached)
 
 
 def accepted(request: Request) -> bool | None:

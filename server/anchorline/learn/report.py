@@ -16,6 +16,7 @@ from anchorline.learn.evidence import Arm, Evidence, Request, accepted, billed, 
 from anchorline.learn.experiment import Contest
 from anchorline.learn.registry import Version
 from anchorline.route.catalog import Catalog
+from anchorline.route.pricing import Pricing
 
 POINTS = 60
 """Of a course, at most."""
@@ -129,10 +130,10 @@ def _off_policy(
     contest: Contest, requests: Sequence[Request], rules: Rules, catalog: Catalog
 ) -> list[Estimated]:
     depth: dict[str | None, int] = {}
-    costs, good = [], []
+    costs, good, pricing = [], [], Pricing(rules, catalog)
     for one in requests:
         depth[one.session] = depth.get(one.session, 0) + 1
-        paid, turned_out = billed(one, rules, catalog), accepted(one)
+        paid, turned_out = billed(one, pricing), accepted(one)
         context = (np.log1p(one.tokens), float(np.log1p(depth[one.session])))
         if paid is not None:
             costs.append((one, paid.usd / paid.uncached_usd, context))

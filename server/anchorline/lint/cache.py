@@ -55,7 +55,7 @@ def expired(prompt: Prompt, plan: Plan, provider: Provider, model: Model | None)
     for miss in plan.cache.miss_reasons:
         if miss.code != "expired" or miss.tokens < LARGE_TOKENS or model is None or not prompt.segments:
             continue
-        price, _ = model.prices(plan.tokens.estimate)
+        price, _ = model.prices(plan.tokens.estimate, plan.created_at)
         again, warm = (
             price * share * miss.tokens for share in (provider.write_price(), provider.read_price(model.id))
         )

@@ -18,13 +18,15 @@ _WHERE: dict[Taken, str] = {
 }
 
 
-def edited(edits: Sequence[Edit], rules: Rules, model: Callable[[str], Model | None]) -> Iterator[Finding]:
+def edited(
+    edits: Sequence[Edit], rules: Rules, model: Callable[[str], Model | None], now: float
+) -> Iterator[Finding]:
     """Yield the finding where enough is warm behind the edits of one file."""
     counted = list(_counted(edits))
     lost = sum(one.lost for one in counted)
     if lost < LEAST_TOKENS:
         return
-    prices = [_usd(one, rules, model(one.known.model)) for one in counted]
+    prices = [_usd(one, rules, model(one.known.model), now) for one in counted]
     usd = "" if None in prices else f", ${sum(price or 0.0 for price in prices):.2f}"
     kinds = [one.known.taken for one in counted]
     places = [
@@ -57,9 +59,9 @@ def _counted(edits: Sequence[Edit]) -> Iterator[Edit]:
     yield from shared.values()
 
 
-def _usd(one: Edit, rules: Rules, model: Model | None) -> float | None:
+def _usd(one: Edit, rules: Rules, model: Model | None, at: float) -> float | None:
     if model is None:
         return None
     provider = rules.for_model(one.known.model)
-    price, _ = model.prices(one.lost)
+    price, _ = model.prices(one.lost, at)
     return one.lost * price * (provider.write_price(one.known.ttl) - provider.read_price(model.id))

@@ -65,6 +65,7 @@ def collect(path: Path, rules: Rules, catalog: Catalog, since: float | None = No
         refinements=refinements,
         arms=arms,
         steps=steps,
+        unknown=dict(sums.unknown),
     )
 
 

@@ -48,12 +48,7 @@ def add_imported(connection: sqlite3.Connection, sums: Sums, since: float, bille
         if not prompt:
             continue
         known = sums.known(model)
-        price = (
-            (known.write("5m") * short + known.write("1h") * long) / written
-            if written
-            else known.write("default")
-        )
-        usage = Usage(prompt, read, written, price, output)
+        usage = Usage(prompt, read, written, long, output)
         chain = chains.get((session, name, branch))
         if chain is None:
             chain = chains[session, name, branch] = _Chain()
@@ -63,7 +58,7 @@ def add_imported(connection: sqlite3.Connection, sums: Sums, since: float, bille
             if back is None:
                 sums.first += 1
             else:
-                sums.come_back(back, known, usage)
+                sums.come_back(back, known, usage, at)
         chain.at = at
         chain.ttl = "1h" if long else "5m" if short else chain.ttl
         chain.users += trigger == "user"

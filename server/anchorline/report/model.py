@@ -23,17 +23,19 @@ Cause = Literal[
 class Cost(msgspec.Struct, frozen=True):
     """One model on one day: what its requests were billed, and what the same tokens cost without a cache.
 
+    Both leave `unpriced` requests out, and are None where the price of none is known.
     `planned_usd` and `without_plan_usd` are what its plans expected, with the plan and without it (docs/cost.md).
     """
 
     day: str
     model: str
     requests: int = 0
-    usd: float = 0.0
-    uncached_usd: float = 0.0
+    usd: float | None = 0.0
+    uncached_usd: float | None = 0.0
     plans: int = 0
     planned_usd: float = 0.0
     without_plan_usd: float = 0.0
+    unpriced: int = 0
 
 
 class Miss(msgspec.Struct, frozen=True):
@@ -122,7 +124,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """Everything. `requests` have a bill; of them `unpriced` ran on models whose price is not known.
+    """Everything. `requests` have a bill; of `unpriced` ones the price is not known, `unknown` says what of it.
 
     `steps` are the newest ones, whenever they were taken, the last one first.
     """
@@ -140,4 +142,5 @@ class Report(msgspec.Struct, frozen=True):
     refinements: Refinements
     arms: tuple[Arm, ...]
     steps: tuple[Step, ...]
+    unknown: dict[str, int] = {}
     schema: Literal[1] = 1

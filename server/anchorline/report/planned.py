@@ -14,6 +14,7 @@ from anchorline.store import database
 Billed = dict[tuple[int, int, int, int], float]
 """When a request was sent, by its tokens (input, read, written, output): no two large ones have the same."""
 
+HOUR = "1h"
 COLUMNS = 7
 """The schema from which on plans have in columns what is needed of them."""
 _BILLED = """
@@ -69,7 +70,7 @@ def add_planned(connection: sqlite3.Connection, sums: Sums, since: float) -> tup
             continue
         warm, tokens, ttl, miss, miss_tokens = believed
         known = sums.known(target)
-        usage = Usage(prompt, read, written, known.write("default" if ttl is None else ttl), output)
+        usage = Usage(prompt, read, written, written if ttl == HOUR else 0, output)
         sums.bill(at, known, usage)
         answered[known.shown] += 1
         billed[input_, read, written, output] = at
@@ -77,9 +78,9 @@ def add_planned(connection: sqlite3.Connection, sums: Sums, since: float) -> tup
             left = round(warm * prompt / tokens)
             short = None if read >= HIT * left else shortfall(read, left)
             cause = None if short is None else short.code
-            sums.come_back(Return("plans", p_hit, left, cause), known, usage)
+            sums.come_back(Return("plans", p_hit, left, cause), known, usage, at)
         elif miss is not None:
-            sums.come_back(Return("plans", None, miss_tokens, miss), known, usage)
+            sums.come_back(Return("plans", None, miss_tokens, miss), known, usage, at)
         else:
             sums.first += 1
     return answered, billed

@@ -1,7 +1,7 @@
 """Adding up: requests with their bills by day and model, and whether each read what was there before."""
 
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from math import inf, sqrt
 from typing import Literal
@@ -9,8 +9,10 @@ from typing import Literal
 import msgspec
 
 from anchorline.cache.rules import Lifetime, Provider, Rules
+from anchorline.outcome import Usage as Told
 from anchorline.report.model import Bin, Cause, Cost, Curve, Hits, Miss
-from anchorline.route.catalog import Catalog, Model
+from anchorline.route.catalog import Catalog
+from anchorline.route.pricing import Bill, Pricing, Unpriced
 
 Source = Literal["plans", "imported"]
 
@@ -25,28 +27,25 @@ _DAY_S = 86_400
 class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of a whole prompt, and of its answer, as they were billed.
 
-    Of the prompt's, `read` were read from the cache, and `written` written to it at `write` times the base price.
+    Of the prompt's, `read` were read from the cache, and `written` written to it, `long` of these for an hour. `told`
+    is the usage where its price depends on more than that.
     """
 
     prompt: int
     read: int
     written: int
-    write: float
+    long: int
     output: int
+    told: Told | None = None
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What is known of a model: its price, where there is one, its provider's rules, and what to call it."""
+    """What is known of a model: its name in requests, its provider's rules, and what to call it."""
 
-    model: Model | None
+    name: str
     provider: Provider
     lifetimes: dict[str, Lifetime]
     shown: str
-
-    def write(self, ttl: str) -> float:
-        """Return what writing a token for `ttl` costs, as a share of the base price (1: no more)."""
-        lifetime = self.lifetimes.get(ttl)
-        return 1.0 if lifetime is None else lifetime.write
 
 
 class Return(msgspec.Struct, frozen=True, gc=False):
@@ -62,11 +61,15 @@ class Return(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Line:
-    __slots__ = ("planned_usd", "plans", "requests", "uncached_usd", "usd", "without_plan_usd")
+    __slots__ = ("planned_usd", "plans", "requests", "uncached_usd", "unpriced", "usd", "without_plan_usd")
 
     def __init__(self) -> None:
-        self.requests = self.plans = 0
+        self.requests = self.plans = self.unpriced = 0
         self.usd = self.uncached_usd = self.planned_usd = self.without_plan_usd = 0.0
+
+    def known(self, usd: float) -> float | None:
+        """Return dollars of the requests; None where the price of none of them is known."""
+        return None if self.unpriced and self.unpriced == self.requests else round(usd, 6)
 
 
 class Sums:
@@ -75,6 +78,8 @@ class Sums:
     def __init__(self, rules: Rules, catalog: Catalog) -> None:
         self._rules = rules
         self._catalog = catalog
+        self._pricing = Pricing(rules, catalog)
+        self.unknown: Counter[str] = Counter()
         self._known: dict[str, Known] = {}
         self._lines: defaultdict[tuple[int, str], _Line] = defaultdict(_Line)
         self._misses: defaultdict[Cause, list[float]] = defaultdict(lambda: [0, 0.0])
@@ -95,7 +100,7 @@ class Sums:
             if provider.lifetimes:
                 lifetimes.setdefault("default", provider.lifetimes[0])
             shown = model.id if model is not None else name
-            found = self._known[name] = Known(model, provider, lifetimes, shown)
+            found = self._known[name] = Known(name, provider, lifetimes, shown)
         return found
 
     def span(self, first: float, last: float) -> None:
@@ -110,16 +115,23 @@ class Sums:
             self.span(at, at)
         line = self._lines[int(at // _DAY_S), known.shown]
         line.requests += 1
-        model = known.model
-        if model is None:
+        bill = self._bill(at, known, usage)
+        if isinstance(bill, Unpriced):
             self.unpriced += 1
+            line.unpriced += 1
+            self.unknown[str(bill)] += 1
             return
+        line.usd += bill.usd
+        line.uncached_usd += bill.uncached
+
+    def _bill(self, at: float, known: Known, usage: Usage) -> Bill | Unpriced:
+        if usage.told is not None:
+            return self._pricing.bill(usage.told, known.name, at)
         prompt, read, written = usage.prompt, usage.read, usage.written
-        price, output = model.prices(prompt)
-        paid = prompt - read - written + known.provider.read * read + usage.write * written
-        answer = output * usage.output
-        line.usd += price * paid + answer
-        line.uncached_usd += price * prompt + answer
+        rates = self._pricing.rates(known.name, at, prompt)
+        if isinstance(rates, Unpriced):
+            return rates
+        return rates.bill(prompt - read - written, read, written, usage.long, usage.output)
 
     def expect(self, day: int, name: str, plans: int, usd: float, without_plan_usd: float) -> None:
         """Add what plans of one day (counted from 1970-01-01) and model expected."""
@@ -128,18 +140,20 @@ class Sums:
         line.planned_usd += usd
         line.without_plan_usd += without_plan_usd
 
-    def come_back(self, back: Return, known: Known, usage: Usage) -> None:
-        """Add whether a request read what was there."""
+    def come_back(self, back: Return, known: Known, usage: Usage, at: float) -> None:
+        """Add whether a request that was sent then read what was there."""
         self._returns += 1
         hit = back.cause is None
         self._hits += hit
         if back.cause is not None:
             miss = self._misses[back.cause]
             miss[0] += 1
-            if known.model is not None:
+            rates = self._pricing.rates(known.name, at, usage.prompt)
+            if not isinstance(rates, Unpriced):
                 lost = max(0, back.believed - usage.read)
-                dearer = max(0.0, usage.write - known.provider.read)
-                miss[1] += known.model.prices(usage.prompt)[0] * lost * dearer
+                share = usage.long / usage.written if usage.written else 0.0
+                paid = rates.write + (rates.write_1h - rates.write) * share
+                miss[1] += max(0.0, paid - rates.read) * lost
         if back.p is not None:
             found = self._bins[back.source][min(bisect_right(EDGES, back.p) - 1, len(EDGES) - 2)]
             found[0] += 1
@@ -153,11 +167,12 @@ class Sums:
                 datetime.fromtimestamp(day * _DAY_S, UTC).date().isoformat(),
                 model,
                 line.requests,
-                round(line.usd, 6),
-                round(line.uncached_usd, 6),
+                line.known(line.usd),
+                line.known(line.uncached_usd),
                 line.plans,
                 round(line.planned_usd, 6),
                 round(line.without_plan_usd, 6),
+                line.unpriced,
             )
             for (day, model), line in sorted(self._lines.items())
         )

@@ -101,12 +101,12 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         They are those of the epoch second `at`; the newest ones that are known where it is not given.
         """
         priced = self.dated(at)
-        price, output, long = priced.input / 1e6, priced.output / 1e6, priced.long
+        price, output, long = priced.input, priced.output, priced.long
         if long is not None and prompt_tokens > long.above:
             price, output = price * long.input, output * long.output
         if self.off_peak is not None and priced is self and at < inf and not self.peak(at):
-            return price * self.off_peak.times, output * self.off_peak.times
-        return price, output
+            price, output = price * self.off_peak.times, output * self.off_peak.times
+        return price / 1e6, output / 1e6
 
     def peak(self, at: float) -> bool:
         """Tell whether an epoch second is in the peak hours; always, where there are none."""

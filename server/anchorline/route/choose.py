@@ -8,7 +8,7 @@ nothing is warm, the current model has to write it as well. docs/routing.md has 
 """
 
 from collections.abc import Iterable, Mapping
-from math import ceil
+from math import ceil, inf
 
 import msgspec
 
@@ -41,7 +41,7 @@ class Situation(msgspec.Struct, frozen=True):
     `current` is the model that the request is set to use, by the name that it has there. `warm_tokens` of the
     `prompt_tokens` are expected to be read from that model's cache; `cold` says that no prefix of the prompt is warm.
     `in_session`: the conversation already has answers. `elsewhere`: the tokens that other models still hold, by their
-    names in the catalogue.
+    names in the catalogue. Prices are those of the epoch second `at`.
     """
 
     current: str
@@ -52,6 +52,7 @@ class Situation(msgspec.Struct, frozen=True):
     cold: bool
     draft: str
     elsewhere: Mapping[str, int] = {}
+    at: float = inf
 
 
 class _Candidate(msgspec.Struct, frozen=True):
@@ -148,7 +149,7 @@ def _costs(
     """
     provider = rules.for_model(name)
     tokens = situation.prompt_tokens
-    price, output_price = model.prices(tokens)
+    price, output_price = model.prices(tokens, situation.at)
     output = output_price * situation.output_tokens
     if tokens < provider.minimum(name):
         plain = price * tokens + output
@@ -164,7 +165,7 @@ def _lost(situation: Situation, rules: Rules, model: Model) -> float:
     if not situation.in_session or situation.cold or not situation.warm_tokens:
         return 0.0
     provider = rules.for_model(situation.current)
-    price, _ = model.prices(situation.prompt_tokens)
+    price, _ = model.prices(situation.prompt_tokens, situation.at)
     premium = provider.write_price() - provider.read_price(situation.current)
     return max(price * premium * situation.warm_tokens, 0.0)
 

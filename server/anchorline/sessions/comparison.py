@@ -11,7 +11,8 @@ from anchorline.cache import exact, policies
 from anchorline.cache.exact import Paid, Recorded
 from anchorline.cache.reuse import GapModel
 from anchorline.cache.rules import Provider, Rules
-from anchorline.route.catalog import Catalog, Model
+from anchorline.route.catalog import Catalog
+from anchorline.route.pricing import Pricing, Rates, Unpriced
 from anchorline.sessions.conversations import conversations
 from anchorline.sessions.request import Billed
 
@@ -81,25 +82,25 @@ def compare(
     Raises KeyError for a name that is no policy.
     """
     chosen = policies.named(dict.fromkeys((BASE, *names)), gaps)
-    taken, left_out = _taken(requests, rules, catalog)
+    pricing = Pricing(rules, catalog)
+    taken, left_out = _taken(requests, rules, pricing)
     recorded = conversations((request for request, _ in taken), rules)
-    prices = {one.model: model for one in recorded if (model := catalog.find(one.model)) is not None}
     costs: dict[str, dict[str, float]] = {}
     lines = []
     for name, rule in chosen.items():
         paid = list(exact.run(recorded, rule, rules.for_model))
-        sums = _sums(paid, recorded, prices, rules.for_model)
+        sums = _sums(paid, recorded, pricing, rules.for_model)
         costs[name] = sums.sessions
         if name in names:
             lines.append((name, sums))
         done(name)
-    uncached = sum(_price(model, one) * one.tokens for one, model in taken)
+    uncached = sum(rates.input * one.tokens for one, rates in taken)
     return Comparison(
         requests=len(taken),
         sessions=len({one.session for one, _ in taken}),
         first_at=min((one.sent_at for one, _ in taken), default=None),
         last_at=max((one.sent_at for one, _ in taken), default=None),
-        billed_usd=round(sum(_billed(one, model, rules) for one, model in taken), 6),
+        billed_usd=round(sum(_billed(one, rates) for one, rates in taken), 6),
         uncached_usd=round(uncached, 6),
         left_out=left_out,
         policies=tuple(_line(name, sums, uncached, costs) for name, sums in lines),
@@ -107,31 +108,25 @@ def compare(
 
 
 def _taken(
-    requests: Iterable[Billed], rules: Rules, catalog: Catalog
-) -> tuple[list[tuple[Billed, Model]], LeftOut]:
+    requests: Iterable[Billed], rules: Rules, pricing: Pricing
+) -> tuple[list[tuple[Billed, Rates]], LeftOut]:
     taken = []
     automatic = unpriced = 0
     for request in requests:
         provider = rules.for_model(request.model)
-        model = catalog.find(request.model)
+        rates = pricing.rates(request.model, request.sent_at, request.tokens)
         if provider.mode != "explicit" or provider.implicit:
             automatic += 1
-        elif model is None:
+        elif isinstance(rates, Unpriced):
             unpriced += 1
         elif request.tokens:
-            taken.append((request, model))
+            taken.append((request, rates))
     return taken, LeftOut(automatic, unpriced)
 
 
-def _price(model: Model, request: Billed) -> float:
-    return model.prices(request.tokens)[0]
-
-
-def _billed(request: Billed, model: Model, rules: Rules) -> float:
-    provider = rules.for_model(request.model)
-    written = provider.write_price("5m") * request.write_5m + provider.write_price("1h") * request.write_1h
-    tokens = provider.read_price(request.model) * request.read + written + request.input
-    return _price(model, request) * tokens
+def _billed(request: Billed, rates: Rates) -> float:
+    written = request.write_5m + request.write_1h
+    return rates.bill(request.input, request.read, written, request.write_1h, 0).prompt
 
 
 class _Sums:
@@ -151,13 +146,16 @@ class _Sums:
 def _sums(
     paid: Iterable[Paid],
     recorded: Sequence[Recorded],
-    prices: dict[str, Model],
+    pricing: Pricing,
     rules: Callable[[str], Provider],
 ) -> _Sums:
     sums = _Sums()
     for one in paid:
         conversation = recorded[one.conversation]
-        price = prices[conversation.model].prices(one.read + one.written + one.uncached)[0]
+        rates = pricing.rates(conversation.model, one.at, one.read + one.written + one.uncached)
+        if isinstance(rates, Unpriced):  # was left out
+            continue
+        price = rates.input
         read = one.read * rules(conversation.model).read_price(conversation.model)
         sums.read += price * read
         sums.write += price * (one.charge - read - one.uncached)
