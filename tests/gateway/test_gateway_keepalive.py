@@ -17,6 +17,8 @@ from anchorline.cache.reuse import Gaps
 from anchorline.cache.rules import load
 from anchorline.gateway.keepalive import Keepalive, Kept
 from anchorline.gateway.splice import prewarming
+from anchorline.route.catalog import load as load_catalog
+from anchorline.route.pricing import Pricing
 from gateway.conformance import Running, Upstream
 from gateway.running import Gateway, gateway
 from gateway.test_gateway_faults import call
@@ -168,6 +170,7 @@ def test_a_ping_is_worth_it_where_the_next_request_is_likely(within_5m: float, w
 
 
 LIKELY = Gaps((60.0, 300.0, 3600.0, 10800.0), (0.6, 0.5, 0.1, 0.1))
+PRICING = Pricing(load(), load_catalog())
 
 
 class Told(msgspec.Struct):
@@ -188,7 +191,7 @@ def kept(name: bytes, send: Any, waited: float = 0.0) -> Kept:
     lifetime = rules.lifetime("5m")
     assert lifetime is not None
     started = time.time() - waited
-    return Kept(name, "p", "claude-sonnet-5", 100_000, started, LIKELY, rules, lifetime, 1e-5, b"{}", send)
+    return Kept(name, "p", "claude-sonnet-5", 100_000, started, LIKELY, rules, lifetime, 0.02, b"{}", send)
 
 
 async def _told(*_: object) -> None: ...
@@ -208,7 +211,7 @@ def test_a_prefix_that_expired_while_the_machine_slept_is_not_pinged():
         return nullcontext(Told(100_000))
 
     async def slept() -> None:
-        keepalive = Keepalive(1000.0, _told, _told, lambda _: None)
+        keepalive = Keepalive(1000.0, _told, _told, PRICING.bill, lambda _: None)
         for seconds in (296.0, 301.0, 30_000.0):
             keepalive.begin(kept(b"%f" % seconds, send, seconds))
         await turns()
@@ -235,8 +238,8 @@ def test_pings_that_are_under_way_at_once_are_each_paid_for():
         yield Told(100_000)
 
     async def pinged() -> None:
-        # A ping is expected to cost $0.1; the first one costs $0.56, so that a third may not be sent.
-        keepalive = Keepalive(0.7, _told, _told, lambda _: None)
+        # A ping is expected to cost $0.02; the first one costs $0.112, so that a third may not be sent.
+        keepalive = Keepalive(0.14, _told, _told, PRICING.bill, lambda _: None)
         keepalive.begin(kept(b"1", first, 296.0))
         keepalive.begin(kept(b"2", second, 296.0))
         await turns()

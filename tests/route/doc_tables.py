@@ -32,13 +32,18 @@ def providers() -> str:
 def models() -> str:
     """Return one table with all models."""
     lines = [
-        "| model | tier | skill | context | USD/M in / out | long prompts | first token | tokens/s | status |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| model | tier | skill | context | USD/M in / out | long prompts | multiplied by | before | first token | tokens/s | status |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     found = catalog.load()
     for model in found.models.values():
-        long = model.long
-        premium = f"over {long.above // 1000}k: {long.input:g}x / {long.output:g}x" if long else ""
+        premium = ", ".join(
+            f"over {one.above // 1000}k: {one.input:g}x / {one.output:g}x" for one in model.long
+        )
+        rates = ", ".join(f"{name} {times:g}" for name, times in model.rates.items())
+        if model.off_peak is not None:
+            rates = f"off-peak {model.off_peak.times:g}"
+        earlier = ", ".join(f"until {one.until}: {one.input:g} / {one.output:g}" for one in model.earlier)
         speed = "" if model.measured else "~"
         cells = (
             f"{model.provider} `{model.id}`",
@@ -47,6 +52,8 @@ def models() -> str:
             f"{model.context // 1000}k",
             f"{model.input:g} / {model.output:g}",
             premium,
+            rates,
+            earlier,
             f"{speed}{model.ttft_ms} ms",
             f"{speed}{model.tps}",
             model.status,

@@ -66,7 +66,11 @@ def test_tiers_are_apart_in_skill() -> None:
 
 def test_every_provider_says_when_and_where_it_was_read() -> None:
     found = load()
-    assert found.age_days(date(2026, 12, 3)) == dict.fromkeys(found.sources, 10)
+    assert found.age_days(date(2026, 12, 3)) == {
+        **dict.fromkeys(found.sources, 3),
+        "opencode": 10,
+        "local": 10,
+    }
     assert all(source.source for source in found.sources.values())
 
 

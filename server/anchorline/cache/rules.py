@@ -47,6 +47,13 @@ class Marker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ttl_key: str = ""
 
 
+class Marked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the cache of an automatic provider costs in a request that sets markers of its own; None: as ever."""
+
+    write: Multiplier
+    read: Multiplier | None = None
+
+
 class Automatic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The request's own member that has the provider place a breakpoint, and what that takes."""
 
@@ -78,6 +85,7 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     longer_first: bool = False
     longer_tail_covers_prefix: bool = False
     read: Multiplier = 1.0
+    marked: Marked | None = None
     reads: dict[str, Multiplier] = {}
     minimum_tokens: Tokens = msgspec.field(default=0, name="minimum")
     minimums: dict[str, Tokens] = {}

@@ -78,9 +78,10 @@ def command(as_json: bool) -> None:
 
 def _warm(entry: Entry, pricing: Pricing, now: float) -> Warm:
     """Return what an entry is worth: what writing it anew costs more than reading it."""
-    rates = pricing.rates(entry.model, now, entry.tokens)
+    prices = pricing.prices(entry.model)
     usd = None
-    if not isinstance(rates, Unpriced):
+    if not isinstance(prices, Unpriced):
+        rates = prices.rates(now, entry.tokens)
         usd = entry.tokens * ((rates.write_1h if entry.ttl == "1h" else rates.write) - rates.read)
     return Warm(
         entry.provider,

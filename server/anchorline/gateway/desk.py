@@ -35,7 +35,7 @@ from anchorline.planner import Decider, Planner
 from anchorline.prompt import formats
 from anchorline.prompt.formats import Memory
 from anchorline.prompt.model import Format, Prompt, PromptError, Sent
-from anchorline.route.pricing import Bill, Pricing, Unpriced, terms_of
+from anchorline.route.pricing import Bill, Pricing, Unpriced
 from anchorline.store.answers import Answer
 from anchorline.trim.results import Shortened, Trimmed
 
@@ -357,8 +357,9 @@ class Desk(Books):
         if ping is None:
             return
         tokens = usage.prompt
-        rates = self.pricing.rates(own, exchange.at, tokens, terms_of(usage))
-        if isinstance(rates, Unpriced):
+        prices = self.pricing.prices(own)
+        times = prices if isinstance(prices, Unpriced) else prices.times(usage)
+        if isinstance(prices, Unpriced) or isinstance(times, Unpriced):
             return
         now = observed(prompt, tokens, exchange.at)
         moment = msgspec.structs.replace(now, stop=meter.stop, output=usage.output)
@@ -371,7 +372,7 @@ class Desk(Books):
             gaps=self.planner.gaps(prompt, moment),
             provider=rules,
             lifetime=lifetime,
-            usd=rates.read * tokens,
+            usd=prices.rates(exchange.at, tokens).read * tokens * times,
             body=ping,
             send=send,
         )

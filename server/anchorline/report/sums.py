@@ -12,7 +12,7 @@ from anchorline.cache.rules import Lifetime, Provider, Rules
 from anchorline.outcome import Usage as Told
 from anchorline.report.model import Bin, Cause, Cost, Curve, Hits, Miss
 from anchorline.route.catalog import Catalog
-from anchorline.route.pricing import Bill, Pricing, Unpriced
+from anchorline.route.pricing import Prices, Pricing, Unpriced
 
 Source = Literal["plans", "imported"]
 
@@ -40,9 +40,10 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What is known of a model: its name in requests, its provider's rules, and what to call it."""
+    """What is known of a model: its name in requests, its prices, its provider's rules, and what to call it."""
 
     name: str
+    prices: Prices | Unpriced
     provider: Provider
     lifetimes: dict[str, Lifetime]
     shown: str
@@ -100,7 +101,7 @@ class Sums:
             if provider.lifetimes:
                 lifetimes.setdefault("default", provider.lifetimes[0])
             shown = model.id if model is not None else name
-            found = self._known[name] = Known(name, provider, lifetimes, shown)
+            found = self._known[name] = Known(name, self._pricing.prices(name), provider, lifetimes, shown)
         return found
 
     def span(self, first: float, last: float) -> None:
@@ -115,7 +116,18 @@ class Sums:
             self.span(at, at)
         line = self._lines[int(at // _DAY_S), known.shown]
         line.requests += 1
-        bill = self._bill(at, known, usage)
+        if usage.told is not None:
+            bill = self._pricing.bill(usage.told, known.name, at)
+        else:
+            prompt, read, written = usage.prompt, usage.read, usage.written
+            prices = known.prices
+            bill = (
+                prices
+                if isinstance(prices, Unpriced)
+                else prices.rates(at, prompt).bill(
+                    prompt - read - written, read, written, usage.long, usage.output
+                )
+            )
         if isinstance(bill, Unpriced):
             self.unpriced += 1
             line.unpriced += 1
@@ -123,15 +135,6 @@ class Sums:
             return
         line.usd += bill.usd
         line.uncached_usd += bill.uncached
-
-    def _bill(self, at: float, known: Known, usage: Usage) -> Bill | Unpriced:
-        if usage.told is not None:
-            return self._pricing.bill(usage.told, known.name, at)
-        prompt, read, written = usage.prompt, usage.read, usage.written
-        rates = self._pricing.rates(known.name, at, prompt)
-        if isinstance(rates, Unpriced):
-            return rates
-        return rates.bill(prompt - read - written, read, written, usage.long, usage.output)
 
     def expect(self, day: int, name: str, plans: int, usd: float, without_plan_usd: float) -> None:
         """Add what plans of one day (counted from 1970-01-01) and model expected."""
@@ -148,8 +151,8 @@ class Sums:
         if back.cause is not None:
             miss = self._misses[back.cause]
             miss[0] += 1
-            rates = self._pricing.rates(known.name, at, usage.prompt)
-            if not isinstance(rates, Unpriced):
+            if not isinstance(known.prices, Unpriced):
+                rates = known.prices.rates(at, usage.prompt)
                 lost = max(0, back.believed - usage.read)
                 share = usage.long / usage.written if usage.written else 0.0
                 paid = rates.write + (rates.write_1h - rates.write) * share

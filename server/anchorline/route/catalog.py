@@ -30,7 +30,7 @@ Count = Annotated[int, Meta(gt=0, le=100_000_000)]
 
 
 class Long(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A prompt of more than `above` tokens multiplies the prices of the whole request."""
+    """A prompt of more than `above` tokens multiplies the prices of the whole request. Of several, the last counts."""
 
     above: Count
     input: Annotated[float, Meta(ge=1)]
@@ -46,8 +46,12 @@ class Earlier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     until: date
     input: Price
     output: Price
-    long: Long | None = None
+    long: tuple[Long, ...] = ()
     read: Annotated[float, Meta(ge=0, le=10)] | None = None
+
+    def step(self, prompt_tokens: int) -> int:
+        """Return how many of `long` a prompt of that size is above."""
+        return sum(prompt_tokens > one.above for one in self.long)
 
 
 class OffPeak(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,16 +79,19 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     output: Price
     ttft_ms: Count
     tps: Count
-    long: Long | None = None
+    long: tuple[Long, ...] = ()
     rates: dict[str, Annotated[float, Meta(gt=0, le=100)]] = {}
     web_search: Price | None = None
     earlier: tuple[Earlier, ...] = ()
     off_peak: OffPeak | None = None
-    name: str = ""
     status: Literal["current", "legacy", "retired"] = "legacy"
     aliases: tuple[str, ...] = ()
     measured: bool = False
     unverified: tuple[str, ...] = ()
+
+    def step(self, prompt_tokens: int) -> int:
+        """Return how many of `long` a prompt of that size is above."""
+        return sum(prompt_tokens > one.above for one in self.long)
 
     def dated(self, at: float) -> "Model | Earlier":
         """Return whose prices held at an epoch second."""
@@ -101,8 +108,10 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         They are those of the epoch second `at`; the newest ones that are known where it is not given.
         """
         priced = self.dated(at)
-        price, output, long = priced.input, priced.output, priced.long
-        if long is not None and prompt_tokens > long.above:
+        price, output = priced.input, priced.output
+        step = priced.step(prompt_tokens)
+        if step:
+            long = priced.long[step - 1]
             price, output = price * long.input, output * long.output
         if self.off_peak is not None and priced is self and at < inf and not self.peak(at):
             price, output = price * self.off_peak.times, output * self.off_peak.times

@@ -8,17 +8,18 @@ but the searches. Of several inferences each is billed at its own size and its o
 makes the whole bill unknown; it is never taken for 0.
 """
 
+from bisect import bisect_right
 from datetime import UTC, datetime, time
+from math import inf
 
 import msgspec
 
 from anchorline.cache.rules import Provider, Rules
-from anchorline.outcome import Iteration, Usage
+from anchorline.outcome import Usage
 from anchorline.route.catalog import Catalog, Earlier, Model
 
 MOST = 1000
 """Names of models that are remembered."""
-_SAID = {"speed": "{} mode", "tier": "tier {}", "region": "region {}"}
 
 
 class Bill(msgspec.Struct, frozen=True, gc=False):
@@ -46,10 +47,10 @@ class Bill(msgspec.Struct, frozen=True, gc=False):
         """What the cache saved, less what writing to it cost."""
         return self.uncached - self.usd
 
-    def plus(self, other: "Bill") -> "Bill":
-        """Return the sum of two."""
+    def plus(self, other: "Bill", times: float = 1.0) -> "Bill":
+        """Return the sum of this bill and so many `times` another one."""
         mine, others = msgspec.structs.astuple(self), msgspec.structs.astuple(other)
-        return Bill(*(a + b for a, b in zip(mine, others, strict=True)))
+        return Bill(*(a + times * b for a, b in zip(mine, others, strict=True)))
 
 
 class Unpriced(msgspec.Struct, frozen=True):
@@ -62,129 +63,125 @@ class Unpriced(msgspec.Struct, frozen=True):
 
 
 class Rates(msgspec.Struct, frozen=True, gc=False):
-    """What a token costs, in USD. `search` is a web search, None where its price is not known."""
+    """What a token costs, in USD.
+
+    `marked` is what reading one costs in a request that writes by its own markers, where that is another price.
+    `search` is a web search, None where its price is not known.
+    """
 
     input: float
     read: float
+    marked: float
     write: float
     write_1h: float
     output: float
     search: float | None
 
-    def bill(
-        self, input_: int, read: int, write: int, write_1h: int, output: int, searches: float = 0.0
-    ) -> Bill:
+    def bill(self, input_: int, read: int, write: int, write_1h: int, output: int) -> Bill:
         """Return the bill of an inference; `write_1h` is a part of `write`."""
         answer = self.output * output
         return Bill(
             self.input * input_,
-            self.read * read,
+            (self.marked if write else self.read) * read,
             self.write * (write - write_1h) + self.write_1h * write_1h,
             answer,
-            searches,
-            self.input * (input_ + read + write) + answer + searches,
+            0.0,
+            self.input * (input_ + read + write) + answer,
         )
 
 
-class _Known(msgspec.Struct, frozen=True):
-    model: Model
-    provider: Provider
-    bounds: tuple[float, ...]
-    """Epoch seconds at which a price ended."""
+class Prices:
+    """What one model costs, by the day and the size of the prompt. Rates are made once and kept."""
+
+    def __init__(self, model: Model, provider: Provider) -> None:
+        self.model = model
+        self._provider = provider
+        self._ends = [datetime.combine(one.until, time(), UTC).timestamp() for one in model.earlier]
+        self._rates: dict[tuple[int, int], Rates] = {}
+        self._always = not self._ends and model.off_peak is None
+        self._above = min((one.above for one in model.long), default=inf)
+        self._ordinary = self._made(inf, 0)
+
+    def rates(self, at: float, prompt: int) -> Rates:
+        """Return what a token of a prompt of that size cost then, at the list price."""
+        if self._always and prompt <= self._above:
+            return self._ordinary
+        period = 2 * bisect_right(self._ends, at) + self.model.peak(at)
+        key = (period, self.model.dated(at).step(prompt))
+        found = self._rates.get(key)
+        if found is None:
+            found = self._rates[key] = self._made(at, prompt)
+        return found
+
+    def _made(self, at: float, prompt: int) -> Rates:
+        model, provider = self.model, self._provider
+        price, output = model.prices(prompt, at)
+        dated = model.dated(at)
+        read = dated.read if isinstance(dated, Earlier) and dated.read is not None else provider.read
+        marked = read
+        # A usage tells what was written for an hour; all else was for the ordinary lifetime.
+        write, hour = provider.write_price(), provider.lifetime("1h")
+        if provider.marked is not None:
+            write = provider.marked.write
+            marked = read if provider.marked.read is None else provider.marked.read
+        long = write if hour is None else hour.write
+        search = None if model.web_search is None else model.web_search / 1000
+        return Rates(price, price * read, price * marked, price * write, price * long, output, search)
+
+    def times(self, usage: Usage) -> float | Unpriced:
+        """Return what a usage's speed, tier and region multiply the list price by."""
+        times = 1.0
+        for said, name in (("{} mode", usage.speed), ("tier {}", usage.tier), ("region {}", usage.geo)):
+            if name and name not in self.model.rates:
+                return Unpriced(f"price of {said.format(name)} ({self.model.id})")
+            times *= self.model.rates[name] if name else 1.0
+        return times
 
 
 class Pricing:
-    """Prices requests. Rates are kept by model, days and terms: a report asks for them a hundred thousand times."""
+    """Prices requests, whatever name they give their model."""
 
     def __init__(self, rules: Rules, catalog: Catalog) -> None:
         self._rules = rules
         self._catalog = catalog
-        self._known: dict[str, _Known | None] = {}
-        self._rates: dict[tuple[str, int, bool, str], Rates | Unpriced] = {}
+        self._prices: dict[str, Prices | Unpriced] = {}
 
     def bill(self, usage: Usage, model: str, at: float) -> Bill | Unpriced:
         """Return what a usage was billed by `model` at the epoch second `at`."""
-        terms = terms_of(usage)
-        parts = usage.iterations or (
-            Iteration("message", None, usage.input, usage.read, usage.write, usage.output, usage.write_1h),
-        )
         whole = Bill()
-        for one in parts:
+        for one in usage.iterations or usage.messages:
+            prices = self.prices(one.model or model)
+            if isinstance(prices, Unpriced):
+                return prices
             # An advisor is asked in the ordinary way, whatever the speed of who asks it.
-            asks = one.model is not None and not self.same(one.model, model)
-            rates = self.rates(one.model or model, at, one.prompt, "" if asks else terms)
-            if isinstance(rates, Unpriced):
-                return rates
-            whole = whole.plus(rates.bill(one.input, one.read, one.write, one.write_1h, one.output))
+            own = one.model is None or self._same(one.model, model)
+            times = prices.times(usage) if own else 1.0
+            if isinstance(times, Unpriced):
+                return times
+            rates = prices.rates(at, one.prompt)
+            whole = whole.plus(rates.bill(one.input, one.read, one.write, one.write_1h, one.output), times)
         if not usage.web_searches:
             return whole
-        rates = self.rates(model, at, 0, "")
-        if isinstance(rates, Unpriced) or rates.search is None:
-            return Unpriced(f"price of {model}'s web searches")
-        searches = rates.search * usage.web_searches
-        return whole.plus(Bill(searches=searches, uncached=searches))
+        prices = self.prices(model)
+        search = None if isinstance(prices, Unpriced) else prices.rates(at, 0).search
+        if search is None:
+            return Unpriced(f"price of web searches ({model})")
+        return whole.plus(Bill(searches=search, uncached=search), usage.web_searches)
 
-    def rates(self, model: str, at: float, prompt: int, terms: str = "") -> Rates | Unpriced:
-        """Return what a token of a prompt of that size costs; `terms` as `terms_of` has them."""
-        known = self._find(model)
-        if known is None:
-            return Unpriced(f"price of {model}" if model else "the model, so its price is")
-        long = known.model.dated(at).long if known.bounds else known.model.long
-        period = sum(at >= bound for bound in known.bounds)
-        if known.model.off_peak is not None:
-            period = 2 * period + known.model.peak(at)
-        key = (model, period, long is not None and prompt > long.above, terms)
-        found = self._rates.get(key)
+    def prices(self, model: str) -> Prices | Unpriced:
+        """Return the prices of the model that requests call by that name."""
+        found = self._prices.get(model)
         if found is None:
-            found = self._rates[key] = _rates(known, at, prompt, terms)
+            if len(self._prices) > MOST:  # names come from outside
+                self._prices.clear()
+            known = self._catalog.find(model)
+            if known is None:
+                found = Unpriced(f"price of {model}" if model else "model, so its price is")
+            else:
+                found = Prices(known, self._rules.for_model(model))
+            self._prices[model] = found
         return found
 
-    def same(self, one: str, other: str) -> bool:
-        """Tell whether two names are one model's."""
-        a, b = self._find(one), self._find(other)
-        return one == other or (a is not None and b is not None and a.model is b.model)
-
-    def _find(self, name: str) -> _Known | None:
-        if name not in self._known:
-            if len(self._known) > MOST:  # names come from outside
-                self._known.clear()
-                self._rates.clear()
-            model = self._catalog.find(name)
-            self._known[name] = (
-                None if model is None else _Known(model, self._rules.for_model(name), _ends(model))
-            )
-        return self._known[name]
-
-
-def terms_of(usage: Usage) -> str:
-    """Return what else than tokens a usage's price depends on, empty where it is the list price."""
-    told = (("speed", usage.speed), ("tier", usage.tier), ("region", usage.geo))
-    return ",".join(f"{kind} {name}" for kind, name in told if name)
-
-
-def _ends(model: Model) -> tuple[float, ...]:
-    return tuple(datetime.combine(one.until, time(), UTC).timestamp() for one in model.earlier)
-
-
-def _rates(known: _Known, at: float, prompt: int, terms: str) -> Rates | Unpriced:
-    model, provider = known.model, known.provider
-    times = 1.0
-    for term in terms.split(",") if terms else ():
-        kind, _, name = term.partition(" ")
-        if name not in model.rates:
-            return Unpriced(f"price of {_SAID[kind].format(name)} ({model.id})")
-        times *= model.rates[name]
-    price, output = (times * one for one in model.prices(prompt, at))
-    dated = model.dated(at)
-    read = dated.read if isinstance(dated, Earlier) and dated.read is not None else provider.read
-    # A usage tells what was written for an hour; all else was for the ordinary lifetime.
-    long = provider.lifetime("1h")
-    write = provider.write_price()
-    return Rates(
-        price,
-        price * read,
-        price * write,
-        price * (write if long is None else long.write),
-        output,
-        None if model.web_search is None else model.web_search / 1000,
-    )
+    def _same(self, one: str, other: str) -> bool:
+        a, b = self.prices(one), self.prices(other)
+        return one == other or (isinstance(a, Prices) and isinstance(b, Prices) and a.model is b.model)

@@ -114,13 +114,13 @@ def _taken(
     automatic = unpriced = 0
     for request in requests:
         provider = rules.for_model(request.model)
-        rates = pricing.rates(request.model, request.sent_at, request.tokens)
+        prices = pricing.prices(request.model)
         if provider.mode != "explicit" or provider.implicit:
             automatic += 1
-        elif isinstance(rates, Unpriced):
+        elif isinstance(prices, Unpriced):
             unpriced += 1
         elif request.tokens:
-            taken.append((request, rates))
+            taken.append((request, prices.rates(request.sent_at, request.tokens)))
     return taken, LeftOut(automatic, unpriced)
 
 
@@ -152,10 +152,10 @@ def _sums(
     sums = _Sums()
     for one in paid:
         conversation = recorded[one.conversation]
-        rates = pricing.rates(conversation.model, one.at, one.read + one.written + one.uncached)
-        if isinstance(rates, Unpriced):  # was left out
+        prices = pricing.prices(conversation.model)
+        if isinstance(prices, Unpriced):  # was left out
             continue
-        price = rates.input
+        price = prices.rates(one.at, one.read + one.written + one.uncached).input
         read = one.read * rules(conversation.model).read_price(conversation.model)
         sums.read += price * read
         sums.write += price * (one.charge - read - one.uncached)
