@@ -79,7 +79,7 @@ def test_a_request_is_read_with_all_that_became_of_it(path: Path):
         "challenger", 0.25, make.MODEL, make.MODEL, "1h",
     )  # fmt: skip
     assert (one.usage, one.latency_ms, one.answered) == (
-        Usage(1, 2, 3, 4, write_1h=3),
+        Usage(1, 2, 3, 4),
         500.0,
         "claude-haiku-5-5",
     )
@@ -99,7 +99,7 @@ def test_what_kept_a_prefix_warm_is_paid_for_and_is_no_request(path: Path):
     record(path, [plan("a"), plan("b")], then)
     found = read(path)
     one = found["a"]
-    assert (one.usage, one.latency_ms, one.signals) == (Usage(0, 9000, 1000, 10, write_1h=1000), 500.0, {})
+    assert (one.usage, one.latency_ms, one.signals) == (Usage(0, 9000, 1000, 10), 500.0, {})
     assert one.pings == (Usage(0, 10_000, 0, 0),)
     catalog = load_catalog()
     pricing = Pricing(load_rules(), catalog)
