@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import zlib
+from pathlib import Path
 from typing import Any, Self
 
 import brotli
@@ -24,6 +25,10 @@ import zstandard
 from anchorline.cache.request import Block, Breakpoint, RejectedError, Request
 from anchorline.cache.rules import load
 from anchorline.cache.simulate import Simulator
+
+sys.path.append(str(Path(__file__).parent))
+
+import published
 
 ERRORS = {
     400: "invalid_request_error",
@@ -119,6 +124,9 @@ class Upstream:
             return
         if fault == "refuse-pings" and request.get("max_tokens") == 0:
             raise RefusedError(400, "max_tokens: 0 is not allowed here")
+        why = published.REFUSED.get(path, lambda _: None)(request)
+        if why is not None:
+            raise RefusedError(400, why)
         usage = self.bill(request, float(headers.get("x-now") or time.time()))
         speak = {"/v1/messages": messages, "/v1/chat/completions": chat, "/v1/responses": responses}.get(path)
         if speak is None:
@@ -155,9 +163,11 @@ class Upstream:
         if not isinstance(request.get("model"), str):
             raise RefusedError(400, "model: Input should be a valid string")
         sent, marks, settings, automatic = blocks(request)
+        ttl = (request.get("cache_control") or {}).get("ttl") or "default"
         try:
             billed = self.simulator.send(
-                Request(now, sent, marks, settings=settings, automatic=automatic), request["model"]
+                Request(now, sent, marks, settings=settings, automatic=automatic, automatic_ttl=ttl),
+                request["model"],
             )
         except RejectedError as error:
             raise RefusedError(400, str(error)) from None
@@ -251,7 +261,8 @@ def blocks(request: dict) -> tuple[list[Block], list[Breakpoint], dict[str, str]
         plain = (
             {key: one for key, one in value.items() if key not in MARKS} if isinstance(value, dict) else value
         )
-        text = json.dumps([role, plain], sort_keys=True, ensure_ascii=False)
+        plain = _unmarked(plain)
+        text = json.dumps([role, plain, *_referred(plain, later)], sort_keys=True, ensure_ascii=False)
         found.append(
             Block(
                 hashlib.blake2b(text.encode(), digest_size=16).digest(), max(len(text) // 4, 1), section, kind
@@ -260,8 +271,11 @@ def blocks(request: dict) -> tuple[list[Block], list[Breakpoint], dict[str, str]
         if mark is not None:
             marks.append(Breakpoint(len(found) - 1, mark.get("ttl", "default")))
 
-    for tool in request.get("tools") or ():
-        add(tool, "tools")
+    tools = request.get("tools") or ()
+    later = {tool.get("name"): tool for tool in tools if published.deferred(tool)}
+    for tool in tools:
+        if not published.deferred(tool):
+            add(tool, "tools")
     system = request.get("system", request.get("instructions")) or ()
     for one in [system] if isinstance(system, str) else system:
         text = one if isinstance(one, str) else one.get("text", "")
@@ -269,7 +283,7 @@ def blocks(request: dict) -> tuple[list[Block], list[Breakpoint], dict[str, str]
             add(one, "system")
         elif (rest := text.partition("\n")[2]) != "":
             add(rest.lstrip("\n") if isinstance(one, str) else {**one, "text": rest.lstrip("\n")}, "system")
-    items = request.get("messages", request.get("input")) or ()
+    items = _since_compaction(request.get("messages", request.get("input")) or ())
     for item in [{"role": "user", "content": items}] if isinstance(items, str) else items:
         content, role = item.get("content"), item.get("role", "")
         if not isinstance(content, str | list) or role == "tool":
@@ -291,11 +305,50 @@ def blocks(request: dict) -> tuple[list[Block], list[Breakpoint], dict[str, str]
                 if role == "assistant"
                 else "content"
             )
+            inner = part.get("content") if kind == "tool_result" else None
+            if isinstance(inner, list) and inner:  # a marker within it is one in its own place
+                for one in inner[:-1]:
+                    add({**one, "of": part["tool_use_id"]}, "messages", what, role)
+                mark = part.get("cache_control") or inner[-1].get("cache_control")
+                part = {**part, "content": inner[-1:], "cache_control": mark}  # noqa: PLW2901
             add(part, "messages", what, role)
     settings = {}
     if request.get("thinking"):
         settings["thinking_or_effort"] = json.dumps(request["thinking"], sort_keys=True)
     return found, marks, settings, True if request.get("cache_control") else None
+
+
+def _unmarked(value: Any) -> Any:
+    """Return a block without the markers within it."""
+    if not isinstance(value, dict):
+        return value
+    made = {key: one for key, one in value.items() if key not in MARKS}
+    for key in published.INNER:
+        inner = made.get(key)
+        if isinstance(inner, list):
+            made[key] = [_unmarked(one) for one in inner]
+        elif isinstance(inner, dict):
+            made[key] = _unmarked(inner)
+    return made
+
+
+def _referred(block: Any, later: dict) -> list[dict]:
+    """Return the definitions of the deferred tools that a block refers to, which are rendered in its place."""
+    names = [
+        one.get("tool_name") for _, one in published.within(block, "") if one.get("type") == "tool_reference"
+    ]
+    return [later[name] for name in names if name in later]
+
+
+def _since_compaction(items: Any) -> Any:
+    """Return the messages from the last compaction block on: what stands before is not sent."""
+    for number in range(len(items) - 1, -1, -1):
+        content = items[number].get("content") if isinstance(items, list) else None
+        for index in range(len(content) - 1, -1, -1) if isinstance(content, list) else ():
+            part = content[index]
+            if isinstance(part, dict) and part.get("type") == "compaction" and part.get("content"):
+                return [{**items[number], "content": content[index:]}, *items[number + 1 :]]
+    return items
 
 
 def _text(request: dict) -> str:

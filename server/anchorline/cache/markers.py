@@ -49,9 +49,8 @@ def accepted(prompt: Prompt, provider: Provider) -> bool:
         return False
     if prompt.format != "openai-chat" or known.member != CACHE_CONTROL:
         return True
-    return "/" in (prompt.model or "") or any(
-        _member(prompt, mark) == CACHE_CONTROL for mark in prompt.markers
-    )
+    own = [mark for mark in prompt.markers if mark.acts and _member(prompt, mark) == CACHE_CONTROL]
+    return "/" in (prompt.model or "") or bool(own)
 
 
 def marker(provider: Provider, ttl: str) -> bytes:

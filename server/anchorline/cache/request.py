@@ -51,7 +51,8 @@ class Request(msgspec.Struct, frozen=True):
     `session` names the conversation, so that a miss can be explained by what its last request held; `compacted` says
     that the conversation before was replaced by a summary. `settings` are request parameters that are part of the
     prefix, by their key in the provider's `invalidation` (``tool_choice_images``, ``thinking_or_effort``, …).
-    `automatic` asks for, or (False) forbids, the provider's own breakpoint at the end; None leaves its default.
+    `automatic` asks for, or (False) forbids, the provider's own breakpoint at the end; None leaves its default. It is
+    held for `automatic_ttl`, the provider's own lifetime for it where that is ``default``.
     """
 
     at: float
@@ -63,6 +64,7 @@ class Request(msgspec.Struct, frozen=True):
     compacted: bool = False
     settings: Mapping[str, str] = {}
     automatic: bool | None = None
+    automatic_ttl: str = "default"
 
 
 class Cause(msgspec.Struct, frozen=True):

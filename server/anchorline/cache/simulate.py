@@ -104,17 +104,24 @@ class Cache:
             marks[mark.block if shift is None else shift[mark.block]] = lifetime
         ordered = sorted(marks.items())
         automatic = provider.implicit if request.automatic is None else request.automatic
-        ordered = _limited(provider, ordered, self._automatic(blocks, marks) if automatic else None)
+        ordered = _limited(provider, ordered, self._automatic(request, blocks, marks) if automatic else None)
         if provider.longer_first and any(
             later.seconds > earlier.seconds for (_, earlier), (_, later) in pairwise(ordered)
         ):
             raise RejectedError("a longer lifetime must stand before a shorter one")
         return [(block, lifetime) for block, lifetime in ordered if totals[block] >= self._minimum]
 
-    def _automatic(self, blocks: list[Block], marks: dict[int, Lifetime]) -> tuple[int, Lifetime] | None:
+    def _automatic(
+        self, request: Request, blocks: list[Block], marks: dict[int, Lifetime]
+    ) -> tuple[int, Lifetime] | None:
         """Return the provider's own breakpoint: the last block that may carry one."""
         rule = self.provider.automatic
-        lifetime = self.provider.lifetime(rule.lifetime if rule is not None else "default")
+        own = (
+            rule.lifetime
+            if rule is not None and request.automatic_ttl == "default"
+            else request.automatic_ttl
+        )
+        lifetime = self.provider.lifetime(own)
         at = len(blocks) - 1
         if not self.provider.implicit:
             while at >= 0 and not _markable(self.provider, blocks[at]):
