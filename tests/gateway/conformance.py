@@ -272,7 +272,7 @@ def blocks(request: dict) -> tuple[list[Block], list[Breakpoint], dict[str, str]
             marks.append(Breakpoint(len(found) - 1, mark.get("ttl", "default")))
 
     tools = request.get("tools") or ()
-    later = {tool.get("name"): tool for tool in tools if published.deferred(tool)}
+    later = {tool.get("name"): _unmarked(tool) for tool in tools if published.deferred(tool)}
     for tool in tools:
         if not published.deferred(tool):
             add(tool, "tools")

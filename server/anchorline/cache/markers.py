@@ -84,7 +84,8 @@ def markable(prompt: Prompt, index: int) -> bool:
 
     Anthropic refuses it on thinking and on empty text (platform.claude.com, prompt-caching), and on calls of tools from
     code, with their results (langchain-ai/langchain#34542). Of a toolset of which some tools are deferred nobody knows
-    which is the last one. OpenAI takes it on parts of messages that are not the model's, OpenRouter on text alone.
+    which is the last one. OpenAI takes it on parts of messages that are not the model's. OpenRouter and LiteLLM take it
+    on text, and on a tool's message as a whole (OpenRouterTeam/ai-sdk-provider, convert-to-openrouter-chat-messages).
     What holds the client's attribution stays as it is.
     """
     segment = prompt.segments[index]
@@ -103,7 +104,7 @@ def markable(prompt: Prompt, index: int) -> bool:
     if segment.section != "messages" or segment.role == "assistant":
         return False
     if prompt.format == "openai-chat" and marking(prompt).name != "openai":
-        return _text(prompt, segment) is not None
+        return segment.role == "tool" or _text(prompt, segment) is not None
     return segment.block >= 0 and segment.role in ("user", "system")
 
 
@@ -146,31 +147,20 @@ def _from_code(prompt: Prompt, index: int) -> bool:
     return False
 
 
-def _text(prompt: Prompt, segment: Segment) -> tuple[int, int, bool] | None:
-    """Return where the text of a chat message stands that can be marked: its string, or its last part.
+def _text(prompt: Prompt, segment: Segment) -> tuple[int, int] | None:
+    """Return where the text stands that a chat message of the user's or the system's is marked by.
 
-    The third value says that it is a string, which becomes a list of one part. None: there is no text.
+    It is a text part, or a string as the message's content. None: there is no such text, or it is empty.
     """
     content = _content(prompt, segment)
-    start, end = 0, len(content)
-    if segment.block < 0:
-        members = {member.key: member for member in layout.members(content, 0)}
-        body = members.get(b'"content"')
-        if body is None:
-            return None
-        start, end = body.start, body.end
-        if content.startswith(b"[", start):
-            parts = list(layout.elements(content, start))
-            if not parts:
-                return None
-            start, end = parts[-1]
-    if content.startswith(b'"', start):
-        found = None if _BLANK.match(content, start + 1) else (start, end, True)
-    else:
-        part = content[start:end]
-        text = _TEXT.search(part, 0, _HEAD) if part.startswith(b"{") and _IS_TEXT.search(part) else None
-        found = None if text is None or _BLANK.match(part, text.end()) else (start, end, False)
-    return found and (segment.start + found[0], segment.start + found[1], found[2])
+    if segment.block >= 0:
+        text = _TEXT.search(content, 0, _HEAD) if _IS_TEXT.search(content, 0, _HEAD) else None
+        return None if text is None or _BLANK.match(content, text.end()) else (segment.start, segment.end)
+    for member in layout.members(content, 0):
+        if member.key == b'"content"' and content.startswith(b'"', member.start):
+            filled = _BLANK.match(content, member.start + 1) is None
+            return (segment.start + member.start, segment.start + member.end) if filled else None
+    return None
 
 
 _IS_TEXT = re.compile(rb'"type"\s*:\s*"text"')
@@ -206,11 +196,10 @@ def _insert(prompt: Prompt, index: int, ttl: str) -> list[Splice]:
         raise UnmarkableError(f"a {segment.kind} segment can't carry a cache marker")
     provider = marking(prompt)
     member = marker(provider, ttl)
-    text = (segment.start, segment.end, prompt.load(segment.start, segment.start + 1) == b'"')
-    if prompt.format == "openai-chat" and provider.name != "openai":
-        text = _text(prompt, segment) or text
-    start, end, string = text
-    if string:
+    start, end = segment.start, segment.end
+    if prompt.format == "openai-chat" and segment.role != "tool":
+        start, end = _text(prompt, segment) or (start, end)
+    if prompt.load(start, start + 1) == b'"':
         # Content given as one string becomes a list of one text block, which the provider renders alike.
         return [
             Splice(start, b"", b'[{"type":"text","text":'),
