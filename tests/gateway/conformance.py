@@ -265,7 +265,10 @@ def blocks(request: dict) -> tuple[list[Block], list[Breakpoint], dict[str, str]
         text = json.dumps([role, plain, *_referred(plain, later)], sort_keys=True, ensure_ascii=False)
         found.append(
             Block(
-                hashlib.blake2b(text.encode(), digest_size=16).digest(), max(len(text) // 4, 1), section, kind
+                hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest(),
+                max(len(text) // 4, 1),
+                section,
+                kind,
             )
         )
         if mark is not None:

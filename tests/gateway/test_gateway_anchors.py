@@ -152,3 +152,15 @@ def test_without_the_splices_the_original_is_back(body: bytes, planner: Planner)
     changed = planned(body, prompt, planner.plan(prompt, now=0), planner.rules)
     assert markers.strip(changed.body, changed.splices) == body
     assert bool(changed.splices) == (changed.body != body)
+
+
+def test_a_body_with_half_an_emoji_is_planned_and_keeps_it(behind: Running, through: Gateway):
+    body = {"model": "claude-sonnet-5", "max_tokens": 9, "system": RULES, "messages": []}
+    body["messages"] = [{"role": "user", "content": "It was cut: \ud83d"}]
+    data = json.dumps(body).encode()
+    status, headers, _ = call(through.anthropic + "/v1/messages", body=data)
+    assert status == 200
+    assert "anchorline-plan" in dict(headers)
+    sent = behind.app.seen[-1].body
+    assert b"cache_control" in sent
+    assert without_markers(sent) == without_markers(data)

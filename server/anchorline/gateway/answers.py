@@ -23,7 +23,7 @@ import msgspec
 from anchorline import config
 from anchorline.gateway.upstream import CONNECTION, MARK, Upstream
 from anchorline.gateway.usage import Meter, header
-from anchorline.prompt import formats
+from anchorline.prompt import formats, half_pairs
 from anchorline.prompt.formats import Memory
 from anchorline.prompt.model import Format, PromptError
 from anchorline.prompt.unrendered import system
@@ -192,7 +192,7 @@ def asked(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> dict[str, msgs
     if mark == "off" or len(body) > BODY_BYTES:
         return None
     try:
-        members = _members(body)
+        members = half_pairs.decoded(_members, body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if any(_says(members, name) for name in _STATEFUL):

@@ -15,6 +15,7 @@ from anchorline.engine.client import Engine
 from anchorline.gateway import speech
 from anchorline.gateway.speech import Ended
 from anchorline.generation import Chunk, Request, Turn, Unavailable
+from anchorline.prompt import half_pairs
 from anchorline.prompt.model import Format
 
 NAME = "local"
@@ -69,7 +70,7 @@ class RefusedError(Exception):
 def named(body: bytes) -> bool:
     """Tell whether a request names the local model."""
     try:
-        return bool(_named(body).model == NAME)
+        return bool(half_pairs.decoded(_named, body).model == NAME)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
 

@@ -11,7 +11,7 @@ from anchorline.cache.predict import cumulative
 from anchorline.cache.rules import Rules
 from anchorline.gateway.refusals import Change
 from anchorline.plan import Anchor, Plan
-from anchorline.prompt import layout
+from anchorline.prompt import half_pairs, layout
 from anchorline.prompt.model import Prompt
 from anchorline.trim.results import Trimmed
 
@@ -51,7 +51,7 @@ def routed(body: bytes, model: str) -> list[Splice]:
         if member.key == b'"model"':
             name = msgspec.json.encode(model)
             change = Splice(member.start, body[member.start : member.end], name)
-            named = msgspec.json.decode(markers.apply(body, [change]), type=_Named).model
+            named = half_pairs.decoded(_named, markers.apply(body, [change])).model
             return [change] if named == model else []
     return []
 
@@ -75,6 +75,9 @@ def prewarming(body: bytes) -> bytes | None:
 
 class _Named(msgspec.Struct):
     model: str
+
+
+_named = msgspec.json.Decoder(_Named).decode
 
 
 def planned(

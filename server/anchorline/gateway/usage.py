@@ -12,6 +12,7 @@ import msgspec
 
 from anchorline.gateway import coding
 from anchorline.outcome import Usage
+from anchorline.prompt import half_pairs
 from anchorline.prompt.usage import merged, read
 
 ANSWER_BYTES = 16 << 20
@@ -236,7 +237,7 @@ def _events(text: bytes) -> Iterator[_Event]:
         if text.lstrip(_BOM + b" \t\r\n").startswith(b"["):
             yield from msgspec.json.decode(text.removeprefix(_BOM), type=list[_Event])
         else:
-            yield _decode(text.removeprefix(_BOM))
+            yield half_pairs.decoded(_decode, text.removeprefix(_BOM))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return
 

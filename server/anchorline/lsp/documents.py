@@ -7,6 +7,7 @@ walking over it: a request body is often one line of 100 kB.
 
 import asyncio
 import itertools
+import os
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -166,9 +167,15 @@ def to_bytes(text: str) -> bytes:
 
 
 def to_path(uri: str) -> Path | None:
-    """Return the path of a ``file:`` URI; None where it is none, as with a NUL in it."""
+    """Return the path of a ``file:`` URI; None where it is none, as with a NUL or half an emoji in it."""
     path = to_fs_path(uri) if uri.startswith("file:") else None
-    return Path(path) if path and "\0" not in path else None
+    if not path or "\0" in path:
+        return None
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return None
+    return Path(path)
 
 
 def _boundary(line: bytes, index: int) -> int:

@@ -4,7 +4,6 @@ Offsets are bytes of the decompressed stream, so that a segment can be found aga
 """
 
 import gzip
-import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import IO, Any, NamedTuple
 
 import msgspec
 
+from anchorline.prompt import half_pairs
 from anchorline.prompt.layout import LayoutError
 from anchorline.prompt.model import PromptError
 
@@ -30,9 +30,6 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 _CHUNK = 256 * 1024
 _PACKED_CHUNK = 1024
 """Of a zstd file so much is unpacked at once: at most 32 MB come of it, whatever it holds (4 bytes give 128 KB)."""
-_ESCAPES = re.compile(
-    rb"(?P<fine>\\[^u]|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u(?![dD][89a-fA-F])....)|\\u[dD]...", re.DOTALL
-)
 
 
 class Line(NamedTuple):
@@ -189,22 +186,10 @@ def _take(line: Line, take: Callable[[Line], None]) -> None:
     try:
         take(line)
     except msgspec.MsgspecError:
-        mended = _without_half_pairs(line.text)
+        mended = half_pairs.replaced(line.text)
         if mended == line.text:
             raise
         take(line._replace(text=mended))
-
-
-def _without_half_pairs(text: bytes) -> bytes:
-    r"""Return JSON with U+FFFD for each half of a surrogate pair, at the same length, so that offsets stay.
-
-    JavaScript writes them where it has cut an emoji in two; decoders refuse them.
-    """
-
-    def mended(match: re.Match[bytes]) -> bytes:
-        return match[0] if match.lastgroup == "fine" else b"\\ufffd"
-
-    return _ESCAPES.sub(mended, text)
 
 
 def value(text: bytes, name: bytes, raw: bytes, begin: int = 0) -> int:

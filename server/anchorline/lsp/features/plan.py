@@ -1,5 +1,6 @@
 """`anchorline/plan` and the command `anchorline.plan`."""
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -155,7 +156,7 @@ def _reader(server: "Server", params: protocol.PlanParams, document: Document | 
 
     if params.prompt is not None:
         body, kind = params.prompt.body, params.prompt.format
-        data = body.encode("utf-8", "replace") if isinstance(body, str) else msgspec.json.encode(body)
+        data = body.encode("utf-8", "replace") if isinstance(body, str) else _encoded(body)
         name = "prompt.json" if isinstance(body, dict) else None
         return lambda: formats.read(data, name=name, format=kind, memory=server.session.requests)
     if document is None:
@@ -171,6 +172,13 @@ def _reader(server: "Server", params: protocol.PlanParams, document: Document | 
         return lambda: formats.read_file(path)
     data, name = document.data, document.name
     return lambda: formats.read(data, name=name)
+
+
+def _encoded(body: protocol.JSON) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError:  # half an emoji, which only its escape can stand for
+        return json.dumps(body, separators=(",", ":")).encode("ascii")
 
 
 def _position(place: protocol.Position) -> types.Position:

@@ -6,6 +6,7 @@ from pathlib import Path, PurePath
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from anchorline.prompt import half_pairs
 from anchorline.prompt.formats import anthropic, body, markdown, openai
 from anchorline.prompt.formats.dialect import Dialect
 from anchorline.prompt.formats.memory import Memory
@@ -66,6 +67,9 @@ _UNTYPED = re.compile(
 )
 
 
+_shape = msgspec.json.Decoder(_Shape).decode
+
+
 def detect(data: bytes, name: str | None = None) -> Format:
     """Tell the format of a body or document, by its name where that says enough, else by its shape.
 
@@ -78,7 +82,7 @@ def detect(data: bytes, name: str | None = None) -> Format:
         return "markdown"
     try:
         with body.refusing():
-            shape = msgspec.json.decode(data, type=_Shape)
+            shape = half_pairs.decoded(_shape, data)
     except PromptError:
         if suffix in (".json", ".jsonc"):
             raise
@@ -120,7 +124,14 @@ def read(
     known = format or (memory and memory.format(data)) or detect(data, name)
     dialect = _DIALECTS.get(known)
     if dialect is not None:
-        return body.read(data, dialect, memory)
+        try:
+            return body.read(data, dialect, memory)
+        except PromptError:
+            mended = half_pairs.replaced(data)
+            if mended == data:
+                raise
+            prompt = body.read(mended, dialect, memory)
+            return msgspec.structs.replace(prompt, load=lambda start, end: data[start:end])
     if known == "markdown":
         return markdown.read(data, name)
     raise PromptError(f"{known} is read from a file: use read_file")
