@@ -122,7 +122,7 @@ class Planner:
     def warm(self, prompt: Prompt, name: str, now: float) -> int:
         """Return the last segment up to which a prompt is believed to be held for a model, or -1."""
         model = self.catalog.find(name)
-        totals = predict.cumulative(prompt)
+        totals, _ = predict.counted(prompt, now)
         key = model.id if model is not None else name
         return self._warmth(prompt, key, self.rules.for_model(name), now, totals).last
 
@@ -142,8 +142,7 @@ class Planner:
         self, prompt: Prompt, name: str, anchors: tuple[Anchor, ...], now: float, decider: Decider
     ) -> CachePlan:
         model, provider = self.catalog.find(name), self.rules.for_model(name)
-        unseen, _ = _measured(prompt, now)
-        totals = predict.cumulative(prompt, unseen)
+        totals, _ = predict.counted(prompt, now)
         seen = observed(prompt, totals[-1] if totals else 0, now)
         judge = predict.Judge(decider.hits, seen)
         warmth = self._warmth(prompt, model.id if model is not None else name, provider, now, totals, judge)
@@ -173,8 +172,7 @@ class Planner:
         model = self.catalog.find(name)
         provider = self.rules.for_model(name)
         key = model.id if model is not None else name
-        unseen, measured = _measured(prompt, now)
-        totals = predict.cumulative(prompt, unseen, measured)
+        totals, measured = predict.counted(prompt, now)
         total = totals[-1] if totals else 0
         seen = observed(prompt, total, now)
         judge = predict.Judge(decider.hits, seen)
@@ -380,23 +378,6 @@ class Planner:
 def _answered(prompt: Prompt) -> bool:
     """Tell whether the conversation has answers already: "fix it" then means what was said before."""
     return any(segment.role == "assistant" for segment in prompt.segments)
-
-
-def _measured(prompt: Prompt, now: float) -> tuple[int, int]:
-    """Return what the usage of a conversation's requests tells of its tokens, which else are estimates.
-
-    First the tokens that were sent but do not stand in the source (a session file lacks tools and system prompt), or
-    less than 0 where the estimates are too high; then how many segments the newest request before `now` had.
-    """
-    if not prompt.sent:
-        return 0, 0
-    ends = {segment.prefix: index for index, segment in enumerate(prompt.segments)}
-    for sent in reversed(prompt.sent):
-        end = ends.get(sent.prefix)
-        if end is not None and sent.at < now:
-            known = sum(segment.tokens for segment in prompt.segments[: end + 1])
-            return sent.input + (sent.read or 0) + (sent.write or 0) - known, end + 1
-    return 0, 0
 
 
 def _interval(prompt: Prompt, totals: list[int], measured: int) -> Tokens:

@@ -11,6 +11,7 @@ from anchorline.cache import predict
 from anchorline.cache.ledger import Entry, MemoryLedger
 from anchorline.cache.rules import load
 from anchorline.prompt import formats
+from anchorline.prompt.model import Sent
 
 MODEL = "claude-sonnet-5"
 
@@ -205,7 +206,9 @@ def test_what_a_conversation_was_billed_corrects_its_estimates_both_ways():
     of = small(3)
     estimated = predict.cumulative(of)
     for off in (-200, 0, 300):
-        totals = predict.cumulative(of, off, measured=3)
+        sent = Sent(1000.0, MODEL, of.segments[2].prefix, 3, estimated[2] + off, 0, 0)
+        totals, measured = predict.counted(msgspec.structs.replace(of, sent=(sent,)), 1001.0)
+        assert measured == 3
         assert totals[2] == pytest.approx(estimated[2] + off, abs=1)
         assert totals[-1] - totals[2] == estimated[-1] - estimated[2]
         assert totals == sorted(totals)

@@ -6,7 +6,7 @@ a probability. What is said of a miss is what the ledger or the session can prov
 
 from collections.abc import Sequence
 from itertools import accumulate, chain
-from math import erf, sqrt
+from math import erf, inf, sqrt
 from operator import attrgetter
 
 import msgspec
@@ -156,18 +156,35 @@ def assess(
     return Warmth(-1, 0, NEVER_SENT, None, (Miss("never_sent", "this prefix was not sent before"),))
 
 
-def cumulative(prompt: Prompt, unseen: int = 0, measured: int = 0) -> list[int]:
-    """Return the estimated tokens up to the end of each segment.
+def cumulative(prompt: Prompt) -> list[int]:
+    """Return the estimated tokens up to the end of each segment."""
+    return list(accumulate(map(_TOKENS, prompt.segments)))
 
-    `unseen` are tokens that are sent before the first segment but do not stand in the source: a transcript lacks tools.
-    Negative, they are what the first `measured` segments were estimated too high.
+
+def counted(prompt: Prompt, now: float = inf) -> tuple[list[int], int]:
+    """Return the tokens up to the end of each segment, corrected by what the conversation was billed before `now`.
+
+    With it, how many segments the newest of its requests had. What was billed beyond their estimate stands before them
+    (a session file lacks tools and system prompt), what was billed less is taken from each in proportion.
     """
-    totals = list(accumulate(map(_TOKENS, prompt.segments), initial=max(unseen, 0)))[1:]
-    if unseen < 0 and measured:
-        share = 1.0 + unseen / max(totals[measured - 1], 1)
-        totals[:measured] = [round(total * share) for total in totals[:measured]]
-        totals[measured:] = [total + unseen for total in totals[measured:]]
-    return totals
+    totals = cumulative(prompt)
+    if not prompt.sent:
+        return totals, 0
+    ends = {segment.prefix: index for index, segment in enumerate(prompt.segments)}
+    for sent in reversed(prompt.sent):
+        end = ends.get(sent.prefix)
+        if end is not None and sent.at < now:
+            break
+    else:
+        return totals, 0
+    billed, known = sent.input + (sent.read or 0) + (sent.write or 0), totals[end]
+    more = billed - known
+    if more >= 0:
+        return [total + more for total in totals], end + 1
+    share = billed / known
+    return [round(total * share) for total in totals[: end + 1]] + [
+        total + more for total in totals[end + 1 :]
+    ], end + 1
 
 
 def _cached(entry: Entry, minimum: int) -> float:

@@ -7,7 +7,7 @@ import msgspec
 from anchorline.cache import markers
 from anchorline.cache.markers import Splice, UnmarkableError
 from anchorline.cache.place import clients
-from anchorline.cache.predict import cumulative
+from anchorline.cache.predict import counted
 from anchorline.cache.rules import Rules
 from anchorline.gateway.refusals import Change
 from anchorline.plan import Anchor, Plan
@@ -31,7 +31,7 @@ class Changed(msgspec.Struct, frozen=True):
 
 def as_sent(prompt: Prompt) -> tuple[Anchor, ...]:
     """Return the breakpoints that a request carries as its client sends it."""
-    return clients(prompt, cumulative(prompt))
+    return clients(prompt, counted(prompt)[0])
 
 
 def shortened(prompt: Prompt, trims: Sequence[Trimmed]) -> list[Splice]:
