@@ -16,6 +16,7 @@ from anchorline.plan import Plan, schema
 from anchorline.planner import Planner
 from anchorline.prompt import formats
 from anchorline.prompt.model import Prompt, PromptError, Sent
+from anchorline.trim.results import Shortened
 from json_texts import anthropic_bodies
 
 SYSTEM = "Follow the rules of this repository. " * 300
@@ -121,16 +122,27 @@ def test_a_model_that_the_conversation_has_left_reads_what_it_still_holds():
     assert cost(1000.0) < 0.7 * cost(1400.0)  # the five minutes are over
 
 
-def test_a_duplicate_that_is_new_is_trimmed_and_one_that_is_cached_is_not():
-    result = {"type": "tool_result", "tool_use_id": "t1", "content": "line of output\n" * 200}
+def test_what_is_new_is_trimmed_and_what_is_cached_is_not():
+    lines = "".join(f"{n}: a line of output that is long enough\n" for n in range(800))
+    result = {"type": "tool_result", "tool_use_id": "t1", "content": lines}
     turn = {"role": "user", "content": [result, {**result, "tool_use_id": "t2"}]}
     prompt = read({**BODY, "messages": [*BODY["messages"][:2], turn]})
-    plan = planner().plan(prompt, now=1000.0)
-    assert [(trim.segment, trim.original) for trim in plan.trims] == [(4, 3)]
-    entry = Entry(
-        "anthropic", "default", "claude-sonnet-5", prompt.segments[4].prefix, 9000, "5m", 990.0, 1290.0
+
+    def trims(*entries: Entry):
+        own = Planner(Config(), MemoryLedger(entries), shortened=Shortened())
+        return own.plan(prompt, now=1000.0).trims
+
+    (trim,) = trims()
+    assert (trim.segment, trim.action, trim.kinds, trim.restorable) == (
+        4,
+        "shorten",
+        ("earlier_lines",),
+        True,
     )
-    assert planner(MemoryLedger([entry])).plan(prompt, now=1000.0).trims == ()
+    assert trim.tokens_saved > 0.9 * prompt.segments[4].tokens
+    prefix = prompt.segments[4].prefix
+    assert trims(Entry("anthropic", "default", "claude-sonnet-5", prefix, 9000, "5m", 990.0, 1290.0)) == ()
+    assert planner().plan(prompt, now=1000.0).trims == (), "only who sends it, or shows it, makes it shorter"
 
 
 def test_settings_are_obeyed():

@@ -196,7 +196,7 @@ export interface Question {
   text: string;
 }
 
-/** A lossless saving: `segment` can be replaced by a reference to `original`, or it was shortened by itself. */
+/** A saving: what the gateway's mode ``trim`` sends shorter, or in a document a block that stands there twice. */
 export interface Trim {
   segment: number;
   pointer: string;
@@ -204,6 +204,8 @@ export interface Trim {
   original: number;
   tokens_saved: number;
   reason: string;
+  kinds: readonly ("line_numbers" | "equal_lines" | "found_path" | "earlier_lines" | "terminal_rendering")[];
+  restorable: boolean;
 }
 
 /** What the provider's prompt cache holds now, and what to ask it to hold. */

@@ -166,7 +166,8 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
     lines += [f"- {hint.code}: {hint.message}" for hint in plan.refinement.hints]
     lines += [f"- question: {question.text}" for question in plan.refinement.questions]
     if plan.trims:
-        lines += ["", f"**Trims** {count(sum(trim.tokens_saved for trim in plan.trims))} tokens"]
+        by = " in the gateway's mode `trim`" if any(trim.action == "shorten" for trim in plan.trims) else ""
+        lines += ["", f"**Trims** {count(sum(trim.tokens_saved for trim in plan.trims))} tokens{by}"]
         lines += [f"- `{trim.pointer}`: {trim.reason}" for trim in plan.trims]
     others = [one for one in route.alternatives if one.target != route.target]
     if others:

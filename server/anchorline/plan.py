@@ -88,10 +88,15 @@ class Refinement(msgspec.Struct, frozen=True):
     engine: str = "rules"
 
 
-class Trim(msgspec.Struct, frozen=True):
-    """A lossless saving: `segment` can be replaced by a reference to `original`, or it was shortened by itself.
+TrimKind = Literal["line_numbers", "equal_lines", "found_path", "earlier_lines", "terminal_rendering"]
 
-    `original` is the segment itself where lines of it were collapsed, or point to lines of earlier results.
+
+class Trim(msgspec.Struct, frozen=True):
+    """A saving: what the gateway's mode ``trim`` sends shorter, or in a document a block that stands there twice.
+
+    ``shorten``: the tool result `segment` is sent with marks in the place of what is left out, by `kinds`;
+    `restorable` says whether every byte can be restored from what is sent, as for every kind but
+    ``terminal_rendering``. ``reference``: the block can be replaced by a reference to segment `original`.
     """
 
     segment: int
@@ -100,6 +105,8 @@ class Trim(msgspec.Struct, frozen=True):
     original: int
     tokens_saved: int
     reason: str
+    kinds: tuple[TrimKind, ...] = ()
+    restorable: bool = True
 
 
 class Anchor(msgspec.Struct, frozen=True):

@@ -26,7 +26,7 @@ from anchorline.config import Config
 from anchorline.lint.check import check
 from anchorline.lint.finding import Finding
 from anchorline.lint.instructions import edited
-from anchorline.plan import Anchor, CachePlan, Cost, Plan, Policy, Refinement, Route, Tokens
+from anchorline.plan import Anchor, CachePlan, Cost, Plan, Policy, Refinement, Route, Tokens, Trim
 from anchorline.prompt.model import Prompt
 from anchorline.refine.propose import propose
 from anchorline.route.catalog import Catalog
@@ -35,6 +35,7 @@ from anchorline.route.choose import Situation, choose
 from anchorline.route.quality import HeuristicQuality, QualityModel
 from anchorline.surroundings import NOTHING, Surroundings
 from anchorline.trim.dedupe import duplicates
+from anchorline.trim.results import Shortened, described
 
 _TOKENS, _SPREAD = attrgetter("tokens"), attrgetter("spread")
 
@@ -54,6 +55,7 @@ class Planner:
     """Plans prompts under one set of settings. Thread-safe: it holds nothing that changes but the ledger.
 
     `deciders` says who decides about a conversation: without it the heuristic, by other `gaps` and `quality` if given.
+    `shortened` makes tool results shorter as the gateway's mode ``trim`` does; without it a plan trims none.
     """
 
     def __init__(
@@ -66,12 +68,14 @@ class Planner:
         gaps: GapModel | None = None,
         quality: QualityModel | None = None,
         deciders: Callable[[str | None], Decider] | None = None,
+        shortened: Shortened | None = None,
     ) -> None:
         self.config = config
         self.ledger = ledger
         self.rules = rules or load_rules(config.files.providers)
         self.catalog = catalog or load_catalog(config.files.models)
         self.heuristic = own = Decider(gaps=gaps or HazardGaps(), quality=quality or HeuristicQuality())
+        self._shortened = shortened
         self._deciders = deciders or (lambda _conversation: own)
 
     def plan(
@@ -152,7 +156,7 @@ class Planner:
     def lint(self, prompt: Prompt, plan: Plan, edits: Sequence[Edit] = ()) -> tuple[Finding, ...]:
         """Return what the rules find in a prompt. `edits` are those of an instruction file that is in warm prefixes."""
         # The rules speak of the request as it stands, so of the model that it is set to use.
-        name = self._model(prompt, None)
+        name = self.model(prompt, None)
         found = check(prompt, plan, self.rules.for_model(name), name, self.catalog.find(name))
         if not edits:
             return found
@@ -168,7 +172,7 @@ class Planner:
         mark = clock()
         timing["refine"] = mark - start
 
-        name = self._model(prompt, target)
+        name = self.model(prompt, target)
         model = self.catalog.find(name)
         provider = self.rules.for_model(name)
         key = model.id if model is not None else name
@@ -180,7 +184,7 @@ class Planner:
         timing["warm"] = (now_ := clock()) - mark
         mark = now_
 
-        trims = duplicates(prompt, warmth.last)
+        trims = self._trims(prompt, warmth.last)
         timing["trim"] = (now_ := clock()) - mark
         mark = now_
 
@@ -223,6 +227,12 @@ class Planner:
             timing={stage: round(seconds * 1000, 4) for stage, seconds in timing.items()},
         )
 
+    def _trims(self, prompt: Prompt, warm: int) -> tuple[Trim, ...]:
+        """Return what is sent shorter of a request, or stands twice in a document."""
+        if prompt.format == "markdown":
+            return duplicates(prompt, warm)
+        return described(prompt, self._shortened.shorten(prompt, warm)) if self._shortened is not None else ()
+
     def _refine(self, prompt: Prompt, surroundings: Surroundings) -> Refinement:
         if not self.config.refine.enabled:
             return Refinement("unavailable", "Refinement is switched off (refine.enabled).")
@@ -235,7 +245,7 @@ class Planner:
             follow_up=_answered(prompt),
         )
 
-    def _model(self, prompt: Prompt, target: str | None) -> str:
+    def model(self, prompt: Prompt, target: str | None) -> str:
         """Return the model that the request is set to use.
 
         The front matter of a prompt file may name an editor's own label; what the catalogue does not know is ignored.

@@ -60,7 +60,7 @@ def _claude_code(path: Path) -> Iterator[Request]:
     each(path, session.take)
     way, history = session.conversation(), History()
     model = "claude-opus-4-5"
-    for request in claude_code.requests(way, history):
+    for request in session.requests(way, history):
         model = request.answer.model or model
         yield request.at, model, tuple(request.history.parts)
     if way and way[-1].role == "user":

@@ -5,6 +5,8 @@
 Every request of the sessions in DIR (`transcripts` in it, or DIR itself) is trimmed as the gateway would, in order and at
 its time, for a provider that keeps what was sent for five minutes. Rows, all as shares, intervals by session:
 
+restored  tool results that `restored_texts` gives back, byte for byte, from the request as it is sent; `rendered` is the
+          share that was shown as a terminal shows it, which can't be undone and is not among them
 T1        tool-output tokens saved (counted with OpenAI's cl100k), each tool result counted once
 T2        identifiers, paths and lines of `old_string`s of later turns that stood in the context and still stand (lines
           without the numbers that `cat -n` puts before them)
@@ -30,16 +32,18 @@ import tiktoken
 from bodies import bodies
 from reporting import environment, show
 
+from anchorline.cache import markers
 from anchorline.cache.ledger import MemoryLedger, entry
 from anchorline.cache.predict import assess, cumulative
 from anchorline.cache.request import Block, Breakpoint, Request
 from anchorline.cache.rules import load
 from anchorline.cache.simulate import Cache
+from anchorline.gateway.splice import shortened
 from anchorline.prompt import formats
 from anchorline.prompt.fingerprint import Chain
 from anchorline.prompt.model import Prompt
 from anchorline.prompt.tokens import estimator
-from anchorline.trim.results import Shortened, Trimmed, literals
+from anchorline.trim.results import Shortened, Trimmed, decoded, literals, restored_texts
 
 MODEL = "claude-sonnet-4-5"
 PROVIDER = load().for_model(MODEL)
@@ -103,6 +107,7 @@ class Session:
         self.all = self.saved = 0
         self.used = self.found = self.whole = self.in_one_piece = 0
         self.same = self.requests = self.number = 0
+        self.results = self.restored = self.restorable = self.rendered = 0
         self.lost: list[str] = []
         plain, trimmed = Arm(), Arm()
         shortened, ledger = Shortened(), MemoryLedger()
@@ -120,6 +125,7 @@ class Session:
             known |= shortened.keep(prompt, trims)
             contents = [prompt.load(one.start, one.end) for one in prompt.segments]
             shorter = made(contents, trims)
+            self._restore(prompt, trims, body, counted)
             for segment, old, new in zip(prompt.segments, contents, shorter, strict=True):
                 if segment.kind == "tool_result" and segment.prefix not in counted:
                     counted.add(segment.prefix)
@@ -142,6 +148,25 @@ class Session:
             if held is not None:
                 ledger.put(held)
         self.ratio = trimmed.cost / plain.cost if plain.cost else 1.0
+
+    def _restore(self, prompt: Prompt, trims: list[Trimmed], body: bytes, counted: set[bytes]) -> None:
+        """Restore each tool result that is new from the request as it is sent."""
+        results = [n for n, one in enumerate(prompt.segments) if one.kind == "tool_result"]
+        if all(prompt.segments[n].prefix in counted for n in results):
+            return
+        sent = formats.read(markers.apply(body, shortened(prompt, trims)), format=prompt.format)
+        back = restored_texts(sent)
+        rendered = {one.segment for one in trims if "terminal_rendering" in one.kinds}
+        for number in results:
+            segment = prompt.segments[number]
+            if segment.prefix in counted:
+                continue
+            content = prompt.load(segment.start, segment.end)
+            self.results += 1
+            self.rendered += number in rendered
+            self.restorable += number not in rendered
+            given = [decoded(content[start:end]) for start, end in literals(content)]
+            self.restored += number not in rendered and back[number] == given
 
     def _stable(self, prompt: Prompt, warm: int, trims: list[Trimmed], known: dict[bytes, bytes]) -> None:
         self.number += 1
@@ -256,6 +281,8 @@ def main() -> None:
         costs = sorted(one.ratio for one in sessions)
         spread = {"low": round(costs[0], 4), "high": round(costs[-1], 4), "n": len(costs)}
         metrics = {
+            "restored": ratio(sessions, "restored", "restorable"),
+            "rendered": ratio(sessions, "rendered", "results"),
             "T1": ratio(sessions, "saved", "all"),
             "T2": ratio(sessions, "found", "used"),
             "T2_in_one_piece": ratio(sessions, "in_one_piece", "whole"),

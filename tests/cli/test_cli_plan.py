@@ -13,6 +13,7 @@ from anchorline.cache import markers
 from anchorline.cli.main import COMMANDS, cli
 from anchorline.explain import usd
 from anchorline.prompt import formats
+from anchorline.trim.results import restored_texts
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "plan.schema.json").read_text("utf-8"))
@@ -179,3 +180,21 @@ def test_every_command_has_help_with_an_example(name: str):
     result = run(name, "--help")
     assert result.exit_code == 0
     assert "Example" in result.output
+
+
+def test_trims_are_written_into_a_copy_from_which_every_byte_is_restored(tmp_path: Path):
+    target = tmp_path / "shorter.json"
+    plan = json.loads(run("plan", EXAMPLES / "agent.request.json", "--apply-trims", target, "--json").output)
+    body = (EXAMPLES / "agent.request.json").read_bytes()
+    assert [trim["kinds"] for trim in plan["trims"]] == [["earlier_lines"]]
+    assert target.stat().st_size < len(body) - 5000
+    original, shorter = formats.read(body), formats.read(target.read_bytes())
+    results = [segment for segment in original.segments if segment.kind == "tool_result"]
+    found = [json.loads(original.text(segment))["content"] for segment in results]
+    assert [text for texts in restored_texts(shorter).values() for text in texts] == found
+
+
+def test_trims_are_of_request_bodies(tmp_path: Path):
+    result = run("plan", EXAMPLES / "fix-parser.prompt.md", "--apply-trims", tmp_path / "shorter.json")
+    assert result.exit_code == 2
+    assert "request bodies" in result.output

@@ -4,11 +4,15 @@ import json
 from itertools import pairwise
 from typing import Any
 
+import pytest
+from click.testing import CliRunner
+
+from anchorline.cli.main import cli
 from gateway.conformance import Running, Upstream
 from gateway.running import gateway
 from gateway.test_gateway_faults import call
 
-FILE = "\n".join(f"     {n}→    value_{n} = compute({n})  # a line of the file" for n in range(1, 600))
+FILE = "\n".join(f"{n:>6}→    value_{n} = compute({n})  # a line of the file" for n in range(1, 600))
 MODE = 'mode = "trim"'
 
 
@@ -62,3 +66,55 @@ def test_a_session_is_sent_the_same_way_also_after_a_restart(tmp_path):
     )
     for n in range(1, len(messages), 2):
         assert f"renamed_{n} " in "".join(sent[-1])
+
+
+KEPT = {
+    "blocks of addresses": [f'    "10.{n}.0.0/16",' for n in range(20, 28)],
+    "keyframes": [f"  {n}% {{ opacity: 0.{n}; }}" for n in (0, 12, 25, 37, 50, 75, 100)],
+    "rows": [f"{n},{n * 3},{n * 7}" for n in range(40)],
+    "names with dates": [f"var/backup/orders-2026-11-{n:02d}.sql.gz" for n in range(1, 11)],
+    "ends of lines": ["@echo off\r", "set NAME=demo\r", "\tcall build.cmd %1 \r", "\x1b[31mred\x1b[0m\r"],
+}
+
+
+@pytest.mark.parametrize("lines", KEPT.values(), ids=KEPT.keys())
+@pytest.mark.parametrize("tool", ["Read", "Bash"])
+def test_every_line_of_a_file_arrives(lines: list[str], tool: str, tmp_path):
+    text = "\n".join(lines * 5)
+    given = {"file_path": "a"} if tool == "Read" else {"command": "cat a"}
+    use = {"type": "tool_use", "id": "toolu_1", "name": tool, "input": given}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": text}
+    messages: list[Any] = [
+        {"role": "user", "content": "x " * 20_000},
+        {"role": "assistant", "content": [use]},
+        {"role": "user", "content": [result]},
+    ]
+    with Running(Upstream()) as behind, gateway(tmp_path / "g", behind.url, settings=MODE) as running:
+        assert call(running.anthropic + "/v1/messages", body=request(messages))[0] == 200
+        arrived = json.loads(behind.app.seen[-1].body)["messages"][2]["content"][0]["content"]
+        assert running.stop() == 0
+    assert arrived == text
+
+
+def test_a_plan_shows_what_the_gateway_sends(tmp_path, monkeypatch):
+    messages: list[Any] = [{"role": "user", "content": "Rename the values"}]
+    for n in range(3):
+        turn(messages, n)
+    body = request(messages)
+    with Running(Upstream()) as behind, gateway(tmp_path / "g", behind.url, settings=MODE) as running:
+        assert call(running.anthropic + "/v1/messages", body=body)[0] == 200
+        arrived = behind.app.seen[-1].body
+        assert running.stop() == 0
+    (tmp_path / "a.request.json").write_bytes(body)
+    monkeypatch.setenv("HOME", str(tmp_path / "elsewhere"))
+    arguments = [
+        "plan",
+        str(tmp_path / "a.request.json"),
+        "--json",
+        "--apply-trims",
+        str(tmp_path / "shown.json"),
+    ]
+    plan = json.loads(CliRunner().invoke(cli, arguments, catch_exceptions=False).output)
+    assert blocks((tmp_path / "shown.json").read_bytes()) == blocks(arrived)
+    assert [trim["pointer"] for trim in plan["trims"]] == [f"/messages/{n}/content/0" for n in (2, 4, 6)]
+    assert plan["trims"][1]["kinds"] == ["line_numbers", "earlier_lines"]

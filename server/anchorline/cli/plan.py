@@ -4,12 +4,14 @@ import difflib
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import msgspec
 
 from anchorline.cache.ledger import Ledger, MemoryLedger
+from anchorline.cache.markers import Splice
 from anchorline.cli import reading
 from anchorline.config import Config
 from anchorline.explain import markdown
@@ -20,6 +22,7 @@ from anchorline.prompt.formats import FORMATS
 from anchorline.prompt.model import Format, Prompt
 from anchorline.store.experiments import registry
 from anchorline.surroundings import NOTHING, Surroundings
+from anchorline.trim.results import Shortened
 
 WRITE_S = 10.0
 """How long the end of the command waits for the database, seconds."""
@@ -42,6 +45,11 @@ WRITE_S = 10.0
     type=click.Path(path_type=Path),
     help="Write the body with its anchors to this file (0600).",
 )
+@click.option(
+    "--apply-trims",
+    type=click.Path(path_type=Path),
+    help="Write the body with its tool results as the gateway's mode `trim` would send them to this file (0600).",
+)
 @click.option("--schema", "print_schema", is_flag=True, help="Print the JSON Schema of a plan and exit.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 def command(
@@ -51,6 +59,7 @@ def command(
     surroundings: Path | None,
     record: bool,
     apply_anchors: Path | None,
+    apply_trims: Path | None,
     print_schema: bool,
     as_json: bool,
 ) -> None:
@@ -73,10 +82,21 @@ def command(
     config = reading.settings().config
     prompt = reading.prompt(file, format_)
     in_force = policies.read(registry())
-    planner = Planner(config, _ledger(config), deciders=in_force.of)
+    ledger, replays = _known(config)
+    shortened = Shortened(replays)
+    planner = Planner(config, ledger, deciders=in_force.of, shortened=shortened)
     plan = planner.plan(prompt, _surroundings(surroundings), target=target)
     if apply_anchors is not None:
         _apply(prompt, plan, file, apply_anchors)
+    if apply_trims is not None:
+        if prompt.format not in ("anthropic", "openai-chat", "openai-responses"):
+            raise reading.Unreadable(f"{file}: trims are applied to request bodies, and this is none")
+        from anchorline.gateway import splice  # noqa: PLC0415  (the gateway only where its work is done)
+
+        trims = shortened.shorten(
+            prompt, planner.warm(prompt, planner.model(prompt, target), plan.created_at)
+        )
+        _write(prompt, splice.shortened(prompt, trims), apply_trims)
     if record and config.store.enabled:
         decider = in_force.shadow(plan)
         shadow = (
@@ -109,18 +129,22 @@ def _surroundings(path: Path | None) -> Surroundings:
         raise reading.Unreadable(f"{path}: {error}") from error
 
 
-def _ledger(config: Config) -> Ledger:
-    """Return what the database knows to be warm; an empty ledger where there is none or it can't be read."""
+def _known(config: Config) -> tuple[Ledger, dict[bytes, bytes]]:
+    """Return what the database knows to be warm, and in which form tool results were sent.
+
+    Nothing where there is no database or it can't be read.
+    """
     if not config.store.enabled:
-        return MemoryLedger()
+        return MemoryLedger(), {}
     from anchorline.store.database import StoreError, locate  # noqa: PLC0415  (SQLite only where it is used)
     from anchorline.store.reader import Reader  # noqa: PLC0415
 
     try:
-        return MemoryLedger(Reader(locate(config.store.path)).ledger(time.time()))
+        reader = Reader(locate(config.store.path))
+        return MemoryLedger(reader.ledger(time.time())), reader.replays()
     except StoreError as error:
         click.echo(f"anchorline: what is warm is not known: {error}", err=True)
-        return MemoryLedger()
+        return MemoryLedger(), {}
 
 
 def _record(config: Config, plan: Plan, prompt: Prompt, shadow: Plan | None, version: str) -> None:
@@ -152,6 +176,12 @@ def _apply(prompt: Prompt, plan: Plan, source: str, target: Path) -> None:
         changes = markers.splices(prompt, plan.cache.anchors)
     except markers.UnmarkableError as error:
         raise reading.Unreadable(f"{source}: anchors can't be written: {error}") from error
+    _write(prompt, changes, target)
+
+
+def _write(prompt: Prompt, changes: Sequence[Splice], target: Path) -> None:
+    from anchorline.cache import markers  # noqa: PLC0415
+
     try:
         with os.fdopen(os.open(target, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
             file.write(markers.apply(prompt.load(0, sys.maxsize), changes))

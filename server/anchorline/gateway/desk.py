@@ -30,14 +30,14 @@ from anchorline.live.books import Books
 from anchorline.live.plans import entries
 from anchorline.live.recording import NotRecordedError
 from anchorline.outcome import Outcome, Usage
-from anchorline.plan import Anchor, CachePlan, Plan, Trim
+from anchorline.plan import Anchor, CachePlan, Plan
 from anchorline.planner import Decider, Planner
 from anchorline.prompt import formats
 from anchorline.prompt.formats import Memory
 from anchorline.prompt.model import Format, Prompt, PromptError, Sent
 from anchorline.route.pricing import Bill, Pricing, Unpriced
 from anchorline.store.answers import Answer
-from anchorline.trim.results import Shortened, Trimmed
+from anchorline.trim.results import Shortened, Trimmed, described
 
 WAITING = 64
 """Requests that may wait for their plan; further ones go without, which is counted."""
@@ -246,7 +246,7 @@ class Desk(Books):
         trims: list[Trimmed] = []
         if "trims" in may and self._shortened is not None:
             trims = self._shortened.shorten(prompt, planner.warm(prompt, plan.route.target, exchange.at))
-            plan = msgspec.structs.replace(plan, trims=tuple(_trim(prompt, trim) for trim in trims))
+            plan = msgspec.structs.replace(plan, trims=described(prompt, trims))
         route = []
         if routes and plan.failure is None and plan.route.target != prompt.model != local.NAME:
             route = routed(body, plan.route.target)
@@ -461,13 +461,6 @@ def _stopped(kinds: frozenset[Change]) -> str:
     """Return why kinds of change are not made."""
     what = " and ".join(NAMES[kind] for kind in sorted(kinds))
     return f"the provider has refused {what} in this conversation, which is tried again later" if what else ""
-
-
-def _trim(prompt: Prompt, trim: Trimmed) -> Trim:
-    segment = prompt.segments[trim.segment]
-    saved = round(segment.tokens * trim.saved / max(segment.size, 1))
-    reason = "lines that stand in an earlier result, are repeated, or only move a progress bar"
-    return Trim(trim.segment, prompt.pointer(trim.segment), "shorten", trim.segment, saved, reason)
 
 
 def _outcome(plan: Plan, exchange: Exchange, meter: Meter) -> Outcome:

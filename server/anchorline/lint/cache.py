@@ -1,7 +1,9 @@
 """AL2xx: what makes a prompt cache miss, or makes the provider refuse the request."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import accumulate
 
 from anchorline.cache import moments
 from anchorline.cache.markers import Splice, blank, splices
@@ -11,6 +13,7 @@ from anchorline.plan import Plan
 from anchorline.prompt.model import Prompt, Segment
 from anchorline.prompt.unrendered import blanked
 from anchorline.route.catalog import Model
+from anchorline.trim.dedupe import duplicates
 
 # It begins with a literal, which a search jumps to: with the first eight digits it takes fifteen times as long.
 _UUID = re.compile(rb"-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b")
@@ -40,7 +43,8 @@ def check(prompt: Prompt, plan: Plan, provider: Provider, model: str) -> Iterato
             splices(prompt, plan.cache.anchors),
             "Insert cache breakpoints",
         )
-    for trim in plan.trims:
+    warm = bisect_right(list(accumulate(one.tokens for one in prompt.segments)), plan.cache.warm_tokens) - 1
+    for trim in duplicates(prompt, warm):
         segment = prompt.segments[trim.segment]
         message = f"{trim.reason}: {trim.tokens_saved} tokens"
         fix: tuple[Splice, ...] = ()

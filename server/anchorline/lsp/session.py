@@ -102,8 +102,11 @@ class Session(Books):
         with self._making_planner:
             if self._planner is None:
                 from anchorline.planner import Planner  # noqa: PLC0415  (its import is not light)
+                from anchorline.trim.results import Shortened  # noqa: PLC0415  (with the planner)
 
-                self._planner = Planner(self.config, self.ledger, deciders=self.policies.of)
+                self._planner = Planner(
+                    self.config, self.ledger, deciders=self.policies.of, shortened=Shortened()
+                )
             return self._planner
 
     @property

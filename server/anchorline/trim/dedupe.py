@@ -1,4 +1,4 @@
-"""Lossless trims: a later copy of a block can be a reference to the first one.
+"""A later copy of a block that can be a reference to the first one.
 
 Only what is new may be trimmed. Bytes that the provider already holds cost a tenth; changing one of them means to
 pay for all that follows again. Where the prefix is cold nothing is held, so everything may.

@@ -9,19 +9,31 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-_NUMBERED = re.compile(r"^\s*(\d+)(→|\t|:|-)")
+from anchorline.plan import TrimKind
+from anchorline.trim.calls import Origin
+from anchorline.trim.kinds import LARGEST
+from anchorline.trim.marks import BEGINNING, Above, Line
+
 WORTH = 100
 """Characters from which on a run is replaced: what points to it takes about forty."""
 PAIR, LONG = 40, 160
 """Characters of two successive lines, or of one, by which a run is found."""
-_MARK = "[= "
+_NUMBERED = re.compile(r"([1-9][0-9]{0,8})(?=[→\t:-])")
 
 
-class _Line(msgspec.Struct, frozen=True, gc=False):
+class _Text(msgspec.Struct, frozen=True, gc=False):
     """A line without its number. `number` is -1 where it has none; `rest` begins with what follows the number."""
 
     number: int
     rest: str
+
+    @property
+    def size(self) -> int:
+        return len(self.rest) + (len(str(self.number)) if self.number >= 0 else 0)
+
+    def moved(self, by: int) -> str:
+        """Return the line with another number."""
+        return f"{self.number + by}{self.rest}" if self.number >= 0 else self.rest
 
 
 class _Place(msgspec.Struct, frozen=True, gc=False):
@@ -29,43 +41,77 @@ class _Place(msgspec.Struct, frozen=True, gc=False):
     line: int
 
 
-class Repeats:
-    """The lines of the tool results of one conversation, as they are sent, in order."""
+class EarlierLines:
+    """The tool results of one conversation, as they are sent, in order; and the kind of trim that points to them."""
+
+    name: TrimKind = "earlier_lines"
 
     def __init__(self) -> None:
-        self._results: list[list[_Line]] = []
+        self._results: list[list[_Text | None]] = []
         self._places: dict[int, _Place] = {}
 
-    def add(self, texts: Sequence[str]) -> None:
-        """Take in the next tool result: its texts, as they are sent."""
-        lines = [_line(line) for text in texts for line in text.split("\n")]
+    def add(self, texts: Sequence[list[Line]], *, stays: bool = True) -> None:
+        """Take in the next tool result: the lines of its texts, as they are sent.
+
+        Nothing points to one that does not stay: that the client may have the provider take out later.
+        """
+        lines = [_text(line) for text in texts for line in text]
         result = len(self._results)
         self._results.append(lines)
-        for index, key in _keys(lines):
-            self._places[key] = _Place(result, index)
+        if stays:
+            for index, key in _keys(lines):
+                self._places[key] = _Place(result, index)
 
-    def without(self, text: str) -> str:
-        """Return the text with each run of lines that stands in an earlier result replaced by where it stands."""
-        given = text.split("\n")
-        lines = [_line(line) for line in given]
+    def shorten(self, lines: list[Line], origin: Origin) -> list[Line]:  # noqa: ARG002
+        """Replace each run of lines that stands in an earlier result by where it stands."""
+        if not self._places:
+            return lines
+        texts = [_text(line) for line in lines]
         keys: dict[int, list[int]] = {}
-        for index, key in _keys(lines):
+        for index, key in _keys(texts):
             keys.setdefault(index, []).append(key)
-        kept: list[str] = []
+        kept: list[Line] = []
         index = 0
         while index < len(lines):
-            found = self._run(lines, index, keys.get(index, ()))
-            if found is None or sum(map(len, given[index : index + found[1]])) + found[1] < WORTH:
-                kept.append(given[index])
+            found = self._run(texts, index, keys.get(index, ()))
+            if found is None:
+                kept.append(lines[index])
                 index += 1
                 continue
             place, count = found
-            kept.append(self._pointer(place, count, lines[index : index + count]))
+            kept.append(self._mark(place, texts[index : index + count]))
             index += count
-        return "\n".join(kept)
+        return kept
 
-    def _run(self, lines: Sequence[_Line], start: int, keys: Sequence[int]) -> tuple[_Place, int] | None:
-        """Return the longest of the runs that begin with line `start`: where it stands, and how many lines."""
+    def restore(self, lines: list[Line]) -> list[Line]:
+        """Put the lines back."""
+        made: list[Line] = []
+        room = LARGEST
+        for line in lines:
+            stands = self._stands(line) if isinstance(line, Above) else None
+            if stands is None or (size := sum(map(len, stands))) > room:
+                made.append(line)
+            else:
+                made += stands
+                room -= size
+        return made
+
+    def _stands(self, mark: Above) -> list[str] | None:
+        """Return the lines that a mark stands for; None where there are no such lines."""
+        result = self._results[mark.result - 1] if mark.result <= len(self._results) else []
+        texts = [text for text in result[mark.first - 1 : mark.last] if text is not None]
+        if not texts or len(texts) != mark.last - mark.first + 1:
+            return None
+        shift = 0
+        if mark.number is not None:
+            old = next((text.number for text in texts if text.number >= 0), mark.number)
+            shift = mark.number - old
+        return [text.moved(shift) for text in texts]
+
+    def _run(
+        self, lines: Sequence[_Text | None], start: int, keys: Sequence[int]
+    ) -> tuple[_Place, int] | None:
+        """Return where the longest run that begins with line `start` stands, and its lines; None if not worth it."""
         best: tuple[_Place, int] | None = None
         for key in keys:
             place = self._places.get(key)
@@ -73,49 +119,56 @@ class Repeats:
                 count = _shared(lines, start, self._results[place.result], place.line)
                 if count and (best is None or count > best[1]):
                     best = place, count
-        return best
+        if best is None:
+            return None
+        size = sum(text.size + 1 for text in lines[start : start + best[1]] if text is not None)
+        return best if size >= WORTH else None
 
-    def _pointer(self, place: _Place, count: int, lines: Sequence[_Line]) -> str:
-        """Return the line that stands for a run. Results and lines count from 1."""
-        first, last = place.line + 1, place.line + count
-        where = f"line {first}" if count == 1 else f"lines {first}-{last}"
-        text = f"{_MARK}{where} of tool result {place.result + 1} above"
+    def _mark(self, place: _Place, lines: Sequence[_Text | None]) -> Above:
         stands = self._results[place.result]
+        number: int | None = None
         for offset, line in enumerate(lines):
-            old = stands[place.line + offset].number
-            if line.number >= 0:
-                return f"{text}]" if line.number == old else f"{text}, numbered from {line.number}]"
-        return text + "]"
+            old = stands[place.line + offset]
+            if line is not None and old is not None and line.number >= 0:
+                number = line.number if line.number != old.number else None
+                break
+        return Above(place.result + 1, place.line + 1, place.line + len(lines), number)
 
 
-def _line(line: str) -> _Line:
+def _text(line: Line) -> _Text | None:
+    """Return a line of the output; None for one that stands for others, or looks like it."""
+    if not isinstance(line, str) or line.startswith(BEGINNING):
+        return None
     found = _NUMBERED.match(line)
-    if found is None:
-        return _Line(-1, line)
-    number = found[1]
-    if len(number) > 9 or number.startswith("0") or not number.isascii():
-        return _Line(-1, line)
-    return _Line(int(number), line[found.end(1) :])
+    return _Text(-1, line) if found is None else _Text(int(found[1]), line[found.end() :])
 
 
-def _keys(lines: Sequence[_Line]) -> Iterator[tuple[int, int]]:
+def _keys(lines: Sequence[_Text | None]) -> Iterator[tuple[int, int]]:
     """Yield (line, key) for each place at which a run may be found."""
+    following = iter(lines)
+    next(following, None)
     for index, line in enumerate(lines):
-        if line.rest.startswith(_MARK):
+        after = next(following, None)
+        if line is None:
             continue
         if len(line.rest) >= LONG:
             yield index, hash(line.rest)
-        if index + 1 < len(lines) and len(line.rest) + len(lines[index + 1].rest) >= PAIR:
-            yield index, hash((line.rest, lines[index + 1].rest))
+        if after is not None and len(line.rest) + len(after.rest) >= PAIR:
+            yield index, hash((line.rest, after.rest))
 
 
-def _shared(lines: Sequence[_Line], start: int, others: Sequence[_Line], place: int) -> int:
+def _shared(lines: Sequence[_Text | None], start: int, others: Sequence[_Text | None], place: int) -> int:
     """Return how many lines are the same from there on, their numbers all shifted by the same."""
     shift: int | None = None
     count = 0
     while start + count < len(lines) and place + count < len(others):
         line, other = lines[start + count], others[place + count]
-        if line.rest != other.rest or (line.number < 0) != (other.number < 0) or other.rest.startswith(_MARK):
+        if (
+            line is None
+            or other is None
+            or line.rest != other.rest
+            or (line.number < 0) != (other.number < 0)
+        ):
             break
         if line.number >= 0:
             if shift is None:

@@ -1,28 +1,45 @@
-"""Tool results made shorter, losslessly: which bytes of a prompt are replaced by which.
+"""Tool results made shorter, losslessly: which bytes of a prompt are replaced by which, and how to restore them.
 
 Only what is new is touched: bytes that the provider holds already cost a tenth. What a tool result was sent as, it is
-sent as again in every later request of its conversation, or all that follows would be paid anew (`Shortened.known`).
+sent as again in every later request of its conversation, or all that follows would be paid anew (`Shortened.keep`).
 """
 
+import json
+import re
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from threading import Lock
+from typing import Any
 
 import msgspec
 from xxhash import xxh3_64_digest
 
+from anchorline.plan import Trim, TrimKind
 from anchorline.prompt import layout
 from anchorline.prompt.model import Prompt, Segment
-from anchorline.trim.repeats import Repeats
-from anchorline.trim.terminal import shown
+from anchorline.trim.calls import Origin
+from anchorline.trim.forms import KINDS, restored, shortened
+from anchorline.trim.kinds import Kind
+from anchorline.trim.marks import BEGINNING, read, written
+from anchorline.trim.repeats import EarlierLines
 
 WORTH_BYTES = 200
 """Tool results of fewer bytes are left alone."""
-SAVED_BYTES = 60
-"""What a change must save, to be worth it."""
 FLOOR_TOKENS = 8192
 """Shorter prompts are left alone: made shorter still, they might fall below what a provider caches at all."""
 REMEMBERED = 4096
 CONVERSATIONS = 8
+_DELETABLE = b'"cache_reference"'
+"""By this member of a tool result a client may have it deleted from the cache later."""
+_STORED = re.compile(rb'"type"\s*:\s*"(?:compaction|item_reference)')
+"""Items of the Responses API."""
+_REASONS: dict[TrimKind, str] = {
+    "earlier_lines": "lines that stand in an earlier tool result",
+    "equal_lines": "equal lines in a row",
+    "found_path": "the path before each line of a search",
+    "line_numbers": "the spaces before line numbers",
+    "terminal_rendering": "colours and overwritten lines of a terminal, which can't be restored",
+}
 
 
 class Piece(msgspec.Struct, frozen=True, gc=False):
@@ -34,10 +51,12 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
 
 
 class Trimmed(msgspec.Struct, frozen=True):
-    """A tool result that is sent shorter: segment `segment` in `pieces`. `new`: for the first time."""
+    """A tool result that is sent shorter: segment `segment` in `pieces`. `new`: for the first time in this form."""
 
     segment: int
     pieces: tuple[Piece, ...]
+    kinds: tuple[TrimKind, ...]
+    digest: bytes
     new: bool
 
     @property
@@ -46,97 +65,246 @@ class Trimmed(msgspec.Struct, frozen=True):
         return sum(piece.end - piece.start - len(piece.text) for piece in self.pieces)
 
 
-class Shortened:
-    """Shortens the tool results of conversations, the same way for ever. Used in one thread at a time.
+class _Text(msgspec.Struct, frozen=True, gc=False):
+    """Text `number` of a tool result, a JSON string with the digest `was`, is sent as `piece`.
 
-    `known` are the changes that earlier processes made: the prefix hash up to a tool result → the digest of what it was
-    sent as.
+    Where it stands may differ from request to request, since clients put a cache marker before it.
+    """
+
+    number: int
+    was: bytes
+    piece: Piece
+
+
+class _Form(msgspec.Struct, frozen=True, gc=False):
+    """The form in which a tool result is sent. No texts: as it came."""
+
+    texts: tuple[_Text, ...]
+    kinds: tuple[TrimKind, ...]
+    digest: bytes
+
+    def placed(self, content: bytes) -> tuple[Piece, ...] | None:
+        """Return where to replace what in a tool result; None where it holds something else."""
+        found: list[tuple[int, int]] | None = None
+        pieces = []
+        for text in self.texts:
+            piece = text.piece
+            if xxh3_64_digest(content[piece.start : piece.end]) != text.was:
+                found = literals(content) if found is None else found
+                start, end = found[text.number] if text.number < len(found) else (0, 0)
+                if xxh3_64_digest(content[start:end]) != text.was:
+                    return None
+                piece = Piece(start, end, piece.text)
+            pieces.append(piece)
+        return tuple(pieces)
+
+
+class Shortened:
+    """Shortens the tool results of conversations, the same way for ever.
+
+    `known` are the forms that earlier processes sent: the prefix hash up to a tool result → the digest of its form.
+    May be used in any thread.
     """
 
     def __init__(self, known: Mapping[bytes, bytes] | None = None) -> None:
         self._known = dict(known or {})
-        self._pieces: OrderedDict[bytes, tuple[Piece, ...]] = OrderedDict()
-        self._repeats: OrderedDict[bytes, Repeats] = OrderedDict()
+        self._forms: OrderedDict[tuple[bytes, bytes], _Form] = OrderedDict()
+        self._earlier: OrderedDict[tuple[bytes, bytes], EarlierLines] = OrderedDict()
+        self._lock = Lock()
 
     def shorten(self, prompt: Prompt, warm: int) -> list[Trimmed]:
         """Return the tool results of `prompt` that are sent shorter.
 
-        Those up to segment `warm` are if they were before; the provider holds no later ones, so these may be.
+        Those up to segment `warm` are if they were sent so (`keep`); the provider holds no later ones, so these may be.
+        Nothing is kept of it but what makes the next request of the conversation faster.
         """
-        segments = prompt.segments
-        results = [i for i, segment in enumerate(segments) if segment.kind == "tool_result"]
-        small = prompt.tokens < FLOOR_TOKENS
-        for number, index in enumerate(results):
-            prefix = segments[index].prefix
-            undecided = prefix in self._known or (index > warm and not small)
-            if undecided and prefix not in self._pieces:
-                self._decide(prompt, results, number, warm)
-                break
-        found = []
-        for index in results:
-            prefix = segments[index].prefix
-            pieces = self._pieces.get(prefix)
-            if pieces:
-                self._pieces.move_to_end(prefix)
-                found.append(Trimmed(index, pieces, new=self._known.get(prefix) != digest(pieces)))
-        return found
+        with self._lock:
+            return list(_Passage(prompt, warm, self._known, self._forms, self._earlier).trimmed())
 
     def keep(self, prompt: Prompt, trimmed: Sequence[Trimmed]) -> dict[bytes, bytes]:
         """Note what is sent from now on; return what is new of it, as `known` takes it."""
-        made = {prompt.segments[one.segment].prefix: digest(one.pieces) for one in trimmed if one.new}
-        self._known.update(made)
+        made = {prompt.segments[one.segment].prefix: one.digest for one in trimmed if one.new}
+        with self._lock:
+            self._known.update(made)
         return made
 
-    def _decide(self, prompt: Prompt, results: Sequence[int], first: int, warm: int) -> None:
-        """Decide on the tool results from the one of number `first` on.
 
-        What a later result points to are lines of an earlier one as it is sent, so that all after it are decided anew;
-        the provider holds none of them either.
-        """
-        segments = prompt.segments
-        upto = next((n for n in range(first - 1, -1, -1) if segments[results[n]].prefix in self._repeats), -1)
-        repeats = self._repeats.pop(segments[results[upto]].prefix) if upto >= 0 else Repeats()
-        for number, index in enumerate(results[upto + 1 :], upto + 1):
-            segment = segments[index]
+class _Passage:
+    """One request on its way through `Shortened`.
+
+    What a tool result is sent as follows from the prompt up to it and from what the earlier results are sent as, which
+    a running digest stands for: `_sent`.
+    """
+
+    def __init__(
+        self,
+        prompt: Prompt,
+        warm: int,
+        known: Mapping[bytes, bytes],
+        forms: OrderedDict[tuple[bytes, bytes], _Form],
+        memory: OrderedDict[tuple[bytes, bytes], EarlierLines],
+    ) -> None:
+        self._prompt = prompt
+        self._known = known
+        self._forms = forms
+        self._memory = memory
+        self._warm = warm
+        self._small = prompt.tokens < FLOOR_TOKENS
+        self._results = [i for i, one in enumerate(prompt.segments) if one.kind == "tool_result"]
+        self._applied: list[_Form | None] = []
+        self._states: list[tuple[bytes, bytes]] = []
+        self._whole = prompt.self_contained and not any(_stored(prompt, one) for one in prompt.segments)
+        """Whether a result may point to another one: the model gets all of them."""
+        self._sent = b"" if self._whole else b"alone"
+        self._earlier: EarlierLines | None = None
+        self._taken = 0
+        """How many results are in `_earlier`."""
+
+    def trimmed(self) -> Iterator[Trimmed]:
+        """Yield the results that are sent shorter, in order."""
+        prompt = self._prompt
+        for index in self._results:
+            segment = prompt.segments[index]
+            known = self._known.get(segment.prefix)
+            form = pieces = None
+            if known is not None or index > self._warm:
+                form = self._form(index, segment, known)
+                if index <= self._warm and known != form.digest:
+                    # What the provider holds can't be sent again, so nothing from here on is held.
+                    self._warm = index - 1
+                pieces = form.placed(prompt.load(segment.start, segment.end)) if form.texts else None
+            if form is not None and pieces:
+                self._sent = xxh3_64_digest(self._sent + form.digest)
+                yield Trimmed(index, pieces, form.kinds, form.digest, new=known != form.digest)
+            self._applied.append(form if pieces else None)
+            self._states.append((segment.prefix, self._sent))
+        if self._earlier is not None and self._taken:
+            self._memory[self._states[self._taken - 1]] = self._earlier
+            _bound(self._memory, CONVERSATIONS)
+
+    def _form(self, index: int, segment: Segment, known: bytes | None) -> _Form:
+        """Return the form of the next result, decided now or before."""
+        state = segment.prefix, self._sent
+        form = self._forms.get(state)
+        if form is not None:
+            self._forms.move_to_end(state)
+            return form
+        content = self._prompt.load(segment.start, segment.end)
+        if self._small and known is None:
+            return (
+                _made(content, (), Origin(self._prompt, index))
+                if BEGINNING.encode() in content
+                else AS_IT_CAME
+            )
+        kinds: tuple[Kind, ...] = KINDS
+        if self._whole:
+            self._take(len(self._applied))
+            kinds = (*KINDS, self._earlier) if self._earlier is not None else KINDS
+        form = _made(content, kinds, Origin(self._prompt, index))
+        self._forms[state] = form
+        _bound(self._forms, REMEMBERED)
+        return form
+
+    def _take(self, count: int) -> None:
+        """Take the first `count` results, as they are sent, into what a later one may point to."""
+        if self._earlier is None:
+            self._taken = next((n for n in range(count, 0, -1) if self._states[n - 1] in self._memory), 0)
+            state = self._states[self._taken - 1] if self._taken else None
+            self._earlier = self._memory.pop(state) if state is not None else EarlierLines()
+        for number in range(self._taken, count):
+            segment = self._prompt.segments[self._results[number]]
+            content = self._prompt.load(segment.start, segment.end)
+            form = self._applied[number]
+            sent = {text.number: text.piece.text for text in form.texts} if form is not None else {}
+            texts = [sent.get(n, content[start:end]) for n, (start, end) in enumerate(literals(content))]
+            self._earlier.add([read(decoded(text)) for text in texts], stays=_DELETABLE not in content)
+        self._taken = count
+
+
+def _stored(prompt: Prompt, segment: Segment) -> bool:
+    """Tell whether a segment stands for items that the provider keeps, how many nobody here knows."""
+    if prompt.format != "openai-responses" or segment.kind != "other":
+        return False
+    return _STORED.search(prompt.load(segment.start, segment.end)) is not None
+
+
+AS_IT_CAME = _Form((), (), b"")
+
+
+def described(prompt: Prompt, trimmed: Sequence[Trimmed]) -> tuple[Trim, ...]:
+    """Return the trims as a plan names them."""
+    return tuple(_trim(prompt, one) for one in trimmed)
+
+
+def restored_texts(prompt: Prompt) -> dict[int, list[str]]:
+    """Return what the tools gave, from a prompt as it was sent: the texts of each tool result, by its segment.
+
+    What was rendered as a terminal shows it comes with the mark that says so, since that can't be undone.
+    """
+    earlier = EarlierLines()
+    kinds = (*KINDS, earlier)
+    found = {}
+    for index, segment in enumerate(prompt.segments):
+        if segment.kind == "tool_result":
             content = prompt.load(segment.start, segment.end)
-            texts = [(start, end, _decoded(content[start:end])) for start, end in literals(content)]
-            if number >= first:
-                made = self._made(segment, texts, repeats, fresh=index > warm)
-                if made is not None:
-                    self._pieces[segment.prefix] = made
-                    self._pieces.move_to_end(segment.prefix)
-            sent = {piece.start: piece.text for piece in self._pieces.get(segment.prefix, ())}
-            repeats.add([_decoded(sent[start]) if start in sent else text for start, _, text in texts])
-        self._repeats[segments[results[-1]].prefix] = repeats
-        for memory, most in ((self._pieces, REMEMBERED), (self._repeats, CONVERSATIONS)):
-            while len(memory) > most:
-                memory.popitem(last=False)
-
-    def _made(
-        self, segment: Segment, texts: Sequence[tuple[int, int, str]], repeats: Repeats, *, fresh: bool
-    ) -> tuple[Piece, ...] | None:
-        """Return the form in which a tool result is sent; None where it is left as it is because it was sent so."""
-        known = self._known.get(segment.prefix)
-        if known is None and not fresh:
-            return None
-        pieces = []
-        for start, end, text in texts if segment.size >= WORTH_BYTES else ():
-            encoded = msgspec.json.encode(repeats.without(shown(text)))
-            if end - start - len(encoded) >= SAVED_BYTES:
-                pieces.append(Piece(start, end, encoded))
-        made = tuple(pieces)
-        return made if fresh or known == digest(made) else ()
+            sent = [read(decoded(content[start:end])) for start, end in literals(content)]
+            found[index] = [written(restored(lines, kinds)) for lines in sent]
+            earlier.add(sent)
+    return found
 
 
-def digest(pieces: Sequence[Piece]) -> bytes:
-    """Return what identifies the form in which a tool result is sent."""
-    return xxh3_64_digest(b"".join(b"%d:%b" % (piece.start, piece.text) for piece in pieces))
+def _trim(prompt: Prompt, one: Trimmed) -> Trim:
+    segment = prompt.segments[one.segment]
+    reasons = [_REASONS[kind] for kind in one.kinds] or ["lines that look like marks of ours are announced"]
+    return Trim(
+        segment=one.segment,
+        pointer=prompt.pointer(one.segment),
+        action="shorten",
+        original=one.segment,
+        tokens_saved=round(segment.tokens * one.saved / max(segment.size, 1)),
+        reason=", ".join(reasons),
+        kinds=one.kinds,
+        restorable="terminal_rendering" not in one.kinds,
+    )
+
+
+def _made(content: bytes, kinds: Sequence[Kind], origin: Origin) -> _Form:
+    """Decide on the form of a tool result."""
+    texts: list[_Text] = []
+    used: dict[TrimKind, None] = {}
+    for number, (start, end) in enumerate(literals(content)):
+        literal = content[start:end]
+        try:
+            text = msgspec.json.decode(literal, type=str)
+        except (
+            msgspec.MsgspecError,
+            UnicodeDecodeError,
+        ):  # half a surrogate pair, which can't be written again
+            continue
+        sent, by = shortened(text, kinds if len(content) >= WORTH_BYTES else (), origin)
+        if sent != text:
+            texts.append(_Text(number, xxh3_64_digest(literal), Piece(start, end, msgspec.json.encode(sent))))
+            used |= dict.fromkeys(by)
+    if not texts:
+        return AS_IT_CAME
+    digest = xxh3_64_digest(b"".join(b"%d:%b" % (text.number, text.piece.text) for text in texts))
+    return _Form(tuple(texts), tuple(used), digest)
+
+
+def _bound(memory: OrderedDict[tuple[bytes, bytes], Any], most: int) -> None:
+    while len(memory) > most:
+        memory.popitem(last=False)
 
 
 def literals(content: bytes) -> list[tuple[int, int]]:
-    """Return where the texts of a tool result stand: JSON strings of Anthropic's and OpenAI's forms of it."""
+    """Return where the texts of a tool result stand: JSON strings of Anthropic's and OpenAI's forms of it.
+
+    None of those that the provider's own tools gave, which it may compare with what it has sent.
+    """
     found: list[tuple[int, int]] = []
     for member in layout.members(content, 0):
+        if member.key == b'"type"' and content[member.start : member.end].endswith(b'_tool_result"'):
+            return []
         if member.key not in (b'"content"', b'"output"'):
             continue
         first = content[member.start : member.start + 1]
@@ -159,9 +327,9 @@ def _text(content: bytes, start: int) -> list[tuple[int, int]]:
     ]
 
 
-def _decoded(literal: bytes) -> str:
-    """Return a JSON string's text; an empty one where it has half a surrogate pair, so that it is left as it is."""
+def decoded(literal: bytes) -> str:
+    """Return a JSON string's text. It may have half a surrogate pair, as JavaScript lets pass."""
     try:
         return msgspec.json.decode(literal, type=str)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return ""
+        return str(json.loads(literal))

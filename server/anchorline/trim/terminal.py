@@ -1,75 +1,123 @@
-r"""What a terminal would have shown: colour codes, progress bars and repeated lines of a tool's output, collapsed.
+r"""What a terminal shows of a command's output in the end: the one trim that can't be undone.
 
-Nothing that a later turn could name is lost. Of the states of a progress bar, which differ in digits and bars only, the
-last one stays; of equal lines one stays, with the count; the padding before the line numbers of ``cat -n`` goes; a path
-that ``grep`` puts before each line of a file stands once above them, as ``rg --heading`` has it.
+Colour codes go, and so do the states of a line that the terminal overwrote itself, as those of a progress bar: after a
+carriage return, or after the cursor went up. What stands there is what a person would see, and a mark says how much is
+gone. Where that is not sure, as when a longer state shows behind a shorter one, everything stays. Only for the output
+of commands that show no file: `anchorline.trim.commands`.
 """
 
 import re
-from collections.abc import Iterator
-from itertools import groupby
+import unicodedata
 
-_CODES = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[PX^_][^\x1b]*\x1b\\|[()][0-9A-Za-z]|[@-Z\\-_=>78])"
-)
-"""ECMA-48: control sequences, operating system commands, strings, and single escapes."""
-_PADDED = re.compile(r"^ +(?=\d+(?:→|\t))", re.MULTILINE)
-_MOVING = re.compile(r"[\d#=>▏▎▍▌▋▊▉█░▒▓━╸╺⠀-⣿|/\\.\-\s:,]+")
-_PROGRESS = re.compile(r"\d\s?%|\d\s?[kKMG]?i?B?\s?/\s?\d|[#=█━▓]{4}")
-_FOUND = re.compile(r"([\w.@~+-]*/[\w./@~+-]+)[:-](?=\d+[:-])")
-REPEATED = 3
-"""Equal lines from which on they are counted, and lines of one file from which on its path stands once."""
+from anchorline.trim.marks import Rendered
+
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
+_PART = re.compile(r"\x1b\[([0-9]*)([AGJK])|\x1b\[\?(?:25|2026)[hl]|(\r*\n)|(\r)|([^\x00-\x1f\x7f-\x9f]+|\t)")
+"""Cursor up, to a column, erasing; hiding the cursor, one drawing at a time; ends of lines; text."""
+_REDRAWN = re.compile(r"\r(?!\n)|\x1b\[[0-9]*[AGJK]|\x1b\[\?")
+
+WIDTH = 80
+"""Columns that a terminal has at least: a longer line may take several rows, so going up from there leads elsewhere."""
 
 
-def shown(text: str) -> str:
-    """Return the text as a terminal would show it, without padding, repetitions and states that were overwritten."""
-    if "\x1b" in text:
-        text = _CODES.sub("", text)
-    if "\r" in text:
-        text = "\n".join(_overwritten(line) for line in text.replace("\r\n", "\n").split("\n"))
-    text = _PADDED.sub("", text)
-    return "\n".join(_headed(list(_counted(text.split("\n")))))
+def rendered(text: str) -> tuple[str, Rendered] | None:
+    """Return what the terminal shows of a text, and what is gone; None where nothing is, or that is not sure."""
+    plain, codes = _COLOUR.subn("", text)
+    states = 0
+    if _REDRAWN.search(plain):
+        screen = _Screen()
+        if not screen.draw(plain):
+            return None
+        plain, states = screen.text(), screen.overwritten
+    if "\x1b" in plain or not codes + states:
+        return None
+    return plain, Rendered(codes, states)
 
 
-def _headed(lines: list[str]) -> Iterator[str]:
-    """Yield the lines, those that were found in one file without its path, which stands above them."""
-    for path, group in groupby(lines, lambda line: found[1] if (found := _FOUND.match(line)) else None):
-        run = list(group)
-        if path is None or len(run) < REPEATED:
-            yield from run
-        else:
-            yield f"{path}:"
-            yield from (line[len(path) + 1 :] for line in run)
+class _Screen:
+    """The lines of a terminal that does not scroll."""
+
+    def __init__(self) -> None:
+        self.overwritten = 0
+        self._lines: list[str] = [""]
+        self._ends: list[str] = [""]
+        self._row = self._column = 0
+
+    def text(self) -> str:
+        """Return all lines."""
+        return "".join(line + end for line, end in zip(self._lines, self._ends, strict=True))
+
+    def draw(self, text: str) -> bool:
+        """Draw a text; False where what the terminal would show is not known."""
+        position = 0
+        while position < len(text):
+            part = _PART.match(text, position)
+            if part is None or not self._part(part):
+                return False
+            position = part.end()
+        return True
+
+    def _part(self, part: re.Match[str]) -> bool:
+        number, control, newline, back, words = part.groups()
+        if control is not None:
+            return self._control(control, int(number or ("0" if control in "JK" else "1")))
+        if newline is not None:
+            self._ends[self._row] = newline
+            self._row, self._column = self._row + 1, 0
+            if self._row == len(self._lines):
+                self._lines.append("")
+                self._ends.append("")
+        elif back is not None:
+            self._column = 0
+        elif words is not None:
+            return self._write(words)
+        return True
+
+    def _control(self, control: str, number: int) -> bool:
+        line = self._lines[self._row]
+        if control == "A":
+            above = max(self._row - max(number, 1), 0)
+            wrapped = any(len(line) > WIDTH for line in self._lines[above : self._row + 1])
+            self._row = above
+            return not wrapped
+        if control == "G":
+            self._column = 0
+            return number <= 1
+        if number not in ((0, 2) if control == "K" else (0,)):
+            return False
+        kept = "" if number == 2 else line[: self._column]
+        self._forget(line[len(kept) :])
+        self._lines[self._row] = kept
+        if control == "J":
+            for gone in self._lines[self._row + 1 :]:
+                self._forget(gone)
+            del self._lines[self._row + 1 :]
+            self._ends[self._row :] = [""]
+        return True
+
+    def _write(self, words: str) -> bool:
+        line = self._lines[self._row]
+        if self._column > len(line):
+            return False
+        gone = line[self._column :]
+        if gone:
+            # A shorter text leaves the end of the longer one behind it, and wide characters other columns.
+            if self._column or len(words) < len(gone) or not _narrow(gone):
+                return False
+            self._forget(gone)
+        self._lines[self._row] = line[: self._column] + words
+        self._column += len(words)
+        return True
+
+    def _forget(self, gone: str) -> None:
+        self.overwritten += bool(gone.strip())
 
 
-def _overwritten(line: str) -> str:
-    """Return the last of the states that a line went through; others that say something else stay before it."""
-    states = [state for state in line.split("\r") if state.strip()]
-    return "\n".join(_progress(states)) if "\r" in line else line
-
-
-def _counted(lines: list[str]) -> Iterator[str]:
-    for line, group in groupby(_progress(lines)):
-        count = sum(1 for _ in group)
-        yield line
-        if count >= REPEATED and line.strip():
-            yield f"[the line above {count - 1} more times]"
-        else:
-            yield from [line] * (count - 1)
-
-
-def _progress(lines: list[str]) -> Iterator[str]:
-    """Yield the lines; of successive states of one progress bar only the last."""
-    last: str | None = None
-    kind = ""
-    for line in lines:
-        now = _MOVING.sub("", line) if _PROGRESS.search(line) else None
-        if last is not None and now != kind:
-            yield last
-        if now is None:
-            yield line
-            last = None
-        else:
-            last, kind = line, now
-    if last is not None:
-        yield last
+def _narrow(text: str) -> bool:
+    """Tell whether each character takes one column, so that as many others cover it."""
+    return "\t" not in text and (
+        text.isascii()
+        or all(
+            unicodedata.east_asian_width(one) not in "WF" and not unicodedata.combining(one) for one in text
+        )
+    )

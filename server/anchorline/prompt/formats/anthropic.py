@@ -36,6 +36,7 @@ class _Frame(Frame):
     thinking: Raw | UnsetType = UNSET
     cache_control: Raw | UnsetType = UNSET
     metadata: Raw | UnsetType = UNSET
+    context_management: Raw | UnsetType = UNSET
 
 
 class _Body(_Frame, kw_only=True):
@@ -69,6 +70,10 @@ class _Tool(_Loading):
 
 class _Compaction(_Block):
     content: Raw | UnsetType = UNSET
+
+
+class _ContextManagement(msgspec.Struct):
+    edits: tuple[_Block, ...] = ()
 
 
 _decode = msgspec.json.Decoder(_Body).decode
@@ -242,7 +247,7 @@ class Anthropic(Dialect):
         return None
 
     def facts(self, frame: Frame) -> dict[str, Any]:
-        """Return the answer's limit, the automatic cache setting, and the session that the client names."""
+        """Return the answer's limit, the automatic cache setting, the session's name, and what may be taken out."""
         assert isinstance(frame, _Frame)  # noqa: S101
         automatic = frame.cache_control
         marked = isinstance(automatic, Raw) and bytes(automatic).startswith(b"{")
@@ -250,7 +255,23 @@ class Anthropic(Dialect):
             "max_tokens": frame.max_tokens or None,
             "automatic_ttl": lifetime(bytes(automatic)) if marked and isinstance(automatic, Raw) else None,
             "session": session.of_metadata(frame.metadata),
+            "self_contained": not _clears_results(frame.context_management),
         }
+
+
+def _clears_results(context_management: Raw | UnsetType) -> bool:
+    """Tell whether the API may take out earlier tool results before the model sees the request.
+
+    ``clear_tool_uses_20250919`` does, ``clear_thinking`` and ``compact`` don't (platform.claude.com, context editing).
+    """
+    if context_management is UNSET:
+        return False
+    try:
+        edits = msgspec.json.decode(context_management, type=_ContextManagement | None)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return True
+    known = ("clear_thinking", "compact")
+    return edits is not None and not all((edit.type or "").startswith(known) for edit in edits.edits)
 
 
 def _add_string(builder: Builder, kind: Kind, role: Role, start: int, section: Section, message: int) -> None:

@@ -57,6 +57,16 @@ class _ChatBody(_ChatFrame, kw_only=True):
 class _ResponsesFrame(_OpenAIFrame):
     instructions: str | UnsetType | None = UNSET
     max_output_tokens: int | UnsetType | None = UNSET
+    truncation: Raw | UnsetType = UNSET
+    previous_response_id: Raw | UnsetType = UNSET
+    conversation: Raw | UnsetType = UNSET
+
+    @property
+    def self_contained(self) -> bool:
+        """Whether the model gets what stands here: `truncation` drops items, the others go on from what is stored."""
+        truncated = self.truncation is not UNSET and bytes(self.truncation) not in (b"null", b'"disabled"')
+        stored = (self.previous_response_id, self.conversation)
+        return not truncated and all(one is UNSET or bytes(one) == b"null" for one in stored)
 
 
 class _ResponsesBody(_ResponsesFrame, kw_only=True):
@@ -227,9 +237,13 @@ class Responses(_OpenAI):
             builder.add("text", "user", start, content, "messages", -1)
 
     def facts(self, frame: Frame) -> dict[str, Any]:
-        """Return the answer's limit, and the session that the client names."""
+        """Return the answer's limit, the session that the client names, and whether all that counts stands here."""
         assert isinstance(frame, _ResponsesFrame)  # noqa: S101
-        return {"max_tokens": frame.max_output_tokens or None, "session": frame.named}
+        return {
+            "max_tokens": frame.max_output_tokens or None,
+            "session": frame.named,
+            "self_contained": frame.self_contained,
+        }
 
 
 def _member(body: bytes, position: int, name: str) -> int:
