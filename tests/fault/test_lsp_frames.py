@@ -1,10 +1,13 @@
 """Hostile input to a real server: it answers what can be answered, and goes on."""
 
 import json
+import os
 import random
+import threading
 
 import pytest
 
+from anchorline.lsp import stdio
 from anchorline.lsp.server import FEATURES
 from lsp.rawclient import frame
 from lsp.servers import shared, start  # noqa: F401  (fixtures)
@@ -113,3 +116,23 @@ def test_a_prompt_that_is_json_but_no_prompt_is_refused_with_a_reason(shared):  
             assert answer["error"]["message"].startswith("this is no prompt: ")
         else:
             json.dumps(answer["result"])
+
+
+def test_an_answer_quotes_no_more_than_somebody_may_read(shared):  # noqa: F811
+    error = shared.error("x" * 100_000)
+    assert len(error["message"]) < 500
+
+
+def test_a_client_that_does_not_read_is_given_up_before_memory_is(monkeypatch):
+    monkeypatch.setattr(stdio, "MOST_WAITING", 1 << 20)
+    reading, writing = os.pipe()
+    given_up = threading.Event()
+    stream = os.fdopen(writing, "wb")
+    writer = stdio.Writer(stream, given_up.set)
+    for _ in range(64):
+        writer.write(b"x" * (64 << 10))
+    assert given_up.is_set()
+    with os.fdopen(reading, "rb") as unread:
+        assert unread.read(1 << 20) == b"x" * (1 << 20)
+        writer.close()
+        stream.close()

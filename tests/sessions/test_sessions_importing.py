@@ -9,7 +9,9 @@ import pytest
 
 from anchorline.cache.rules import load as load_rules
 from anchorline.learn import drafts
+from anchorline.prompt import source
 from anchorline.prompt.formats import claude_code
+from anchorline.prompt.model import PromptError
 from anchorline.sessions import importing
 from anchorline.sessions.importing import Piece
 from anchorline.sessions.request import Billed, warm
@@ -408,3 +410,12 @@ def test_a_file_that_is_replaced_while_it_is_read_is_read_anew_the_next_time(tmp
     assert second.anew
     assert {one.session for one in second.requests} == {"new"}
     assert len(second.requests) == 9
+
+
+def test_a_small_file_that_unpacks_to_endless_lines_is_refused_at_once(tmp_path: Path):
+    file = tmp_path / "bomb.jsonl.gz"
+    with gzip.open(file, "wb") as packed:
+        for _ in range(8):
+            packed.write(b"\n" * 1_000_000)
+    with pytest.raises(PromptError, match="more than 4000000 lines"):
+        list(source.lines(file))

@@ -36,6 +36,9 @@ from anchorline.lsp.stdio import Writer, encode
 Handler = Callable[[Any], Any]
 log = logging.getLogger(__name__)
 
+LONGEST_MESSAGE = 400
+"""Characters of an error message."""
+
 
 class RequestFailed(JsonRpcException):
     """A request that is right but can't be met; the message says why, for the developer."""
@@ -268,7 +271,7 @@ class Protocol(LanguageServerProtocol):
 
     def refuse(self, message_id: int | str | None, error: JsonRpcException) -> None:
         """Answer a request with an error."""
-        body: dict[str, Any] = {"code": error.code, "message": error.message}
+        body: dict[str, Any] = {"code": error.code, "message": _short(error.message)}
         if error.data is not None:
             body["data"] = error.data
         self._write({"jsonrpc": self.VERSION, "id": message_id, "error": body})
@@ -305,6 +308,11 @@ class Protocol(LanguageServerProtocol):
         """Ask the client; the answer is awaited. Raises JsonRpcException when the client refuses."""
         future: Future[Any] = self.send_request(method, params=params, msg_id=msg_id)
         return asyncio.wrap_future(future)
+
+
+def _short(message: str) -> str:
+    """Return a message as long as somebody may read: it quotes what a client has sent."""
+    return message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 1] + "…"
 
 
 def _reason(error: BaseException, kind: type[Any] | None) -> str:

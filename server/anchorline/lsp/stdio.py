@@ -19,6 +19,8 @@ from anchorline.lsp.framing import Fault, Framer
 from anchorline.lsp.protocol import JSON
 
 CHUNK = 1 << 16
+MOST_WAITING = 128 << 20
+"""Bytes that may wait for a client to read them: the longest answers have some megabytes."""
 log = logging.getLogger(__name__)
 
 
@@ -99,19 +101,30 @@ class Reader:
 class Writer:
     """Write frames to a binary stream in the order in which they were given, without making the caller wait.
 
-    `broken` is called, in the writer's thread, when the other side has gone.
+    `broken` is called once, in any thread, when the other side has gone, or leaves `MOST_WAITING` bytes unread.
     """
 
     def __init__(self, stream: BinaryIO, broken: Callable[[], None]) -> None:
         self._stream = stream
         self._broken = broken
         self._frames: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._waiting = 0
+        self._counting = threading.Lock()
+        self._gave_up = False
         self._thread = threading.Thread(target=self._run, name="stdout", daemon=True)
         self._thread.start()
 
     def write(self, data: bytes) -> None:
         """Queue one frame."""
-        self._frames.put(data)
+        with self._counting:
+            self._waiting += len(data)
+            late = self._waiting > MOST_WAITING
+        if not late:
+            self._frames.put(data)
+        elif not self._gave_up:
+            self._gave_up = True
+            log.error("the client does not read what it is told: %s bytes wait", self._waiting)
+            self._broken()
 
     def close(self, timeout: float = 1.0) -> None:
         """Write what is queued, for at most `timeout` seconds."""
@@ -123,5 +136,7 @@ class Writer:
             while (frame := self._frames.get()) is not None:
                 self._stream.write(frame)
                 self._stream.flush()
+                with self._counting:
+                    self._waiting -= len(frame)
         except (OSError, ValueError):
             self._broken()

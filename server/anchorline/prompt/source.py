@@ -21,6 +21,8 @@ from anchorline.prompt.model import PromptError
 
 MAX_LINE = 64 * 1024 * 1024
 MAX_BYTES = 1024 * 1024 * 1024
+MAX_LINES = 4_000_000
+"""A session of a gigabyte has some hundred thousand; a packed file of a megabyte may unpack to a thousand million."""
 FIRST = 16
 """Lines by which the format of a session file is told."""
 PACKED = (".gz", ".zst")
@@ -135,6 +137,8 @@ def lines(path: Path, offset: int = 0, number: int = 0) -> Iterator[Line]:
             size = len(text)
             if size > MAX_LINE:
                 raise PromptError(f"a line has more than {MAX_LINE} bytes", offset=offset, line=number)
+            if number > MAX_LINES:
+                raise PromptError(f"the file has more than {MAX_LINES} lines", offset=offset, line=number)
             if offset + size > MAX_BYTES:
                 raise PromptError(f"the file has more than {MAX_BYTES} bytes", offset=offset, line=number)
             body = text.rstrip(b"\r\n")
