@@ -105,6 +105,9 @@ def chat(request: dict) -> str | None:
             if block is not message and (block.get("type") != "text" or not block.get("text", "").strip()):
                 return f"{at}: cache_control cannot be set for empty text blocks"
             lifetimes.append((at, mark.get("ttl") or "5m"))
+    automatic = request.get("cache_control")
+    if automatic and "claude" in request["model"]:
+        lifetimes.append(("cache_control", automatic.get("ttl") or "5m"))
     return _refused(lifetimes)
 
 

@@ -11,6 +11,7 @@ from anchorline.config import Config
 from anchorline.lint.rules import RULES
 from anchorline.planner import Planner
 from anchorline.prompt import formats
+from anchorline.prompt.model import PromptError
 
 MARK = {"cache_control": {"type": "ephemeral"}}
 HOUR = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
@@ -82,6 +83,129 @@ def test_an_automatic_marker_takes_a_slot():
 def test_an_hour_after_five_minutes():
     assert "AL204" in codes(body(text("one", **MARK), text("two", **HOUR)))
     assert "AL204" not in codes(body(text("one", **HOUR), text("two", **MARK)))
+
+
+def mended(source: dict, code: str) -> dict:
+    """Return a body with the fix of its one finding of this code made, and check that the finding goes with it."""
+    data, findings = lint(source)
+    (finding,) = [one for one in findings if one.code == code]
+    assert finding.fix_title
+    fixed = markers.apply(data, finding.fix)
+    assert code not in codes(fixed)
+    return json.loads(fixed)
+
+
+def result(*blocks: dict, **members: object) -> dict:
+    return {"type": "tool_result", "tool_use_id": "t1", "content": list(blocks), **members}
+
+
+def test_markers_within_blocks_count():
+    inner = [text(f"part {n}", **MARK) for n in range(3)]
+    assert "AL203" not in codes(body(result(*inner), text("go on", **MARK)))
+    made = mended(body(result(*inner), text("then", **MARK), text("go on", **MARK)), "AL203")
+    assert made["messages"][0]["content"][-1] == text("go on")
+
+
+def test_the_longer_of_two_lifetimes_in_the_wrong_order_can_be_shortened():
+    made = mended(body(result(text("one", **MARK)), text("two", **HOUR)), "AL204")
+    assert made["messages"][0]["content"][1] == text("two", **MARK)
+
+
+def test_the_automatic_breakpoint_is_the_last():
+    made = mended(body(text("one", **MARK), text("two"), **HOUR), "AL204")
+    assert made["messages"][0]["content"][0] == text("one", **HOUR)
+    assert "AL204" not in codes(body(text("one", **HOUR), text("two"), **MARK))
+    assert "AL204" not in codes(body(text("one", **HOUR), text("two"), **HOUR))
+
+
+def test_two_lifetimes_on_the_block_of_the_automatic_breakpoint():
+    made = mended(body(text("one"), text("two", **HOUR), **MARK), "AL204")
+    assert made["messages"][0]["content"][1] == text("two", **MARK)
+
+
+def test_a_marker_on_white_space_within_a_result():
+    made = mended(body(result(text("found"), text(" \n", **MARK)), text("go on")), "AL206")
+    assert made["messages"][0]["content"][0] == result(text("found"), text(" \n"))
+    assert "AL206" not in codes(body(result(text("found", **MARK), text(" \n")), text("go on")))
+
+
+def test_a_marker_on_a_deferred_tool():
+    own, later = {"name": "read"}, {"name": "releases", "defer_loading": True}
+    made = mended(body(text("go on", **MARK), tools=[own, {**later, **MARK}]), "AL210")
+    assert made["tools"] == [own, later]
+    assert "AL210" not in codes(body(text("go on"), tools=[{**own, **MARK}, later]))
+
+
+@pytest.mark.parametrize(
+    "caller", [{}, {"caller": {"type": "direct"}}, {"caller": {"type": "code_execution_20250825"}}]
+)
+def test_a_marker_on_a_call_from_code_and_on_its_result(caller: dict):
+    call = {"type": "tool_use", "id": "t1", "name": "read", "input": {}, **caller}
+    for marked in ([{**call, **MARK}, result(text("a"))], [call, result(text("a"), **MARK)]):
+        source = body()
+        source["messages"] = [
+            {"role": "user", "content": "go on"},
+            {"role": "assistant", "content": marked[:1]},
+            {"role": "user", "content": marked[1:]},
+        ]
+        if "code" in str(caller):
+            made = mended(source, "AL211")
+            assert "cache_control" not in str(made)
+        else:
+            assert "AL211" not in codes(source)
+
+
+def test_a_marker_on_thinking():
+    thought = {"type": "thinking", "thinking": "hm", "signature": "s"}
+    source = body(text("go on"))
+    source["messages"] += [{"role": "assistant", "content": [{**thought, **MARK}, text("Done.")]}]
+    assert mended(source, "AL211")["messages"][1]["content"][0] == thought
+
+
+def chat(model: str, **members: object) -> dict:
+    return {"model": model, "messages": [{"role": "user", "content": [text(LONG, **members)]}]}
+
+
+def test_a_marker_that_the_model_does_not_know():
+    assert "cache_control" not in str(mended(chat("gpt-6.1-terra", **MARK), "AL211"))
+    for model in ("anthropic/claude-sonnet-4.5", "openai/gpt-6.1-terra", "claude-sonnet-4-5"):
+        assert "AL211" not in codes(chat(model, **MARK))
+
+
+def test_a_chat_with_claude_by_openrouter_is_offered_breakpoints():
+    made = mended(chat("anthropic/claude-sonnet-4.5"), "AL207")
+    assert made["messages"][0]["content"][0]["cache_control"]["type"] == "ephemeral"
+    silent = chat("claude-sonnet-4-5") | {"max_completion_tokens": 9}
+    assert "AL207" not in codes(silent)
+
+
+def test_what_is_left_out_before_a_compaction_block_is_not_found_uncached():
+    source = body(text(LONG), system="Be brief.")
+    summary = {"type": "compaction", "content": "They read it."}
+    source["messages"] += [{"role": "assistant", "content": [summary]}, {"role": "user", "content": "Go on."}]
+    assert "AL207" not in codes(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"system": [{"text": LONG}, {"cachePoint": {"type": "default"}}], "messages": [{"role": "user", "content": [{"text": "a"}]}]},
+        {"messages": [{"content": [{"text": "a"}, {"cachePoint": {"type": "default"}}], "role": "user"}]},
+        {"modelId": "anthropic.claude-sonnet-4-5-20250929-v1:0", "messages": [{"role": "user", "content": []}]},
+        {"messages": [{"role": "user", "content": [{"image": {}}]}], "inferenceConfig": {"maxTokens": 5}},
+        {"contents": [{"role": "user", "parts": [{"text": "a"}]}], "systemInstruction": {"parts": [{"text": "b"}]}},
+    ],
+)  # fmt: skip
+def test_bodies_of_converse_and_gemini_are_read_as_no_other(source: dict):
+    for name in ("a.request.json", "a", None):
+        with pytest.raises(PromptError, match="is not read"):
+            formats.read(json.dumps(source).encode(), name=name)
+
+
+@pytest.mark.parametrize("version", ["bedrock-2023-05-31", "vertex-2023-10-16"])
+def test_bodies_for_claude_on_bedrock_and_vertex_are_read_without_a_model(version: str):
+    source = {"anthropic_version": version, "max_tokens": 9, "messages": [{"role": "user", "content": "a"}]}
+    assert formats.read(json.dumps(source).encode()).format == "anthropic"
 
 
 def test_a_duplicate():

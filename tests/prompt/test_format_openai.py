@@ -122,3 +122,55 @@ def test_a_claude_model_with_chat_only_members_is_chat():
         read({**CHAT, "model": "anthropic/claude-sonnet-5", "max_completion_tokens": 5}).format
         == "openai-chat"
     )
+
+
+@pytest.mark.parametrize(
+    ("body", "form"),
+    [
+        ({"messages": [{"role": "system", "content": "a"}, {"role": "user", "content": "b"}]}, "openai-chat"),
+        ({"messages": [{"role": "developer", "content": "a"}]}, "openai-chat"),
+        ({"messages": [{"role": "user", "content": "b"}], "max_completion_tokens": 9}, "openai-chat"),
+        ({"messages": [{"role": "user", "content": "b"}]}, "openai-chat"),
+        (
+            {"messages": [{"role": "user", "content": "b"}], "cache_control": {"type": "ephemeral"}},
+            "openai-chat",
+        ),
+        ({"messages": [{"role": "user", "content": "b"}], "max_tokens": 9}, "anthropic"),
+        ({"messages": [{"role": "user", "content": "b"}], "system": "a"}, "anthropic"),
+    ],
+)
+def test_a_body_for_claude_by_openrouter_is_told_by_what_only_chats_have(body: dict, form: str):
+    assert formats.detect(json.dumps({"model": "anthropic/claude-sonnet-4.5", **body}).encode()) == form
+
+
+MARK = {"cache_control": {"type": "ephemeral"}}
+
+
+@pytest.mark.parametrize(
+    ("message", "place"),
+    [
+        ({"role": "user", "content": [{"type": "text", "text": "a", **MARK}]}, "block"),
+        ({"role": "user", "content": "a", **MARK}, "block"),
+        ({"role": "tool", "tool_call_id": "t", "content": "a", **MARK}, "block"),
+        ({"role": "tool", "tool_call_id": "t", "content": [{"type": "text", "text": "a", **MARK}]}, "nested"),
+        ({"role": "assistant", "content": [{"type": "text", "text": "a", **MARK}]}, "nested"),
+    ],
+)
+def test_cache_control_in_a_chat_is_seen_and_no_part_of_the_prefix(message: dict, place: str):
+    def read(text: str):
+        body = f'{{"model": "anthropic/claude-sonnet-4.5", "messages": [{text}]}}'
+        return formats.read(body.encode(), format="openai-chat")
+
+    text = json.dumps(message)
+    marked, plain = read(text), read(text.replace(', "cache_control": {"type": "ephemeral"}', ""))
+    assert [(mark.segment, mark.place) for mark in marked.markers] == [(0, place)]
+    assert marked.segments[0].prefix == plain.segments[0].prefix
+
+
+def test_the_automatic_breakpoint_of_a_chat_is_claude_s():
+    def read(model: str):
+        body = {"model": model, "messages": [], "cache_control": {"type": "ephemeral", "ttl": "1h"}}
+        return formats.read(json.dumps(body).encode(), format="openai-chat")
+
+    assert read("anthropic/claude-sonnet-4.5").automatic_ttl == "1h"
+    assert read("openai/gpt-6.1-terra").automatic_ttl is None

@@ -134,7 +134,8 @@ def chats(draw: st.DrawFn) -> bytes:
         "openai/gpt-6.1-terra",
         "gpt-4o",
     ]
-    return json.dumps({"model": draw(st.sampled_from(names)), "messages": messages}).encode()
+    automatic = draw(marks(0)) if draw(st.integers(0, 3)) == 0 else {}
+    return json.dumps({"model": draw(st.sampled_from(names)), "messages": messages, **automatic}).encode()
 
 
 def warm(data: bytes, form: Any, which: int) -> MemoryLedger:

@@ -49,7 +49,7 @@ def accepted(prompt: Prompt, provider: Provider) -> bool:
         return False
     if prompt.format != "openai-chat" or known.member != CACHE_CONTROL:
         return True
-    own = [mark for mark in prompt.markers if mark.acts and _member(prompt, mark) == CACHE_CONTROL]
+    own = [mark for mark in prompt.markers if mark.acts and member(prompt, mark) == CACHE_CONTROL]
     return "/" in (prompt.model or "") or bool(own)
 
 
@@ -68,10 +68,11 @@ def lifetime(prompt: Prompt, mark: Marker) -> str:
     """Return the lifetime that a client's marker asks for."""
     if mark.ttl != "default":
         return mark.ttl
-    return "5m" if _member(prompt, mark) == CACHE_CONTROL else "30m"
+    return "5m" if member(prompt, mark) == CACHE_CONTROL else "30m"
 
 
-def _member(prompt: Prompt, mark: Marker) -> str:
+def member(prompt: Prompt, mark: Marker) -> str:
+    """Return the name of the member that a client's marker is."""
     text = prompt.load(mark.start, mark.end)
     return CACHE_CONTROL if b'"cache_control"' in text else "prompt_cache_breakpoint"
 
@@ -98,7 +99,7 @@ def markable(prompt: Prompt, index: int) -> bool:
             return b'"defer_loading"' not in (content := _content(prompt, segment)) or not _TOOLSET.search(
                 content
             )
-        return segment.kind not in ("tool_use", "tool_result") or not _from_code(prompt, index)
+        return segment.kind not in ("tool_use", "tool_result") or not from_code(prompt, index)
     if prompt.format == "markdown":
         return True
     if segment.section != "messages" or segment.role == "assistant":
@@ -110,9 +111,11 @@ def markable(prompt: Prompt, index: int) -> bool:
 
 def blank(prompt: Prompt, segment: Segment) -> bool:
     """Tell whether a text block, or a message's string, holds only white space: no provider takes a marker there."""
-    if segment.kind not in ("text", "system"):
-        return False
-    content = _content(prompt, segment)
+    return segment.kind in ("text", "system") and is_blank(_content(prompt, segment))
+
+
+def is_blank(content: bytes) -> bool:
+    """Tell whether a block of text, or a JSON string, holds only white space."""
     opening = _TEXT.search(content, 0, _HEAD) if content.startswith(b"{") else _QUOTE.match(content)
     return opening is not None and _BLANK.match(content, opening.end()) is not None
 
@@ -132,7 +135,7 @@ def _content(prompt: Prompt, segment: Segment) -> bytes:
     return prompt.load(segment.start, segment.end)
 
 
-def _from_code(prompt: Prompt, index: int) -> bool:
+def from_code(prompt: Prompt, index: int) -> bool:
     """Tell whether a block is the call of a tool from code that the model wrote, or such a call's result."""
     segment = prompt.segments[index]
     content = _content(prompt, segment)
@@ -195,7 +198,7 @@ def _insert(prompt: Prompt, index: int, ttl: str) -> list[Splice]:
     if not markable(prompt, index):
         raise UnmarkableError(f"a {segment.kind} segment can't carry a cache marker")
     provider = marking(prompt)
-    member = marker(provider, ttl)
+    mark = marker(provider, ttl)
     start, end = segment.start, segment.end
     if prompt.format == "openai-chat" and segment.role != "tool":
         start, end = _text(prompt, segment) or (start, end)
@@ -203,10 +206,10 @@ def _insert(prompt: Prompt, index: int, ttl: str) -> list[Splice]:
         # Content given as one string becomes a list of one text block, which the provider renders alike.
         return [
             Splice(start, b"", b'[{"type":"text","text":'),
-            Splice(end, b"", b"," + member + b"}]"),
+            Splice(end, b"", b"," + mark + b"}]"),
         ]
     alone = _EMPTY.match(prompt.load(start, end)) is not None
-    return [Splice(end - 1, b"", member if alone else b"," + member)]
+    return [Splice(end - 1, b"", mark if alone else b"," + mark)]
 
 
 def apply(body: bytes, changes: Sequence[Splice]) -> bytes:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from itertools import accumulate
 
 from anchorline.cache import moments
-from anchorline.cache.markers import Splice, blank, splices
+from anchorline.cache.markers import Splice, accepted, splices
 from anchorline.cache.rules import Provider
+from anchorline.lint import markers
 from anchorline.lint.finding import Finding
 from anchorline.plan import Plan
 from anchorline.prompt.model import Prompt, Segment
@@ -28,9 +29,8 @@ _STABLE_AFTER = 256
 def check(prompt: Prompt, plan: Plan, provider: Provider, model: str) -> Iterator[Finding]:
     """Yield the findings."""
     yield from _volatile(prompt)
-    if prompt.markers:
-        yield from _client_markers(prompt, provider, model)
-    elif _uncached(prompt, plan, provider):
+    yield from markers.check(prompt, provider, model)
+    if not any(mark.acts for mark in prompt.markers) and _uncached(prompt, plan, provider):
         tokens = plan.tokens.estimate
         anchors = [anchor for anchor in plan.cache.anchors if anchor.origin == "plan"]
         start = prompt.segments[anchors[-1].segment].start
@@ -73,7 +73,8 @@ def _uncached(prompt: Prompt, plan: Plan, provider: Provider) -> bool:
         provider.mode == "explicit"
         and not provider.implicit
         and prompt.automatic_ttl is None
-        and prompt.format == "anthropic"
+        and prompt.format in ("anthropic", "openai-chat")
+        and accepted(prompt, provider)
         and any(anchor.origin == "plan" for anchor in plan.cache.anchors)
     )
 
@@ -128,31 +129,3 @@ def _to_the_end(
         Splice(segment.start + begin, line, b""),
         Splice(total, b"", (b"" if last == b"\n" else b"\n") + b"\n" + line),
     )
-
-
-def _client_markers(prompt: Prompt, provider: Provider, model: str) -> Iterator[Finding]:
-    markers = sorted(prompt.markers, key=lambda mark: mark.segment)
-    slots = provider.max_breakpoints - (1 if prompt.automatic_ttl else 0)
-    for mark in markers[slots:] if slots >= 0 else ():
-        message = f"{len(markers)} breakpoints; {provider.name} takes {slots}"
-        yield Finding("AL203", message, "error", mark.start, mark.end)
-    shortest = None
-    totals = 0
-    segment = -1
-    for mark in markers:
-        while segment < mark.segment:
-            segment += 1
-            totals += prompt.segments[segment].tokens
-        minimum = provider.minimum(model)
-        if totals < minimum:
-            message = f"about {totals} tokens up to here; {model} caches from {minimum} on"
-            yield Finding("AL202", message, "info", mark.start, mark.end)
-        lifetime = provider.lifetime(mark.ttl)
-        seconds = lifetime.seconds if lifetime else 0
-        if provider.longer_first and shortest is not None and seconds > shortest:
-            message = f"a lifetime of {seconds} s may not follow one of {shortest} s"
-            yield Finding("AL204", message, "error", mark.start, mark.end)
-        shortest = seconds if shortest is None else min(shortest, seconds)
-        marked = prompt.segments[mark.segment]
-        if blank(prompt, marked):
-            yield Finding("AL206", "the block holds no text", "error", marked.start, marked.end)

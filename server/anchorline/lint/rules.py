@@ -48,14 +48,16 @@ RULES: dict[str, Rule] = {
             "AL203",
             "Too many breakpoints",
             "error",
-            "The provider refuses a request with more breakpoints than it takes.",
+            "The provider refuses a request with more breakpoints than it takes. Those within tool results and "
+            "documents count, and so does the automatic one (`cache_control` at the top of the body).",
             'five blocks with "cache_control"',
         ),
         Rule(
             "AL204",
             "Short lifetime before a long one",
             "error",
-            "Breakpoints with a longer lifetime must come before those with a shorter one.",
+            "Breakpoints with a longer lifetime must come before those with a shorter one. The automatic one is the "
+            "last, and a breakpoint of one's own on its block needs the same lifetime.",
             'a block with a "5m" marker followed by one with "ttl": "1h"',
         ),
         Rule(
@@ -69,7 +71,7 @@ RULES: dict[str, Rule] = {
             "AL206",
             "Breakpoint on an empty block",
             "error",
-            "The provider refuses a breakpoint on a text block that holds only white space.",
+            "The provider refuses a breakpoint on a text block that holds only white space, also in a tool's result.",
             '{"type": "text", "text": " ", "cache_control": {"type": "ephemeral"}}',
         ),
         Rule(
@@ -98,6 +100,22 @@ RULES: dict[str, Rule] = {
             "when you undo the edit or the prefixes have expired. Without a record of the file there is none: see "
             "importing.md.",
             "a line changed in a CLAUDE.md with which a conversation began ten minutes ago",
+        ),
+        Rule(
+            "AL210",
+            "Breakpoint on a deferred tool",
+            "error",
+            "A tool with `defer_loading` is not sent to the model before it is found, and the provider refuses a "
+            "breakpoint on it. The last tool without it is the place.",
+            '{"name": "lookup", "defer_loading": true, "cache_control": {"type": "ephemeral"}}',
+        ),
+        Rule(
+            "AL211",
+            "Breakpoint where none is taken",
+            "error",
+            "The provider refuses a breakpoint on thinking, and on the calls of tools that code made, with their "
+            "results; one that knows no `cache_control` refuses it anywhere. The block before is the place.",
+            '{"type": "thinking", "thinking": "…", "signature": "…", "cache_control": {"type": "ephemeral"}}',
         ),
         Rule(
             "AL301",

@@ -40,6 +40,7 @@ class _Shape(
     cache_control: Raw | UnsetType = UNSET
     anthropic_version: str | UnsetType = UNSET
     max_completion_tokens: Raw | UnsetType = UNSET
+    max_tokens: Raw | UnsetType = UNSET
     model: str | UnsetType | None = UNSET
     model_id: Raw | UnsetType = UNSET
     inference: Raw | UnsetType = UNSET
@@ -59,6 +60,26 @@ class _Shape(
             isinstance(blocks, Raw) and _UNTYPED.match(bytes(blocks))
             for blocks in (self.system, self.messages)
         )
+
+    @property
+    def chat(self) -> bool:
+        """Whether it can be no Messages body: these need `max_tokens`, and begin with a user's message.
+
+        A model with its vendor is how OpenRouter and LiteLLM name it, which answer both.
+        """
+        if self.max_completion_tokens is not UNSET or self.messages is UNSET:
+            return self.messages is not UNSET
+        try:
+            roles = [one.role for one in msgspec.json.decode(self.messages, type=list[_Speaker])]
+        except msgspec.MsgspecError:
+            return False
+        if roles[:1] == ["system"] or not {"developer", "tool", "function"}.isdisjoint(roles):
+            return True
+        return self.max_tokens is UNSET and "/" in (self.model or "")
+
+
+class _Speaker(msgspec.Struct):
+    role: str | None = None
 
 
 _UNTYPED = re.compile(
@@ -97,10 +118,12 @@ def detect(data: bytes, name: str | None = None) -> Format:
         if suffix in (".json", ".jsonc"):
             raise PromptError('no request body: it has neither "messages" nor "input"', offset=0)
         return "markdown"
-    if any(member is not UNSET for member in (shape.system, shape.anthropic_version, shape.cache_control)):
+    if shape.system is not UNSET or shape.anthropic_version is not UNSET:
         return "anthropic"
+    if shape.chat:
+        return "openai-chat"
     model = (shape.model or "").lower()
-    if "claude" in model and shape.max_completion_tokens is UNSET:
+    if shape.cache_control is not UNSET or "claude" in model:
         return "anthropic"
     if model and "claude" not in model:
         return "openai-chat"

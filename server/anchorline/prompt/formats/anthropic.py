@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from anchorline.prompt import layout, session
-from anchorline.prompt.formats.builder import Builder, Section, lifetime, spaced, text_block
+from anchorline.prompt.formats.builder import Builder, Section, automatic, spaced, text_block
 from anchorline.prompt.formats.dialect import Dialect, Frame, Place
 from anchorline.prompt.formats.message import place_message
 from anchorline.prompt.model import Draft, Format, Kind, Role, Segment
@@ -249,11 +249,9 @@ class Anthropic(Dialect):
     def facts(self, frame: Frame) -> dict[str, Any]:
         """Return the answer's limit, the automatic cache setting, the session's name, and what may be taken out."""
         assert isinstance(frame, _Frame)  # noqa: S101
-        automatic = frame.cache_control
-        marked = isinstance(automatic, Raw) and bytes(automatic).startswith(b"{")
         return {
             "max_tokens": frame.max_tokens or None,
-            "automatic_ttl": lifetime(bytes(automatic)) if marked and isinstance(automatic, Raw) else None,
+            "automatic_ttl": automatic(frame.cache_control),
             "session": session.of_metadata(frame.metadata),
             "self_contained": not _clears_results(frame.context_management),
         }

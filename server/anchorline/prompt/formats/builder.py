@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Literal, get_args
 
 import msgspec
+from msgspec import UnsetType
 from xxhash import xxh3_128_digest
 
 from anchorline.prompt import layout
@@ -300,3 +301,10 @@ def lifetime(marker: bytes) -> str:
         return msgspec.json.decode(marker, type=_Lifetime).ttl or "default"
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return "default"
+
+
+def automatic(member: msgspec.Raw | UnsetType) -> str | None:
+    """Return the lifetime of the automatic breakpoint that a body's own `cache_control` asks for, if it does."""
+    if isinstance(member, msgspec.Raw) and bytes(member).startswith(b"{"):
+        return lifetime(bytes(member))
+    return None

@@ -13,7 +13,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from anchorline.prompt import layout, session
 from anchorline.prompt.formats.anthropic import string_draft
-from anchorline.prompt.formats.builder import Builder, spaced, text_block
+from anchorline.prompt.formats.builder import Builder, automatic, spaced, text_block
 from anchorline.prompt.formats.dialect import Dialect, Frame, Place
 from anchorline.prompt.formats.message import place_message
 from anchorline.prompt.model import Draft, Format, Kind, Role, Segment
@@ -48,6 +48,7 @@ class _OpenAIFrame(Frame):
 class _ChatFrame(_OpenAIFrame):
     max_completion_tokens: int | UnsetType | None = UNSET
     max_tokens: int | UnsetType | None = UNSET
+    cache_control: Raw | UnsetType = UNSET
 
 
 class _ChatBody(_ChatFrame, kw_only=True):
@@ -201,9 +202,14 @@ class Chat(_OpenAI):
         self._tools(builder, frame, places)
 
     def facts(self, frame: Frame) -> dict[str, Any]:
-        """Return the answer's limit, and the session that the client names."""
+        """Return the answer's limit, the session that the client names, and the automatic cache setting.
+
+        OpenRouter has that for Claude only (openrouter.ai/docs, prompt-caching).
+        """
         assert isinstance(frame, _ChatFrame)  # noqa: S101  (a dialect only meets its own frame)
+        claude = "claude" in (frame.model or "").lower()
         return {
+            "automatic_ttl": automatic(frame.cache_control) if claude else None,
             "max_tokens": frame.max_completion_tokens or frame.max_tokens or None,
             "session": frame.named,
         }

@@ -1,0 +1,124 @@
+"""AL202 to AL204, AL206, AL210, AL211: what a provider ignores or refuses of the client's own cache markers."""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+
+from anchorline.cache import markers
+from anchorline.cache.markers import Splice
+from anchorline.cache.rules import Lifetime, Provider
+from anchorline.lint.finding import Finding
+from anchorline.prompt import layout
+from anchorline.prompt.model import Marker, Prompt
+
+_VALUE = re.compile(rb'"cache_control"\s*:\s*\{[^{}]*\}')
+_REMOVE = "Remove the breakpoint"
+
+
+def check(prompt: Prompt, provider: Provider, model: str) -> Iterator[Finding]:
+    """Yield the findings; each says what is to be changed, if that is sure."""
+    found = [mark for mark in prompt.markers if mark.place != "null"]
+    known = provider.marker.member if provider.marker is not None else ""
+    if prompt.format == "openai-chat" and known != markers.CACHE_CONTROL and "/" not in model:
+        for mark in (one for one in found if markers.member(prompt, one) == markers.CACHE_CONTROL):
+            yield _unwanted(prompt, "AL211", f"{model} knows no {markers.CACHE_CONTROL}", mark)
+        return
+    yield from _too_many(prompt, provider, found)
+    yield from _too_short(prompt, provider, model, found)
+    yield from _order(prompt, provider, found)
+    for mark in found:
+        if mark.place == "deferred":
+            yield _unwanted(
+                prompt, "AL210", "a tool that is loaded when it is found carries no breakpoint", mark
+            )
+        elif mark.acts:
+            yield from _place(prompt, mark)
+
+
+def _unwanted(prompt: Prompt, code: str, message: str, mark: Marker) -> Finding:
+    fix = (Splice(mark.start, prompt.load(mark.start, mark.end), b""),)
+    return Finding(code, message, "error", mark.start, mark.end, fix, _REMOVE)
+
+
+def _too_many(prompt: Prompt, provider: Provider, found: Sequence[Marker]) -> Iterator[Finding]:
+    slots = max(provider.max_breakpoints - (1 if prompt.automatic_ttl else 0), 0)
+    for mark in found[slots:]:
+        message = f"{len(found)} breakpoints, those within blocks included; {provider.name} takes {slots}"
+        if prompt.automatic_ttl:
+            message += " beside the automatic one"
+        yield _unwanted(prompt, "AL203", message, mark)
+
+
+def _too_short(prompt: Prompt, provider: Provider, model: str, found: Sequence[Marker]) -> Iterator[Finding]:
+    totals = list(accumulate(segment.tokens for segment in prompt.segments))
+    minimum = provider.minimum(model)
+    for mark in found:
+        if mark.acts and totals[mark.segment] < minimum:
+            message = f"about {totals[mark.segment]} tokens up to here; {model} caches from {minimum} on"
+            yield Finding("AL202", message, "info", mark.start, mark.end)
+
+
+def _order(prompt: Prompt, provider: Provider, found: Sequence[Marker]) -> Iterator[Finding]:
+    """Find longer lifetimes after shorter ones. The automatic breakpoint is the last one, on the last block."""
+    if not provider.longer_first:
+        return
+    automatic = provider.lifetime(prompt.automatic_ttl) if prompt.automatic_ttl else None
+    last = next((i for i in range(len(prompt.segments) - 1, -1, -1) if markers.markable(prompt, i)), -1)
+    shortest: Lifetime | None = None
+    for mark in found:
+        own = provider.lifetime(mark.ttl)
+        if own is None:
+            continue
+        if shortest is not None and own.seconds > shortest.seconds:
+            message = f"a lifetime of {own.seconds} s may not follow one of {shortest.seconds} s"
+            yield _lasting(prompt, provider, mark, shortest, message)
+        elif automatic is not None and own.seconds < automatic.seconds:
+            message = (
+                f"the automatic breakpoint, of {automatic.seconds} s, may not follow one of {own.seconds} s"
+            )
+            yield _lasting(prompt, provider, mark, automatic, message)
+        elif automatic is not None and automatic != own and (mark.place, mark.segment) == ("block", last):
+            message = "the automatic breakpoint falls on this block, with another lifetime"
+            yield _lasting(prompt, provider, mark, automatic, message)
+        shortest = own if shortest is None else min(shortest, own, key=lambda one: one.seconds)
+
+
+def _lasting(prompt: Prompt, provider: Provider, mark: Marker, lifetime: Lifetime, message: str) -> Finding:
+    """Return the finding that is mended by another lifetime."""
+    text = prompt.load(mark.start, mark.end)
+    made = _VALUE.sub(lambda _: markers.marker(provider, lifetime.name), text, count=1)
+    fix = (Splice(mark.start, text, made),) if made != text else ()
+    return Finding(
+        "AL204", message, "error", mark.start, mark.end, fix, f"Make it {lifetime.name}" if fix else ""
+    )
+
+
+def _place(prompt: Prompt, mark: Marker) -> Iterator[Finding]:
+    segment = prompt.segments[mark.segment]
+    start, end = segment.start, segment.end
+    if mark.place == "nested":
+        start, end = _block_around(prompt, segment.start, segment.end, mark)
+    block = prompt.load(start, end)
+    if markers.is_blank(block):
+        fix = (Splice(mark.start, prompt.load(mark.start, mark.end), b""),)
+        yield Finding("AL206", "the block holds no text", "error", start, end, fix, _REMOVE)
+    elif mark.place == "block" and segment.kind == "thinking":
+        yield _unwanted(prompt, "AL211", "thinking carries no breakpoint", mark)
+    elif prompt.format == "anthropic" and markers.from_code(prompt, mark.segment):
+        yield _unwanted(
+            prompt, "AL211", "a tool's call from code carries no breakpoint, nor does its result", mark
+        )
+
+
+def _block_around(prompt: Prompt, start: int, end: int, mark: Marker) -> tuple[int, int]:
+    """Return where the innermost block stands that a marker within a segment belongs to."""
+    text, position = prompt.load(start, end), mark.start - start
+    at, until = 0, len(text)
+    while True:
+        values = [(one.start, one.end) for one in layout.members(text, at)]
+        inner = next(((a, b) for a, b in values if a <= position < b), None)
+        if inner is not None and text.startswith(b"[", inner[0]):
+            inner = next(((a, b) for a, b in layout.elements(text, inner[0]) if a <= position < b), None)
+        if inner is None or not text.startswith(b"{", inner[0]):
+            return start + at, start + until
+        at, until = inner
