@@ -31,7 +31,7 @@ from anchorline.prompt.model import Prompt
 from anchorline.refine.propose import propose
 from anchorline.route.catalog import Catalog
 from anchorline.route.catalog import load as load_catalog
-from anchorline.route.choose import Situation, choose
+from anchorline.route.choose import Course, Situation, choose
 from anchorline.route.quality import HeuristicQuality, QualityModel
 from anchorline.surroundings import NOTHING, Surroundings
 from anchorline.trim.dedupe import duplicates
@@ -86,11 +86,13 @@ class Planner:
         target: str | None = None,
         now: float | None = None,
         decider: Decider | None = None,
+        course: Course | None = None,
     ) -> Plan:
         """Decide. `target` names the model that the caller is set to use; `now` is in epoch seconds.
 
-        `decider` decides in the place of the one whose turn it is. Never raises: where a network fails the heuristic
-        decides and the policy's `reason` says so; whatever else fails, the plan changes nothing and `failure` says why.
+        `decider` decides in the place of the one whose turn it is; `course` says how a conversation goes on that is
+        routed by itself. Never raises: where a network fails the heuristic decides and the policy's `reason` says so;
+        whatever else fails, the plan changes nothing and `failure` says why.
         """
         moment = now if now is not None else prompt.now if prompt.now is not None else time.time()
         policy = Policy()
@@ -99,11 +101,11 @@ class Planner:
             policy = chosen.policy
             if policy.name != self.heuristic.policy.name:
                 try:
-                    return self._decide(prompt, surroundings, target, moment, chosen)
+                    return self._decide(prompt, surroundings, target, moment, chosen, course)
                 except Exception as error:  # noqa: BLE001  (the heuristic can do without it)
                     _log.warning("policy %s failed: %s", policy.version, type(error).__name__)
                     chosen = self._instead(policy, f"{policy.version} failed ({type(error).__name__})")
-            return self._decide(prompt, surroundings, target, moment, chosen)
+            return self._decide(prompt, surroundings, target, moment, chosen, course)
         except Exception as error:  # noqa: BLE001  (fail open: the prompt must go through whatever breaks here)
             _log.warning("planning failed: %s", type(error).__name__)
             reason = f"Planning failed ({type(error).__name__})."
@@ -163,7 +165,13 @@ class Planner:
         return (*edited(edits, self.rules, self.catalog.find, plan.created_at), *found)
 
     def _decide(
-        self, prompt: Prompt, surroundings: Surroundings, target: str | None, now: float, decider: Decider
+        self,
+        prompt: Prompt,
+        surroundings: Surroundings,
+        target: str | None,
+        now: float,
+        decider: Decider,
+        course: Course | None,
     ) -> Plan:
         clock = time.perf_counter
         timing = {}
@@ -189,7 +197,7 @@ class Planner:
         mark = now_
 
         elsewhere = self._elsewhere(prompt, key, now, totals, judge) if self.config.route.enabled else {}
-        route = self._route(prompt, name, warmth, elsewhere, total, decider.quality, now)
+        route = self._route(prompt, name, warmth, elsewhere, total, decider.quality, now, course)
         timing["route"] = (now_ := clock()) - mark
         mark = now_
 
@@ -345,6 +353,7 @@ class Planner:
         total: int,
         quality: QualityModel,
         now: float,
+        course: Course | None,
     ) -> Route:
         return choose(
             Situation(
@@ -357,6 +366,7 @@ class Planner:
                 draft=prompt.draft.text if prompt.draft is not None else "",
                 elsewhere=elsewhere,
                 at=now,
+                course=course,
             ),
             self.catalog,
             self.rules,

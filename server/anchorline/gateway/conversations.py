@@ -1,7 +1,7 @@
 """The conversations that go through: when their requests were sent, and what they were billed.
 
 A conversation is known by its last request: the next one begins with all of it. Its pauses say when the next request
-will come, and its usage how many tokens there are.
+will come, and its usage how many tokens there are. Where it was routed to is known by its beginning.
 """
 
 from collections import OrderedDict
@@ -40,6 +40,44 @@ class Conversations:
         self._sent.move_to_end(sent.prefix)
         if len(self._sent) > self._capacity:
             self._sent.popitem(last=False)
+
+
+class Routed(msgspec.Struct, frozen=True):
+    """What a conversation was last sent to, and the instruction that it is judged by."""
+
+    model: str
+    asked: str
+
+
+class Routes:
+    """Where conversations were sent, by what they begin with and the model that their client asks for."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._known: OrderedDict[tuple[str | None, bytes, str | None], Routed] = OrderedDict()
+        self._capacity = capacity
+
+    def recall(self, prompt: Prompt) -> Routed | None:
+        """Return where the conversation was sent, None for a new one."""
+        return self._known.get(_beginning(prompt))
+
+    def note(self, prompt: Prompt, routed: Routed) -> None:
+        """Remember where a conversation's request was sent."""
+        key = _beginning(prompt)
+        self._known[key] = routed
+        self._known.move_to_end(key)
+        if len(self._known) > self._capacity:
+            self._known.popitem(last=False)
+
+
+def _beginning(prompt: Prompt) -> tuple[str | None, bytes, str | None]:
+    """Return the session that its client names, its first message, and its model.
+
+    The system prompt and the tools may change within a conversation, and other conversations have the same ones. The
+    requests beside one (for its title) name its session and begin otherwise.
+    """
+    first = next((one.message for one in prompt.segments if one.role == "user"), None)
+    digests = (one.digest for one in prompt.segments if one.message == first and one.role == "user")
+    return prompt.session, b"".join(digests), prompt.model
 
 
 def whole(prompt: Prompt, anchors: tuple[Anchor, ...], *, by_itself: bool) -> bool:

@@ -17,7 +17,7 @@ import msgspec
 from anchorline.cache.reuse import observed
 from anchorline.config import Config, Mode
 from anchorline.gateway import local
-from anchorline.gateway.conversations import Conversations, whole
+from anchorline.gateway.conversations import Conversations, Routed, Routes, whole
 from anchorline.gateway.credential import PLANS, Credential
 from anchorline.gateway.exchange import Exchange, Planned, Sender
 from anchorline.gateway.keepalive import Keepalive, Kept
@@ -35,6 +35,7 @@ from anchorline.planner import Decider, Planner
 from anchorline.prompt import formats
 from anchorline.prompt.formats import Memory
 from anchorline.prompt.model import Format, Prompt, PromptError, Sent
+from anchorline.route.choose import Course, hardest
 from anchorline.route.pricing import Bill, Pricing, Unpriced
 from anchorline.store.answers import Answer
 from anchorline.trim.results import Shortened, Trimmed, described
@@ -103,6 +104,7 @@ class Desk(Books):
         self._warn = warn
         self._memory = Memory()
         self._conversations = Conversations()
+        self._routes = Routes()
         self._shortened: Shortened | None = None
         self._keepalive = Keepalive(
             config.gateway.keepalive_usd, self._pinged, self._all_read, self.pricing.bill, report
@@ -230,11 +232,10 @@ class Desk(Books):
         may = self._refusals.allowed(_conversation(exchange, prompt), exchange.may, exchange.at)
         routes = "route" in may
         planner = self.planner if routes else self._staying
-        # A conversation goes on with the model that it was routed to, unless another one is better by now.
-        current = prompt.sent[-1].model if routes and prompt.sent else None
         # A plan that changes nothing shows nothing of a policy, so it is in no A/B.
         decider = self.policies.of(prompt.conversation if may else None)
-        plan = planner.plan(prompt, target=current, now=exchange.at, decider=decider)
+        current, course = self._course(prompt, decider) if routes else (None, None)
+        plan = planner.plan(prompt, target=current, now=exchange.at, decider=decider, course=course)
         name = current or prompt.model or plan.route.target
         rules, model = planner.rules.for_model(name), planner.catalog.find(name)
         warning = next((found.message for found in expired(prompt, plan, rules, model)), "")
@@ -254,7 +255,22 @@ class Desk(Books):
         changed = planned(body, prompt, plan, planner.rules, trims, route, marked="anchors" in may)
         if not changed.reason and not changed.splices:
             changed = msgspec.structs.replace(changed, reason=_stopped(exchange.may - may))
-        return Planned(prompt, plan, changed, tuple(trims), warning, plan.route.target if route else "", here)
+        target = plan.route.target if route else ""
+        return Planned(prompt, plan, changed, tuple(trims), warning, target, here, course=course)
+
+    def _course(self, prompt: Prompt, decider: Decider) -> tuple[str | None, Course]:
+        """Return the model that a conversation was routed to, and how it goes on.
+
+        It stays there, unless another one is better after a new instruction.
+        """
+        known = self._routes.recall(prompt)
+        draft = prompt.draft.text if prompt.draft is not None else ""
+        begun = any(segment.role == "assistant" for segment in prompt.segments)
+        asked = hardest(decider.quality, known.asked if known else "", draft) if known or not begun else ""
+        own = prompt.model or ""
+        side = not any(segment.section == "tools" for segment in prompt.segments)
+        within = known is not None and not draft
+        return known.model if known else None, Course(own, asked, side, within)
 
     def _foretold(self, planned: Planned, at: float) -> Planned:
         """Add what is to be expected of the cache by what is sent, and should the original be, in the planner's thread.
@@ -292,6 +308,8 @@ class Desk(Books):
             if exchange.meter is not None:
                 outcome = _outcome(plan, exchange, exchange.meter)
                 self._converse(prompt, own, sent, outcome)
+                if planned.course is not None and exchange.planned is not None:
+                    self._routes.note(prompt, Routed(own, planned.course.asked))
                 self.tally.add(self._passed(exchange, plan, cache, own, outcome))
                 if self.config.gateway.keepalive_usd > 0 and not self.held(exchange.sender.credential):
                     self._keep_warm(exchange, planned, own, sent, outcome)

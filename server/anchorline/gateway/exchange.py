@@ -14,7 +14,11 @@ from anchorline.gateway.splice import Changed
 from anchorline.gateway.usage import Meter
 from anchorline.plan import CachePlan, Plan
 from anchorline.prompt.model import Format, Prompt
+from anchorline.route.choose import Course
 from anchorline.trim.results import Trimmed
+
+ADOPTED = b"the answer names this model, and a client may go on with it, as claude --continue does"
+"""Said with a route: what is sent is not the client's choice, but what comes back may become it."""
 
 Send = Callable[[bytes], AbstractAsyncContextManager[aiohttp.ClientResponse]]
 
@@ -40,7 +44,8 @@ class Planned(msgspec.Struct, frozen=True):
     """A request's prompt and plan, and what is sent in its place.
 
     `route` is the model, where it is another one; `local` says that it is one of the local tier. `cache` is what is to
-    be expected of the cache by what is sent, `untouched` by what the client has sent, where that is.
+    be expected of the cache by what is sent, `untouched` by what the client has sent, where that is. `course` is how a
+    conversation goes on that may be routed.
     """
 
     prompt: Prompt
@@ -52,6 +57,7 @@ class Planned(msgspec.Struct, frozen=True):
     local: bool = False
     cache: CachePlan | None = None
     untouched: CachePlan | None = None
+    course: Course | None = None
 
 
 class Sender(msgspec.Struct, frozen=True):
@@ -168,6 +174,7 @@ class Exchange:
             return [*headers, (b"anchorline-unchanged", self.reason.encode("ascii", "replace"))]
         if self.route:
             headers.append((b"anchorline-route", self.route.encode("ascii", "replace")))
+            headers.append((b"anchorline-route-note", ADOPTED))
         return [*headers, (b"anchorline-plan", self.planned.plan.id.encode())]
 
     @property

@@ -35,13 +35,28 @@ DOUBT = 0.05
 """Error of the estimated P(solved): a smaller advantage of another model than the current one is not believed."""
 
 
+class Course(msgspec.Struct, frozen=True):
+    """How a conversation goes on that is sent where the route says, without anybody being asked.
+
+    `asked` is the instruction that it is judged by: the hardest so far, empty where none was seen. `own` is the model
+    that its client names: a dearer one is taken only if a list of the user's names it, and `side` requests get none.
+    `within_turn`: no new instruction has come since the current model was chosen, so it stays.
+    """
+
+    own: str = ""
+    asked: str = ""
+    side: bool = False
+    within_turn: bool = False
+
+
 class Situation(msgspec.Struct, frozen=True):
     """What the choice depends on, besides settings and data.
 
     `current` is the model that the request is set to use, by the name that it has there. `warm_tokens` of the
     `prompt_tokens` are expected to be read from that model's cache; `cold` says that no prefix of the prompt is warm.
-    `in_session`: the conversation already has answers. `elsewhere`: the tokens that other models still hold, by their
-    names in the catalogue. Prices are those of the epoch second `at`.
+    `in_session`: the conversation already has answers. `course`: how it goes on, where it is routed by itself.
+    `elsewhere`: the tokens that other models still hold, by their names in the catalogue. Prices are those of the
+    epoch second `at`.
     """
 
     current: str
@@ -53,6 +68,7 @@ class Situation(msgspec.Struct, frozen=True):
     draft: str
     elsewhere: Mapping[str, int] = {}
     at: float = inf
+    course: Course | None = None
 
 
 class _Candidate(msgspec.Struct, frozen=True):
@@ -84,11 +100,15 @@ def choose(
     if not settings.enabled:
         reason = f"{current} is kept: routing is switched off (route.enabled)."
         return Route(current, model.tier, (), situation.in_session, reason)
-    features = quality.features(situation.draft, in_session=situation.in_session)
+    course = situation.course or Course()
+    if course.asked:  # the task is known, so a later request is not judged by less than the first one was
+        features = quality.features(course.asked, in_session=False)
+    else:
+        features = quality.features(situation.draft, in_session=situation.in_session)
     own = quality.p_success(features, model)
     counts = settings.sticky or not situation.in_session
     candidates = []
-    for name, one in _names(current, model, catalog, settings):
+    for name, one in _names(current, model, catalog, settings, course):
         if one is None:
             unknown = Alternative(name, "unknown", 0.0, 0.0, 0, 0.0, "not in the model catalogue")
             candidates.append(_Candidate(unknown))
@@ -104,11 +124,16 @@ def choose(
             entry = 0.0
         score = value - entry / REQUESTS
         excluded = _excluded(situation, one, is_current=is_current)
+        if excluded is None and not is_current and _dearer(situation, one, name, catalog, settings):
+            excluded = f"dearer than {course.own}, which the client asks for"
         option = Alternative(
             name, one.tier, round(p_success, 4), round(first, 6), latency, round(score, 6), excluded
         )
         net = score if is_current else score - MARGIN_USD
         candidates.append(_Candidate(option, warm, value, entry, net))
+    if course.within_turn and candidates[0].option.excluded is None:
+        reason = f"{current} is kept: it was chosen for this turn."
+        return Route(current, model.tier, tuple(one.option for one in candidates), sticky=True, reason=reason)
     if settings.pin:
         lost = _lost(situation, rules, model) if settings.sticky else 0.0
         return _pinned(situation, model, candidates, lost)
@@ -116,9 +141,9 @@ def choose(
 
 
 def _names(
-    current: str, model: Model, catalog: Catalog, settings: config.Route
+    current: str, model: Model, catalog: Catalog, settings: config.Route, course: Course
 ) -> Iterable[tuple[str, Model | None]]:
-    """Yield the current model and then the others that may be proposed, by the name to send.
+    """Yield the current model and then the others that may be proposed, by the name to send: first the client's own.
 
     Without a list of the user's own these are the current line-up of the same provider. Where the request reaches its
     model through somebody else (``bedrock``, ``openrouter/…``), their names for the others are not known. A
@@ -126,6 +151,10 @@ def _names(
     """
     yield current, model
     seen = {model.id}
+    own = catalog.find(course.own) if course.own and not settings.pin else None
+    if own is not None and own.id not in seen:
+        seen.add(own.id)
+        yield course.own, own
     pool = (settings.pin,) if settings.pin else settings.allow
     if pool:
         for name in pool:
@@ -168,6 +197,24 @@ def _lost(situation: Situation, rules: Rules, model: Model) -> float:
     price, _ = model.prices(situation.prompt_tokens, situation.at)
     premium = provider.write_price() - provider.read_price(situation.current)
     return max(price * premium * situation.warm_tokens, 0.0)
+
+
+def _dearer(situation: Situation, model: Model, name: str, catalog: Catalog, settings: config.Route) -> bool:
+    """Tell whether a model costs more than the client's own choice, and may not."""
+    course = situation.course or Course()
+    own = catalog.find(course.own) if course.own else None
+    if own is None or settings.pin or (name in settings.allow and not course.side):
+        return False
+    return any(
+        price > before
+        for price, before in zip(model.prices(0, situation.at), own.prices(0, situation.at), strict=True)
+    )
+
+
+def hardest(quality: QualityModel, *asked: str) -> str:
+    """Return the instruction that is the least likely to be carried out; the first of equals."""
+    known = [one for one in asked if one]
+    return min(known, key=lambda one: quality.features(one, in_session=False).easy, default="")
 
 
 def _excluded(situation: Situation, model: Model, *, is_current: bool) -> str | None:
