@@ -343,6 +343,14 @@ def user_file() -> Path:
     return user_config_path("anchorline", appauthor=False) / FILE_NAME
 
 
+def here() -> Path | None:
+    """Return the folder that the program runs in; None where that was deleted."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
+
+
 def load(root: Path | None = None, editor: Mapping[str, Any] | None = None) -> Loaded:
     """Read the user's file, then the project's in `root`, then the `editor`'s settings; later ones win.
 

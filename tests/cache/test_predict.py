@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorline.cache import predict
-from anchorline.cache.ledger import Entry, MemoryLedger
+from anchorline.cache.ledger import CLOCKS_S, Entry, MemoryLedger
 from anchorline.cache.rules import load
 from anchorline.prompt import formats
 from anchorline.prompt.model import Sent
@@ -213,3 +213,11 @@ def test_what_a_conversation_was_billed_corrects_its_estimates_both_ways():
         assert totals[-1] - totals[2] == estimated[-1] - estimated[2]
         assert totals == sorted(totals)
         assert totals[0] > 0
+
+
+def test_what_a_clock_has_written_in_the_future_is_not_warm():
+    entry = Entry("anthropic", "default", "m", b"x", 2000, "5m", written_at=1000.0, expires_at=1300.0)
+    assert entry.is_warm(1000.0 - CLOCKS_S)
+    assert entry.is_warm(1299.0)
+    assert not entry.is_warm(1300.0)
+    assert not entry.is_warm(1000.0 - CLOCKS_S - 1)

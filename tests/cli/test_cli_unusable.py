@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from anchorline.cli import plan as plan_command
 from anchorline.cli.main import cli
+from anchorline.store import database as opening
 from session_logs import ClaudeLog
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -116,3 +117,32 @@ def test_what_a_newer_library_warns_of_is_nothing_for_a_user():
     ]
     assert told[0] == ""
     assert "spelt otherwise in 3.0" in told[1]
+
+
+def test_a_current_folder_that_was_deleted_is_no_project(tmp_path: Path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = (
+        f"import os; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r}); import sys; "
+        "sys.argv = ['anchorline', 'config', 'check']; from anchorline.cli.main import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_migration_of_a_strange_name_is_a_newer_database(isolated_home: Path):
+    file = isolated_home / "data" / "anchorline.db"
+    opening.close(opening.open_for_writing(file).database)
+    with closing(sqlite3.connect(file)) as rows, rows:
+        rows.execute(
+            "UPDATE _sqlite_migrations SET name = 'abc' WHERE name = (SELECT max(name) FROM _sqlite_migrations)"
+        )
+    done = subprocess.run(
+        [sys.executable, "-m", "anchorline", "outcome", "p", "--decision", "accepted"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "a newer Anchorline wrote it" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -13,6 +13,8 @@ import msgspec
 from anchorline.cache.rules import Provider
 
 Source = Literal["outcome", "transcript"]
+CLOCKS_S = 60.0
+"""By how much the clocks of two machines may differ."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -32,6 +34,10 @@ class Entry(msgspec.Struct, frozen=True):
     expires_at: float
     source: Source = "outcome"
     conversation: str = ""
+
+    def is_warm(self, now: float) -> bool:
+        """Tell whether it is held now. What a clock that was set back has written in the future says nothing."""
+        return self.written_at <= now + CLOCKS_S and now < self.expires_at
 
 
 def longest(entries: Iterable[Entry]) -> list[Entry]:

@@ -215,12 +215,12 @@ def _search(
             if entry.model != model and canonical(entry.model) != name:
                 foreign = foreign or entry
             elif index >= useful:
-                if entry.expires_at > now:
+                if entry.is_warm(now):
                     stripped = stripped or _Found(index, entry)
+            elif entry.is_warm(now):
+                warm = _Found(index, entry)
             elif entry.expires_at <= now:
                 expired = expired or _Found(index, entry)
-            else:
-                warm = _Found(index, entry)
         if warm is not None:
             break
     return _Search(warm, expired, foreign, stripped)

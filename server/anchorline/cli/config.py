@@ -1,7 +1,5 @@
 """`anchorline config`: what is set, where, and what does not fit."""
 
-from pathlib import Path
-
 import click
 import msgspec
 
@@ -31,7 +29,7 @@ def show(as_json: bool, markdown: bool) -> None:
     if markdown:
         click.echo(table(), nl=False)
         return
-    loaded = config.load(Path.cwd())
+    loaded = config.load(config.here())
     values = {key.name: _value(loaded.config, key.name) for key in config.documented()}
     if as_json:
         shown = {
@@ -62,7 +60,7 @@ def check(context: click.Context, as_json: bool) -> None:
     Example:
       anchorline config check
     """
-    loaded = config.load(Path.cwd())
+    loaded = config.load(config.here())
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode({"problems": loaded.problems})).decode())
     else:

@@ -4,7 +4,6 @@ import importlib.metadata
 import platform
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 import msgspec
@@ -47,7 +46,7 @@ def command(context: click.Context, as_json: bool, measure: bool) -> None:
 
 def examine(*, measure: bool = False) -> list[Check]:
     """Look at everything once; with `measure`, time the local model as well."""
-    loaded = config.load(Path.cwd())
+    loaded = config.load(config.here())
     return [
         Check("anchorline", "ok", f"{__version__}, Python {platform.python_version()}, {sys.platform}"),
         *_libraries(),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from anchorline.cli import reading, tables
+from anchorline.cli import pages, reading, tables
 from anchorline.cli.steps import AS_JSON, Refused, check, refusing, said, standing_now, steps
 from anchorline.learn.experiment import SHARE, Contest
 from anchorline.store.experiments import latest, registry
@@ -101,7 +101,7 @@ def report(experiment: str | None, as_json: bool, html: Path | None) -> None:
         from anchorline.cli import experiment_page  # noqa: PLC0415  (only where a page is written)
 
         try:
-            html.write_text(experiment_page.page(found), "utf-8")
+            pages.write(html, experiment_page.page(found))
         except OSError as error:
             raise reading.Unreadable(f"{html}: {error.strerror or error}") from error
     if as_json:

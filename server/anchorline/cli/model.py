@@ -2,7 +2,6 @@
 
 import asyncio
 import tomllib
-from pathlib import Path
 
 import click
 import msgspec
@@ -104,7 +103,7 @@ def _row(name: str, model: Model, receipt: Receipt | None, *, used: bool) -> Row
 
 
 def _used() -> str:
-    return config.load(Path.cwd()).config.engine.model or manifest.default()
+    return config.load(config.here()).config.engine.model or manifest.default()
 
 
 def _megabytes(size: int) -> str:

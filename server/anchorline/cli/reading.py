@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from anchorline.config import Loaded, load
+from anchorline.config import Loaded, here, load
 from anchorline.prompt import formats
 from anchorline.prompt.model import Format, Prompt, PromptError
 
@@ -49,7 +49,7 @@ def place(error: PromptError) -> str:
 
 def settings(*, project: bool = True) -> Loaded:
     """Load the user's settings, and those of the folder the command runs in; problems go to standard error, once."""
-    loaded = load(Path.cwd() if project else None)
+    loaded = load(here() if project else None)
     context = click.get_current_context(silent=True)
     told = context.find_root().meta.setdefault(f"{__name__}.told", set()) if context is not None else set()
     for problem in loaded.problems:

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from anchorline.cache.policies import POLICIES
-from anchorline.cli import progress, reading, tables
+from anchorline.cli import pages, progress, reading, tables
 from anchorline.sessions.comparison import Comparison, Line
 
 _AGO = re.compile(r"(\d{1,5})([hdw])\Z")
@@ -63,7 +63,7 @@ def command(names: tuple[str, ...], since: float | None, as_json: bool, html: Pa
         from anchorline.cli import replay_page  # noqa: PLC0415  (only where a page is written)
 
         try:
-            html.write_text(replay_page.page(comparison), "utf-8")
+            pages.write(html, replay_page.page(comparison))
         except OSError as error:
             raise reading.Unreadable(f"{html}: {error.strerror or error}") from error
     if as_json:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from anchorline.cli import reading, tables
+from anchorline.cli import pages, reading, tables
 from anchorline.cli.replay import Since, nothing_since
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def command(html: Path | None, since: float | None, as_json: bool) -> None:
         from anchorline.report.page import page  # noqa: PLC0415  (only where a page is written)
 
         try:
-            html.write_text(page(report), "utf-8")
+            pages.write(html, page(report))
         except OSError as error:
             raise reading.Unreadable(f"{html}: {error.strerror or error}") from error
     if as_json:

@@ -44,7 +44,7 @@ def command(as_json: bool) -> None:
     now = time.time()
     reader = Reader(locate(settings.store.path))
     try:
-        entries = [entry for entry in reader.ledger(now) if entry.expires_at > now]
+        entries = [entry for entry in reader.ledger(now) if entry.is_warm(now)]
     except StoreError as error:
         raise reading.Unreadable(str(error)) from error
     pricing = Pricing(load_rules(settings.files.providers), load_catalog(settings.files.models))

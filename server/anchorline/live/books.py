@@ -131,7 +131,7 @@ class Books:
             if not 0 <= now - self._forgot_at < FORGET_S:  # a clock may be set back
                 self._forgot_at = now
                 self.ledger.forget_before(now - EXPIRED_KEPT_S)
-            self.warm = [entry for entry in [*self.warm, *entries_] if entry.expires_at > now]
+            self.warm = [entry for entry in [*self.warm, *entries_] if entry.is_warm(now)]
             self.changed()
 
     async def end(self) -> None:

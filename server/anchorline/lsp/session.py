@@ -331,7 +331,7 @@ class Session(Books):
 
     def _expired(self) -> None:
         now = time.time()
-        self.warm = [entry for entry in self.warm if entry.expires_at > now]
+        self.warm = [entry for entry in self.warm if entry.is_warm(now)]
         self._wait_for_expiry()
         self.changed()
         if any(self.serving(document) in ("prompt", "body") for document in self.documents):

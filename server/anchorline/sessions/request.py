@@ -127,6 +127,6 @@ def warm(requests: list[Billed], rules: Rules, account: str, now: float) -> list
             used=request.first_at,
             conversation=conversation(request.session, request.chain),
         )
-        if entry is not None and entry.expires_at > now:
+        if entry is not None and entry.is_warm(now):
             entries.append(entry)
     return entries

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 FILE_NAME = "anchorline.db"
+NEVER = 9999
+"""The number of a migration that has none, as only a newer Anchorline or another program may name them."""
 SCHEMA = 8
 """Number of the newest migration that this program knows."""
 BELIEFS = 7
@@ -301,7 +303,10 @@ def read_schema(connection: sqlite3.Connection) -> int | None:
     row = connection.execute(
         "SELECT max(name) FROM _sqlite_migrations WHERE migration_set = 'anchorline'"
     ).fetchone()
-    return int(row[0][:4]) if row[0] else None
+    if not row[0]:
+        return None
+    number = row[0][:4]
+    return int(number) if number.isdecimal() else NEVER
 
 
 def key(connection: sqlite3.Connection) -> bytes:

@@ -17,7 +17,7 @@ def status(server: "Server", _params: protocol.StatusParams) -> protocol.Status:
     store = session.config.store
     policy, words = session.policies.state
     now = time.time()
-    warm = longest(entry for entry in session.warm if entry.expires_at > now)
+    warm = longest(entry for entry in session.warm if entry.is_warm(now))
     return protocol.Status(
         version=__version__,
         engine=engine(server),
