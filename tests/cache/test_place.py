@@ -113,3 +113,47 @@ def test_what_the_plan_adds_never_breaks_a_limit_or_the_order_of_lifetimes(turns
         after = [ANTHROPIC.lifetime(one.ttl) for one in anchors[index + 1 :]]
         assert all(one is None or one.seconds >= seconds for one in before)
         assert all(one is None or one.seconds <= seconds for one in after)
+
+
+def marked(*blocks: dict, **members: object):
+    body = {"model": MODEL, "messages": [{"role": "user", "content": list(blocks)}], **members}
+    return formats.read(json.dumps(body).encode(), format="anthropic")
+
+
+def block(words: str, **members: object) -> dict:
+    return {"type": "text", "text": words + " and more of it" * 600, **members}
+
+
+HOUR = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+FIVE = {"cache_control": {"type": "ephemeral"}}
+
+
+def test_before_an_automatic_breakpoint_of_an_hour_stand_anchors_of_an_hour():
+    prompt = marked(block("one"), block("two"), system="You are a test. " * 400, **HOUR)
+    for mode in ("replace", "extend"):
+        anchors = planned(prompt, mode=mode)
+        assert anchors
+        assert {anchor.ttl for anchor in anchors} == {"1h"}
+        assert anchors[-1].segment < len(prompt.segments) - 1  # the end is the automatic one's
+
+
+def test_between_five_minutes_of_the_client_s_and_an_automatic_hour_stands_nothing():
+    prompt = marked(
+        block("one", **FIVE), block("two"), block("three"), system="You are a test. " * 400, **HOUR
+    )
+    assert all(anchor.segment < 1 for anchor in planned(prompt) if anchor.origin == "plan")
+
+
+def test_markers_within_a_result_take_slots():
+    found = {"type": "tool_result", "tool_use_id": "t", "content": [block(str(n), **FIVE) for n in range(3)]}
+    prompt = marked(found, block("go on"), system="You are a test. " * 400)
+    anchors = planned(prompt)
+    assert [anchor.origin for anchor in anchors if anchor.segment == 1] == ["client"]
+    assert sum(anchor.origin == "plan" for anchor in anchors) == 1
+
+
+def test_the_last_tool_that_is_not_deferred_is_anchored():
+    tools = [{"name": f"t{n}", "description": "what it does " * 700} for n in range(2)]
+    tools += [{**tools[0], "name": "late", "defer_loading": True}]
+    prompt = marked(block("go on"), tools=tools, system="2026-11-30T10:00:00Z You are a test. " * 400)
+    assert "/tools/1" in {anchor.pointer for anchor in planned(prompt)}
