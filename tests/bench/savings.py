@@ -1,6 +1,6 @@
 """What does the gateway save in whole real sessions?
 
-    python tests/bench/savings.py --transcripts DIR [--sessions N] [--requests N] [--json]
+    python tests/bench/savings.py --transcripts DIR [--sessions N] [--requests N] [--arms NAME…] [--json]
 
 Every request of every Claude Code session, or of a sample of them, or their first ones (with made-up tools and system prompt, which session files lack) are sent
 at their times, over HTTP, to an upstream that bills them by the providers' cache rules. `cost_ratio` is the billed input
@@ -133,18 +133,20 @@ def main() -> None:
     parser.add_argument("--transcripts", type=Path, required=True)
     parser.add_argument("--sessions", type=int, help="how many sessions, drawn at random (default: all)")
     parser.add_argument("--requests", type=int, help="requests of a session (default: all)")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=[*ARMS], help="only these (default: all)")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     files = sorted(path for path in given.transcripts.rglob("*.jsonl*") if "codex" not in path.parts)
     random.Random(7).shuffle(files)
-    costs: dict[str, list[float]] = {name: [] for name in ARMS}
+    arms = dict.fromkeys(["claude-code", *given.arms])
+    costs: dict[str, list[float]] = {name: [] for name in arms}
     sent = 0
     for number, path in enumerate(files[: given.sessions], 1):
         requests = session(path, given.requests)
         if len(requests) > 1:
             sent += len(requests)
-            for name, arm in ARMS.items():
-                costs[name].append(arm.cost(requests))
+            for name in arms:
+                costs[name].append(ARMS[name].cost(requests))
         print(f"{number} of {len(files[: given.sessions])} sessions, {sent} requests", file=sys.stderr)
     if not sent:
         parser.error(f"no Claude Code sessions below {given.transcripts}")

@@ -139,6 +139,9 @@ def test_a_cache_marker_may_come_and_go_anywhere_in_a_result(form: str):
     [
         ("anthropic", {"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}}),
         ("anthropic", {"context_management": {"edits": [{"type": "something_of_tomorrow"}]}}),
+        ("anthropic", {"plugins": [{"id": "context-compression"}]}),
+        ("chat", {"transforms": ["middle-out"]}),
+        ("chat", {"plugins": [{"id": "context-compression"}]}),
         ("responses", {"truncation": "auto"}),
         ("responses", {"previous_response_id": "resp_1"}),
         ("responses", {"conversation": {"id": "conv_1"}}),
@@ -163,6 +166,7 @@ def test_nothing_points_to_what_the_model_may_not_get(form: str, members: dict):
         ),
         ("anthropic", {"context_management": {"edits": [{"type": "compact_20260112"}]}}),
         ("anthropic", {"context_management": None}),
+        ("chat", {"transforms": [], "plugins": [{"id": "web"}]}),
         ("responses", {"truncation": "disabled", "previous_response_id": None, "conversation": None}),
     ],
 )

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import groupby
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from anchorline.generation import LanguageModel
     from anchorline.planner import Planner
     from anchorline.prompt.formats import Memory
+    from anchorline.trim.results import Shortened
     from anchorline.workspace.files import Files
     from anchorline.workspace.look import Place, Sources
 
@@ -102,12 +103,18 @@ class Session(Books):
         with self._making_planner:
             if self._planner is None:
                 from anchorline.planner import Planner  # noqa: PLC0415  (its import is not light)
-                from anchorline.trim.results import Shortened  # noqa: PLC0415  (with the planner)
 
                 self._planner = Planner(
-                    self.config, self.ledger, deciders=self.policies.of, shortened=Shortened()
+                    self.config, self.ledger, deciders=self.policies.of, shortened=self.shortened
                 )
             return self._planner
+
+    @cached_property
+    def shortened(self) -> "Shortened":
+        """How the gateway makes tool results shorter, which plans show."""
+        from anchorline.trim.results import Shortened  # noqa: PLC0415  (with the planner)
+
+        return Shortened()
 
     @property
     def model(self) -> "LanguageModel | None":
@@ -275,7 +282,11 @@ class Session(Books):
             except NotRecordedError as error:
                 log.warning("an observed outcome was not recorded: %s", error)
 
-        writing = asyncio.ensure_future(taken())
+        self._background(taken())
+
+    def _background(self, work: Coroutine[None, None, None]) -> None:
+        """Have something done that nobody waits for, but the end."""
+        writing = asyncio.ensure_future(work)
         self._writing.add(writing)
         writing.add_done_callback(self._written)
 
@@ -314,11 +325,19 @@ class Session(Books):
         """Take in what other programs have recorded, and what was recorded before the start."""
         before, self.instructions = self.instructions, known
         self.take(entries)
+        if entries:
+            self._background(self._learn())
         if known.files != (before.files if before is not None else {}):
             self.changed()
         elif not entries:
             return
         self._refresh()
+
+    async def _learn(self) -> None:
+        """Learn in which form a gateway has sent the tool results of what is warm."""
+        if self.shortened.learn(await self.recording.known_replays()):
+            self.changed()
+            self._refresh()
 
     def _wait_for_expiry(self) -> None:
         """Show anew what depends on a warm prefix when the next one has expired."""

@@ -121,6 +121,13 @@ class Shortened:
         with self._lock:
             return list(_Passage(prompt, warm, self._known, self._forms, self._earlier).trimmed())
 
+    def learn(self, known: Mapping[bytes, bytes]) -> bool:
+        """Take in the forms that another process has sent; return whether there are new ones."""
+        with self._lock:
+            new = any(self._known.get(prefix) != form for prefix, form in known.items())
+            self._known.update(known)
+        return new
+
     def keep(self, prompt: Prompt, trimmed: Sequence[Trimmed]) -> dict[bytes, bytes]:
         """Note what is sent from now on; return what is new of it, as `known` takes it."""
         made = {prompt.segments[one.segment].prefix: one.digest for one in trimmed if one.new}

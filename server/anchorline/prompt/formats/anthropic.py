@@ -253,7 +253,7 @@ class Anthropic(Dialect):
             "max_tokens": frame.max_tokens or None,
             "automatic_ttl": automatic(frame.cache_control),
             "session": session.of_metadata(frame.metadata),
-            "self_contained": not _clears_results(frame.context_management),
+            "self_contained": not (frame.thinned or _clears_results(frame.context_management)),
         }
 
 

@@ -17,6 +17,14 @@ class Frame(msgspec.Struct):
     model: str | UnsetType | None = UNSET
     tools: list[Raw] | UnsetType | None = UNSET
     tool_choice: Raw | UnsetType = UNSET
+    transforms: Raw | UnsetType = UNSET
+    plugins: Raw | UnsetType = UNSET
+
+    @property
+    def thinned(self) -> bool:
+        """Whether OpenRouter may take messages out of the middle (openrouter.ai/docs, message transforms)."""
+        transforms, plugins = (b"" if one is UNSET else bytes(one) for one in (self.transforms, self.plugins))
+        return b'"middle-out"' in transforms or b'"context-compression"' in plugins
 
 
 class Place(NamedTuple):

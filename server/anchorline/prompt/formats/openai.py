@@ -64,10 +64,12 @@ class _ResponsesFrame(_OpenAIFrame):
 
     @property
     def self_contained(self) -> bool:
-        """Whether the model gets what stands here: `truncation` drops items, the others go on from what is stored."""
+        """Whether the model gets all that is here, and that alone: it is not truncated, nor goes on from elsewhere."""
         truncated = self.truncation is not UNSET and bytes(self.truncation) not in (b"null", b'"disabled"')
         stored = (self.previous_response_id, self.conversation)
-        return not truncated and all(one is UNSET or bytes(one) == b"null" for one in stored)
+        return not (truncated or self.thinned) and all(
+            one is UNSET or bytes(one) == b"null" for one in stored
+        )
 
 
 class _ResponsesBody(_ResponsesFrame, kw_only=True):
@@ -202,9 +204,9 @@ class Chat(_OpenAI):
         self._tools(builder, frame, places)
 
     def facts(self, frame: Frame) -> dict[str, Any]:
-        """Return the answer's limit, the session that the client names, and the automatic cache setting.
+        """Return the answer's limit, the session's name, the automatic cache setting, and whether all here is sent.
 
-        OpenRouter has that for Claude only (openrouter.ai/docs, prompt-caching).
+        OpenRouter has that setting for Claude only (openrouter.ai/docs, prompt-caching).
         """
         assert isinstance(frame, _ChatFrame)  # noqa: S101  (a dialect only meets its own frame)
         claude = "claude" in (frame.model or "").lower()
@@ -212,6 +214,7 @@ class Chat(_OpenAI):
             "automatic_ttl": automatic(frame.cache_control) if claude else None,
             "max_tokens": frame.max_completion_tokens or frame.max_tokens or None,
             "session": frame.named,
+            "self_contained": not frame.thinned,
         }
 
 
@@ -243,7 +246,7 @@ class Responses(_OpenAI):
             builder.add("text", "user", start, content, "messages", -1)
 
     def facts(self, frame: Frame) -> dict[str, Any]:
-        """Return the answer's limit, the session that the client names, and whether all that counts stands here."""
+        """Return the answer's limit, the session that the client names, and whether the model gets all that is here."""
         assert isinstance(frame, _ResponsesFrame)  # noqa: S101
         return {
             "max_tokens": frame.max_output_tokens or None,
