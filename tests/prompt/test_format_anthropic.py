@@ -261,3 +261,22 @@ def test_a_marker_that_wanders_over_the_results_changes_no_prefix():
         assert [s.prefix for s in after.segments] == [
             s.prefix for s in formats.read(request(prompts.index(after) + 1), format="anthropic").segments
         ]
+
+
+def test_what_stood_behind_the_conversation_may_be_gone_in_the_next_request():
+    memory = formats.Memory()
+    messages = [{"role": "user", "content": "Go."}]
+    for more in (
+        {"system": "Be brief.", "tools": [{"name": "a"}]},
+        {},
+        {"system": "Be brief."},
+        {"tools": []},
+    ):
+        body = json.dumps({"model": "claude-sonnet-5", "messages": messages} | more).encode()
+        read_on = formats.read(body, format="anthropic", memory=memory)
+        assert read_on.segments == formats.read(body, format="anthropic").segments
+        messages = [
+            *messages,
+            {"role": "assistant", "content": "Yes."},
+            {"role": "user", "content": "Go on."},
+        ]

@@ -152,3 +152,29 @@ def test_a_moment_in_the_attribution_is_no_warning():
         provider = planner.rules.for_model(MODEL)
         found = check(prompt, plan, provider, MODEL, planner.catalog.find(MODEL))
         assert "AL201" not in {finding.code for finding in found}
+
+
+def chat(form: str, cch: str | None, model: str) -> bytes:
+    """The same conversation as a relay gets it that speaks OpenAI's chat."""
+    messages = [{"role": "system", "content": system(form, cch)}, {"role": "user", "content": "Do it."}]
+    return json.dumps({"model": model, "messages": messages}).encode()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_relay_of_claude_s_leaves_the_attribution_out_as_well(form: str):
+    model = "anthropic/claude-sonnet-4.5"
+    found = [formats.read(chat(form, cch, model), format="openai-chat") for cch in ("11111", "2b2b2", None)]
+    assert identity(found[0]) == identity(found[1]) == identity(found[2])
+    for index, segment in enumerate(found[0].segments):
+        if line("11111").encode() in found[0].load(segment.start, segment.end):
+            assert not markers.markable(found[0], index)
+    own = [formats.read(chat(form, cch, "gpt-5.5"), format="openai-chat").hash for cch in ("11111", "2b2b2")]
+    assert own[0] != own[1]  # another model is shown it
+
+
+def test_a_message_of_the_attribution_alone_is_no_part_of_the_prompt():
+    messages = [{"role": "system", "content": line("11111")}, {"role": "user", "content": "Do it."}]
+    prompt = formats.read(
+        json.dumps({"model": "anthropic/claude-opus-5", "messages": messages}).encode(), format="openai-chat"
+    )
+    assert [one.kind for one in prompt.segments] == ["text"]

@@ -90,7 +90,11 @@ def markable(prompt: Prompt, index: int) -> bool:
     What holds the client's attribution stays as it is.
     """
     segment = prompt.segments[index]
-    if segment.section == "system" and attribution(_content(prompt, segment)) is not None:
+    if (
+        segment.role == "system"
+        and segment.section != "tools"
+        and attribution(_content(prompt, segment)) is not None
+    ):
         return False
     if prompt.format in ("anthropic", "claude-code"):
         if segment.kind in ("thinking", "other") or blank(prompt, segment):

@@ -6,7 +6,8 @@ nothing, counts nothing, and is never marked or moved.
 Claude Code begins its system prompt with a line of attribution,
 ``x-anthropic-billing-header: cc_version=…; cc_entrypoint=…; cch=…;``, of which ``cch`` changes with every request.
 Anthropic leaves it out of its cache key: with it the client's own requests would never hit
-(https://github.com/anthropics/claude-code/issues/68900 shows what it does to providers that don't leave it out).
+(https://github.com/anthropics/claude-code/issues/68900 shows what it does to providers that don't leave it out). A
+relay that speaks OpenAI's chat to a Claude model hands the system message on to Anthropic, so there as well.
 """
 
 import re
@@ -14,7 +15,7 @@ import re
 import msgspec
 
 _LINE = rb'x-anthropic-billing-header:[^"\\]*(?:\\[rn])*'
-_IN_BLOCK = re.compile(rb'"text"\s*:\s*"(' + _LINE + rb")")
+_IN_BLOCK = re.compile(rb'"(?:text|content)"\s*:\s*"(' + _LINE + rb")")
 _IN_STRING = re.compile(rb'\s*"(' + _LINE + rb")")
 _HEAD = 400
 """Bytes of a block in which its text begins; other members of it are short."""
@@ -22,14 +23,14 @@ _BLOCKS = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def attribution(content: bytes) -> tuple[int, int] | None:
-    """Return where the attribution stands in a system block or a JSON string that begins with it."""
+    """Return where the attribution stands in a system block, a system message or a JSON string that begins with it."""
     found = _IN_BLOCK.search(content, 0, _HEAD) if content.startswith(b"{") else None
     found = found or _IN_STRING.match(content)
     return None if found is None else found.span(1)
 
 
 def without_attribution(content: bytes) -> bytes:
-    """Return what is rendered of a system block or string; nothing where the attribution is all it holds."""
+    """Return what is rendered of one of these; nothing where the attribution is all it holds."""
     span = attribution(content)
     if span is None:
         return content

@@ -140,7 +140,8 @@ def _continued(body: bytes, dialect: Dialect, old: Parsed, count: int) -> Parsed
         if key in places or old.places.get(key, len(body)) < old.array_start:
             return None  # a member that repeats: what was read before need not count
         places[key] = start + shift
-    late = not dialect.before.isdisjoint(places)
+    # What stood behind the conversation, of either body, counts anew: it may be gone.
+    late = any(key in places or old.places.get(key, -1) > old.array_start for key in dialect.before)
     places[dialect.array] = old.array_start
     spans = [place.moved(shift) for place in spans]
     for name in frame.__struct_fields__:

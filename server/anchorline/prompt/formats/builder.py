@@ -55,6 +55,7 @@ class Builder:
         self._output = output
         self._names = names
         self._marked = -1
+        self.claude = family.startswith("anthropic")
         self._estimate = estimator(family, model)
         self._spreads = _spreads(family)
 

@@ -18,6 +18,7 @@ from anchorline.prompt.formats.dialect import Dialect, Frame, Place
 from anchorline.prompt.formats.message import place_message
 from anchorline.prompt.model import Draft, Format, Kind, Role, Segment
 from anchorline.prompt.tokens import family
+from anchorline.prompt.unrendered import without_attribution
 
 
 class _Item(msgspec.Struct):
@@ -141,12 +142,20 @@ class _OpenAI(Dialect):
             builder.add(kind, role, start, content, "messages", index)
             return
         parts = fields.content
+        rendered = without_attribution if role == "system" and builder.claude else None
+        if rendered is not None and isinstance(parts, str) and not rendered(content):
+            builder.skip(start, content, "unrendered")
+            return
         if role in ("user", "system") and isinstance(parts, list):
             values = [bytes(part) for part in parts]
             starts = place_message(builder.body, start, values).starts
             assert not isinstance(starts, int)  # noqa: S101  (only a string has one start)
             for block, (begin, part) in enumerate(zip(starts, values, strict=True)):
-                builder.add(_part_kind(part, role), role, begin, part, "messages", index, block)
+                if rendered is not None and not rendered(part):
+                    builder.skip(begin, part, "unrendered")
+                    continue
+                kind = _part_kind(part, role)
+                builder.add(kind, role, begin, part, "messages", index, block, rendered=rendered)
             return
         kind = "system" if role == "system" else "tool_result" if role == "tool" else "text"
         same_as = b""
@@ -154,8 +163,9 @@ class _OpenAI(Dialect):
             string = place_message(builder.body, start, None).starts
             assert isinstance(string, int)  # noqa: S101  (a string has one start)
             literal = builder.body[string : layout.skip(builder.body, string)]
+            literal = rendered(literal) if rendered is not None else literal
             same_as = text_block(literal, spaced=spaced(builder.body, string), name=self.text_part)
-        builder.add(kind, role, start, content, "messages", index, same_as=same_as)
+        builder.add(kind, role, start, content, "messages", index, same_as=same_as, rendered=rendered)
 
     def draft(self, body: bytes, segments: Sequence[Segment]) -> Draft | None:
         """Return the last text of the last item, if that is a user's message."""
