@@ -5,6 +5,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from anchorline.cache.rules import load as rules
 from anchorline.report.collect import collect
 from anchorline.route.catalog import load as catalog
@@ -87,3 +89,20 @@ def test_a_client_without_breakpoints_has_nothing_to_miss(tmp_path):
         running.database, "SELECT DISTINCT ttl, p_hit, expected_read_tokens, expected_write_tokens FROM plans"
     )
     assert row == (None, 0.0, 0, 0)
+
+
+@pytest.mark.parametrize(("mode", "ttl"), [("observe", "1h"), ("observe", "5m"), ("anchors", "5m")])
+def test_what_was_written_counts_by_its_own_lifetime(mode: str, ttl: str, tmp_path):
+    settings = f'mode = "{mode}"\n[cache]\nttl = "{"5m" if ttl == "1h" else "1h"}"'
+    with Running(Upstream()) as behind, gateway(tmp_path / "g", behind.url, settings=settings) as running:
+        for body in steps(2, ttl if mode == "observe" else None):
+            call(running.anthropic + "/v1/messages", body=body)
+        state = settled(running, 2)
+        usd, written = behind.app.usd, [one.written for one in behind.app.billed]
+        running.stop()
+    report = collect(running.database, rules(), catalog())
+    assert sum(one.usd or 0.0 for one in report.costs) == pytest.approx(state["usd"], abs=1e-6)
+    found = rows(running.database, "SELECT write_tokens, write_1h_tokens FROM outcomes ORDER BY id")
+    assert found == [(sum(one.values()), one.get("1h", 0)) for one in written]
+    assert any(long for _, long in found) is (ttl == "1h" or mode == "anchors")
+    assert usd > 0

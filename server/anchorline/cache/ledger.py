@@ -45,7 +45,7 @@ def longest(entries: Iterable[Entry]) -> list[Entry]:
     best: dict[tuple[object, ...], Entry] = {}
     for one in entries:
         key = (one.provider, one.account, one.model, one.conversation or one.prefix)
-        if key not in best or one.tokens > best[key].tokens:
+        if key not in best or (one.tokens, one.expires_at) > (best[key].tokens, best[key].expires_at):
             best[key] = one
     return list(best.values())
 

@@ -68,12 +68,14 @@ class Sending(msgspec.Struct, frozen=True):
         elif not terms.anchored and not misses:
             misses = (Miss("no_anchor", "no breakpoint pays, so nothing is read or written"),)
         expires = warmth.expires_in
+        # Counted as the whole prompt is, so that what was billed can be set against both alike.
+        warm = self.totals[warmth.last] if warmth.last >= 0 and terms.anchored else 0
         return CachePlan(
             provider=self.provider.name,
             mode=self.provider.mode,
             anchors=anchors,
             p_hit=warmth.p_hit if terms.anchored else 0.0,
-            warm_tokens=warmth.tokens if terms.anchored else 0,
+            warm_tokens=warm,
             expires_in_s=int(expires) if expires is not None else None,
             expected_read_tokens=round(terms.read_tokens),
             expected_write_tokens=round(terms.write_tokens),

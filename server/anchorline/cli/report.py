@@ -132,6 +132,8 @@ def _summary(report: "Report") -> str:
         if usd is not None
         else f"What {report.requests:,} requests were billed is not known."
     ]
+    if report.pings:
+        parts.append(f"{report.pings:,} keep-alive pings, not in this, cost {_dollars(report.pings_usd)}.")
     if report.unpriced:
         unknown = sorted(report.unknown.items(), key=lambda one: -one[1])
         told = "; ".join(f"{what}: {count:,}" for what, count in unknown[:MOST])

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from anchorline.cache.ledger import Entry
+from anchorline.cache.ledger import Entry, longest
 from anchorline.gateway.credential import Credential
 from anchorline.outcome import Usage
 from anchorline.plan import CachePlan
@@ -43,7 +43,7 @@ class Passed(msgspec.Struct, frozen=True):
 
 
 class Warm(msgspec.Struct, frozen=True):
-    """A prefix that is believed warm, for `left` seconds more."""
+    """A conversation's longest prefix that is believed warm, for `left` seconds more."""
 
     model: str
     tokens: int
@@ -184,8 +184,7 @@ class Tally:
         unchanged: Iterable[Held],
     ) -> State:
         """Return everything."""
-        held = sorted((one for one in warm if one.is_warm(at)), key=lambda one: one.expires_at)
-        latest = {(one.provider, one.account, one.model, one.prefix): one for one in held}
+        held = longest(one for one in warm if one.is_warm(at))
         return State(
             at,
             mode,
@@ -203,7 +202,10 @@ class Tally:
             self._first_byte_seconds,
             self.counts,
             tuple(self._last),
-            tuple(Warm(one.model, one.tokens, one.ttl, one.expires_at - at) for one in latest.values()),
+            tuple(
+                Warm(one.model, one.tokens, one.ttl, one.expires_at - at)
+                for one in sorted(held, key=lambda one: one.expires_at)
+            ),
             problem,
             plans,
             {str(kind): number for kind, number in self.credentials.items()},

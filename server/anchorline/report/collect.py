@@ -9,7 +9,7 @@ from statistics import median
 from anchorline.cache.rules import Rules
 from anchorline.report.imported import add_imported
 from anchorline.report.model import Arm, Refinements, Report, Route, Step
-from anchorline.report.planned import add_planned
+from anchorline.report.planned import add_pings, add_planned
 from anchorline.report.sums import Sums
 from anchorline.route.catalog import Catalog
 from anchorline.store import database
@@ -46,6 +46,7 @@ def collect(path: Path, rules: Rules, catalog: Catalog, since: float | None = No
             if "plans" in tables:
                 plans, arms, proposed = _add_plans(connection, sums, begin)
                 answered, billed = add_planned(connection, sums, begin)
+                add_pings(connection, sums, begin)
                 if "imported" in tables:
                     add_imported(connection, sums, begin, billed)
                 routes = _routes(plans, answered)
@@ -66,6 +67,8 @@ def collect(path: Path, rules: Rules, catalog: Catalog, since: float | None = No
         arms=arms,
         steps=steps,
         unknown=dict(sums.unknown),
+        pings=sums.pings,
+        pings_usd=sums.pings_usd,
     )
 
 

@@ -10,11 +10,10 @@ from collections import deque
 from anchorline.cache import hits
 from anchorline.cache.afterwards import shortfall
 from anchorline.report.model import Cause
-from anchorline.report.planned import Billed
+from anchorline.report.once import Requests
 from anchorline.report.sums import HIT, Known, Return, Sums, Usage
+from anchorline.store import billing, database
 
-SAME_S = 600.0
-"""A planned and an imported request with the same bill, so near in time, are one: it counts once."""
 BEFORE_S = 86_400.0
 """So long before the time that is asked for, requests are read for what they left."""
 ENDS = 8
@@ -33,26 +32,44 @@ class _Chain:
         self.ends: deque[int] = deque(maxlen=ENDS)
 
 
-def add_imported(connection: sqlite3.Connection, sums: Sums, since: float, billed: Billed) -> None:
+def add_imported(connection: sqlite3.Connection, sums: Sums, since: float, billed: Requests) -> None:
     """Add all requests since then that are not in `billed`."""
+    told = "billing, answer, request" if database.knows_answers(connection) else "NULL, NULL, NULL"
     found = connection.execute(
-        "SELECT session, chain, branch, model, sent_at, trigger, switched, coalesce(input_tokens, 0), "
-        "coalesce(read_tokens, 0), coalesce(write_5m_tokens, 0), coalesce(write_1h_tokens, 0), "
-        "coalesce(output_tokens, 0) FROM imported WHERE sent_at >= ? ORDER BY sent_at",
+        "SELECT session, chain, branch, model, sent_at, first_at, trigger, switched, agent, "  # noqa: S608
+        "coalesce(input_tokens, 0), coalesce(read_tokens, 0), coalesce(write_5m_tokens, 0), "
+        f"coalesce(write_1h_tokens, 0), coalesce(output_tokens, 0), {told} "
+        "FROM imported WHERE sent_at >= ? ORDER BY sent_at",
         [since - BEFORE_S],
     )
     chains: dict[tuple[str, str, int], _Chain] = {}
-    for session, name, branch, model, at, trigger, switched, input_, read, short, long, output in found:
+    for (
+        session,
+        name,
+        branch,
+        model,
+        at,
+        began,
+        trigger,
+        switched,
+        agent,
+        *counts,
+        more,
+        answer,
+        request,
+    ) in found:
+        input_, read, short, long, output = counts
         written = short + long
-        prompt = input_ + read + written
-        if not prompt:
+        if not input_ + read + written:
             continue
         known = sums.known(model)
-        usage = Usage(prompt, read, written, long, output)
+        told_usage = None if more is None else billing.usage(input_, read, written, long, output, more)
+        usage = Usage(input_ + read + written, read, written, long, output, told_usage)
         chain = chains.get((session, name, branch))
         if chain is None:
             chain = chains[session, name, branch] = _Chain()
-        if at >= since and not abs(at - billed.get((input_, read, written, output), 0.0)) <= SAME_S:
+        bill = (usage.prompt, read, output)
+        if at >= since and not billed.take(at if began is None else began, answer, request, bill):
             sums.bill(at, known, usage)
             back = _return(chain, known, at, trigger, bool(switched), usage)
             if back is None:
@@ -60,9 +77,10 @@ def add_imported(connection: sqlite3.Connection, sums: Sums, since: float, bille
             else:
                 sums.come_back(back, known, usage, at)
         chain.at = at
-        chain.ttl = "1h" if long else "5m" if short else chain.ttl
+        # Codex writes for the one lifetime that its provider has.
+        chain.ttl = "1h" if long else "5m" if short and agent == "claude-code" else chain.ttl
         chain.users += trigger == "user"
-        chain.ends.append(prompt)
+        chain.ends.append(usage.first[0] if told_usage is None else told_usage.prompt)
 
 
 def _return(
@@ -86,7 +104,8 @@ def _return(
             model_changed=switched,
         )
     )
-    if usage.read >= HIT * believed:
+    read = usage.first[1]
+    if read >= HIT * believed:
         return Return("imported", p, believed, None)
     cause: Cause | None
     if switched:
@@ -96,6 +115,6 @@ def _return(
     elif age > lives.seconds:
         cause = "expired"
     else:
-        short = shortfall(usage.read, believed, tuple(chain.ends)[:-1])
+        short = shortfall(read, believed, tuple(chain.ends)[:-1])
         cause = None if short is None else short.code
     return Return("imported", p, believed, cause)

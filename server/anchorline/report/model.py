@@ -126,7 +126,8 @@ class Step(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """Everything. `requests` have a bill; of `unpriced` ones the price is not known, `unknown` says what of it.
 
-    `steps` are the newest ones, whenever they were taken, the last one first.
+    `steps` are the newest ones, whenever they were taken, the last one first. `pings` kept prefixes warm: their dollars
+    are not in `costs`, and None where the price of none is known.
     """
 
     made_at: float
@@ -143,4 +144,6 @@ class Report(msgspec.Struct, frozen=True):
     arms: tuple[Arm, ...]
     steps: tuple[Step, ...]
     unknown: dict[str, int] = {}
+    pings: int = 0
+    pings_usd: float | None = 0.0
     schema: Literal[1] = 1

@@ -8,24 +8,25 @@ import msgspec
 
 from anchorline.cache.afterwards import shortfall
 from anchorline.plan import LOST
+from anchorline.report.once import Requests, Seen
 from anchorline.report.sums import HIT, Return, Sums, Usage
-from anchorline.store import database
-
-Billed = dict[tuple[int, int, int, int], float]
-"""When a request was sent, by its tokens (input, read, written, output): no two large ones have the same."""
+from anchorline.store import billing, database
 
 HOUR = "1h"
-COLUMNS = 7
-"""The schema from which on plans have in columns what is needed of them."""
 _BILLED = """
     SELECT coalesce(sent_at, created_at), coalesce(outcomes.target, plans.target, ''), coalesce(input_tokens, 0),
-        coalesce(read_tokens, 0), coalesce(write_tokens, 0), coalesce(output_tokens, 0), p_hit, {}
+        coalesce(read_tokens, 0), coalesce(write_tokens, 0), coalesce(output_tokens, 0), {ids}, latency_ms / 1000,
+        {passed} AS passed, p_hit, {beliefs}
     FROM plans JOIN outcomes ON outcomes.id =
-        (SELECT max(id) FROM outcomes WHERE plan = plans.id AND input_tokens IS NOT NULL)
-    WHERE created_at >= ?
+        (SELECT max(id) FROM outcomes WHERE plan = plans.id AND input_tokens IS NOT NULL AND NOT {pinged})
+    WHERE created_at >= ? ORDER BY passed DESC
 """
 _NEW = "CASE WHEN tokens IS NULL THEN plans.plan END, warm_tokens, tokens, ttl, miss, miss_tokens"
 _OLD = "plans.plan, NULL, NULL, NULL, NULL, NULL"
+_IDS = "write_1h_tokens, billing, answer, request"
+_NO_IDS = "NULL, NULL, NULL, NULL"
+_PASSED = "(signals LIKE '%\"status\":%')"
+"""Whether the gateway has seen a request itself: what others have told may be of the same ones."""
 
 
 class _Anchor(msgspec.Struct):
@@ -57,26 +58,60 @@ class _Plan(msgspec.Struct):
 _DECODE = msgspec.json.Decoder(_Plan).decode
 
 
-def add_planned(connection: sqlite3.Connection, sums: Sums, since: float) -> tuple[Counter[str], Billed]:
-    """Add what became of plans; return how often each model answered, and what was billed."""
+def add_planned(connection: sqlite3.Connection, sums: Sums, since: float) -> tuple[Counter[str], Requests]:
+    """Add what became of plans; return how often each model answered, and the requests that were billed."""
     answered: Counter[str] = Counter()
-    billed: Billed = {}
-    in_columns = (database.read_schema(connection) or 0) >= COLUMNS
-    found = connection.execute(_BILLED.format(_NEW if in_columns else _OLD), [since])
-    for at, target, input_, read, written, output, p_hit, text, *columns in found:
+    newest = (database.read_schema(connection) or 0) >= database.ANSWERS
+    billed = Requests(_shared(connection) if newest else ())
+    on_the_way = Requests()
+    found = connection.execute(
+        _BILLED.format(
+            ids=_IDS if newest else _NO_IDS,
+            beliefs=_NEW if (database.read_schema(connection) or 0) >= database.BELIEFS else _OLD,
+            pinged=billing.pinged(connection),
+            passed=_PASSED,
+        ),
+        [since],
+    )
+    for (
+        at,
+        target,
+        input_,
+        read,
+        written,
+        output,
+        long,
+        more,
+        answer,
+        request,
+        seconds,
+        passed,
+        p_hit,
+        text,
+        *columns,
+    ) in found:
         prompt = input_ + read + written
         believed = columns if text is None else _believed(text)
         if not prompt or believed is None:
             continue
+        seen = Seen(at, seconds, answer, request, (prompt, read, output))
+        if passed:
+            on_the_way.note(seen)
+        elif answer is not None and on_the_way.take(at, answer, request, seen.bill):
+            continue  # an editor or a script has told of it as well
+        billed.note(seen)
         warm, tokens, ttl, miss, miss_tokens = believed
         known = sums.known(target)
-        usage = Usage(prompt, read, written, written if ttl == HOUR else 0, output)
+        by_plan = written if ttl == HOUR else 0  # what an earlier version has recorded does not tell
+        hour = by_plan if long is None else long
+        told = None if more is None else billing.usage(input_, read, written, hour, output, more)
+        usage = Usage(prompt, read, written, hour, output, told)
         sums.bill(at, known, usage)
         answered[known.shown] += 1
-        billed[input_, read, written, output] = at
         if warm and tokens:
-            left = round(warm * prompt / tokens)
-            short = None if read >= HIT * left else shortfall(read, left)
+            first, found_warm = usage.first
+            left = round(warm * first / tokens)
+            short = None if found_warm >= HIT * left else shortfall(found_warm, left)
             cause = None if short is None else short.code
             sums.come_back(Return("plans", p_hit, left, cause), known, usage, at)
         elif miss is not None:
@@ -84,6 +119,31 @@ def add_planned(connection: sqlite3.Connection, sums: Sums, since: float) -> tup
         else:
             sums.first += 1
     return answered, billed
+
+
+def _shared(connection: sqlite3.Connection) -> list[tuple[str, str | None]]:
+    """Return the ids of imported answers that have the same one, with those of their requests."""
+    found = connection.execute(
+        "SELECT answer, request FROM imported WHERE answer IN "
+        "(SELECT answer FROM imported WHERE answer IS NOT NULL GROUP BY answer HAVING count(*) > 1)"
+    )
+    return [(answer, request) for answer, request in found]
+
+
+def add_pings(connection: sqlite3.Connection, sums: Sums, since: float) -> None:
+    """Add the keep-alive pings: billed as requests are, and apart from these."""
+    newest = (database.read_schema(connection) or 0) >= database.ANSWERS
+    found = connection.execute(
+        f"SELECT coalesce(sent_at, recorded_at), coalesce(target, ''), coalesce(input_tokens, 0), "  # noqa: S608
+        f"coalesce(read_tokens, 0), coalesce(write_tokens, 0), coalesce(output_tokens, 0), "
+        f"{'coalesce(write_1h_tokens, 0), billing' if newest else '0, NULL'} FROM outcomes "
+        f"WHERE input_tokens IS NOT NULL AND {billing.pinged(connection)} AND coalesce(sent_at, recorded_at) >= ?",
+        [since],
+    )
+    for at, target, input_, read, written, output, long, more in found:
+        told = None if more is None else billing.usage(input_, read, written, long, output, more)
+        prompt = input_ + read + written
+        sums.ping(at, sums.known(target), Usage(prompt, read, written, long, output, told))
 
 
 def _believed(text: str) -> tuple[Any, ...] | None:

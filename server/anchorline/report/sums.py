@@ -12,7 +12,7 @@ from anchorline.cache.rules import Lifetime, Provider, Rules
 from anchorline.outcome import Usage as Told
 from anchorline.report.model import Bin, Cause, Cost, Curve, Hits, Miss
 from anchorline.route.catalog import Catalog
-from anchorline.route.pricing import Prices, Pricing, Unpriced
+from anchorline.route.pricing import Bill, Prices, Pricing, Unpriced
 
 Source = Literal["plans", "imported"]
 
@@ -37,6 +37,14 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     long: int
     output: int
     told: Told | None = None
+
+    @property
+    def first(self) -> tuple[int, int]:
+        """The prompt of the first inference, which is the one that came to the cache, and what it read."""
+        if self.told is None:
+            return self.prompt, self.read
+        first = self.told.messages[0]
+        return first.prompt, first.read
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -88,6 +96,7 @@ class Sums:
             lambda: [[0, 0.0, 0] for _ in EDGES[1:]]
         )
         self._returns = self._hits = 0
+        self.pings, self._pings_usd, self._unpriced_pings = 0, 0.0, 0
         self.first = self.requests = self.unpriced = 0
         self.begin, self.end = inf, -inf
 
@@ -116,18 +125,7 @@ class Sums:
             self.span(at, at)
         line = self._lines[int(at // _DAY_S), known.shown]
         line.requests += 1
-        if usage.told is not None:
-            bill = self._pricing.bill(usage.told, known.name, at)
-        else:
-            prompt, read, written = usage.prompt, usage.read, usage.written
-            prices = known.prices
-            bill = (
-                prices
-                if isinstance(prices, Unpriced)
-                else prices.rates(at, prompt).bill(
-                    prompt - read - written, read, written, usage.long, usage.output
-                )
-            )
+        bill = self._bill(at, known, usage)
         if isinstance(bill, Unpriced):
             self.unpriced += 1
             line.unpriced += 1
@@ -135,6 +133,29 @@ class Sums:
             return
         line.usd += bill.usd
         line.uncached_usd += bill.uncached
+
+    def ping(self, at: float, known: Known, usage: Usage) -> None:
+        """Add the bill of a keep-alive ping, which is no request."""
+        self.pings += 1
+        bill = self._bill(at, known, usage)
+        if isinstance(bill, Unpriced):
+            self._unpriced_pings += 1
+        else:
+            self._pings_usd += bill.usd
+
+    @property
+    def pings_usd(self) -> float | None:
+        """What the pings cost of which the price is known; None where there are some and none is."""
+        return None if self.pings and self._unpriced_pings == self.pings else round(self._pings_usd, 6)
+
+    def _bill(self, at: float, known: Known, usage: Usage) -> Bill | Unpriced:
+        prompt, read, written, prices = usage.prompt, usage.read, usage.written, known.prices
+        if usage.told is not None:
+            return self._pricing.bill(usage.told, known.name, at)
+        if isinstance(prices, Unpriced):
+            return prices
+        rates = prices.rates(at, prompt)
+        return rates.bill(prompt - read - written, read, written, usage.long, usage.output)
 
     def expect(self, day: int, name: str, plans: int, usd: float, without_plan_usd: float) -> None:
         """Add what plans of one day (counted from 1970-01-01) and model expected."""
@@ -153,7 +174,7 @@ class Sums:
             miss[0] += 1
             if not isinstance(known.prices, Unpriced):
                 rates = known.prices.rates(at, usage.prompt)
-                lost = max(0, back.believed - usage.read)
+                lost = max(0, back.believed - usage.first[1])
                 share = usage.long / usage.written if usage.written else 0.0
                 paid = rates.write + (rates.write_1h - rates.write) * share
                 miss[1] += max(0.0, paid - rates.read) * lost

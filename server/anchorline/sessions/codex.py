@@ -39,7 +39,7 @@ class _Reading(Session):
         model = self.model or ""
         self.found.append(
             Billed(
-                id=response or f"{session}:{at}:{asked.prefix.hex()}",
+                id=f"{response}@{at}" if response else f"{session}:{at}:{asked.prefix.hex()}",
                 session=session,
                 chain="agent" if self.agent else "main",
                 branch=0,

@@ -31,11 +31,14 @@ _COLUMNS = (
 )
 _NAMES = _COLUMNS.split(", ")
 # A file that repeats another's request (a fork, a copy, a session that was archived) does not take it over: its usage
-# counts once. Of Claude Code it is the same one by the ids of its answer and its request, of Codex by its session and
-# the times of it; where a request has no id, its time says whether an answer's id was given twice.
+# counts once. Of Claude Code it is the same one by the ids of its answer and its request and the time of its first line
+# (a relay may give all one id), or where that line is damaged by its tokens; of Codex by its session and its times.
 _SAME: dict[Agent, str] = {
-    "claude-code": "other.answer = :answer AND (other.request = :request OR "
-    "((other.request IS NULL OR :request IS NULL) AND other.sent_at = :sent_at))",
+    "claude-code": "other.answer = :answer "
+    "AND (other.request = :request OR other.request IS NULL OR :request IS NULL) AND (other.first_at = :first_at "
+    "OR (other.request = :request AND other.input_tokens = :input_tokens AND other.read_tokens = :read_tokens "
+    "AND other.write_5m_tokens = :write_5m_tokens AND other.write_1h_tokens = :write_1h_tokens "
+    "AND other.output_tokens = :output_tokens))",
     "codex": "other.session = :session AND other.chain = :chain AND other.sent_at = :sent_at "
     "AND other.first_at IS :first_at",
 }

@@ -65,9 +65,7 @@ class Answer(msgspec.Struct, gc=False, array_like=True):
         A relay may give all answers one id, and a provider has given one twice under two ids of requests. Copied lines
         keep their time.
         """
-        if self.id is None:
-            return self.line
-        return f"{self.id}:{self.request}" if self.request else f"{self.id}@{self.at}"
+        return self.line if self.id is None else f"{self.id}:{self.request or ''}@{self.at}"
 
     @property
     def ttl(self) -> str | None:
@@ -256,7 +254,7 @@ class Session:
         """Return which response a line is of, and take in what it tells of that."""
         usage = _told(message.usage) if message.usage is not None else None
         known = self._newest.get((message.id, request)) if message.id is not None else None
-        if known is not None and (request is not None or self._goes_on(entry, known, usage)):
+        if known is not None and self._goes_on(entry, known, request, usage):
             answer = self.answers[known]
             if usage is not None and (answer.usage is None or usage.output >= answer.usage.output):
                 answer.usage = usage
@@ -265,19 +263,22 @@ class Session:
         self.answers.append(Answer(message.id, request, uuid, entry.at, message.model or "", usage))
         return place
 
-    def _goes_on(self, entry: Entry, answer: int, usage: Usage | None) -> bool:
-        """Tell whether a line is of a response that has its id, where no id of the request says so.
+    def _goes_on(self, entry: Entry, answer: int, request: str | None, usage: Usage | None) -> bool:
+        """Tell whether a line is of a response that has its ids, which a relay may give to all.
 
         It hangs on another line of it, or on the result of a call that the client made before the response was over;
-        then its prompt is the same as well.
+        then its prompt is the same as well. With an id of the request that is enough.
         """
-        entries, before = self.entries, self.answers[answer].usage
+        entries = self.entries
+        same = _prompt(usage) == _prompt(self.answers[answer].usage)
+        if same and request is not None:
+            return True
         current = self._before(entry, len(entries))
         while current >= 0:
             one = entries[current]
             if one.role == "assistant":
                 return one.answer == answer
-            if one.role == "user" and (one.human or one.summary or _prompt(usage) != _prompt(before)):
+            if one.role == "user" and (one.human or one.summary or not same):
                 return False
             current = self._before(one, current)
         return False
