@@ -288,3 +288,34 @@ def test_a_prompt_without_a_breakpoint_says_why(model: str, words: int, said: st
     assert not plan.cache.anchors
     assert said in plan.cache.reason
     assert "too short, or" not in plan.cache.reason
+
+
+def document(models: str) -> Plan:
+    text = f"---\nmodel: {models}\n---\n\nFix the typo in `README.md`.\n"
+    prompt = formats.read(text.encode(), name="fix.prompt.md")
+    route = Route(model="claude-sonnet-5", enabled=False)
+    return Planner(Config(route=route), MemoryLedger()).plan(prompt, now=1_790_000_000.0)
+
+
+@pytest.mark.parametrize(
+    ("models", "target"),
+    [
+        ("Claude Haiku 4.5 (copilot)", "claude-haiku-4-5"),
+        ("haiku", "claude-haiku-5-5"),
+        ("['Nobody 3', 'GPT-5.5 (copilot)', haiku]", "gpt-5.5"),
+        ("''", "claude-sonnet-5"),
+    ],
+)
+def test_a_document_is_planned_for_the_model_that_it_names(models: str, target: str):
+    plan = document(models)
+    assert plan.route.target == target
+    assert plan.cost.usd is not None
+
+
+def test_a_model_that_nobody_knows_is_said_not_to_be_known():
+    plan = document("Raptor mini (Preview)")
+    assert plan.route.target == "Raptor mini (Preview)"
+    assert "claude" not in plan.route.reason
+    assert "not known" in plan.route.reason
+    assert (plan.cost.usd, plan.cost.without_plan_usd, plan.cost.low_usd) == (None, None, None)
+    assert "$" not in explain.markdown(plan)

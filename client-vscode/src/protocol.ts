@@ -92,7 +92,7 @@ export interface Usage {
   read?: number;
   write?: number;
   output?: number;
-  write1H?: number;
+  write1h?: number;
   webSearches?: number;
   speed?: string;
   tier?: string;
@@ -109,7 +109,7 @@ export interface Iteration {
   read?: number;
   write?: number;
   output?: number;
-  write1H?: number;
+  write1h?: number;
 }
 
 /** Thumbs up or down on a plan, with a note. */

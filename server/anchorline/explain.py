@@ -6,7 +6,7 @@ from difflib import unified_diff
 
 from anchorline.cache.afterwards import shortfall
 from anchorline.outcome import Outcome
-from anchorline.plan import Plan, Policy, Refinement
+from anchorline.plan import Cost, Plan, Policy, Refinement
 from anchorline.prompt.model import Prompt
 
 
@@ -129,18 +129,13 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
     if plan.failure is not None:
         return f"**No plan.** {plan.failure} The prompt is sent as it is.\n"
     tokens, cache, route, cost = plan.tokens, plan.cache, plan.route, plan.cost
-    saved = 0.0
-    if cost.usd is not None and cost.without_plan_usd is not None:
-        saved = cost.without_plan_usd - cost.usd
     lines = [
         *_policy(plan.policy),
         f"**Route** `{route.target}` ({route.tier}): {route.reason}",
         "",
         f"**Tokens** {count(tokens.estimate)} ({count(tokens.low)} to {count(tokens.high)})",
         "",
-        f"**Cost** {usd(cost.usd)} with the plan, {usd(cost.without_plan_usd)} without"
-        + (f": {usd(saved)} saved" if saved > 0 else ""),
-        f"(this request {usd(cost.request_usd)}, the rest is its prefix in the next one)",
+        *_cost(cost),
         "",
     ]
     if cache.mode != "none":
@@ -179,6 +174,17 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
             )
     text = "\n".join(map(harmless, lines)).rstrip() + "\n"
     return text.replace("\n\n\n", "\n\n")
+
+
+def _cost(cost: Cost) -> list[str]:
+    if cost.usd is None:
+        return ["**Cost** not known: the model catalogue has no price of it (`files.models` can name one)"]
+    saved = 0.0 if cost.without_plan_usd is None else cost.without_plan_usd - cost.usd
+    return [
+        f"**Cost** {usd(cost.usd)} with the plan, {usd(cost.without_plan_usd)} without"
+        + (f": {usd(saved)} saved" if saved > 0 else ""),
+        f"(this request {usd(cost.request_usd)}, the rest is its prefix in the next one)",
+    ]
 
 
 def _policy(policy: Policy) -> list[str]:

@@ -28,7 +28,7 @@ class Iteration(msgspec.Struct, frozen=True, rename="camel"):
     read: Count = 0
     write: Count = 0
     output: Count = 0
-    write_1h: Count = 0
+    write_1h: Count = msgspec.field(default=0, name="write1h")
 
     @property
     def prompt(self) -> int:
@@ -49,7 +49,7 @@ class Usage(msgspec.Struct, frozen=True, rename="camel"):
     read: Count = 0
     write: Count = 0
     output: Count = 0
-    write_1h: Count = 0
+    write_1h: Count = msgspec.field(default=0, name="write1h")
     web_searches: Count = 0
     speed: Annotated[str, Meta(max_length=32)] = ""
     tier: Annotated[str, Meta(max_length=32)] = ""

@@ -158,7 +158,7 @@ class Planner:
     def lint(self, prompt: Prompt, plan: Plan, edits: Sequence[Edit] = ()) -> tuple[Finding, ...]:
         """Return what the rules find in a prompt. `edits` are those of an instruction file that is in warm prefixes."""
         # The rules speak of the request as it stands, so of the model that it is set to use.
-        name = self.model(prompt, None)
+        name = self.model(prompt)
         found = check(prompt, plan, self.rules.for_model(name), name, self.catalog.find(name))
         if not edits:
             return found
@@ -253,17 +253,16 @@ class Planner:
             follow_up=_answered(prompt),
         )
 
-    def model(self, prompt: Prompt, target: str | None) -> str:
+    def model(self, prompt: Prompt, target: str | None = None) -> str:
         """Return the model that the request is set to use.
 
-        The front matter of a prompt file may name an editor's own label; what the catalogue does not know is ignored.
+        A document may name several as its editor calls them: the first one that the catalogue knows, else the first.
         """
         if target:
             return target
-        named = prompt.model
-        if named and (prompt.format != "markdown" or self.catalog.find(named) is not None):
-            return named
-        return self.config.route.model
+        known = (self.catalog.named(label) for label in prompt.models)
+        found = next((model for model in known if model is not None), None)
+        return found.id if found is not None else prompt.model or self.config.route.model
 
     def _warmth(
         self,

@@ -71,3 +71,28 @@ def test_what_is_not_utf8_is_refused_with_the_place():
     with pytest.raises(PromptError) as caught:
         formats.read(b"one\ntwo \xff", name="a.prompt.md")
     assert (caught.value.line, caught.value.offset) == (2, 8)
+
+
+@pytest.mark.parametrize(
+    ("written", "models"),
+    [
+        ("model: Claude Sonnet 4.5 (copilot)", ("Claude Sonnet 4.5 (copilot)",)),
+        ("model: 'GPT-5 mini' # cheap", ("GPT-5 mini",)),
+        ("model: haiku  # cheap", ("haiku",)),
+        ("model: ['GPT-5.5 (copilot)', \"Claude Opus 4.5\"]", ("GPT-5.5 (copilot)", "Claude Opus 4.5")),
+        ("model: [GPT-5.5, Auto]", ("GPT-5.5", "Auto")),
+        ("model:\n  - GPT-5.5\n  - 'Claude Opus 4.5 (copilot)'", ("GPT-5.5", "Claude Opus 4.5 (copilot)")),
+        ("model:\n- GPT-5.5\n- haiku", ("GPT-5.5", "haiku")),
+        ("model: [\n  'GPT-5.5',\n  haiku\n]", ("GPT-5.5", "haiku")),
+        ("model: GPT-5.5, haiku", ("GPT-5.5", "haiku")),
+        ("model:", ()),
+        ("model: ''", ()),
+        ("models: x", ()),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_document_names_one_model_or_several(written: str, models: tuple[str, ...], end: str):
+    text = f"---\ndescription: x\n{written}\ntools: [a]\n---\nFix it.\n".replace("\n", end)
+    prompt = formats.read(text.encode(), name="fix.prompt.md")
+    assert prompt.models == models
+    assert prompt.model == (models[0] if models else None)

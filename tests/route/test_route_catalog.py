@@ -136,3 +136,55 @@ def test_every_key_of_the_files_is_documented() -> None:
     text = (doc_tables.DOCS / "models.md").read_text("utf-8")
     fields = set(catalog.Model.__struct_fields__) - {"id", "provider"}
     assert {name for name in fields if f"`{name}`" not in text} == set()
+
+
+@pytest.mark.parametrize(
+    ("label", "identity"),
+    [
+        ("Claude Sonnet 4.5 (copilot)", "claude-sonnet-4-5"),
+        ("Claude Sonnet 4.5", "claude-sonnet-4-5"),
+        ("Claude 4.5 Sonnet", "claude-sonnet-4-5"),
+        ("Claude 3.7 Sonnet Thinking", None),
+        ("claude-sonnet-4.5", "claude-sonnet-4-5"),
+        ("copilot/claude-opus-4.6", "claude-opus-4-6"),
+        ("Claude Opus 5.5 (Preview) (copilot)", "claude-opus-5-5"),
+        ("Claude Mythos 5.2", "claude-mythos-5-2"),
+        ("Anthropic: Claude Haiku 4.5", "claude-haiku-4-5"),
+        ("GPT-5.5", "gpt-5.5"),
+        ("GPT 5.5 (copilot)", "gpt-5.5"),
+        ("GPT-5.4 mini", "gpt-5.4-mini"),
+        ("GPT-4o", "gpt-4o"),
+        ("GPT-5.1-Codex-Max (Preview)", "gpt-5.1"),
+        ("GPT-6.2 Sol", "gpt-6.2-sol"),
+        ("Gemini 3 Pro (Preview)", "gemini-3-pro"),
+        ("Gemini 2.5 Pro", "gemini-2.5-pro"),
+        ("Gemini 4 Argon", "gemini-4-argon"),
+        ("Grok Code Fast 1", "grok-code-fast-1"),
+        ("Kimi K2.5", "kimi-k2.5"),
+        ("Qwen3 Coder Plus", "qwen3-coder-plus"),
+        ("MiniMax M2.1", "minimax-m2.1"),
+        ("o4 mini", "o4-mini"),
+        ("haiku", "claude-haiku-5-5"),
+        ("Sonnet", "claude-sonnet-5-5"),
+        ("opus[1m]", "claude-opus-5-5"),
+        ("sol", "gpt-6.2-sol"),
+        ("pro", None),
+        ("claude", None),
+        ("Auto", None),
+        ("inherit", None),
+        ("Raptor mini (Preview)", None),
+        ("GPT-4.5", None),
+        ("", None),
+        ("(copilot)", None),
+    ],
+)
+def test_a_model_is_found_by_what_an_editor_calls_it(label: str, identity: str | None) -> None:
+    found = load().named(label)
+    assert (found.id if found is not None else None) == identity
+
+
+def test_every_model_is_found_by_its_own_name_in_words() -> None:
+    catalogue = load()
+    for model in catalogue.models.values():
+        found = catalogue.named(model.id.replace("-", " ").title() + " (copilot)")
+        assert found is None or found.id == model.id, (model.id, found)

@@ -75,7 +75,7 @@ class Plans:
         if known is not None:
             self._plans.move_to_end(plan.id)
             return known
-        own = target or prompt.model or planner.config.route.model
+        own = planner.model(prompt, target)
         added = Remembered(
             plan,
             _known_as(own, planner),

@@ -111,7 +111,8 @@ class Prompt(msgspec.Struct, frozen=True):
     """All that will be sent.
 
     `now` is when the prompt is (or, for a transcript, was) about to be sent, in epoch seconds; None means
-    the present. `compacted`: the history before was replaced by a summary. `load` returns source bytes. `left_out` are
+    the present. `compacted`: the history before was replaced by a summary. `models` are those that a document names, by
+    whatever name, the one to be preferred first. `load` returns source bytes. `left_out` are
     the lines of a damaged session file that could not be read. `self_contained`: the model gets all these segments and
     nothing before them. It may not where the request lets the provider take out earlier tool results, or goes on from
     a conversation that the provider keeps.
@@ -130,6 +131,7 @@ class Prompt(msgspec.Struct, frozen=True):
     now: float | None = None
     compacted: bool = False
     automatic_ttl: str | None = None
+    models: tuple[str, ...] = ()
     left_out: "tuple[PromptError, ...]" = ()
     self_contained: bool = True
 

@@ -3,6 +3,7 @@
 Prices are USD per million tokens, limits are tokens. docs/models.md documents every key.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
@@ -143,6 +144,7 @@ class Catalog(msgspec.Struct, frozen=True):
     sources: dict[str, Source]
     problems: tuple[Problem, ...] = ()
     _names: dict[str, str] = {}
+    _shown: dict[tuple[str, ...], str] = {}
 
     def find(self, model: str) -> Model | None:
         """Return a model by any name that requests use: dated ids, aliases, provider prefixes."""
@@ -150,6 +152,22 @@ class Catalog(msgspec.Struct, frozen=True):
             return self.models[model]
         name = canonical(model)
         return self.models.get(self._names.get(name, name))
+
+    def named(self, label: str) -> Model | None:
+        """Return a model by what an editor calls it: ``Claude Sonnet 4.5 (copilot)``, ``GPT-5.5``, ``haiku``.
+
+        Case, separators and what stands in parentheses don't count, nor the order of words. One word is that of a
+        family: the first one of the current models that have it, where they are one provider's.
+        """
+        plain = _ASIDE.sub("", label).strip()
+        found = self.find(label) or self.find(plain) or self.models.get(self._shown.get(_key(plain), ""))
+        word = canonical(plain)
+        if found is not None or not word.isalpha():
+            return found
+        family = [
+            one for one in self.models.values() if one.status == "current" and word in one.id.split("-")[1:]
+        ]
+        return family[0] if len({one.provider for one in family}) == 1 else None
 
     def of_provider(self, provider: str, *, current: bool = False) -> tuple[Model, ...]:
         """Return the models of one provider, only those of its `current` line-up if asked so."""
@@ -204,7 +222,28 @@ def _load(path: Path | None, _version: tuple[int, int] | None) -> Catalog:
             if table is not None:
                 models[identity] = _model(identity, name, table, {})
     names = {canonical(one): model.id for model in models.values() for one in (model.id, *model.aliases)}
-    return Catalog(models, sources, tuple(problems), names)
+    return Catalog(models, sources, tuple(problems), names, _shown(models))
+
+
+_ASIDE = re.compile(r"\([^()]*\)|^[\w .-]+: ")
+_PARTS = re.compile(r"[a-z]+|\d+")
+
+
+def _key(name: str) -> tuple[str, ...]:
+    """Return what two spellings of a model's name share: its words, and its numbers in their order."""
+    parts = _PARTS.findall(name.lower())
+    words = sorted(part for part in parts if not part.isdigit())
+    return (*words, *(part for part in parts if part.isdigit()))
+
+
+def _shown(models: Mapping[str, Model]) -> dict[tuple[str, ...], str]:
+    found: dict[tuple[str, ...], str] = {}
+    twice: set[tuple[str, ...]] = set()
+    for model in models.values():
+        for key in {_key(name) for name in (model.id, *model.aliases)}:
+            if found.setdefault(key, model.id) != model.id:
+                twice.add(key)
+    return {key: identity for key, identity in found.items() if key not in twice}
 
 
 def _model(identity: str, provider: str, table: Mapping[str, Any], mine: object) -> Model:

@@ -94,7 +94,7 @@ def choose(
     model = catalog.find(current)
     if model is None:
         reason = (
-            f"{current} is kept: it is not in the model catalogue, so what it costs and solves is unknown."
+            f"{current} is not in the model catalogue, so what it costs and solves is not known; it is kept."
         )
         return Route(current, "unknown", (), situation.in_session, reason)
     if not settings.enabled:

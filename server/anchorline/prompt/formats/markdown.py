@@ -14,7 +14,9 @@ from anchorline.prompt.tokens import estimate, spread
 MAX_BYTES = 8 * 1024 * 1024
 
 _FRONT_MATTER = re.compile(rb"\A---[ \t]*\r?\n.*?^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
-_MODEL = re.compile(rb"^model:[ \t]*['\"]?([^'\"\r\n#]+)", re.MULTILINE)
+_MODEL = re.compile(r"^model:[ \t]*(.*(?:\n(?:[ \t]+.*|[ \t]*-[ \t].*|\].*))*)", re.MULTILINE)
+_NAME = re.compile(r"""'([^'\n]*)'|"([^"\n]*)"|([^\s,\[\]'"][^,\n\[\]]*)""")
+_COMMENT = re.compile(r"(?:^|[ \t])#.*")
 _FENCE = re.compile(rb"^ {0,3}(`{3,}|~{3,})([^\r\n]*)(?:\r?\n|\Z)", re.MULTILINE)
 
 _INSTRUCTION_NAMES = frozenset({"claude.md", "agents.md", "skill.md", ".rules", "copilot-instructions.md"})
@@ -65,14 +67,30 @@ def read(data: bytes, name: str | None = None) -> Prompt:
     draft = None
     if not instructions and data[body:].strip():
         draft = Draft(data[body:].decode(), first, body, len(data), encoded=False)
-    model = _MODEL.search(front.group()) if front else None
+    models = _models(front.group()) if front else ()
     return Prompt(
         format="markdown",
         segments=tuple(segments),
         load=lambda start, end: data[start:end],
         draft=draft,
-        model=model.group(1).decode().strip() if model else None,
+        model=models[0] if models else None,
+        models=models,
     )
+
+
+def _models(front: bytes) -> tuple[str, ...]:
+    """Return the models that a front matter names: one, or a list in either of YAML's forms."""
+    named = _MODEL.search(front.decode().replace("\r\n", "\n"))
+    found = []
+    for line in named.group(1).split("\n") if named else ():
+        for name in _NAME.finditer(line.strip().removeprefix("- ")):
+            quoted = name.group(1) if name.group(1) is not None else name.group(2)
+            plain = _COMMENT.sub("", name.group(3) or "").strip() if quoted is None else quoted.strip()
+            if plain:
+                found.append(plain[:128])
+            if quoted is None and _COMMENT.search(name.group(3)):
+                break
+    return tuple(found)
 
 
 def fences(data: bytes, position: int) -> list[tuple[int, int]]:
