@@ -1,5 +1,6 @@
 """What the gateway tells of itself: metrics, `anchorline top`, and the warning before a cold large prompt."""
 
+import http.client
 import json
 import re
 import sqlite3
@@ -105,3 +106,70 @@ def test_the_provider_s_own_reason_of_a_miss_is_told_and_recorded(stream: bool, 
     signals = json.loads(told[0])
     assert signals["miss_tools_changed"] is True
     assert signals["missed_tokens"] > 5000
+
+
+def asked(**more: object) -> bytes:
+    return json.dumps(json.loads(BODY) | more).encode()
+
+
+def test_an_hour_s_write_costs_what_it_costs_though_nothing_was_planned(tmp_path):
+    hour = [{"type": "text", "text": RULES, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
+    with Running(Upstream()) as behind, gateway(tmp_path / "g", behind.url) as running:
+        call(running.anthropic + "/v1/messages", body=asked(system=hour))
+        (one,) = settled(running, 1)["last"]
+    usage = one["usage"]
+    assert usage["write1h"] == usage["write"] > 5000
+    assert one["usd"] == pytest.approx((usage["input"] + 2 * usage["write"]) * 2e-6 + usage["output"] * 10e-6)
+
+
+def test_a_price_that_is_not_known_is_no_zero(tmp_path, monkeypatch):
+    with Running(Upstream()) as behind, gateway(tmp_path / "g", behind.url) as running:
+        call(running.anthropic + "/v1/messages", body=asked(model="claude-nobody-9"))
+        state = settled(running, 1)
+        assert (state["usd"], state["saved_usd"]) == (None, None)
+        assert state["unpriced"] == {"price of claude-nobody-9 not known": 1}
+        (tmp_path / "own.toml").write_text(f"[gateway]\nport = {running.port}\n")
+        monkeypatch.setenv("ANCHORLINE_DATA_DIR", str(running.home / "data"))
+        monkeypatch.setenv("ANCHORLINE_CONFIG", str(tmp_path / "own.toml"))
+        shown = CliRunner().invoke(cli, ["top", "--once"]).output
+        assert "not known billed" in shown
+        assert "1 not in it: price of claude-nobody-9 not known" in shown
+        call(running.anthropic + "/v1/messages", body=BODY)
+        state = settled(running, 2)
+        assert state["usd"] > 0
+        assert sum(state["unpriced"].values()) == 1
+
+
+RESPONSES = json.dumps(
+    {"model": "gpt-6.1-sol", "stream": True, "input": "Say hello.", "instructions": RULES}
+).encode()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "partial"),
+    [("/openai/v1/responses", RESPONSES, False), ("/anthropic/v1/messages", asked(stream=True), True)],
+)
+def test_an_answer_that_its_client_left_is_said_to_be_billed(path: str, body: bytes, partial: bool, tmp_path):
+    """A Responses stream tells its usage with the last event only, Messages the prompt's with the first."""
+    with Running(Upstream()) as behind, gateway(tmp_path / "g", behind.url) as running:
+        root = running.anthropic.removesuffix("/anthropic").replace("http://", "")
+        address, token = root.split("/")
+        connection = http.client.HTTPConnection(address, timeout=60)
+        headers = {"content-type": "application/json", "x-fault": "hang"}
+        connection.request("POST", f"/{token}{path}", body, headers)
+        with connection.getresponse() as answer:
+            answer.read(200)
+        connection.close()
+        state = settled(running, 1)
+        (one,) = state["last"]
+        running.stop()
+    with closing(sqlite3.connect(running.database)) as database:
+        ((told,),) = database.execute("SELECT signals FROM outcomes").fetchall()
+    assert json.loads(told)["broken_off"] is True
+    if partial:
+        assert one["usage"]["partial"] is True
+        assert one["usd"] > 0
+        assert state["unpriced"] == {}
+    else:
+        assert (one["usage"], one["usd"], state["usd"]) == (None, None, None)
+        assert state["unpriced"] == {"usage of an answer that broke off not known": 1}
