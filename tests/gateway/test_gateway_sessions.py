@@ -52,3 +52,38 @@ def test_a_sub_agent_is_a_conversation_of_its_own(tmp_path):
     found = recorded(tmp_path, [(asked(), headers) for headers in (named, *agents, named, agents[0])])
     assert len(set(found)) == 3
     assert found[3:] == found[:2]
+
+
+def test_hits_are_told_by_the_bill_where_the_estimates_are_off(tmp_path):
+    """The upstream counts four characters a token, which for digits is a third of what is estimated."""
+    system = [{"type": "text", "text": "0918273645;" * 3000, "cache_control": {"type": "ephemeral"}}]
+    messages: list[dict] = []
+    with Running(Upstream()) as behind, gateway(tmp_path / "g", behind.url) as running:
+        for turn in range(4):
+            last = {"type": "text", "text": f"Step {turn}."}
+            asked = {"role": "user", "content": [last | {"cache_control": {"type": "ephemeral"}}]}
+            body = {
+                "model": "claude-sonnet-5",
+                "max_tokens": 9,
+                "system": system,
+                "messages": [*messages, asked],
+            }
+            status, _, answer = call(running.anthropic + "/v1/messages", body=json.dumps(body).encode())
+            assert status == 200
+            usage = json.loads(answer)["usage"]
+            messages += [
+                {"role": "user", "content": [last]},
+                {"role": "assistant", "content": f"Done {turn}."},
+            ]
+            settled(running, turn + 1)
+        state = settled(running, 4)
+        assert (state["predicted"], state["hits"]) == (3, 3)
+        assert running.stop() == 0
+        with closing(sqlite3.connect(running.database)) as db:
+            told = db.execute("SELECT p_hit, tokens, warm_tokens FROM plans ORDER BY created_at").fetchall()
+    billed = usage["input_tokens"] + usage["cache_read_input_tokens"] + usage["cache_creation_input_tokens"]
+    assert abs(told[0][1] - billed) > 0.2 * billed  # nothing was known yet
+    for p_hit, tokens, warm in told[1:]:
+        assert p_hit > 0.8
+        assert abs(tokens - billed) < 0.02 * billed
+        assert warm <= tokens
