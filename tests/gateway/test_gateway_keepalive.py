@@ -141,8 +141,10 @@ def test_a_provider_that_refuses_pings_gets_no_more_of_them(tmp_path):
         call(url, body=asking("Number 3"))
         told = until(running, lambda one: one["requests"]["200"] == 4)
         assert told["kept_warm"] == 0
+        call(url, body=asking("Number 4", model="claude-sonnet-4-5"))
+        until(running, lambda one: one["counts"]["pings"] >= 4)  # which nobody has refused
         running.stop()
-        assert running.log(tmp_path / "g").count("the provider refuses keep-alive pings") == 1
+        assert running.log(tmp_path / "g").count("refuses keep-alive pings for claude-sonnet-5") == 1
 
 
 def test_a_thinking_budget_takes_no_ping():

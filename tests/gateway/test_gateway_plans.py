@@ -139,6 +139,16 @@ def test_a_credential_is_known_by_its_kind(
     assert credential(Provider(name, base), raw, sent) == kind
 
 
+def test_chatgpt_s_backend_is_asked_without_a_version():
+    backend = Provider("openai", "https://chatgpt.com/backend-api/codex")
+    for path in ("/v1/responses", "/responses"):
+        assert str(backend.url(path)) == "https://chatgpt.com/backend-api/codex/responses"
+    assert (
+        str(Provider("openai", "https://api.openai.com").url("/v1/a%2Fb?c"))
+        == "https://api.openai.com/v1/a%2Fb?c"
+    )
+
+
 def test_the_gateway_s_own_key_is_what_counts():
     client = [(b"authorization", b"Bearer sk-ant-oat01-a"), (b"anthropic-beta", b"oauth-2025-04-20")]
     assert credential(Provider("anthropic", "https://a.example", "sk-ant-api03-b"), client) == "api key"
@@ -157,6 +167,16 @@ def asked() -> bytes:
 
 def settings(mode: str, further: str = "") -> str:
     return f'mode = "{mode}"\n{further}\n[route]\nsuccess_usd = 0.0\nallow = ["claude-haiku-5-5"]'
+
+
+def examined(home: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
+    """Return what `doctor` says of the gateway that Claude Code is connected to: how grave, and whether of a plan."""
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(home))
+    assert CliRunner().invoke(cli, ["connect", "claude-code", "--write"]).exit_code == 0
+    checks = json.loads(CliRunner().invoke(cli, ["doctor", "--json"]).stdout)["checks"]
+    return [
+        (one["status"], "on a Claude plan" in one["message"]) for one in checks if one["name"] == "gateway"
+    ]
 
 
 @pytest.mark.parametrize("mode", ["anchors", "trim", "route"])
@@ -190,6 +210,7 @@ def test_on_a_plan_nothing_is_changed_in_any_mode(mode: str, tmp_path: Path, mon
         monkeypatch.setenv("ANCHORLINE_CONFIG", str(tmp_path / "own.toml"))
         shown = " ".join(CliRunner().invoke(cli, ["top", "--once"]).output.split())
         assert "requests on a Claude plan (2)" in shown
+        assert ("warning", True) in examined(tmp_path, monkeypatch)
 
         running.stop()
         assert running.log(running.home).count("on a Claude plan") == 1

@@ -28,7 +28,17 @@ def examine(config: Config) -> list[Check]:
     except Unusable:
         running = None
     now = clients.clients(address)
-    return [_client(now[client.name], config, running) for client in found]
+    held = _held(running) if running is not None else []
+    return [*(_client(now[client.name], config, running) for client in found), *held]
+
+
+def _held(running: State) -> list[Check]:
+    """Say what goes through the gateway unchanged, although its mode says otherwise."""
+    asked = running.mode != "observe"
+    return [
+        Check("gateway", "warning" if asked else "ok", f"unchanged: {one.what} ({one.requests}): {one.why}")
+        for one in running.held
+    ]
 
 
 def _pointed(client: clients.Client) -> bool:

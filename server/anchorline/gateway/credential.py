@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from anchorline.gateway.upstream import Upstream
+from anchorline.gateway.upstream import CHATGPT, Upstream
 from anchorline.prompt import unrendered
 
 Credential = Literal["api key", "Claude plan", "ChatGPT login", "other", "none"]
@@ -24,7 +24,6 @@ _CLAUDE = ("sk-ant-oat", "sk-ant-ort")
 """How the tokens of a Claude login begin."""
 _OPENAI_CLAIM = "https://api.openai.com/auth"
 _OPENAI_ISSUER = "auth.openai.com"
-_CHATGPT = "chatgpt.com"
 _ATTESTED = b"cch="
 _PARTS = 3
 
@@ -44,7 +43,7 @@ def credential(upstream: Upstream, headers: Iterable[tuple[bytes, bytes]], body:
     tokens = _tokens(headers) if own else [upstream.key or ""]
     if any(token.startswith(_CLAUDE) for token in tokens):
         return "Claude plan"
-    if upstream.host == _CHATGPT or (own and any(_is_login(token, upstream.name) for token in tokens)):
+    if upstream.host == CHATGPT or (own and any(_is_login(token, upstream.name) for token in tokens)):
         return "ChatGPT login"
     if own and any(name.lower() == b"chatgpt-account-id" for name, _ in headers):
         return "ChatGPT login"

@@ -9,7 +9,7 @@ refusal, a prefix that is no longer warm. Off unless `gateway.keepalive_usd` all
 import asyncio
 import logging
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Awaitable, Callable
 
 import aiohttp
@@ -19,6 +19,7 @@ from anchorline.cache.action import ping_every, prolonging
 from anchorline.cache.reuse import Gaps
 from anchorline.cache.rules import Lifetime, Provider
 from anchorline.gateway.exchange import Send
+from anchorline.gateway.refusals import REFUSING
 from anchorline.gateway.usage import Meter, header
 from anchorline.outcome import Outcome, Usage
 from anchorline.prompt.model import Prompt
@@ -34,7 +35,7 @@ HOUR_S = 3600.0
 WARM = 0.5
 """Share of the prefix that a ping has to read, else it was not warm any more."""
 REFUSALS = 3
-"""Pings that providers may refuse one after the other before no more are sent."""
+"""Pings for a model that its provider may refuse one after the other before no more are sent for that."""
 log = logging.getLogger(__name__)
 
 
@@ -88,14 +89,14 @@ class Keepalive:
         self._report = report
         self._kept: OrderedDict[bytes, tuple[asyncio.Event, asyncio.Task[None]]] = OrderedDict()
         self._spent: deque[_Spent] = deque()
-        self._refused = 0
+        self._refused: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def begin(self, kept: Kept) -> None:
         """Keep a prefix warm as long as that is worth it; its request is answered."""
-        if not self._most or self._refused >= REFUSALS or len(kept.body) > BODY_BYTES:
+        if not self._most or self._refused[kept.model] >= REFUSALS or len(kept.body) > BODY_BYTES:
             return
         self._stop(kept.prefix)
         over = asyncio.Event()
@@ -192,12 +193,15 @@ class Keepalive:
         )
         await self._told(kept, outcome, usd)
         if status == 200:
-            self._refused = 0
+            del self._refused[kept.model]
             return usage is not None and usage.read >= WARM * kept.tokens
-        self._refused += 1
         log.warning("a keep-alive ping was answered with status %d", status)
-        if self._refused == REFUSALS:
-            self._report("the provider refuses keep-alive pings, so no more are sent")
+        if status in REFUSING:  # others are of the moment, or of a key
+            self._refused[kept.model] += 1
+            if self._refused[kept.model] == REFUSALS:
+                self._report(
+                    f"the provider refuses keep-alive pings for {kept.model}, so no more are sent for it"
+                )
         return False
 
 

@@ -53,6 +53,8 @@ MARK = b"anchorline-cache"
 """A header for the response cache: a client's `on` or `off`; in an answer, how it was found and how old it is."""
 _ONWARD = CONNECTION | {b"host", b"content-length", b"expect", MARK}
 _AUTOMATIC = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+CHATGPT = "chatgpt.com"
+"""Where Codex sends what is paid by a ChatGPT login, at ``/backend-api/codex``."""
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 _VARIABLES = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 
@@ -76,6 +78,10 @@ class Upstream(msgspec.Struct, frozen=True):
     def host(self) -> str:
         """The name of the server, in lower case."""
         return urlsplit(self.base).hostname or ""
+
+    def url(self, path: str) -> URL:
+        """Return where a request to a path goes: at ChatGPT's own backend, which has no versions, without one."""
+        return URL(self.base + (path.removeprefix("/v1") if self.host == CHATGPT else path), encoded=True)
 
     def headers(self, given: RawHeaders) -> "CIMultiDict[str]":
         """Return the headers to send: the client's, in their order, without those of its connection."""
@@ -173,7 +179,7 @@ class Upstreams:
         async def ask(session: aiohttp.ClientSession, connection: SimpleNamespace) -> aiohttp.ClientResponse:
             return await session.request(
                 method,
-                URL(upstream.base + path, encoded=True),
+                upstream.url(path),
                 headers=sent,
                 data=_pieces(body) if large and isinstance(body, bytes) else body or None,
                 allow_redirects=False,
