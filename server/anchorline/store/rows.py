@@ -142,9 +142,9 @@ def put_plan(db: "Database", key: bytes, noted: PlanNote) -> None:
     )
     if plan.session is not None:
         db.execute(
-            "INSERT INTO sessions (id, first_at, last_at, format) VALUES (?1, ?2, ?2, ?3) "
-            "ON CONFLICT (id) DO UPDATE SET last_at = max(last_at, ?2), first_at = min(first_at, ?2)",
-            (plan.session, plan.created_at, noted.format),
+            "INSERT INTO sessions (id, first_at, last_at, format) VALUES (:id, :at, :at, :format) "
+            "ON CONFLICT (id) DO UPDATE SET last_at = max(last_at, :at), first_at = min(first_at, :at)",
+            {"id": plan.session, "at": plan.created_at, "format": noted.format},
         )
     insert(
         db,
