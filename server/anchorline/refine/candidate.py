@@ -26,6 +26,7 @@ from anchorline.refine.doubts import settle
 from anchorline.refine.ground import described
 from anchorline.refine.language import english
 from anchorline.refine.mask import Masked
+from anchorline.refine.mentioned import covers, mentioned
 from anchorline.refine.passages import (
     LONGEST,
     NEAR,
@@ -66,9 +67,13 @@ class Answer(NamedTuple):
 
 
 def asked(draft: Masked) -> list[Passage]:
-    """Return the passages that a model is asked about: English prose of three words or more, not too long."""
+    """Return the passages that a model is asked about: English prose of three words or more, not too long.
+
+    None that is mentioned as a whole: a model would correct or leave out what is meant.
+    """
     found: list[Passage] = []
     room = MOST_CHARACTERS
+    spoken_of = mentioned(draft)
     for passage in passages(draft):
         text = passage.text.strip()
         if (
@@ -77,6 +82,7 @@ def asked(draft: Masked) -> list[Passage]:
             and any(map(str.islower, text))
             and english(text)
             and restorable(passage)
+            and not covers(spoken_of, passage.start, passage.end)
         ):
             room -= len(text)
             found.append(passage)

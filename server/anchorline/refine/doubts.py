@@ -14,6 +14,7 @@ from typing import NamedTuple
 from anchorline.generation import LanguageModel
 from anchorline.refine.language import english
 from anchorline.refine.mask import Masked
+from anchorline.refine.mentioned import mentioned, touches
 from anchorline.refine.passages import passages
 from anchorline.refine.rewrite import Change
 from anchorline.refine.spelling import one_slip
@@ -59,18 +60,22 @@ def _words() -> re.Pattern[str]:
 
 
 def doubts(draft: Masked) -> list[Doubt]:
-    """Return the doubtful words of a draft, in order. A word that stands twice is taken for a name."""
+    """Return the doubtful words of a draft, in order.
+
+    A word that stands twice is taken for a name; one that the draft speaks of stays.
+    """
     if not english(draft.prose):
         return []
     found: list[Doubt] = []
+    spoken_of = mentioned(draft)
     for passage in passages(draft):
         for match in _words().finditer(passage.text):
             word = match[0]
             if known(word) or draft.low.count(word) > 1:
                 continue
             choices = _choices(word)
-            if choices:
-                start = passage.position(match.start())
+            start = passage.position(match.start())
+            if choices and not touches(spoken_of, start, start + len(word)):
                 before = passage.text[max(0, match.start() - BEFORE) : match.start()]
                 after = passage.text[match.end() : match.end() + AFTER].partition("\n")[0]
                 found.append(Doubt(start, start + len(word), word, choices, before, after))

@@ -12,6 +12,7 @@ from functools import cache
 
 import msgspec
 
+from anchorline.refine import mentioned
 from anchorline.refine.ground import facts
 from anchorline.refine.language import english, language, script
 from anchorline.refine.mask import ORDERED, Masked
@@ -90,6 +91,7 @@ def check(
     reasons = [
         *_entities(draft, new, added, context),
         *_obligation(draft, new),
+        *_mentioned(draft, new),
         *_words(draft, new, context),
         *_languages(draft, new),
         *_length(draft, new, added, context),
@@ -127,6 +129,11 @@ def _entities(draft: Masked, new: Masked, added: Counter[str], context: tuple[st
 def _grounded(text: str, context: tuple[str, ...]) -> bool:
     bare = text.strip("`\"'“”()[]{}.,;:")
     return bool(bare) and any(bare == fact or (len(bare) > 2 and bare in fact) for fact in context)
+
+
+def _mentioned(draft: Masked, new: Masked) -> Iterator[str]:
+    for word in sorted(mentioned.words(draft) - Counter(token.lower() for token in _tokens(new.prose))):
+        yield f"changes “{word}”, which the draft speaks of"
 
 
 def _obligation(draft: Masked, new: Masked) -> Iterator[str]:

@@ -29,6 +29,11 @@ class Passage(NamedTuple):
     start: int
     entities: tuple[Entity, ...]
 
+    @property
+    def end(self) -> int:
+        """Where it ends in the draft."""
+        return self.position(len(self.text))
+
     def position(self, offset: int) -> int:
         """Return where the character at `offset` of the text, which is none of a number, stands in the draft."""
         shift = self.start

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from anchorline.refine.language import english, language
 from anchorline.refine.mask import Masked, view
+from anchorline.refine.mentioned import covers, mentioned, touches
 from anchorline.refine.phrases import fillers
 from anchorline.refine.spelling import SHORTEST, correction, table
 from anchorline.refine.words import common, known
@@ -340,9 +341,18 @@ RULES: tuple[Callable[[Prose], Iterator[Change]], ...] = (
 
 
 def rewrite(draft: Masked) -> list[Change]:
-    """Return the changes of one pass over a draft, in order. Its result may allow further ones."""
+    """Return the changes of one pass over a draft, in order. Its result may allow further ones.
+
+    Words that the draft speaks of stay.
+    """
     prose = Prose(draft)
-    return settle([change for rule in RULES for change in rule(prose)])
+    found = settle([change for rule in RULES for change in rule(prose)])
+    spoken_of = mentioned(draft) if found else []
+    return [
+        change
+        for change in found
+        if not (covers if change.kind == "duplicate" else touches)(spoken_of, change.start, change.end)
+    ]
 
 
 def settle(changes: list[Change]) -> list[Change]:
