@@ -368,7 +368,7 @@ def load(root: Path | None = None, editor: Mapping[str, Any] | None = None) -> L
 
 def _merge_file(loaded: Loaded, path: Path, *, project: bool) -> Loaded:
     try:
-        values = tomllib.loads(_strangers(path) if project else path.read_text("utf-8"))
+        values = tomllib.loads(_strangers(path) if project else path.read_text("utf-8-sig"))
     except FileNotFoundError:
         return loaded
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
@@ -386,7 +386,7 @@ def _strangers(path: Path) -> str:
         content = file.read(PROJECT_BYTES + 1)
     if len(content) > PROJECT_BYTES or any(len(line) > PROJECT_LINE for line in content.splitlines()):
         raise OSError(f"it has more than {PROJECT_BYTES:,} bytes, or a line more than {PROJECT_LINE:,}")
-    return content.decode()
+    return content.decode("utf-8-sig")
 
 
 def merge(loaded: Loaded, values: Mapping[str, Any], *, source: str, project: bool) -> Loaded:

@@ -12,6 +12,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import msgspec
 
@@ -391,6 +392,54 @@ def find(text: str) -> list[Secret]:
         elif secret.end > before.end:
             apart[-1] = Secret(before.start, secret.end, before.name)
     return apart
+
+
+_EXAMPLE_WORDS = re.compile(
+    r"(?i)example|placeholder|dummy|sample|(?<![a-z])fake|change[_-]?me|redacted|not[_-]a[_-]real|goes[_-]here|here\b"
+    r"|(?:your|my|insert|replace)[_-].{0,24}(?:key|token|secret|password|value)"
+    r"|(.)\1{5}|x{4}|\*{3}|\.{3}"
+)
+_RUN = 6
+"""Letters or digits in a row, each the next of the one before, that random keys do not have (weak passwords do)."""
+_CHOSEN = frozenset({"assigned-secret", "connection-password"})
+"""Kinds that a person may have thought up."""
+_PUBLISHED = (
+    "4eC39HqLyjWDarjtT1zdp7dc",  # Stripe's documentation
+    "BQokikJOvBiI2HlWgH4olfQ2",
+    "26PHem9AhJZvU623DfE1x4sd",
+    "TYooMQauvdEDq54NiTphI7jx",
+    "16C7e42F292c6912E7710c838347Ae178B4a",  # GitHub's documentation
+    "17653672481-19874698323-pdFZKVeTuE8sk7oOcHrzqqgy",  # Slack's documentation
+    "23984754863-2348975623103",
+    "SyD-9tSrke72PouQMnMX-a7eZSW0jkFMBWY",  # Google's documentation
+    "ngeVfQFYQlKU0ufo8x5d1A",  # SendGrid's documentation
+    "eyJzdWIiOiIxMjM0NTY3ODkwI",  # jwt.io: the subject 1234567890, John Doe
+    "QWxhZGRpbjpvcGVu",  # RFC 7617: Aladdin, open sesame
+    "dXNlcm5hbWU6cGFzc3dvcmQ",  # username:password
+    "2YotnFZFEjr1zCsicMWpAA",  # RFC 6749
+    "tGzv3JOkF0XG5Qx2TlKWIA",
+    "czZCaGRSa3F0Mzpn",
+    "mF_9.B5f-4.1JqM",  # RFC 6750
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq",  # Azurite's well-known account
+    "mysecretpassword",  # PostgreSQL's image
+)
+"""Parts of secrets that vendors and standards print as examples, without the beginning that a scanner looks for."""
+
+
+def example(secret: Secret, text: str) -> bool:
+    """Tell whether a secret of `text` is a placeholder or one that documentation prints: nobody's, no reason to warn.
+
+    Text that is kept is redacted all the same: to take an example for a secret does no harm there.
+    """
+    value = text[secret.start : secret.end]
+    if _EXAMPLE_WORDS.search(value) or any(part in value for part in _PUBLISHED):
+        return True
+    run = 1
+    for before, letter in pairwise("" if secret.name in _CHOSEN else value.lower()):
+        run = run + 1 if letter.isalnum() and ord(letter) == ord(before) + 1 else 1
+        if run >= _RUN:
+            return True
+    return False
 
 
 def redact(text: str) -> str:

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from anchorline import redact
 from anchorline.cache import markers
 from anchorline.cache.ledger import Entry, MemoryLedger
 from anchorline.config import Config
@@ -265,6 +266,45 @@ def test_a_secret_after_other_scripts_is_found_where_it_stands():
     data, findings = lint(f"ключ — 鍵: {secret}\n".encode(), "a.prompt.md")
     (finding,) = [one for one in findings if one.code == "AL301"]
     assert data[finding.start : finding.end] == secret.encode()
+
+
+PUBLISHED = (
+    "AKIA" + "IOSFODNN7EXAMPLE",
+    "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/" + "bPxRfiCYEXAMPLEKEY",
+    "sk_test_" + "4eC39HqLyjWDarjtT1zdp7dc",
+    "ghp_" + "16C7e42F292c6912E7710c838347Ae178B4a",
+    "ghp_" + "abcdefghijklmnopqrstuvwxyz0123456789",
+    "xoxb-" + "17653672481-19874698323-pdFZKVeTuE8sk7oOcHrzqqgy",
+    "sk-ant-" + "api03-your-api-key-here-0000",
+    "sk-proj-" + "x" * 40,
+    "sk-" + "1234567890abcdef" * 2,
+    "".join(
+        (
+            "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIiwiaWF0IjoxNTE2MjM5MDIyfQ.",
+            "SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c",
+        )
+    ),
+    "https://hooks.slack.com/services/T00000000/B00000000/" + "X" * 24,
+    "Authorization: Basic " + "QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
+    "postgres://postgres:" + "mysecretpassword@localhost/app",
+)
+
+
+@pytest.mark.parametrize("published", PUBLISHED)
+def test_a_key_that_documentation_prints_is_no_secret_but_is_not_kept_either(published: str):
+    assert "AL301" not in codes(f"Explain this:\n\n```ini\n{published}\n```\n".encode(), "a.prompt.md")
+    assert "[redacted: " in redact.redact(published)
+
+
+UNPUBLISHED = [
+    rule for rule in redact.RULES if rule.name != "slack-token"
+]  # whose example counts up, as documentation does
+
+
+@pytest.mark.parametrize("rule", UNPUBLISHED, ids=lambda rule: rule.name)
+def test_a_key_of_any_kind_is_reported_though_it_be_beside_an_example(rule: redact.Rule):
+    _, findings = lint(f"{PUBLISHED[0]}\nexample: {rule.example}\n".encode(), "a.prompt.md")
+    assert [one.code for one in findings if one.code == "AL301"] == ["AL301"]
 
 
 def test_larger_than_the_context():

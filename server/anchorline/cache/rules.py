@@ -291,7 +291,7 @@ def read_toml(path: Path | None, otherwise: str) -> tuple[dict[str, Any], list[P
     if path is None:
         return {}, []
     try:
-        return tomllib.loads(path.read_text("utf-8")), []
+        return tomllib.loads(path.read_text("utf-8-sig")), []
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         why = getattr(error, "strerror", None) or error
         return {}, [Problem(str(path), "", f"can't be read ({why}); {otherwise}")]

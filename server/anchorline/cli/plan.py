@@ -4,6 +4,7 @@ import difflib
 import os
 import sys
 import time
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -124,7 +125,7 @@ def _surroundings(path: Path | None) -> Surroundings:
     if path is None:
         return NOTHING
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Surroundings)
+        return msgspec.json.decode(path.read_bytes().removeprefix(BOM_UTF8), type=Surroundings)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise reading.Unreadable(f"{path}: {error}") from error
 

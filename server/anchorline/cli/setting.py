@@ -8,6 +8,9 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+MARK = "\ufeff"
+"""A byte order mark, with which some editors begin a file."""
+
 
 def write(file: Path, section: str, key: str, value: bool | str) -> bool:
     """Set `section.key` in a settings file; False, and no change, where no edit of a single line does that.
@@ -15,12 +18,13 @@ def write(file: Path, section: str, key: str, value: bool | str) -> bool:
     Raises OSError, UnicodeDecodeError and TOMLDecodeError for a file that can't be read or written.
     """
     target = file.resolve()
-    before = target.read_bytes().decode() if target.exists() else ""
+    content = target.read_bytes().decode() if target.exists() else ""
+    before = content.removeprefix(MARK)
     after = edited(before, section, key, value)
     if after is None:
         return False
     if after != before:
-        _replace(target, after)
+        _replace(target, MARK + after if content != before else after)
     return True
 
 

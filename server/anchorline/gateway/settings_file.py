@@ -14,6 +14,8 @@ from tomlkit.items import Item
 from anchorline.gateway import jsonc
 
 Keys = Sequence[str]
+MARK = "\ufeff"
+"""A byte order mark, with which some editors begin a file; it stays."""
 
 
 class UnwritableError(Exception):
@@ -73,12 +75,13 @@ def restore(document: Document, path: Keys, earlier: Document) -> None:
 
 class _Json(Document):
     def __init__(self, text: str) -> None:
-        self._text = text
+        self._text = text.removeprefix(MARK)
+        self._mark = text[: len(text) - len(self._text)]
         self.item(())  # what can't be read is told now
 
     @property
     def text(self) -> str:
-        return self._text
+        return self._mark + self._text
 
     def get(self, path: Keys) -> object:
         raw = self.item(path)
@@ -103,11 +106,13 @@ class _Json(Document):
 
 class _Toml(Document):
     def __init__(self, text: str) -> None:
-        self._document = tomlkit.parse(text)
+        bare = text.removeprefix(MARK)
+        self._mark = text[: len(text) - len(bare)]
+        self._document = tomlkit.parse(bare)
 
     @property
     def text(self) -> str:
-        return tomlkit.dumps(self._document)
+        return self._mark + tomlkit.dumps(self._document)
 
     def get(self, path: Keys) -> object:
         value = self.item(path)

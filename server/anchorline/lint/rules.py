@@ -121,7 +121,8 @@ RULES: dict[str, Rule] = {
             "AL301",
             "Secret in the prompt",
             "warning",
-            "This looks like a key or a password. Whatever is sent to a model leaves the machine.",
+            "This looks like a key or a password. Whatever is sent to a model leaves the machine. Placeholders and "
+            "keys that documentation prints (`AKIA…EXAMPLE`, jwt.io's token) are nobody's and not reported.",
             "export API_KEY=… followed by a real key",
         ),
         Rule(

@@ -5,6 +5,7 @@ Offsets are bytes of the decompressed stream, so that a segment can be found aga
 
 import gzip
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -142,8 +143,10 @@ def lines(path: Path, offset: int = 0, number: int = 0) -> Iterator[Line]:
             if offset + size > MAX_BYTES:
                 raise PromptError(f"the file has more than {MAX_BYTES} bytes", offset=offset, line=number)
             body = text.rstrip(b"\r\n")
-            if body.strip():
-                yield Line(number, offset, body, size > len(body))
+            complete = size > len(body)
+            marked = len(BOM_UTF8) if not offset and body.startswith(BOM_UTF8) else 0
+            if body[marked:].strip():
+                yield Line(number, offset + marked, body[marked:], complete)
             offset += size
 
 

@@ -1,5 +1,6 @@
 """Reading a prompt from any format that is known."""
 
+import codecs
 import re
 from pathlib import Path, PurePath
 
@@ -144,6 +145,7 @@ def read(
 
     Raises PromptError naming what is wrong and where.
     """
+    data = _unmarked(data)
     known = format or (memory and memory.format(data)) or detect(data, name)
     dialect = _DIALECTS.get(known)
     if dialect is not None:
@@ -158,6 +160,21 @@ def read(
     if known == "markdown":
         return markdown.read(data, name)
     raise PromptError(f"{known} is read from a file: use read_file")
+
+
+def _unmarked(data: bytes) -> bytes:
+    """Return a text without its byte order mark: as UTF-8, and where it is that already, with every byte in its place.
+
+    In a body blanks stand for the mark, which JSON allows. A document keeps it: `markdown` begins behind it.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            return data.decode("utf-16").encode()
+        except UnicodeError as error:
+            raise PromptError(f"invalid UTF-16: {error}") from error
+    if data.startswith(codecs.BOM_UTF8) and data[3:].lstrip().startswith(b"{"):
+        return b"   " + data[3:]
+    return data
 
 
 def read_file(path: Path, *, format: Format | None = None) -> Prompt:  # noqa: A002

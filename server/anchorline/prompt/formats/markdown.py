@@ -5,6 +5,7 @@ In a prompt file everything after the front matter is the draft. An instruction 
 """
 
 import re
+from codecs import BOM_UTF8
 from pathlib import PurePath
 
 from anchorline.prompt.fingerprint import Chain
@@ -13,7 +14,7 @@ from anchorline.prompt.tokens import estimate, spread
 
 MAX_BYTES = 8 * 1024 * 1024
 
-_FRONT_MATTER = re.compile(rb"\A---[ \t]*\r?\n.*?^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+_FRONT_MATTER = re.compile(rb"---[ \t]*\r?\n.*?^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 _MODEL = re.compile(r"^model:[ \t]*(.*(?:\n(?:[ \t]+.*|[ \t]*-[ \t].*|\].*))*)", re.MULTILINE)
 _NAME = re.compile(r"""'([^'\n]*)'|"([^"\n]*)"|([^\s,\[\]'"][^,\n\[\]]*)""")
 _COMMENT = re.compile(r"(?:^|[ \t])#.*")
@@ -54,9 +55,10 @@ def read(data: bytes, name: str | None = None) -> Prompt:
         wide = spread(kind, "other")
         segments.append(Segment(kind, role, start, end, digest, prefix, tokens, wide, "messages", index, -1))
 
-    front = _FRONT_MATTER.match(data)
-    body = front.end() if front else 0
-    add("front_matter", 0, body)
+    begin = len(BOM_UTF8) if data.startswith(BOM_UTF8) else 0
+    front = _FRONT_MATTER.match(data, begin)
+    body = front.end() if front else begin
+    add("front_matter", begin, body)
     first = len(segments)
     position = body
     for start, end in fences(data, body):

@@ -47,7 +47,7 @@ def _files(folder: Path) -> dict[str, Path]:
 
 def _read(path: Path) -> Template:
     try:
-        template = msgspec.convert(tomllib.loads(path.read_text("utf-8")), Template)
+        template = msgspec.convert(tomllib.loads(path.read_text("utf-8-sig")), Template)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise TemplateError(f"{path}: {error}") from None
     if "{draft}" not in template.text:
