@@ -5,6 +5,11 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
+
+from anchorline.gateway.conversations import Conversations
+from anchorline.prompt import formats
+from anchorline.prompt.model import Sent
 from anchorline.store import privacy
 from gateway.conformance import Running, Upstream
 from gateway.running import gateway
@@ -87,3 +92,14 @@ def test_hits_are_told_by_the_bill_where_the_estimates_are_off(tmp_path):
         assert p_hit > 0.8
         assert abs(tokens - billed) < 0.02 * billed
         assert warm <= tokens
+
+
+def test_the_same_question_in_another_session_is_no_further_request_of_the_first():
+    known = Conversations()
+    body = asked()
+    prompts = [
+        msgspec.structs.replace(formats.read(body), session=name) for name in (SESSIONS[0], SESSIONS[1], None)
+    ]
+    last = prompts[0].segments[-1].prefix
+    known.note(prompts[0], Sent(1000.0, "claude-sonnet-5", last, len(prompts[0].segments), 0, 0, 5000, "5m"))
+    assert [len(known.recall(prompt).sent) for prompt in prompts] == [1, 0, 0]

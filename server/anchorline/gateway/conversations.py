@@ -1,7 +1,8 @@
 """The conversations that go through: when their requests were sent, and what they were billed.
 
-A conversation is known by its last request: the next one begins with all of it. Its pauses say when the next request
-will come, and its usage how many tokens there are. Where it was routed to is known by its beginning.
+A conversation is known by the session that its client names and by its last request: the next one begins with all of
+it. Its pauses say when the next request will come, and its usage how many tokens there are. Where it was routed to is
+known by its beginning.
 """
 
 from collections import OrderedDict
@@ -20,14 +21,14 @@ class Conversations:
     """The conversations that were seen last. May be used in one thread at a time."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self._sent: OrderedDict[bytes, tuple[Sent, ...]] = OrderedDict()
+        self._sent: OrderedDict[tuple[str | None, bytes], tuple[Sent, ...]] = OrderedDict()
         self._capacity = capacity
 
     def recall(self, prompt: Prompt) -> Prompt:
         """Return the prompt with what is known of its conversation's requests."""
         if self._sent:
             for segment in reversed(prompt.segments):
-                known = self._sent.get(segment.prefix)
+                known = self._sent.get((prompt.session, segment.prefix))
                 if known is not None:
                     return msgspec.structs.replace(prompt, sent=known)
         return prompt
@@ -35,9 +36,10 @@ class Conversations:
     def note(self, prompt: Prompt, sent: Sent) -> None:
         """Remember a request that was sent with its whole prompt cached; `prompt` is as `recall` gave it."""
         if prompt.sent:
-            self._sent.pop(prompt.sent[-1].prefix, None)
-        self._sent[sent.prefix] = (*prompt.sent[1 - REQUESTS :], sent)
-        self._sent.move_to_end(sent.prefix)
+            self._sent.pop((prompt.session, prompt.sent[-1].prefix), None)
+        key = prompt.session, sent.prefix
+        self._sent[key] = (*prompt.sent[1 - REQUESTS :], sent)
+        self._sent.move_to_end(key)
         if len(self._sent) > self._capacity:
             self._sent.popitem(last=False)
 
