@@ -18,7 +18,16 @@ def prompt(*content: object):
 
 
 @pytest.mark.parametrize(
-    "empty", ["", " ", LONG, [{"type": "text", "text": LONG}], [{"text": "\r\n", "type": "text"}]]
+    "empty",
+    [
+        "\u00a0\u2003\x0b",
+        [{"citations": [{"cited_text": "x" * 500}], "type": "text", "text": ""}],
+        "",
+        " ",
+        LONG,
+        [{"type": "text", "text": LONG}],
+        [{"text": "\r\n", "type": "text"}],
+    ],
 )
 def test_white_space_carries_no_marker(empty: object):
     of = prompt(empty, "words")

@@ -194,6 +194,8 @@ def test_what_is_left_out_before_a_compaction_block_is_not_found_uncached():
         {"messages": [{"content": [{"text": "a"}, {"cachePoint": {"type": "default"}}], "role": "user"}]},
         {"modelId": "anthropic.claude-sonnet-4-5-20250929-v1:0", "messages": [{"role": "user", "content": []}]},
         {"messages": [{"role": "user", "content": [{"image": {}}]}], "inferenceConfig": {"maxTokens": 5}},
+        {"messages": [{"role": "user", "content": [{"image": {"format": "png"}}, {"text": "a"}]}]},
+        {"messages": [{"role": "user", "content": "a"}], "toolConfig": {"tools": [{"cachePoint": {"type": "default"}}]}},
         {"contents": [{"role": "user", "parts": [{"text": "a"}]}], "systemInstruction": {"parts": [{"text": "b"}]}},
     ],
 )  # fmt: skip

@@ -174,3 +174,14 @@ def test_the_automatic_breakpoint_of_a_chat_is_claude_s():
 
     assert read("anthropic/claude-sonnet-4.5").automatic_ttl == "1h"
     assert read("openai/gpt-6.1-terra").automatic_ttl is None
+
+
+def test_a_deferred_tool_of_a_response_is_no_part_of_the_prefix():
+    tools = [{"type": "tool_search"}, {"type": "function", "name": "a", "parameters": {}}]
+    late = {"type": "function", "name": "b", "parameters": {"type": "object"}, "defer_loading": True}
+    one, other = (
+        formats.read(json.dumps({"model": "gpt-6.1-terra", "input": "go on", "tools": given}).encode())
+        for given in (tools, [*tools, late])
+    )
+    assert [segment.prefix for segment in one.segments] == [segment.prefix for segment in other.segments]
+    assert one.tokens == other.tokens

@@ -11,7 +11,7 @@ import msgspec
 
 from anchorline.cache.rules import Provider, load
 from anchorline.plan import Anchor
-from anchorline.prompt import layout
+from anchorline.prompt import half_pairs, layout
 from anchorline.prompt.model import Marker, Prompt, Segment
 from anchorline.prompt.unrendered import attribution
 
@@ -120,19 +120,36 @@ def blank(prompt: Prompt, segment: Segment) -> bool:
 
 def is_blank(content: bytes) -> bool:
     """Tell whether a block of text, or a JSON string, holds only white space."""
-    opening = _TEXT.search(content, 0, _HEAD) if content.startswith(b"{") else _QUOTE.match(content)
-    return opening is not None and _BLANK.match(content, opening.end()) is not None
+    start, end = _words(content, b'"text"') if content.startswith(b"{") else (0, len(content))
+    return (
+        content.startswith(b'"', start)
+        and _PLAIN.match(content, start + 1) is None
+        and not _filled(content[start:end])
+    )
 
 
-_TEXT = re.compile(rb'"text"\s*:\s*"')
-_QUOTE = re.compile(rb'"')
-_BLANK = re.compile(rb'(?:\s|\\[nrt])*"')
+def _words(content: bytes, name: bytes) -> tuple[int, int]:
+    """Return where the value of an object's member stands, the last one's of that name; (-1, -1) without one."""
+    found = (-1, -1)
+    for one in layout.members(content, 0):
+        if one.key == name:
+            found = (one.start, one.end)
+    return found
+
+
+def _filled(literal: bytes) -> bool:
+    return bool(half_pairs.decoded(_string, literal).strip())
+
+
+_string = msgspec.json.Decoder(str).decode
+
+
+_PLAIN = re.compile(rb'[^\s\\"\x80-\xff]')
+"""What can be no white space, in any spelling: most texts begin with it, and need no decoding."""
 _TOOLSET = re.compile(rb'"type"\s*:\s*"mcp_toolset"')
 _CALLER = re.compile(rb'"caller"\s*:\s*\{[^{}]*"type"\s*:\s*"(?!direct")')
 _CALL = re.compile(rb'"tool_use_id"\s*:\s*("[^"\\]*")')
 _EMPTY = re.compile(rb"\{\s*\}\Z")
-_HEAD = 400
-"""Bytes of a block in which its text begins; other members of it are short."""
 
 
 def _content(prompt: Prompt, segment: Segment) -> bytes:
@@ -161,13 +178,11 @@ def _text(prompt: Prompt, segment: Segment) -> tuple[int, int] | None:
     """
     content = _content(prompt, segment)
     if segment.block >= 0:
-        text = _TEXT.search(content, 0, _HEAD) if _IS_TEXT.search(content, 0, _HEAD) else None
-        return None if text is None or _BLANK.match(content, text.end()) else (segment.start, segment.end)
-    for member in layout.members(content, 0):
-        if member.key == b'"content"' and content.startswith(b'"', member.start):
-            filled = _BLANK.match(content, member.start + 1) is None
-            return (segment.start + member.start, segment.start + member.end) if filled else None
-    return None
+        return (segment.start, segment.end) if _IS_TEXT.search(content) and not is_blank(content) else None
+    start, end = _words(content, b'"content"')
+    if not content.startswith(b'"', start) or is_blank(content[start:end]):
+        return None
+    return segment.start + start, segment.start + end
 
 
 _IS_TEXT = re.compile(rb'"type"\s*:\s*"text"')

@@ -1,7 +1,7 @@
 """Reading a prompt from any format that is known."""
 
 import codecs
-import re
+from contextlib import suppress
 from pathlib import Path, PurePath
 
 import msgspec
@@ -49,6 +49,13 @@ class _Shape(
     contents: list[Raw] | Raw | UnsetType = UNSET
 
     @property
+    def speakers(self) -> "list[_Speaker]":
+        """The messages' roles and contents; none where they are no list of messages."""
+        with suppress(msgspec.MsgspecError):
+            return msgspec.json.decode(bytes(self.messages or b""), type=list[_Speaker])
+        return []
+
+    @property
     def converse(self) -> bool:
         """Whether it is Bedrock's Converse API's: its own members, or blocks that are told apart by their members.
 
@@ -57,10 +64,15 @@ class _Shape(
         own = (self.model_id, self.inference, self.config)
         if self.anthropic_version is UNSET and any(member is not UNSET for member in own):
             return True
-        return any(
-            isinstance(blocks, Raw) and _UNTYPED.match(bytes(blocks))
-            for blocks in (self.system, self.messages)
-        )
+        blocks = [one.content for one in self.speakers[:_LOOKED_AT]]
+        if isinstance(self.system, Raw):
+            blocks.append(self.system)
+        for content in blocks:
+            with suppress(msgspec.MsgspecError):
+                members = [set(one) for one in msgspec.json.decode(content, type=list[dict[str, Raw]])]
+                if any("type" not in one and one & _CONVERSE for one in members):
+                    return True
+        return False
 
     @property
     def chat(self) -> bool:
@@ -68,12 +80,9 @@ class _Shape(
 
         A model with its vendor is how OpenRouter and LiteLLM name it, which answer both.
         """
-        if self.max_completion_tokens is not UNSET or self.messages is UNSET:
-            return self.messages is not UNSET
-        try:
-            roles = [one.role for one in msgspec.json.decode(self.messages, type=list[_Speaker])]
-        except msgspec.MsgspecError:
-            return False
+        if self.max_completion_tokens is not UNSET:
+            return True
+        roles = [one.role for one in self.speakers]
         if roles[:1] == ["system"] or not {"developer", "tool", "function"}.isdisjoint(roles):
             return True
         return self.max_tokens is UNSET and "/" in (self.model or "")
@@ -81,12 +90,23 @@ class _Shape(
 
 class _Speaker(msgspec.Struct):
     role: str | None = None
+    content: Raw = Raw(b"")
 
 
-_UNTYPED = re.compile(
-    rb'\[\s*(?:\{\s*(?:"role"\s*:\s*"[a-z]*"\s*,\s*)?"content"\s*:\s*\[\s*)?'
-    rb'\{\s*"(?:text"\s*:\s*"[^"\\]*(?:\\.[^"\\]*)*"\s*\}|(?:cachePoint|toolUse|toolResult|guardContent)"\s*:\s*\{)'
-)
+_LOOKED_AT = 8
+"""Messages whose blocks tell a body; the others are alike."""
+_CONVERSE = {
+    "text",
+    "image",
+    "document",
+    "video",
+    "cachePoint",
+    "toolUse",
+    "toolResult",
+    "guardContent",
+    "reasoningContent",
+}
+"""The members that a block of Bedrock's Converse API has one of, where others have a type."""
 
 
 _shape = msgspec.json.Decoder(_Shape).decode

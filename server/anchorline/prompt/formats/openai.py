@@ -1,7 +1,8 @@
 """OpenAI bodies: chat completions and Responses.
 
 One segment an item; a message of the user's or the system's whose content is a list gives one segment a part,
-since those are what `prompt_cache_breakpoint` marks (assistant parts can't carry it).
+since those are what `prompt_cache_breakpoint` marks (assistant parts can't carry it). A tool with `defer_loading` is no
+segment: what a tool search finds comes as an item of its own (developers.openai.com, tools-tool-search).
 Reference: the OpenAI API's chat completions and responses.
 """
 
@@ -12,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from anchorline.prompt import layout, session
-from anchorline.prompt.formats.anthropic import string_draft
+from anchorline.prompt.formats.anthropic import deferred, string_draft
 from anchorline.prompt.formats.builder import Builder, automatic, spaced, text_block
 from anchorline.prompt.formats.dialect import Dialect, Frame, Place
 from anchorline.prompt.formats.message import place_message
@@ -193,7 +194,11 @@ class _OpenAI(Dialect):
         builder.look_from(places[b'"tools"'])
         starts, _ = layout.spans(builder.body, places[b'"tools"'] + 1, values)
         for index, (start, tool) in enumerate(zip(starts, values, strict=True)):
-            builder.add("tool", "system", start, tool, "tools", index)
+            name = deferred(tool)
+            if name is None:
+                builder.add("tool", "system", start, tool, "tools", index)
+            else:
+                builder.defer(name, start, tool)
 
 
 class Chat(_OpenAI):
