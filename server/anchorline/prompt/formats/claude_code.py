@@ -245,7 +245,7 @@ class Session:
         entry = _entry(line, head, self._measure)
         if entry.role == "assistant" and isinstance(head, _Line) and head.message is not UNSET:
             answer = self._answer(entry, uuid, head.message, head.request)
-            entry = msgspec.structs.replace(entry, answer=answer, agent=head.agent)
+            entry = Entry("assistant", entry.at, entry.parent, answer, entry.blocks, agent=head.agent)
         self.session = self.session or head.session
         self.places[uuid] = len(self.entries)
         self.entries.append(entry)
@@ -270,7 +270,7 @@ class Session:
         then its prompt is the same as well. With an id of the request that is enough.
         """
         entries = self.entries
-        same = _prompt(usage) == _prompt(self.answers[answer].usage)
+        same = _same_prompt(usage, self.answers[answer].usage)
         if same and request is not None:
             return True
         current = self._before(entry, len(entries))
@@ -398,26 +398,32 @@ _PLAIN = (None, "standard", "default", "not_available", "")
 
 def _told(usage: _Usage) -> Usage:
     """Return what a line tells of its usage. Most are ordinary, for which what reads them all would be too slow."""
-    fresh, read_, write, output = counts = (
-        usage.input_tokens,
-        usage.cache_read_input_tokens or 0,
-        usage.cache_creation_input_tokens or 0,
-        usage.output_tokens,
-    )
+    fresh, output = usage.input_tokens, usage.output_tokens
+    read_, write = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
     split, rounds, tools = usage.cache_creation, usage.iterations, usage.server_tool_use
     long: Any = split.get("ephemeral_1h_input_tokens") if type(split) is dict else 0
     if (
-        (not rounds or (len(rounds) == 1 and type(rounds[0]) is dict and rounds[0].get("type") == "message"))
+        type(fresh) is type(read_) is type(write) is type(long) is type(output) is int
+        and min(fresh, read_, write, long, output) >= 0
+        and max(fresh, read_, write, output) <= MOST
+        and usage.speed in _PLAIN
+        and usage.service_tier in _PLAIN
+        and usage.inference_geo in _PLAIN
+        and (
+            not rounds
+            or (len(rounds) == 1 and type(rounds[0]) is dict and rounds[0].get("type") == "message")
+        )
         and (not tools or (type(tools) is dict and not tools.get("web_search_requests")))
-        and all(type(one) is int and 0 <= one <= MOST for one in (*counts, long))
-        and all(one in _PLAIN for one in (usage.speed, usage.service_tier, usage.inference_geo))
     ):
         return Usage(fresh, read_, write, output, min(long, write))
     return read_usage(msgspec.to_builtins(usage)) or Usage()
 
 
-def _prompt(usage: Usage | None) -> tuple[int, int, int]:
-    return (usage.input, usage.read, usage.write) if usage is not None else (0, 0, 0)
+def _same_prompt(one: Usage | None, other: Usage | None) -> bool:
+    """Tell whether two lines tell the same of their prompt."""
+    if one is None or other is None:
+        return one is other
+    return one.read == other.read and one.input == other.input and one.write == other.write
 
 
 def _blocks(content: bytes, offset: int, measure: tokens.Measure, *, own: bool) -> tuple[Block, ...]:
