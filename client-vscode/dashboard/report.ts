@@ -16,6 +16,8 @@ export interface Report {
   arms: readonly Arm[];
   steps: readonly Step[];
   unknown: Record<string, number>;
+  pings: number;
+  pings_usd: number | null;
   schema: 1;
 }
 

@@ -14,6 +14,7 @@ from anchorline.cli.main import COMMANDS, cli
 from anchorline.explain import usd
 from anchorline.prompt import formats
 from anchorline.trim.results import restored_texts
+from session_logs import ClaudeLog
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "plan.schema.json").read_text("utf-8"))
@@ -198,3 +199,29 @@ def test_trims_are_of_request_bodies(tmp_path: Path):
     result = run("plan", EXAMPLES / "fix-parser.prompt.md", "--apply-trims", tmp_path / "shorter.json")
     assert result.exit_code == 2
     assert "request bodies" in result.output
+
+
+def test_damaged_lines_of_a_session_are_named_and_left_out(tmp_path):
+    log = ClaudeLog()
+    log.user("Fix the parser")
+    log.answer("msg_1")
+    log.user("Now the tests")
+    log.lines.insert(1, b"\0" * 300 + b"\n")
+    log.lines.insert(3, log.lines[0][:90] + b"\n")
+    path = tmp_path / "session.jsonl"
+    path.write_bytes(log.bytes())
+    done = CliRunner().invoke(cli, ["plan", str(path), "--json", "--no-record"])
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["draft_hash"] is not None
+    assert [f"{path}: line {number}: " in done.stderr for number in (1, 2, 3, 4, 5)] == [
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]
+    assert done.stderr.count("left out") == 2
+    path.write_bytes(b"\0" * 300 + b"\n")
+    done = CliRunner().invoke(cli, ["plan", str(path)])
+    assert done.exit_code == 2
+    assert "line 1" in done.stderr

@@ -134,6 +134,27 @@ def test_a_request_that_was_planned_and_imported_counts_once(tmp_path):
     assert report()["requests"] == 2
 
 
+def test_a_ping_stands_for_no_request_and_is_added_up_apart():
+    ping = Outcome("p0", usage=Usage(read=4200, output=1), signals={"status": 200}, ping=1)
+    recorded((planned("p0"), billed("p0")), (planned("p1"), ping))
+    found = report()
+    assert (found["requests"], found["pings"]) == (1, 1)
+    assert found["pings_usd"] == pytest.approx((0.1 * 4200 * 2 + 10) / 1e6, abs=1e-6)
+    shown = CliRunner().invoke(cli, ["report"]).output
+    assert "1 requests were billed" in shown
+    assert "1 keep-alive pings, not in this, cost $0.00" in shown
+
+
+def test_what_an_editor_tells_of_a_request_that_passed_the_gateway_counts_once():
+    passed = msgspec.structs.replace(
+        billed("p0"), signals={"status": 200}, latency_ms=2000.0, answer_id="msg_1", request_id="req_1"
+    )
+    told = msgspec.structs.replace(billed("p1"), answer_id="msg_1")
+    another = msgspec.structs.replace(billed("p2"), answer_id="msg_2")
+    recorded((planned("p0"), passed), (planned("p1"), told), (planned("p2"), another))
+    assert report()["requests"] == 2
+
+
 def test_since_leaves_out_what_is_older_but_knows_what_it_left(tmp_path):
     imported(tmp_path / "sessions", days_ago=1.0, gap=1200)
     between = datetime.fromtimestamp(time.time() - 86_400 + 600, UTC).isoformat()

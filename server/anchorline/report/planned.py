@@ -134,9 +134,10 @@ def add_pings(connection: sqlite3.Connection, sums: Sums, since: float) -> None:
     """Add the keep-alive pings: billed as requests are, and apart from these."""
     newest = (database.read_schema(connection) or 0) >= database.ANSWERS
     found = connection.execute(
-        f"SELECT coalesce(sent_at, recorded_at), coalesce(target, ''), coalesce(input_tokens, 0), "  # noqa: S608
-        f"coalesce(read_tokens, 0), coalesce(write_tokens, 0), coalesce(output_tokens, 0), "
-        f"{'coalesce(write_1h_tokens, 0), billing' if newest else '0, NULL'} FROM outcomes "
+        "SELECT coalesce(sent_at, recorded_at), coalesce(outcomes.target, plans.target, ''), "  # noqa: S608
+        "coalesce(input_tokens, 0), coalesce(read_tokens, 0), coalesce(write_tokens, 0), coalesce(output_tokens, 0), "
+        f"{'coalesce(write_1h_tokens, 0), billing' if newest else '0, NULL'} "
+        "FROM outcomes LEFT JOIN plans ON plans.id = outcomes.plan "
         f"WHERE input_tokens IS NOT NULL AND {billing.pinged(connection)} AND coalesce(sent_at, recorded_at) >= ?",
         [since],
     )
