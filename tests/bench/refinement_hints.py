@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from refinement_data import rows, specstory
+from refinement_report import assess
 
 from anchorline.refine.analyse import analyse
 from anchorline.refine.mask import Masked
@@ -27,8 +28,9 @@ RATE = 0.2
 
 
 def ours(text: str) -> float:
-    """Return the probability with which the product decides on its hints."""
-    return analyse(Masked(text)).unclear
+    """Return the probability with which AL104 decides; of a report, that of the score that was tried for one."""
+    draft = Masked(text)
+    return analyse(draft).unclear or assess(draft).unclear
 
 
 def regex_only(text: str) -> float:

@@ -10,15 +10,14 @@ from typing import Literal, cast
 
 import msgspec
 
-from anchorline.refine import cues, report, specification
+from anchorline.refine import cues, specification
 from anchorline.refine.ambiguity import Sign
 from anchorline.refine.cues import Intent
 from anchorline.refine.language import language
 from anchorline.refine.mask import TARGETS, Masked
-from anchorline.refine.report import Lack
 from anchorline.refine.specification import unfinished
 
-Missing = Literal["target", "reference", "symptom", "specification", "report"]
+Missing = Literal["target", "reference", "symptom", "specification"]
 
 NEGATIONS = frozenset({"not", "never", "only", "must", "without", "no", "none", "cannot"})
 HEAD = 600
@@ -60,8 +59,8 @@ class Analysis(msgspec.Struct, frozen=True):
     `missing` are facts that the intent needs and the draft does not give; `vague` are the characters
     (start, end) of words such as "this" or "better" that say too little. `score` is a rule of thumb from 0
     (says nothing) to 1 (target, symptom or expectation, and context given): it orders drafts, no more.
-    `unclear` is the probability that the draft is underspecified, 0 where that can't be told (another language);
-    it rests on the `signs` of an unfinished function's docstring, or on what a problem report `lacks`.
+    `unclear` is the probability that an unfinished function's docstring is underspecified, 0 for any other draft; it
+    rests on the docstring's `signs`.
     """
 
     intent: Intent
@@ -72,7 +71,6 @@ class Analysis(msgspec.Struct, frozen=True):
     features: Features
     unclear: float = 0.0
     signs: tuple[Sign, ...] = ()
-    lacks: tuple[Lack, ...] = ()
 
 
 def analyse(draft: Masked) -> Analysis:
@@ -92,10 +90,9 @@ def analyse(draft: Masked) -> Analysis:
         score = _score(measured, len(absent), len(vague))
         return Analysis("edit", spoken, absent, vague, score, measured, unclear, signs)
     intent = _intent(prose)
-    judged = report.assess(draft)
-    missing = _missing(intent, draft, judged.unclear)
+    missing = _missing(intent, draft)
     score = _score(measured, len(missing), len(vague))
-    return Analysis(intent, spoken, missing, vague, score, measured, judged.unclear, (), judged.lacks)
+    return Analysis(intent, spoken, missing, vague, score, measured)
 
 
 def features(draft: Masked) -> Features:
@@ -155,12 +152,10 @@ def _intent(prose: str) -> Intent:
     return chosen
 
 
-def _missing(intent: Intent, draft: Masked, unclear: float) -> tuple[Missing, ...]:
+def _missing(intent: Intent, draft: Masked) -> tuple[Missing, ...]:
     prose, found = draft.prose, draft.entities
-    if intent not in ("edit", "fix", "test"):
+    if intent not in ("edit", "fix", "test") or len(prose) > TERSE:
         return ()
-    if len(prose) > TERSE:
-        return ("report",) if intent == "fix" and unclear >= UNCLEAR else ()
     named = any(entity.kind in TARGETS or entity.kind in ("ref", "quote", "placeholder") for entity in found)
     missing: list[Missing] = []
     if not named and not any(entity.kind in ("number", "term") for entity in found):

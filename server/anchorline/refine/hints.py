@@ -15,7 +15,6 @@ from anchorline.refine.ambiguity import Sign, SignKind
 from anchorline.refine.analyse import Analysis, deictic
 from anchorline.refine.ground import usable
 from anchorline.refine.mask import Masked
-from anchorline.refine.report import Lack
 from anchorline.refine.specification import unfinished
 from anchorline.surroundings import Surroundings
 
@@ -70,19 +69,6 @@ RULES = (
         "{gap} What is the result for one concrete input?",
     ),
     Rule(
-        "AL105",
-        "little to work on",
-        "A longer draft asks for a fix, but most of what helps to find the fault is missing: an example or steps, "
-        "the output or error, the names involved, the behaviour that is expected.",
-        "Fix the export. It used to be fine, but some of our users say that the file they get somehow looks odd, "
-        "and a few of them have sent us various screenshots. I think it began around the last release, or maybe "
-        "the one before; not sure. It may have to do with the large accounts, though a small one was hit as well. "
-        "Support has told them to try again later, which seems to help for a while. Please find out and make it "
-        "better soon.",
-        "report",
-        "There is {lacks}. What would somebody see who tries it?",
-    ),
-    Rule(
         "AL106",
         "no such file",
         "The draft names a file that is not in the workspace. The model would search for it, or create it.",
@@ -116,7 +102,7 @@ def hints(
             continue
         if missing == "target" and (surroundings.active_file is not None or surroundings.diagnostics):
             continue
-        if missing in ("symptom", "report") and surroundings.diagnostics:
+        if missing == "symptom" and surroundings.diagnostics:
             continue
         start, end = _where(missing, draft)
         question = _question(rule, text[start:end], analysis)
@@ -150,13 +136,6 @@ GAPS: dict[SignKind, str] = {
     "unspecific": "\u201c{words}\u201d does not say which.",
     "undefined": "\u201c{words}\u201d is not introduced.",
 }
-LACKS: dict[Lack, str] = {
-    "example": "no code or output",
-    "steps": "no step to reproduce it",
-    "names": "no name of a file or symbol",
-    "error": "no error",
-    "expectation": "no expected behaviour",
-}
 
 
 def _question(rule: Rule, words: str, analysis: Analysis) -> str:
@@ -164,8 +143,6 @@ def _question(rule: Rule, words: str, analysis: Analysis) -> str:
         return rule.question.format(word=words)
     if rule.slot == "specification":
         return rule.question.format(gap=_gap(words, analysis.signs))
-    if rule.slot == "report":
-        return rule.question.format(lacks=", ".join(LACKS[lack] for lack in analysis.lacks))
     return rule.question
 
 
