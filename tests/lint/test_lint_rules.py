@@ -67,6 +67,43 @@ def test_a_volatile_line_in_instructions_can_be_moved_to_the_end():
     assert "AL201" not in codes(fixed, "CLAUDE.md")
 
 
+@pytest.mark.parametrize(
+    ("line", "stays", "moved"),
+    [
+        ("Run `make test` first. Current date: 2026-11-30T09:41:07Z", "Run `make test` first.", "Current date: 2026-11-30T09:41:07Z"),
+        ("- Today is Monday, November 23", "", "- Today is Monday, November 23"),
+        ("Session 0f8fad5b-d9cb-469f-a165-70867728950e.", "", "Session 0f8fad5b-d9cb-469f-a165-70867728950e."),
+    ],
+)  # fmt: skip
+def test_only_what_tells_the_moment_moves(line: str, stays: str, moved: str):
+    data, findings = lint(f"# Build\n\n{line}\n\n## Style\n\n{LONG}\n".encode(), "CLAUDE.md")
+    (finding,) = [one for one in findings if one.code == "AL201"]
+    kept = f"{stays}\n" if stays else ""
+    assert markers.apply(data, finding.fix).decode() == f"# Build\n\n{kept}\n## Style\n\n{LONG}\n\n{moved}\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Deploy at 2026-11-30 09:41 and never before.",
+        "Current time: 2026-11-30 09:41. Never push to main.",
+        "Never push to main, current date: 2026-11-30 09:41",
+        "| time | 2026-11-30 09:41 |",
+        "# Notes of 2026-11-30 09:41:07",
+    ],
+)
+def test_an_instruction_never_moves_with_a_moment(line: str):
+    _, findings = lint(f"# Build\n\n{line}\n\n## Style\n\n{LONG}\n".encode(), "CLAUDE.md")
+    (finding,) = [one for one in findings if one.code == "AL201"]
+    assert (finding.fix, finding.fix_title) == ((), "")
+
+
+def test_the_whole_moment_is_marked():
+    data, findings = lint(f"Current date: 2026-11-30T09:41:07Z\n\n{LONG}\n".encode(), "CLAUDE.md")
+    (finding,) = [one for one in findings if one.code == "AL201"]
+    assert data[finding.start : finding.end] == b"Current date: 2026-11-30T09:41:07Z"
+
+
 def test_a_marker_on_a_short_prefix():
     assert "AL202" in codes(body(text("hello there", **MARK), system="short"))
     assert "AL202" not in codes(body(text("hello there", **MARK)))

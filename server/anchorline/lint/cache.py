@@ -22,6 +22,15 @@ _HEX = re.compile(rb"\b[0-9a-f]{8}\Z")
 LARGE_TOKENS = 20_000
 """An expired prefix below this is no reason to interrupt a developer."""
 
+MOVE = "Move the volatile line to the end"
+_SENTENCE = re.compile(rb"[.!?;][ \t]+")
+_NAMES = re.compile(rb"[^\W\d_]+|[\x80-\xff]+")
+_CALLED = frozenset(
+    b"a an the it is it's s of at on in as and for utc gmt now current present today todays date time datetime day timestamp local "
+    b"system session request conversation chat run build trace id uuid guid generated last updated user".split()
+)
+"""What a moment or an id is called where a line says nothing else."""
+
 _STABLE_AFTER = 256
 """Bytes that must follow on a volatile spot for it to cost anything."""
 
@@ -98,25 +107,32 @@ def _volatile(prompt: Prompt) -> Iterator[Finding]:
                 start,
                 segment.start + end,
                 fix,
-                "Move the volatile line to the end" if fix else "",
+                MOVE if fix else "",
             )
             break  # one a segment says it
 
 
 def _spots(text: bytes) -> list[tuple[int, int]]:
-    """Return where a text tells a moment (not just a date), a random id, or what day it is."""
+    """Return where a text tells a moment (not just a date), a random id, or what day it is; each as a whole."""
     found = [*moments.times(text), *moments.days(text)]
     lowered = text.lower()
     for match in _UUID.finditer(lowered):
         start = match.start() - 8
         if start >= 0 and _HEX.search(lowered, max(start - 1, 0), match.start()):
             found.append((start, match.end()))
-    return sorted(found)
+    apart: list[tuple[int, int]] = []
+    for start, end in sorted(found):
+        if apart and start < apart[-1][1]:
+            apart[-1] = apart[-1][0], max(end, apart[-1][1])
+        else:
+            apart.append((start, end))
+    return apart
 
 
 def _to_the_end(
     prompt: Prompt, segment: Segment, text: bytes, spot: tuple[int, int], total: int
 ) -> tuple[Splice, ...]:
+    """Return the edit that moves the line, or the sentence in it, that says the moment and nothing else; or none."""
     if prompt.format != "markdown":
         return ()
     begin = text.rfind(b"\n", 0, spot[0]) + 1
@@ -124,8 +140,29 @@ def _to_the_end(
     if newline < 0:
         return ()
     line = text[begin : newline + 1]
+    said, rest = line.rstrip(b"\r\n"), line
+    if not _says_only(text, begin, begin + len(said), spot):
+        sentence = max((match.end() for match in _SENTENCE.finditer(text, begin, spot[0])), default=begin)
+        if sentence == begin or not _says_only(text, sentence, begin + len(said), spot):
+            return ()
+        before = text[:sentence].rstrip(b" \t")
+        rest = text[len(before) : begin + len(said)]
+        begin = len(before)
+    moved = rest.strip() if rest is not line else line
     last = prompt.load(total - 1, total)
-    return (
-        Splice(segment.start + begin, line, b""),
-        Splice(total, b"", (b"" if last == b"\n" else b"\n") + b"\n" + line),
-    )
+    gap = (b"" if last == b"\n" else b"\n") + b"\n"
+    moved = moved if moved.endswith(b"\n") else moved + b"\n"
+    return Splice(segment.start + begin, rest, b""), Splice(total, b"", gap + moved)
+
+
+def _says_only(text: bytes, start: int, end: int, spot: tuple[int, int]) -> bool:
+    """Tell whether a line or sentence holds nothing but a moment or an id and what it is called: no instruction."""
+    if (
+        start > spot[0]
+        or spot[1] > end
+        or b"|" in text[start:end]
+        or text[start:end].lstrip()[:1] in (b"#", b">")
+    ):
+        return False
+    around = text[start : spot[0]] + b" " + text[spot[1] : end]
+    return all(word.lower() in _CALLED for word in _NAMES.findall(around))

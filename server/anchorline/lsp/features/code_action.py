@@ -113,7 +113,8 @@ def _about_selection(server: "Server", document: Document, selected: types.Range
 def _fixes(document: Document, analysis: Analysis, start: int, end: int) -> list[types.CodeAction]:
     actions = []
     for number, finding in enumerate(analysis.findings):
-        if finding.fix and finding.start <= end and finding.end >= start:
+        line, _ = document.line(document.position(finding.start).line)  # the cursor may be anywhere before it
+        if finding.fix and line <= end and finding.end >= start:
             title = finding.fix_title or f"Fix {finding.code}"
             action = _action(title, types.CodeActionKind.QuickFix, document, finding=number)
             action.diagnostics = [diagnostics.of_finding(document, finding)]
