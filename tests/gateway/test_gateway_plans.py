@@ -130,6 +130,7 @@ MENTIONED = json.dumps({"system": "Say what x-anthropic-billing-header: cch= is.
         ("openai", "https://a.openai.azure.com", {"authorization": f"Bearer {ELSEWHERE}"}, b"", "other"),
         ("openai", "https://a.openai.azure.com", {"api-key": "0123"}, b"", "other"),
         ("openai", "http://127.0.0.1:11434", {}, b"", "none"),
+        ("anthropic", "http://127.0.0.1:8080", {}, ATTESTED, "none"),
     ],
 )
 def test_a_credential_is_known_by_its_kind(

@@ -112,6 +112,17 @@ def test_a_refused_change_is_left_out_of_that_conversation_alone(status: int, tm
         assert state["held"][0]["until"] == gate.now + FIRST_S
 
 
+def test_a_stream_is_one_whichever_request_it_answers(tmp_path):
+    with between(tmp_path, Picky(marked)) as gate:
+        url = f"{gate.root}/anthropic/v1/messages"
+        sent = body("Stream", stream=True)
+        refused = call(url, body=sent)
+        again = call(url, body=sent)
+        assert refused[0] == again[0] == 200
+        assert refused[2].count(b"event: message_stop") == again[2].count(b"event: message_stop") == 1
+        assert len(gate.behind.billed) == 2, "what was refused is not billed"
+
+
 def test_what_is_refused_changed_or_not_says_nothing_of_the_change(tmp_path):
     with between(tmp_path, Picky(lambda one: "too long" in json.dumps(one))) as gate:
         for turns in range(7):

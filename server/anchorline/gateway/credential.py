@@ -49,10 +49,12 @@ def credential(upstream: Upstream, headers: Iterable[tuple[bytes, bytes]], body:
         return "ChatGPT login"
     if any(token.startswith("sk-") for token in tokens):
         return "api key"
+    if not tokens:
+        return "none"
     betas = (value for name, value in headers if name.lower() == b"anthropic-beta")
     if own and (any(b"oauth-" in value for value in betas) or _attested(body)):
         return "Claude plan"
-    return "other" if tokens else "none"
+    return "other"
 
 
 def _tokens(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
