@@ -27,7 +27,8 @@ _SENTENCE = re.compile(rb"[.!?;][ \t]+")
 _NAMES = re.compile(rb"[^\W\d_]+|[\x80-\xff]+")
 _CALLED = frozenset(
     b"a an the it is it's s of at on in as and for utc gmt now current present today todays date time datetime day "
-    b"timestamp local system session request conversation chat run build trace id uuid guid generated last updated user".split()
+    b"timestamp local system session request conversation chat run build "
+    b"trace id uuid guid generated last updated user".split()
 )
 """What a moment or an id is called where a line says nothing else."""
 
