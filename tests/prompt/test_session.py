@@ -69,6 +69,18 @@ def test_the_body_of_claude_code_names_the_conversation(metadata: Any, name: str
     assert read("anthropic", metadata=metadata) == name
 
 
+def test_a_sub_agent_is_told_by_the_attribution_where_no_header_names_it():
+    attribution = "x-anthropic-billing-header: cc_version=2.1.300; cc_entrypoint=cli; cc_is_subagent=true;"
+    user = {"user_id": json.dumps({"session_id": ID})}
+    named = read("anthropic", metadata=user, system=[{"type": "text", "text": attribution}])
+    assert named == f"{ID}/agent"
+    assert session.chosen(ID, named) == named
+    assert session.chosen(f"{ID}/a1", named) == f"{ID}/a1"
+    assert session.chosen(ID, read("anthropic", metadata=user, system="Be brief.")) == ID
+    assert session.chosen(None, named) == named
+    assert session.chosen(ID, None) == ID
+
+
 @pytest.mark.parametrize(
     ("members", "name"),
     [

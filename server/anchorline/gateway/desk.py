@@ -35,6 +35,7 @@ from anchorline.planner import Decider, Planner
 from anchorline.prompt import formats
 from anchorline.prompt.formats import Memory
 from anchorline.prompt.model import Format, Prompt, PromptError, Sent
+from anchorline.prompt.session import chosen
 from anchorline.route.choose import Course, hardest
 from anchorline.route.pricing import Bill, Pricing, Unpriced
 from anchorline.store.answers import Answer
@@ -226,8 +227,7 @@ class Desk(Books):
         """Read, plan and change a request, in the thread of the planner."""
         body = exchange.body
         prompt = formats.read(body, format=exchange.format, memory=self._memory)
-        if exchange.sender.session is not None:
-            prompt = msgspec.structs.replace(prompt, session=exchange.sender.session)
+        prompt = msgspec.structs.replace(prompt, session=chosen(exchange.sender.session, prompt.session))
         prompt = self._conversations.recall(prompt)
         may = self._refusals.allowed(_conversation(exchange, prompt), exchange.may, exchange.at)
         routes = "route" in may

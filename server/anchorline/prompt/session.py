@@ -58,6 +58,14 @@ def of_headers(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     return f"{session}/{agent}" if session and agent else session
 
 
+def chosen(headers: str | None, body: str | None) -> str | None:
+    """Return the name that counts: the headers', but where only the body tells of a sub-agent.
+
+    Claude Code's attribution says that one asks (``SESSION/agent``), newer versions' headers which one it is.
+    """
+    return body if headers is None or (body or "").startswith(f"{headers}/") else headers
+
+
 def of_metadata(metadata: msgspec.Raw | msgspec.UnsetType) -> str | None:
     """Return the name that a body's metadata tells. It may be of any form, so what can't be read tells none.
 

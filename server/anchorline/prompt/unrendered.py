@@ -29,6 +29,12 @@ def attribution(content: bytes) -> tuple[int, int] | None:
     return None if found is None else found.span(1)
 
 
+def of_agent(content: bytes) -> bool:
+    """Tell whether the attribution says that a sub-agent asks."""
+    span = attribution(content)
+    return span is not None and content.find(b"cc_is_subagent=true", *span) >= 0
+
+
 def without_attribution(content: bytes) -> bytes:
     """Return what is rendered of one of these; nothing where the attribution is all it holds."""
     span = attribution(content)

@@ -18,7 +18,7 @@ from anchorline.prompt.formats.dialect import Dialect, Frame, Place
 from anchorline.prompt.formats.message import place_message
 from anchorline.prompt.model import Draft, Format, Kind, Role, Segment
 from anchorline.prompt.tokens import family
-from anchorline.prompt.unrendered import without_attribution
+from anchorline.prompt.unrendered import of_agent, without_attribution
 
 
 class _Message(msgspec.Struct):
@@ -249,10 +249,12 @@ class Anthropic(Dialect):
     def facts(self, frame: Frame) -> dict[str, Any]:
         """Return the answer's limit, the automatic cache setting, the session's name, and what may be taken out."""
         assert isinstance(frame, _Frame)  # noqa: S101
+        named = session.of_metadata(frame.metadata)
+        first = bytes(frame.system[0]) if isinstance(frame.system, list) and frame.system else b""
         return {
             "max_tokens": frame.max_tokens or None,
             "automatic_ttl": automatic(frame.cache_control),
-            "session": session.of_metadata(frame.metadata),
+            "session": f"{named}/agent" if named and of_agent(first) else named,
             "self_contained": not (frame.thinned or _clears_results(frame.context_management)),
         }
 
