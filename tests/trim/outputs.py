@@ -59,7 +59,7 @@ LINES = st.lists(LINE, max_size=30)
 
 READ = st.builds(
     numbered,
-    st.builds(lambda count, more: [*CODE[:count], *more], st.integers(0, 40), LINES),
+    st.builds(lambda count, more: [*CODE, *CODE, *CODE][:count] + more, st.integers(0, 120), LINES),
     st.sampled_from([1, 7, 98, 99_990]),
     st.sampled_from([6, 6, 4, 0]),
     st.sampled_from(["→", "\t", "\t", ":", " "]),

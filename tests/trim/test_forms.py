@@ -82,6 +82,28 @@ def test_what_a_command_draws_is_rendered_and_says_so():
     assert [line for line in restored(read(sent), KINDS) if isinstance(line, Rendered)] == [Rendered(0, 100)]
 
 
+def numbered(first: int, last: int) -> str:
+    return "\n".join(f"{n:>6}\tvalue_{n} = compute({n})  # a line" for n in range(first, last))
+
+
+def test_spaces_before_line_numbers_go_from_a_long_file():
+    assert shortened(numbered(1, 40), KINDS, Asked(None)) == (numbered(1, 40), ())
+    sent, used = shortened(numbered(1, 400), KINDS, Asked(None))
+    assert used == ("line_numbers",)
+    assert back(sent, KINDS) == numbered(1, 400)
+
+
+@pytest.mark.parametrize("first", [numbered(1, 40), numbered(1, 400)])
+def test_lines_are_found_again_whether_their_spaces_were_sent_or_not(first: str):
+    earlier = EarlierLines()
+    earlier.add([read(shortened(first, (*KINDS, earlier), Asked(None))[0])])
+    for again in (numbered(10, 38), first):
+        sent, used = shortened(again, (*KINDS, earlier), Asked(None))
+        assert "earlier_lines" in used
+        assert "value_" not in sent
+        assert back(sent, (*KINDS, earlier)) == again
+
+
 class Forgetful:
     """A kind that can't restore what it leaves out."""
 

@@ -22,7 +22,7 @@ def numbered(first: int, last: int, width: int = 6, sign: str = "\t") -> list[st
 
 @pytest.mark.parametrize("sign", ["\t", "→"])
 def test_the_spaces_before_line_numbers_are_said_once(sign: str):
-    lines = [*numbered(1, 30, sign=sign), "<system-reminder>"]
+    lines = [*numbered(1, 90, sign=sign), "<system-reminder>"]
     made = LineNumbers().shorten(lines, BASH)
     assert made[:2] == [f"1{sign}  line 1", f"2{sign}  line 2"]
     assert made[-2:] == ["<system-reminder>", Padded(6)]
@@ -30,8 +30,10 @@ def test_the_spaces_before_line_numbers_are_said_once(sign: str):
 
 
 def test_line_numbers_that_outgrow_their_column_keep_it():
-    lines = numbered(999_990, 1_000_010, width=8)
-    assert LineNumbers().restore(LineNumbers().shorten(lines, BASH)) == lines
+    lines = numbered(999_800, 1_000_010, width=7)
+    made = LineNumbers().shorten(lines, BASH)
+    assert made[0] == "999800\t  line 999800"
+    assert LineNumbers().restore(made) == lines
 
 
 def test_a_few_spaces_are_not_worth_a_mark():

@@ -16,6 +16,8 @@ KINDS: tuple[Kind, ...] = (LineNumbers(), EqualLines(), FoundLines())
 """The kinds that need nothing but the text, in the order in which they are applied."""
 SAVED = 60
 """Characters that a change must save, to be worth it."""
+SPACES = 200
+"""Characters that it must save to leave out the spaces before line numbers, as those of some sixty lines."""
 
 
 def shortened(text: str, kinds: Sequence[Kind], origin: Origin) -> tuple[str, tuple[TrimKind, ...]]:
@@ -27,9 +29,12 @@ def shortened(text: str, kinds: Sequence[Kind], origin: Origin) -> tuple[str, tu
         given = [shown[1], *shown[0].split("\n")]
         drawn = ("terminal_rendering",)
     sent, used = _applied(lines, given, kinds, kinds, origin)
-    if used[:1] == ("line_numbers",) and kinds[-1].name == "earlier_lines":
-        # What was sent with its spaces, as in a prompt that was short, is found again with them.
-        sent, used = min((sent, used), _applied(lines, given, kinds[-1:], kinds, origin), key=_size)
+    if "line_numbers" in used:
+        # Lines that were sent with their spaces are found again with them, and a few spaces are not worth it.
+        others = [kind for kind in kinds if kind.name != "line_numbers"]
+        other = _applied(lines, given, others, kinds, origin)
+        if len(other[0]) < len(sent) + SPACES:
+            sent, used = other
     return (sent, drawn + used) if len(text) - len(sent) >= SAVED else (written(plain), ())
 
 
@@ -48,10 +53,6 @@ def _applied(
             lines, sent = made, shorter
             used.append(kind.name)
     return sent, tuple(used)
-
-
-def _size(form: tuple[str, tuple[TrimKind, ...]]) -> int:
-    return len(form[0])
 
 
 def restored(lines: list[Line], kinds: Sequence[Kind]) -> list[Line]:
