@@ -9,7 +9,14 @@ from hypothesis import settings
 from recorded import data_folder
 
 MODEL = "smollm2-135m"
-FOLDERS = {"e2e": "editor", "engine": "process", "fault": "process", "gateway": "process", "lsp": "process"}
+FOLDERS = {
+    "clients": "process",
+    "e2e": "editor",
+    "engine": "process",
+    "fault": "process",
+    "gateway": "process",
+    "lsp": "process",
+}
 """Folders whose tests have a marker as a whole. The fast part of the tests has none of them."""
 
 settings.register_profile("untimed", deadline=None)  # how long an example takes is not what is tested

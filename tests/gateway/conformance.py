@@ -128,10 +128,7 @@ class Upstream:
         if why is not None:
             raise RefusedError(400, why)
         usage = self.bill(request, float(headers.get("x-now") or time.time()))
-        speak = {"/v1/messages": messages, "/v1/chat/completions": chat, "/v1/responses": responses}.get(path)
-        if speak is None:
-            raise RefusedError(404, "no such endpoint")
-        whole, events = speak(request, usage)
+        whole, events = self.speak(path, request, usage)
         if not request.get("stream"):
             await out.whole(
                 200,
@@ -157,6 +154,13 @@ class Upstream:
                 return
             await out.piece(event)
         await out.end()
+
+    def speak(self, path: str, request: dict, usage: dict[str, int]) -> tuple[dict, list[bytes]]:
+        """Return what is answered, whole and as a stream's pieces."""
+        speak = {"/v1/messages": messages, "/v1/chat/completions": chat, "/v1/responses": responses}.get(path)
+        if speak is None:
+            raise RefusedError(404, "no such endpoint")
+        return speak(request, usage)
 
     def bill(self, request: dict, now: float) -> dict[str, int]:
         """Return what a request is billed: tokens read, written (both lifetimes), and neither."""

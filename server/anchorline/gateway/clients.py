@@ -79,7 +79,7 @@ def clients(base: str, *, first_party: bool = False) -> dict[str, Client]:
             "Codex",
             _folder("CODEX_HOME", ".codex") / "config.toml",
             {("openai_base_url",): openai},
-            "This is for an API key: with a ChatGPT login Codex uses another address of OpenAI's.\n"
+            "This is for an API key; with a ChatGPT login, `gateway.openai` has to be https://chatgpt.com/backend-api/codex.\n"
             "The provider stays Codex's own, so `codex resume` finds the sessions from before.",
             former={
                 ("model_provider",): "anchorline",
