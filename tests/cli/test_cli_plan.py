@@ -225,3 +225,11 @@ def test_damaged_lines_of_a_session_are_named_and_left_out(tmp_path):
     done = CliRunner().invoke(cli, ["plan", str(path)])
     assert done.exit_code == 2
     assert "line 1" in done.stderr
+
+
+def test_lint_says_of_a_body_that_is_not_read_which_it_is(tmp_path: Path):
+    path = tmp_path / "converse.request.json"
+    path.write_text(json.dumps({"system": [{"text": "a"}], "messages": [], "toolConfig": {}}))
+    result = run("lint", path)
+    assert result.exit_code == 2
+    assert "converse.request.json:1:1: AL401 error: a body of Bedrock's Converse API" in result.output

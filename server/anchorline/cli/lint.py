@@ -1,14 +1,19 @@
 """`anchorline lint`: the rules over files."""
 
+from contextlib import suppress
+from pathlib import Path
+
 import click
 import msgspec
 
 from anchorline.cache.ledger import MemoryLedger
 from anchorline.cli import reading
+from anchorline.lint import check
 from anchorline.lint.finding import Finding
 from anchorline.planner import Planner
 from anchorline.prompt.formats import FORMATS
-from anchorline.prompt.model import Format, Prompt
+from anchorline.prompt.model import Format, PromptError
+from anchorline.prompt.source import read_bytes
 
 
 @click.command(name="lint")
@@ -21,7 +26,7 @@ from anchorline.prompt.model import Format, Prompt
 def command(context: click.Context, files: tuple[str, ...], format_: Format | None, as_json: bool) -> None:
     """Check FILES (``-``: standard input) against the rules.
 
-    Exits with 1 if a finding is an error or a warning, with 2 if a file can't be read.
+    Exits with 1 if a finding is an error or a warning, with 2 if a file can't be read (AL401).
 
     \b
     Example:
@@ -35,10 +40,13 @@ def command(context: click.Context, files: tuple[str, ...], format_: Format | No
             prompt = reading.prompt(path, format_)
         except reading.Unreadable as error:
             unreadable += 1
-            error.show()
+            if isinstance(error.__cause__, PromptError):
+                found.append(_unread(path, error.__cause__))
+            else:
+                error.show()
             continue
         findings = planner.lint(prompt, planner.plan(prompt))
-        found += [_row(path, prompt, finding) for finding in findings]
+        found += [_row(path, prompt.load(0, finding.start), finding) for finding in findings]
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode({"findings": found})).decode())
     else:
@@ -48,8 +56,17 @@ def command(context: click.Context, files: tuple[str, ...], format_: Format | No
     context.exit(reading.EXIT_UNREADABLE if unreadable else 1 if serious else 0)
 
 
-def _row(path: str, prompt: Prompt, finding: Finding) -> dict[str, object]:
-    before = prompt.load(0, finding.start)
+def _unread(path: str, error: PromptError) -> dict[str, object]:
+    """Return the finding of a file that can't be read as a prompt, on the line where that shows."""
+    before, finding = b"", check.unreadable(error, (error.offset or 0) + 1)
+    with suppress(OSError, PromptError):
+        before = read_bytes(Path(path))[: finding.start]
+    row = _row(path, before, finding)
+    return row if error.line is None else row | {"line": error.line}
+
+
+def _row(path: str, before: bytes, finding: Finding) -> dict[str, object]:
+    """Return a finding as it is printed; `before` is the text up to it."""
     line = before.count(b"\n") + 1
     column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
     return {

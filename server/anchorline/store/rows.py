@@ -79,7 +79,7 @@ def note(
         model=prompt.model,
         draft=draft.text if draft and mode != "off" else None,
         draft_chars=len(draft.text) if draft else None,
-        markers=len(prompt.markers),
+        markers=sum(mark.acts for mark in prompt.markers),
         max_tokens=prompt.max_tokens,
         compacted=prompt.compacted,
         seen=seen,
