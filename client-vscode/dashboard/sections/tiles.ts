@@ -14,7 +14,7 @@ export function tiles(report: Report): HTMLElement {
   const told = sum(bins, ({ requests }) => requests);
   const predicted = sum(bins, ({ predicted, requests }) => predicted * requests);
   const all: [string, string, string][] = [
-    ["Billed", usd(billed), `${count(report.requests)} requests${unpriced(report)}`],
+    ["Billed", usd(billed), `${count(report.requests)} requests${unpriced(report)}${pinged(report)}`],
     [
       "Without a cache",
       usd(uncached),
@@ -42,4 +42,8 @@ export function tiles(report: Report): HTMLElement {
 function unpriced({ unpriced, unknown }: Report): string {
   const what = Object.keys(unknown)[0];
   return unpriced > 0 ? `, ${count(unpriced)} not in it (${what})` : "";
+}
+
+function pinged({ pings, pings_usd }: Report): string {
+  return pings > 0 ? `; ${count(pings)} keep-alive pings, ${usd(pings_usd)}, apart` : "";
 }
