@@ -254,3 +254,11 @@ def test_connected_from_two_terminals_at_once_the_file_is_whole(homes: Path):
         list(pool.map(connect, range(4)))
     assert run("disconnect", "claude-code").exit_code == 0
     assert not list((homes / "CLAUDE_CONFIG_DIR").iterdir())
+
+
+def test_a_route_that_a_client_may_take_over_is_told_beforehand(isolated_home: Path):
+    for mode in ("trim", "route"):
+        (isolated_home / "anchorline.toml").write_text(f'[gateway]\nmode = "{mode}"\n')
+        for more in ((), ("--write",)):
+            told = run("connect", "claude-code", *more).output
+            assert ("claude --continue" in told) == (mode == "route")

@@ -20,6 +20,10 @@ NAMES = (
     "llm",
     "mini-swe-agent",
 )
+ROUTED = (
+    "In mode route an answer names the model that gave it, and a client may go on with that one\n"
+    "(claude --continue does), also after routing is switched off."
+)
 
 
 @click.command(name="connect")
@@ -47,15 +51,17 @@ def command(client: str, write: bool, first_party: bool) -> None:
     from anchorline.gateway.settings_file import UnwritableError  # noqa: PLC0415
 
     found = clients.clients(base(), first_party=first_party)[client]
+    config = reading.settings(project=False).config
+    note = f"{found.note}\n{ROUTED}" if config.gateway.mode == "route" else found.note
     if first_party:
         if client != "claude-code":
             raise click.UsageError("--first-party is for claude-code")
-        reason = asserted.refusal(reading.settings(project=False).config)
+        reason = asserted.refusal(config)
         if reason:
             raise click.ClickException(f"--first-party: {reason}")
     if not write:
         click.echo(f"{found.title}{f', in {found.file}' if found.file else ''}:\n\n{found.shown}\n")
-        click.echo(found.note)
+        click.echo(note)
         return
     try:
         copy = clients.connect(found)
@@ -66,7 +72,7 @@ def command(client: str, write: bool, first_party: bool) -> None:
         raise Unusable(f"{error.filename}: {error.strerror}") from error
     other = clients.hindrance(found)
     now = f"does not use the gateway yet: {other}." if other else "uses the gateway now"
-    click.echo(f"{found.title} {now} ({found.file}).\n{found.note}")
+    click.echo(f"{found.title} {now} ({found.file}).\n{note}")
     click.echo(f"The file as it was: {copy}. Start the gateway with `anchorline gateway`.")
 
 
