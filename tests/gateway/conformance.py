@@ -317,7 +317,9 @@ def blocks(request: dict) -> tuple[list[Block], list[Breakpoint], dict[str, str]
                 for one in inner[:-1]:
                     add({**one, "of": part["tool_use_id"]}, "messages", what, role)
                 mark = part.get("cache_control") or inner[-1].get("cache_control")
-                part = {**part, "content": inner[-1:], "cache_control": mark}  # noqa: PLW2901
+                short = len(inner) == 1 and set(_unmarked(inner[0])) == {"type", "text"}  # for a string
+                content = inner[0]["text"] if short else inner[-1:]
+                part = {**part, "content": content, "cache_control": mark}  # noqa: PLW2901
             add(part, "messages", what, role)
     settings = {}
     if request.get("thinking"):

@@ -103,3 +103,23 @@ def test_the_same_question_in_another_session_is_no_further_request_of_the_first
     last = prompts[0].segments[-1].prefix
     known.note(prompts[0], Sent(1000.0, "claude-sonnet-5", last, len(prompts[0].segments), 0, 0, 5000, "5m"))
     assert [len(known.recall(prompt).sent) for prompt in prompts] == [1, 0, 0]
+
+
+def test_a_marker_that_wanders_over_the_results_is_foretold(tmp_path):
+    """As LiteLLM's clients send it: a result is one block while it carries the marker, and a string afterwards."""
+    words = "It looks for the parser and reads what it drops. " * 60
+    messages: list[dict] = [{"role": "user", "content": words}]
+    with Running(Upstream()) as behind, gateway(tmp_path / "g", behind.url) as running:
+        for turn in range(4):
+            use = {"type": "tool_use", "id": f"t{turn}", "name": "bash", "input": {"command": f"ls {turn}"}}
+            marked = {"type": "text", "text": words, "cache_control": {"type": "ephemeral"}}
+            result = {"type": "tool_result", "tool_use_id": f"t{turn}"}
+            messages.append({"role": "assistant", "content": [use]})
+            asking = [*messages, {"role": "user", "content": [result | {"content": [marked]}]}]
+            body = {"model": "claude-sonnet-5", "max_tokens": 9, "messages": asking}
+            status, _, _ = call(running.anthropic + "/v1/messages", body=json.dumps(body).encode())
+            assert status == 200
+            messages.append({"role": "user", "content": [result | {"content": words}]})
+            state = settled(running, turn + 1)
+        assert (state["predicted"], state["hits"]) == (3, 3)
+        assert state["expected_hits"] > 2.5
