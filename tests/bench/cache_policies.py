@@ -14,8 +14,8 @@ are chosen, only when the lifetime is, and always (`gap`; what is left to clairv
 `cost_exact` (not with --ideal): the same under the exact simulator (a trace is an account; its chains share tools and system prompt by size;
 clairvoyant-pings makes the choices that are best under the ideal rules). `worse_traces`: share of traces on which it costs
 more than the fixed rule that is the best one of the whole split (without pings for ours-no-pings), `worst_trace` by how much
-at most; `lost` and `gained` are all such losses, and all gains, by that rule's cost. `cost_over_ours`, `cost_over_delta`: the
-difference in cost to our table, to the delta rule, with a paired interval.
+at most; `lost` and `gained` are all such losses, and all gains, by that rule's cost. `over_claude_code`: the cost over that of Claude
+Code's own lifetimes on a plan (an hour, five minutes in sub-agents). `cost_over_ours`, `cost_over_delta`: the difference in cost to our table, to the delta rule, with a paired interval.
 Intervals: bootstrap by trace.
 """
 
@@ -48,6 +48,8 @@ ANTHROPIC = RULES.provider("anthropic")
 SHORT, LONG = (ANTHROPIC.lifetime(name) for name in ("5m", "1h"))
 FIXED = ("all-5m", "all-1h", *(f"keepalive-{count}" for count in range(1, PINGS + 1)))
 BOUND = "clairvoyant-pings"
+CLIENT = "claude-code"
+"""What a developer on a plan has without us."""
 PAIRS = (
     ("ours-no-pings", "delta-rule", "cost_over_delta"),
     *((case, "ours", "cost_over_ours") for case in ("network", "trees")),
@@ -70,6 +72,7 @@ def baselines() -> dict[str, Callable[[Trace], float]]:
     }
     return {
         "system-only": lambda trace: sum(_system_only(chain, trace.static) for chain in trace.chains),
+        "claude-code": _claude_code,
         **{
             name: _over(lambda chain, policy=policy: cost(chain, policy)) for name, policy in policies.items()
         },
@@ -80,6 +83,15 @@ def baselines() -> dict[str, Callable[[Trace], float]]:
 
 def _over(price: Callable[[Chain], float]) -> Callable[[Trace], float]:
     return lambda trace: sum(map(price, trace.chains))
+
+
+def _claude_code(trace: Trace) -> float:
+    """Return what Claude Code's own lifetimes cost on a plan: an hour for the main conversation, else five minutes.
+
+    Source: code.claude.com/docs/en/prompt-caching, and what Claude Code 2.1.332 sends.
+    """
+    main, *agents = trace.chains
+    return cost(main, fixed(Action(LONG))) + sum(cost(chain, fixed(Action(SHORT))) for chain in agents)
 
 
 def _system_only(chain: Chain, static: int) -> float:
@@ -197,6 +209,8 @@ def figures(subset: str, sizes: list[int], costs: Costs, exact_costs: Costs) -> 
     whole = _relative(sizes, costs, range(count))
     for case in costs:
         yield _row(case, subset, "cost", whole[case], [one[case] for one in drawn], count)
+        ahead = [one[case] / one[CLIENT] for one in drawn]
+        yield _row(case, subset, "over_claude_code", whole[case] / whole[CLIENT], ahead, count)
     exact_drawn = [_relative(sizes, exact_costs, sample) for sample in samples]
     for case, value in _relative(sizes, exact_costs, range(count)).items():
         yield _row(case, subset, "cost_exact", value, [one[case] for one in exact_drawn], count)

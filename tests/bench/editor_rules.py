@@ -51,6 +51,15 @@ def zed(prompt: Prompt) -> Marks:
     return [(one, "1h") for one in head] + _short(_ends(prompt, _messages(prompt)[-1:]))
 
 
+def claude_code(prompt: Prompt) -> Marks:
+    """System and the last two user messages, for an hour: the main conversation on a plan.
+
+    On API credits and in sub-agents it takes five minutes, which is `cline`'s rule
+    (code.claude.com/docs/en/prompt-caching, Claude Code 2.1.332).
+    """
+    return [(segment, "1h") for segment, _ in cline(prompt)]
+
+
 def cline(prompt: Prompt) -> Marks:
     """System and the last two user messages (Roo as well)."""
     return _short([*_section(prompt, "system"), *_ends(prompt, _users(prompt)[-2:])])
@@ -110,6 +119,7 @@ def swe_agent(prompt: Prompt) -> Marks:
 
 
 RULES: dict[str, Rule] = {
+    "claude-code": claude_code,
     "zed": zed,
     "cline": cline,
     "opencode": opencode,

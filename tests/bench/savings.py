@@ -4,8 +4,9 @@
 
 Every request of every Claude Code session, or of a sample of them, or their first ones (with made-up tools and system prompt, which session files lack) are sent
 at their times, over HTTP, to an upstream that bills them by the providers' cache rules. `cost_ratio` is the billed input
-cost over that of Claude Code's own breakpoints (system, and the ends of the last two user messages, 5m), which is what
-`observe` passes on unchanged (they are Cline's as well). Cases: other clients' rules, sent directly (`zed`, `cline`); Claude Code through the
+cost over that of Claude Code's own breakpoints (system, and the ends of the last two user messages) for an hour, as Claude Code 2.1.332 sets
+them on a plan; `credits_ratio` the same over those for five minutes, as it sets them on API credits and in sub-agents (Cline does as well).
+`observe` passes them on unchanged. Cases: other clients' rules, sent directly (`zed`, `claude-code-credits`); Claude Code on credits through the
 gateway in mode `observe`, `anchors` (its breakpoints replaced by ours, the default), `anchors-extend` (kept, and ours
 beside them), `trim` and `trim-extend`; `client` sends no breakpoints at all, directly, and `anchors-client`, `trim-client` are it
 through the gateway. Every session meets an empty cache. Intervals: bootstrap by session.
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from itertools import islice
+from itertools import islice, product
 from operator import truediv
 from pathlib import Path
 
@@ -99,17 +100,22 @@ class Arm:
 
 
 ARMS = {
-    "claude-code": Arm("cline"),
+    "claude-code": Arm("claude-code"),
+    "claude-code-credits": Arm("cline"),
     "observe": Arm("cline", "observe"),
     "zed": Arm("zed"),
     "anchors": Arm("cline", "anchors"),
     "anchors-extend": Arm("cline", "anchors", "extend"),
+    "anchors-extend-1h": Arm("claude-code", "anchors", "extend"),
     "trim": Arm("cline", "trim"),
     "trim-extend": Arm("cline", "trim", "extend"),
     "client": Arm(None),
     "anchors-client": Arm(None, "anchors"),
     "trim-client": Arm(None, "trim"),
 }
+
+BASES = {"cost_ratio": "claude-code", "credits_ratio": "claude-code-credits"}
+"""Each ratio, and the arm below its line."""
 
 
 def interval(
@@ -138,7 +144,7 @@ def main() -> None:
     given = parser.parse_args()
     files = sorted(path for path in given.transcripts.rglob("*.jsonl*") if "codex" not in path.parts)
     random.Random(7).shuffle(files)
-    arms = dict.fromkeys(["claude-code", *given.arms])
+    arms = dict.fromkeys([*BASES.values(), *given.arms])
     costs: dict[str, list[float]] = {name: [] for name in arms}
     sent = 0
     for number, path in enumerate(files[: given.sessions], 1):
@@ -150,21 +156,25 @@ def main() -> None:
         print(f"{number} of {len(files[: given.sessions])} sessions, {sent} requests", file=sys.stderr)
     if not sent:
         parser.error(f"no Claude Code sessions below {given.transcripts}")
-    costs["cline"] = costs["claude-code"]
     statistics_: dict[str, Callable[[list[float], list[float]], float]] = {
-        "cost_ratio": lambda one, other: sum(one) / sum(other),
-        "cost_ratio_median": lambda one, other: statistics.median(map(truediv, one, other)),
-        "cost_ratio_worst": lambda one, other: max(map(truediv, one, other)),
+        "": lambda one, other: sum(one) / sum(other),
+        "_median": lambda one, other: statistics.median(map(truediv, one, other)),
+        "_worst": lambda one, other: max(map(truediv, one, other)),
     }
     rows = []
     for name, found in costs.items():
-        base = costs["claude-code"]
-        for metric, statistic in statistics_.items():
+        for (ratio, baseline), (suffix, statistic) in product(BASES.items(), statistics_.items()):
+            base = costs[baseline]
             low, high = interval(found, base, statistic)
-            row = {"case": name, "subset": "all", "metric": metric, "value": round(statistic(found, base), 4)}
+            row = {
+                "case": name,
+                "subset": "all",
+                "metric": ratio + suffix,
+                "value": round(statistic(found, base), 4),
+            }
             rows.append(row | {"low": round(low, 4), "high": round(high, 4), "n": len(found)})
     rows.append({"case": "all", "subset": "all", "metric": "requests", "value": sent, "low": sent, "high": sent,
-                 "n": len(base)})  # fmt: skip
+                 "n": len(costs["claude-code"])})  # fmt: skip
     show("savings", rows, environment(), as_json=given.json)
 
 

@@ -60,7 +60,9 @@ POLICIES: Mapping[str, Named] = {
     "continue": _always("5m", tail=False),
     "aider": _always("5m", pings=PINGS),
     "litellm": _always("5m"),
-    "all-1h": _always("1h"),
+    "all-1h": Named(
+        "anchors for 1h, as Claude Code sets them in a main conversation on a plan", _always("1h").rule
+    ),
     "delta-rule": Named("1h where the new part is under 5 % of the prefix, else 5m", lambda _: Rule(_delta)),
     "ours": Named("Anchorline: the cheapest lifetime in expectation", _ours(0)),
     "ours-pings": Named(
@@ -70,7 +72,7 @@ POLICIES: Mapping[str, Named] = {
         f"knows when each next request comes; at most {PINGS} pings", lambda _: Rule(_hindsight)
     ),
 }
-"""All by name. Cline's rule is Roo's, opencode's and OpenHands' as well."""
+"""All by name. Cline's rule is Roo's, opencode's and OpenHands' as well, and Claude Code's for sub-agents and on credits."""
 
 
 def named(names: Iterable[str], gaps: GapModel | None = None) -> dict[str, Rule]:
