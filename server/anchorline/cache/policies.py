@@ -72,7 +72,7 @@ POLICIES: Mapping[str, Named] = {
         f"knows when each next request comes; at most {PINGS} pings", lambda _: Rule(_hindsight)
     ),
 }
-"""All by name. Cline's rule is Roo's, opencode's and OpenHands' as well, and Claude Code's for sub-agents and on credits."""
+"""All by name. Cline's rule is Roo's, opencode's and OpenHands' as well, and Claude Code's on API credits."""
 
 
 def named(names: Iterable[str], gaps: GapModel | None = None) -> dict[str, Rule]:
