@@ -81,10 +81,10 @@ def usages(count: int) -> Iterator[tuple[int, float, str, tuple[int, int, int, i
 def fill_imported(db: Any, count: int) -> None:
     found = (
         (f"r{index}", "f", "claude-code", f"s{session}", "main", 0, model, at, at + 1, "tool", 0, 10,
-         index.to_bytes(16, "big"), input_, read, written, 0, output)
+         index.to_bytes(16, "big"), input_, read, written, 0, output, None, f"m{index}", None)
         for index, (session, at, model, (input_, read, written, output)) in enumerate(usages(count))
     )  # fmt: skip
-    db.conn.executemany(f"INSERT INTO imported VALUES ({', '.join('?' * 18)})", found)
+    db.conn.executemany(f"INSERT INTO imported VALUES ({', '.join('?' * 21)})", found)
 
 
 def fill_planned(db: Any, count: int) -> None:
@@ -106,7 +106,16 @@ def fill_planned(db: Any, count: int) -> None:
         )
         rows.put_plan(db, key, rows.note(one, shown, "off"))
         usage = Usage(input_, read, written, output)
-        rows.put_outcome(db, Outcome(one.id, target=model, sent_at=at, usage=usage), at)
+        outcome = Outcome(
+            one.id,
+            target=model,
+            sent_at=at,
+            usage=usage,
+            latency_ms=900,
+            signals={"status": 200},
+            answer_id=f"m{index}",
+        )
+        rows.put_outcome(db, outcome, at)
 
 
 FILL = {"imported": fill_imported, "planned": fill_planned}

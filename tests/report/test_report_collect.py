@@ -175,6 +175,24 @@ def test_a_model_without_a_price_is_counted_and_told(tmp_path):
     assert "$0.00" not in shown
 
 
+def test_an_answer_that_told_no_usage_was_billed_as_well(tmp_path):
+    recorded(
+        (planned("left"), Outcome("left", signals={"status": 200, "broken_off": True})),
+        (planned("silent"), Outcome("silent", signals={"status": 200})),
+        (planned("refused"), Outcome("refused", signals={"status": 429})),
+        (planned("told"), billed("told")),
+    )
+    found = report()
+    assert (found["requests"], found["unpriced"]) == (3, 2)
+    assert found["unknown"] == {
+        "usage of an answer that broke off not known": 1,
+        "usage, which the answer does not tell, is not known": 1,
+    }
+    (cost,) = found["costs"]
+    assert cost["usd"] > 0
+    assert (cost["requests"], cost["unpriced"]) == (3, 2)
+
+
 def test_the_summary_names_what_a_developer_asks_for(tmp_path):
     imported(tmp_path / "sessions", gap=7200)
     shown = CliRunner().invoke(cli, ["report"]).stdout

@@ -27,6 +27,6 @@ export function line({ model, usage, usd }: Passed): string {
     return `${model} · usage not told`;
   }
   const prompt = usage.input + usage.read + usage.write;
-  const cost = usd === null ? [] : [`$${usd.toFixed(usd >= 1 ? 2 : 4)}`];
-  return [model, `${prompt} in, ${usage.read} from cache`, `${usage.output} out`, ...cost].join(" · ");
+  const cost = usd === null ? "price not known" : `$${usd.toFixed(usd >= 1 ? 2 : 4)}`;
+  return [model, `${prompt} in, ${usage.read} from cache`, `${usage.output} out`, cost].join(" · ");
 }

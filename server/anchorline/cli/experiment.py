@@ -227,7 +227,7 @@ def share(value: float | None) -> str:
 _MEASURES: "tuple[tuple[str, Callable[[Side], str]], ...]" = (
     ("sessions", lambda side: f"{side.sessions:,}"),
     ("requests", lambda side: f"{side.requests:,}"),
-    ("billed", lambda side: f"${side.usd:,.2f}"),
+    ("billed", lambda side: "not known" if side.usd is None else f"${side.usd:,.2f}"),
     ("of the uncached cost, by session", lambda side: share(side.cost)),
     ("accepted, by session", lambda side: share(side.accepted)),
     ("expected hits", lambda side: share(side.p_hit)),

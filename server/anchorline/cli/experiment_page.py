@@ -55,6 +55,10 @@ one looks.</small></p>
 """
 
 
+def _dollars(usd: float | None) -> str:
+    return "not known" if usd is None else f"${usd:,.2f}"
+
+
 def _sides(found: Report) -> str:
     if not any(side.requests for side in found.sides):
         return ""
@@ -76,7 +80,7 @@ def _side(side: Side, most: float) -> str:
     return (
         f'<tr><th scope="row">{escape(side.policy)}<br><small>{side.arm}</small></th>'
         f'<td class="number">{side.sessions:,}</td><td class="number">{side.requests:,}</td>'
-        f'<td class="number">${side.usd:,.2f}</td><td>{_bar(side.arm, side.cost, most)}</td>'
+        f'<td class="number">{_dollars(side.usd)}</td><td>{_bar(side.arm, side.cost, most)}</td>'
         f"<td>{_bar(side.arm, side.accepted, 1.0)}</td></tr>\n"
     )
 

@@ -37,7 +37,7 @@ from anchorline.prompt.formats import Memory
 from anchorline.prompt.model import Format, Prompt, PromptError, Sent
 from anchorline.prompt.session import chosen
 from anchorline.route.choose import Course, hardest
-from anchorline.route.pricing import Bill, Pricing, Unpriced
+from anchorline.route.pricing import BROKEN_OFF, UNTOLD, Bill, Pricing, Unpriced
 from anchorline.store.answers import Answer
 from anchorline.trim.results import Shortened, Trimmed, described
 
@@ -352,10 +352,7 @@ class Desk(Books):
         if usage is None:
             if exchange.status != OK or exchange.meter is None:
                 return None
-            left = exchange.meter.broken_off
-            return Unpriced(
-                "usage of an answer that broke off" if left else "usage, which the answer does not tell, is"
-            )
+            return BROKEN_OFF if exchange.meter.broken_off else UNTOLD
         return self.pricing.bill(usage, outcome.target or model, exchange.at)
 
     def _keep_warm(

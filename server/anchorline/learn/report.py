@@ -24,13 +24,16 @@ ARMS: tuple[Arm, Arm] = ("champion", "challenger")
 
 
 class Side(msgspec.Struct, frozen=True):
-    """One side of an experiment. `cost` and `accepted` are means over sessions, `usd` is what was billed."""
+    """One side of an experiment. `cost` and `accepted` are means over sessions, `usd` is what was billed.
+
+    It is None where there are sessions and the price of none is known.
+    """
 
     arm: Arm
     policy: str
     sessions: int
     requests: int
-    usd: float
+    usd: float | None
     cost: float | None
     accepted: float | None
     p_hit: float | None
@@ -104,7 +107,7 @@ def _side(arm: Arm, contest: Contest, requests: Sequence[Request], evidence: Evi
         contest.challenger if arm == "challenger" else contest.champion,
         len(sessions),
         len(own),
-        sum(one.usd for one in sessions),
+        sum(one.usd for one in sessions) if costs or not sessions else None,
         sum(costs) / len(costs) if costs else None,
         sum(good) / len(good) if good else None,
         sum(one.p_hit for one in own) / len(own) if own else None,

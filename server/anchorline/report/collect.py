@@ -1,5 +1,6 @@
 """Collecting the report: the tables are read once each, and grouped by SQLite where a sum is all that is asked for."""
 
+import gc
 import sqlite3
 import time
 from collections import defaultdict
@@ -9,7 +10,7 @@ from statistics import median
 from anchorline.cache.rules import Rules
 from anchorline.report.imported import add_imported
 from anchorline.report.model import Arm, Refinements, Report, Route, Step
-from anchorline.report.planned import add_pings, add_planned
+from anchorline.report.planned import add_pings, add_planned, add_untold
 from anchorline.report.sums import Sums
 from anchorline.route.catalog import Catalog
 from anchorline.store import database
@@ -33,7 +34,16 @@ def collect(path: Path, rules: Rules, catalog: Catalog, since: float | None = No
 
     Raises StoreError when the database can't be read.
     """
-    sums = Sums(rules, catalog)
+    collecting = gc.isenabled()
+    gc.disable()  # hundreds of thousands of small objects, none in a cycle: looking for some takes long
+    try:
+        return _collected(path, Sums(rules, catalog), since)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _collected(path: Path, sums: Sums, since: float | None) -> Report:
     begin = since or 0.0
     refinements = Refinements(0, 0, 0, 0, None, 0, 0)
     routes: tuple[Route, ...] = ()
@@ -47,6 +57,7 @@ def collect(path: Path, rules: Rules, catalog: Catalog, since: float | None = No
                 plans, arms, proposed = _add_plans(connection, sums, begin)
                 answered, billed = add_planned(connection, sums, begin)
                 add_pings(connection, sums, begin)
+                add_untold(connection, sums, begin)
                 if "imported" in tables:
                     add_imported(connection, sums, begin, billed)
                 routes = _routes(plans, answered)

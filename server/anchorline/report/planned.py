@@ -10,6 +10,7 @@ from anchorline.cache.afterwards import shortfall
 from anchorline.plan import LOST
 from anchorline.report.once import Requests, Seen
 from anchorline.report.sums import HIT, Return, Sums, Usage
+from anchorline.route.pricing import BROKEN_OFF, UNTOLD
 from anchorline.store import billing, database
 
 HOUR = "1h"
@@ -119,6 +120,20 @@ def add_planned(connection: sqlite3.Connection, sums: Sums, since: float) -> tup
         else:
             sums.first += 1
     return answered, billed
+
+
+def add_untold(connection: sqlite3.Connection, sums: Sums, since: float) -> None:
+    """Add the answered requests whose answer did not tell its usage, or broke off before: they were billed as well."""
+    found = connection.execute(
+        "SELECT coalesce(sent_at, recorded_at), coalesce(outcomes.target, plans.target, ''), "  # noqa: S608
+        "signals LIKE '%\"broken_off\":true%' FROM outcomes JOIN plans ON plans.id = outcomes.plan "
+        "WHERE input_tokens IS NULL AND signals LIKE '%\"status\":200%' "
+        f"AND NOT {billing.pinged(connection)} AND coalesce(sent_at, recorded_at) >= ? "
+        "AND NOT EXISTS (SELECT 1 FROM outcomes AS told WHERE told.plan = plans.id AND told.input_tokens IS NOT NULL)",
+        [since],
+    )
+    for at, target, broken_off in found:
+        sums.unpriced_request(at, sums.known(target), BROKEN_OFF if broken_off else UNTOLD)
 
 
 def _shared(connection: sqlite3.Connection) -> list[tuple[str, str | None]]:

@@ -120,19 +120,28 @@ class Sums:
 
     def bill(self, at: float, known: Known, usage: Usage) -> None:
         """Add the bill of a request that was sent then."""
+        bill = self._bill(at, known, usage)
+        if isinstance(bill, Unpriced):
+            self.unpriced_request(at, known, bill)
+            return
+        line = self._line(at, known)
+        line.usd += bill.usd
+        line.uncached_usd += bill.uncached
+
+    def unpriced_request(self, at: float, known: Known, why: Unpriced) -> None:
+        """Add a request that was sent then, and billed what is not known."""
+        self._line(at, known).unpriced += 1
+        self.unpriced += 1
+        self.unknown[str(why)] += 1
+
+    def _line(self, at: float, known: Known) -> _Line:
+        """Return the line of a request that was sent then, and count it."""
         self.requests += 1
         if not self.begin <= at <= self.end:
             self.span(at, at)
         line = self._lines[int(at // _DAY_S), known.shown]
         line.requests += 1
-        bill = self._bill(at, known, usage)
-        if isinstance(bill, Unpriced):
-            self.unpriced += 1
-            line.unpriced += 1
-            self.unknown[str(bill)] += 1
-            return
-        line.usd += bill.usd
-        line.uncached_usd += bill.uncached
+        return line
 
     def ping(self, at: float, known: Known, usage: Usage) -> None:
         """Add the bill of a keep-alive ping, which is no request."""

@@ -62,6 +62,10 @@ class Unpriced(msgspec.Struct, frozen=True):
         return f"{self.what} not known"
 
 
+BROKEN_OFF = Unpriced("usage of an answer that broke off")
+UNTOLD = Unpriced("usage, which the answer does not tell, is")
+
+
 class Rates(msgspec.Struct, frozen=True, gc=False):
     """What a token costs, in USD.
 
