@@ -7,7 +7,8 @@ sent as again in every later request of its conversation, or all that follows wo
 import json
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from threading import Lock
 from typing import Any
 
@@ -179,7 +180,7 @@ class _Passage:
                 if index <= self._warm and known != form.digest:
                     # What the provider holds can't be sent again, so nothing from here on is held.
                     self._warm = index - 1
-                pieces = form.placed(prompt.load(segment.start, segment.end)) if form.texts else None
+                pieces = form.placed(self._load(segment.start, segment.end)) if form.texts else None
             if form is not None and pieces:
                 self._sent = xxh3_64_digest(self._sent + form.digest)
                 yield Trimmed(index, pieces, form.kinds, form.digest, new=known != form.digest)
@@ -189,6 +190,16 @@ class _Passage:
             self._memory[self._states[self._taken - 1]] = self._earlier
             _bound(self._memory, CONVERSATIONS)
 
+    @cached_property
+    def _load(self) -> Callable[[int, int], bytes]:
+        """What returns bytes of the results. A session file is opened once for all of them: it may be compressed."""
+        load, segments = self._prompt.load, [self._prompt.segments[index] for index in self._results]
+        if self._prompt.format not in ("claude-code", "codex"):
+            return load
+        first = min(segment.start for segment in segments)
+        source = load(first, max(segment.end for segment in segments))
+        return lambda start, end: source[start - first : end - first]
+
     def _form(self, index: int, segment: Segment, known: bytes | None) -> _Form:
         """Return the form of the next result, decided now or before."""
         state = segment.prefix, self._sent
@@ -196,7 +207,7 @@ class _Passage:
         if form is not None:
             self._forms.move_to_end(state)
             return form
-        content = self._prompt.load(segment.start, segment.end)
+        content = self._load(segment.start, segment.end)
         if self._small and known is None:
             return (
                 _made(content, (), Origin(self._prompt, index))
@@ -220,7 +231,7 @@ class _Passage:
             self._earlier = self._memory.pop(state) if state is not None else EarlierLines()
         for number in range(self._taken, count):
             segment = self._prompt.segments[self._results[number]]
-            content = self._prompt.load(segment.start, segment.end)
+            content = self._load(segment.start, segment.end)
             form = self._applied[number]
             sent = {text.number: text.piece.text for text in form.texts} if form is not None else {}
             texts = [sent.get(n, content[start:end]) for n, (start, end) in enumerate(literals(content))]
