@@ -1,5 +1,6 @@
 """Tool results that are sent shorter: only new ones, always the same way, and nothing else of a request."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from anchorline.prompt import formats
 from anchorline.prompt.model import Prompt
 from anchorline.trim.results import Shortened, restored_texts
 from bench.bodies import bodies
+from session_logs import ClaudeLog
 from trim.outputs import OUTPUT
 from trim.requests import FORMS, request, sent, texts
 
@@ -256,6 +258,20 @@ def test_the_call_of_a_result_is_found_in_every_form(form: str):
 
 def _pointers(prompt: Prompt) -> int:
     return sum(text.count(" of tool result ") for all_ in texts(prompt).values() for text in all_)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
+def test_a_session_file_shows_what_would_be_sent_of_its_next_request(name: str, tmp_path: Path):
+    log = ClaudeLog()
+    log.user("Read it")
+    for n in range(3):
+        log.answer(f"m{n}", "cat a.py", call=f"call_{n}")
+        log.result(f"call_{n}", FILE)
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(log.bytes()) if name.endswith(".gz") else log.bytes())
+    prompt = formats.read_file(path)
+    trims = Shortened().shorten(prompt, -1)
+    assert [trim.pieces[0].text.count(b"value_200") for trim in trims] == [1, 0, 0]
 
 
 @pytest.mark.parametrize("number", range(0, 38, 4))
