@@ -24,7 +24,8 @@ from pathlib import Path
 
 from reporting import environment, show
 
-sys.path.append(str(Path(__file__).parents[1]))
+sys.path.pop(0)  # this folder, which has a clients.py and a gateway.py of its own
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from clients.programs import PROGRAMS
 from clients.session import Session, converse

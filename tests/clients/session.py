@@ -113,7 +113,7 @@ def converse(
 ) -> Session:
     """Have a client hold a conversation of so many turns and, with `again`, begin another one with the same words."""
     place = Place(clients, folder / "home", folder / "work")
-    _lay(place)
+    lay(place)
     provider, tap = Kept(place.work, steps=steps, calls=program.calls), Tap()
     with Running(provider) as behind, Running(tap) as front:
         own = f'mode = "{mode}"\nport = {front.port}\n{settings}'
@@ -125,16 +125,16 @@ def converse(
             env = os.environ | {"ANCHORLINE_CONFIG": str(folder / "gate/anchorline.toml")}
             env |= {"ANCHORLINE_DATA_DIR": str(folder / "gate/data")}
             if program.client != "continue":
-                _anchorline(["connect", program.client, "--write"], env | program.environment(place))
+                anchorline(["connect", program.client, "--write"], env | program.environment(place))
             said = [
-                _say(program, place, SAID[turn % len(SAID)], goes_on=turn > 0 and program.resumes)
+                say(program, place, SAID[turn % len(SAID)], goes_on=turn > 0 and program.resumes)
                 for turn in range(turns)
             ]
             if again:
-                said.append(_say(program, place, SAID[0], goes_on=False))
-            status = _settled(running, len(provider.bills) + len(provider.refusals))
+                said.append(say(program, place, SAID[0], goes_on=False))
+            status = settled(running, len(provider.bills) + len(provider.refusals))
             running.stop()
-            report = json.loads(_anchorline(["report", "--json"], env))
+            report = json.loads(anchorline(["report", "--json"], env))
             records = _records(running.database)
     sent = [(one.method, one.path.decode().lstrip("/"), digest(one.body)) for one in provider.seen]
     return Session(
@@ -151,7 +151,7 @@ def converse(
     )
 
 
-def _lay(place: Place) -> None:
+def lay(place: Place) -> None:
     """Lay out a folder to work on: a repository with files that are long enough to be worth trimming."""
     place.home.mkdir(parents=True)
     place.work.mkdir(parents=True)
@@ -164,7 +164,8 @@ def _lay(place: Place) -> None:
     subprocess.run(["git", "init", "-q", str(place.work)], check=True)
 
 
-def _say(program: Program, place: Place, message: str, *, goes_on: bool) -> str:
+def say(program: Program, place: Place, message: str, *, goes_on: bool) -> str:
+    """Start a client with a message; return what it prints."""
     done = subprocess.run(
         program.command(place, message, goes_on),
         env=program.environment(place),
@@ -178,12 +179,13 @@ def _say(program: Program, place: Place, message: str, *, goes_on: bool) -> str:
     return done.stdout.decode("utf-8", "replace")
 
 
-def _anchorline(arguments: list[str], env: dict[str, str]) -> str:
+def anchorline(arguments: list[str], env: dict[str, str]) -> str:
+    """Run the command; return what it prints."""
     command = [sys.executable, "-m", "anchorline", *arguments]
     return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
 
 
-def _settled(running: Gateway, prompts: int) -> dict[str, Any]:
+def settled(running: Gateway, prompts: int) -> dict[str, Any]:
     """Return the gateway's state once all that was answered is added up: that happens beside its way."""
     from gateway.test_gateway_faults import call
 

@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
-from clients.programs import PROGRAMS, Program
-from clients.session import Session, converse
+from clients.programs import PROGRAMS, Place, Program
+from clients.provider import TASK, Provider
+from clients.session import Session, anchorline, converse, lay, say, settled
+from gateway.conformance import Running
+from gateway.running import gateway
 
 FOLDER = os.environ.get("ANCHORLINE_TEST_CLIENTS", "")
 MODES = ("observe", "anchors", "trim")
@@ -67,3 +70,30 @@ def check_counted(session: Session) -> None:
     status = session.status
     assert status["predicted"] >= 1
     assert status["expected_hits"] == pytest.approx(status["hits"], abs=SURE * status["predicted"])
+
+
+def test_codex_finds_its_sessions_from_before_it_was_connected(tmp_path: Path):
+    codex = next(program for program in PROGRAMS if program.name == "codex")
+    place = Place(Path(FOLDER).resolve(), tmp_path / "run" / "home", tmp_path / "run" / "work")
+    lay(place)
+    config = place.home / ".codex" / "config.toml"
+    config.parent.mkdir()
+    with Running(Provider(place.work, steps=1)) as before:
+        config.write_text(f'openai_base_url = "{before.url}/v1"\n')
+        said = say(codex, place, f"{TASK}: before.", goes_on=False)
+        assert len(before.app.bills) == 2, said
+    with (
+        Running(Provider(place.work, steps=1)) as behind,
+        gateway(tmp_path / "gate", behind.url) as running,
+    ):
+        env = {**os.environ, "ANCHORLINE_DATA_DIR": str(running.home / "data"), **codex.environment(place)}
+        env["ANCHORLINE_CONFIG"] = str(tmp_path / "connect.toml")
+        Path(env["ANCHORLINE_CONFIG"]).write_text(f"[gateway]\nport = {running.port}\n")
+        anchorline(["connect", "codex", "--write"], env)
+        said = say(codex, place, f"{TASK}: after.", goes_on=True)
+        assert len(behind.app.bills) == 2, said
+        asked = behind.app.seen[-1].body.decode()
+        assert asked.index(f"{TASK}: before.") < asked.index(f"{TASK}: after.")
+        assert settled(running, 2)["requests"] == {"200": 2}
+        anchorline(["disconnect", "codex"], env)
+    assert config.read_text() == f'openai_base_url = "{before.url}/v1"\n'
