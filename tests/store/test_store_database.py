@@ -145,6 +145,20 @@ def test_a_released_database_is_upgraded_and_keeps_its_rows(path: Path, fixture:
     assert reader.ledger(0.0)[0].tokens == 4000
 
 
+def test_an_upgrade_tells_pings_from_requests_and_has_sessions_read_again(path: Path) -> None:
+    load(path, (FIXTURES / "schema-0007.sql").read_text("utf-8"))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO outcomes (plan, known, recorded_at, input_tokens, read_tokens, signals) "
+            "VALUES ('released-plan', 1, 1790000300.0, 0, 4200, '{\"status\":200,\"keepalive\":2}')"
+        )
+    database.close(database.open_for_writing(path).database)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT ping FROM outcomes ORDER BY id").fetchall() == [(None,), (2,)]
+        assert connection.execute("SELECT answer = id FROM imported").fetchall() == [(1,)]
+        assert connection.execute("SELECT count(*) FROM imports").fetchone() == (0,)
+
+
 def test_a_newer_database_is_read_and_not_written(path: Path) -> None:
     load(path, (FIXTURES / "schema-0001.sql").read_text("utf-8"))
     with closing(sqlite3.connect(path)) as connection, connection:

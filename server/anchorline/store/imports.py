@@ -126,7 +126,7 @@ def _put(db: "Database", read: File) -> int:
         _put_instructions(db, read.seen)
     position = msgspec.structs.asdict(piece.position)
     rows.insert(db, "imports", {"file": file, "agent": read.agent, **position}, conflict="REPLACE")
-    return _count(db, file) - before
+    return max(_count(db, file) - before, 0)
 
 
 def _of_another(db: "Database", file: str, agent: Agent) -> bool:
