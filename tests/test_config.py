@@ -141,7 +141,9 @@ def test_a_project_may_ask_for_less(tmp_path: Path, asked: str):
 def test_a_project_names_no_places_of_the_users(tmp_path: Path, key: str):
     section, name = key.split(".")
     default = getattr(getattr(config.Config(), section), name)
-    chosen = {"gateway.mode": '"anchors"', "answers.reuse": '"near"'}.get(key, '"elsewhere"')
+    chosen = {"gateway.mode": '"anchors"', "gateway.plans": '"change"', "answers.reuse": '"near"'}.get(
+        key, '"elsewhere"'
+    )
     other = (
         "true" if default is False else repr(type(default)(1)) if isinstance(default, int | float) else chosen
     )
