@@ -1,5 +1,7 @@
 """What a decision out of the database says became of it."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import make
@@ -52,6 +54,20 @@ def billed(id_: str, at: float, **more) -> Billed:
 def named(one: Decision, part: str) -> dict[str, float]:
     names, values = (MOMENT, one.features.moment) if part == "moment" else (RETURN, one.features.back)
     return dict(zip(names, values, strict=True))
+
+
+def test_a_request_that_was_planned_and_imported_is_learnt_from_once(path: Path):
+    put(path, [billed(f"r{k}", AT + 60 * k, answer=f"msg_{k}", request=f"req_{k}") for k in range(3)])
+    whole = requests(path)
+    assert len(whole) == 3
+    with closing(sqlite3.connect(path)) as rows, rows:
+        rows.execute(
+            "INSERT INTO outcomes (plan, known, signals, recorded_at, input_tokens, answer, request) "
+            "SELECT 'p', 0, '{}', 1, 10, answer, request FROM imported ORDER BY sent_at LIMIT 1 OFFSET 1"
+        )
+    assert [one.at for one in requests(path)] == [whole[0].at, whole[2].at]
+    # What is left has not lost its past: the pause before the last one is that after the one in the middle.
+    assert requests(path)[-1].features == whole[2].features
 
 
 def test_pauses_hits_and_what_is_not_known_yet(path: Path):

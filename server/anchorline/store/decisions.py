@@ -58,9 +58,26 @@ def read(path: Path, rules: Rules, catalog: Catalog) -> list[Decision]:
             return []
         key = database.key(connection)
         noted = _noted(connection)
-        found = [*_imported(billed, noted, rules, catalog), *_planned(connection, noted, rules, catalog)]
+        twice = _twice(connection)
+        imported = _imported(billed, noted, rules, catalog)
+        found = [
+            one for one in imported if one.id.removesuffix(":body").removesuffix(":answered") not in twice
+        ]
+        found += _planned(connection, noted, rules, catalog)
     found = [msgspec.structs.replace(one, session=privacy.tag(one.session, key)) for one in found]
     return sorted(found, key=lambda one: one.at)
+
+
+def _twice(connection: sqlite3.Connection) -> set[str]:
+    """Return the imported requests that have a plan as well, by their provider's ids: the plan shows more of them."""
+    if not database.knows_answers(connection):
+        return set()
+    found = connection.execute(
+        "SELECT imported.id FROM imported JOIN outcomes "
+        "ON outcomes.answer = imported.answer AND outcomes.request IS imported.request "
+        "WHERE imported.answer IN (SELECT answer FROM imported GROUP BY answer HAVING count(*) = 1)"
+    )
+    return {row[0] for row in found}
 
 
 def texts(path: Path) -> dict[str, str]:
