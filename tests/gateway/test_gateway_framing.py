@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -118,3 +119,34 @@ def test_a_tunnel_is_no_request(behind: Running, through: Running):
         ((status, _),) = answers(client, 1)
         assert status == 400
         assert client.recv(1) == b""
+
+
+def test_a_head_that_is_too_large_is_said_to_be(through: Running):
+    with socket.create_connection(("127.0.0.1", through.port), 10) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nx-a: " + b"a" * 200_000)
+        assert client.recv(64).startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize("status", [999, 600, 99])
+def test_a_status_that_http_does_not_have_is_named(status: int):
+    with socket.create_server(("127.0.0.1", 0)) as strange:
+
+        def answer() -> None:
+            connection, _ = strange.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(b"HTTP/1.1 %d Odd\r\nContent-Length: 2\r\n\r\n{}" % status)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        port = free_port()
+        upstream = f"http://127.0.0.1:{strange.getsockname()[1]}"
+        with (
+            Running(Here(upstream, port), port, http=server.Connection),
+            socket.create_connection(("127.0.0.1", port), 10) as client,
+        ):
+            client.sendall(request(port, ""))
+            ((told, body),) = answers(client, 1)
+        thread.join()
+    assert told == 502
+    assert str(status).encode() in body or b"can't be reached" in body

@@ -37,6 +37,9 @@ TOLD_BYTES = 16 << 10
 TOLD_S = 2.0
 """How much of a refusal is read, and for how long, to see what was refused."""
 
+STATUSES = range(100, 600)
+"""Those that HTTP has (RFC 9110, section 15); a server can't send any other on."""
+
 log = logging.getLogger(__name__)
 
 
@@ -171,6 +174,9 @@ class App:
         try:
             async with AsyncExitStack() as stack:
                 answer = await self._answer(call, exchange, stack)
+                if answer.status not in STATUSES:
+                    await refuse(send, 502, f"{call.upstream.base} answered with the status {answer.status}")
+                    return
                 headers = answered(answer.raw_headers, answer.status)
                 meter = _meter(answer.raw_headers)
                 named = _request_id(answer.raw_headers)

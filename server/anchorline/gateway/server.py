@@ -41,6 +41,9 @@ TIDY_S = 20.0
 TIDY_LOOKS = 1000
 
 
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
 class Connection(HttpToolsProtocol):
     """uvicorn's connection, with a limit on the time and the size of a request's head, which it lacks.
 
@@ -69,6 +72,7 @@ class Connection(HttpToolsProtocol):
         if self._head is not None:
             self._size += len(data)
             if self._size > HEAD_BYTES + len(data) or (self._size > HEAD_BYTES and b"\r\n\r\n" not in data):
+                self.transport.write(_TOO_LARGE)
                 self._late()
                 return
         self._unset_keepalive_if_required()
