@@ -1,5 +1,6 @@
 """Disk full, read-only folder, no folder: recording stops with one clear message, and plans go on."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,6 +8,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
+
+from gateway.conformance import Running, Upstream
+from gateway.running import free_port
+from gateway.test_gateway_faults import BODY, call
 
 STORE_TESTS = Path(__file__).parent.parent / "store"
 PROGRAM = """
@@ -139,3 +144,25 @@ def test_a_folder_that_can_not_be_made_stops_recording_once(tmp_path: Path) -> N
     assert problems == [failures[0]]
     assert set(failures) == {problems[0]}
     assert not recorder.close()
+
+
+def test_a_gateway_starts_on_a_disk_that_takes_no_token(isolated_home: Path):
+    resource = pytest.importorskip("resource")
+    command = [sys.executable, "-m", "anchorline", "gateway", "--json", "--port", str(free_port())]
+    with Running(Upstream()) as behind:
+        (isolated_home / "anchorline.toml").write_text(f'[gateway]\nanthropic = "{behind.url}"\n')
+        with subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),  # noqa: PLW1509
+        ) as process:
+            try:
+                address = json.loads(process.stdout.readline())["anthropic"]
+                status, _, _ = call(address + "/v1/messages", body=BODY)
+            finally:
+                process.terminate()
+                _, said = process.communicate(timeout=30)
+    assert status == 200
+    assert "the token can't be kept" in said

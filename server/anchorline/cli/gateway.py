@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from anchorline.config import Config
 
 
+def report(message: str) -> None:
+    """Tell the developer of a problem."""
+    click.echo(f"anchorline: {message}", err=True)
+
+
 @click.command(name="gateway")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1 (default: gateway.port).")
 @click.option(
@@ -50,10 +55,11 @@ def command(
     try:
         secret = (token.renewed if new_token else token.token)(data_folder())
     except OSError as error:
-        raise Unusable(f"{error.filename or data_folder()}: {error.strerror or error}") from error
-
-    def report(message: str) -> None:
-        click.echo(f"anchorline: {message}", err=True)
+        reason = f"{error.filename or data_folder()}: {error.strerror or error}"
+        if error.errno not in token.UNWRITTEN:
+            raise Unusable(reason) from error
+        secret = token.passing()
+        report(f"{reason}; the token can't be kept, so the address is another one after the next start")
 
     def ready() -> None:
         base = f"http://{server.HOST}:{config.gateway.port}/{secret}"

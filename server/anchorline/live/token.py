@@ -1,5 +1,6 @@
 """The gateway's token: random, kept in a file for the owner's eyes, known to all programs of the owner's."""
 
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -8,6 +9,8 @@ from anchorline.alone import alone
 
 FILE = "gateway.token"
 BYTES = 24
+UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+"""Errors of a disk that takes no file."""
 
 
 def token(folder: Path) -> str:
@@ -31,6 +34,11 @@ def renewed(folder: Path) -> str:
         return _made(folder / FILE)
 
 
+def passing() -> str:
+    """Return a token that is kept nowhere, for a gateway whose disk takes no file."""
+    return secrets.token_urlsafe(BYTES)
+
+
 def _kept(path: Path) -> str | None:
     """Return the token in the file; None where there is none, or one that was cut short."""
     try:
@@ -45,7 +53,7 @@ def _kept(path: Path) -> str | None:
 
 
 def _made(path: Path) -> str:
-    made = secrets.token_urlsafe(BYTES)
+    made = passing()
     part = path.with_name(f".{FILE}.part")
     with os.fdopen(
         os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="ascii"
