@@ -14,6 +14,7 @@ FOLDERS = {
     "e2e": "editor",
     "engine": "process",
     "fault": "process",
+    "fuzz": "process",
     "gateway": "process",
     "lsp": "process",
 }
