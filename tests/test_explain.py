@@ -50,5 +50,5 @@ def test_nothing_is_active_in_any_line(text: str):
 
 def active(text: str) -> list[str]:
     """Return the images, links and tags that stand outside of code spans."""
-    plain = re.sub(r"(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)", "code", re.sub(r"\\`", "", text))
+    plain = re.sub(r"(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)", " ", re.sub(r"\\`", "", text))
     return re.findall(r"(?<!\\)(?:\\\\)*(!\[|\]\(|<[A-Za-z])", plain)

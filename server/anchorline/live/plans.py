@@ -10,7 +10,6 @@ from anchorline.cache.ledger import Entry
 from anchorline.outcome import Outcome
 from anchorline.plan import Anchor, CachePlan, Plan
 from anchorline.prompt.model import Prompt
-from anchorline.store import privacy
 
 if TYPE_CHECKING:
     from anchorline.planner import Planner
@@ -143,6 +142,8 @@ def entries(remembered: Remembered, outcome: Outcome) -> Iterator[Entry]:
     model is the one that the outcome names; where it names none, the proposed one if the developer took the plan,
     else the request's own.
     """
+    from anchorline.store import privacy  # noqa: PLC0415  (with the first outcome: opens SQLite)
+
     usage = outcome.usage
     if usage is None or not (usage.read or usage.write):
         return
