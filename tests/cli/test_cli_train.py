@@ -124,7 +124,7 @@ def test_too_little_data_is_refused_with_what_is_missing(isolated_home: Path):
 @pytest.mark.process
 def test_an_interrupted_training_goes_on_where_it_was(isolated_home: Path):
     fill(120)
-    words = [sys.executable, "-m", "anchorline", "train", "--epochs", "3", "--from", "scratch", "--json"]
+    words = [sys.executable, "-m", "anchorline", "train", "--epochs", "8", "--from", "scratch", "--json"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ) as process:
         for line in process.stdout:
             if json.loads(line)["epoch"] == 2:
@@ -136,7 +136,7 @@ def test_an_interrupted_training_goes_on_where_it_was(isolated_home: Path):
     assert b"Traceback" not in said
     epochs = [line["epoch"] for line in lines(run(*words[3:])) if line["kind"] == "progress"]
     assert 1 not in epochs
-    assert epochs[-1] == 3
+    assert epochs[-1] == 8
 
 
 def test_what_was_purged_while_it_was_learnt_is_not_kept(
