@@ -3,7 +3,7 @@ import { commands, env, Uri, window } from "vscode";
 import { run } from "./imports";
 import { type Surrounds, which } from "./locate";
 
-const HELP = Uri.parse("https://github.com/anchorline/anchorline/blob/main/docs/getting-started.md");
+const HELP = Uri.parse("https://github.com/anchorline/anchorline/blob/main/docs/start/getting-started.md");
 const TOOLS = [
   { program: "uv", args: ["tool", "install"] },
   { program: "pipx", args: ["install"] },

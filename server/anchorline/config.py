@@ -40,7 +40,9 @@ class Refine(msgspec.Struct, frozen=True):
     ] = 10.0
     templates: Annotated[
         str,
-        Meta(description="Folder with your own templates for the local model, as in docs/refinement.md."),
+        Meta(
+            description="Folder with your own templates for the local model, as in docs/explain/refinement.md."
+        ),
     ] = ""
 
 
@@ -166,7 +168,7 @@ class Gateway(msgspec.Struct, frozen=True):
         Meta(
             description="What may be done with requests on a plan (a Claude subscription, a ChatGPT login): `observe` "
             "changes, reroutes and pings nothing of them, whatever the mode is; `change` treats them as requests on an "
-            "API key. Read first what that may cost: docs/gateway.md, On a plan."
+            "API key. Read first what that may cost: docs/how-to/gateway.md, On a plan."
         ),
     ] = "observe"
     port: Annotated[int, Meta(ge=1, le=65535, description="Port on 127.0.0.1.")] = 8917
@@ -222,8 +224,12 @@ class Answers(msgspec.Struct, frozen=True):
 class Files(msgspec.Struct, frozen=True):
     """The user's own data files, merged over the built-in ones."""
 
-    providers: Annotated[str, Meta(description="TOML file with cache rules, as in docs/providers.md.")] = ""
-    models: Annotated[str, Meta(description="TOML file with models and prices, as in docs/models.md.")] = ""
+    providers: Annotated[
+        str, Meta(description="TOML file with cache rules, as in docs/reference/providers.md.")
+    ] = ""
+    models: Annotated[
+        str, Meta(description="TOML file with models and prices, as in docs/reference/models.md.")
+    ] = ""
 
 
 class Log(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """The Plan: everything Anchorline decides about one prompt, as one versioned value.
 
 The same type is sent over LSP, printed by ``anchorline plan --json``, spliced by the gateway and written to
-the store. `schema()` is the JSON Schema of it, kept in ``docs/plan.schema.json`` by a test.
+the store. `schema()` is the JSON Schema of it, kept in ``docs/reference/plan.schema.json`` by a test.
 
 Tokens are provider tokens (estimated unless said otherwise), money is USD, times are seconds unless the name
 ends in ``_ms``. Positions in a draft are characters; positions in a source are bytes.
@@ -197,7 +197,7 @@ class Tokens(msgspec.Struct, frozen=True):
 class Cost(msgspec.Struct, frozen=True):
     """Expected USD of this request's input and of reading its prefix again in the next one.
 
-    The next request is part of it because that is where an anchor's write premium comes back; docs/cost.md
+    The next request is part of it because that is where an anchor's write premium comes back; docs/explain/cost.md
     derives it. `without_plan_usd` is the same sum for the prompt exactly as the client would send it.
     `request_usd` is this request's own input and output alone. What depends on a price that is not known is None.
     """

@@ -251,7 +251,7 @@ def written(table: Hazards) -> str:
         return "[" + ", ".join(f"{value:g}" for value in values) + "]"
 
     lines = [
-        "# Coefficients of anchorline.cache.reuse.HazardGaps; docs/cache-policies.md explains them. Made by",
+        "# Coefficients of anchorline.cache.reuse.HazardGaps; docs/explain/lifetimes.md explains them. Made by",
         "# python tests/bench/gaps.py --weka FILE --near-duplicates FILE --requests FILE… --write THIS",
         "early = [" + ", ".join(numbers(pair) for pair in table.early) + "]",
         f"times = {numbers(table.times)}",

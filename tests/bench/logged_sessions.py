@@ -2,7 +2,7 @@
 
 What a log lacks is inferred from what it shows, and only from what came before: a request's own recorded `read` is
 never looked at before it was simulated. Of its usage only the sizes are taken: `input` (tokens behind the last
-breakpoint) and `read + write` (tokens up to it). docs/simulator.md says what is inferred, and how well it works.
+breakpoint) and `read + write` (tokens up to it). docs/research/simulator.md says what is inferred, and how well it works.
 """
 
 import gzip

@@ -11,7 +11,7 @@ from anchorline.prompt import formats
 MODEL = HazardGaps()
 BUSY = tuple((6.0, False) for _ in range(12))
 PAUSING = tuple((700.0 if number % 3 == 0 else 9.0, number % 3 == 0) for number in range(12))
-COST = Path(__file__).parent.parent.parent / "docs" / "cost.md"
+COST = Path(__file__).parent.parent.parent / "docs" / "explain" / "cost.md"
 
 
 def within(seconds: float, **known) -> float:

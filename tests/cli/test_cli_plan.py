@@ -17,7 +17,9 @@ from anchorline.trim.results import restored_texts
 from session_logs import ClaudeLog
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "plan.schema.json").read_text("utf-8"))
+SCHEMA = json.loads(
+    (Path(__file__).parents[2] / "docs" / "reference" / "plan.schema.json").read_text("utf-8")
+)
 
 
 def run(*arguments: object, stdin: bytes | None = None) -> Result:

@@ -16,4 +16,4 @@ def test_the_extension_registers_the_server_under_the_documented_name():
     server = manifest["language_servers"]["anchorline"]
     assert list(server["language_ids"]) == server["languages"]
     assert (CLIENT / "LICENSE").read_text("utf-8") == (ROOT / "LICENSE").read_text("utf-8")
-    assert '"anchorline"' in (ROOT / "docs" / "editors" / "zed.md").read_text("utf-8")
+    assert '"anchorline"' in (ROOT / "docs" / "how-to" / "editors" / "zed.md").read_text("utf-8")

@@ -1,4 +1,4 @@
-"""Real editors, set up by the snippets of docs/editors and driven by a script: find, isolate, run.
+"""Real editors, set up by the snippets of docs/how-to/editors and driven by a script: find, isolate, run.
 
 A driver writes one JSON object to the file that the environment variable `E2E_RESULTS` names: what a user of the
 editor would have seen, step by step, or under "error" where and why it stopped.

@@ -1,4 +1,4 @@
-;;; What a user of Emacs does with prompts; the configuration is the snippet of docs/editors/emacs.md.  -*- lexical-binding: t -*-
+;;; What a user of Emacs does with prompts; the configuration is the snippet of docs/how-to/editors/emacs.md.  -*- lexical-binding: t -*-
 
 (require 'json)
 (require 'jsonrpc)

@@ -1,4 +1,4 @@
--- What a user of Neovim does with prompts; the configuration is the snippet of docs/editors/neovim.md.
+-- What a user of Neovim does with prompts; the configuration is the snippet of docs/how-to/editors/neovim.md.
 local seen = {}
 local PATIENCE = 60000
 

@@ -1,4 +1,4 @@
-"""What docs/getting-started.md and docs/editors tell a reader to type works, where no editor is needed to see that."""
+"""What the getting started page and those of the editors tell a reader to type works, where no editor is needed to see that."""
 
 import json
 import re
@@ -12,14 +12,17 @@ import pytest
 from anchorline import config
 from e2e.editors import BIN, DOCS, environment, snippets
 
-PAGES = ["getting-started.md", *(f"editors/{name}.md" for name in ("emacs", "neovim", "vscode", "zed"))]
+PAGES = [
+    "start/getting-started.md",
+    *(f"how-to/editors/{name}.md" for name in ("emacs", "neovim", "vscode", "zed")),
+]
 DOCUMENTED = {key.name for key in config.documented()}
 DECLARED = json.loads((DOCS.parent / "client-vscode" / "package.json").read_text("utf-8"))["contributes"][
     "configuration"
 ]
 LINES = [
     line
-    for block in snippets("getting-started.md", "sh")
+    for block in snippets("start/getting-started.md", "sh")
     for line in block.splitlines()
     if line.startswith("anchorline")
 ]
@@ -45,7 +48,7 @@ def test_pages_link_to_what_exists(page: str):
         assert (DOCS / page).parent.joinpath(target).exists(), target
 
 
-@pytest.mark.parametrize("page", ["editors/vscode.md", "editors/zed.md"])
+@pytest.mark.parametrize("page", ["how-to/editors/vscode.md", "how-to/editors/zed.md"])
 def test_settings_are_json_with_keys_that_exist(page: str):
     blocks = [json.loads(block) for block in snippets(page, "json")]
     given = [nested(block) for block in blocks if isinstance(block, dict)]

@@ -1,4 +1,4 @@
-"""Emacs and eglot with the configuration of docs/editors/emacs.md: attach, see, refine, undo, plan, report."""
+"""Emacs and eglot with the configuration of docs/how-to/editors/emacs.md: attach, see, refine, undo, plan, report."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ def emacs() -> list[str]:
 
 def test_emacs_from_diagnostic_to_outcome(emacs: list[str], workspace: Workspace):
     init = workspace.home / "init.el"
-    setup, settings, report = editors.snippets("editors/emacs.md", "elisp")
+    setup, settings, report = editors.snippets("how-to/editors/emacs.md", "elisp")
     init.write_text(setup + settings, "utf-8")
 
     seen = editors.drive(

@@ -1,4 +1,4 @@
-"""Neovim with the configuration of docs/editors/neovim.md: attach, see, refine, undo, plan, report."""
+"""Neovim with the configuration of docs/how-to/editors/neovim.md: attach, see, refine, undo, plan, report."""
 
 import json
 import re
@@ -27,7 +27,7 @@ def neovim() -> str:
 def test_neovim_from_diagnostic_to_outcome(neovim: str, workspace: Workspace):
     config = workspace.home / ".config" / "nvim" / "init.lua"
     config.parent.mkdir(parents=True)
-    init, report = editors.snippets("editors/neovim.md", "lua")
+    init, report = editors.snippets("how-to/editors/neovim.md", "lua")
     config.write_text(init, "utf-8")
 
     seen = editors.drive(

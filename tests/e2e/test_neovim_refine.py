@@ -18,7 +18,7 @@ SETTINGS = "[refine]\nmodel_seconds = 100.0\n\n[engine]\ndeadline_seconds = 100.
 def test_neovim_refines_with_a_model(neovim: str, workspace: Workspace, models: Path) -> None:
     config = workspace.home / ".config" / "nvim" / "init.lua"
     config.parent.mkdir(parents=True)
-    config.write_text(editors.snippets("editors/neovim.md", "lua")[0], "utf-8")
+    config.write_text(editors.snippets("how-to/editors/neovim.md", "lua")[0], "utf-8")
     (workspace.home / "anchorline.toml").write_text(SETTINGS, "utf-8")
     (workspace.folder / "crash.prompt.md").write_text(PROMPT, "utf-8")
 

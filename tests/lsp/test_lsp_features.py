@@ -657,7 +657,7 @@ def test_changes_of_settings_are_registered_for_where_the_client_lets_us(start):
 
 
 def test_the_examples_of_the_protocol_work(start):
-    page = Path(__file__).parents[2].joinpath("docs", "protocol.md").read_text("utf-8")
+    page = Path(__file__).parents[2].joinpath("docs", "reference", "protocol.md").read_text("utf-8")
     examples = [json.loads(part.split("```")[0]) for part in page.split("```json\n")[1:]]
     assert {example["method"] for example in examples} >= {
         f"anchorline/{name}"

@@ -1,11 +1,11 @@
-"""The tables of docs/providers.md and docs/models.md. `python tests/route/doc_tables.py` writes them anew."""
+"""The tables of docs/reference/providers.md and docs/reference/models.md. `python tests/route/doc_tables.py` writes them anew."""
 
 from pathlib import Path
 
 from anchorline.cache import rules
 from anchorline.route import catalog
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[2] / "docs" / "reference"
 
 
 def providers() -> str:

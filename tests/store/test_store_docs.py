@@ -1,4 +1,4 @@
-"""docs/privacy.md says what is true: its tables, columns and secrets are the program's."""
+"""docs/reference/privacy.md says what is true: its tables, columns and secrets are the program's."""
 
 import re
 import sqlite3
@@ -9,7 +9,7 @@ from anchorline import redact
 from anchorline.config import STRICTNESS
 from anchorline.store import database
 
-PAGE = Path(__file__).parents[2] / "docs" / "privacy.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "privacy.md"
 
 
 def test_every_table_and_column_is_documented(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ the prefix just before it expires. For a prefix of T tokens, W of them to be wri
 `rewrite` is what the next request would pay for what it does not find: it writes it again, at the cheapest lifetime's
 price. That is as far as a decision is followed. That a hit also leaves the next tail small, and cheap to insure, is
 worth some more; that a request after a long pause shares less with this one takes as much away
-(docs/cache-policies.md).
+(docs/explain/lifetimes.md).
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Why a request read less from the cache than was believed warm, told from its bill.
 
 Before it is sent, only what is known of the conversation can foretell a miss (`predict.py`). The bill says more: where
-the read ended. docs/simulator.md says how often each of these occurs in recorded sessions.
+the read ended. docs/research/simulator.md says how often each of these occurs in recorded sessions.
 """
 
 from collections.abc import Iterable

@@ -6,7 +6,7 @@
 T tokens are sent, R of them read from the cache, W written to it, A anchored for the next request, which comes at all
 with `p_next` and while the anchor lives with `p_reuse`. What it does not find it writes again, at `rewrite`; a client
 that anchors nothing pays 1. The choice of a lifetime counts the same (`action.py`). The next request's own new tokens
-cost the same either way and are left out. docs/cost.md explains it with an example.
+cost the same either way and are left out. docs/explain/cost.md explains it with an example.
 """
 
 import msgspec

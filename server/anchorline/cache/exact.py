@@ -1,8 +1,8 @@
 """The exact replay: what a rule for anchors, lifetimes and pings would have cost one account, by the providers' rules.
 
 All conversations of the account run through one simulated cache, in the order of their starts: minimum sizes, shared
-heads and reads that come too early count, which the ideal replay (`replay.py`) leaves out. docs/cache-policies.md says
-what a record can't tell.
+heads and reads that come too early count, which the ideal replay (`replay.py`) leaves out.
+docs/explain/lifetimes.md says what a record can't tell.
 """
 
 from collections.abc import Callable, Iterator, Sequence

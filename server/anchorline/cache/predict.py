@@ -32,7 +32,7 @@ MAYBE = 0.1
 
 ESTIMATE = 0.05
 """Standard error of a prefix's tokens as a share, where an estimate was corrected by what its request was billed
-(docs/tokens.md: 90 % of whole prompts are within 8.3 %)."""
+(docs/explain/tokens.md: 90 % of whole prompts are within 8.3 %)."""
 
 SCANNED = 200
 """Segments that are looked at for the turn before: it bounds the time."""

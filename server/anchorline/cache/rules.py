@@ -1,7 +1,7 @@
 """How each provider caches prompts: dated data (`providers.toml`), with the user's own file laid over it.
 
 Prices are multipliers of the base price of an uncached input token, lifetimes seconds, sizes tokens.
-docs/providers.md documents every key and says how to override one.
+docs/reference/providers.md documents every key and says how to override one.
 """
 
 import re
@@ -65,7 +65,7 @@ class Automatic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The rules of one provider. docs/providers.md says what each field means."""
+    """The rules of one provider. docs/reference/providers.md says what each field means."""
 
     name: str
     title: str

@@ -1,7 +1,7 @@
 """The providers' prompt caches, simulated exactly: what a request reads, writes and pays, and why it misses.
 
 One `Cache` is what a provider holds of one account for one model; a `Simulator` keeps one for each. Feed requests in
-the order of their starts. The rules are the provider's (`providers.toml`); docs/simulator.md explains them.
+the order of their starts. The rules are the provider's (`providers.toml`); docs/research/simulator.md explains them.
 """
 
 from itertools import accumulate, pairwise

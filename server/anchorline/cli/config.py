@@ -18,7 +18,7 @@ def command() -> None:
 
 @command.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--markdown", is_flag=True, help="Print the table of docs/configuration.md.")
+@click.option("--markdown", is_flag=True, help="Print the table of docs/reference/configuration.md.")
 def show(as_json: bool, markdown: bool) -> None:
     """Show every setting, its value and where it comes from.
 

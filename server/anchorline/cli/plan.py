@@ -36,7 +36,7 @@ WRITE_S = 10.0
 @click.option(
     "--surroundings",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON file with what the editor knows (see docs/protocol.md).",
+    help="JSON file with what the editor knows (see docs/reference/protocol.md).",
 )
 @click.option(
     "--record/--no-record", default=True, help="Record the plan in the database, as the settings say."

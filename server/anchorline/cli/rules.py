@@ -9,7 +9,7 @@ from anchorline.lint.rules import RULES
 @click.command(name="rules")
 @click.argument("code", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--markdown", is_flag=True, help="Print the page docs/rules.md.")
+@click.option("--markdown", is_flag=True, help="Print the page docs/reference/rules.md.")
 def command(code: str | None, as_json: bool, markdown: bool) -> None:
     """List the rules, or explain the one named CODE.
 
@@ -35,7 +35,7 @@ def command(code: str | None, as_json: bool, markdown: bool) -> None:
 
 
 def page() -> str:
-    """Return docs/rules.md."""
+    """Return docs/reference/rules.md."""
     lines = [
         "# Rules",
         "",

@@ -1,6 +1,6 @@
 """The dataset: decisions as Parquet, partitioned by month, for training and for other programs.
 
-    FOLDER/month=2026-11/decisions.parquet   one row a decision; docs/learning.md documents every column
+    FOLDER/month=2026-11/decisions.parquet   one row a decision; docs/explain/learning.md documents every column
     FOLDER/dataset.json                      version of the schema, and the moments between the parts of time
 
 DuckDB, Polars and pandas read it. Import this module only where a dataset is read or written: pyarrow is heavy.

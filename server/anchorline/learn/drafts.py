@@ -1,7 +1,7 @@
 """What the network sees of a draft: hashed pieces of its words, and numbers about its shape.
 
-The hashes are buckets, far fewer than there are words, and no text can be read off them; docs/privacy.md says what can
-be guessed all the same.
+The hashes are buckets, far fewer than there are words, and no text can be read off them; docs/reference/privacy.md
+says what can be guessed all the same.
 """
 
 import re

@@ -1,11 +1,11 @@
-"""The catalogue of rules: what each code means. docs/rules.md is generated from it (`anchorline rules --markdown`)."""
+"""The catalogue of rules: what each code means. `anchorline rules --markdown` makes docs/reference/rules.md of it."""
 
 import msgspec
 
 from anchorline.lint.finding import Severity
 from anchorline.refine.hints import RULES as CLARITY
 
-DOCS = "https://github.com/anchorline/anchorline/blob/main/docs/rules.md"
+DOCS = "https://github.com/anchorline/anchorline/blob/main/docs/reference/rules.md"
 
 
 class Rule(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """The requests that are Anchorline's own: `anchorline/plan` and its kin, and the commands that mirror them.
 
 Names are camelCase on the wire. Parameters are checked strictly (a number is no string) and unknown fields
-are ignored, so that newer clients can talk to older servers. docs/protocol.md has an example of each.
+are ignored, so that newer clients can talk to older servers. docs/reference/protocol.md has an example of each.
 """
 
 from typing import Annotated, Any, Literal

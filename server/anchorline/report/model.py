@@ -24,7 +24,8 @@ class Cost(msgspec.Struct, frozen=True):
     """One model on one day: what its requests were billed, and what the same tokens cost without a cache.
 
     Both leave `unpriced` requests out, and are None where the price of none is known.
-    `planned_usd` and `without_plan_usd` are what its plans expected, with the plan and without it (docs/cost.md).
+    `planned_usd` and `without_plan_usd` are what its plans expected, with the plan and without it
+    (docs/explain/cost.md).
     """
 
     day: str

@@ -1,6 +1,6 @@
 """The models: tier, limits, prices and speed, from a dated catalogue (`models.toml`) and the user's own file.
 
-Prices are USD per million tokens, limits are tokens. docs/models.md documents every key.
+Prices are USD per million tokens, limits are tokens. docs/reference/models.md documents every key.
 """
 
 import re

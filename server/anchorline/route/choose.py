@@ -4,7 +4,7 @@
 
 `later` is what a request costs that finds the prompt in the model's cache and adds NEW_TOKENS to it, `entry` what it
 costs to write what is not there now. So a switch has to pay within REQUESTS for the prefix that it writes anew; when
-nothing is warm, the current model has to write it as well. docs/routing.md has an example.
+nothing is warm, the current model has to write it as well. docs/explain/routing.md has an example.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,8 @@ SECOND_USD = 0.0005
 
 REQUESTS = 16
 """Requests within which a switch must pay for itself. The best number on recorded sessions, train split (14 to 24 do as
-well); a person's turn has 10 on average. Neither depth, size nor pace tells how many will come (docs/routing.md)."""
+well); a person's turn has 10 on average. Neither depth, size nor pace tells how many will come
+(docs/explain/routing.md)."""
 
 NEW_TOKENS = 2000
 """What a request adds to the prompt, in tokens: the mean of recorded sessions, train split (the median is 650)."""

@@ -1,6 +1,6 @@
 """Decisions out of the database, with what became of them: imported requests, and plans whose outcome is known.
 
-What a label means stands in docs/learning.md. Requests that a client sent by itself (`AUTOMATIC`) are left out.
+What a label means stands in docs/explain/learning.md. Requests that a client sent by itself (`AUTOMATIC`) are left out.
 """
 
 import sqlite3

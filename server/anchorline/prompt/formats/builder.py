@@ -24,7 +24,8 @@ _REFERRING = frozenset[Kind](("tool_result", "other"))
 _NAMED = re.compile(rb'"(?:tool_)?name"\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")')
 _START = attrgetter("start")
 _WITHIN = frozenset((b'"content"', b'"source"', b'"tool_references"', b'"tool_changes"', b'"function"'))
-"""Members of a block that hold further blocks, in every format. Their markers count as any other: docs/providers.md."""
+"""Members of a block that hold further blocks, in every format. Their markers count as any other:
+docs/reference/providers.md."""
 
 
 @lru_cache(maxsize=8)

@@ -1,7 +1,7 @@
 """Claude Code session files (under ~/.claude/projects): one JSON line for each content block.
 
 A session file does not hold the system prompt and the tools: their tokens show only in the usage (see
-docs/tokens.md). The lines form a tree by `parentUuid`; the conversation is the way to the newest line.
+docs/explain/tokens.md). The lines form a tree by `parentUuid`; the conversation is the way to the newest line.
 
 Which request the Prompt is: where the file ends with a user's line (an instruction or a tool's result), the
 next request, otherwise the last one that was sent, without its answer. `Prompt.sent` then ends with that

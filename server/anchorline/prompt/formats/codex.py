@@ -4,7 +4,7 @@
 `turn_context` the model, `compacted` what takes the history's place. Newer clients (0.171) write a
 `token_usage_record` with the response's id for each response, all of them a `token_count`, whose `total_token_usage`
 is the truth: it is told again, unchanged, after an interruption or a compaction. Older clients do not write down
-their built-in tools: those tokens show only in the usage (see docs/tokens.md).
+their built-in tools: those tokens show only in the usage (see docs/explain/tokens.md).
 
 Which request the Prompt is: where the file ends with input (an instruction or a tool's output), the next
 request, otherwise the last one that was sent, without its answer. `Prompt.sent` then ends with that request
