@@ -127,8 +127,8 @@ def test_a_head_that_is_too_large_is_said_to_be(through: Running):
         assert client.recv(64).startswith(b"HTTP/1.1 431 ")
 
 
-@pytest.mark.parametrize("status", [999, 600, 99])
-def test_a_status_that_http_does_not_have_is_named(status: int):
+@pytest.mark.parametrize("status", [999, 600, 99, 101])
+def test_a_status_that_no_answer_may_have_is_named(status: int):
     with socket.create_server(("127.0.0.1", 0)) as strange:
 
         def answer() -> None:

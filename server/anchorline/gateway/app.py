@@ -37,8 +37,8 @@ TOLD_BYTES = 16 << 10
 TOLD_S = 2.0
 """How much of a refusal is read, and for how long, to see what was refused."""
 
-STATUSES = range(100, 600)
-"""Those that HTTP has (RFC 9110, section 15); a server can't send any other on."""
+STATUSES = range(200, 600)
+"""Those of a final answer (RFC 9110, section 15); a server can't send any other on."""
 
 log = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ either, but for a request that met a connection whose end its server had closed 
 
 import logging
 import os
+import re
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import msgspec
+from aiohttp import client_reqrep, http_writer
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -55,6 +57,8 @@ _ONWARD = CONNECTION | {b"host", b"content-length", b"expect", MARK}
 _AUTOMATIC = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 CHATGPT = "chatgpt.com"
 """Where Codex sends what is paid by a ChatGPT login, at ``/backend-api/codex``."""
+_ESCAPED = re.compile("[\udc80-\udcff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 _VARIABLES = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 
@@ -255,10 +259,29 @@ def _named(headers: RawHeaders) -> frozenset[bytes]:
 
 
 def _text(value: bytes) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
+    """Return a header as text from which `_Writer` makes the same bytes."""
+    return value.decode("utf-8", "surrogateescape")
+
+
+class _Writer(http_writer.StreamWriter):
+    """aiohttp's writer of requests, which sends header bytes that are not UTF-8 as they came.
+
+    A header's bytes above 127 are opaque to a proxy (RFC 9110, 5.5). Node's clients send them as Latin-1.
+    """
+
+    async def write_headers(self, status_line: str, headers: "CIMultiDict[str]") -> None:
+        """Write the head of a request. Raises ValueError for a control character."""
+        if not any(_ESCAPED.search(value) for value in headers.values()):
+            await super().write_headers(status_line, headers)
+            return
+        if any(_CONTROL.search(value) for value in headers.values()):
+            raise ValueError("a header has a control character")
+        lines = (status_line, *(f"{name}: {value}" for name, value in headers.items()), "", "")
+        self._headers_written = False
+        self._headers_buf = "\r\n".join(lines).encode("utf-8", "surrogateescape")
+
+
+client_reqrep.StreamWriter = _Writer  # type: ignore[attr-defined]  # aiohttp has no setting for it
 
 
 def _proxy(base: str) -> str | None:
