@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from recorded import data_folder
+from support.recorded import data_folder
 
 MODEL = "smollm2-135m"
 FOLDERS = {

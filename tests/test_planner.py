@@ -17,7 +17,7 @@ from anchorline.planner import Planner
 from anchorline.prompt import formats
 from anchorline.prompt.model import Prompt, PromptError, Sent
 from anchorline.trim.results import Shortened
-from json_texts import anthropic_bodies
+from support.json_texts import anthropic_bodies
 
 SYSTEM = "Follow the rules of this repository. " * 300
 BODY = {

@@ -26,7 +26,7 @@ from anchorline.store import database, rows
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from store.make import plan, prompt
+from support.samples import plan, prompt
 
 MODELS = ("claude-sonnet-5", "claude-opus-4-6", "claude-haiku-4-5", "gpt-5.5")
 LENGTH = 50

@@ -30,13 +30,12 @@ from reporting import environment, show
 
 sys.path.append(str(Path(__file__).parents[1] / "gateway"))
 
-from conformance import Running, Upstream
-from running import Here, free_port
-
 from anchorline import config
 from anchorline.cache import markers
 from anchorline.plan import Anchor
 from anchorline.prompt import formats
+from support.gateways import Here, free_port
+from support.upstream import Running, Upstream
 
 DRAWS = 500
 Request = tuple[float, bytes]

@@ -22,12 +22,12 @@ from reporting import environment, interval, show
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import worlds
 from anchorline.engine import blas
 from anchorline.learn import features
 from anchorline.learn.decision import Decision
 from anchorline.learn.network import Network
 from anchorline.learn.table import Table
+from support import worlds
 
 WORDS = [f"word{index}" for index in range(5000)]
 

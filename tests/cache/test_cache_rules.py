@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import recorded
 from anchorline.cache import rules
 from anchorline.cache.rules import canonical, load
+from support import recorded
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from anchorline.cli.main import cli
-from gateway.conformance import Running, Upstream
-from gateway.running import gateway
+from support.gateways import gateway
+from support.upstream import Running, Upstream
 
 
 @pytest.fixture(autouse=True)

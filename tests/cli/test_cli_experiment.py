@@ -18,7 +18,7 @@ from anchorline.plan import Plan, Policy
 from anchorline.store import database
 from anchorline.store.experiments import registry
 from anchorline.store.recorder import Recorder
-from store import make
+from support import samples
 
 BODY = {
     "model": "claude-sonnet-5",
@@ -63,13 +63,13 @@ def outcomes(experiment: str, sessions: int = 120, share: float = 0.5) -> None:
         for turn in range(2):
             policy = Policy("network" if arm == "challenger" else "heuristic", "r-1" if arm == "challenger" else "1",
                             arm, share if arm == "challenger" else 1 - share, experiment)  # fmt: skip
-            made = make.plan(f"p{number}-{turn}", at=time.time(), session=f"s{number}")
+            made = samples.plan(f"p{number}-{turn}", at=time.time(), session=f"s{number}")
             recorder.plan(
                 Plan(
                     **{name: getattr(made, name) for name in made.__struct_fields__}
                     | {"policy": policy, "failure": None}
                 ),
-                make.prompt(),
+                samples.prompt(),
             )
             read = int(10_000 * min(max(draw.gauss(0.8 if arm == "challenger" else 0.4, 0.1), 0), 1))
             written = recorder.outcome(

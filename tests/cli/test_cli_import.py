@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from anchorline.cli.main import cli
 from anchorline.store import imports
 from anchorline.store.database import StoreError, locate
-from session_logs import ClaudeLog, codex_log
+from support.session_logs import ClaudeLog, codex_log
 
 CANARY = "Quetzalcoatlus northropi"
 

@@ -14,7 +14,7 @@ from anchorline.cli.main import COMMANDS, cli
 from anchorline.explain import usd
 from anchorline.prompt import formats
 from anchorline.trim.results import restored_texts
-from session_logs import ClaudeLog
+from support.session_logs import ClaudeLog
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 SCHEMA = json.loads(

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from anchorline.cache.policies import POLICIES
 from anchorline.cli.main import cli
-from recorded import data_folder
-from session_logs import ClaudeLog
+from support.recorded import data_folder
+from support.session_logs import ClaudeLog
 
 
 def invoke(*words: str, code: int = 0) -> str:

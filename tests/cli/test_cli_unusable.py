@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from anchorline.cli import plan as plan_command
 from anchorline.cli.main import cli
 from anchorline.store import database as opening
-from session_logs import ClaudeLog
+from support.session_logs import ClaudeLog
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 PROMPT = EXAMPLES / "fix-parser.prompt.md"

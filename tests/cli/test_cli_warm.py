@@ -7,7 +7,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from anchorline.cli.main import cli
-from session_logs import ClaudeLog
+from support.session_logs import ClaudeLog
 
 
 def invoke(*words: str) -> str:

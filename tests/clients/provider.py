@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from anchorline.route import catalog
-from gateway.conformance import RefusedError, Upstream
+from support.upstream import RefusedError, Upstream
 
 TASK = "MAIN-TASK"
 FILES = 4

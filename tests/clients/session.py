@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from clients.programs import Place, Program
 from clients.provider import FILES, FIRST_OUTPUT, TASK, Bill, Provider
 from clients.tap import Passed, Tap, digest
-from gateway.conformance import Running
-from gateway.running import Gateway, gateway
+from support.gateways import Gateway, gateway
+from support.upstream import Running
 
 PATIENCE_S = 180
 SAID = (
@@ -187,7 +187,7 @@ def anchorline(arguments: list[str], env: dict[str, str]) -> str:
 
 def settled(running: Gateway, prompts: int) -> dict[str, Any]:
     """Return the gateway's state once all that was answered is added up: that happens beside its way."""
-    from gateway.test_gateway_faults import call
+    from support.gateways import call
 
     root = running.anthropic.removesuffix("/anthropic")
     for _ in range(100):

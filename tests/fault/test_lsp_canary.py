@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lsp.rawclient import frame
-from lsp.servers import SLOW, start  # noqa: F401  (a fixture)
+from support.lsp_client import frame
+from support.lsp_servers import SLOW
 
 KEY = "sk-ant-api03-CANARYCANARYCANARYCANARYCANARYCANARY-AA"
 SECRET = "xyzzy-plugh-CANARY-thud-quux"
@@ -17,7 +17,7 @@ URI = "file:///w/a.prompt.md"
 
 
 @pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
-def test_no_prompt_text_is_written_anywhere(start, level, tmp_path):  # noqa: F811
+def test_no_prompt_text_is_written_anywhere(start, level, tmp_path):
     client = start((*SLOW, level), cwd=tmp_path)
     capabilities = {
         "workspace": {"configuration": True, "applyEdit": True},

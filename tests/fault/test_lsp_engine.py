@@ -8,10 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
-from lsp.rawclient import RawClient
-from lsp.servers import start
-
-__all__ = ["start"]
+from support.lsp_client import RawClient
 
 URI = "file:///project/fix.prompt.md"
 TEXT = (

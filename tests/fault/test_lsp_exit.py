@@ -9,18 +9,18 @@ import textwrap
 import psutil
 import pytest
 
-from lsp.rawclient import LSP, PATIENCE, RawClient
-from lsp.servers import SLOW, slow, start  # noqa: F401  (fixtures)
+from support.lsp_client import LSP, PATIENCE, RawClient
+from support.lsp_servers import SLOW
 
 
-def test_the_end_of_stdin_ends_the_server(start):  # noqa: F811
+def test_the_end_of_stdin_ends_the_server(start):
     client = start()
     client.initialize()
     client.process.stdin.close()
     assert client.process.wait(PATIENCE) == 1
 
 
-def test_the_end_of_stdin_after_shutdown_is_a_clean_end(start):  # noqa: F811
+def test_the_end_of_stdin_after_shutdown_is_a_clean_end(start):
     client = start()
     client.initialize()
     client.call("shutdown")
@@ -28,7 +28,7 @@ def test_the_end_of_stdin_after_shutdown_is_a_clean_end(start):  # noqa: F811
     assert client.process.wait(PATIENCE) == 0
 
 
-def test_the_end_of_stdin_in_the_middle_of_a_frame_ends_the_server(start):  # noqa: F811
+def test_the_end_of_stdin_in_the_middle_of_a_frame_ends_the_server(start):
     client = start()
     client.initialize()
     client.raw(b"Content-Length: 100\r\n\r\n{")
@@ -37,7 +37,7 @@ def test_the_end_of_stdin_in_the_middle_of_a_frame_ends_the_server(start):  # no
 
 
 @pytest.mark.parametrize("method", ["test/slow", "test/deaf", "test/hang"])
-def test_the_end_of_stdin_ends_the_server_whatever_it_is_doing(start, method):  # noqa: F811
+def test_the_end_of_stdin_ends_the_server_whatever_it_is_doing(start, method):
     client = start(SLOW)
     client.initialize()
     client.ask(method)
@@ -45,7 +45,7 @@ def test_the_end_of_stdin_ends_the_server_whatever_it_is_doing(start, method):  
     assert client.process.wait(PATIENCE) == 1
 
 
-def test_exit_ends_the_server_though_a_thread_still_works(slow):  # noqa: F811
+def test_exit_ends_the_server_though_a_thread_still_works(slow):
     request = slow.ask("test/slow")
     slow.call("shutdown")
     assert slow.answer(request)["error"]["code"] == -32800
@@ -53,7 +53,7 @@ def test_exit_ends_the_server_though_a_thread_still_works(slow):  # noqa: F811
     assert slow.process.wait(PATIENCE) == 0
 
 
-def test_a_client_that_stops_reading_does_not_keep_the_server(start):  # noqa: F811
+def test_a_client_that_stops_reading_does_not_keep_the_server(start):
     """Its output pipe is full and its input closes: the server must not wait to write."""
     command = [sys.executable, "-c", "import time; time.sleep(600)"]
     server = subprocess.Popen(LSP, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -107,7 +107,7 @@ def test_the_death_of_the_editor_ends_the_server_though_stdin_stays_open():
     assert not psutil.pid_exists(int(server)) or watched.status() == psutil.STATUS_ZOMBIE
 
 
-def test_an_editor_that_is_not_visible_is_not_taken_for_dead(start):  # noqa: F811
+def test_an_editor_that_is_not_visible_is_not_taken_for_dead(start):
     """In a container the editor's id means nothing."""
     client = start()
     params = {"processId": 2**22 + 1, "rootUri": None, "capabilities": {}}
@@ -117,7 +117,7 @@ def test_an_editor_that_is_not_visible_is_not_taken_for_dead(start):  # noqa: F8
     assert client.shutdown() == 0
 
 
-def test_interrupting_the_server_leaves_no_traceback(start):  # noqa: F811
+def test_interrupting_the_server_leaves_no_traceback(start):
     client = start()
     client.initialize()
     client.call("anchorline/status")
@@ -127,7 +127,7 @@ def test_interrupting_the_server_leaves_no_traceback(start):  # noqa: F811
     assert "Traceback" not in client.log
 
 
-def test_kill_loses_no_acknowledged_outcome(start):  # noqa: F811
+def test_kill_loses_no_acknowledged_outcome(start):
     client = start()
     client.initialize()
     plan = client.call("anchorline/plan", {"prompt": {"body": "Fix the parser in src/parse.py."}})
@@ -144,7 +144,7 @@ def test_kill_loses_no_acknowledged_outcome(start):  # noqa: F811
     assert recorded("SELECT input_tokens FROM outcomes") >= set(acknowledged)
 
 
-def test_two_servers_on_one_database_lose_nothing(start):  # noqa: F811
+def test_two_servers_on_one_database_lose_nothing(start):
     clients: list[RawClient] = [start(), start()]
     asked = []
     for client in clients:

@@ -9,8 +9,7 @@ import pytest
 
 from anchorline.lsp import stdio
 from anchorline.lsp.server import FEATURES
-from lsp.rawclient import frame
-from lsp.servers import shared, start  # noqa: F401  (fixtures)
+from support.lsp_client import frame
 
 GOOD = {"jsonrpc": "2.0", "id": 1, "method": "anchorline/status", "params": {}}
 NOT_FUZZED = ("initialize", "shutdown", "exit")
@@ -36,7 +35,7 @@ def mutated(random_: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_stream_is_found_again_after_any_damage(shared, seed):  # noqa: F811
+def test_the_stream_is_found_again_after_any_damage(shared, seed):
     random_ = random.Random(seed)
     for number in range(200):
         # A damaged length may announce more than was sent; what follows must end that too.
@@ -61,7 +60,7 @@ def anything(random_: random.Random, depth: int = 4):
 
 
 @pytest.mark.parametrize("method", [method for method, *_ in FEATURES if method not in NOT_FUZZED])
-def test_parameters_of_any_shape_get_one_answer(shared, method):  # noqa: F811
+def test_parameters_of_any_shape_get_one_answer(shared, method):
     random_ = random.Random(method)
     shared.seen.clear()
     for number in range(40):
@@ -76,7 +75,7 @@ def test_parameters_of_any_shape_get_one_answer(shared, method):  # noqa: F811
     assert not [message for message in shared.seen if "method" not in message]
 
 
-def test_a_large_document_is_taken_and_an_oversized_message_is_refused(start):  # noqa: F811
+def test_a_large_document_is_taken_and_an_oversized_message_is_refused(start):
     client = start()
     client.initialize()
     client.open("file:///big.prompt.md", "Fix the parser. " * 300_000)  # 4.8 MB
@@ -91,7 +90,7 @@ def test_a_large_document_is_taken_and_an_oversized_message_is_refused(start):  
     assert "result" in client.answer("after")
 
 
-def test_deep_nesting_is_refused_or_answered_but_not_fatal(shared):  # noqa: F811
+def test_deep_nesting_is_refused_or_answered_but_not_fatal(shared):
     for depth in (100, 900, 5_000, 100_000):
         deep = (
             b'{"jsonrpc":"2.0","id":"deep","method":"anchorline/plan","params":{"prompt":{"body":{"messages":'
@@ -103,7 +102,7 @@ def test_deep_nesting_is_refused_or_answered_but_not_fatal(shared):  # noqa: F81
     assert shared.call("anchorline/status")
 
 
-def test_a_prompt_that_is_json_but_no_prompt_is_refused_with_a_reason(shared):  # noqa: F811
+def test_a_prompt_that_is_json_but_no_prompt_is_refused_with_a_reason(shared):
     for body in (
         {},
         {"messages": 3},
@@ -118,7 +117,7 @@ def test_a_prompt_that_is_json_but_no_prompt_is_refused_with_a_reason(shared):  
             json.dumps(answer["result"])
 
 
-def test_an_answer_quotes_no_more_than_somebody_may_read(shared):  # noqa: F811
+def test_an_answer_quotes_no_more_than_somebody_may_read(shared):
     error = shared.error("x" * 100_000)
     assert len(error["message"]) < 500
 

@@ -17,7 +17,7 @@ from anchorline.cache.ledger import MemoryLedger
 from anchorline.cli.reading import Unreadable, prompt
 from anchorline.config import Config
 from anchorline.planner import Planner
-from recorded import data_folder
+from support.recorded import data_folder
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 LIMIT = 60_000

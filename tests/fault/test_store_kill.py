@@ -14,7 +14,7 @@ from anchorline.store.reader import Reader
 WRITER = """
 import sys, pathlib
 sys.path.insert(0, sys.argv[3])
-import make
+from support import samples
 from anchorline.outcome import Outcome
 from anchorline.store.recorder import Recorder
 
@@ -25,7 +25,7 @@ while number < count:
     batch = []
     for number in range(number, min(number + 5, count)):
         plan = f"{name}-{number}"
-        recorder.plan(make.plan(plan, session=name), make.prompt(turns=number % 40 + 1))
+        recorder.plan(samples.plan(plan, session=name), samples.prompt(turns=number % 40 + 1))
         batch.append((plan, recorder.outcome(Outcome(plan, decision="accepted"))))
     for plan, future in batch:
         future.result(60)
@@ -33,12 +33,12 @@ while number < count:
     number += 1
 assert recorder.close(60)
 """
-STORE_TESTS = Path(__file__).parent.parent / "store"
+TESTS = Path(__file__).parents[1]
 
 
 def start(path: Path, name: str, count: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(path), name, str(STORE_TESTS), str(count)],
+        [sys.executable, "-c", WRITER, str(path), name, str(TESTS), str(count)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -9,16 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from gateway.conformance import Running, Upstream
-from gateway.running import free_port
-from gateway.test_gateway_faults import BODY, call
+from support.gateways import BODY, call, free_port
+from support.upstream import Running, Upstream
 
-STORE_TESTS = Path(__file__).parent.parent / "store"
+TESTS = Path(__file__).parents[1]
 PROGRAM = """
 import os, pathlib, sys
 path, tests, fault = sys.argv[1:]
 sys.path.insert(0, tests)
-import make
+from support import samples
 import sqlite_utils, anchorline.store.migrations  # before the rights are given away
 from anchorline.outcome import Outcome
 from anchorline.store.database import StoreError
@@ -36,7 +35,7 @@ elif os.geteuid() == 0:
     os.setuid(65534)
 failed = 0
 for n in range(400):
-    recorder.plan(make.plan(f"p{n}", word="x" * 4000), make.prompt())
+    recorder.plan(samples.plan(f"p{n}", word="x" * 4000), samples.prompt())
     try:
         recorder.outcome(Outcome(f"p{n}")).result(60)
     except StoreError as error:
@@ -50,7 +49,7 @@ for problem in problems:
 
 def run(path: Path, fault: str) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(path), str(STORE_TESTS), fault],
+        [sys.executable, "-c", PROGRAM, str(path), str(TESTS), fault],
         capture_output=True,
         text=True,
         timeout=170,

@@ -31,7 +31,7 @@ from anchorline.prompt import formats
 from anchorline.prompt.formats import claude_code, codex
 from anchorline.prompt.model import PromptError
 from anchorline.sessions import importing
-from session_logs import ClaudeLog, codex_log
+from support.session_logs import ClaudeLog, codex_log
 
 SECONDS = float(os.environ.get("ANCHORLINE_FUZZ_SECONDS", "1"))
 SEED = os.environ.get("ANCHORLINE_FUZZ_SEED")

@@ -18,10 +18,9 @@ from anchorline.gateway.splice import planned
 from anchorline.planner import Planner
 from anchorline.prompt import formats
 from anchorline.prompt.model import PromptError
-from gateway.conformance import Running, Upstream
-from gateway.running import Gateway, gateway
-from gateway.test_gateway_faults import call
-from json_texts import anthropic_bodies
+from support.gateways import Gateway, call, gateway
+from support.json_texts import anthropic_bodies
+from support.upstream import Running, Upstream
 
 RULES = "Keep to the style of the file, and say why. " * 800
 MODE = 'mode = "anchors"'

@@ -15,10 +15,8 @@ from click.testing import CliRunner
 from anchorline.cli.main import cli
 from anchorline.gateway.answers import Asking, normal
 from anchorline.gateway.upstream import Upstream as Provider
-from gateway.conformance import Running, Upstream
-from gateway.running import Gateway, gateway
-from gateway.test_gateway_faults import call
-from gateway.test_gateway_state import settled
+from support.gateways import Gateway, call, gateway, settled
+from support.upstream import Running, Upstream
 
 TEXT = rb"na\u00efve"
 """A word of every answer of the upstream, as it writes it."""

@@ -13,11 +13,9 @@ from click.testing import CliRunner
 
 from anchorline.cli.main import cli
 from anchorline.store.reader import Reader
-from gateway.conformance import Running, Upstream
-from gateway.running import Gateway, gateway
-from gateway.test_gateway_faults import call
-from gateway.test_gateway_state import settled
-from session_logs import stamp
+from support.gateways import Gateway, call, gateway, settled
+from support.session_logs import stamp
+from support.upstream import Running, Upstream
 
 WORDS = "Keep to the style of the file, and say why. "
 PRICES = {"claude-sonnet-5": (2.0, 0.1, 1.25, 2.0, 10.0), "gpt-5.6-terra": (2.0, 0.1, 1.25, 1.25, 12.0)}

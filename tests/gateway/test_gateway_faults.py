@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import http.client
-import json
 import os
 import socket
 import sqlite3
@@ -16,12 +15,9 @@ import anthropic
 import pytest
 
 from anchorline.gateway import incoming, server
-from gateway.conformance import Running, Upstream
-from gateway.running import Gateway, Here, free_port, gateway
+from support.gateways import BODY, Gateway, Here, call, free_port, gateway
+from support.upstream import Running, Upstream
 
-BODY = json.dumps(
-    {"model": "claude-sonnet-5", "max_tokens": 9, "messages": [{"role": "user", "content": "Fix — it"}]}
-).encode()
 STREAM = BODY[:-1] + b',"stream":true}'
 KEY = "sk-ant-api03-CANARYCANARYCANARYCANARYCANARYCANARY-AA"
 CANARIES = (b"CANARY", b"xyzzy")
@@ -37,21 +33,6 @@ def behind() -> Iterator[Running]:
 def through(behind: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     with gateway(tmp_path_factory.mktemp("gateway"), behind.url) as running:
         yield running
-
-
-def call(
-    url: str, method: str = "POST", body: bytes = BODY, **headers: str
-) -> tuple[int, list[tuple[str, str]], bytes]:
-    """Return status, headers and the undecoded body."""
-    _, _, address, path = url.split("/", 3)
-    connection = http.client.HTTPConnection(address, timeout=60)
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    connection.request(method, "/" + path, body, {"content-type": "application/json", **named})
-    try:
-        with connection.getresponse() as answer:
-            return answer.status, sorted(answer.getheaders()), answer.read()
-    finally:
-        connection.close()
 
 
 @pytest.mark.parametrize("encoding", ["", "gzip", "br", "zstd"])

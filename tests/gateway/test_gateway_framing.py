@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from anchorline.gateway import server
-from gateway.conformance import Running, Upstream
-from gateway.running import Here, free_port
+from support.gateways import Here, free_port
+from support.upstream import Running, Upstream
 
 BODY = json.dumps(
     {"model": "claude-sonnet-5", "max_tokens": 9, "messages": [{"role": "user", "content": "Fix — it"}]}

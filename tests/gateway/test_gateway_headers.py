@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import pytest
 
 from anchorline.gateway import server
-from gateway.conformance import Running
-from gateway.running import Here, free_port
+from support.gateways import Here, free_port
+from support.upstream import Running
 
 LATIN = b"caf\xe9 \xa9\xff"
 MIXED = "café ".encode() + b"\xe9\x80"

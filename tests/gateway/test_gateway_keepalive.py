@@ -19,9 +19,8 @@ from anchorline.gateway.keepalive import Keepalive, Kept
 from anchorline.gateway.splice import prewarming
 from anchorline.route.catalog import load as load_catalog
 from anchorline.route.pricing import Pricing
-from gateway.conformance import Running, Upstream
-from gateway.running import Gateway, gateway
-from gateway.test_gateway_faults import call
+from support.gateways import Gateway, call, gateway
+from support.upstream import Running, Upstream
 
 RULES = "Keep to the style of the file, and say why. " * 800
 RULES_FILE = """

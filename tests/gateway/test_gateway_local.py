@@ -12,10 +12,8 @@ import openai
 import psutil
 import pytest
 
-from gateway.conformance import Running, Upstream
-from gateway.running import Gateway, gateway
-from gateway.test_gateway_faults import call
-from gateway.test_gateway_state import settled
+from support.gateways import Gateway, call, gateway, settled
+from support.upstream import Running, Upstream
 
 QUESTION = "What is the capital of France?"
 PARIS = "The capital of France is Paris."

@@ -11,9 +11,7 @@ from typing import Any
 import openai
 import pytest
 
-from gateway.running import free_port, gateway
-from gateway.test_gateway_faults import call
-from gateway.test_gateway_state import settled
+from support.gateways import call, free_port, gateway, settled
 
 START_S = 240
 TURNS: list[Any] = [

@@ -10,10 +10,8 @@ import pytest
 from anchorline.cache.rules import load as rules
 from anchorline.report.collect import collect
 from anchorline.route.catalog import load as catalog
-from gateway.conformance import Running, Upstream
-from gateway.running import gateway
-from gateway.test_gateway_faults import call
-from gateway.test_gateway_state import settled
+from support.gateways import call, gateway, settled
+from support.upstream import Running, Upstream
 
 WORDS = "Keep to the style of the file, and say why. "
 

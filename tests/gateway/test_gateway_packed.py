@@ -10,10 +10,8 @@ import brotli
 import pytest
 import zstandard
 
-from gateway.conformance import Running, Upstream
-from gateway.running import Gateway, gateway
-from gateway.test_gateway_faults import call
-from gateway.test_gateway_state import settled
+from support.gateways import Gateway, call, gateway, settled
+from support.upstream import Running, Upstream
 
 BODY = json.dumps(
     {

@@ -13,12 +13,8 @@ from anchorline import config
 from anchorline.cli.main import cli
 from anchorline.gateway.credential import credential
 from anchorline.gateway.upstream import Upstream as Provider
-from gateway.conformance import Running, Upstream
-from gateway.running import Gateway, gateway
-from gateway.test_gateway_faults import call
-from gateway.test_gateway_refusals import body
-from gateway.test_gateway_state import settled
-from gateway.test_gateway_trim import FILE
+from support.gateways import FILE, Gateway, call, conversation, gateway, settled
+from support.upstream import Running, Upstream
 
 OAUTH = {"authorization": "Bearer sk-ant-oat01-CANARYCANARY", "anthropic_beta": "oauth-2025-04-20"}
 LINE = "x-anthropic-billing-header: cc_version=2.1.332.abc; cc_entrypoint=cli; cch=1f2e3;"
@@ -163,7 +159,7 @@ def asked() -> bytes:
         use = {"type": "tool_use", "id": f"toolu_{n}", "name": "read", "input": {"path": "a.py"}}
         result = {"type": "tool_result", "tool_use_id": use["id"], "content": FILE}
         messages += [{"role": "assistant", "content": [use]}, {"role": "user", "content": [result]}]
-    return body(messages=messages, model="claude-opus-5-5")
+    return conversation(messages=messages, model="claude-opus-5-5")
 
 
 def settings(mode: str, further: str = "") -> str:
@@ -234,10 +230,10 @@ def test_a_user_may_have_plans_changed(mode: str, tmp_path: Path):
 
 def test_in_observe_a_plan_s_answers_are_the_provider_s_and_it_is_known(tmp_path: Path):
     with Running(Upstream()) as behind, gateway(tmp_path / "g", behind.url) as running:
-        direct = call(behind.url + "/v1/messages", body=body("Another"), **OAUTH)
-        _, told, answer = call(running.anthropic + "/v1/messages", body=body("Again"), **OAUTH)
+        direct = call(behind.url + "/v1/messages", body=conversation("Another"), **OAUTH)
+        _, told, answer = call(running.anthropic + "/v1/messages", body=conversation("Again"), **OAUTH)
         assert [name for name, _ in told] == [name for name, _ in direct[1]]
-        assert behind.app.seen[-1].body == body("Again")
+        assert behind.app.seen[-1].body == conversation("Again")
         assert answer
         state = settled(running, 1)
         assert state["credentials"] == {"Claude plan": 1}
@@ -263,7 +259,7 @@ def test_a_chatgpt_login_is_only_observed(path: str, tmp_path: Path):
 def again(running: Gateway, behind: Running, **headers: str) -> int:
     """Return how often the provider was asked for the same thing twice."""
     before = len(behind.app.seen)
-    sent = body("Same", temperature=0)
+    sent = conversation("Same", temperature=0)
     for _ in range(2):
         assert call(running.anthropic + "/v1/messages", body=sent, **headers)[0] == 200
     return len(behind.app.seen) - before

@@ -18,11 +18,9 @@ from anchorline.plan import Policy
 from anchorline.prompt import formats
 from anchorline.store.experiments import registry
 from anchorline.store.reader import Reader
-from gateway.conformance import Running, Upstream
-from gateway.running import Gateway, gateway
-from gateway.test_gateway_faults import call
-from gateway.test_gateway_state import BODY
-from lsp.rawclient import PATIENCE
+from support.gateways import MARKED_BODY, Gateway, call, gateway
+from support.lsp_client import PATIENCE
+from support.upstream import Running, Upstream
 
 FORM = Architecture(buckets=512, text=4, hidden=8, factors=2)
 TRAINED = network.untrained(FORM).replaced(heads={"gap": "network", "hit": "network", "solve": "network"})
@@ -36,7 +34,7 @@ def invoke(*words: str) -> str:
 
 def policy(running: Gateway, number: int) -> Policy:
     """Send one conversation's request, and return who decided about it."""
-    body = {**json.loads(BODY), "messages": [{"role": "user", "content": f"Question {number}"}]}
+    body = {**json.loads(MARKED_BODY), "messages": [{"role": "user", "content": f"Question {number}"}]}
     status, headers, _ = call(running.anthropic + "/v1/messages", body=json.dumps(body).encode())
     assert status == 200
     plan = dict(headers)["anchorline-plan"]
@@ -55,7 +53,7 @@ async def test_what_is_only_observed_is_in_no_experiment(mode: Mode, takes_part:
     desk = Desk(Config(gateway=config.Gateway(mode=mode)), print)
     await desk.start()
     try:
-        prompt = formats.read(BODY, format="anthropic")
+        prompt = formats.read(MARKED_BODY, format="anthropic")
         assert (desk.planner.plan(prompt).policy.experiment is not None) == takes_part
     finally:
         await desk.end()

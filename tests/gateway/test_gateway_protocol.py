@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateway.conformance import Running, Upstream
-from gateway.running import Gateway, gateway
-from gateway.test_gateway_faults import call
+from support.gateways import Gateway, call, gateway
+from support.upstream import Running, Upstream
 
 HEADERS = {
     "accept": "application/json",

@@ -12,21 +12,8 @@ import pytest
 from anchorline.config import Config, Mode, Route, Store
 from anchorline.config import Gateway as Settings
 from anchorline.gateway.refusals import FIRST_S, Change, Conversation, Refusal, Refusals
-from gateway.conformance import RefusedError, Running, Upstream
-from gateway.running import Here, free_port
-from gateway.test_gateway_faults import call
-from gateway.test_gateway_trim import FILE
-
-RULES = "Keep to the style of the file, and say why. " * 800
-
-
-def body(ask: str = "Go", turns: int = 0, **further: Any) -> bytes:
-    """Return a request of a conversation that begins with `ask`."""
-    messages: list[Any] = [{"role": "user", "content": ask}]
-    for n in range(turns):
-        messages += [{"role": "assistant", "content": f"Done {n}."}, {"role": "user", "content": f"On {n}"}]
-    asked = {"model": "claude-sonnet-5", "max_tokens": 9, "system": RULES, "messages": messages}
-    return json.dumps(asked | further).encode()
+from support.gateways import FILE, Here, call, conversation, free_port
+from support.upstream import RefusedError, Running, Upstream
 
 
 class Picky(Upstream):
@@ -92,17 +79,21 @@ def between(
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_refused_change_is_left_out_of_that_conversation_alone(status: int, tmp_path):
     with between(tmp_path, Picky(lambda one: marked(one) and "Go" in json.dumps(one), status)) as gate:
-        answered, why, asked = gate.ask(body(), user_agent="one/1.0")
+        answered, why, asked = gate.ask(conversation(), user_agent="one/1.0")
         assert (answered, asked) == (200, 2)
-        assert gate.behind.seen[-1].body == body()
+        assert gate.behind.seen[-1].body == conversation()
         assert "breakpoints" in why
         assert "10 minutes" in why
 
-        assert not gate.changed(body(turns=1), user_agent="one/1.0"), "it is not tried with each request"
-        assert not gate.changed(body(turns=2), user_agent="one/1.0")
-        assert gate.changed(body("Another"), user_agent="one/1.0")
-        assert gate.ask(body(model="claude-opus-5-5"), user_agent="one/1.0")[2] == 2, "each model for itself"
-        assert gate.ask(body(), user_agent="two/1.0")[2] == 2, "and each client"
+        assert not gate.changed(conversation(turns=1), user_agent="one/1.0"), (
+            "it is not tried with each request"
+        )
+        assert not gate.changed(conversation(turns=2), user_agent="one/1.0")
+        assert gate.changed(conversation("Another"), user_agent="one/1.0")
+        assert gate.ask(conversation(model="claude-opus-5-5"), user_agent="one/1.0")[2] == 2, (
+            "each model for itself"
+        )
+        assert gate.ask(conversation(), user_agent="two/1.0")[2] == 2, "and each client"
 
         state = gate.state
         assert state["mode"] == "anchors"
@@ -115,7 +106,7 @@ def test_a_refused_change_is_left_out_of_that_conversation_alone(status: int, tm
 def test_a_stream_is_one_whichever_request_it_answers(tmp_path):
     with between(tmp_path, Picky(marked)) as gate:
         url = f"{gate.root}/anthropic/v1/messages"
-        sent = body("Stream", stream=True)
+        sent = conversation("Stream", stream=True)
         refused = call(url, body=sent)
         again = call(url, body=sent)
         assert refused[0] == again[0] == 200
@@ -126,12 +117,12 @@ def test_a_stream_is_one_whichever_request_it_answers(tmp_path):
 def test_what_is_refused_changed_or_not_says_nothing_of_the_change(tmp_path):
     with between(tmp_path, Picky(lambda one: "too long" in json.dumps(one))) as gate:
         for turns in range(7):
-            status, why, asked = gate.ask(body("too long", turns))
+            status, why, asked = gate.ask(conversation("too long", turns))
             assert (status, asked) == (400, 2)
             assert "changed or not" in why
-            assert gate.behind.seen[-1].body == body("too long", turns)
-        assert gate.changed(body())
-        assert gate.changed(body("Another"))
+            assert gate.behind.seen[-1].body == conversation("too long", turns)
+        assert gate.changed(conversation())
+        assert gate.changed(conversation("Another"))
         assert gate.state["counts"]["refused"] == 0
         assert gate.state["held"] == []
 
@@ -145,7 +136,7 @@ def test_an_original_that_meets_another_error_says_nothing_either(status: int, t
             return super().bill(request, now)
 
     with between(tmp_path, Busy(lambda _: True)) as gate:
-        answered, _, asked = gate.ask(body())
+        answered, _, asked = gate.ask(conversation())
         assert (answered, asked) == (status, 2)
         assert gate.state["counts"]["refused"] == 0
 
@@ -153,23 +144,23 @@ def test_an_original_that_meets_another_error_says_nothing_either(status: int, t
 @pytest.mark.parametrize("status", [401, 403, 404, 408, 409, 429, 500, 529])
 def test_no_other_error_is_a_refusal_and_nothing_is_sent_twice(status: int, tmp_path):
     with between(tmp_path, Picky(lambda _: True, status)) as gate:
-        assert gate.ask(body())[::2] == (status, 1)
+        assert gate.ask(conversation())[::2] == (status, 1)
 
 
 def test_it_is_tried_again_later_and_later(tmp_path):
     provider = Picky(marked)
     with between(tmp_path, provider) as gate:
-        assert gate.ask(body())[2] == 2
+        assert gate.ask(conversation())[2] == 2
         gate.now += FIRST_S - 1
-        assert not gate.changed(body(turns=1))
+        assert not gate.changed(conversation(turns=1))
         gate.now += 2
-        assert gate.ask(body(turns=2))[2] == 2
+        assert gate.ask(conversation(turns=2))[2] == 2
         gate.now += 2 * FIRST_S - 1
-        assert not gate.changed(body(turns=3))
+        assert not gate.changed(conversation(turns=3))
         gate.now += 2
         provider.refuses = lambda _: False
-        assert gate.changed(body(turns=4))
-        assert gate.changed(body(turns=5))
+        assert gate.changed(conversation(turns=4))
+        assert gate.changed(conversation(turns=5))
         assert gate.state["held"] == []
 
 
@@ -200,7 +191,7 @@ def test_a_model_that_can_t_be_had_is_passed_over(status: int, tmp_path):
     route = Route(success_usd=0.0, allow=("claude-haiku-5-5",))
     provider = Picky(lambda one: "haiku" in one["model"], status, "model: claude-haiku-5-5")
     with between(tmp_path, provider, "route", route) as gate:
-        sent = body(model="claude-opus-5-5")
+        sent = conversation(model="claude-opus-5-5")
         answered, why, asked = gate.ask(sent)
         assert (answered, asked) == (200, 2)
         assert "another model" in why

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from gateway.conformance import RefusedError, Running, Upstream
-from gateway.running import gateway
-from gateway.test_gateway_faults import call
+from support.gateways import call, gateway
+from support.upstream import RefusedError, Running, Upstream
 
 RULES = "Keep to the style of the file, and say why. " * 400
 SETTINGS = 'mode = "route"\n[route]\nsuccess_usd = 0.0\nallow = ["claude-haiku-5-5"]'

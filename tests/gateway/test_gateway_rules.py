@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.conformance import Running, Upstream
-from gateway.running import gateway
-from gateway.test_gateway_faults import call
+from support.gateways import call, gateway
+from support.upstream import Running, Upstream
 
 RULES = "Keep to the style of the file, and say why. " * 800
 MARK = {"cache_control": {"type": "ephemeral"}}

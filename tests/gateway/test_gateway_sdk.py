@@ -10,8 +10,8 @@ import openai
 import pytest
 
 from anchorline.store.reader import Reader
-from gateway.conformance import Running, Upstream
-from gateway.running import Gateway, gateway
+from support.gateways import Gateway, gateway
+from support.upstream import Running, Upstream
 
 LONG = "The quick brown fox jumps over the lazy dog, and the parser reads it again. " * 300
 IMAGE = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(64)).decode()

@@ -11,10 +11,8 @@ from anchorline.gateway.conversations import Conversations
 from anchorline.prompt import formats
 from anchorline.prompt.model import Sent
 from anchorline.store import privacy
-from gateway.conformance import Running, Upstream
-from gateway.running import gateway
-from gateway.test_gateway_faults import call
-from gateway.test_gateway_state import settled
+from support.gateways import call, gateway, settled
+from support.upstream import Running, Upstream
 
 SESSIONS = [f"{number}f3c2a10-5a8e-4c1b-9a57-0d2f6f1f9c11" for number in range(4)]
 

@@ -9,9 +9,8 @@ from contextlib import closing, suppress
 import pytest
 
 from anchorline.gateway import upstream
-from gateway.conformance import Running
-from gateway.running import Here, free_port
-from gateway.test_gateway_faults import BODY, call
+from support.gateways import BODY, Here, call, free_port
+from support.upstream import Running
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 

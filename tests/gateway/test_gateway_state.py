@@ -10,37 +10,14 @@ import pytest
 from click.testing import CliRunner
 
 from anchorline.cli.main import cli
-from gateway.conformance import Running, Upstream
-from gateway.running import Gateway, gateway
-from gateway.test_gateway_faults import call
-
-RULES = "Keep to the style of the file, and say why. " * 800
-MARKED = [{"type": "text", "text": RULES, "cache_control": {"type": "ephemeral"}}]
-BODY = json.dumps(
-    {
-        "model": "claude-sonnet-5",
-        "max_tokens": 9,
-        "system": MARKED,
-        "messages": [{"role": "user", "content": "Go"}],
-    }
-).encode()
-
-
-def settled(running: Gateway, requests: int) -> dict:
-    """Return the state once so many requests are added up: that happens beside their way."""
-    root = running.anthropic.removesuffix("/anthropic")
-    while True:
-        status, _, body = call(f"{root}/status", "GET", b"")
-        assert status == 200
-        state = json.loads(body)
-        if sum(state["requests"].values()) >= requests:
-            return state
+from support.gateways import MARKED_BODY, SYSTEM, call, gateway, settled
+from support.upstream import Running, Upstream
 
 
 def test_metrics_and_top_tell_what_was_billed(tmp_path, monkeypatch):
     with Running(Upstream()) as behind, gateway(tmp_path / "g", behind.url) as running:
         for fault in ("", "", "429"):
-            call(running.anthropic + "/v1/messages", body=BODY, x_fault=fault)
+            call(running.anthropic + "/v1/messages", body=MARKED_BODY, x_fault=fault)
         state = settled(running, 3)
         billed = behind.app.billed
         assert state["tokens"]["read"] == sum(one.read for one in billed) > 5000
@@ -73,7 +50,7 @@ def test_metrics_and_top_tell_what_was_billed(tmp_path, monkeypatch):
 
 
 def test_a_large_prompt_into_an_expired_cache_is_warned_of(tmp_path):
-    large = BODY.replace(RULES.encode(), RULES.encode() * 4)
+    large = MARKED_BODY.replace(SYSTEM.encode(), SYSTEM.encode() * 4)
     with Running(Upstream()) as behind:
         with gateway(tmp_path / "g", behind.url, settings='mode = "anchors"') as running:
             _, headers, _ = call(running.anthropic + "/v1/messages", body=large)
@@ -97,7 +74,7 @@ def test_the_provider_s_own_reason_of_a_miss_is_told_and_recorded(stream: bool, 
         for number, before in enumerate((None, "msg_1")):
             tools = [{"name": f"read_{number}", "input_schema": {"type": "object"}}]
             asked = {"tools": tools, "stream": stream, "diagnostics": {"previous_message_id": before}}
-            body = json.dumps(json.loads(BODY) | asked).encode()
+            body = json.dumps(json.loads(MARKED_BODY) | asked).encode()
             call(running.anthropic + "/v1/messages", body=body, anthropic_beta="cache-diagnosis-2026-04-07")
         assert [one["miss"] for one in settled(running, 2)["last"]] == ["", "tools_changed"]
         running.stop()
@@ -109,11 +86,11 @@ def test_the_provider_s_own_reason_of_a_miss_is_told_and_recorded(stream: bool, 
 
 
 def asked(**more: object) -> bytes:
-    return json.dumps(json.loads(BODY) | more).encode()
+    return json.dumps(json.loads(MARKED_BODY) | more).encode()
 
 
 def test_an_hour_s_write_costs_what_it_costs_though_nothing_was_planned(tmp_path):
-    hour = [{"type": "text", "text": RULES, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
+    hour = [{"type": "text", "text": SYSTEM, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
     with Running(Upstream()) as behind, gateway(tmp_path / "g", behind.url) as running:
         call(running.anthropic + "/v1/messages", body=asked(system=hour))
         (one,) = settled(running, 1)["last"]
@@ -134,14 +111,14 @@ def test_a_price_that_is_not_known_is_no_zero(tmp_path, monkeypatch):
         shown = CliRunner().invoke(cli, ["top", "--once"]).output
         assert "not known billed" in shown
         assert "1 not in it: price of claude-nobody-9 not known" in shown
-        call(running.anthropic + "/v1/messages", body=BODY)
+        call(running.anthropic + "/v1/messages", body=MARKED_BODY)
         state = settled(running, 2)
         assert state["usd"] > 0
         assert sum(state["unpriced"].values()) == 1
 
 
 RESPONSES = json.dumps(
-    {"model": "gpt-6.1-sol", "stream": True, "input": "Say hello.", "instructions": RULES}
+    {"model": "gpt-6.1-sol", "stream": True, "input": "Say hello.", "instructions": SYSTEM}
 ).encode()
 
 

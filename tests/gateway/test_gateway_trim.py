@@ -8,11 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from anchorline.cli.main import cli
-from gateway.conformance import Running, Upstream
-from gateway.running import gateway
-from gateway.test_gateway_faults import call
+from support.gateways import FILE, call, gateway
+from support.upstream import Running, Upstream
 
-FILE = "\n".join(f"{n:>6}→    value_{n} = compute({n})  # a line of the file" for n in range(1, 600))
 MODE = 'mode = "trim"'
 
 

@@ -9,10 +9,10 @@ import polars
 import pyarrow.parquet
 import pytest
 
-import worlds
 from anchorline.learn import dataset, splits
 from anchorline.learn.features import Features
 from anchorline.learn.moments import MOMENT
+from support import worlds
 
 JANUARY = datetime(2026, 1, 15, tzinfo=UTC).timestamp()
 MONTH = 31 * 86_400

@@ -7,11 +7,11 @@ pytest.importorskip("mlx.core")
 
 import msgspec
 
-import worlds
 from anchorline.learn import baselines, evaluation, network
 from anchorline.learn.architecture import Architecture
 from anchorline.learn.evaluation import evaluate, figures
 from anchorline.learn.training import Settings, train
+from support import worlds
 
 FORM = Architecture(buckets=2048, text=8, hidden=32, factors=4)
 TRAIN, HELD, TEST = (

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-import worlds
 from anchorline.cache.hits import Return, probability
 from anchorline.cache.reuse import Moment
 from anchorline.learn import features, network
@@ -20,6 +19,7 @@ from anchorline.learn.boundaries import of_boundaries
 from anchorline.learn.features import Features
 from anchorline.learn.platt import Line
 from anchorline.learn.table import Table
+from support import worlds
 
 FORM = Architecture(buckets=512, text=8, hidden=16, models=(Known("large", 1.0), Known("small", 0.1)))
 

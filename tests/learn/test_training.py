@@ -8,7 +8,6 @@ import pytest
 
 pytest.importorskip("mlx.core")
 
-import worlds
 from anchorline.cache.hits import Return
 from anchorline.cache.reuse import Moment
 from anchorline.learn import features, network
@@ -18,6 +17,7 @@ from anchorline.learn.decision import Decision
 from anchorline.learn.features import Features
 from anchorline.learn.heads import HEADS, Supply, missing, supply
 from anchorline.learn.training import Settings, train
+from support import worlds
 
 FORM = Architecture(buckets=2048, text=8, hidden=32, factors=4)
 SETTINGS = Settings(epochs=8, batch=128, rate=1e-2)

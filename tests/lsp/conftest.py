@@ -1,5 +1,5 @@
-"""The servers of servers.py for every test here."""
+"""The servers of support/lsp_servers.py for every test here."""
 
-from lsp.servers import client, shared, slow, start
+from support.lsp_servers import client, shared, slow, start
 
 __all__ = ["client", "shared", "slow", "start"]

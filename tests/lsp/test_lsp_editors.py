@@ -8,7 +8,7 @@ from lsprotocol import converters, types
 from pytest_lsp import ClientServerConfig, LanguageClient, client_capabilities
 
 from anchorline.lsp.documents import Document
-from lsp.rawclient import LSP
+from support.lsp_client import LSP
 
 URI = "file:///project/fix.prompt.md"
 TEXT = "Hey, could you please fix teh bug in `src/parse.py`? Thanks!\n"

@@ -13,9 +13,9 @@ from click.testing import CliRunner
 from anchorline.cli.main import cli
 from anchorline.learn import network
 from anchorline.store.experiments import registry
-from lsp.rawclient import PATIENCE, RawClient
-from lsp.test_lsp_features import OWN_MODEL, URI, body
-from session_logs import ClaudeLog
+from support.lsp_client import PATIENCE, RawClient
+from support.lsp_documents import OWN_MODEL, URI, body
+from support.session_logs import ClaudeLog
 
 
 def invoke(*words: str, code: int = 0) -> str:

@@ -13,14 +13,11 @@ from typing import Any, Self
 
 import psutil
 import pytest
-from rawclient import PATIENCE, RawClient
 
-from gateway.conformance import Running, Upstream
-from gateway.running import free_port
-from gateway.running import gateway as by_hand
-from gateway.test_gateway_faults import BODY, call
-from gateway.test_gateway_state import BODY as MARKED
-from gateway.test_gateway_state import RULES
+from support.gateways import BODY, MARKED_BODY, SYSTEM, call, free_port
+from support.gateways import gateway as by_hand
+from support.lsp_client import PATIENCE, RawClient
+from support.upstream import Running, Upstream
 
 
 @pytest.fixture
@@ -156,7 +153,7 @@ def test_what_else_listens_at_the_port_is_left_alone_and_named(start):
 
 
 def test_the_editor_shows_the_warning_before_a_large_cold_prompt(start, port: int, isolated_home: Path):
-    large = MARKED.replace(RULES.encode(), RULES.encode() * 4)
+    large = MARKED_BODY.replace(SYSTEM.encode(), SYSTEM.encode() * 4)
     with Running(Upstream()) as behind:
         client = start()
         client.initialize(initializationOptions=options(port, behind.url))

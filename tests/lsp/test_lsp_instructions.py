@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rawclient import RawClient
-from test_lsp_features import OWN_MODEL
 
-from session_logs import ClaudeLog, stamp
+from support.lsp_client import RawClient
+from support.lsp_documents import OWN_MODEL
+from support.session_logs import ClaudeLog, stamp
 
 RULES = "# Rules\n\n" + "".join(f"- Rule {n}: keep every public name of module {n}.\n" for n in range(200))
 HEAD, TAIL = RULES.replace("# Rules", "# Guide"), RULES.replace("Rule 190:", "The rule:")

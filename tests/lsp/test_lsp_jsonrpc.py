@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lsp.rawclient import frame
+from support.lsp_client import frame
 
 INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, PARSE_ERROR = -32600, -32601, -32602, -32700
 NOT_INITIALIZED, CANCELLED = -32002, -32800

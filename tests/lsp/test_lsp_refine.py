@@ -1,17 +1,16 @@
 """Refining with a language model, as a client sees it: streamed, cancelled, overtaken, previewed, observed."""
 
 import sqlite3
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lsp.rawclient import RawClient
-from lsp.test_lsp_features import CANCELLED, CONTENT_MODIFIED, actions, document, edited, span
+from support.lsp_client import RawClient
+from support.lsp_documents import CANCELLED, CONTENT_MODIFIED, actions, document, edited, span
+from support.lsp_servers import SCRIPTED, SCRIPTED_ENV
 
-SCRIPTED = (sys.executable, str(Path(__file__).with_name("scripted_server.py")))
 URI = "file:///project/fix.prompt.md"
 TEXT = "Could you please fix the crsh in `src/parse.py`?\n\nIt must skip empty lins.\n"
 BY_RULES = "Fix the crsh in `src/parse.py`.\n\nIt must skip empty lins.\n"
@@ -22,7 +21,7 @@ STREAMED: dict[str, Any] = {**document(), "partialResultToken": "parts"}
 
 @pytest.fixture
 def scripted(start) -> RawClient:
-    client = start((*SCRIPTED,), env={"PYTHONPATH": str(Path(__file__).parents[1])})
+    client = start(SCRIPTED, env=SCRIPTED_ENV)
     client.initialize({"window": {"workDoneProgress": True}})
     return client
 
@@ -137,7 +136,7 @@ def test_without_a_model_nothing_is_said_of_it(client):
 
 
 def test_the_model_is_not_asked_where_the_settings_say_so(start):
-    client = start((*SCRIPTED,), env={"PYTHONPATH": str(Path(__file__).parents[1])})
+    client = start(SCRIPTED, env=SCRIPTED_ENV)
     client.initialize(initializationOptions={"refine": {"model_seconds": 0}})
     client.open(URI, TEXT)
     refinement = client.call("anchorline/refine", document())["refinement"]
@@ -147,7 +146,7 @@ def test_the_model_is_not_asked_where_the_settings_say_so(start):
 
 def test_a_template_of_the_user_that_can_not_be_used_is_named(start, tmp_path):
     (tmp_path / "scripted.toml").write_text("instruction = 3\n", "utf-8")
-    client = start((*SCRIPTED,), env={"PYTHONPATH": str(Path(__file__).parents[1])})
+    client = start(SCRIPTED, env=SCRIPTED_ENV)
     client.initialize(initializationOptions={"refine": {"templates": str(tmp_path)}})
     client.open(URI, TEXT)
     assert client.call("anchorline/refine", document())["refinement"]["engine"] == "scripted"

@@ -5,8 +5,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from anchorline.store import privacy
-from lsp.rawclient import RawClient
-from report.history import imported
+from support.history import imported
+from support.lsp_client import RawClient
 
 
 def test_the_request_returns_the_page(client: RawClient, tmp_path: Path):

@@ -3,14 +3,13 @@
 import json
 import time
 
-from rawclient import PATIENCE
-from test_lsp_features import OWN_MODEL, body
-
 from anchorline.cache.ledger import Entry
 from anchorline.prompt import formats
 from anchorline.store.database import locate
 from anchorline.store.recorder import Recorder
 from anchorline.trim.results import Shortened
+from support.lsp_client import PATIENCE
+from support.lsp_documents import OWN_MODEL, body
 
 
 def test_a_server_sees_what_another_one_sent(start):

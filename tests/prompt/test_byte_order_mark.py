@@ -13,7 +13,7 @@ from anchorline.gateway import settings_file
 from anchorline.lsp.documents import Document
 from anchorline.prompt import formats
 from anchorline.prompt.model import Prompt
-from session_logs import ClaudeLog
+from support.session_logs import ClaudeLog
 
 DOCUMENT = b"---\nmodel: gpt-5.5\n---\n# Task\n\nFix teh parser.\n\n```py\nx = 1\n```\n"
 BODIES = {

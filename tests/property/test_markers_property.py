@@ -9,7 +9,7 @@ from anchorline.cache import markers
 from anchorline.plan import Anchor
 from anchorline.prompt import formats
 from anchorline.prompt.model import Prompt, PromptError
-from json_texts import anthropic_bodies
+from support.json_texts import anthropic_bodies
 
 
 def read(body: bytes) -> Prompt:

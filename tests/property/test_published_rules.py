@@ -12,8 +12,8 @@ from anchorline.config import Cache, Config, Route
 from anchorline.gateway.splice import planned
 from anchorline.planner import Planner
 from anchorline.prompt import formats
-from gateway import published
-from gateway.conformance import Upstream, blocks
+from support import published
+from support.upstream import Upstream, blocks
 
 WORDS = "a rule that everybody follows, and why it is one. "
 NOW = 1_000_000.0

@@ -11,7 +11,7 @@ from anchorline.refine.candidate import improve
 from anchorline.refine.propose import propose
 from anchorline.refine.templates import Template
 from anchorline.surroundings import NOTHING
-from scripted_model import Scripted
+from support.scripted_model import Scripted
 
 TEMPLATE = Template("Correct the text.", "{draft}")
 

@@ -15,7 +15,7 @@ from anchorline.outcome import Feedback, Outcome, Usage
 from anchorline.plan import Miss
 from anchorline.report import sums
 from anchorline.store import database, rows
-from report.history import MODEL, billed, imported, planned, recorded
+from support.history import MODEL, billed, imported, planned, recorded
 
 
 def report(*words: str) -> dict:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from anchorline.cli.main import cli
 from anchorline.outcome import Outcome
-from report.history import billed, planned, recorded
+from support.history import billed, planned, recorded
 
 HOSTILE = "</script><script>alert(1)</script>"
 

@@ -14,7 +14,7 @@ from anchorline.report.collect import collect
 from anchorline.report.model import Report
 from anchorline.route.catalog import load as catalog
 from anchorline.store import database
-from report.history import billed, planned, recorded
+from support.history import billed, planned, recorded
 
 SCHEMA_6 = Path(__file__).parents[1] / "store" / "fixtures" / "schema-0006.sql"
 MISSES = (

@@ -7,9 +7,9 @@ from pathlib import Path
 import doc_tables
 import pytest
 
-import recorded
 from anchorline.route import catalog
 from anchorline.route.catalog import load
+from support import recorded
 
 
 def test_every_recorded_model_is_in_the_catalogue(data: Path) -> None:

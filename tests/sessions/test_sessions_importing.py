@@ -15,7 +15,7 @@ from anchorline.prompt.model import PromptError
 from anchorline.sessions import importing
 from anchorline.sessions.importing import Piece
 from anchorline.sessions.request import Billed, warm
-from session_logs import START, ClaudeLog, codex_log
+from support.session_logs import START, ClaudeLog, codex_log
 
 NOW = START + 100
 

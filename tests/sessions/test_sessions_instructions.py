@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from anchorline.cli.main import cli
-from session_logs import ClaudeLog
+from support.session_logs import ClaudeLog
 
 CANARY = "Quetzalcoatlus northropi"
 

@@ -7,7 +7,6 @@ from contextlib import closing
 from pathlib import Path
 
 import click
-import make
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
@@ -18,6 +17,7 @@ from anchorline.cli import setting
 from anchorline.cli import store as store_command
 from anchorline.store.database import locate
 from anchorline.store.recorder import Recorder
+from support import samples
 
 
 def store(*arguments: str, **options) -> Result:
@@ -41,7 +41,7 @@ def settings(isolated_home: Path) -> Path:
 @pytest.fixture
 def recorded() -> Path:
     recorder = Recorder(locate(), "full")
-    recorder.plan(make.plan("p1", word="Quetzalcoatlus"), make.prompt())
+    recorder.plan(samples.plan("p1", word="Quetzalcoatlus"), samples.prompt())
     assert recorder.close()
     return locate()
 
@@ -313,7 +313,7 @@ def test_export_writes_a_file_a_table(recorded: Path, tmp_path: Path) -> None:
     ]
     assert files == [f"{table}.jsonl" for table in tables]
     (row,) = (json.loads(line) for line in (tmp_path / "out" / "plans.jsonl").read_text().splitlines())
-    assert row["plan"]["route"]["target"] == make.MODEL
+    assert row["plan"]["route"]["target"] == samples.MODEL
     assert "Quetzalcoatlus" not in json.dumps(row)
     assert (tmp_path / "out" / "plans.jsonl").stat().st_mode & 0o777 == 0o600
 
@@ -326,7 +326,7 @@ def test_export_has_texts_only_when_asked(recorded: Path, tmp_path: Path) -> Non
 
 def test_an_export_does_not_carry_the_hashes_that_a_guess_could_confirm(recorded: Path) -> None:
     recorder = Recorder(recorded)
-    recorder.ledger([make.entry(b"\xab" * 16, expires_at=4e9)])
+    recorder.ledger([samples.entry(b"\xab" * 16, expires_at=4e9)])
     recorder.close()
     exported = (
         store("export", "-", "--table", "plans").stdout + store("export", "-", "--table", "ledger").stdout

@@ -7,7 +7,6 @@ import sys
 from contextlib import closing, suppress
 from pathlib import Path
 
-import make
 import pytest
 
 from anchorline.alone import alone
@@ -16,6 +15,7 @@ from anchorline.store import database
 from anchorline.store.migrations import migrations
 from anchorline.store.reader import Reader
 from anchorline.store.recorder import Recorder
+from support import samples
 
 FIXTURES = Path(__file__).parent / "fixtures"
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
@@ -141,7 +141,7 @@ def test_a_released_database_is_upgraded_and_keeps_its_rows(path: Path, fixture:
     assert status.counts["segments"] == 3
     plan = reader.last_plan()
     assert plan is not None
-    assert (plan.id, plan.route.target, plan.policy.propensity) == ("released-plan", make.MODEL, 0.25)
+    assert (plan.id, plan.route.target, plan.policy.propensity) == ("released-plan", samples.MODEL, 0.25)
     assert reader.ledger(0.0)[0].tokens == 4000
 
 

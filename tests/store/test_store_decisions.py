@@ -4,7 +4,6 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import make
 import msgspec
 import pytest
 
@@ -17,7 +16,8 @@ from anchorline.sessions import importing
 from anchorline.sessions.request import Billed
 from anchorline.store import decisions, imports
 from anchorline.store.recorder import Recorder
-from session_logs import START, ClaudeLog
+from support import samples
+from support.session_logs import START, ClaudeLog
 
 RULES, CATALOG = load_rules(), load_catalog()
 AT = 1_790_000_000.0
@@ -138,8 +138,8 @@ def record(path: Path, plans: list[tuple[str, float, int, tuple[Outcome, ...]]])
     recorder = Recorder(path)
     for name, at, turns, outcomes in plans:
         recorder.plan(
-            msgspec.structs.replace(make.plan(name, at=at), failure=None),
-            make.prompt(f"draft {turns}", turns=turns),
+            msgspec.structs.replace(samples.plan(name, at=at), failure=None),
+            samples.prompt(f"draft {turns}", turns=turns),
         )
         for outcome in outcomes:
             recorder.outcome(outcome).result(60)
@@ -160,7 +160,7 @@ def test_a_plan_has_the_labels_of_its_outcomes(path: Path):
     first, second, third = read(path)
     assert (first.gap, second.gap, third.censored) == (60, 30, True)
     assert (first.hit, second.hit, third.hit) == (None, 1.0, 0.0)
-    assert (first.solve, second.solve, third.solve) == ({make.MODEL: 1.0}, {make.MODEL: 0.0}, {})
+    assert (first.solve, second.solve, third.solve) == ({samples.MODEL: 1.0}, {samples.MODEL: 0.0}, {})
     assert first.features.grams
     assert first.features.moment is not None
 
@@ -170,7 +170,7 @@ def test_thumbs_down_means_not_solved(path: Path):
     recorder = Recorder(path)
     recorder.feedback(Feedback("p1", -1)).result(60)
     assert recorder.close()
-    assert read(path)[0].solve == {make.MODEL: 0.0}
+    assert read(path)[0].solve == {samples.MODEL: 0.0}
 
 
 def test_a_boundary_is_reused_where_a_later_plan_of_the_session_has_it_in_an_hour(path: Path):
@@ -196,14 +196,14 @@ def test_nothing_is_there_without_a_database(path: Path):
 
 def test_drafts_come_along_only_where_they_are_kept(path: Path):
     recorder = Recorder(path, "full")
-    recorder.plan(make.plan(), make.prompt("fix the parser"))
+    recorder.plan(samples.plan(), samples.prompt("fix the parser"))
     assert recorder.close()
     assert decisions.texts(path) == {"p1": "fix the parser"}
 
 
 def test_a_plan_that_failed_is_left_out(path: Path):
     recorder = Recorder(path)
-    recorder.plan(make.plan(), make.prompt())  # its `failure` is filled
+    recorder.plan(samples.plan(), samples.prompt())  # its `failure` is filled
     recorder.outcome(Outcome("p1", usage=Usage(input=1))).result(60)
     assert recorder.close()
     assert read(path) == []

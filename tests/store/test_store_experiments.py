@@ -6,7 +6,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 
-import make
 import msgspec
 import pytest
 
@@ -21,6 +20,7 @@ from anchorline.route.pricing import Pricing
 from anchorline.store import database, experiments, privacy
 from anchorline.store.experiments import Steps
 from anchorline.store.recorder import Recorder
+from support import samples
 
 CONTEST = Contest("e-1", "r-1", HEURISTIC, "ab", 0.25, "0" * 32, 1000.0)
 
@@ -45,14 +45,14 @@ def registry() -> Registry:
 def plan(plan_id: str, arm: str = "challenger", version: str = "r-1", at: float = 2000.0, **more) -> Plan:
     policy = Policy("network" if version != "1" else HEURISTIC, version, arm, 0.25, "e-1", **more)
     return msgspec.structs.replace(
-        make.plan(plan_id, at=at, session=f"session of {plan_id}"), policy=policy, failure=None
+        samples.plan(plan_id, at=at, session=f"session of {plan_id}"), policy=policy, failure=None
     )
 
 
 def record(path: Path, plans: list[Plan], then: Callable[[Recorder], None] = lambda _: None) -> None:
     recorder = Recorder(path)
     for each in plans:
-        recorder.plan(each, make.prompt())
+        recorder.plan(each, samples.prompt())
     then(recorder)
     recorder.outcome(Outcome("nobody's")).result(60)
     assert recorder.close()
@@ -76,7 +76,7 @@ def test_a_request_is_read_with_all_that_became_of_it(path: Path):
     record(path, [plan("a")], then)
     (one,) = read(path).values()
     assert (one.arm, one.propensity, one.own, one.planned, one.ttl) == (
-        "challenger", 0.25, make.MODEL, make.MODEL, "1h",
+        "challenger", 0.25, samples.MODEL, samples.MODEL, "1h",
     )  # fmt: skip
     assert (one.usage, one.latency_ms, one.answered) == (
         Usage(1, 2, 3, 4),
@@ -107,7 +107,7 @@ def test_what_kept_a_prefix_warm_is_paid_for_and_is_no_request(path: Path):
     paid = billed(one, pricing)
     assert paid.uncached_usd == without.uncached_usd
     assert paid.usd - without.usd == pytest.approx(
-        0.1 * 10_000 * catalog.models[make.MODEL].prices(10_000)[0]
+        0.1 * 10_000 * catalog.models[samples.MODEL].prices(10_000)[0]
     )
 
 
@@ -124,7 +124,7 @@ def test_only_the_stage_of_the_experiment_counts(path: Path):
 
 def test_what_was_decided_in_shadow_is_counted(path: Path):
     shadow = msgspec.structs.replace(CONTEST, stage="shadow")
-    elsewhere = make.plan("x")
+    elsewhere = samples.plan("x")
     elsewhere = msgspec.structs.replace(
         elsewhere, route=msgspec.structs.replace(elsewhere.route, target="claude-haiku-5-5"), failure=None
     )
@@ -147,7 +147,7 @@ def test_what_was_decided_in_shadow_is_counted(path: Path):
 def test_nothing_of_the_prompt_is_kept_of_a_shadow(path: Path):
     word = "Quetzalcoatlus"
     recorder = Recorder(path)
-    recorder.shadow(make.plan("a", word=word, session=word), make.plan("b", word=word), "r-1")
+    recorder.shadow(samples.plan("a", word=word, session=word), samples.plan("b", word=word), "r-1")
     recorder.outcome(Outcome("p")).result(60)
     assert recorder.close()
     assert word.encode() not in b"".join(

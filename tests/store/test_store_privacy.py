@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import make
 import msgspec
 import pytest
 from hypothesis import given
@@ -13,6 +12,7 @@ from anchorline.plan import Plan
 from anchorline.store import database, export, privacy
 from anchorline.store.reader import Reader
 from anchorline.store.recorder import Recorder
+from support import samples
 
 CANARY = "Quetzalcoatlus northropi"
 SECRET = "sk-" + "ant-api03-" + "Zq3vT9mK2xW7" * 4
@@ -29,7 +29,9 @@ def bytes_on_disk(folder: Path) -> bytes:
 
 def record(path: Path, mode: str, word: str = CANARY, **fields) -> None:
     recorder = Recorder(path, mode)
-    recorder.plan(make.plan(word=word, **fields), make.prompt(f"fix the {word}", history=f"about {word}"))
+    recorder.plan(
+        samples.plan(word=word, **fields), samples.prompt(f"fix the {word}", history=f"about {word}")
+    )
     recorder.outcome(Outcome("p1", signals={word: 1})).result(60)
     recorder.feedback(Feedback("p1", 1, f"the {word} was good")).result(60)
     assert recorder.close()
@@ -113,13 +115,13 @@ def test_only_names_and_identifiers_can_hold_a_single_word() -> None:
 
 @given(st.text(min_size=1, max_size=60))
 def test_strip_is_idempotent_and_gives_a_plan(word: str) -> None:
-    stripped = privacy.strip(make.plan(word=word))
+    stripped = privacy.strip(samples.plan(word=word))
     assert privacy.strip(stripped) == stripped
     assert msgspec.json.decode(msgspec.json.encode(stripped), type=Plan) == stripped
 
 
 def test_strip_keeps_what_learning_needs() -> None:
-    plan = make.plan()
+    plan = samples.plan()
     stripped = privacy.strip(plan)
     assert stripped.policy == plan.policy
     assert stripped.tokens == plan.tokens
@@ -146,7 +148,7 @@ def test_redacted_keeps_the_text_and_masks_the_key(path: Path) -> None:
 
 def test_full_keeps_the_plan_as_it_was(path: Path) -> None:
     record(path, "full", word=f"{CANARY} {SECRET}")
-    assert Reader(path).plan("p1") == make.plan(word=f"{CANARY} {SECRET}")
+    assert Reader(path).plan("p1") == samples.plan(word=f"{CANARY} {SECRET}")
 
 
 def test_text_stands_in_one_table_only(path: Path) -> None:
@@ -161,10 +163,10 @@ def test_text_stands_in_one_table_only(path: Path) -> None:
 @pytest.mark.parametrize("word", ["\ud800 lone", "nul \x00 byte", "\u202e bidi"])
 @pytest.mark.parametrize("mode", ["off", "redacted", "full"])
 def test_odd_text_is_recorded_all_the_same(path: Path, mode: str, word: str) -> None:
-    prompt = make.prompt()
+    prompt = samples.prompt()
     prompt = msgspec.structs.replace(prompt, draft=msgspec.structs.replace(prompt.draft, text=word))
     recorder = Recorder(path, mode)
-    recorder.plan(make.plan(word=word), prompt)
+    recorder.plan(samples.plan(word=word), prompt)
     recorder.feedback(Feedback("p1", -1, word)).result(60)
     assert recorder.close()
     assert recorder.dropped == 0
@@ -185,11 +187,17 @@ def test_purged_text_is_in_no_byte(path: Path, before: float | None) -> None:
 
 def test_purging_the_old_leaves_the_new(path: Path) -> None:
     recorder = Recorder(path, "full")
-    recorder.plan(make.plan("old", at=1000.0, word=CANARY, session="a"), make.prompt("old draft", turns=2))
-    recorder.plan(make.plan("new", at=2000.0, word="kept", session="b"), make.prompt("new draft", turns=5))
+    recorder.plan(
+        samples.plan("old", at=1000.0, word=CANARY, session="a"), samples.prompt("old draft", turns=2)
+    )
+    recorder.plan(
+        samples.plan("new", at=2000.0, word="kept", session="b"), samples.prompt("new draft", turns=5)
+    )
     recorder.outcome(Outcome("old")).result(60)
     recorder.outcome(Outcome("new")).result(60)
-    recorder.ledger([make.entry(b"\x01" * 16, expires_at=4600.0), make.entry(b"\x02" * 16, expires_at=9e9)])
+    recorder.ledger(
+        [samples.entry(b"\x01" * 16, expires_at=4600.0), samples.entry(b"\x02" * 16, expires_at=9e9)]
+    )
     assert recorder.close()
     privacy.purge(path, 1500.0)
     assert CANARY.encode() not in bytes_on_disk(path.parent)
@@ -211,12 +219,12 @@ def test_purging_the_old_leaves_the_new(path: Path) -> None:
         "policy_events": 0,
         "features": 1,
     }
-    assert Reader(path).last_plan() == make.plan("new", at=2000.0, word="kept", session="b")
+    assert Reader(path).last_plan() == samples.plan("new", at=2000.0, word="kept", session="b")
 
 
 def test_purge_works_while_a_recorder_is_open(path: Path) -> None:
     recorder = Recorder(path, "full")
-    recorder.plan(make.plan(word=CANARY), make.prompt(CANARY))
+    recorder.plan(samples.plan(word=CANARY), samples.prompt(CANARY))
     recorder.outcome(Outcome("p1")).result(60)
     privacy.purge(path)
     assert CANARY.encode() not in bytes_on_disk(path.parent)

@@ -7,7 +7,6 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
-import make
 import msgspec
 import pytest
 
@@ -18,6 +17,7 @@ from anchorline.store import database, privacy
 from anchorline.store.database import StoreError
 from anchorline.store.reader import Reader
 from anchorline.store.recorder import Recorder
+from support import samples
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ class Locked:
 
 def test_an_acknowledged_outcome_is_on_disk_with_every_field(path: Path) -> None:
     recorder = Recorder(path)
-    recorder.plan(make.plan(), make.prompt())
+    recorder.plan(samples.plan(), samples.prompt())
     outcome = Outcome(
         "p1",
         decision="modified",
@@ -83,14 +83,17 @@ def test_an_acknowledged_outcome_is_on_disk_with_every_field(path: Path) -> None
 
 def test_a_plan_logs_candidates_scores_arm_and_propensity(path: Path) -> None:
     recorder = Recorder(path)
-    recorder.plan(make.plan(), make.prompt())
+    recorder.plan(samples.plan(), samples.prompt())
     recorder.close()
     ((candidates, arm, propensity, policy),) = rows(
         path, "SELECT candidates, arm, propensity, policy FROM plans"
     )
     assert (arm, propensity, policy) == ("b", 0.25, "heuristic")
     logged = msgspec.json.decode(candidates)
-    assert [(one["target"], one["score"]) for one in logged] == [(make.MODEL, 0.38), ("claude-haiku-5", 0.29)]
+    assert [(one["target"], one["score"]) for one in logged] == [
+        (samples.MODEL, 0.38),
+        ("claude-haiku-5", 0.29),
+    ]
 
 
 def test_feedback_is_kept(path: Path) -> None:
@@ -105,7 +108,7 @@ def test_an_outcome_without_its_plan_is_kept_and_marked_until_the_plan_comes(pat
     recorder.outcome(Outcome("p1")).result(60)
     recorder.outcome(Outcome("other")).result(60)
     assert rows(path, "SELECT plan, known FROM outcomes") == [("p1", 0), ("other", 0)]
-    recorder.plan(make.plan("p1"), make.prompt())
+    recorder.plan(samples.plan("p1"), samples.prompt())
     recorder.close()
     assert rows(path, "SELECT plan, known FROM outcomes") == [("p1", 1), ("other", 0)]
 
@@ -113,7 +116,7 @@ def test_an_outcome_without_its_plan_is_kept_and_marked_until_the_plan_comes(pat
 def test_prompts_that_begin_alike_share_segments(path: Path) -> None:
     recorder = Recorder(path)
     for turns in (3, 4, 4, 5):
-        recorder.plan(make.plan(f"p{turns}"), make.prompt("draft", turns=turns))
+        recorder.plan(samples.plan(f"p{turns}"), samples.prompt("draft", turns=turns))
     recorder.close()
     # Three end in the draft at another place: 4 shared turns and 3 drafts.
     assert rows(path, "SELECT count(*) FROM segments") == [(7,)]
@@ -129,14 +132,14 @@ def test_prompts_that_begin_alike_share_segments(path: Path) -> None:
 
 def test_of_two_ledger_entries_the_later_expiry_wins(path: Path) -> None:
     recorder = Recorder(path)
-    recorder.ledger([make.entry(expires_at=5000.0, tokens=1)])
-    recorder.ledger([make.entry(expires_at=9000.0, tokens=2), make.entry(expires_at=7000.0, tokens=3)])
+    recorder.ledger([samples.entry(expires_at=5000.0, tokens=1)])
+    recorder.ledger([samples.entry(expires_at=9000.0, tokens=2), samples.entry(expires_at=7000.0, tokens=3)])
     recorder.close()
     assert [(one.expires_at, one.tokens) for one in Reader(path).ledger(6000.0)] == [(9000.0, 2)]
 
 
 def test_the_ledger_comes_back_as_it_went_in(path: Path) -> None:
-    entries = [make.entry(bytes([n]) * 16, expires_at=9000.0 + n) for n in range(5)]
+    entries = [samples.entry(bytes([n]) * 16, expires_at=9000.0 + n) for n in range(5)]
     recorder = Recorder(path)
     recorder.ledger(iter(entries))
     recorder.close()
@@ -145,7 +148,7 @@ def test_the_ledger_comes_back_as_it_went_in(path: Path) -> None:
 
 def test_a_long_expired_entry_is_neither_read_nor_kept(path: Path) -> None:
     recorder = Recorder(path)
-    recorder.ledger([make.entry(expires_at=9000.0)])
+    recorder.ledger([samples.entry(expires_at=9000.0)])
     recorder.close()
     assert Reader(path).ledger(9000.0 + database.LEDGER_KEPT_S + 1) == []
     again = Recorder(path)
@@ -159,7 +162,7 @@ def test_a_full_queue_drops_plans_and_counts_them_and_no_outcome(path: Path) -> 
     with Locked(path):
         futures = []
         for n in range(40):
-            recorder.plan(make.plan(f"p{n}"), make.prompt())
+            recorder.plan(samples.plan(f"p{n}"), samples.prompt())
             if n % 10 == 9:
                 futures.append(recorder.outcome(Outcome(f"p{n}")))
     for future in futures:
@@ -207,7 +210,7 @@ def test_a_row_that_can_not_be_stored_fails_alone(path: Path) -> None:
 def test_closing_writes_what_is_queued(path: Path) -> None:
     recorder = Recorder(path)
     for n in range(300):
-        recorder.plan(make.plan(f"p{n}"), make.prompt())
+        recorder.plan(samples.plan(f"p{n}"), samples.prompt())
     assert recorder.close(60)
     assert Reader(path).status().counts["plans"] == 300
 
@@ -216,7 +219,7 @@ def test_after_closing_an_outcome_is_refused_and_a_plan_ignored(path: Path) -> N
     recorder = Recorder(path)
     recorder.outcome(Outcome("p")).result(60)
     recorder.close()
-    recorder.plan(make.plan(), make.prompt())
+    recorder.plan(samples.plan(), samples.prompt())
     assert isinstance(recorder.outcome(Outcome("p")).exception(60), StoreError)
     assert Reader(path).status().counts["plans"] == 0
 
@@ -228,9 +231,9 @@ def test_closing_an_unused_recorder_makes_no_file(path: Path) -> None:
 
 def test_the_text_mode_can_change_while_it_runs(path: Path) -> None:
     recorder = Recorder(path, "full")
-    recorder.plan(make.plan("kept"), make.prompt("kept draft"))
+    recorder.plan(samples.plan("kept"), samples.prompt("kept draft"))
     recorder.text = "off"
-    recorder.plan(make.plan("not"), make.prompt("other draft"))
+    recorder.plan(samples.plan("not"), samples.prompt("other draft"))
     recorder.close()
     assert rows(path, "SELECT DISTINCT plan FROM texts") == [("kept",)]
 
@@ -262,7 +265,7 @@ def features_of(path: Path) -> list[tuple]:
 def test_what_is_learnt_from_a_draft_is_kept_without_its_order(path: Path) -> None:
     for order in ("fix the parser", "the parser fix"):
         recorder = Recorder(path)
-        recorder.plan(make.plan(order.replace(" ", "-")), make.prompt(order))
+        recorder.plan(samples.plan(order.replace(" ", "-")), samples.prompt(order))
         assert recorder.close()
     (_, one, numbers, moment), (_, other, *_) = features_of(path)
     words = [set(memoryview(buckets).cast("H")) for buckets in (one, other)]
@@ -274,15 +277,15 @@ def test_what_is_learnt_from_a_draft_is_kept_without_its_order(path: Path) -> No
 
 def test_features_can_be_switched_off(path: Path) -> None:
     recorder = Recorder(path, features=False)
-    recorder.plan(make.plan(), make.prompt())
+    recorder.plan(samples.plan(), samples.prompt())
     assert recorder.close()
     assert features_of(path) == []
 
 
 def test_features_are_purged_with_their_plan(path: Path) -> None:
     recorder = Recorder(path)
-    recorder.plan(make.plan(), make.prompt())
+    recorder.plan(samples.plan(), samples.prompt())
     assert recorder.close()
     assert len(features_of(path)) == 1
-    privacy.purge(path, make.plan().created_at + 1)
+    privacy.purge(path, samples.plan().created_at + 1)
     assert features_of(path) == []

@@ -14,7 +14,7 @@ from anchorline.prompt import formats
 from anchorline.prompt.model import Prompt
 from anchorline.trim.results import Shortened, restored_texts
 from bench.bodies import bodies
-from session_logs import ClaudeLog
+from support.session_logs import ClaudeLog
 from trim.outputs import OUTPUT
 from trim.requests import FORMS, request, sent, texts
 

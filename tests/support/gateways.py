@@ -1,8 +1,10 @@
 """A gateway as a developer runs it: a process of its own, with settings and a database of its own."""
 
 import asyncio
+import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +21,21 @@ from anchorline.gateway.app import App
 from anchorline.gateway.desk import Desk
 from anchorline.gateway.upstream import Upstream as Provider
 from anchorline.gateway.upstream import Upstreams
+
+BODY = json.dumps(
+    {"model": "claude-sonnet-5", "max_tokens": 9, "messages": [{"role": "user", "content": "Fix — it"}]}
+).encode()
+SYSTEM = "Keep to the style of the file, and say why. " * 800
+_MARKED = [{"type": "text", "text": SYSTEM, "cache_control": {"type": "ephemeral"}}]
+MARKED_BODY = json.dumps(
+    {
+        "model": "claude-sonnet-5",
+        "max_tokens": 9,
+        "system": _MARKED,
+        "messages": [{"role": "user", "content": "Go"}],
+    }
+).encode()
+FILE = "\n".join(f"{n:>6}→    value_{n} = compute({n})  # a line of the file" for n in range(1, 600))
 
 
 class Gateway:
@@ -88,8 +105,6 @@ def gateway(
 
 def free_port() -> int:
     """Return a port that nobody uses now."""
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -128,3 +143,38 @@ class Here:
             await asyncio.Event().wait()
         finally:
             await connections.close()
+
+
+def call(
+    url: str, method: str = "POST", body: bytes = BODY, **headers: str
+) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Return status, headers and the undecoded body."""
+    _, _, address, path = url.split("/", 3)
+    connection = http.client.HTTPConnection(address, timeout=60)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(method, "/" + path, body, {"content-type": "application/json", **named})
+    try:
+        with connection.getresponse() as answer:
+            return answer.status, sorted(answer.getheaders()), answer.read()
+    finally:
+        connection.close()
+
+
+def settled(running: Gateway, requests: int) -> dict:
+    """Return the state once so many requests are added up: that happens beside their way."""
+    root = running.anthropic.removesuffix("/anthropic")
+    while True:
+        status, _, body = call(f"{root}/status", "GET", b"")
+        assert status == 200
+        state = json.loads(body)
+        if sum(state["requests"].values()) >= requests:
+            return state
+
+
+def conversation(ask: str = "Go", turns: int = 0, **further: Any) -> bytes:
+    """Return a request of a conversation that begins with `ask`."""
+    messages: list[Any] = [{"role": "user", "content": ask}]
+    for n in range(turns):
+        messages += [{"role": "assistant", "content": f"Done {n}."}, {"role": "user", "content": f"On {n}"}]
+    asked = {"model": "claude-sonnet-5", "max_tokens": 9, "system": SYSTEM, "messages": messages}
+    return json.dumps(asked | further).encode()

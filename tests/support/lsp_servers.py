@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from lsp.rawclient import RawClient
+from support.lsp_client import RawClient
 
 SLOW = (sys.executable, str(Path(__file__).with_name("slow_server.py")))
+SCRIPTED = (sys.executable, str(Path(__file__).with_name("scripted_server.py")))
+SCRIPTED_ENV = {"PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """An upstream that keeps the providers' rules: caches as they bill them, streams, tools, images, errors.
 
-    python tests/gateway/conformance.py PORT
+    PYTHONPATH=tests python -m support.upstream PORT
 
 It reads bodies with `json` alone, so that it shares no mistake with the gateway, and bills them by the simulator. An
 answer depends on its request and on the cache only. The header `x-fault` asks for trouble, `x-encoding` for an encoding,
@@ -15,7 +15,6 @@ import sys
 import threading
 import time
 import zlib
-from pathlib import Path
 from typing import Any, Self
 
 import brotli
@@ -25,10 +24,7 @@ import zstandard
 from anchorline.cache.request import Block, Breakpoint, RejectedError, Request
 from anchorline.cache.rules import load
 from anchorline.cache.simulate import Simulator
-
-sys.path.append(str(Path(__file__).parent))
-
-import published
+from support import published
 
 ERRORS = {
     400: "invalid_request_error",

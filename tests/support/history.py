@@ -11,8 +11,8 @@ from anchorline.outcome import Feedback, Outcome, Usage
 from anchorline.plan import Plan
 from anchorline.store import database
 from anchorline.store.recorder import Recorder
-from session_logs import ClaudeLog
-from store.make import plan, prompt
+from support.samples import plan, prompt
+from support.session_logs import ClaudeLog
 
 MODEL = "claude-sonnet-5"
 

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from anchorline.generation import Chunk, Request
 from anchorline.lsp.server import create, run
 from anchorline.lsp.session import Session
-from scripted_model import Scripted
+from support.scripted_model import Scripted
 
 
 class Waiting(Scripted):

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-REPOSITORY = Path(__file__).parent.parent
+REPOSITORY = Path(__file__).parents[2]
 
 
 def data_folder() -> Path | None:
