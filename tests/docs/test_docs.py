@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from anchorline.cli import config as config_command
 from anchorline.cli import rules as rules_command
 from anchorline.cli.main import COMMANDS
 from anchorline.plan import schema
+from bench.make import example_request
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -33,6 +36,13 @@ def test_the_schema_of_a_plan_is_the_published_one():
 def test_the_rules_are_the_published_ones():
     published = (ROOT / "docs" / "reference" / "rules.md").read_text("utf-8")
     assert published == rules_command.page(), "anchorline rules --markdown > docs/reference/rules.md"
+
+
+def test_the_example_is_what_its_program_makes():
+    published = json.loads((ROOT / "docs" / "examples" / "agent.request.json").read_text("utf-8"))
+    assert published == example_request.BODY, (
+        "python tests/bench example_request > docs/examples/agent.request.json"
+    )
 
 
 def test_every_setting_is_documented():
@@ -80,7 +90,39 @@ def _code(page: Path) -> list[str]:
     )
 
 
+BENCH = ROOT / "tests" / "bench"
+PROGRAMS = {
+    path.stem: path
+    for room in ("speed", "quality", "make")
+    for path in (BENCH / room).glob("*.py")
+    if '__name__ == "__main__"' in path.read_text("utf-8")
+}
+
+
 def test_the_benches_that_are_named_exist():
     for page in PAGES:
-        for bench in re.findall(r"tests/bench/(\w+)\.py", page.read_text("utf-8")):
-            assert (ROOT / "tests" / "bench" / f"{bench}.py").is_file(), f"{page.name} names {bench}.py"
+        text = page.read_text("utf-8")
+        for name in re.findall(r"python tests/bench (\w+)", text):
+            assert name in PROGRAMS, f"{page.name} names {name}"
+        for path in re.findall(r"(?<!python )\btests/bench/[\w/]+\.py", text):
+            assert (ROOT / path).is_file(), f"{page.name} names {path}"
+
+
+@pytest.mark.process
+def test_the_benches_are_listed_and_an_unknown_one_is_refused():
+    run = [sys.executable, str(BENCH)]
+    listed = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    assert {line.split()[0] for line in listed.splitlines() if line.startswith("  ")} == set(PROGRAMS)
+    refused = subprocess.run([*run, "no_such_bench"], capture_output=True, text=True, check=False)
+    assert (refused.returncode, "no_such_bench" in refused.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "program",
+    sorted(name for name, path in PROGRAMS.items() if path.parent.name == "make" and name != "train_refiner"),
+)
+def test_a_program_that_makes_a_shipped_file_says_which(program: str):
+    first = PROGRAMS[program].read_text("utf-8").partition("\n")[0]
+    made = re.search(r"`((?:server|models|docs)/[\w./-]+)", first)
+    assert made is not None, first
+    assert (ROOT / made[1]).exists(), made[1]

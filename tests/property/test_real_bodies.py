@@ -9,7 +9,7 @@ from anchorline.cache.ledger import MemoryLedger
 from anchorline.config import Config
 from anchorline.planner import Planner
 from anchorline.prompt import formats
-from bench.bodies import bodies
+from bench.data.bodies import bodies
 
 LATEST = 25
 

@@ -1,6 +1,6 @@
 """R1 to R3 on every real prompt, and on handmade ones always: entities, blocks and negations survive.
 
-The measures are the bench's own patterns (tests/bench/refinement_data.py), not the mask that the guard uses.
+The measures are the bench's own patterns (tests/bench/data/refinement_data.py), not the mask that the guard uses.
 """
 
 from collections import Counter
@@ -10,7 +10,7 @@ import pytest
 
 from anchorline.refine.propose import propose
 from anchorline.surroundings import NOTHING, Selection, Surroundings
-from bench.refinement_data import Case, blocks, entities, obligations, prompts
+from bench.data.refinement_data import Case, blocks, entities, obligations, prompts
 
 SELECTED = Surroundings("src/a.py", Selection("src/a.py", 4, 9), "load_all")
 FACTS = Counter(

@@ -1,15 +1,14 @@
 """The catalogue against the kept tables of LiteLLM and genai-prices: what drifts apart is told by name."""
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from anchorline.cache.rules import load as load_rules
 from anchorline.route.catalog import load as load_catalog
+from bench.make import catalogue
 
 MODELS = Path(__file__).parents[2] / "models"
 RULES, CATALOG = load_rules(), load_catalog()
@@ -26,36 +25,26 @@ UNKNOWN = {"gpt-6.2-astra", "gpt-6.2-sol", "gpt-5.3-codex-spark"}
 """Models of providers in the sources that neither has; their `unverified` says where they are from."""
 
 
-@pytest.fixture(scope="module")
-def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("catalogue", MODELS / "catalogue.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def test_the_table_is_what_the_sources_say():
+    table = catalogue.TABLE.read_text("utf-8")
+    assert catalogue.written(catalogue.filled(KEPT)) == table, "python tests/bench catalogue"
 
 
-def test_the_table_is_what_the_sources_say(generator: ModuleType):
-    table = generator.TABLE.read_text("utf-8")
-    assert generator.written(generator.filled(KEPT)) == table, "python models/catalogue.py"
-
-
-def test_a_price_that_was_changed_by_hand_is_put_right(generator: ModuleType):
-    made = generator.filled(KEPT)
+def test_a_price_that_was_changed_by_hand_is_put_right():
+    made = catalogue.filled(KEPT)
     made["anthropic"]["claude-opus-5-5"]["input"] = 3.9
-    assert generator.written(made) != generator.TABLE.read_text("utf-8")
+    assert catalogue.written(made) != catalogue.TABLE.read_text("utf-8")
 
 
-def test_every_model_of_a_provider_in_the_sources_is_in_them(generator: ModuleType):
-    listed = {one.id for one in CATALOG.models.values() if one.provider in generator.LITELLM}
+def test_every_model_of_a_provider_in_the_sources_is_in_them():
+    listed = {one.id for one in CATALOG.models.values() if one.provider in catalogue.LITELLM}
     assert listed - LITELLM.keys() - GENAI.keys() == UNKNOWN
     assert all(CATALOG.models[name].unverified for name in UNKNOWN)
 
 
-def test_what_is_better_known_speaks_of_models_that_there_are(generator: ModuleType):
-    assert generator.OWN.keys() <= CATALOG.models.keys()
-    assert generator.CALLED.keys() - CATALOG.models.keys() == set()
+def test_what_is_better_known_speaks_of_models_that_there_are():
+    assert catalogue.OWN.keys() <= CATALOG.models.keys()
+    assert catalogue.CALLED.keys() - CATALOG.models.keys() == set()
 
 
 def first(value: Any) -> float:

@@ -13,7 +13,7 @@ from anchorline.gateway.splice import shortened
 from anchorline.prompt import formats
 from anchorline.prompt.model import Prompt
 from anchorline.trim.results import Shortened, restored_texts
-from bench.bodies import bodies
+from bench.data.bodies import bodies
 from support.session_logs import ClaudeLog
 from trim.outputs import OUTPUT
 from trim.requests import FORMS, request, sent, texts

@@ -69,7 +69,7 @@ COEFFICIENTS: dict[str, float] = {
 }
 """What each fact adds to the log odds.
 
-Fitted on 28 664 requests of 14 train developers. ``python tests/bench/hit_prediction.py --requests requests.jsonl.gz
+Fitted on 28 664 requests of 14 train developers. ``python tests/bench hit_prediction --requests requests.jsonl.gz
 requests_more.jsonl.gz --fit`` prints this table."""
 
 ALIVE, EXPIRED, GONE = 3.5, -3.5, -4.0

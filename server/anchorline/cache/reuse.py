@@ -133,7 +133,7 @@ class HazardGaps:
     """Discrete hazards: P(longer than 5 min), then P(longer than each further time, if longer than the one before).
 
     Each is a logistic function of a sum over features (`bins`), fitted on recorded requests of train splits;
-    ``python tests/bench/gaps.py`` reproduces the table. Coefficients are shrunk towards 0, which is the mean request.
+    ``python tests/bench gaps`` reproduces the table. Coefficients are shrunk towards 0, which is the mean request.
     """
 
     def __init__(self, table: Hazards | None = None) -> None:

@@ -3,7 +3,7 @@
 Two sources ask for a prefix. The next request of the conversation shares everything up to the first change: rarely the
 tail is edited, less often what stands before the newest turn, the system prompt or the tools. And other conversations
 and sub-agents start with the same tools and system prompt. The shares were counted in recorded sessions, train split;
-``python tests/bench/prefix_shares.py`` reproduces them, docs/explain/placement.md shows them with their intervals.
+``python tests/bench prefix_shares`` reproduces them, docs/explain/placement.md shows them with their intervals.
 """
 
 from collections.abc import Sequence

@@ -7,7 +7,7 @@ digits interrupt them: a few counts, taken from a sample where the text is long,
 `measure` takes the counts, `weigh` multiplies them with a family's coefficients; `estimate` is both. The
 coefficients were fitted to the usage that providers reported for real sessions (docs/explain/tokens.md):
 
-    python tests/bench/tokens.py --transcripts DIR --requests FILE
+    python tests/bench tokens --transcripts DIR --requests FILE
 """
 
 import re

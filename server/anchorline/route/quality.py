@@ -31,7 +31,7 @@ class Line(msgspec.Struct, frozen=True):
     slope: tuple[float, float]
 
 
-# Fitted by `python tests/bench/quality_fit.py --data DIR`: ridge on what separates prompts inside livecodebench,
+# Fitted by `python tests/bench quality_fit --data DIR`: ridge on what separates prompts inside livecodebench,
 # gsm8k and mmlu_by_subject (MIT, Apache-2.0, Apache-2.0), each set with the same weight.
 LENGTH = Line(6.1307, 0.9353, (0.5648, 0.2767), (-0.1122, 0.0785))
 

@@ -9,7 +9,7 @@ the kind that they were learnt in, so they count as far as the draft's words wer
 
 `trust` rises from 0 to 1 while the share of the draft's words that were seen goes from `floor` to `middle`, the 5th
 percentile and the median of the kind's own prompts; of a short draft it is less. The tables are in models/router
-(`python tests/bench/train_prior.py`).
+(`python tests/bench train_prior`).
 """
 
 import re

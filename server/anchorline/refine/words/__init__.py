@@ -2,7 +2,7 @@
 
 `common()` are the words worth correcting to. `known()` asks a Bloom filter over SCOWL (sizes up to 70, all
 spellings): it never misses a word of the list and wrongly knows about 1 % of the others, which only means
-that a misspelling is left alone. Both files are built by ``python -m anchorline.refine.words.build``.
+that a misspelling is left alone. Both files are built by ``python tests/bench words``.
 """
 
 from functools import cache
