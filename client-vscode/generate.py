@@ -1,6 +1,6 @@
 """Write what the extension takes from the server: the protocol's types, what is a prompt, and the settings.
 
-`python client-vscode/generate.py` after a change of `lsp/protocol.py`, `lsp/served.py`, `report/model.py`, `plan.py` or
+`python client-vscode/generate.py` after a change of `lsp/protocol.py`, `lsp/prompt_files.py`, `report/model.py`, `plan.py` or
 `config.py`;
 a test fails when the extension differs from the server.
 """
@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 import msgspec
 
 from anchorline import config, plan
-from anchorline.lsp import protocol, served
+from anchorline.lsp import prompt_files, protocol
 from anchorline.report.model import Cause, Report
 
 HERE = Path(__file__).parent
@@ -135,11 +135,11 @@ def report() -> str:
 def served_documents() -> str:
     """Return what makes a document one of Anchorline's."""
     names = {
-        "SUFFIXES": served.SUFFIXES,
-        "NAMES": sorted(served.NAMES),
-        "BODIES": served.BODIES,
-        "LANGUAGES": sorted(served.LANGUAGES),
-        "SCHEMES": sorted(served.SCHEMES),
+        "SUFFIXES": prompt_files.SUFFIXES,
+        "NAMES": sorted(prompt_files.NAMES),
+        "BODIES": prompt_files.BODIES,
+        "LANGUAGES": sorted(prompt_files.LANGUAGES),
+        "SCHEMES": sorted(prompt_files.SCHEMES),
         "SETTINGS": [key.name for key in config.documented()],
     }
     return MADE + "".join(

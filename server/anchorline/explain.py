@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from difflib import unified_diff
 
-from anchorline.cache.afterwards import shortfall
+from anchorline.cache.miss_causes import shortfall
 from anchorline.outcome import Outcome
 from anchorline.plan import Cost, Plan, Policy, Refinement
 from anchorline.prompt.model import Prompt

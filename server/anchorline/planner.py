@@ -15,10 +15,10 @@ import msgspec
 
 from anchorline.cache import predict
 from anchorline.cache.cost import Terms
+from anchorline.cache.gaps import GapModel, Gaps, HazardGaps, Moment, observed
 from anchorline.cache.hits import HitModel, TableHits
 from anchorline.cache.instructions import Edit
 from anchorline.cache.ledger import Entry, Held, Ledger, with_entry
-from anchorline.cache.reuse import GapModel, Gaps, HazardGaps, Moment, observed
 from anchorline.cache.rules import Provider, Rules
 from anchorline.cache.rules import load as load_rules
 from anchorline.cache.sending import OUTPUT_TOKENS, Sending

@@ -2,7 +2,7 @@
 
 import pytest
 
-from anchorline.cache.afterwards import shortfall
+from anchorline.cache.miss_causes import shortfall
 
 ENDS = (40_000, 61_000, 90_000)
 

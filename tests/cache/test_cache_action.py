@@ -2,8 +2,8 @@
 
 import pytest
 
-from anchorline.cache.action import Action, best, bets, ping_every
-from anchorline.cache.reuse import Gaps
+from anchorline.cache.gaps import Gaps
+from anchorline.cache.lifetime import Action, best, bets, ping_every
 from anchorline.cache.rules import load
 
 RULES = load()

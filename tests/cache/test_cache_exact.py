@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anchorline.cache import exact, policies
-from anchorline.cache.action import Action
-from anchorline.cache.exact import Paid, Recorded, Rule
-from anchorline.cache.replay import Step, clairvoyant, cost, fixed
+from anchorline.cache.lifetime import Action
 from anchorline.cache.rules import load
+from anchorline.replay import account, policies
+from anchorline.replay.account import Paid, Recorded, Rule
+from anchorline.replay.chain import Step, clairvoyant, cost, fixed
 
 RULES = load()
 MODEL = "claude-opus-4-5"
@@ -25,7 +25,7 @@ def recorded(
 
 
 def run(rule: Rule, *conversations: Recorded) -> list[Paid]:
-    return list(exact.run(conversations, rule, RULES.for_model))
+    return list(account.run(conversations, rule, RULES.for_model))
 
 
 def always(action: Action) -> Rule:

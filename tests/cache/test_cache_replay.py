@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from anchorline.cache.action import Action
-from anchorline.cache.replay import Step, clairvoyant, cost, delta_rule, expected, fixed, moment
-from anchorline.cache.reuse import HazardGaps
+from anchorline.cache.gaps import HazardGaps
+from anchorline.cache.lifetime import Action
 from anchorline.cache.rules import load
+from anchorline.replay.chain import Step, clairvoyant, cost, delta_rule, expected, fixed, moment
 
 ANTHROPIC = load().provider("anthropic")
 FIVE, HOUR = (ANTHROPIC.lifetime(name) for name in ("5m", "1h"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from anchorline.cache.reuse import WINDOW, Gaps, HazardGaps, Moment, observed
+from anchorline.cache.gaps import WINDOW, Gaps, HazardGaps, Moment, observed
 from anchorline.prompt import formats
 
 MODEL = HazardGaps()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from anchorline.cache import rules
-from anchorline.cache.request import Billed, Block, Breakpoint, RejectedError, Request
-from anchorline.cache.simulate import Simulator
+from anchorline.replay.provider_cache import Simulator
+from anchorline.replay.request import Billed, Block, Breakpoint, RejectedError, Request
 
 OPUS = "claude-opus-4-8"
 SONNET = "claude-sonnet-4-5"

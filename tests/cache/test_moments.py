@@ -2,7 +2,7 @@
 
 import pytest
 
-from anchorline.cache import moments
+from anchorline.prompt import dates
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from anchorline.cache import moments
 )
 def test_a_moment_is_found_whole(text: str):
     around = f"A rule.\nSession {text}\nA rule that is not one, 5 minutes.\n".encode()
-    found = moments.times(around)
+    found = dates.times(around)
     assert text.encode() in [around[start:end] for start, end in found]
 
 
@@ -41,8 +41,8 @@ def test_a_moment_is_found_whole(text: str):
 )
 def test_a_day_is_found_where_it_is_said_to_be_the_present_one(text: str):
     around = f"A rule.\n<{text}.\nA rule.\n".encode()
-    assert [around[start:end] for start, end in moments.days(around)] == [text.encode()]
-    assert moments.times(around) == []
+    assert [around[start:end] for start, end in dates.days(around)] == [text.encode()]
+    assert dates.times(around) == []
 
 
 @pytest.mark.parametrize(
@@ -60,4 +60,4 @@ def test_a_day_is_found_where_it_is_said_to_be_the_present_one(text: str):
     ],
 )
 def test_what_stays_as_it_is_is_no_moment(text: str):
-    assert (moments.times(text.encode()), moments.days(text.encode())) == ([], [])
+    assert (dates.times(text.encode()), dates.days(text.encode())) == ([], [])

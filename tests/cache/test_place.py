@@ -5,9 +5,9 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anchorline.cache import action, place
+from anchorline.cache import lifetime, place
+from anchorline.cache.gaps import HazardGaps, observed
 from anchorline.cache.predict import Warmth, cumulative
-from anchorline.cache.reuse import HazardGaps, observed
 from anchorline.cache.rules import load
 from anchorline.prompt import formats
 
@@ -32,7 +32,7 @@ def planned(prompt, warmth=COLD, mode="extend"):
     totals = cumulative(prompt)
     fresh = totals[-1] - warmth.tokens
     gaps = HazardGaps().after(observed(prompt, totals[-1], 0.0))
-    bet = action.best(action.bets(ANTHROPIC, MODEL, gaps, fresh, totals[-1]))
+    bet = lifetime.best(lifetime.bets(ANTHROPIC, MODEL, gaps, fresh, totals[-1]))
     return place.place(prompt, ANTHROPIC, MODEL, warmth, bet, totals, mode)
 
 

@@ -12,12 +12,12 @@ from click.testing import CliRunner
 from anchorline.cli.main import cli
 from anchorline.learn import network
 from anchorline.learn.architecture import Architecture
-from anchorline.learn.registry import Data, Version
 from anchorline.outcome import Outcome, Usage
 from anchorline.plan import Plan, Policy
 from anchorline.store import database
 from anchorline.store.experiments import registry
 from anchorline.store.recorder import Recorder
+from anchorline.trial.versions import Data, Version
 from support import samples
 
 BODY = {

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from anchorline.cache.policies import POLICIES
 from anchorline.cli.main import cli
+from anchorline.replay.policies import POLICIES
 from support.recorded import data_folder
 from support.session_logs import ClaudeLog
 

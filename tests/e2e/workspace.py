@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from anchorline.lsp import served
+from anchorline.lsp import prompt_files
 from anchorline.prompt import formats
 from anchorline.store import database
 
@@ -26,7 +26,10 @@ def load(path):
     ...
 """
 NOTES = "# Notes\n\nPlease could you add the the tests of `load()` to `tests/test_load.py`?\n"
-SERVED = [*(f"some{suffix}" for suffix in (*served.SUFFIXES, *served.BODIES)), *sorted(served.NAMES)]
+SERVED = [
+    *(f"some{suffix}" for suffix in (*prompt_files.SUFFIXES, *prompt_files.BODIES)),
+    *sorted(prompt_files.NAMES),
+]
 OTHERS = ["package.json", "main.py"]
 """Names of files that Anchorline serves, and of some that it has no business with."""
 

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from anchorline.lsp import stdio
 from anchorline.lsp.server import FEATURES
+from anchorline.lsp.wire import stdio
 from support.lsp_client import frame
 
 GOOD = {"jsonrpc": "2.0", "id": 1, "method": "anchorline/status", "params": {}}

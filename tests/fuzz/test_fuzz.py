@@ -25,7 +25,7 @@ from anchorline.engine import converting
 from anchorline.engine.errors import ConversionError
 from anchorline.gateway.splice import planned
 from anchorline.gateway.usage import Meter
-from anchorline.lsp.framing import Body, Fault, Framer
+from anchorline.lsp.wire.framing import Body, Fault, Framer
 from anchorline.planner import Planner
 from anchorline.prompt import formats
 from anchorline.prompt.formats import claude_code, codex

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from anchorline.cli.main import cli
-from anchorline.gateway.answers import Asking, normal
+from anchorline.gateway.response_cache import Asking, normal
 from anchorline.gateway.upstream import Upstream as Provider
 from support.gateways import Gateway, call, gateway, settled
 from support.upstream import Running, Upstream

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from anchorline.gateway.attendants import WAITING, Attendants
+from anchorline.gateway.listeners import WAITING, Attendants
 
 
 def test_one_that_does_not_read_keeps_neither_the_others_nor_the_end():

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from anchorline.cache.action import ping_every, prolonging
-from anchorline.cache.reuse import Gaps
+from anchorline.cache.gaps import Gaps
+from anchorline.cache.lifetime import ping_every, prolonging
 from anchorline.cache.rules import load
 from anchorline.gateway.keepalive import Keepalive, Kept
 from anchorline.gateway.splice import prewarming

@@ -10,14 +10,14 @@ from click.testing import CliRunner
 from anchorline import config
 from anchorline.cli.main import cli
 from anchorline.config import Config, Mode
-from anchorline.gateway.desk import Desk
+from anchorline.gateway.exchanges import Desk
 from anchorline.learn import network
 from anchorline.learn.architecture import Architecture
-from anchorline.learn.registry import Version
 from anchorline.plan import Policy
 from anchorline.prompt import formats
 from anchorline.store.experiments import registry
 from anchorline.store.reader import Reader
+from anchorline.trial.versions import Version
 from support.gateways import MARKED_BODY, Gateway, call, gateway
 from support.lsp_client import PATIENCE
 from support.upstream import Running, Upstream

@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from anchorline.cache.rules import load as load_rules
-from anchorline.learn import evidence
-from anchorline.learn.evidence import FEWEST, Request, Shadowed, accepted, billed, collect, difference, radius
-from anchorline.learn.experiment import HEURISTIC, Contest, Standing, assign
 from anchorline.outcome import Usage
 from anchorline.route.catalog import load as load_catalog
 from anchorline.route.pricing import Pricing
+from anchorline.trial import evidence
+from anchorline.trial.evidence import FEWEST, Request, Shadowed, accepted, billed, collect, difference, radius
+from anchorline.trial.experiment import HEURISTIC, Contest, Standing, assign
 
 RULES, CATALOG = load_rules(), load_catalog()
 PRICING = Pricing(RULES, CATALOG)

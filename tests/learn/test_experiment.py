@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anchorline.learn import experiment
-from anchorline.learn.experiment import (
+from anchorline.trial import experiment
+from anchorline.trial.experiment import (
     HEURISTIC,
     Contest,
     NotPossibleError,

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
+from anchorline.cache.gaps import Moment
 from anchorline.cache.hits import Return, probability
-from anchorline.cache.reuse import Moment
 from anchorline.learn import features, network
 from anchorline.learn.architecture import Architecture, Known
 from anchorline.learn.boundaries import of_boundaries

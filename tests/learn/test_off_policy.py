@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anchorline.learn import off_policy
+from anchorline.trial import off_policy
 
 ACTIONS = 3
 

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from anchorline.cache import hits
+from anchorline.cache.gaps import HazardGaps, Moment
 from anchorline.cache.hits import Return
 from anchorline.cache.ledger import MemoryLedger
-from anchorline.cache.reuse import HazardGaps, Moment
 from anchorline.config import Config
 from anchorline.learn import features, network, policy
 from anchorline.learn.architecture import HEADS, Architecture

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from anchorline.learn.experiment import Contest, Standing
-from anchorline.learn.registry import ABOUT, LOCK, DamagedError, Data, Registry, Version, new_id
+from anchorline.trial.experiment import Contest, Standing
+from anchorline.trial.versions import ABOUT, LOCK, DamagedError, Data, Registry, Version, new_id
 
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes and pipes are POSIX's")
 

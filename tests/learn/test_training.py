@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("mlx.core")
 
+from anchorline.cache.gaps import Moment
 from anchorline.cache.hits import Return
-from anchorline.cache.reuse import Moment
 from anchorline.learn import features, network
 from anchorline.learn.architecture import Architecture
 from anchorline.learn.checkpoint import forget

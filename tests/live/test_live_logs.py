@@ -22,8 +22,8 @@ def test_records_of_libraries_are_reduced_to_their_place():
 
 
 def test_records_of_our_own_are_shown_in_one_line():
-    shown = SafeFormatter().format(record("anchorline.lsp.stdio", "bad input: %s", "a\nb"))
-    assert shown.endswith("error anchorline.lsp.stdio: bad input: a\\nb")
+    shown = SafeFormatter().format(record("anchorline.lsp.wire.stdio", "bad input: %s", "a\nb"))
+    assert shown.endswith("error anchorline.lsp.wire.stdio: bad input: a\\nb")
 
 
 def test_exceptions_show_their_type_and_places_but_not_their_message():

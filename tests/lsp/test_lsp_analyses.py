@@ -6,7 +6,7 @@ import pytest
 from pygls.exceptions import JsonRpcContentModified
 
 from anchorline.lint.finding import Finding
-from anchorline.lsp.analyses import Analyses, Analysis, Pending, Snapshot
+from anchorline.lsp.analysis import Analyses, Analysis, Pending, Snapshot
 from anchorline.lsp.documents import Document
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anchorline.lsp.framing import MAX_HEADER, Body, Fault, Framer
+from anchorline.lsp.wire.framing import MAX_HEADER, Body, Fault, Framer
 
 
 def read(framer: Framer, data: bytes, pieces: int = 0) -> list[Body | Fault]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from anchorline.cache import markers
 from anchorline.cache.ledger import MemoryLedger
 from anchorline.config import Cache, Config, Route
-from anchorline.gateway.answers import Asking, asked
+from anchorline.gateway.response_cache import Asking, asked
 from anchorline.gateway.splice import planned
 from anchorline.gateway.upstream import Upstream
 from anchorline.lint.check import check

@@ -5,10 +5,10 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anchorline.cache.action import Action, best, bets
-from anchorline.cache.replay import Step, clairvoyant, cost, expected, fixed
-from anchorline.cache.reuse import STOPS, HazardGaps, Moment
+from anchorline.cache.gaps import STOPS, HazardGaps, Moment
+from anchorline.cache.lifetime import Action, best, bets
 from anchorline.cache.rules import load
+from anchorline.replay.chain import Step, clairvoyant, cost, expected, fixed
 
 RULES = load()
 PROVIDERS = [provider for provider in RULES.providers.values() if provider.lifetimes]

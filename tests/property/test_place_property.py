@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from anchorline.cache.boundary_reuse import Boundary, boundaries
 from anchorline.cache.place import Prices, Warm, best_of
 from anchorline.cache.predict import Warmth, cumulative
-from anchorline.cache.shares import Boundary, boundaries
 from anchorline.prompt import formats
 
 PRICES = [Prices(0.1, 1.25, 1.25), Prices(0.1, 2.0, 1.25), Prices(0.05, 1.25, 1.25), Prices(0.1, 1.0, 1.0)]

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anchorline.cache import rules
-from anchorline.cache.request import Block, Breakpoint, RejectedError, Request
-from anchorline.cache.simulate import Simulator
+from anchorline.replay.provider_cache import Simulator
+from anchorline.replay.request import Block, Breakpoint, RejectedError, Request
 
 RULES = rules.load()
 MODELS = ("claude-opus-4-8", "claude-sonnet-4-5", "gpt-5.6-sol", "gpt-5.5", "vllm/qwen", "nobody-1")

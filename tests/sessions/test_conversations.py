@@ -3,7 +3,7 @@
 import msgspec
 
 from anchorline.cache.rules import load
-from anchorline.sessions.conversations import conversations
+from anchorline.replay.recorded import conversations
 from anchorline.sessions.request import Billed
 
 RULES = load()

@@ -10,9 +10,6 @@ import msgspec
 import pytest
 
 from anchorline.cache.rules import load as load_rules
-from anchorline.learn.evidence import Shadowed, billed
-from anchorline.learn.experiment import HEURISTIC, Contest, NotPossibleError, Standing
-from anchorline.learn.registry import DamagedError, Data, Registry, Version
 from anchorline.outcome import Feedback, Outcome, Usage
 from anchorline.plan import Plan, Policy
 from anchorline.route.catalog import load as load_catalog
@@ -20,6 +17,9 @@ from anchorline.route.pricing import Pricing
 from anchorline.store import database, experiments, privacy
 from anchorline.store.experiments import Steps
 from anchorline.store.recorder import Recorder
+from anchorline.trial.evidence import Shadowed, billed
+from anchorline.trial.experiment import HEURISTIC, Contest, NotPossibleError, Standing
+from anchorline.trial.versions import DamagedError, Data, Registry, Version
 from support import samples
 
 CONTEST = Contest("e-1", "r-1", HEURISTIC, "ab", 0.25, "0" * 32, 1000.0)

@@ -18,7 +18,7 @@ import psutil
 from anchorline.config import Config
 from anchorline.gateway.access import Access
 from anchorline.gateway.app import App
-from anchorline.gateway.desk import Desk
+from anchorline.gateway.exchanges import Desk
 from anchorline.gateway.upstream import Upstream as Provider
 from anchorline.gateway.upstream import Upstreams
 

@@ -21,9 +21,9 @@ import brotli
 import uvicorn
 import zstandard
 
-from anchorline.cache.request import Block, Breakpoint, RejectedError, Request
 from anchorline.cache.rules import load
-from anchorline.cache.simulate import Simulator
+from anchorline.replay.provider_cache import Simulator
+from anchorline.replay.request import Block, Breakpoint, RejectedError, Request
 from support import published
 
 ERRORS = {

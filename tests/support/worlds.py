@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
+from anchorline.cache.gaps import Moment
 from anchorline.cache.hits import Return
-from anchorline.cache.reuse import Moment
 from anchorline.learn import features
 from anchorline.learn.boundaries import of_boundaries
 from anchorline.learn.decision import Decision

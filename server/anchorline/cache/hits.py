@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from anchorline.cache.reuse import Moment
+    from anchorline.cache.gaps import Moment
 
 KNOTS: dict[str, tuple[float, ...]] = {
     "5m": (30, 240),

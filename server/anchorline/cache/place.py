@@ -13,11 +13,11 @@ from operator import attrgetter
 
 import msgspec
 
-from anchorline.cache.action import Bet, rewrite
+from anchorline.cache.boundary_reuse import Boundary, boundaries
+from anchorline.cache.lifetime import Bet, rewrite
 from anchorline.cache.markers import lifetime as asked
 from anchorline.cache.predict import Warmth
 from anchorline.cache.rules import Lifetime, Provider
-from anchorline.cache.shares import Boundary, boundaries
 from anchorline.plan import Anchor
 from anchorline.prompt.model import Prompt
 

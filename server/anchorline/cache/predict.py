@@ -12,9 +12,9 @@ from operator import attrgetter
 import msgspec
 
 from anchorline.cache import hits
+from anchorline.cache.gaps import Moment
 from anchorline.cache.hits import HitModel, Return, TableHits
 from anchorline.cache.ledger import Entry, Held
-from anchorline.cache.reuse import Moment
 from anchorline.cache.rules import Provider, canonical
 from anchorline.plan import Miss
 from anchorline.prompt.model import Prompt

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from anchorline.cache import action, place
-from anchorline.cache.action import Bet
+from anchorline.cache import lifetime, place
 from anchorline.cache.cost import Terms
+from anchorline.cache.gaps import Gaps
+from anchorline.cache.lifetime import Bet
 from anchorline.cache.predict import Reach, Warmth
-from anchorline.cache.reuse import Gaps
 from anchorline.cache.rules import Lifetime, Provider
 from anchorline.plan import LOST, Anchor, CachePlan, Miss
 from anchorline.prompt.model import Prompt
@@ -44,7 +44,7 @@ class Sending(msgspec.Struct, frozen=True):
 
     def planned(self, mode: str, ttl: str) -> tuple[CachePlan, Terms]:
         """Return the cache's part of the plan, and its costs. `mode` and `ttl` are the settings of that name."""
-        bet = action.best(self._bets(), ttl)
+        bet = lifetime.best(self._bets(), ttl)
         anchors = self.client_anchors()
         if self.provider.mode == "explicit":
             anchors = place.place(self.prompt, self.provider, self.model, self.warmth, bet, self.totals, mode)
@@ -120,7 +120,7 @@ class Sending(msgspec.Struct, frozen=True):
     def terms(self, anchors: Sequence[Anchor]) -> Terms:
         """Return what sending it with these anchors costs."""
         provider, total = self.provider, self.total
-        anchored, lifetime = self._anchored(anchors)
+        anchored, written = self._anchored(anchors)
         warmth = self.reached(anchors)
         read_tokens = warmth.p_hit * min(warmth.tokens, anchored) if anchored else 0.0
         return Terms(
@@ -131,16 +131,16 @@ class Sending(msgspec.Struct, frozen=True):
             write_tokens=max(anchored - read_tokens, 0.0),
             anchored=anchored,
             read=provider.read_price(self.model),
-            write=lifetime.write if lifetime is not None else 1.0,
-            rewrite=action.rewrite(provider) if anchored else 1.0,
+            write=written.write if written is not None else 1.0,
+            rewrite=lifetime.rewrite(provider) if anchored else 1.0,
             output=OUTPUT_TOKENS,
             p_next=self.gaps.within(NEVER_S),
-            p_reuse=self.gaps.within(lifetime.seconds) if lifetime is not None else 0.0,
+            p_reuse=self.gaps.within(written.seconds) if written is not None else 0.0,
         )
 
     def _bets(self) -> list[Bet]:
         fresh = max(self.total - round(self.warmth.p_hit * self.warmth.tokens), 0)
-        return action.bets(self.provider, self.model, self.gaps, fresh, self.total)
+        return lifetime.bets(self.provider, self.model, self.gaps, fresh, self.total)
 
     def _anchored(self, anchors: Sequence[Anchor]) -> tuple[int, Lifetime | None]:
         """Return how many tokens the next request could read, and the lifetime that they are written with."""

@@ -8,7 +8,7 @@ from anchorline.cli.gateway import Unusable
 from anchorline.cli.top import state
 from anchorline.config import Config
 from anchorline.gateway import clients, first_party
-from anchorline.gateway.tally import State
+from anchorline.gateway.metrics import State
 
 ANY = "http://127.0.0.1:8917/any"
 """An address of a gateway's shape, whichever one it is."""

@@ -32,8 +32,8 @@ def command(version: str | None, as_json: bool) -> None:
     from anchorline.learn.dataset import part  # noqa: PLC0415  (only where a network is measured)
     from anchorline.learn.evaluation import evaluate  # noqa: PLC0415
     from anchorline.learn.network import NetworkError, load  # noqa: PLC0415
-    from anchorline.learn.registry import DamagedError  # noqa: PLC0415
     from anchorline.store.experiments import registry  # noqa: PLC0415
+    from anchorline.trial.versions import DamagedError  # noqa: PLC0415
 
     kept = registry()
     names = kept.names()

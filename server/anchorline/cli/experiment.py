@@ -9,12 +9,12 @@ import msgspec
 
 from anchorline.cli import pages, reading, tables
 from anchorline.cli.steps import AS_JSON, Refused, check, refusing, said, standing_now, steps
-from anchorline.learn.experiment import SHARE, Contest
 from anchorline.store.experiments import latest, registry
+from anchorline.trial.experiment import SHARE, Contest
 
 if TYPE_CHECKING:
-    from anchorline.learn.evidence import Difference
-    from anchorline.learn.report import Report, Side
+    from anchorline.trial.evidence import Difference
+    from anchorline.trial.report import Report, Side
 
 
 @click.group(name="experiment")
@@ -114,11 +114,11 @@ def report(experiment: str | None, as_json: bool, html: Path | None) -> None:
 
 def _report(experiment: str | None) -> "Report":
     from anchorline.cache.rules import load as load_rules  # noqa: PLC0415
-    from anchorline.learn.evidence import collect  # noqa: PLC0415
-    from anchorline.learn.registry import DamagedError  # noqa: PLC0415
-    from anchorline.learn.report import report as put_together  # noqa: PLC0415  (numpy)
     from anchorline.route.catalog import load as load_catalog  # noqa: PLC0415
     from anchorline.store import database, experiments  # noqa: PLC0415
+    from anchorline.trial.evidence import collect  # noqa: PLC0415
+    from anchorline.trial.report import report as put_together  # noqa: PLC0415  (numpy)
+    from anchorline.trial.versions import DamagedError  # noqa: PLC0415
 
     config = reading.settings().config
     path = database.locate(config.store.path)

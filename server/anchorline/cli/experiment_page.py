@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from anchorline.cli.experiment import heading, in_shadow, share, told
-from anchorline.learn.report import Estimated, Point, Report, Side
+from anchorline.trial.report import Estimated, Point, Report, Side
 
 _WIDTH, _HEIGHT, _MARGIN = 720, 240, 8
 _BAR = 200

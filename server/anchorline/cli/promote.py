@@ -3,7 +3,7 @@
 import click
 
 from anchorline.cli.steps import AS_JSON, Refused, check, refusing, said, standing_now, steps
-from anchorline.learn.experiment import PROMOTED_SHARE
+from anchorline.trial.experiment import PROMOTED_SHARE
 
 
 @click.command(name="promote")

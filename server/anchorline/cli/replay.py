@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 import msgspec
 
-from anchorline.cache.policies import POLICIES
 from anchorline.cli import pages, progress, reading, tables
-from anchorline.sessions.comparison import Comparison, Line
+from anchorline.replay.comparison import Comparison, Line
+from anchorline.replay.policies import POLICIES
 
 _AGO = re.compile(r"(\d{1,5})([hdw])\Z")
 _SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
@@ -78,8 +78,8 @@ def command(names: tuple[str, ...], since: float | None, as_json: bool, html: Pa
 
 def _compare(names: tuple[str, ...], since: float | None, *, quiet: bool) -> Comparison:
     from anchorline.cache.rules import load as load_rules  # noqa: PLC0415
+    from anchorline.replay.comparison import compare  # noqa: PLC0415
     from anchorline.route.catalog import load as load_catalog  # noqa: PLC0415
-    from anchorline.sessions.comparison import compare  # noqa: PLC0415
     from anchorline.store.database import StoreError, locate  # noqa: PLC0415
     from anchorline.store.reader import Reader  # noqa: PLC0415
 

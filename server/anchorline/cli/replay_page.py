@@ -4,7 +4,7 @@ from html import escape
 from itertools import accumulate
 
 from anchorline.cli.replay import saves, summary
-from anchorline.sessions.comparison import Comparison, Line
+from anchorline.replay.comparison import Comparison, Line
 
 _PARTS = (("read_usd", "read"), ("write_usd", "written"), ("plain_usd", "neither"), ("ping_usd", "pings"))
 _WIDTH, _HEIGHT, _MARGIN = 720, 240, 8

@@ -7,11 +7,11 @@ import click
 import msgspec
 
 from anchorline.cli import reading
-from anchorline.learn.experiment import NotPossibleError, Standing
-from anchorline.learn.registry import DamagedError
 from anchorline.store import database
 from anchorline.store.database import StoreError
 from anchorline.store.experiments import Steps, registry
+from anchorline.trial.experiment import NotPossibleError, Standing
+from anchorline.trial.versions import DamagedError
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

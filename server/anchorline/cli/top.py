@@ -19,7 +19,7 @@ from anchorline.live import proof
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from anchorline.gateway.tally import Passed, State
+    from anchorline.gateway.metrics import Passed, State
 
 TIMEOUT_S = 5.0
 
@@ -63,7 +63,7 @@ def state(url: str) -> "State":
 
     The token is only said once the gateway has proven to be ours. Raises Unusable where none answers.
     """
-    from anchorline.gateway.tally import State  # noqa: PLC0415
+    from anchorline.gateway.metrics import State  # noqa: PLC0415
 
     _, _, place, token, name = url.split("/", 4)
     host, _, port = place.partition(":")

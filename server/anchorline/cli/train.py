@@ -182,8 +182,8 @@ def skills() -> dict[str, float]:
 def _start(version: str | None) -> "tuple[str, Network | None]":
     """Return the version to start from with its network; nothing where none ships. Raises click's exceptions."""
     from anchorline.learn.network import NetworkError, load  # noqa: PLC0415
-    from anchorline.learn.registry import PRIOR, DamagedError  # noqa: PLC0415
     from anchorline.store.experiments import registry  # noqa: PLC0415
+    from anchorline.trial.versions import PRIOR, DamagedError  # noqa: PLC0415
 
     kept = registry()
     if version is None:
@@ -201,10 +201,10 @@ def _keep(
     trained: "Network", measured: "Evaluation", rows: "Sequence[Decision]", before: str, seed: int
 ) -> tuple[str, str]:
     """Store a version; return its id and its folder. Raises click's exceptions."""
-    from anchorline.learn.registry import Data, Version, new_id  # noqa: PLC0415
     from anchorline.store import decisions as stored  # noqa: PLC0415
     from anchorline.store.database import StoreError, locate  # noqa: PLC0415
     from anchorline.store.experiments import registry  # noqa: PLC0415
+    from anchorline.trial.versions import Data, Version, new_id  # noqa: PLC0415
 
     times = [one.at for one in rows]
     version = Version(

@@ -15,17 +15,17 @@ from typing import Any, NamedTuple
 import aiohttp
 import msgspec
 
-from anchorline.gateway import tally
+from anchorline.gateway import metrics
 from anchorline.gateway.access import Access, Refused, Target
-from anchorline.gateway.answers import Answers, Keeping
-from anchorline.gateway.attendants import Attendants
 from anchorline.gateway.coding import packed, unpacked
 from anchorline.gateway.credential import credential
-from anchorline.gateway.desk import Desk
 from anchorline.gateway.exchange import Exchange, Sender, counted, format_of
+from anchorline.gateway.exchanges import Desk
 from anchorline.gateway.incoming import Incoming, LeftError, Receive, Send, SlowError
+from anchorline.gateway.listeners import Attendants
 from anchorline.gateway.local import NAME, Answer, Local, named
 from anchorline.gateway.refusals import Refusal
+from anchorline.gateway.response_cache import Answers, Keeping
 from anchorline.gateway.upstream import MARK, Upstream, Upstreams, answered
 from anchorline.gateway.usage import Meter, header
 from anchorline.prompt.model import Format
@@ -274,10 +274,10 @@ async def _looked_at(call: Call) -> Call:
     return call._replace(format=format_, counted=count, sender=sender)
 
 
-async def _show(send: Send, name: str, state: tally.State) -> None:
+async def _show(send: Send, name: str, state: metrics.State) -> None:
     """Answer with what went through: for Prometheus, or as JSON for `anchorline top`."""
     kind, body = (
-        (tally.TYPE, tally.prometheus(state))
+        (metrics.TYPE, metrics.prometheus(state))
         if name == "metrics"
         else (b"application/json", msgspec.json.encode(state))
     )

@@ -15,8 +15,8 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 import msgspec
 
-from anchorline.cache.action import ping_every, prolonging
-from anchorline.cache.reuse import Gaps
+from anchorline.cache.gaps import Gaps
+from anchorline.cache.lifetime import ping_every, prolonging
 from anchorline.cache.rules import Lifetime, Provider
 from anchorline.gateway.exchange import Send
 from anchorline.gateway.refusals import REFUSING

@@ -12,8 +12,8 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from anchorline.engine.client import Engine
-from anchorline.gateway import speech
-from anchorline.gateway.speech import Ended
+from anchorline.gateway import local_responses
+from anchorline.gateway.local_responses import Ended
 from anchorline.generation import Chunk, Request, Turn, Unavailable
 from anchorline.prompt import half_pairs
 from anchorline.prompt.model import Format
@@ -119,7 +119,7 @@ class Local:
             yield _refused(400, "invalid_request_error", str(error))
             return
         options = asked.stream_options or _Options()
-        spoken = speech.of(format_, model, include_usage=options.include_usage)
+        spoken = local_responses.of(format_, model, include_usage=options.include_usage)
         async with aclosing(self._engine.generate(request)) as chunks:
             try:
                 first = await anext(chunks)
@@ -146,7 +146,7 @@ class Local:
         return _whole(200, kind | {"input_tokens": tokens})
 
     async def _streamed(
-        self, spoken: speech.Speech, first: Chunk, chunks: AsyncIterator[Chunk]
+        self, spoken: local_responses.Speech, first: Chunk, chunks: AsyncIterator[Chunk]
     ) -> AsyncIterator[bytes]:
         read = self._engine.read
         yield spoken.begin(read.prompt - read.cached if read else 0, read.cached if read else 0)
@@ -160,7 +160,7 @@ class Local:
             yield spoken.error(f"Anchorline: the local model: {unavailable}")
 
     async def _whole(
-        self, spoken: speech.Speech, first: Chunk, chunks: AsyncIterator[Chunk]
+        self, spoken: local_responses.Speech, first: Chunk, chunks: AsyncIterator[Chunk]
     ) -> AsyncIterator[bytes]:
         finish: Literal["stop", "length"] = "length"  # of an answer that breaks off, what there is
         try:

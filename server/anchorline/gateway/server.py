@@ -17,12 +17,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from anchorline.config import Config
 from anchorline.engine.client import Engine
 from anchorline.gateway.access import Access
-from anchorline.gateway.answers import Answers
 from anchorline.gateway.app import App
-from anchorline.gateway.attendants import Attendants
-from anchorline.gateway.desk import Desk
+from anchorline.gateway.exchanges import Desk
 from anchorline.gateway.incoming import Receive, Send
+from anchorline.gateway.listeners import Attendants
 from anchorline.gateway.local import Local
+from anchorline.gateway.response_cache import Answers
 from anchorline.gateway.upstream import KeyMissingError, Upstream, Upstreams, upstreams
 from anchorline.store import answers
 

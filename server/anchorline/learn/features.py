@@ -2,8 +2,8 @@
 
 import msgspec
 
+from anchorline.cache.gaps import Moment
 from anchorline.cache.hits import Return
-from anchorline.cache.reuse import Moment
 from anchorline.learn import drafts, moments
 
 VERSION = 1

@@ -1,21 +1,21 @@
 """What the network sees of a conversation's past, and of a request that comes back to a prefix.
 
-The same facts as `cache.reuse.bins` and `cache.hits.terms` take, as numbers instead of bins.
+The same facts as `cache.gaps.bins` and `cache.hits.terms` take, as numbers instead of bins.
 """
 
 from collections.abc import Mapping
 from math import log, log1p
 
 from anchorline.cache import hits
+from anchorline.cache.gaps import STOPS, TRIGGERS, WINDOW, Gaps, HazardGaps, Moment
 from anchorline.cache.hits import Return
-from anchorline.cache.reuse import STOPS, TRIGGERS, WINDOW, Gaps, HazardGaps, Moment
 
 _RULE = HazardGaps()
 RATES = (0.5, 0.2, 0.07)
 """Weights of the newest pause in the averages of the logarithm of pauses."""
 
 TIMES = (10.0, 60.0, 180.0, 300.0, 600.0, 900.0, 1200.0, 1800.0, 3600.0, 7200.0, 10800.0)
-"""Seconds at which the gap head says how probably the next request is still to come; those of `cache.reuse`."""
+"""Seconds at which the gap head says how probably the next request is still to come; those of `cache.gaps`."""
 
 LONGER = tuple(f"longer_{seconds:g}" for seconds in TIMES)
 """Log odds that the gap is longer than each time, if longer than the one before."""
@@ -41,7 +41,7 @@ MOMENT = (
 
 `stop…` and `output` are of the answer, 0 before it is there. `known`: there are pauses. `turn` averages the pauses that
 a person's message ended, `turns` counts them, `long` those over five minutes (the recent ones more), `run` the
-requests since the last message. Those of `LONGER` are what the table of `cache.reuse` says, which the network
+requests since the last message. Those of `LONGER` are what the table of `cache.gaps` says, which the network
 corrects."""
 
 

@@ -16,7 +16,7 @@ from msgspec import Meta
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from anchorline.cache.reuse import Gaps
+from anchorline.cache.gaps import Gaps
 from anchorline.learn import forward
 from anchorline.learn.architecture import HEADS, Architecture, shapes
 from anchorline.learn.boundaries import BOUNDARY

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import msgspec
 
+from anchorline.cache.gaps import GapModel, Gaps, HazardGaps, Moment
 from anchorline.cache.hits import HitModel, Return, TableHits
-from anchorline.cache.reuse import GapModel, Gaps, HazardGaps, Moment
 from anchorline.learn import features, network
 from anchorline.learn.features import Features
 from anchorline.learn.network import Network

@@ -5,12 +5,12 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
 
-from anchorline.cache import moments
 from anchorline.cache.markers import Splice, accepted, splices
 from anchorline.cache.rules import Provider
 from anchorline.lint import markers
 from anchorline.lint.finding import Finding
 from anchorline.plan import Plan
+from anchorline.prompt import dates
 from anchorline.prompt.model import Prompt, Segment
 from anchorline.prompt.unrendered import blanked
 from anchorline.route.catalog import Model
@@ -115,7 +115,7 @@ def _volatile(prompt: Prompt) -> Iterator[Finding]:
 
 def _spots(text: bytes) -> list[tuple[int, int]]:
     """Return where a text tells a moment (not just a date), a random id, or what day it is; each as a whole."""
-    found = [*moments.times(text), *moments.days(text)]
+    found = [*dates.times(text), *dates.days(text)]
     lowered = text.lower()
     for match in _UUID.finditer(lowered):
         start = match.start() - 8

@@ -3,11 +3,11 @@
 import logging
 
 from anchorline.config import Config
-from anchorline.learn.evidence import Evidence
-from anchorline.learn.experiment import PROMOTED_SHARE, Contest, NotPossibleError
-from anchorline.learn.registry import DamagedError
 from anchorline.store import database, experiments
 from anchorline.store.database import StoreError
+from anchorline.trial.evidence import Evidence
+from anchorline.trial.experiment import PROMOTED_SHARE, Contest, NotPossibleError
+from anchorline.trial.versions import DamagedError
 
 log = logging.getLogger(__name__)
 

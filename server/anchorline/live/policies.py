@@ -19,9 +19,9 @@ from anchorline.config import Config
 from anchorline.plan import Plan, Policy
 
 if TYPE_CHECKING:
-    from anchorline.learn.experiment import Standing
-    from anchorline.learn.registry import Registry
     from anchorline.planner import Decider
+    from anchorline.trial.experiment import Standing
+    from anchorline.trial.versions import Registry
 
 WATCH_S = 2.0
 """How often the file is looked at: a few microseconds each."""
@@ -44,7 +44,7 @@ class InForce(msgspec.Struct, frozen=True):
 
     def of(self, conversation: str | None) -> "Decider":
         """Return who decides about a conversation, with the side and its probability in the policy."""
-        from anchorline.learn.experiment import HEURISTIC, assign  # noqa: PLC0415  (not at start)
+        from anchorline.trial.experiment import HEURISTIC, assign  # noqa: PLC0415  (not at start)
 
         assigned = assign(self.standing, conversation)
         decider = self.deciders.get(assigned.version, self.heuristic)
@@ -181,9 +181,9 @@ def _replaced(signature: Signature, first: bool) -> tuple[Signature, InForce] | 
 
 def read(registry: "Registry") -> InForce:
     """Load what is in force. Never raises: what can't be loaded is among the problems."""
-    from anchorline.learn.experiment import Standing  # noqa: PLC0415  (not at start)
-    from anchorline.learn.registry import DamagedError  # noqa: PLC0415
     from anchorline.planner import Decider  # noqa: PLC0415
+    from anchorline.trial.experiment import Standing  # noqa: PLC0415  (not at start)
+    from anchorline.trial.versions import DamagedError  # noqa: PLC0415
 
     problems: dict[str, str] = {}
     try:
@@ -204,12 +204,12 @@ def read(registry: "Registry") -> InForce:
 
 def network(registry: "Registry", version: str) -> "Decider":
     """Load a version, and have it decide once, which must not fail. Raises DamagedError."""
+    from anchorline.cache.gaps import Moment  # noqa: PLC0415
     from anchorline.cache.hits import Return  # noqa: PLC0415  (numpy: only where a network decides)
-    from anchorline.cache.reuse import Moment  # noqa: PLC0415
     from anchorline.learn import policy  # noqa: PLC0415
     from anchorline.learn.network import NetworkError  # noqa: PLC0415
-    from anchorline.learn.registry import DamagedError  # noqa: PLC0415
     from anchorline.planner import Decider  # noqa: PLC0415
+    from anchorline.trial.versions import DamagedError  # noqa: PLC0415
 
     folder = registry.verified(version)
     try:

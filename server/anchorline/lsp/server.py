@@ -36,10 +36,10 @@ from anchorline.lsp.features import (
     status,
     sync,
 )
-from anchorline.lsp.jsonrpc import Protocol
 from anchorline.lsp.session import Session
-from anchorline.lsp.stdio import Reader, Writer
-from anchorline.lsp.watch import watch
+from anchorline.lsp.wire.editor_process import watch
+from anchorline.lsp.wire.messages import Protocol
+from anchorline.lsp.wire.stdio import Reader, Writer
 
 EXIT_S = 3.0
 log = logging.getLogger(__name__)

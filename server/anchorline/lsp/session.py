@@ -19,11 +19,11 @@ from anchorline.cache.ledger import Entry
 from anchorline.live.books import Books
 from anchorline.live.plans import Remembered
 from anchorline.live.recording import NotRecordedError
-from anchorline.lsp.analyses import Analyses, Analysis, Pending, Snapshot
+from anchorline.lsp.analysis import Analyses, Analysis, Pending, Snapshot
 from anchorline.lsp.documents import Document, Documents, to_path
 from anchorline.lsp.gateway import Gateway
-from anchorline.lsp.observing import Observed
-from anchorline.lsp.served import Serving, format_of, serving
+from anchorline.lsp.prompt_files import Serving, format_of, serving
+from anchorline.lsp.proposals import Observed
 from anchorline.outcome import Outcome
 from anchorline.plan import Plan
 from anchorline.prompt.model import Prompt, PromptError

@@ -8,7 +8,7 @@ import sqlite3
 from collections import deque
 
 from anchorline.cache import hits
-from anchorline.cache.afterwards import shortfall
+from anchorline.cache.miss_causes import shortfall
 from anchorline.report.model import Cause
 from anchorline.report.once import Requests
 from anchorline.report.sums import HIT, Known, Return, Sums, Usage

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from anchorline.cache.afterwards import shortfall
+from anchorline.cache.miss_causes import shortfall
 from anchorline.plan import LOST
 from anchorline.report.once import Requests, Seen
 from anchorline.report.sums import HIT, Return, Sums, Usage

@@ -12,20 +12,20 @@ from typing import cast
 
 import msgspec
 
+from anchorline.cache.gaps import WINDOW, Moment, Pause
 from anchorline.cache.hits import Return
-from anchorline.cache.reuse import WINDOW, Moment, Pause
 from anchorline.cache.rules import Rules
 from anchorline.learn import features
 from anchorline.learn.boundaries import of_boundaries
 from anchorline.learn.decision import Decision
 from anchorline.learn.drafts import DRAFT
-from anchorline.learn.evidence import signs
 from anchorline.learn.features import Features
 from anchorline.learn.moments import MOMENT, of_moment, of_return
 from anchorline.route.catalog import Catalog
 from anchorline.sessions.request import Billed
 from anchorline.store import billing, database, privacy
 from anchorline.store.reader import Reader
+from anchorline.trial.evidence import signs
 
 AUTOMATIC = frozenset({"codex-auto-review"})
 WHOLE = 0.9

@@ -16,13 +16,13 @@ from typing import Literal
 import msgspec
 
 from anchorline.cache.rules import Rules
-from anchorline.learn import experiment
-from anchorline.learn.evidence import Evidence, Request, Shadowed, collect
-from anchorline.learn.experiment import Contest, Stage, Standing
-from anchorline.learn.registry import FOLDER, DamagedError, Registry
 from anchorline.route.catalog import Catalog
 from anchorline.store import billing, database, rows
 from anchorline.store.database import StoreError
+from anchorline.trial import experiment
+from anchorline.trial.evidence import Evidence, Request, Shadowed, collect
+from anchorline.trial.experiment import Contest, Stage, Standing
+from anchorline.trial.versions import FOLDER, DamagedError, Registry
 
 Name = Literal["started", "advanced", "stopped", "promoted", "rolled back", "removed"]
 By = Literal["developer", "monitor", "purge"]

@@ -17,10 +17,10 @@ import msgspec
 
 from anchorline import redact
 from anchorline.config import TextMode
-from anchorline.learn.registry import FOLDER, Registry
 from anchorline.plan import Plan, Refinement
 from anchorline.store import database
 from anchorline.store.database import StoreError
+from anchorline.trial.versions import FOLDER, Registry
 
 if TYPE_CHECKING:
     from sqlite_utils import Database

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from anchorline import redact
+from anchorline.cache.gaps import observed
 from anchorline.cache.instructions import Known
 from anchorline.cache.ledger import Entry
-from anchorline.cache.reuse import observed
 from anchorline.config import TextMode
 from anchorline.learn.features import VERSION, Features
 from anchorline.learn.features import of as features_of

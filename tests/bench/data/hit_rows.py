@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from anchorline.cache.gaps import Moment
 from anchorline.cache.hits import Return
-from anchorline.cache.replay import Step, moment
-from anchorline.cache.reuse import Moment
 from anchorline.cache.rules import Rules
 from anchorline.cache.rules import load as load_rules
+from anchorline.replay.chain import Step, moment
 
 ALIASES = {"m24": "u08", "m21": "u00", "m23": "u03"}
 """The same persons under two names: never trained on, since the other name's later requests are scored."""

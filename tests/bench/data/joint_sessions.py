@@ -8,13 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from anchorline.cache.action import best, bets
-from anchorline.cache.replay import Step, moment
-from anchorline.cache.reuse import Gaps, HazardGaps
+from anchorline.cache.gaps import Gaps, HazardGaps
+from anchorline.cache.lifetime import best, bets
 from anchorline.cache.rules import load as load_rules
 from anchorline.cache.sending import OUTPUT_TOKENS
+from anchorline.replay.chain import Step, moment
+from anchorline.replay.recorded import conversations
 from anchorline.route.catalog import Model
-from anchorline.sessions.conversations import conversations
 from anchorline.sessions.request import Billed
 
 RULES = load_rules()

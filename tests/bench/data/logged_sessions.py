@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from anchorline.cache.request import Block, Breakpoint, Request
 from anchorline.cache.rules import Provider, canonical
+from anchorline.replay.request import Block, Breakpoint, Request
 
 SIDE_S = 10.0
 """How long after a turn the client's side request starts, in seconds (chosen on train)."""

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from anchorline.cache.exact import Recorded
-from anchorline.cache.replay import Chain, Step
+from anchorline.replay.account import Recorded
+from anchorline.replay.chain import Chain, Step
 
 BLOCK = 64
 

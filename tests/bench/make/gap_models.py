@@ -6,7 +6,7 @@ import numpy as np
 from msgspec.structs import replace
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from anchorline.cache.reuse import Gaps, HazardGaps, Moment
+from anchorline.cache.gaps import Gaps, HazardGaps, Moment
 from anchorline.learn import moments
 from anchorline.learn.architecture import TIMES, Architecture
 from anchorline.learn.decision import Decision

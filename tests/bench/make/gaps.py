@@ -21,8 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from msgspec.structs import replace
 
-from anchorline.cache.replay import Step, gap, moment
-from anchorline.cache.reuse import (
+from anchorline.cache.gaps import (
     STOPS,
     TRIGGERS,
     HazardGaps,
@@ -32,6 +31,7 @@ from anchorline.cache.reuse import (
     Stage,
     bins,
 )
+from anchorline.replay.chain import Step, gap, moment
 from bench.data import weka_traces
 from bench.reporting import environment, percentile, show
 
@@ -251,7 +251,7 @@ def written(table: Hazards) -> str:
         return "[" + ", ".join(f"{value:g}" for value in values) + "]"
 
     lines = [
-        "# Coefficients of anchorline.cache.reuse.HazardGaps; docs/explain/lifetimes.md explains them. Made by",
+        "# Coefficients of anchorline.cache.gaps.HazardGaps; docs/explain/lifetimes.md explains them. Made by",
         "# python tests/bench gaps --weka FILE --near-duplicates FILE --requests FILE… --write THIS",
         "early = [" + ", ".join(numbers(pair) for pair in table.early) + "]",
         f"times = {numbers(table.times)}",

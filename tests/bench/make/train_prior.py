@@ -19,13 +19,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from anchorline.cache.reuse import HazardGaps
+from anchorline.cache.gaps import HazardGaps
 from anchorline.learn import network
 from anchorline.learn.architecture import HEADS
 from anchorline.learn.decision import Decision
-from anchorline.learn.registry import ABOUT, Stored, Version
 from anchorline.learn.training import Progress, Settings, train
 from anchorline.route import wording
+from anchorline.trial.versions import ABOUT, Stored, Version
 from bench.data import hit_rows, weka_traces
 from bench.data.routing_sets import PERMITTED, read
 from bench.make import hit_models, solve_prior

@@ -24,13 +24,13 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from anchorline.cache import exact
-from anchorline.cache.action import Action
-from anchorline.cache.policies import POLICIES
-from anchorline.cache.replay import Chain, clairvoyant, cost, delta_rule, expected, fixed
-from anchorline.cache.reuse import GapModel, HazardGaps
+from anchorline.cache.gaps import GapModel, HazardGaps
+from anchorline.cache.lifetime import Action
 from anchorline.cache.rules import Rules, load
 from anchorline.learn.network import load as load_network
+from anchorline.replay import account
+from anchorline.replay.chain import Chain, clairvoyant, cost, delta_rule, expected, fixed
+from anchorline.replay.policies import POLICIES
 from bench.data import weka_traces
 from bench.data.weka_traces import Trace
 from bench.make.gap_models import Trees, asked, network, of_network
@@ -189,7 +189,7 @@ def exactly(traces: list[Trace], models: Mapping[str, GapModel]) -> Costs:
         case: [
             sum(
                 paid.charge + paid.pings
-                for paid in exact.run(
+                for paid in account.run(
                     trace.recorded, POLICIES[name].rule(models[trace.id]), lambda _: ANTHROPIC
                 )
             )

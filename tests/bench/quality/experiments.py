@@ -5,7 +5,7 @@
 A session's relative cost is drawn from a gamma distribution (mean .25, deviation .12; it is cheap where the cache is used well),
 and its acceptance is the share of three requests that are accepted, .85 of them. The challenger's cost is multiplied by the
 subset: `equal`, `-5%`, `-10%`, `-20%`, `+20%`; `less-accepted` costs 20 % less, and .65 is accepted. Half of the sessions are
-its own. Cases: `ours`, the rule of `anchorline.learn.evidence`; `fixed-z`, the same rule with the usual 95 % interval (z = 1.645)
+its own. Cases: `ours`, the rule of `anchorline.trial.evidence`; `fixed-z`, the same rule with the usual 95 % interval (z = 1.645)
 looked at after every session, which is what a peeking developer does.
 Metrics: `promoted` and `rolled_back`, shares of the runs; `sessions`, the median number of sessions until then.
 """
@@ -14,7 +14,7 @@ import argparse
 
 import numpy as np
 
-from anchorline.learn.evidence import FEWEST, MARGIN, radius
+from anchorline.trial.evidence import FEWEST, MARGIN, radius
 from bench.reporting import environment, interval, show
 
 WORLDS = {

@@ -5,10 +5,10 @@ from math import isinf
 
 from msgspec.structs import replace
 
-from anchorline.cache.action import Action, best, bets
-from anchorline.cache.replay import Asked, Policy, gap, moment
-from anchorline.cache.reuse import GapModel, Gaps
+from anchorline.cache.gaps import GapModel, Gaps
+from anchorline.cache.lifetime import Action, best, bets
 from anchorline.cache.rules import Provider
+from anchorline.replay.chain import Asked, Policy, gap, moment
 
 View = Callable[[GapModel, Asked], Gaps]
 

@@ -37,8 +37,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from anchorline import config
-from anchorline.cache.replay import Step
 from anchorline.cache.sending import OUTPUT_TOKENS
+from anchorline.replay.chain import Step
 from anchorline.route.catalog import Model
 from anchorline.route.catalog import load as load_catalog
 from anchorline.route.choose import Situation, choose

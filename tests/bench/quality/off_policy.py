@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from anchorline.learn import off_policy
 from anchorline.route.quality import intent
+from anchorline.trial import off_policy
 from bench.reporting import environment, percentile, show
 
 DEAREST = 0.3

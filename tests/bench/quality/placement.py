@@ -20,16 +20,16 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from anchorline.cache.action import best, bets
+from anchorline.cache.gaps import HazardGaps, observed
 from anchorline.cache.ledger import Entry, MemoryLedger
+from anchorline.cache.lifetime import best, bets
 from anchorline.cache.place import place
 from anchorline.cache.predict import Warmth, assess, cumulative
-from anchorline.cache.request import Block, Breakpoint, Request
-from anchorline.cache.reuse import HazardGaps, observed
 from anchorline.cache.rules import load
-from anchorline.cache.simulate import Cache
 from anchorline.prompt import formats
 from anchorline.prompt.model import Prompt
+from anchorline.replay.provider_cache import Cache
+from anchorline.replay.request import Block, Breakpoint, Request
 from bench.data.bodies import bodies
 from bench.quality.editor_rules import RULES, Marks
 from bench.reporting import environment, interval, percentile, show

@@ -8,7 +8,7 @@ passed; else nothing). `within_2pct` is the share of requests whose read tokens 
 recorded 0 must be 0); `read_ratio` and `write_ratio` are all tokens by all recorded ones. Subsets are splits;
 SPLIT-misses holds the first requests and those that read less than 90 % of what the request before left. Intervals: 95 %,
 bootstrap by session. `attributed_before`: share of the misses for which the simulator names a cause; `attributed`: with
-those that it took for hits, and whose cause the bill tells (cache/afterwards.py; the rows `told` share them out). Rows of
+those that it took for hits, and whose cause the bill tells (cache/miss_causes.py; the rows `told` share them out). Rows of
 metric `explained` share the misses out by the simulator's cause where the tokens agree as well; `residue` counts the requests that are off (the simulator
 read more, or less, than was recorded).
 """
@@ -23,9 +23,9 @@ from typing import Any
 import msgspec
 
 from anchorline.cache import rules
-from anchorline.cache.afterwards import shortfall
-from anchorline.cache.request import Billed
-from anchorline.cache.simulate import Simulator
+from anchorline.cache.miss_causes import shortfall
+from anchorline.replay.provider_cache import Simulator
+from anchorline.replay.request import Billed
 from bench.data.logged_sessions import Rebuilder, Row, rows
 from bench.reporting import environment, show
 

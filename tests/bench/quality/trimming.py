@@ -33,14 +33,14 @@ import tiktoken
 from anchorline.cache import markers
 from anchorline.cache.ledger import MemoryLedger, entry
 from anchorline.cache.predict import assess, cumulative
-from anchorline.cache.request import Block, Breakpoint, Request
 from anchorline.cache.rules import load
-from anchorline.cache.simulate import Cache
 from anchorline.gateway.splice import shortened
 from anchorline.prompt import formats
 from anchorline.prompt.fingerprint import Chain
 from anchorline.prompt.model import Prompt
 from anchorline.prompt.tokens import estimator
+from anchorline.replay.provider_cache import Cache
+from anchorline.replay.request import Block, Breakpoint, Request
 from anchorline.trim.results import Shortened, Trimmed, decoded, literals, restored_texts
 from bench.data.bodies import bodies
 from bench.reporting import environment, show

@@ -13,7 +13,7 @@ from pygls.capabilities import get_capability
 from pygls.exceptions import JsonRpcContentModified, JsonRpcInvalidParams
 
 from anchorline.lsp import edits
-from anchorline.lsp.analyses import Analysis, Pending
+from anchorline.lsp.analysis import Analysis, Pending
 from anchorline.lsp.documents import Document
 from anchorline.lsp.features import diagnostics, preview, refine
 from anchorline.lsp.protocol import JSON

@@ -6,8 +6,8 @@ import msgspec
 from pygls.exceptions import JsonRpcContentModified, JsonRpcInvalidParams
 
 from anchorline.live.recording import NotRecordedError
-from anchorline.lsp.jsonrpc import RequestFailed
 from anchorline.lsp.protocol import ExplainParams, Explanation, TextDocument
+from anchorline.lsp.wire.messages import RequestFailed
 from anchorline.plan import Plan
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from anchorline.live.recording import NotRecordedError
-from anchorline.lsp.jsonrpc import RequestFailed
 from anchorline.lsp.protocol import RECORDING_OFF, Recorded
+from anchorline.lsp.wire.messages import RequestFailed
 from anchorline.outcome import Feedback
 
 if TYPE_CHECKING:

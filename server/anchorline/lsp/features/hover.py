@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from lsprotocol import types
 from pygls.capabilities import get_capability
 
-from anchorline.lsp.analyses import Pending
+from anchorline.lsp.analysis import Pending
 
 if TYPE_CHECKING:
     from anchorline.lsp.server import Server

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from lsprotocol import types
 
-from anchorline.lsp.analyses import Pending
+from anchorline.lsp.analysis import Pending
 from anchorline.lsp.documents import Document
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from anchorline.live.recording import NotRecordedError
 from anchorline.lsp.features import diagnostics
-from anchorline.lsp.jsonrpc import RequestFailed
 from anchorline.lsp.protocol import RECORDING_OFF, Recorded
+from anchorline.lsp.wire.messages import RequestFailed
 from anchorline.outcome import Outcome
 
 if TYPE_CHECKING:

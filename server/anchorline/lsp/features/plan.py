@@ -11,8 +11,8 @@ from pygls.exceptions import JsonRpcContentModified, JsonRpcInvalidParams
 from anchorline import surroundings as domain
 from anchorline.lsp import protocol
 from anchorline.lsp.documents import Document, to_path
-from anchorline.lsp.jsonrpc import RequestFailed
 from anchorline.lsp.session import looked, of_document
+from anchorline.lsp.wire.messages import RequestFailed
 from anchorline.plan import Plan
 from anchorline.prompt.model import Prompt, PromptError
 

@@ -11,7 +11,7 @@ from pygls.capabilities import get_capability
 from pygls.exceptions import JsonRpcException
 
 from anchorline.lsp import protocol
-from anchorline.lsp.jsonrpc import RequestFailed
+from anchorline.lsp.wire.messages import RequestFailed
 
 if TYPE_CHECKING:
     from anchorline.config import Config

@@ -8,9 +8,9 @@ from itertools import accumulate, pairwise
 
 import msgspec
 
-from anchorline.cache.prefix import common, positions, prefixes, stripped
-from anchorline.cache.request import Billed, Block, Cause, RejectedError, Request
 from anchorline.cache.rules import Lifetime, Provider, Rules, canonical
+from anchorline.replay.prefix import common, positions, prefixes, stripped
+from anchorline.replay.request import Billed, Block, Cause, RejectedError, Request
 
 _WHOLE_RESPONSE = "once the response is complete"
 

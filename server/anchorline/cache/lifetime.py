@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from anchorline.cache.reuse import Gaps
+from anchorline.cache.gaps import Gaps
 from anchorline.cache.rules import Lifetime, Provider
 
 

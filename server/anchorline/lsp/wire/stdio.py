@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, NoReturn
 
 import msgspec
 
-from anchorline.lsp.framing import Fault, Framer
 from anchorline.lsp.protocol import JSON
+from anchorline.lsp.wire.framing import Fault, Framer
 
 CHUNK = 1 << 16
 MOST_WAITING = 128 << 20

@@ -18,10 +18,10 @@ from typing import Literal
 import msgspec
 
 from anchorline.cache.rules import Rules
-from anchorline.learn.experiment import Contest, Stage
 from anchorline.outcome import Usage
 from anchorline.route.catalog import Catalog
 from anchorline.route.pricing import Bill, Pricing, Unpriced
+from anchorline.trial.experiment import Contest, Stage
 
 ALPHA = 0.05
 """How often a challenger that is no cheaper may be promoted, however often one looks."""

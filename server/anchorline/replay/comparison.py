@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from anchorline.cache import exact, policies
-from anchorline.cache.exact import Paid, Recorded
-from anchorline.cache.reuse import GapModel
+from anchorline.cache.gaps import GapModel
 from anchorline.cache.rules import Provider, Rules
+from anchorline.replay import account, policies
+from anchorline.replay.account import Paid, Recorded
+from anchorline.replay.recorded import conversations
 from anchorline.route.catalog import Catalog
 from anchorline.route.pricing import Pricing, Rates, Unpriced
-from anchorline.sessions.conversations import conversations
 from anchorline.sessions.request import Billed
 
 DRAWS = 500
@@ -88,7 +88,7 @@ def compare(
     costs: dict[str, dict[str, float]] = {}
     lines = []
     for name, rule in chosen.items():
-        paid = list(exact.run(recorded, rule, rules.for_model))
+        paid = list(account.run(recorded, rule, rules.for_model))
         sums = _sums(paid, recorded, pricing, rules.for_model)
         costs[name] = sums.sessions
         if name in names:

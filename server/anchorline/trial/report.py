@@ -11,12 +11,12 @@ import msgspec
 import numpy as np
 
 from anchorline.cache.rules import Rules
-from anchorline.learn import off_policy
-from anchorline.learn.evidence import Arm, Evidence, Request, accepted, billed, difference
-from anchorline.learn.experiment import Contest
-from anchorline.learn.registry import Version
 from anchorline.route.catalog import Catalog
 from anchorline.route.pricing import Pricing
+from anchorline.trial import off_policy
+from anchorline.trial.evidence import Arm, Evidence, Request, accepted, billed, difference
+from anchorline.trial.experiment import Contest
+from anchorline.trial.versions import Version
 
 POINTS = 60
 """Of a course, at most."""

@@ -8,9 +8,9 @@ less was; the head (tools and system prompt) after a compaction. docs/explain/li
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from anchorline.cache.exact import Recorded
-from anchorline.cache.replay import Step
 from anchorline.cache.rules import Provider, Rules
+from anchorline.replay.account import Recorded
+from anchorline.replay.chain import Step
 from anchorline.sessions.request import Billed
 
 WHOLE = 0.9

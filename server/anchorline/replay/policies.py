@@ -7,11 +7,11 @@ conversation that only grows their anchors differ in two things: where the last 
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from anchorline.cache.action import Action
-from anchorline.cache.exact import Recorded, Rule
-from anchorline.cache.replay import Policy, clairvoyant, delta_rule, expected, fixed
-from anchorline.cache.reuse import GapModel, HazardGaps
+from anchorline.cache.gaps import GapModel, HazardGaps
+from anchorline.cache.lifetime import Action
 from anchorline.cache.rules import Lifetime, Provider
+from anchorline.replay.account import Recorded, Rule
+from anchorline.replay.chain import Policy, clairvoyant, delta_rule, expected, fixed
 
 PINGS = 3
 """Keep-alive pings after one request, at most, where a policy sends any."""

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from xxhash import xxh3_128_digest
 
-from anchorline.cache.request import Block, RejectedError, Request
 from anchorline.cache.rules import Provider
+from anchorline.replay.request import Block, RejectedError, Request
 
 
 def stripped(blocks: Iterable[Block]) -> list[Block]:

@@ -14,16 +14,16 @@ from itertools import takewhile
 
 import msgspec
 
-from anchorline.cache.reuse import observed
+from anchorline.cache.gaps import observed
 from anchorline.config import Config, Mode
 from anchorline.gateway import local
 from anchorline.gateway.conversations import Conversations, Routed, Routes, whole
 from anchorline.gateway.credential import PLANS, Credential
 from anchorline.gateway.exchange import Exchange, Planned, Sender
 from anchorline.gateway.keepalive import Keepalive, Kept
+from anchorline.gateway.metrics import Held, Passed, State, Tally, hit
 from anchorline.gateway.refusals import Change, Conversation, Refusal, Refusals
 from anchorline.gateway.splice import Changed, as_sent, planned, prewarming, routed
-from anchorline.gateway.tally import Held, Passed, State, Tally, hit
 from anchorline.gateway.usage import Meter
 from anchorline.lint.cache import expired
 from anchorline.live.books import Books

@@ -11,8 +11,8 @@ from math import inf
 
 import msgspec
 
-from anchorline.cache.action import Action, best, bets
-from anchorline.cache.reuse import WINDOW, GapModel, Moment, Pause, Trigger
+from anchorline.cache.gaps import WINDOW, GapModel, Moment, Pause, Trigger
+from anchorline.cache.lifetime import Action, best, bets
 from anchorline.cache.rules import Provider
 
 

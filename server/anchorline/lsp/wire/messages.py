@@ -31,7 +31,7 @@ from pygls.protocol import LanguageServerProtocol
 
 from anchorline.lsp import protocol
 from anchorline.lsp.protocol import JSON
-from anchorline.lsp.stdio import Writer, encode
+from anchorline.lsp.wire.stdio import Writer, encode
 
 Handler = Callable[[Any], Any]
 log = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ import msgspec
 from msgspec import Meta
 
 from anchorline.alone import alone
-from anchorline.learn.experiment import HEURISTIC, Standing, VersionId, without
+from anchorline.trial.experiment import HEURISTIC, Standing, VersionId, without
 
 FOLDER = "router"
 """Below the data folder."""

@@ -11,11 +11,11 @@ from itertools import count
 
 import msgspec
 
-from anchorline.cache.action import Action, ping_every
-from anchorline.cache.replay import Asked, Chain, Policy, gap
-from anchorline.cache.request import Block, Breakpoint, Request
+from anchorline.cache.lifetime import Action, ping_every
 from anchorline.cache.rules import Provider
-from anchorline.cache.simulate import Cache
+from anchorline.replay.chain import Asked, Chain, Policy, gap
+from anchorline.replay.provider_cache import Cache
+from anchorline.replay.request import Block, Breakpoint, Request
 
 
 class Recorded(msgspec.Struct, frozen=True):

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from anchorline.cache import moments
 from anchorline.cache.markers import markable
 from anchorline.cache.predict import Warmth
+from anchorline.prompt import dates
 from anchorline.prompt.model import Prompt
 from anchorline.prompt.unrendered import blanked
 
@@ -121,7 +121,7 @@ def _changing(prompt: Prompt, warmth: Warmth, head: int) -> tuple[int, float]:
     segments = prompt.segments
     for index in range(warmth.last + 1, head):
         segment = segments[index]
-        if segment.section == "system" and moments.times(blanked(prompt.load(segment.start, segment.end))):
+        if segment.section == "system" and dates.times(blanked(prompt.load(segment.start, segment.end))):
             seen = warmth.last >= 0 and any(one.role == "assistant" for one in segments[head:])
             return index, (1.0 - SYSTEM) / (2.0 - SYSTEM) if seen else UNTRIED
     return len(segments), 1.0

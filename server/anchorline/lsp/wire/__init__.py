@@ -1,0 +1,1 @@
+"""LSP messages between the editor and the server: framing, JSON-RPC, standard input and output."""

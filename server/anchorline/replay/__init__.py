@@ -1,0 +1,1 @@
+"""The replay laboratory: what caching policies would have cost on recorded requests, by the providers' rules."""
