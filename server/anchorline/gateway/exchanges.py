@@ -9,8 +9,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import takewhile
 
 import msgspec
 
@@ -22,6 +20,7 @@ from anchorline.gateway.credential import PLANS, Credential
 from anchorline.gateway.exchange import Exchange, Planned, Sender
 from anchorline.gateway.keepalive import Keepalive, Kept
 from anchorline.gateway.metrics import Held, Passed, State, Tally, hit
+from anchorline.gateway.plan_queue import DEADLINE_S, FullError, PlanQueue
 from anchorline.gateway.refusals import Change, Conversation, Refusal, Refusals
 from anchorline.gateway.splice import Changed, as_sent, planned, prewarming, routed
 from anchorline.gateway.usage import Meter
@@ -41,10 +40,6 @@ from anchorline.route.pricing import BROKEN_OFF, UNTOLD, Bill, Pricing, Unpriced
 from anchorline.store.answers import Answer
 from anchorline.trim.results import Shortened, Trimmed, described
 
-WAITING = 64
-"""Requests that may wait for their plan; further ones go without, which is counted."""
-DEADLINE_S = 1.0
-"""How long a request may wait for its plan, on a busy machine. One that goes on without may cost a cached prefix."""
 CHANGES: dict[Mode, frozenset[Change]] = {
     "observe": frozenset(),
     "anchors": frozenset({"anchors"}),
@@ -110,8 +105,8 @@ class Desk(Books):
         self._keepalive = Keepalive(
             config.gateway.keepalive_usd, self._pinged, self._all_read, self.pricing.bill, report
         )
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="plan")
-        self._planning: dict[Exchange, asyncio.Future[Planned | None]] = {}
+        self._queue = PlanQueue[Exchange, Planned](self._made)
+        self._planning: dict[Exchange, asyncio.Future[Planned]] = {}
         self._settling: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -120,7 +115,7 @@ class Desk(Books):
         await self.recording.opened()
         await self.policies.loaded()
         first = formats.read(_FIRST, format="anthropic")
-        await asyncio.get_running_loop().run_in_executor(self._pool, self.planner.plan, first)
+        await self._queue.run(lambda: self.planner.plan(first))
         if self.mode in ("trim", "route"):  # what was sent shorter before this process began is so again
             self._shortened = Shortened(await self.recording.known_replays())
 
@@ -156,14 +151,16 @@ class Desk(Books):
             self, format_, body, at, sender, held=f"it is on a {kind}: {WHY_HELD}" if self._acts else ""
         )
 
-    def plan(self, exchange: Exchange) -> "asyncio.Future[Planned | None] | None":
+    def plan(self, exchange: Exchange) -> "asyncio.Future[Planned] | None":
         """Have a request planned beside the event loop; None where too many wait for that."""
         planning = self._planning.get(exchange)
         if planning is None:
-            if len(self._planning) >= WAITING:
+            planning = self._queue.put(exchange, len(exchange.body), held=bool(exchange.may))
+            if planning is None:
                 self.tally.counts.unplanned += 1
                 return None
-            planning = self._planning[exchange] = asyncio.ensure_future(self._plan(exchange))
+            planning.add_done_callback(self._planned)
+            self._planning[exchange] = planning
         return planning
 
     async def prepare(self, exchange: Exchange) -> tuple[Planned | None, str]:
@@ -173,10 +170,11 @@ class Desk(Books):
             return None, "too many requests wait for a plan"
         await asyncio.wait({planning}, timeout=DEADLINE_S)
         if not planning.done():
+            self.tally.counts.late += 1
             return None, "planning takes too long"
-        planned = None if planning.exception() is not None else planning.result()
-        if planned is None:
+        if planning.exception() is not None:
             return None, "the request can't be planned"
+        planned = planning.result()
         self.tally.counts.changed += bool(planned.changed.splices)
         if planned.trims and self._shortened is not None:
             made = self._shortened.keep(planned.prompt, planned.trims)
@@ -205,23 +203,21 @@ class Desk(Books):
             conversation = _conversation(exchange, exchange.planned.prompt)
             self._refusals.accepted(conversation, exchange.planned.changed.kinds)
 
-    async def _plan(self, exchange: Exchange) -> Planned | None:
-        loop = asyncio.get_running_loop()
-        earlier = takewhile(lambda one: one is not exchange, self._planning)
-        over = [self._planning[one] for one in earlier if one.seconds]
-        if over:  # what was asked before and is answered counts: its outcome first
-            await asyncio.wait(over)
-        try:
-            planned = await loop.run_in_executor(
-                self._pool, lambda: self._foretold(self._read(exchange), exchange.at)
-            )
-        except PromptError:
+    def _planned(self, planning: "asyncio.Future[Planned]") -> None:
+        error = planning.exception()
+        if error is None:
+            planned = planning.result()
+            self._keepalive.seen(planned.prompt)
+            if planned.warning:
+                self._warn(planned.warning)
+        elif isinstance(error, PromptError):
             self.tally.counts.unread += 1
-            return None
-        self._keepalive.seen(planned.prompt)
-        if planned.warning:
-            self._warn(planned.warning)
-        return planned
+        elif isinstance(error, FullError):
+            self.tally.counts.unplanned += 1
+
+    def _made(self, exchange: Exchange) -> Planned:
+        """Plan a request and what is to be expected of the cache, in the thread of the planner."""
+        return self._foretold(self._read(exchange), exchange.at)
 
     def _read(self, exchange: Exchange) -> Planned:
         """Read, plan and change a request, in the thread of the planner."""
@@ -295,11 +291,9 @@ class Desk(Books):
         if planning is not None:
             self._write(self._settle(exchange, planning))
 
-    async def _settle(self, exchange: Exchange, planning: "asyncio.Future[Planned | None]") -> None:
+    async def _settle(self, exchange: Exchange, planning: "asyncio.Future[Planned]") -> None:
         try:
             planned = await planning
-            if planned is None:
-                return
             sent = exchange.planned.changed.anchors if exchange.planned else as_sent(planned.prompt)
             prompt, plan = planned.prompt, planned.plan
             own = exchange.route or prompt.model or plan.route.target
@@ -317,6 +311,8 @@ class Desk(Books):
                 exchange.release()
                 del planned, prompt, self._planning[exchange]
                 await self.outcome(outcome)
+        except (PromptError, FullError):
+            pass  # it is counted
         except NotRecordedError:
             pass  # the developer was told when recording stopped
         except Exception:
@@ -464,7 +460,7 @@ class Desk(Books):
         await self._keepalive.close()
         if self._settling:
             await asyncio.wait(self._settling, timeout=END_S)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._queue.close()
         await super().end()
 
 

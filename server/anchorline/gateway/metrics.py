@@ -66,12 +66,14 @@ class Held(msgspec.Struct, frozen=True):
 class Counts(msgspec.Struct):
     """What else was counted.
 
-    Bodies that can't be read, requests without a plan, changed ones, refused ones (where the original was then
-    accepted), those that were answered from the response cache, and keep-alive pings.
+    Bodies that can't be read, requests without a plan, those whose plan came too late to be sent by, changed ones,
+    refused ones (where the original was then accepted), those that were answered from the response cache, and
+    keep-alive pings.
     """
 
     unread: int = 0
     unplanned: int = 0
+    late: int = 0
     changed: int = 0
     refused: int = 0
     reused: int = 0
