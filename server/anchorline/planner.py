@@ -14,14 +14,13 @@ from operator import attrgetter, mul
 import msgspec
 
 from anchorline.cache import predict
-from anchorline.cache.cost import Terms
 from anchorline.cache.gaps import GapModel, Gaps, HazardGaps, Moment, observed
 from anchorline.cache.hits import HitModel, TableHits
 from anchorline.cache.instructions import Edit
 from anchorline.cache.ledger import Entry, Held, Ledger, with_entry
+from anchorline.cache.quote import OUTPUT_TOKENS, Quote, Terms
 from anchorline.cache.rules import Provider, Rules
 from anchorline.cache.rules import load as load_rules
-from anchorline.cache.sending import OUTPUT_TOKENS, Sending
 from anchorline.config import Config
 from anchorline.lint.check import check
 from anchorline.lint.finding import Finding
@@ -153,7 +152,7 @@ class Planner:
         judge = predict.Judge(decider.hits, seen)
         warmth = self._warmth(prompt, model.id if model is not None else name, provider, now, totals, judge)
         gaps = decider.gaps.after(seen)
-        return self._sending(prompt, name, warmth, gaps, totals, now, judge).sent(anchors)
+        return self._quote(prompt, name, warmth, gaps, totals, now, judge).sent(anchors)
 
     def lint(self, prompt: Prompt, plan: Plan, edits: Sequence[Edit] = ()) -> tuple[Finding, ...]:
         """Return what the rules find in a prompt. `edits` are those of an instruction file that is in warm prefixes."""
@@ -202,19 +201,19 @@ class Planner:
         mark = now_
 
         gaps = decider.gaps.after(seen)
-        as_is = self._sending(prompt, name, warmth, gaps, totals, now, judge)
-        sending = as_is
+        as_is = self._quote(prompt, name, warmth, gaps, totals, now, judge)
+        quote = as_is
         if route.target not in (name, key):
             rules = self.rules.for_model(route.target)
             there = self._warmth(prompt, route.target, rules, now, totals, judge)
             # What expired at the model that the request is set to use is why a switch is free, so it stays said.
             lost = tuple(miss for miss in warmth.misses if miss.code == "expired")
             there = msgspec.structs.replace(there, misses=(*lost, *there.misses))
-            sending = self._sending(prompt, route.target, there, gaps, totals, now, judge)
-        cache, terms = sending.planned(self.config.cache.anchors, self.config.cache.ttl)
+            quote = self._quote(prompt, route.target, there, gaps, totals, now, judge)
+        cache, terms = quote.planned(self.config.cache.anchors, self.config.cache.ttl)
         tokens = _interval(prompt, totals, measured)
         without = as_is.terms(as_is.usual_anchors()) if model is not None else None
-        cost = _cost(terms if self.catalog.find(sending.model) is not None else None, without, tokens)
+        cost = _cost(terms if self.catalog.find(quote.model) is not None else None, without, tokens)
         timing["cache"] = clock() - mark
         timing["total"] = clock() - start
         draft = prompt.draft
@@ -321,7 +320,7 @@ class Planner:
             merged[sent.prefix] = with_entry(merged.get(sent.prefix, ()), entry)
         return merged
 
-    def _sending(
+    def _quote(
         self,
         prompt: Prompt,
         name: str,
@@ -330,7 +329,7 @@ class Planner:
         totals: list[int],
         now: float,
         judge: predict.Judge,
-    ) -> Sending:
+    ) -> Quote:
         model = self.catalog.find(name)
         price, output_price = (
             model.prices(totals[-1] if totals else 0, now) if model is not None else (0.0, 0.0)
@@ -341,7 +340,7 @@ class Planner:
         def within(reach: predict.Reach) -> predict.Warmth:
             return self._warmth(prompt, key, provider, now, totals, judge, reach)
 
-        return Sending(prompt, provider, name, price, output_price, warmth, totals, gaps, within)
+        return Quote(prompt, provider, name, price, output_price, warmth, totals, gaps, within)
 
     def _route(
         self,

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 pytest.importorskip("mlx.core")
 
 from anchorline.cli.main import cli
-from anchorline.learn import baselines, evaluation, network
+from anchorline.learn import evaluation, network
 from anchorline.sessions import importing
 from anchorline.sessions.request import Billed
 from anchorline.store import imports
@@ -73,7 +73,7 @@ def lines(done: Result) -> list[dict]:
 @pytest.fixture(autouse=True)
 def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "DRAWS", 40)
-    monkeypatch.setattr(baselines, "available", lambda: False)
+    monkeypatch.setattr(evaluation, "has_baselines", lambda: False)
 
 
 def test_from_sessions_to_a_version_that_can_be_tried(isolated_home: Path, tmp_path: Path):

@@ -7,7 +7,7 @@ pytest.importorskip("mlx.core")
 
 import msgspec
 
-from anchorline.learn import baselines, evaluation, network
+from anchorline.learn import evaluation, network
 from anchorline.learn.architecture import Architecture
 from anchorline.learn.evaluation import evaluate, figures
 from anchorline.learn.training import Settings, train
@@ -71,7 +71,7 @@ def test_every_baseline_stands_beside_each_head(trained: network.Network):
 def test_without_scikit_learn_the_rest_is_there_with_a_note(
     trained: network.Network, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(baselines, "available", lambda: False)
+    monkeypatch.setattr(evaluation, "has_baselines", lambda: False)
     found = evaluate(trained, TRAIN, TEST, skills=worlds.MODELS, heads=["hit"], simple=True)
     assert {row.case for row in found.rows} == {"network", "rule", "marginal"}
     assert "scikit-learn" in found.notes[0]

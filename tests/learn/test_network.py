@@ -17,8 +17,8 @@ from anchorline.learn import features, network
 from anchorline.learn.architecture import Architecture, Known
 from anchorline.learn.boundaries import of_boundaries
 from anchorline.learn.features import Features
-from anchorline.learn.platt import Line
-from anchorline.learn.table import Table
+from anchorline.learn.forward import Table
+from anchorline.learn.network import Line
 from support import worlds
 
 FORM = Architecture(buckets=512, text=8, hidden=16, models=(Known("large", 1.0), Known("small", 0.1)))

@@ -13,8 +13,7 @@ from anchorline.cache.hits import Return
 from anchorline.learn import features, network
 from anchorline.learn.architecture import Architecture
 from anchorline.learn.checkpoint import forget
-from anchorline.learn.decision import Decision
-from anchorline.learn.features import Features
+from anchorline.learn.features import Decision, Features
 from anchorline.learn.heads import HEADS, Supply, missing, supply
 from anchorline.learn.training import Settings, train
 from support import worlds

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from anchorline.cache.rules import load as load_rules
-from anchorline.learn import drafts
+from anchorline.learn import features
 from anchorline.prompt import source
 from anchorline.prompt.formats import claude_code
 from anchorline.prompt.model import PromptError
@@ -349,9 +349,9 @@ def test_what_a_person_said_is_seen_as_numbers_only(tmp_path: Path, suffix: str)
     path.write_bytes(gzip.compress(log.bytes()) if suffix.endswith("gz") else log.bytes())
     piece = importing.read(path, "claude-code", None, NOW, features=True)
     found = by_answer(piece.requests)
-    assert found["m1"].said.grams == drafts.grams("fix it")
-    assert found["m3"].said.grams == drafts.grams("now rename it")
-    assert found["m3"].said.draft == drafts.numbers("now rename it")
+    assert found["m1"].said.grams == features.grams("fix it")
+    assert found["m3"].said.grams == features.grams("now rename it")
+    assert found["m3"].said.draft == features.of_draft("now rename it")
     assert found["m2"].said is None
     assert found["m4"].said is None
 
@@ -361,7 +361,7 @@ def test_what_codex_was_asked_is_seen_as_numbers(tmp_path: Path):
     path.write_bytes(codex_log())
     piece = importing.read(path, "codex", None, NOW, features=True)
     said = [one.said for one in piece.requests if one.trigger == "user"]
-    assert [one.grams for one in said] == [drafts.grams(f"question {turn}") for turn in range(len(said))]
+    assert [one.grams for one in said] == [features.grams(f"question {turn}") for turn in range(len(said))]
     assert not any(one.thoughtless or one.commands for one in said)
 
 

@@ -8,8 +8,7 @@ import msgspec
 import pytest
 
 from anchorline.cache.rules import load as load_rules
-from anchorline.learn.decision import Decision
-from anchorline.learn.moments import MOMENT, RETURN
+from anchorline.learn.features import MOMENT, RETURN, Decision
 from anchorline.outcome import Feedback, Outcome, Usage
 from anchorline.route.catalog import load as load_catalog
 from anchorline.sessions import importing

@@ -10,8 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from anchorline.learn.drafts import DRAFT
-from anchorline.learn.moments import MOMENT
+from anchorline.learn.features import DRAFT, MOMENT
 from anchorline.outcome import Feedback, Outcome, Usage
 from anchorline.store import database, privacy
 from anchorline.store.database import StoreError

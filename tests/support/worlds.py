@@ -8,7 +8,7 @@ from anchorline.cache.gaps import Moment
 from anchorline.cache.hits import Return
 from anchorline.learn import features
 from anchorline.learn.boundaries import of_boundaries
-from anchorline.learn.decision import Decision
+from anchorline.learn.features import Decision
 
 MODELS = {"small": 0.1, "large": 1.0}
 EASY = ("rename the variable", "fix a typo in the comment", "format the file")

@@ -14,7 +14,7 @@ from anchorline.alone import alone
 from anchorline.cli import reading, tables
 
 if TYPE_CHECKING:
-    from anchorline.learn.decision import Decision
+    from anchorline.learn.features import Decision
     from anchorline.learn.heads import Supply
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -178,14 +178,14 @@ def _show(decisions: "Sequence[Decision]", place: Path, *, as_json: bool, second
 
 
 def _summary(decisions: "Sequence[Decision]", place: Path, seconds: float) -> Summary:
-    from anchorline.learn import dataset, splits  # noqa: PLC0415  (pyarrow is heavy)
+    from anchorline.learn import dataset  # noqa: PLC0415  (pyarrow is heavy)
     from anchorline.learn.features import VERSION  # noqa: PLC0415
     from anchorline.learn.heads import HEADS, missing, supply  # noqa: PLC0415
 
     about = dataset.about(place)
-    moments = about.moments if about is not None else splits.moments(one.at for one in decisions)
+    cuts = about.moments if about is not None else dataset.cuts(one.at for one in decisions)
     found = supply(dataset.part(decisions, "train"))
-    parts = Counter(splits.by_name(one.session) for one in decisions)
+    parts = Counter(dataset.by_name(one.session) for one in decisions)
     months = Counter(datetime.fromtimestamp(one.at, UTC).strftime("%Y-%m") for one in decisions)
     return Summary(
         folder=str(place),
@@ -195,9 +195,9 @@ def _summary(decisions: "Sequence[Decision]", place: Path, seconds: float) -> Su
         sessions=len({one.session for one in decisions}),
         months=dict(sorted(months.items())),
         sources=dict(sorted(Counter(one.source for one in decisions).items())),
-        parts={part: parts[part] for part in splits.PARTS},
-        held_from=_day(moments.held),
-        test_from=_day(moments.test),
+        parts={part: parts[part] for part in dataset.PARTS},
+        held_from=_day(cuts.held),
+        test_from=_day(cuts.test),
         heads=found,
         missing={name: missing(head, found[name]) for name, head in HEADS.items()},
         seconds=round(seconds, 3),

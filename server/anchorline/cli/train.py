@@ -16,9 +16,9 @@ from anchorline.cli import reading
 from anchorline.cli.terminal import steered
 
 if TYPE_CHECKING:
-    from anchorline.learn import splits
-    from anchorline.learn.decision import Decision
+    from anchorline.learn import dataset
     from anchorline.learn.evaluation import Evaluation
+    from anchorline.learn.features import Decision
     from anchorline.learn.network import Network
     from anchorline.learn.training import Progress
 
@@ -68,9 +68,8 @@ def command(*, seed: int, epochs: int | None, start: str | None, as_json: bool) 
       anchorline import claude-code && anchorline train
       anchorline experiment start r-20261126-101500-3f9a
     """
-    from anchorline.learn.dataset import part  # noqa: PLC0415  (only where a network is trained)
+    from anchorline.learn.dataset import PARTS, part  # noqa: PLC0415  (only where a network is trained)
     from anchorline.learn.heads import HEADS, missing, supply  # noqa: PLC0415
-    from anchorline.learn.splits import PARTS  # noqa: PLC0415
 
     decisions = dataset_command.built()
     parts = {name: part(decisions, name) for name in PARTS}
@@ -90,7 +89,7 @@ def command(*, seed: int, epochs: int | None, start: str | None, as_json: bool) 
 
 
 def _train(
-    parts: "dict[splits.Part, list[Decision]]",
+    parts: "dict[dataset.Part, list[Decision]]",
     heads: Sequence[str],
     refused: dict[str, str],
     before: str,

@@ -1,1 +1,1 @@
-"""What is learnt from outcomes: how to judge a policy on the log of another."""
+"""The network: features and labels of decisions, its heads, training, calibration and evaluation."""

@@ -7,8 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from anchorline.learn.boundaries import BOUNDARY
-from anchorline.learn.drafts import BUCKETS, DRAFT
-from anchorline.learn.moments import LONGER, MOMENT, RETURN, TIMES
+from anchorline.learn.features import BUCKETS, DRAFT, LONGER, MOMENT, RETURN, TIMES
 
 HEADS = ("gap", "hit", "reuse", "solve")
 Part = Literal["draft", "moment", "return"]

@@ -3,6 +3,10 @@
     FOLDER/month=2026-11/decisions.parquet   one row a decision; docs/explain/learning.md documents every column
     FOLDER/dataset.json                      version of the schema, and the moments between the parts of time
 
+Decisions are trained on, choose and calibrate, or judge (`PARTS`): by session, by user, and by time. A session or user
+falls where the hash of its name does, so that it stays there in every later dataset; the moments between the parts of
+time are fixed when a dataset is first built, and kept.
+
 DuckDB, Polars and pandas read it. Import this module only where a dataset is read or written: pyarrow is heavy.
 """
 
@@ -11,20 +15,50 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from anchorline.learn import splits
 from anchorline.learn.boundaries import BOUNDARY
-from anchorline.learn.decision import Decision
-from anchorline.learn.drafts import DRAFT
-from anchorline.learn.features import VERSION, Features
-from anchorline.learn.moments import MOMENT, RETURN
-from anchorline.learn.splits import Moments
+from anchorline.learn.features import DRAFT, MOMENT, RETURN, VERSION, Decision, Features
+
+Part = Literal["train", "held", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
+SHARES = (0.7, 0.15)
+"""Of train and held; the rest is test."""
+
+
+class Cuts(msgspec.Struct, frozen=True):
+    """Epoch seconds from which decisions are held out, and from which they test."""
+
+    held: float
+    test: float
+
+
+def by_name(name: str) -> Part:
+    """Return the part of a session or user."""
+    place = int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()) / 2**64
+    return "train" if place < SHARES[0] else "held" if place < sum(SHARES) else "test"
+
+
+def by_time(at: float, cuts: Cuts) -> Part:
+    """Return the part of a moment."""
+    return "train" if at < cuts.held else "held" if at < cuts.test else "test"
+
+
+def cuts(times: Iterable[float]) -> Cuts:
+    """Return the times that divide `times` by `SHARES`."""
+    ordered = sorted(times)
+    if not ordered:
+        return Cuts(0.0, 0.0)
+    places = (int(SHARES[0] * len(ordered)), int(sum(SHARES) * len(ordered)))
+    held, test = (ordered[min(place, len(ordered) - 1)] for place in places)
+    return Cuts(held, test)
+
 
 SCHEMA = 1
 """Version of the columns. A later one may add columns; a changed meaning gets a new number."""
@@ -40,7 +74,7 @@ class About(msgspec.Struct, frozen=True):
 
     schema: int
     features: int
-    moments: Moments
+    moments: Cuts
 
 
 def _numbers(names: Sequence[str]) -> pa.StructType:
@@ -78,18 +112,18 @@ def write(
     decisions: Iterable[Decision],
     folder: Path,
     *,
-    moments: Moments | None = None,
+    moments: Cuts | None = None,
     texts: "dict[str, str] | None" = None,
 ) -> About:
     """Write a dataset; the months that it has replace those that were there. Raises DatasetError.
 
-    `moments` divide the time (None: those of the dataset in `folder`, else by `splits.SHARES`). `texts` are drafts by
+    `moments` divide the time (None: those of the dataset in `folder`, else by `SHARES`). `texts` are drafts by
     decision, where they are to be written.
     """
     rows = sorted(decisions, key=lambda one: one.at)
     kept = about(folder)
     if moments is None:
-        moments = kept.moments if kept is not None else splits.moments(one.at for one in rows)
+        moments = kept.moments if kept is not None else cuts(one.at for one in rows)
     found = About(SCHEMA, VERSION, moments)
     months: dict[str, list[Decision]] = defaultdict(list)
     for one in rows:
@@ -149,21 +183,21 @@ def read(folder: Path) -> list[Decision]:
     return found
 
 
-def part(decisions: Iterable[Decision], wanted: splits.Part) -> list[Decision]:
+def part(decisions: Iterable[Decision], wanted: Part) -> list[Decision]:
     """Return the decisions whose sessions fall into a part."""
-    return [one for one in decisions if splits.by_name(one.session) == wanted]
+    return [one for one in decisions if by_name(one.session) == wanted]
 
 
-def _table(rows: Sequence[Decision], moments: Moments, texts: dict[str, str]) -> pa.Table:
+def _table(rows: Sequence[Decision], moments: Cuts, texts: dict[str, str]) -> pa.Table:
     columns: dict[str, list[Any]] = {
         "id": [one.id for one in rows],
         "source": [one.source for one in rows],
         "session": [one.session for one in rows],
         "user": [one.user for one in rows],
         "at": [datetime.fromtimestamp(one.at, UTC) for one in rows],
-        "split_session": [splits.by_name(one.session) for one in rows],
-        "split_user": [splits.by_name(one.user) for one in rows],
-        "split_time": [splits.by_time(one.at, moments) for one in rows],
+        "split_session": [by_name(one.session) for one in rows],
+        "split_user": [by_name(one.user) for one in rows],
+        "split_time": [by_time(one.at, moments) for one in rows],
         "features": [VERSION] * len(rows),
         "grams": [list(one.features.grams) for one in rows],
         "draft": [_named(DRAFT, one.features.draft) for one in rows],

@@ -5,21 +5,28 @@ decides without it, over the whole interval of the paired difference, and better
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from anchorline.learn import baselines, questions
+from anchorline.learn import questions
 from anchorline.learn.architecture import HEADS, Architecture
-from anchorline.learn.decision import Decision
+from anchorline.learn.features import Decision
 from anchorline.learn.network import Network, Use
 from anchorline.learn.questions import Question
 
 Floats = npt.NDArray[np.float64]
 DRAWS = 300
 BINS = 10
+BASELINES = ("logistic", "knn", "boosting")
+NO_SKLEARN = "logistic, knn and boosting are left out: they need scikit-learn (pip install scikit-learn)"
+NEIGHBOURS = 25
+MOST = 20_000
+"""Train rows that are fitted on, drawn at random."""
 METRICS = ("brier", "log_loss", "auc", "ece", "accuracy")
 
 
@@ -72,7 +79,7 @@ def evaluate(
     rows: list[Row] = []
     uses: dict[str, Use] = dict.fromkeys(HEADS, "baseline")
     reasons = {}
-    notes = (baselines.MISSING,) if simple and not baselines.available() else ()
+    notes = (NO_SKLEARN,) if simple and not has_baselines() else ()
     for place, head in enumerate(heads):
 
         def answered(share: float, place: int = place) -> None:
@@ -119,7 +126,7 @@ def _cases(
         )
         cases["marginal"].append(np.full(len(one.truth), share))
         if simple and own is not None and len(own.truth):
-            for name, p in baselines.predictions(own.features, own.truth, own.weights, one.features).items():
+            for name, p in baselines(own.features, own.truth, own.weights, one.features).items():
                 cases.setdefault(name, []).append(p)
         progress((place + 1) / len(asked))
     return {case: np.concatenate(parts) for case, parts in cases.items() if len(parts) == len(asked)}
@@ -212,3 +219,50 @@ def _verdict(cases: Mapping[str, Floats], truth: Floats, weights: Floats, drawn:
     if (weights * errors["network"]).sum() >= (weights * errors["marginal"]).sum():
         return "baseline", f"{told}, but no better than the plain share"
     return "network", told
+
+
+def has_baselines() -> bool:
+    """Tell whether scikit-learn is there."""
+    return find_spec("sklearn") is not None
+
+
+def baselines(
+    train: Floats, truth: Floats, weights: Floats, test: Floats, seed: int = 0
+) -> dict[str, Floats]:
+    """Return the probability of yes for the rows of `test`, by each of `BASELINES` fitted on the train rows.
+
+    A network has to be measured against simple models, for ever. They need scikit-learn.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415  (only where it is there)
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+    from sklearn.neighbors import KNeighborsClassifier  # noqa: PLC0415
+    from sklearn.pipeline import make_pipeline  # noqa: PLC0415
+    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415  (comes with scikit-learn)
+
+    if len(train) > MOST:
+        chosen = np.random.default_rng(seed).choice(len(train), MOST, replace=False)
+        train, truth, weights = train[chosen], truth[chosen], weights[chosen]
+    label = truth >= 0.5
+    if label.all() or not label.any():
+        return {}
+    models: dict[str, Callable[[], Any]] = {
+        "logistic": lambda: LogisticRegression(C=0.1, max_iter=500),
+        "knn": lambda: KNeighborsClassifier(min(NEIGHBOURS, len(train))),
+        "boosting": lambda: HistGradientBoostingClassifier(
+            max_iter=150, learning_rate=0.06, max_leaf_nodes=15, l2_regularization=1.0, random_state=seed
+        ),
+    }
+    found = {}
+    with threadpool_limits(1):  # on a busy machine threads wait for each other for minutes
+        for name in BASELINES:
+            model = models[name]()
+            if name == "boosting":
+                model.fit(train, label, sample_weight=weights)
+            elif name == "logistic":
+                model = make_pipeline(StandardScaler(), model)
+                model.fit(train, label, logisticregression__sample_weight=weights)
+            else:
+                model = make_pipeline(StandardScaler(), model).fit(train, label)
+            found[name] = np.asarray(model.predict_proba(test)[:, 1], np.float64)
+    return found

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from anchorline.learn.architecture import Architecture
-from anchorline.learn.decision import Decision
-from anchorline.learn.table import Floats
+from anchorline.learn.features import Decision
+from anchorline.learn.forward import Floats
 
 Ints = npt.NDArray[np.int64]
 

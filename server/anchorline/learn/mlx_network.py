@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from anchorline.learn import forward
+from anchorline.learn.forward import Batch, Floats
 from anchorline.learn.network import Network
-from anchorline.learn.table import Batch, Floats
 
 
 class MlxNetwork(Network):

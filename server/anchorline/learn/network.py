@@ -20,11 +20,8 @@ from anchorline.cache.gaps import Gaps
 from anchorline.learn import forward
 from anchorline.learn.architecture import HEADS, Architecture, shapes
 from anchorline.learn.boundaries import BOUNDARY
-from anchorline.learn.drafts import DRAFT
-from anchorline.learn.features import VERSION, Features
-from anchorline.learn.moments import MOMENT, RETURN
-from anchorline.learn.platt import Line
-from anchorline.learn.table import Batch, Floats, Table
+from anchorline.learn.features import DRAFT, MOMENT, RETURN, VERSION, Features
+from anchorline.learn.forward import Batch, Floats, Table
 
 WEIGHTS, DESCRIPTION = "network.safetensors", "network.json"
 MOST_BYTES = 64 << 20
@@ -38,6 +35,13 @@ Text = Annotated[str, Meta(max_length=4096)]
 
 class NetworkError(Exception):
     """A folder holds no network that this version can use; the message says why and names the file."""
+
+
+class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`scale` times the log odds plus `shift`. A scale below 1 says that the network was too sure."""
+
+    scale: Annotated[float, Meta(ge=0, le=10)] = 1.0
+    shift: Annotated[float, Meta(ge=-10, le=10)] = 0.0
 
 
 class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,11 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from anchorline.learn.architecture import Architecture
-from anchorline.learn.decision import Decision
+from anchorline.learn.features import LONGER, Decision
+from anchorline.learn.forward import Table
 from anchorline.learn.heads import Targets
-from anchorline.learn.moments import LONGER
 from anchorline.learn.network import Network
-from anchorline.learn.table import Table
 from anchorline.route.catalog import Model
 from anchorline.route.quality import HeuristicQuality
 

@@ -18,7 +18,7 @@ class Said(msgspec.Struct, frozen=True):
     """A person's message, without its text: where its words stand in the file, and what is learnt from.
 
     `thoughtless`: the turn before had no thinking. `commands`: the message brings several texts, as slash commands do.
-    Both are known of Claude Code's sessions only. `grams` and `draft` are those of `learn.drafts`.
+    Both are known of Claude Code's sessions only. `grams` and `draft` are those of `learn.features`.
     """
 
     start: int

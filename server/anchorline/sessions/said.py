@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from anchorline.learn import drafts
+from anchorline.learn import features
 from anchorline.prompt.formats.history import History, words
 from anchorline.prompt.model import PromptError
 from anchorline.prompt.source import opened
@@ -51,6 +51,6 @@ def read(path: Path, requests: Iterable[Billed]) -> list[Billed]:
                 text = words(stream.read(message.end - message.start), message.start)
             except PromptError:  # the file is another one meanwhile
                 continue
-            seen = msgspec.structs.replace(message, grams=drafts.grams(text), draft=drafts.numbers(text))
+            seen = msgspec.structs.replace(message, grams=features.grams(text), draft=features.of_draft(text))
             found[index] = msgspec.structs.replace(found[index], said=seen)
     return found

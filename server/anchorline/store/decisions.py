@@ -17,10 +17,7 @@ from anchorline.cache.hits import Return
 from anchorline.cache.rules import Rules
 from anchorline.learn import features
 from anchorline.learn.boundaries import of_boundaries
-from anchorline.learn.decision import Decision
-from anchorline.learn.drafts import DRAFT
-from anchorline.learn.features import Features
-from anchorline.learn.moments import MOMENT, of_moment, of_return
+from anchorline.learn.features import DRAFT, MOMENT, Decision, Features, of_moment, of_return
 from anchorline.route.catalog import Catalog
 from anchorline.sessions.request import Billed
 from anchorline.store import billing, database, privacy

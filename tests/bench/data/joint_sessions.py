@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from anchorline.cache.gaps import Gaps, HazardGaps
 from anchorline.cache.lifetime import best, bets
+from anchorline.cache.quote import OUTPUT_TOKENS
 from anchorline.cache.rules import load as load_rules
-from anchorline.cache.sending import OUTPUT_TOKENS
 from anchorline.replay.chain import Step, moment
 from anchorline.replay.recorded import conversations
 from anchorline.route.catalog import Model

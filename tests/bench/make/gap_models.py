@@ -7,12 +7,11 @@ from msgspec.structs import replace
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from anchorline.cache.gaps import Gaps, HazardGaps, Moment
-from anchorline.learn import moments
+from anchorline.learn import features
 from anchorline.learn.architecture import TIMES, Architecture
-from anchorline.learn.decision import Decision
-from anchorline.learn.features import Features
+from anchorline.learn.features import Decision, Features
+from anchorline.learn.forward import Table
 from anchorline.learn.network import Network
-from anchorline.learn.table import Table
 from anchorline.learn.training import Settings, train
 from bench.make.gaps import Row, weights_of
 
@@ -65,7 +64,7 @@ def decisions(rows: Sequence[Row], table: HazardGaps) -> list[Decision]:
             Decision(
                 f"{row.source}-{number}-{view}",
                 row.session,
-                Features(moment=moments.of_moment(given, table)),
+                Features(moment=features.of_moment(given, table)),
                 source=row.source,
                 gap=row.gap,
                 weights={"gap": weight},
@@ -91,7 +90,7 @@ def network(rows: Sequence[Row], table: HazardGaps, seed: int = 0) -> Network:
 
 def of_network(trained: Network, table: HazardGaps, wanted: Sequence[Moment]) -> Told:
     """Ask a network that corrects `table`."""
-    seen = Table([Features(moment=moments.of_moment(one, table)) for one in wanted], trained.form)
+    seen = Table([Features(moment=features.of_moment(one, table)) for one in wanted], trained.form)
     odds = np.asarray(trained.gap_odds(seen.all()), np.float64)
     return Told(wanted, trained.form.times, np.cumprod(1 / (1 + np.exp(-odds)), axis=1))
 
@@ -119,7 +118,7 @@ class Trees:
 
     def told(self, wanted: Sequence[Moment]) -> Told:
         """Ask them."""
-        numbers = np.array([moments.of_moment(one, self._table) for one in wanted])
+        numbers = np.array([features.of_moment(one, self._table) for one in wanted])
         early = np.column_stack([model.predict_proba(numbers)[:, 1] for model in self._early])
         beyond = [*np.minimum.accumulate(early, axis=1).T]
         for level in range(FIRST, len(TIMES) - 1):

@@ -8,11 +8,10 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from anchorline.cache import hits
-from anchorline.learn import moments
+from anchorline.learn import features
 from anchorline.learn.architecture import Architecture
-from anchorline.learn.decision import Decision
-from anchorline.learn.features import Features
-from anchorline.learn.table import Table
+from anchorline.learn.features import Decision, Features
+from anchorline.learn.forward import Table
 from anchorline.learn.training import Settings, train
 from bench.data.hit_rows import Row
 
@@ -90,9 +89,9 @@ def decision(
     row: Row, number: int, weight: float, coefficients: Mapping[str, float] = hits.COEFFICIENTS
 ) -> Decision:
     """Return a row as the network learns from it."""
-    features = Features(moment=moments.of_moment(row.moment), back=moments.of_return(row.back, coefficients))
+    given = Features(moment=features.of_moment(row.moment), back=features.of_return(row.back, coefficients))
     return Decision(
-        f"{row.session}-{number}", row.session, features, user=row.person, source="requests", at=row.at,
+        f"{row.session}-{number}", row.session, given, user=row.person, source="requests", at=row.at,
         hit=float(row.hit), weights={"hit": weight},
     )  # fmt: skip
 
@@ -148,7 +147,7 @@ def trees(rows: Sequence[Row], scored: Sequence[Row]) -> Floats:
 
 
 def _numbers(rows: Sequence[Row]) -> Floats:
-    return np.array([(*moments.of_moment(row.moment), *moments.of_return(row.back)[1:]) for row in rows])
+    return np.array([(*features.of_moment(row.moment), *features.of_return(row.back)[1:]) for row in rows])
 
 
 def left_out(rows: Sequence[Row]) -> dict[str, Floats]:

@@ -15,7 +15,7 @@ from sklearn.linear_model import Ridge
 from xxhash import xxh64_hexdigest
 
 from anchorline.learn import features
-from anchorline.learn.decision import Decision
+from anchorline.learn.features import Decision
 from anchorline.learn.network import Network
 from anchorline.learn.training import Settings, train
 from anchorline.route.quality import Line

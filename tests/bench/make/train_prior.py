@@ -22,7 +22,7 @@ import numpy as np
 from anchorline.cache.gaps import HazardGaps
 from anchorline.learn import network
 from anchorline.learn.architecture import HEADS
-from anchorline.learn.decision import Decision
+from anchorline.learn.features import Decision
 from anchorline.learn.training import Progress, Settings, train
 from anchorline.route import wording
 from anchorline.trial.versions import ABOUT, Stored, Version

@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from anchorline import config
-from anchorline.cache.sending import OUTPUT_TOKENS
+from anchorline.cache.quote import OUTPUT_TOKENS
 from anchorline.replay.chain import Step
 from anchorline.route.catalog import Model
 from anchorline.route.catalog import load as load_catalog

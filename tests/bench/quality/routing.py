@@ -74,7 +74,7 @@ def ours(sets: Callable[[dict[str, Prompts]], dict[str, Prompts]], *, shipped: b
 def network() -> Router:
     """Return the network's solve head, trained on the permitted sets; both models are new to it."""
     from anchorline.learn import features
-    from anchorline.learn.table import Table
+    from anchorline.learn.forward import Table
 
     fitted = once(lambda train: solve_prior.network(permitted(train)))
 

@@ -19,9 +19,9 @@ import numpy as np
 
 from anchorline.engine import blas
 from anchorline.learn import features
-from anchorline.learn.decision import Decision
+from anchorline.learn.features import Decision
+from anchorline.learn.forward import Table
 from anchorline.learn.network import Network
-from anchorline.learn.table import Table
 from bench.reporting import environment, interval, show
 from support import worlds
 

@@ -1,11 +1,19 @@
-"""One way to send a prompt (to a provider, at a price, with this much warm): its anchors, and what it costs."""
+"""A quote for sending a prompt to one model: where its breakpoints stand, and what it is expected to cost.
+
+    request = price·(read·R + write·W + 1·(T − R − W)) + output
+    next    = price·(p_next·rewrite·T − p_reuse·(rewrite − read)·A)
+
+T tokens are sent, R of them read from the cache, W written to it, A anchored for the next request, which comes at all
+with `p_next` and while the anchor lives with `p_reuse`. What it does not find it writes again, at `rewrite`; a client
+that anchors nothing pays 1. The choice of a lifetime counts the same (`lifetime.py`). The next request's own new tokens
+cost the same either way and are left out. docs/explain/cost.md explains it with an example.
+"""
 
 from collections.abc import Callable, Sequence
 
 import msgspec
 
 from anchorline.cache import lifetime, place
-from anchorline.cache.cost import Terms
 from anchorline.cache.gaps import Gaps
 from anchorline.cache.lifetime import Bet
 from anchorline.cache.predict import Reach, Warmth
@@ -20,8 +28,48 @@ NEVER_S = 3 * 3600.0
 """A next request later than this starts from nothing with every provider: it counts as none."""
 
 
-class Sending(msgspec.Struct, frozen=True):
-    """`price` and `output_price` are USD per token; `totals` are the cumulative tokens at each segment's end.
+class Terms(msgspec.Struct, frozen=True):
+    """One way to send a prompt: tokens, the cache's price multipliers, and what becomes of the prefix.
+
+    `price` and `output_price` are USD per token, `read`, `write` and `rewrite` multiples of `price`.
+    """
+
+    price: float
+    output_price: float
+    total: int
+    read_tokens: float
+    write_tokens: float
+    anchored: int
+    read: float
+    write: float
+    rewrite: float
+    output: int
+    p_next: float
+    p_reuse: float
+
+    @property
+    def request_usd(self) -> float:
+        """This request's input and output."""
+        plain = self.total - self.read_tokens - self.write_tokens
+        billed = self.read * self.read_tokens + self.write * self.write_tokens + plain
+        return self.price * billed + self.output_price * self.output
+
+    @property
+    def next_usd(self) -> float:
+        """The next request's reading of this one's prefix, in expectation."""
+        saved = self.p_reuse * (self.rewrite - self.read) * self.anchored
+        return self.price * (self.p_next * self.rewrite * self.total - saved)
+
+    @property
+    def usd(self) -> float:
+        """Both."""
+        return self.request_usd + self.next_usd
+
+
+class Quote(msgspec.Struct, frozen=True):
+    """A prompt with the model that it may be sent to, its prices, and what is believed warm there.
+
+    `price` and `output_price` are USD per token; `totals` are the cumulative tokens at each segment's end.
 
     `warmth` is what is believed warm at all, `within` says what of it the request's breakpoints can reach. `gaps` is
     the time to the next request.

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from anchorline.learn.platt import Line, fit
+from anchorline.learn.calibration import fit
+from anchorline.learn.network import Line
 
 
 def test_what_was_too_sure_is_less_sure_afterwards():
