@@ -11,12 +11,12 @@ import { date } from "./words";
 const SECTIONS = [costByDay, costByModel, expected, misses, calibration, routes, decisions, experiments];
 
 function draw(main: Element, report: Report): void {
-  main.replaceChildren(element("h1", "What came of it"), element("p", period(report)));
+  main.replaceChildren(element("h1", "Cost and cache usage"), element("p", period(report)));
   if (report.requests === 0 && report.routes.length === 0) {
     main.append(
       element(
         "p",
-        "Nothing is recorded yet. Import session files, or send requests through the gateway: `anchorline import claude-code`, `anchorline gateway`.",
+        "No requests recorded yet. Import past sessions (`anchorline import claude-code`) or record new ones (`anchorline gateway`).",
       ),
     );
     return;
@@ -31,9 +31,9 @@ function draw(main: Element, report: Report): void {
 }
 
 function period({ first_at, last_at, since, made_at }: Report): string {
-  const asked = since === null ? "Everything that was recorded" : `Since ${date(since)}`;
+  const asked = since === null ? "All recorded requests" : `Since ${date(since)}`;
   const seen = first_at === null || last_at === null ? "" : `: ${date(first_at)} to ${date(last_at)}`;
-  return `${asked}${seen}. Added up ${new Date(made_at * 1000).toLocaleString()}; days are UTC.`;
+  return `${asked}${seen}. Updated ${new Date(made_at * 1000).toLocaleString()}; days in UTC.`;
 }
 
 const data = document.getElementById("data")?.textContent;

@@ -4,6 +4,7 @@
  */
 import { commands, type TextDocument, WorkspaceEdit, window, workspace } from "vscode";
 import { CHAT_SCHEME } from "./documents";
+import { Notice } from "./notice";
 import { whole } from "./ranges";
 import { chatIsOn } from "./settings";
 
@@ -13,7 +14,8 @@ const OPT_IN = "Turn On";
 export async function draftOfChat(): Promise<TextDocument | undefined> {
   const focused = window.activeTextEditor?.document; // before a question takes the focus
   if (!chatIsOn()) {
-    const text = "Anchorline does not read chat drafts unless you turn that on (anchorline.editor.chat).";
+    const text =
+      "Refining chat drafts is off. Turn it on to let Anchorline read them (`anchorline.editor.chat`).";
     if ((await window.showInformationMessage(text, OPT_IN)) !== OPT_IN) {
       return undefined;
     }
@@ -24,7 +26,7 @@ export async function draftOfChat(): Promise<TextDocument | undefined> {
   );
   const draft = drafts.find((document) => document === focused) ?? drafts.at(-1);
   if (draft === undefined) {
-    throw new Error("there is no draft in the chat");
+    throw new Notice("Type a draft into the chat first.");
   }
   return draft;
 }

@@ -63,13 +63,17 @@ export function activate(context: ExtensionContext): void {
         await run(session(), argument);
       } catch (error) {
         if (LATE.has((error as { code?: number }).code ?? 0)) {
-          window.setStatusBarMessage(
-            "Anchorline: dropped, because the text has changed or it was cancelled",
-            5000,
-          );
+          window.setStatusBarMessage("Anchorline: cancelled, or the text has changed", 5000);
           return;
         }
-        window.showErrorMessage(`Anchorline: ${error instanceof Error ? error.message : error}`);
+        const { name, message } = error instanceof Error ? error : { name: "", message: String(error) };
+        if (name === "MissingError") {
+          await session().install();
+        } else if (name === "Notice") {
+          window.showInformationMessage(message);
+        } else {
+          window.showErrorMessage(`Anchorline: ${message}`);
+        }
       }
     });
     context.subscriptions.push(registered);

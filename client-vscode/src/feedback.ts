@@ -9,14 +9,14 @@ export async function giveFeedback(server: Server, planId: string): Promise<void
       { label: "$(thumbsup) Good plan", value: 1 as const },
       { label: "$(thumbsdown) Bad plan", value: -1 as const },
     ],
-    { title: "Anchorline: how was the last plan?" },
+    { title: "How was the last plan?" },
   );
   if (thumbs === undefined) {
     return;
   }
   const note = await window.showInputBox({
-    title: "Anchorline: why? (may stay empty)",
-    prompt: "The note is stored only as far as store.text allows text.",
+    title: "Why? (optional)",
+    prompt: "Stored only if `store.text` allows text.",
     validateInput: (text) => (text.length > 2000 ? "2000 characters at most" : undefined),
   });
   if (note === undefined) {

@@ -1,7 +1,7 @@
 /** `anchorline import` in a terminal of its own, where its progress is seen. */
 import { ProcessExecution, Task, TaskScope, tasks, window } from "vscode";
 import { isolated, SAFE } from "./isolated";
-import { locate, type Surrounds } from "./locate";
+import { type Environment, locate, MissingError } from "./locate";
 
 const TOOLS = [
   { label: "Claude Code", tool: "claude-code" },
@@ -11,20 +11,23 @@ const TOOLS = [
 const DASHBOARD = "Show Dashboard";
 
 /** Ask whose session files to read, and read them. Prompt text is not taken. */
-export async function importSessions(around: Surrounds, showDashboard: () => Promise<void>): Promise<void> {
-  const found = await locate(around);
+export async function importSessions(
+  environment: Environment,
+  showDashboard: () => Promise<void>,
+): Promise<void> {
+  const found = await locate(environment);
   if (found === undefined) {
-    throw new Error("the server is not installed");
+    throw new MissingError();
   }
-  const chosen = await window.showQuickPick(TOOLS, { title: "Anchorline: import the session files of" });
+  const chosen = await window.showQuickPick(TOOLS, { title: "Import past sessions of" });
   if (chosen === undefined) {
     return;
   }
   const code = await run(`import ${chosen.tool}`, found.command, ["import", chosen.tool]);
   if (code !== 0) {
-    throw new Error(`the import ended with ${code}; its terminal says why`);
+    throw new Error(`The import failed (exit code ${code}). See its terminal.`);
   }
-  const text = `Anchorline has read the sessions of ${chosen.label}.`;
+  const text = `Imported your ${chosen.label} sessions.`;
   if ((await window.showInformationMessage(text, DASHBOARD)) === DASHBOARD) {
     await showDashboard();
   }

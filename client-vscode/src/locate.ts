@@ -5,7 +5,7 @@
 import { delimiter, dirname, isAbsolute, join, relative } from "node:path";
 
 /** What is known about the machine and the workspace. */
-export interface Surrounds {
+export interface Environment {
   /** The setting `path`. */
   path: readonly string[];
   /** The setting `interpreter`. */
@@ -22,62 +22,76 @@ export interface Surrounds {
   selected(): Promise<string | undefined>;
 }
 
+/** The server is not installed: nothing can be asked. */
+export class MissingError extends Error {
+  override readonly name = "MissingError";
+
+  constructor() {
+    super("Can't find the `anchorline` command.");
+  }
+}
+
 /** The program to start, and where it was found. */
-export interface Found {
+export interface Program {
   command: string;
   from: string;
 }
 
-/** Find the server. Returns undefined where it is not installed. */
-export async function locate(around: Surrounds): Promise<Found | undefined> {
-  const { isFile } = around;
-  const program = around.platform === "win32" ? "anchorline.exe" : "anchorline";
-  const set = around.path
-    .map((path) => expand(path, around))
-    .find((path) => isAbsolute(path) && isFile(path));
+/** Returns the server; undefined where it is not installed. */
+export async function locate(environment: Environment): Promise<Program | undefined> {
+  const { isFile } = environment;
+  const program = environment.platform === "win32" ? "anchorline.exe" : "anchorline";
+  const set = configured(environment).find((path) => isAbsolute(path) && isFile(path));
   if (set !== undefined) {
     return { command: set, from: "the setting anchorline.path" };
   }
   const beside = (interpreter: string): string => join(dirname(interpreter), program);
-  const chosen = around.interpreter.map((path) => expand(path, around)).find((path) => isFile(path));
+  const chosen = environment.interpreter
+    .map((path) => expand(path, environment))
+    .find((path) => isFile(path));
   if (chosen !== undefined && isFile(beside(chosen))) {
     return { command: beside(chosen), from: "the setting anchorline.interpreter" };
   }
-  if (around.trusted && around.strategy === "fromEnvironment") {
-    const bin = around.platform === "win32" ? "Scripts" : "bin";
-    const selected = await around.selected();
+  if (environment.trusted && environment.strategy === "fromEnvironment") {
+    const bin = environment.platform === "win32" ? "Scripts" : "bin";
+    const selected = await environment.selected();
     const environments = [
       ...(selected === undefined ? [] : [dirname(selected)]),
       ...["VIRTUAL_ENV", "CONDA_PREFIX"]
-        .flatMap((name) => around.env[name] ?? [])
+        .flatMap((name) => environment.env[name] ?? [])
         .map((root) => join(root, bin)),
-      ...around.folders.map((folder) => join(folder, ".venv", bin)),
+      ...environment.folders.map((folder) => join(folder, ".venv", bin)),
     ];
     const found = environments.map((folder) => join(folder, program)).find((path) => isFile(path));
     if (found !== undefined) {
       return { command: found, from: "the project's Python environment" };
     }
   }
-  const found = searched(around)
+  const found = searched(environment)
     .map((folder) => join(folder, program))
     .find((path) => isFile(path));
   return found === undefined ? undefined : { command: found, from: "the PATH" };
 }
 
+/** Returns the paths that the setting `path` names, expanded. */
+export function configured(environment: Environment): string[] {
+  return environment.path.map((path) => expand(path, environment));
+}
+
 /** Find another program on the PATH, such as `uv`. */
-export function which(name: string, around: Surrounds): string | undefined {
-  const program = around.platform === "win32" ? `${name}.exe` : name;
-  return searched(around)
+export function which(name: string, environment: Environment): string | undefined {
+  const program = environment.platform === "win32" ? `${name}.exe` : name;
+  return searched(environment)
     .map((folder) => join(folder, program))
-    .find((path) => around.isFile(path));
+    .find((path) => environment.isFile(path));
 }
 
 /** The folders of the PATH and those of uv and pipx, which an editor started from a menu often lacks. */
-function searched(around: Surrounds): string[] {
-  const path = around.env["PATH"] ?? around.env["Path"] ?? "";
-  const folders = [...path.split(delimiter), join(around.home, ".local", "bin")];
+function searched(environment: Environment): string[] {
+  const path = environment.env["PATH"] ?? environment.env["Path"] ?? "";
+  const folders = [...path.split(delimiter), join(environment.home, ".local", "bin")];
   return folders.filter(
-    (folder) => isAbsolute(folder) && (around.trusted || !inside(folder, around.folders)),
+    (folder) => isAbsolute(folder) && (environment.trusted || !inside(folder, environment.folders)),
   );
 }
 
@@ -88,8 +102,8 @@ function inside(path: string, folders: readonly string[]): boolean {
   });
 }
 
-function expand(path: string, around: Surrounds): string {
+function expand(path: string, environment: Environment): string {
   return path
-    .replace(/^~(?=$|[\\/])/, () => around.home)
-    .replaceAll("${workspaceFolder}", () => around.folders[0] ?? "${workspaceFolder}");
+    .replace(/^~(?=$|[\\/])/, () => environment.home)
+    .replaceAll("${workspaceFolder}", () => environment.folders[0] ?? "${workspaceFolder}");
 }

@@ -24,7 +24,7 @@ export class Reasons extends Disposable {
 
   constructor() {
     super(() => Disposable.from(this.controller, this.decoration).dispose());
-    this.controller.options = { prompt: "Answer", placeHolder: "Your answer becomes part of the prompt" };
+    this.controller.options = { prompt: "Answer", placeHolder: "Your answer is added to the prompt" };
   }
 
   /** Show why each of the `places` in a proposal was changed, and what is asked. */
@@ -66,7 +66,7 @@ export class Reasons extends Disposable {
   private ask(document: TextDocument, line: number, text: string): CommentThread {
     const comment = { body: plainly(text), mode: CommentMode.Preview, author: { name: "Anchorline" } };
     const thread = this.controller.createCommentThread(document.uri, new Range(line, 0, line, 0), [comment]);
-    thread.label = "A question";
+    thread.label = "Question";
     thread.collapsibleState = CommentThreadCollapsibleState.Expanded;
     return thread;
   }

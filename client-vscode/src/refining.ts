@@ -17,7 +17,7 @@ export async function makeRefinement(
   const partialResultToken = `anchorline-refine-${++count}`;
   const shown = {
     location: ProgressLocation.Notification,
-    title: "Anchorline refines the draft",
+    title: "Refining your prompt…",
     cancellable: true,
   };
   return window.withProgress(shown, async (progress, token) => {

@@ -16,6 +16,7 @@ import {
 } from "vscode";
 import { isChat, rewriteChat } from "./chat";
 import { name } from "./documents";
+import { Notice } from "./notice";
 import { Proposals } from "./proposals";
 import type { RefineResult } from "./protocol";
 import { between } from "./ranges";
@@ -63,9 +64,7 @@ export class Review extends Disposable {
     const edits = (await client.protocol2CodeConverter.asWorkspaceEdit(edit))?.get(document.uri) ?? [];
     if (edits.length === 0) {
       const asked = refinement.questions.map((question) => question.text);
-      window.showInformationMessage(
-        [`Anchorline has nothing to refine: ${refinement.reason}`, ...asked].join(" "),
-      );
+      window.showInformationMessage(["No changes suggested.", refinement.reason, ...asked].join(" "));
       return;
     }
     await this.close();
@@ -99,7 +98,7 @@ export class Review extends Disposable {
     await this.close();
     const isGone = document.isClosed && !isChat(document); // of a closed chat, the text is put into another
     if (isGone || document.getText() !== original) {
-      throw new Error("the text has changed since it was refined; nothing was applied");
+      throw new Notice("Nothing applied: the text has changed since it was refined.");
     }
     if (isChat(document)) {
       await rewriteChat(document, kept);
@@ -144,7 +143,7 @@ export class Review extends Disposable {
 
   private reviewed(): Open {
     if (this.current === undefined) {
-      throw new Error("there is no refinement to review");
+      throw new Notice("There is no refinement to review.");
     }
     return this.current;
   }
@@ -155,7 +154,7 @@ export class Review extends Disposable {
       return;
     }
     this.close();
-    const text = "Anchorline closed the review: the text has changed since it was refined.";
+    const text = "Review closed: the text has changed since it was refined.";
     window.showInformationMessage(text, "Refine Again").then((chosen) => chosen && this.again());
   }
 

@@ -15,7 +15,7 @@ export async function pinRoute(explain: () => Promise<Explanation>): Promise<voi
     description: pinned === "" ? "now" : `ends the pin on ${pinned}`,
   };
   const chosen = await window.showQuickPick([automatic, ...models], {
-    title: "Anchorline: which model may be proposed in this workspace?",
+    title: "Choose the model for this workspace",
     matchOnDescription: true,
   });
   if (chosen === undefined) {

@@ -3,6 +3,7 @@ import { existsSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import {
   type CancellationToken,
+  commands,
   Disposable,
   EventEmitter,
   extensions,
@@ -24,15 +25,12 @@ import {
 } from "vscode-languageclient/node";
 import { isServed, selector } from "./documents";
 import { isolated } from "./isolated";
-import { type Found, locate, type Surrounds } from "./locate";
+import { type Environment, locate, MissingError, type Program } from "./locate";
 import type { Requests } from "./protocol";
 import { chatIsOn, serverSettings } from "./settings";
 
 /** Settings of the extension; a change of one starts the server anew. */
 const STARTING = ["path", "interpreter", "importStrategy", "editor.chat"].map((name) => `anchorline.${name}`);
-
-/** The server is not installed: nothing can be asked. */
-export class MissingError extends Error {}
 
 /** The server. Commands that it offers to every client are run by `execute`, so that they get a face here. */
 export class Server extends Disposable {
@@ -151,7 +149,7 @@ export class Server extends Disposable {
 
   /** Something has changed that decides which server is started: if one was needed so far, and it is another now, start it. */
   private async startAnew(): Promise<void> {
-    const launched = identity(await locate(this.surrounds()));
+    const launched = identity(await locate(this.environment()));
     if (this.wanted && launched !== this.launched) {
       this.launched = launched;
       await this.restart();
@@ -159,7 +157,7 @@ export class Server extends Disposable {
   }
 
   /** What is known about where a server may be. */
-  surrounds(): Surrounds {
+  environment(): Environment {
     const configuration = workspace.getConfiguration("anchorline");
     const trusted = workspace.isTrusted;
     const paths = (key: string): string[] =>
@@ -181,12 +179,12 @@ export class Server extends Disposable {
   private async launch(): Promise<LanguageClient> {
     await this.stopping;
     this.show("starting", { busy: true });
-    const found = await locate(this.surrounds());
+    const found = await locate(this.environment());
     this.launched = identity(found);
     if (found === undefined) {
       this.show("not installed", { severity: LanguageStatusSeverity.Warning });
-      this.log.warn("No server: neither the settings nor an environment nor the PATH lead to `anchorline`.");
-      throw new MissingError("the server `anchorline` is not installed");
+      this.log.warn("Can't find the `anchorline` command in the settings, a Python environment or the PATH.");
+      throw new MissingError();
     }
     this.log.info(`Starting ${found.command} (${found.from})`);
     const client = this.connect(found);
@@ -201,7 +199,7 @@ export class Server extends Disposable {
     return client;
   }
 
-  private connect(found: Found): LanguageClient {
+  private connect(found: Program): LanguageClient {
     const client = new LanguageClient(
       "anchorline",
       "Anchorline",
@@ -216,6 +214,7 @@ export class Server extends Disposable {
       },
     );
     client.onDidChangeState(({ newState }) => {
+      commands.executeCommand("setContext", "anchorline.running", newState === State.Running);
       if (newState === State.Running) {
         this.show(`${client.initializeResult?.serverInfo?.version ?? "running"}`, { detail: found.command });
       } else if (newState === State.Stopped && this.client === client) {
@@ -249,7 +248,7 @@ export class Server extends Disposable {
 }
 
 /** What makes a server another one: its program, whether it is given chat drafts, and whether it reads the project. */
-function identity(found: Found | undefined): string {
+function identity(found: Program | undefined): string {
   return `${found?.command} ${chatIsOn()} ${workspace.isTrusted}`;
 }
 

@@ -13,10 +13,12 @@ import {
 import { draftOfChat } from "./chat";
 import { Dashboard } from "./dashboard";
 import { isServed } from "./documents";
+import { EditorContext } from "./editorcontext";
 import { Explanations } from "./explanations";
 import { giveFeedback } from "./feedback";
 import { importSessions } from "./imports";
 import { offerInstall } from "./install";
+import { Notice } from "./notice";
 import { PlanStatus } from "./planstatus";
 import type { Explanation, PlanParams } from "./protocol";
 import { Answers } from "./provider/answer";
@@ -27,12 +29,12 @@ import { Review } from "./review";
 import { pinRoute } from "./route";
 import { Server } from "./server";
 import { chatIsOn } from "./settings";
-import { Surroundings } from "./surroundings";
 import { train } from "./training";
 
 /** Commands of the server that propose a refinement: here it is reviewed. */
 const REVIEWED = new Set(["anchorline.refine", "anchorline.preview"]);
 const BREAKPOINTS = "Insert cache breakpoints";
+const NO_PROMPT = "This file isn't a prompt. Open a .prompt.md, CLAUDE.md, AGENTS.md or .request.json file.";
 
 /** Make the session; the server is started by whoever needs it. */
 export function start(context: ExtensionContext): Session {
@@ -50,7 +52,7 @@ export class Session extends Disposable {
   readonly review: Review = new Review(this.server, () => this.refine());
   readonly dashboard: Dashboard = new Dashboard(this.server);
   readonly answers: Answers;
-  private readonly surroundings = new Surroundings();
+  private readonly editorContext = new EditorContext();
   private readonly explanations = new Explanations();
   private readonly status = new PlanStatus(this.server);
   private lastPlan: string | undefined;
@@ -62,23 +64,23 @@ export class Session extends Disposable {
         this.review,
         this.dashboard,
         this.answers,
-        this.surroundings,
+        this.editorContext,
         this.explanations,
         this.status,
       ).dispose(),
     );
-    this.answers = new Answers(this.server, this.surroundings, secrets);
+    this.answers = new Answers(this.server, this.editorContext, secrets);
   }
 
   /** Refine the selection, or the draft of a prompt. */
   async refine(): Promise<void> {
     const editor = window.activeTextEditor;
     if (editor === undefined) {
-      throw new Error("open a prompt, or select text in any file");
+      throw new Notice("Open a prompt, or select text in any file.");
     }
     const { document, selection } = editor;
     if (selection.isEmpty && !isServed(document, chatIsOn())) {
-      throw new Error("this is no prompt: select the text to refine");
+      throw new Notice("This file isn't a prompt. Select the text to refine.");
     }
     await this.propose(document, selection.isEmpty ? undefined : plain(selection));
   }
@@ -124,7 +126,7 @@ export class Session extends Disposable {
     );
     const action = actions.find(({ title }) => title === BREAKPOINTS);
     if (action?.edit === undefined || !client.isRunning()) {
-      throw new Error("there are no cache breakpoints to insert");
+      throw new Notice("No cache breakpoints to insert.");
     }
     if (!(await workspace.applyEdit(action.edit))) {
       throw new Error("the editor did not insert the cache breakpoints");
@@ -147,12 +149,12 @@ export class Session extends Disposable {
 
   /** Read the session files of other tools into the database. */
   async importSessions(): Promise<void> {
-    await importSessions(this.server.surrounds(), () => this.dashboard.show());
+    await importSessions(this.server.environment(), () => this.dashboard.show());
   }
 
   /** Train the network on what is recorded. */
   async train(): Promise<void> {
-    await train(this.server.surrounds(), this.server.log);
+    await train(this.server.environment(), this.server.log);
   }
 
   /** Take the API key that the chat's requests are sent with. */
@@ -162,7 +164,7 @@ export class Session extends Disposable {
 
   /** Offer to install the server. */
   async install(): Promise<void> {
-    if (await offerInstall(this.server.surrounds())) {
+    if (await offerInstall(this.server.environment())) {
       await this.server.restart();
     }
   }
@@ -195,14 +197,14 @@ export class Session extends Disposable {
     return {
       textDocument: { uri: document.uri.toString(), version: document.version },
       ...(range === undefined ? {} : { range }),
-      surroundings: await this.surroundings.of(document),
+      surroundings: await this.editorContext.of(document),
     };
   }
 
   private async prompt(): Promise<TextDocument> {
     const document = window.activeTextEditor?.document;
     if (document === undefined || !(isServed(document, chatIsOn()) || document.fileName.endsWith(".jsonl"))) {
-      throw new Error("open a prompt or the body of a request");
+      throw new Notice(NO_PROMPT);
     }
     return document;
   }

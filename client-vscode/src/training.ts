@@ -4,10 +4,10 @@ import { createInterface } from "node:readline";
 import { type CancellationToken, type LogOutputChannel, ProgressLocation, window } from "vscode";
 import { run } from "./imports";
 import { isolated } from "./isolated";
-import { locate, type Surrounds } from "./locate";
+import { type Environment, locate, MissingError } from "./locate";
 
 const INTERRUPTED = 130;
-const TRIAL = "Put It on Trial";
+const TRIAL = "Start Experiment";
 
 interface Step {
   kind: "progress";
@@ -25,14 +25,14 @@ interface Trained {
 }
 
 /** Train the network on what is recorded on this machine. It decides nothing before it is put on trial. */
-export async function train(around: Surrounds, log: LogOutputChannel): Promise<void> {
-  const found = await locate(around);
+export async function train(environment: Environment, log: LogOutputChannel): Promise<void> {
+  const found = await locate(environment);
   if (found === undefined) {
-    throw new Error("the server is not installed");
+    throw new MissingError();
   }
   const shown = {
     location: ProgressLocation.Notification,
-    title: "Anchorline trains the network on your recorded decisions",
+    title: "Training on your recorded outcomes…",
     cancellable: true,
   };
   const trained = await window.withProgress(shown, (progress, token) => {
@@ -44,14 +44,14 @@ export async function train(around: Surrounds, log: LogOutputChannel): Promise<v
     });
   });
   if (trained === undefined) {
-    window.showInformationMessage("Anchorline stopped training; train again to go on from there.");
+    window.showInformationMessage("Training stopped. Train again to continue from the checkpoint.");
     return;
   }
   for (const [head, use] of Object.entries(trained.heads)) {
     log.info(`${trained.version}, ${head}: ${use}, ${trained.reasons[head] ?? ""}`);
   }
   const heads = Object.entries(trained.heads).map(([head, use]) => `${head} ${use}`);
-  const text = `Anchorline has trained ${trained.version} (${heads.join(", ")}). It decides nothing yet.`;
+  const text = `Trained ${trained.version} (${heads.join(", ")}). It is not in use yet.`;
   if ((await window.showInformationMessage(text, TRIAL)) === TRIAL) {
     await run(`experiment start ${trained.version}`, found.command, ["experiment", "start", trained.version]);
   }

@@ -14,7 +14,7 @@ from e2e import editors
 from support.history import billed, imported, planned, recorded
 
 DRIVER = Path(__file__).with_name("vscode") / "dashboard.mjs"
-SECTIONS = ["Cost by", "Cost by model", "Cost that plans expected", "Prefixes that were not read"]
+SECTIONS = ["Cost by", "Cost by model", "Planned cost", "Cache misses"]
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def test_the_dashboard_shuts_nobody_out(seen: dict[str, Any]):
     for scheme in ("light", "dark"):
         found = seen[scheme]
         assert found["barriers"] == []
-        assert found["title"] == "What came of it"
-        for words in (*SECTIONS, "P(hit) against", "Route", "Refined drafts", "Experiments"):
+        assert found["title"] == "Cost and cache usage"
+        for words in (*SECTIONS, "Predicted and actual", "Model choices", "Suggestions", "Experiments"):
             assert any(words in section for section in found["sections"]), words
         assert len(found["charts"]) == len(found["blank"]) == 7
         assert not any(found["blank"]), "each chart is drawn"

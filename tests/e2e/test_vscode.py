@@ -139,9 +139,9 @@ def test_vscode_from_diagnostic_to_trust(seen: dict[str, Any], workspace: Worksp
 def check_training(seen: dict[str, Any]) -> None:
     """Assert that training says what it lacks, can be stopped, and goes on from there."""
     assert "Import more sessions" in seen["untrained"]
-    assert "train again to go on from there" in seen["stopped"]["told"]
+    assert "Train again to continue" in seen["stopped"]["told"]
     assert seen["trained"]["epoch"] >= seen["stopped"]["epoch"]
-    assert "It decides nothing yet" in seen["trained"]["told"]
+    assert "It is not in use yet" in seen["trained"]["told"]
 
 
 def check_model(seen: dict[str, Any]) -> None:

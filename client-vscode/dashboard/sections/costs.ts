@@ -74,8 +74,8 @@ export function costByDay(report: Report): HTMLElement | undefined {
   const uncached = known(costs, (cost) => cost.uncached_usd);
   return drawing({
     title: `Cost by ${time.unit}`,
-    text: "Bars: what was billed, by model. Line: what the same tokens would have cost without a cache.",
-    label: `${usd(billed)} were billed over ${time.all.length} ${time.unit}s; without a cache it were ${usd(uncached)}.`,
+    text: "Bars: billed cost by model. Line: what the same tokens would have cost without a cache.",
+    label: `${usd(billed)} billed over ${time.all.length} ${time.unit}s; ${usd(uncached)} without a cache.`,
     config: {
       type: "bar",
       labels: time.all,
@@ -143,8 +143,8 @@ export function costByModel(report: Report): HTMLElement | undefined {
   const most = models[0] as ModelCost;
   return drawing({
     title: "Cost by model",
-    text: "What was billed, and what the same tokens would have cost without a cache.",
-    label: `${models.length} models; the most was billed for ${most.model}, ${usd(most.usd)}.`,
+    text: "Billed cost, and what the same tokens would have cost without a cache.",
+    label: `${models.length} models; most for ${most.model}, ${usd(most.usd)}.`,
     rows: models.length * 1.4,
     config: {
       type: "bar",
@@ -189,9 +189,9 @@ export function expected(report: Report): HTMLElement | undefined {
   const planned = sum(costs, (cost) => cost.planned_usd);
   const without = sum(costs, (cost) => cost.without_plan_usd);
   return drawing({
-    title: `Cost that plans expected, by ${time.unit}`,
-    text: "As each plan expected it when it was made: sent as planned, and sent as it was.",
-    label: `Plans expected ${usd(planned)}, and ${usd(without)} without them.`,
+    title: `Planned cost by ${time.unit}`,
+    text: "As estimated before sending: with the plan applied, and as the prompt was.",
+    label: `Estimated ${usd(planned)} with the plan, ${usd(without)} without it.`,
     config: {
       type: "bar",
       labels: time.all,
@@ -216,7 +216,7 @@ export function expected(report: Report): HTMLElement | undefined {
       },
     },
     table: {
-      caption: "Cost that plans expected, by day and model",
+      caption: "Planned cost by day and model",
       head: ["Day", "Model", "Plans", "With the plan", "Without it"],
       rows: costs.map((cost) => [
         cost.day,

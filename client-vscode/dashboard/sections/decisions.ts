@@ -11,8 +11,8 @@ export function routes(report: Report): HTMLElement | undefined {
   }
   const plans = sum(shown, (route) => route.plans);
   return drawing({
-    title: "Route",
-    text: "How often plans proposed each model, and how often it answered where that is known.",
+    title: "Model choices",
+    text: "How often each model was proposed, and how often it answered, where known.",
     label: `${count(plans)} plans: ${shown.map((route) => `${route.target} ${shareOf(route.plans, plans)}`).join(", ")}.`,
     rows: shown.length * 1.4,
     config: {
@@ -30,7 +30,7 @@ export function routes(report: Report): HTMLElement | undefined {
     },
     table: {
       caption: "Models that plans proposed",
-      head: ["Model", "Tier", "Plans", "Share", "Kept from the session", "Answered"],
+      head: ["Model", "Tier", "Plans", "Share", "Session's own", "Answered"],
       rows: shown.map((route) => [
         route.target,
         route.tier || "–",
@@ -52,20 +52,20 @@ export function decisions({ refinements: found }: Report): HTMLElement | undefin
     ["accepted", found.accepted],
     ["modified", found.modified],
     ["rejected", found.rejected],
-    ["not decided", Math.max(0, found.proposed - decided)],
+    ["not reviewed", Math.max(0, found.proposed - decided)],
   ];
   const distance =
     found.edit_distance === null
       ? ""
-      : ` Where they were modified, ${count(found.edit_distance)} characters differ (median).`;
+      : ` Edited ones differ by ${count(found.edit_distance)} characters (median).`;
   const thumbs = found.thumbs_up + found.thumbs_down;
   const judged =
     thumbs === 0
       ? ""
       : ` Plans got ${count(found.thumbs_up)} thumbs up and ${count(found.thumbs_down)} down.`;
   return drawing({
-    title: "Refined drafts",
-    text: `${count(found.proposed)} were proposed; of ${count(decided)} decided, ${shareOf(found.accepted + found.modified, decided)} were taken.${distance}${judged}`,
+    title: "Suggestions",
+    text: `${count(found.proposed)} suggested; of ${count(decided)} reviewed, ${shareOf(found.accepted + found.modified, decided)} were accepted.${distance}${judged}`,
     label: `Decisions: ${rows.map(([name, number]) => `${name} ${count(number)}`).join(", ")}.`,
     rows: rows.length,
     config: {
@@ -80,7 +80,7 @@ export function decisions({ refinements: found }: Report): HTMLElement | undefin
       },
     },
     table: {
-      caption: "What became of refined drafts",
+      caption: "Suggestions by decision",
       head: ["Decision", "Drafts"],
       rows: rows.map(([name, number]) => [name, count(number)]),
     },
@@ -98,7 +98,7 @@ export function experiments({ arms, steps }: Report): HTMLElement {
       count(arm.plans),
     ]);
     const head = ["Policy", "Version", "Arm", "Probability", "Plans"];
-    section.append(table({ caption: "What decided about plans", head, rows }));
+    section.append(table({ caption: "Plans by policy", head, rows }));
   }
   if (steps.length > 0) {
     section.append(
@@ -122,13 +122,13 @@ export function experiments({ arms, steps }: Report): HTMLElement {
 /** What the newest step has put in force. */
 function standing(step: Step | undefined): string {
   if (step === undefined) {
-    return "None is running.";
+    return "No experiment is running.";
   }
   const { event, version, instead_of, stage, share, at } = step;
   if (event !== "started" && event !== "advanced") {
-    return `None is running; the newest step was ${event}, ${date(at)}.`;
+    return `No experiment is running. Last step: ${event}, ${date(at)}.`;
   }
   const part =
-    stage === "shadow" ? "in shadow, so it changes nothing" : `on ${percent(share ?? 0)} of the sessions`;
+    stage === "shadow" ? "in shadow mode, changing nothing" : `on ${percent(share ?? 0)} of the sessions`;
   return `${version} is on trial against ${instead_of}: ${part}, since ${date(at)}. \`anchorline experiment report\` compares the two.`;
 }

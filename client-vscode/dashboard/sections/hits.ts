@@ -5,14 +5,14 @@ import type { Cause, Curve, Report } from "../report";
 import { count, percent, shareOf, sum, usd, usdTick } from "../words";
 
 const CAUSES: Record<Cause, string> = {
-  expired: "expired: the next request came too late",
-  model_changed: "another model was asked",
-  compacted: "the conversation was compacted",
-  prefix_edited: "something before the end was edited",
-  thinking_stripped: "earlier thinking was left out",
-  history_changed: "the history differs from what was sent before",
-  not_readable: "the newest part was not readable",
-  dropped: "nothing was read: dropped, or tools or system differ",
+  expired: "expired: the next request came after the TTL",
+  model_changed: "model changed",
+  compacted: "conversation compacted",
+  prefix_edited: "an earlier part was edited",
+  thinking_stripped: "earlier thinking was removed",
+  history_changed: "history changed",
+  not_readable: "newest part not readable yet",
+  dropped: "dropped: evicted, or tools or system changed",
 };
 const SOURCES = { plans: "plans", imported: "imported sessions" };
 const SHARES = { min: 0, max: 1, ticks: { callback: (value: string | number) => percent(Number(value)) } };
@@ -21,22 +21,22 @@ export function misses({ hits }: Report): HTMLElement | undefined {
   if (hits.returns === 0) {
     return undefined;
   }
-  const title = "Prefixes that were not read";
-  const text = `${count(hits.hits)} of ${count(hits.returns)} requests that came back to a prefix read it (${shareOf(hits.hits, hits.returns)}). ${count(hits.first)} more had nothing to read yet.`;
+  const title = "Cache misses";
+  const text = `${count(hits.hits)} of ${count(hits.returns)} follow-up requests read the cache (${shareOf(hits.hits, hits.returns)}). ${count(hits.first)} more were first requests, with nothing to read.`;
   if (hits.misses.length === 0) {
     return element("section", element("h2", title), element("p", text));
   }
   const lost = sum(hits.misses, (miss) => miss.usd);
   return drawing({
     title,
-    text: `${text} Reading the rest would have saved ${usd(lost)}:`,
+    text: `${text} The misses cost ${usd(lost)}:`,
     label: `Causes of misses by cost: ${hits.misses.map((miss) => `${CAUSES[miss.cause]} ${usd(miss.usd)}`).join("; ")}.`,
     rows: hits.misses.length,
     config: {
       type: "bar",
       labels: hits.misses.map((miss) => CAUSES[miss.cause]),
       series: [
-        { type: "bar", label: "would have saved", data: hits.misses.map((miss) => miss.usd), colour: 4 },
+        { type: "bar", label: "cost of the misses", data: hits.misses.map((miss) => miss.usd), colour: 4 },
       ],
       options: {
         indexAxis: "y",
@@ -57,7 +57,7 @@ export function misses({ hits }: Report): HTMLElement | undefined {
     },
     table: {
       caption: "Misses by cause",
-      head: ["Cause", "Requests", "Would have saved"],
+      head: ["Cause", "Requests", "Cost"],
       rows: hits.misses.map((miss) => [CAUSES[miss.cause], count(miss.requests), usd(miss.usd)]),
     },
   });
@@ -69,8 +69,8 @@ export function calibration(report: Report): HTMLElement | undefined {
     return undefined;
   }
   return drawing({
-    title: "P(hit) against what happened",
-    text: "Each point is a group of requests: how probable a hit was said to be, and how many hit; the band is the 95 % interval. On the dashed line the two agree.",
+    title: "Predicted and actual cache hits",
+    text: "Each point is a group of requests: the predicted P(hit) and the share that hit, with a 95 % interval. On the dashed line the two are equal.",
     label: `Calibration: ${curves.map(inWords).join(" ")}`,
     config: {
       type: "line",
@@ -78,7 +78,7 @@ export function calibration(report: Report): HTMLElement | undefined {
         ...curves.flatMap(series),
         {
           type: "line",
-          label: "as foretold",
+          label: "perfect",
           data: [
             { x: 0, y: 0 },
             { x: 1, y: 1 },
@@ -92,7 +92,7 @@ export function calibration(report: Report): HTMLElement | undefined {
         parsing: false,
         interaction: { mode: "nearest", intersect: false },
         scales: {
-          x: { type: "linear", ...SHARES, title: { display: true, text: "P(hit) as foretold" } },
+          x: { type: "linear", ...SHARES, title: { display: true, text: "predicted P(hit)" } },
           y: { ...SHARES, title: { display: true, text: "share that hit" } },
         },
         plugins: {
@@ -102,15 +102,15 @@ export function calibration(report: Report): HTMLElement | undefined {
             callbacks: {
               title: () => "",
               label: ({ dataset, parsed }) =>
-                `${dataset.label}: foretold ${percent(parsed.x ?? 0, 1)}, hit ${percent(parsed.y ?? 0, 1)}`,
+                `${dataset.label}: predicted ${percent(parsed.x ?? 0, 1)}, hit ${percent(parsed.y ?? 0, 1)}`,
             },
           },
         },
       },
     },
     table: {
-      caption: "P(hit) against what happened",
-      head: ["P(hit)", "Of", "Requests", "Mean P(hit)", "Hit", "95 % interval"],
+      caption: "Predicted and actual cache hits",
+      head: ["P(hit)", "Source", "Requests", "Mean P(hit)", "Hit", "95 % interval"],
       rows: curves.flatMap((curve) =>
         curve.bins.map((bin) => [
           `${percent(bin.low)} to ${percent(bin.high)}`,
@@ -150,7 +150,7 @@ function series(curve: Curve, index: number): Series[] {
 
 function inWords({ source, bins }: Curve): string {
   const requests = sum(bins, (bin) => bin.requests);
-  const foretold = sum(bins, (bin) => bin.predicted * bin.requests) / requests;
+  const predicted = sum(bins, (bin) => bin.predicted * bin.requests) / requests;
   const hit = sum(bins, (bin) => bin.observed * bin.requests) / requests;
-  return `${SOURCES[source]}, ${count(requests)} requests: ${percent(foretold, 1)} foretold, ${percent(hit, 1)} hit.`;
+  return `${SOURCES[source]}, ${count(requests)} requests: ${percent(predicted, 1)} predicted, ${percent(hit, 1)} hit.`;
 }

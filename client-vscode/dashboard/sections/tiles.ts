@@ -22,12 +22,12 @@ export function tiles(report: Report): HTMLElement {
         ? `the cache saved ${percent(1 - billed / uncached)}`
         : "",
     ],
-    ["Prefixes read", shareOf(hits, returns), `${count(hits)} of ${count(returns)} returns`],
-    ["Mean P(hit)", told > 0 ? percent(predicted / told) : "–", "before each request"],
+    ["Cache hit rate", shareOf(hits, returns), `${count(hits)} of ${count(returns)} follow-up requests`],
+    ["Mean P(hit)", told > 0 ? percent(predicted / told) : "–", "predicted before each request"],
     [
-      "Drafts taken",
+      "Suggestions accepted",
       shareOf(accepted + modified, decided),
-      decided > 0 ? `of ${count(decided)} decided` : "none was reviewed",
+      decided > 0 ? `of ${count(decided)} reviewed` : "none reviewed yet",
     ],
   ];
   const list = element("dl");
@@ -41,9 +41,9 @@ export function tiles(report: Report): HTMLElement {
 
 function unpriced({ unpriced, unknown }: Report): string {
   const what = Object.keys(unknown)[0];
-  return unpriced > 0 ? `, ${count(unpriced)} not in it (${what})` : "";
+  return unpriced > 0 ? `, ${count(unpriced)} not priced (${what})` : "";
 }
 
 function pinged({ pings, pings_usd }: Report): string {
-  return pings > 0 ? `; ${count(pings)} keep-alive pings, ${usd(pings_usd)}, apart` : "";
+  return pings > 0 ? `; ${count(pings)} keep-alive pings, ${usd(pings_usd)}, not included` : "";
 }

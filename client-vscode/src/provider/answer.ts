@@ -12,9 +12,9 @@ import {
   window,
   workspace,
 } from "vscode";
+import type { EditorContext } from "../editorcontext";
 import type { Plan } from "../protocol";
 import type { Server } from "../server";
-import type { Surroundings } from "../surroundings";
 import { anthropic, mark } from "./anthropic";
 import { type Addresses, Gateway } from "./gateway";
 import { keyOf } from "./keys";
@@ -35,7 +35,7 @@ export class Answers extends Disposable {
 
   constructor(
     private readonly server: Server,
-    private readonly surroundings: Surroundings,
+    private readonly editorContext: EditorContext,
     private readonly secrets: SecretStorage,
   ) {
     super(() => Disposable.from(this.gateway, this.usage).dispose());
@@ -91,7 +91,7 @@ export class Answers extends Disposable {
       const document = window.activeTextEditor?.document;
       const plan = await this.server.request("anchorline/plan", {
         prompt: { format: api.format, body },
-        ...(document === undefined ? {} : { surroundings: await this.surroundings.of(document) }),
+        ...(document === undefined ? {} : { surroundings: await this.editorContext.of(document) }),
       });
       return plan.failure === null ? plan : undefined;
     } catch (error) {

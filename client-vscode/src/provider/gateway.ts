@@ -45,7 +45,7 @@ export class Gateway extends Disposable {
       }
       return known;
     }
-    const found = await locate(this.server.surrounds());
+    const found = await locate(this.server.environment());
     if (found === undefined) {
       throw new Error("the server `anchorline` is not installed");
     }

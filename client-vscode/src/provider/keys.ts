@@ -3,7 +3,7 @@ import { type SecretStorage, window } from "vscode";
 
 const PROVIDERS = [
   { label: "Anthropic", name: "anthropic" },
-  { label: "OpenAI", name: "openai", description: "or what `gateway.openai` names" },
+  { label: "OpenAI", name: "openai", description: "or the service that `gateway.openai` points to" },
 ] as const;
 
 export function keyOf(secrets: SecretStorage, provider: string): Thenable<string | undefined> {
@@ -13,13 +13,14 @@ export function keyOf(secrets: SecretStorage, provider: string): Thenable<string
 /** Ask for a key and keep it; an empty one forgets it. */
 export async function askForKey(secrets: SecretStorage): Promise<void> {
   const title = "Anchorline: API key";
-  const chosen = await window.showQuickPick(PROVIDERS, { title, placeHolder: "of which provider?" });
+  const chosen = await window.showQuickPick(PROVIDERS, { title, placeHolder: "Provider" });
   if (chosen === undefined) {
     return;
   }
   const key = await window.showInputBox({
-    title: `${title} of ${chosen.label}`,
-    prompt: "Kept in VS Code's secret storage and sent to the gateway on this machine. Empty: forget it",
+    title: `${title} for ${chosen.label}`,
+    prompt:
+      "Stored in VS Code's secret storage and sent only to the gateway on this machine. Leave empty to delete it.",
     password: true,
     ignoreFocusOut: true,
   });

@@ -11,7 +11,7 @@ export async function drafted(window, seen) {
   const chat = await Chat.open(window);
   await chat.write(DRAFT);
   await window.chord("r");
-  await window.notified("does not read chat drafts", "Turn On");
+  await window.notified("Refining chat drafts is off", "Turn On");
   await window.reviewed();
   await window.picture("chat");
   await window.chord("Enter");

@@ -22,7 +22,7 @@ export async function untrusted(window, seen) {
 /** Its settings, once it is trusted, let the local model help: what it writes is seen as it comes; accepted, undone. */
 export async function modelled(window, seen) {
   const file = join(E2E_STRANGE, "crash.prompt.md");
-  const toast = window.page.locator(".notification-toast", { hasText: "Anchorline refines the draft" });
+  const toast = window.page.locator(".notification-toast", { hasText: "Refining your prompt…" });
   const written = new Set();
   await window.status.waitFor();
   await window.focus();

@@ -14,7 +14,7 @@ import {
   workspace,
 } from "vscode";
 import { isServed } from "./documents";
-import type { EditorDiagnostic, Surroundings as Sent } from "./protocol";
+import type { EditorDiagnostic, Surroundings } from "./protocol";
 import { plain } from "./ranges";
 
 const FILES = 100;
@@ -24,7 +24,7 @@ const SELECTED = 20_000;
 const SYMBOL_MS = 300;
 
 /** Follows the editors; nothing of it leaves the machine, and nothing is sent before it is asked for. */
-export class Surroundings extends Disposable {
+export class EditorContext extends Disposable {
   private readonly edited = new Map<string, Uri>();
   private worked: TextEditor | undefined;
   private readonly parts: Disposable[];
@@ -44,7 +44,7 @@ export class Surroundings extends Disposable {
   }
 
   /** Return what surrounds a draft in `document`. */
-  async of(document: TextDocument): Promise<Sent> {
+  async of(document: TextDocument): Promise<Surroundings> {
     const editor = this.editorFor(document);
     const tabs = window.tabGroups.all.flatMap((group) => group.tabs);
     const open = tabs
@@ -90,7 +90,7 @@ function isWork(document: TextDocument): boolean {
   return isFile(document.uri) && !document.isClosed && !isServed(document, true);
 }
 
-function selected({ document, selection }: TextEditor): NonNullable<Sent["selection"]> {
+function selected({ document, selection }: TextEditor): NonNullable<Surroundings["selection"]> {
   const text = document.getText(selection).slice(0, SELECTED);
   return { uri: document.uri.toString(), range: plain(selection), text };
 }
