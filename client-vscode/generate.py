@@ -1,8 +1,7 @@
 """Write what the extension takes from the server: the protocol's types, what is a prompt, and the settings.
 
-`python client-vscode/generate.py` after a change of `lsp/protocol.py`, `lsp/prompt_files.py`, `report/model.py`, `plan.py` or
-`config.py`;
-a test fails when the extension differs from the server.
+`python client-vscode/generate.py` after a change of `lsp/protocol.py`, `lsp/prompt_files.py`, `report/model.py`,
+`plan.py` or `config.py`; a test fails when the extension differs from the server.
 """
 
 import json
@@ -41,16 +40,16 @@ EXTENSION: dict[str, dict[str, Any]] = {
         "items": {"type": "string"},
         "default": [],
         "scope": "machine-overridable",
-        "markdownDescription": "Paths of the `anchorline` program; the first that exists is started. "
-        "Empty: it is looked for.",
+        "markdownDescription": "Paths of the `anchorline` command; the first that exists is used. "
+        "Empty: searches your Python environment and the PATH.",
     },
     "anchorline.interpreter": {
         "type": "array",
         "items": {"type": "string"},
         "default": [],
         "scope": "machine-overridable",
-        "markdownDescription": "Paths of Python interpreters; `anchorline` beside the first that exists is started. "
-        "Empty: the interpreter that the Python extension has selected.",
+        "markdownDescription": "Paths of Python interpreters; uses the `anchorline` command next to the first "
+        "that exists. Empty: uses the interpreter selected in the Python extension.",
     },
     "anchorline.importStrategy": {
         "type": "string",
@@ -61,15 +60,15 @@ EXTENSION: dict[str, dict[str, Any]] = {
         ],
         "default": "fromEnvironment",
         "scope": "machine-overridable",
-        "markdownDescription": "Where to look for `anchorline`.",
+        "markdownDescription": "Where to look for the `anchorline` command.",
     },
     "anchorline.trace.server": {
         "type": "string",
         "enum": ["off", "messages", "verbose"],
         "default": "off",
         "scope": "window",
-        "markdownDescription": "Log what the editor and the server say to each other. "
-        "`verbose` logs the text of your prompts.",
+        "markdownDescription": "Log the messages between editor and server. "
+        "`verbose` includes the text of your prompts.",
     },
 }
 

@@ -26,22 +26,22 @@ STRICTNESS: tuple[TextMode, ...] = get_args(TextMode)
 class Refine(msgspec.Struct, frozen=True):
     """Refinement of the draft."""
 
-    enabled: Annotated[bool, Meta(description="Propose a refined draft.")] = True
+    enabled: Annotated[bool, Meta(description="Suggest a clearer version of the prompt.")] = True
     max_hints: Annotated[
-        int, Meta(ge=0, le=2, description="Clarity hints shown for one prompt, at most.")
+        int, Meta(ge=0, le=2, description="Maximum number of clarity hints shown per prompt.")
     ] = 2
     model_seconds: Annotated[
         float,
         Meta(
             ge=0,
             le=120,
-            description="How long a refinement that is asked for waits for the local model; 0 never asks it.",
+            description="Seconds that a requested refinement waits for the local model. 0 never asks it.",
         ),
     ] = 10.0
     templates: Annotated[
         str,
         Meta(
-            description="Folder with your own templates for the local model, as in docs/explain/refinement.md."
+            description="Folder with your own templates for the local model. See docs/explain/refinement.md."
         ),
     ] = ""
 
@@ -52,43 +52,49 @@ class Cache(msgspec.Struct, frozen=True):
     anchors: Annotated[
         Literal["respect", "extend", "replace"],
         Meta(
-            description="What to do with breakpoints that the client has set: keep them and add none, "
-            "use the slots they leave, or replace them."
+            description="How to treat breakpoints that the client has set: keep them and add none (`respect`), add "
+            "to them (`extend`), or set new ones (`replace`)."
         ),
     ] = "replace"
     ttl: Annotated[
         Literal["auto", "5m", "1h"],
-        Meta(description="Lifetime of planned anchors; `auto` takes the cheapest."),
+        Meta(description="TTL of planned breakpoints. `auto` picks the cheapest."),
     ] = "auto"
     account: Annotated[
-        str, Meta(max_length=64, description="Label of the provider account whose cache is meant.")
+        str,
+        Meta(
+            max_length=64,
+            description="Name of the provider account whose cache is used. Accounts don't share a cache.",
+        ),
     ] = "default"
 
 
 class Route(msgspec.Struct, frozen=True):
     """Choice of the model."""
 
-    enabled: Annotated[bool, Meta(description="Propose a model; otherwise keep the request's own.")] = True
-    model: Annotated[str, Meta(max_length=128, description="Model assumed where the prompt names none.")] = (
+    enabled: Annotated[
+        bool, Meta(description="Suggest a model. When off, the request's own model is kept.")
+    ] = True
+    model: Annotated[str, Meta(max_length=128, description="Default model, for prompts that name none.")] = (
         "claude-sonnet-5"
     )
     allow: Annotated[
         tuple[str, ...],
-        Meta(description="Models that may be proposed; empty allows those of the same provider."),
+        Meta(description="Models that may be suggested. Empty allows all models of the same provider."),
     ] = ()
     pin: Annotated[
-        str, Meta(max_length=128, description="Model that is always taken; empty leaves the choice open.")
+        str, Meta(max_length=128, description="Always use this model. Empty lets Anchorline choose.")
     ] = ""
     success_usd: Annotated[
         float,
         Meta(
             ge=0,
             le=1000,
-            description="What a solved request is worth in USD: higher prefers stronger models.",
+            description="How much a successful answer is worth to you, in USD. Higher values favor stronger models.",
         ),
     ] = 0.5
     sticky: Annotated[
-        bool, Meta(description="Keep a session on its model unless a switch pays for itself.")
+        bool, Meta(description="Stay with a session's model unless switching pays for the lost cache.")
     ] = True
 
 
@@ -98,56 +104,61 @@ class Store(msgspec.Struct, frozen=True):
     enabled: Annotated[bool, Meta(description="Record plans and outcomes.")] = True
     text: Annotated[
         TextMode,
-        Meta(description="Prompt text in the database: none, with secrets masked, or as it is."),
+        Meta(
+            description="Prompt text in the database: none (`off`), with secrets masked (`redacted`), or unchanged "
+            "(`full`)."
+        ),
     ] = "off"
     features: Annotated[
         bool,
-        Meta(description="Keep what is learnt from a draft: hashed pieces of its words, and numbers."),
+        Meta(description="Record features for training: hashed word pieces and counts, no text."),
     ] = True
-    path: Annotated[str, Meta(description="Database file; empty means the platform's data folder.")] = ""
+    path: Annotated[str, Meta(description="Database file. Empty uses the platform's data folder.")] = ""
 
 
 class Editor(msgspec.Struct, frozen=True):
     """What the language server shows."""
 
     diagnostics: Annotated[bool, Meta(description="Show diagnostics.")] = True
-    hover: Annotated[bool, Meta(description="Explain the plan on hover.")] = True
-    inlay_hints: Annotated[bool, Meta(description="Show tokens and anchors as inlay hints.")] = True
-    code_lens: Annotated[bool, Meta(description="Show one line with the plan at the top of the prompt.")] = (
-        False
-    )
-    chat: Annotated[bool, Meta(description="Serve chat drafts as well (VS Code's `chatSessionInput:`).")] = (
-        False
-    )
+    hover: Annotated[bool, Meta(description="Show the plan on hover.")] = True
+    inlay_hints: Annotated[bool, Meta(description="Show token counts and breakpoints as inlay hints.")] = True
+    code_lens: Annotated[bool, Meta(description="Show a one-line plan above the prompt.")] = False
+    chat: Annotated[bool, Meta(description="Plan and refine drafts in VS Code's chat input too.")] = False
 
 
 class Engine(msgspec.Struct, frozen=True):
     """The local language model that refinement may ask."""
 
-    enabled: Annotated[bool, Meta(description="Use a local language model where one is installed.")] = True
+    enabled: Annotated[bool, Meta(description="Use the local language model if one is installed.")] = True
     model: Annotated[
         str,
         Meta(
             max_length=64,
-            description="Id of the installed model; empty means this machine's default. "
-            "`anchorline model use` sets it.",
+            description="Name of the installed model. Empty uses this machine's default. Set by `anchorline model "
+            "use`.",
         ),
     ] = ""
     idle_seconds: Annotated[
         int,
-        Meta(ge=0, le=86_400, description="Unload the model after so long without a request; 0 never does."),
+        Meta(
+            ge=0, le=86_400, description="Unload the model after this many idle seconds. 0 keeps it loaded."
+        ),
     ] = 300
     deadline_seconds: Annotated[
         float,
-        Meta(gt=0, le=600, description="How long one request to the model may take, loading it included."),
+        Meta(
+            gt=0,
+            le=600,
+            description="Time limit for one request to the model, including loading it, in seconds.",
+        ),
     ] = 30.0
     conversation_megabytes: Annotated[
         int,
         Meta(
             ge=0,
             le=65_536,
-            description="Memory for what the model has read of the last conversations, so that a further turn "
-            "reads only what is new; 0 keeps nothing.",
+            description="Memory for the model's cache of recent conversations, so that the next turn only processes "
+            "new text. 0 turns it off.",
         ),
     ] = 512
 
@@ -158,49 +169,52 @@ class Gateway(msgspec.Struct, frozen=True):
     mode: Annotated[
         Mode,
         Meta(
-            description="What the gateway may do with a request: `observe` changes nothing and records, `anchors` "
-            "sets its breakpoints and their lifetimes as planned, `trim` makes tool results shorter as well, "
-            "`route` may choose another model as well."
+            description="What the gateway may change: `observe` records only, `anchors` sets breakpoints and TTLs, "
+            "`trim` also shortens tool results, `route` also chooses the model."
         ),
     ] = "observe"
     plans: Annotated[
         Plans,
         Meta(
-            description="What may be done with requests on a plan (a Claude subscription, a ChatGPT login): `observe` "
-            "changes, reroutes and pings nothing of them, whatever the mode is; `change` treats them as requests on an "
-            "API key. Read first what that may cost: docs/how-to/gateway.md, On a plan."
+            description="Requests made on a subscription (a Claude plan, a ChatGPT login): `observe` never changes, "
+            "reroutes or pings them, whatever the mode; `change` treats them like requests with an API "
+            "key. Read the risks first: docs/how-to/gateway.md, On a plan."
         ),
     ] = "observe"
     port: Annotated[int, Meta(ge=1, le=65535, description="Port on 127.0.0.1.")] = 8917
     start: Annotated[
         bool,
         Meta(
-            description="Have the language server start the gateway, or find it; it ends with the last language server."
+            description="Start the gateway automatically with the editor; it stops when the last editor closes."
         ),
     ] = False
     anthropic: Annotated[
-        str, Meta(max_length=2000, description="Where requests below `/TOKEN/anthropic` are sent on to.")
+        str, Meta(max_length=2000, description="Upstream URL for requests to `/TOKEN/anthropic`.")
     ] = "https://api.anthropic.com"
     openai: Annotated[
-        str, Meta(max_length=2000, description="Where requests below `/TOKEN/openai` are sent on to.")
+        str, Meta(max_length=2000, description="Upstream URL for requests to `/TOKEN/openai`.")
     ] = "https://api.openai.com"
     anthropic_key: Annotated[
         KeySource,
         Meta(
-            description="Whose API key goes to Anthropic: the one that the client sends, the environment's "
-            "`ANTHROPIC_API_KEY`, or the keyring's (`keyring set anchorline anthropic`)."
+            description="API key for Anthropic: the one the client sends (`client`), `ANTHROPIC_API_KEY` "
+            "(`environment`), or the system keyring (`keyring set anchorline anthropic`)."
         ),
     ] = "client"
     openai_key: Annotated[
-        KeySource, Meta(description="The same for OpenAI: `OPENAI_API_KEY`, `keyring set anchorline openai`.")
+        KeySource,
+        Meta(
+            description="API key for OpenAI: the one the client sends (`client`), `OPENAI_API_KEY` (`environment`), "
+            "or the system keyring (`keyring set anchorline openai`)."
+        ),
     ] = "client"
     keepalive_usd: Annotated[
         float,
         Meta(
             ge=0,
             le=1000,
-            description="What keep-alive pings may cost in an hour, in USD: requests without output that keep a prefix "
-            "warm where that is worth more; 0 sends none.",
+            description="Hourly budget for keep-alive pings, in USD. A ping is a request without output that keeps a "
+            "cached prefix alive where that is worth its price. 0 sends none.",
         ),
     ] = 0.0
 
@@ -211,24 +225,28 @@ class Answers(msgspec.Struct, frozen=True):
     reuse: Annotated[
         Literal["off", "exact", "near"],
         Meta(
-            description="Keep answers, with their text, and give them again: to an equal request, or as well to one "
-            "that differs in spaces and known misspellings."
-            " Of requests without tools at temperature 0, and of those that ask for it."
+            description="Cache responses (stored with their text) and reuse them for identical requests (`exact`), "
+            "or also for requests that differ only in spacing and known misspellings (`near`). Applies "
+            "to temperature-0 requests without tools, or when a request opts in."
         ),
     ] = "off"
-    hours: Annotated[float, Meta(gt=0, le=8760, description="How long an answer is given again.")] = 24.0
-    entries: Annotated[int, Meta(ge=1, le=100_000, description="How many answers are kept, at most.")] = 1000
-    megabytes: Annotated[int, Meta(ge=1, le=4096, description="How many megabytes they take, at most.")] = 64
+    hours: Annotated[
+        float, Meta(gt=0, le=8760, description="How long a cached response is reused, in hours.")
+    ] = 24.0
+    entries: Annotated[int, Meta(ge=1, le=100_000, description="Maximum number of cached responses.")] = 1000
+    megabytes: Annotated[
+        int, Meta(ge=1, le=4096, description="Maximum size of all cached responses, in megabytes.")
+    ] = 64
 
 
 class Files(msgspec.Struct, frozen=True):
     """The user's own data files, merged over the built-in ones."""
 
     providers: Annotated[
-        str, Meta(description="TOML file with cache rules, as in docs/reference/providers.md.")
+        str, Meta(description="TOML file with your own cache rules. See docs/reference/providers.md.")
     ] = ""
     models: Annotated[
-        str, Meta(description="TOML file with models and prices, as in docs/reference/models.md.")
+        str, Meta(description="TOML file with your own models and prices. See docs/reference/models.md.")
     ] = ""
 
 
@@ -237,7 +255,7 @@ class Log(msgspec.Struct, frozen=True):
 
     level: Annotated[
         Literal["debug", "info", "warning", "error"],
-        Meta(description="Least severe message that is logged. Prompt text is never logged at any level."),
+        Meta(description="Lowest severity to log. Prompt text is never logged."),
     ] = "warning"
 
 

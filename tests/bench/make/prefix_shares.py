@@ -1,4 +1,4 @@
-"""Makes the tables of `server/anchorline/cache/shares.py` (train splits): how much of a request does the next one share?
+"""Makes the tables of `server/anchorline/cache/boundary_reuse.py` (train splits): how much of a request does the next one share?
 
     python tests/bench prefix_shares --weka weka.jsonl.gz [--near-duplicates weka_near_duplicates.json]
         --requests requests.jsonl.gz [--json]
