@@ -23,12 +23,21 @@ from anchorline.prompt.formats.memory import Memory, Parsed
 from anchorline.prompt.model import Marker, Prompt, PromptError
 
 MAX_BYTES = 64 * 1024 * 1024
+MAX_VALUES = 500_000
+"""Members and elements of a body. One of 5 MB, as much as a model reads, has some tens of thousands.
+
+Each may become a segment of 400 bytes and more: 16 MB of ``{}`` would take 2 GB and a minute.
+"""
+_MEASURED = 1 << 20
+"""Smaller bodies are not counted."""
 
 
 def read(body: bytes, dialect: Dialect, memory: Memory | None = None) -> Prompt:
     """Read a request body. Raises PromptError naming what is wrong and where."""
     if len(body) > MAX_BYTES:
         raise PromptError(f"the body has {len(body)} bytes; at most {MAX_BYTES} are read")
+    if len(body) > _MEASURED and _values(body) > MAX_VALUES and _too_many(body):
+        raise PromptError(f"the body has more than {MAX_VALUES} values")
     with refusing():
         continued = memory.longest(dialect.format, body) if memory is not None else None
         parsed = _continued(body, dialect, *continued) if continued else None
@@ -37,6 +46,21 @@ def read(body: bytes, dialect: Dialect, memory: Memory | None = None) -> Prompt:
     if memory is not None:
         memory.keep(parsed, continued)
     return parsed.prompt
+
+
+def _values(text: bytes) -> int:
+    """Return how many members and elements a text without strings has, each list and object counted as one more."""
+    return len(text) - len(text.translate(None, b"[{,"))
+
+
+def _too_many(body: bytes) -> bool:
+    values = position = 0
+    for string in layout.STRING.finditer(body):
+        values += _values(body[position : string.start()])
+        if values > MAX_VALUES:
+            return True
+        position = string.end()
+    return values + _values(body[position:]) > MAX_VALUES
 
 
 @contextmanager

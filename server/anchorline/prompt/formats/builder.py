@@ -21,7 +21,7 @@ Standing = Literal["block", "nested", "deferred", "compacted", "unrendered", "nu
 _TAGS: dict[Role, bytes] = {"system": b"s", "user": b"u", "assistant": b"a", "tool": b"t"}
 
 _REFERRING = frozenset[Kind](("tool_result", "other"))
-_NAMED = re.compile(rb'"(?:tool_)?name"\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")')
+_NAMED = re.compile(rb'"(?:tool_)?name"\s*:\s*("[^"\\]*+(?:\\.[^"\\]*+)*+")')
 _START = attrgetter("start")
 _WITHIN = frozenset((b'"content"', b'"source"', b'"tool_references"', b'"tool_changes"', b'"function"'))
 """Members of a block that hold further blocks, in every format. Their markers count as any other:
