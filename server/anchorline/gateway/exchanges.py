@@ -8,7 +8,7 @@ warm is told by the breakpoints that it was really sent with.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -25,7 +25,7 @@ from anchorline.gateway.refusals import Change, Conversation, Refusal, Refusals
 from anchorline.gateway.splice import Changed, as_sent, planned, prewarming, routed
 from anchorline.gateway.usage import Meter
 from anchorline.lint.cache import expired
-from anchorline.live.books import Books
+from anchorline.live.journal import Journal
 from anchorline.live.plans import entries
 from anchorline.live.recording import NotRecordedError
 from anchorline.outcome import Outcome, Usage
@@ -65,7 +65,7 @@ _FIRST = b'{"model":"claude-sonnet-5","messages":[{"role":"user","content":"Hell
 log = logging.getLogger(__name__)
 
 
-class Desk(Books):
+class Desk:
     """Plans and records what passes. Used on the event loop only.
 
     `report` tells the developer of a problem, once; `warn` of a large prompt that goes into an expired cache.
@@ -77,17 +77,17 @@ class Desk(Books):
         report: Callable[[str], None],
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
-        super().__init__(report)
+        self.journal = Journal(report)
         # The draft is sent already, and in all modes but one the model is the client's choice.
         refine = msgspec.structs.replace(config.refine, enabled=False)
         enabled = config.route.enabled and config.gateway.mode == "route"
         route = msgspec.structs.replace(config.route, enabled=enabled)
         self.config = msgspec.structs.replace(config, refine=refine, route=route)
-        self.planner = Planner(self.config, self.ledger, deciders=self._decider)
+        self.planner = Planner(self.config, self.journal.ledger, deciders=self._decider)
         kept = msgspec.structs.replace(route, enabled=False)
         self._staying = Planner(  # with the model that the client asks for
             msgspec.structs.replace(self.config, route=kept),
-            self.ledger,
+            self.journal.ledger,
             rules=self.planner.rules,
             catalog=self.planner.catalog,
             deciders=self._decider,
@@ -107,32 +107,25 @@ class Desk(Books):
         )
         self._queue = PlanQueue[Exchange, Planned](self._made)
         self._planning: dict[Exchange, asyncio.Future[Planned]] = {}
-        self._settling: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Open the store as the settings say, and read what a plan needs, before the first request waits for it."""
-        self.begin(self.config)
-        await self.recording.opened()
-        await self.policies.loaded()
+        self.journal.begin(self.config)
+        await self.journal.recording.opened()
+        await self.journal.policies.loaded()
         first = formats.read(_FIRST, format="anthropic")
         await self._queue.run(lambda: self.planner.plan(first))
         if self.mode in ("trim", "route"):  # what was sent shorter before this process began is so again
-            self._shortened = Shortened(await self.recording.known_replays())
+            self._shortened = Shortened(await self.journal.recording.known_replays())
 
     @property
     def idle(self) -> bool:
         """Whether no request waits for its plan, or to be recorded."""
         return not self._planning
 
-    def _write(self, work: Coroutine[None, None, None]) -> None:
-        """Have something done that nobody waits for, but the end."""
-        task = asyncio.ensure_future(work)
-        self._settling.add(task)
-        task.add_done_callback(self._settling.discard)
-
     def _decider(self, conversation: str | None) -> Decider:
         """Return who decides. A plan that changes nothing shows nothing of a policy, so it is in no A/B."""
-        return self.policies.of(conversation if self.mode != "observe" else None)
+        return self.journal.policies.of(conversation if self.mode != "observe" else None)
 
     def held(self, credential: Credential) -> bool:
         """Tell whether requests with a kind of credential are only observed, whatever the mode is."""
@@ -179,7 +172,7 @@ class Desk(Books):
         if planned.trims and self._shortened is not None:
             made = self._shortened.keep(planned.prompt, planned.trims)
             if made:
-                self._write(self.recording.replays(made))
+                self.journal.background(self.journal.recording.replays(made))
         return planned, planned.changed.reason
 
     def refused(self, exchange: Exchange, planned: Planned, refusal: Refusal) -> str:
@@ -229,7 +222,7 @@ class Desk(Books):
         routes = "route" in may
         planner = self.planner if routes else self._staying
         # A plan that changes nothing shows nothing of a policy, so it is in no A/B.
-        decider = self.policies.of(prompt.conversation if may else None)
+        decider = self.journal.policies.of(prompt.conversation if may else None)
         current, course = self._course(prompt, decider) if routes else (None, None)
         plan = planner.plan(prompt, target=current, now=exchange.at, decider=decider, course=course)
         name = current or prompt.model or plan.route.target
@@ -289,7 +282,7 @@ class Desk(Books):
         """Have the outcome of a finished exchange recorded, once its plan is there."""
         planning = self._planning.get(exchange)
         if planning is not None:
-            self._write(self._settle(exchange, planning))
+            self.journal.background(self._settle(exchange, planning))
 
     async def _settle(self, exchange: Exchange, planning: "asyncio.Future[Planned]") -> None:
         try:
@@ -298,7 +291,7 @@ class Desk(Books):
             prompt, plan = planned.prompt, planned.plan
             own = exchange.route or prompt.model or plan.route.target
             cache = (planned.cache if exchange.planned else planned.untouched) or plan.cache
-            self.record(self.plans.add(plan, prompt, self.planner, own, sent, cache))
+            self.journal.record(self.journal.plans.add(plan, prompt, self.planner, own, sent, cache))
             if exchange.meter is not None:
                 outcome = _outcome(plan, exchange, exchange.meter)
                 self._converse(prompt, own, sent, outcome)
@@ -310,7 +303,7 @@ class Desk(Books):
                 # What waits for the disk from here on holds no bodies, and no place in the queue of plans.
                 exchange.release()
                 del planned, prompt, self._planning[exchange]
-                await self.outcome(outcome)
+                await self.journal.outcome(outcome)
         except (PromptError, FullError):
             pass  # it is counted
         except NotRecordedError:
@@ -392,13 +385,13 @@ class Desk(Books):
     async def _pinged(self, kept: Kept, outcome: Outcome, usd: float | None) -> None:
         """Record a ping: an outcome of its own, by which the prefix is warm for longer."""
         self.tally.pinged(usd)
-        remembered = self.plans.get(kept.plan)
+        remembered = self.journal.plans.get(kept.plan)
         warm = list(entries(remembered, outcome)) if remembered is not None else []
-        self.take(warm)
+        self.journal.add(warm)
         try:
-            if self.recording.enabled:
-                await self.recording.outcome(outcome)
-                await self.recording.ledger(warm, ())
+            if self.journal.recording.enabled:
+                await self.journal.recording.outcome(outcome)
+                await self.journal.recording.ledger(warm, ())
         except NotRecordedError:
             pass  # the developer was told when recording stopped
 
@@ -416,7 +409,13 @@ class Desk(Books):
         kept = len(self._keepalive)
         now, plans = time.time(), self.config.gateway.plans
         return self.tally.state(
-            now, self.mode, self.warm, kept, self.recording.problem, plans, self._unchanged(now)
+            now,
+            self.mode,
+            self.journal.warm,
+            kept,
+            self.journal.recording.problem,
+            plans,
+            self._unchanged(now),
         )
 
     def _unchanged(self, now: float) -> Iterator[Held]:
@@ -458,10 +457,8 @@ class Desk(Books):
     async def end(self) -> None:
         """Write what is known and close."""
         await self._keepalive.close()
-        if self._settling:
-            await asyncio.wait(self._settling, timeout=END_S)
+        await self.journal.end(END_S)
         self._queue.close()
-        await super().end()
 
 
 def _conversation(exchange: Exchange, prompt: Prompt) -> Conversation:

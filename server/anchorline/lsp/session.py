@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import groupby
@@ -16,7 +16,7 @@ import msgspec
 
 from anchorline import config
 from anchorline.cache.ledger import Entry
-from anchorline.live.books import Books
+from anchorline.live.journal import Journal
 from anchorline.live.plans import Remembered
 from anchorline.live.recording import NotRecordedError
 from anchorline.lsp.analysis import Analyses, Analysis, Pending, Snapshot
@@ -47,7 +47,7 @@ Made = TypeVar("Made")
 log = logging.getLogger(__name__)
 
 
-class Session(Books):
+class Session:
     """The state of a session. Used on the event loop only, except where a method says otherwise.
 
     `report` shows a message to the developer; each problem is reported once. `generation` counts what changes
@@ -56,7 +56,13 @@ class Session(Books):
     """
 
     def __init__(self, report: Callable[[str], None], refresh: Callable[[], None]) -> None:
-        super().__init__(report)
+        self.journal = Journal(
+            report,
+            warmed=self._warmed,
+            policy_changed=self._policy_changed,
+            received=self._received,
+            files=self._instruction_files,
+        )
         self.documents = Documents()
         self.observed = Observed(self._observe)
         self.roots: tuple[Path, ...] = ()
@@ -105,7 +111,10 @@ class Session(Books):
                 from anchorline.planner import Planner  # noqa: PLC0415  (its import is not light)
 
                 self._planner = Planner(
-                    self.config, self.ledger, deciders=self.policies.of, shortened=self.shortened
+                    self.config,
+                    self.journal.ledger,
+                    deciders=self.journal.policies.of,
+                    shortened=self.shortened,
                 )
             return self._planner
 
@@ -162,7 +171,7 @@ class Session(Books):
     def configure(self) -> None:
         """Put the settings in force: open the store as they say, and report each problem once."""
         self.ready = True
-        self.begin(self.config)
+        self.journal.begin(self.config)
         self.gateway.apply(config.load(None, self._editor_settings).config)  # it is there for all projects
         for source, problems in groupby(self.loaded.problems, attrgetter("source")):
             named = list(problems)
@@ -184,7 +193,7 @@ class Session(Books):
         """Have everything analysed anew: the settings or what is warm have changed."""
         self.generation += 1
 
-    def decided_by_others(self) -> None:
+    def _policy_changed(self) -> None:
         """Show what another policy decides."""
         self.changed()
         self._refresh()
@@ -271,26 +280,20 @@ class Session(Books):
 
     def remember(self, plan: Plan, prompt: Prompt, target: str | None = None) -> Remembered:
         """Keep a plan that is shown, so that its outcome can be taken in."""
-        return self.plans.add(plan, prompt, self.planner, target)
+        return self.journal.plans.add(plan, prompt, self.planner, target)
 
     def _observe(self, outcome: Outcome) -> None:
         """Take in an outcome that nobody waits for."""
 
         async def taken() -> None:
             try:
-                await self.outcome(outcome)
+                await self.journal.outcome(outcome)
             except NotRecordedError as error:
                 log.warning("an observed outcome was not recorded: %s", error)
 
-        self._background(taken())
+        self.journal.background(taken())
 
-    def _background(self, work: Coroutine[None, None, None]) -> None:
-        """Have something done that nobody waits for, but the end."""
-        writing = asyncio.ensure_future(work)
-        self._writing.add(writing)
-        writing.add_done_callback(self._written)
-
-    async def instruction_files(self, remembered: Remembered, warm: Sequence[Entry]) -> "tuple[Known, ...]":
+    async def _instruction_files(self, remembered: Remembered, warm: Sequence[Entry]) -> "tuple[Known, ...]":
         """Return which instruction files are part of the longest prefix, and know them from now on."""
         prompt = remembered.prompt
         if prompt is None or not warm:
@@ -305,7 +308,7 @@ class Session(Books):
             if is_instructions(document.name) and (path := to_path(document.uri)) is not None
         ]
         if self.instructions is None or not self.instructions.key:  # the database is new
-            self.instructions = await self.recording.instructions()
+            self.instructions = await self.journal.recording.instructions()
         known, root = self.instructions, self.root
 
         found = await self.in_thread(
@@ -316,17 +319,16 @@ class Session(Books):
         self.changed()
         return found
 
-    def take(self, found: Iterable[Entry]) -> None:
-        """Take entries into the ledger, and wait for the first of them to expire."""
-        super().take(found)
+    def _warmed(self) -> None:
+        """Analyse anew, and wait for the first warm prefix to expire."""
+        self.changed()
         self._wait_for_expiry()
 
-    def found(self, entries: list[Entry], known: "Instructions") -> None:
-        """Take in what other programs have recorded, and what was recorded before the start."""
+    def _received(self, entries: list[Entry], known: "Instructions") -> None:
+        """Show what other programs have recorded, and what was recorded before the start."""
         before, self.instructions = self.instructions, known
-        self.take(entries)
         if entries:
-            self._background(self._learn())
+            self.journal.background(self._learn())
         if known.files != (before.files if before is not None else {}):
             self.changed()
         elif not entries:
@@ -335,7 +337,7 @@ class Session(Books):
 
     async def _learn(self) -> None:
         """Learn in which form a gateway has sent the tool results of what is warm."""
-        if self.shortened.learn(await self.recording.known_replays()):
+        if self.shortened.learn(await self.journal.recording.known_replays()):
             self.changed()
             self._refresh()
 
@@ -344,13 +346,12 @@ class Session(Books):
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
-        if self.warm:
-            left = min(entry.expires_at for entry in self.warm) - time.time()
+        if self.journal.warm:
+            left = min(entry.expires_at for entry in self.journal.warm) - time.time()
             self._expiry = asyncio.get_running_loop().call_later(max(left, EXPIRY_S), self._expired)
 
     def _expired(self) -> None:
-        now = time.time()
-        self.warm = [entry for entry in self.warm if entry.is_warm(now)]
+        self.journal.expire(time.time())
         self._wait_for_expiry()
         self.changed()
         if any(self.serving(document) in ("prompt", "body") for document in self.documents):
@@ -365,7 +366,7 @@ class Session(Books):
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._model is not None:
             self._ending.append(asyncio.ensure_future(self._model.close()))
-        await asyncio.gather(super().end(), self.gateway.end(), *self._ending, return_exceptions=True)
+        await asyncio.gather(self.journal.end(), self.gateway.end(), *self._ending, return_exceptions=True)
 
 
 def of_document(prompt: Prompt, uri: str | None) -> Prompt:

@@ -21,12 +21,12 @@ async def explain(server: "Server", params: ExplainParams) -> Explanation:
 
     if params.text_document is not None:
         return _remembered(await _of_document(server, params.text_document))
-    plans = server.session.plans
+    plans = server.session.journal.plans
     remembered = plans.get(params.plan_id) if params.plan_id is not None else plans.last
     if remembered is not None:
         return _remembered(remembered)
     try:
-        plan = await server.session.recording.recorded(params.plan_id)
+        plan = await server.session.journal.recording.recorded(params.plan_id)
     except NotRecordedError as error:
         raise RequestFailed(f"the plan can't be read: {error}") from None
     if plan is None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 async def feedback(server: "Server", params: Feedback) -> Recorded:
     """Answer once the feedback is on disk."""
     try:
-        written = await server.session.feedback(params)
+        written = await server.session.journal.feedback(params)
     except NotRecordedError as error:
         raise RequestFailed(f"the feedback was not recorded: {error}") from None
     return Recorded(recorded=True) if written else RECORDING_OFF

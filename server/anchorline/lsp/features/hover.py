@@ -33,7 +33,7 @@ async def _hover(server: "Server", pending: Pending, offset: int) -> types.Hover
         if segment.start <= offset < segment.end:
             text += f"\n\nThis is {segment.kind} of about {segment.tokens} tokens; {total} up to its end."
             break
-    outcome = server.session.plans.outcome_of(analysis.plan)
+    outcome = server.session.journal.plans.outcome_of(analysis.plan)
     if outcome is not None:
         text += f"\n\n{explain.happened(analysis.plan, outcome)}"
     formats = get_capability(server.client_capabilities, "text_document.hover.content_format") or []

@@ -18,7 +18,7 @@ async def outcome(server: "Server", params: Outcome) -> Recorded:
         server.session.observed.told(params.plan_id)
     generation = server.session.generation
     try:
-        written = await server.session.outcome(params)
+        written = await server.session.journal.outcome(params)
     except NotRecordedError as error:
         raise RequestFailed(f"the outcome was not recorded: {error}") from None
     finally:

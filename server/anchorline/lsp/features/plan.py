@@ -104,7 +104,7 @@ async def make(server: "Server", asked: Asked) -> Planned:
 def keep(server: "Server", planned: Planned) -> None:
     """Keep a plan that is shown, for its outcome, and have it recorded."""
     session = server.session
-    session.record(session.remember(planned.plan, planned.prompt, planned.asked.target))
+    session.journal.record(session.remember(planned.plan, planned.prompt, planned.asked.target))
 
 
 async def decide(server: "Server", asked: Asked) -> Planned:

@@ -68,7 +68,7 @@ def content(server: "Server", params: types.TextDocumentContentParams) -> types.
     """Return the text of a document of ours: the refinement of a plan of this session."""
     scheme, _, path = params.uri.partition(":")
     plan_id = path.strip("/").partition("/")[0]
-    remembered = server.session.plans.get(plan_id) if scheme == SCHEME else None
+    remembered = server.session.journal.plans.get(plan_id) if scheme == SCHEME else None
     if remembered is None or remembered.prompt is None:
         raise JsonRpcInvalidParams("this refinement is not known any more; refine the prompt again")
     return types.TextDocumentContentResult(_words(remembered.plan.refinement, remembered.prompt))

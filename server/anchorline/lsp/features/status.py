@@ -15,13 +15,15 @@ def status(server: "Server", _params: protocol.StatusParams) -> protocol.Status:
     """Return the state of the server."""
     session = server.session
     store = session.config.store
-    policy, words = session.policies.state
+    policy, words = session.journal.policies.state
     now = time.time()
-    warm = longest(entry for entry in session.warm if entry.is_warm(now))
+    warm = longest(entry for entry in session.journal.warm if entry.is_warm(now))
     return protocol.Status(
         version=__version__,
         engine=engine(server),
-        store=protocol.StoreState(session.recording.on, store.text, session.recording.problem),
+        store=protocol.StoreState(
+            session.journal.recording.on, store.text, session.journal.recording.problem
+        ),
         policy=protocol.PolicyState(policy.name, policy.version, words),
         warm=tuple(
             protocol.Warm(entry.provider, entry.model, entry.tokens, entry.ttl, int(entry.expires_at - now))

@@ -1,9 +1,9 @@
-"""The books of a running server: what is warm, which plans were made, and what is written down of both."""
+"""Warm prefixes, recent plans and recording, shared by language server and gateway."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from anchorline.cache.ledger import Entry, MemoryLedger
@@ -18,6 +18,9 @@ from anchorline.prompt.model import Prompt
 if TYPE_CHECKING:
     from anchorline.cache.instructions import Instructions, Known
 
+    Files = Callable[[Remembered, Sequence[Entry]], Awaitable[tuple[Known, ...]]]
+    Received = Callable[[list[Entry], Instructions], None]
+
 EXPIRED_KEPT_S = 7 * 86_400
 """Expired entries explain a miss for a week."""
 FORGET_S = 3600.0
@@ -26,51 +29,59 @@ WRITING_S = 0.5
 log = logging.getLogger(__name__)
 
 
-class Books:
-    """Plans, their outcomes, and the ledger that these fill. Used on the event loop only.
+class Journal:
+    """The plans of a running server, their outcomes, and the ledger that these fill. Used on the event loop only.
 
-    `report` shows a message to the developer; each problem is reported once.
+    `report` shows a message to the developer; each problem is reported once. `warmed` is called after the ledger has
+    got entries, `policy_changed` when another policy decides from now on, and `received` with what other programs have
+    recorded (at first: with what was recorded before the start). `files` returns the instruction files in what is warm
+    after a request.
     """
 
-    def __init__(self, report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        report: Callable[[str], None],
+        *,
+        warmed: Callable[[], None] = lambda: None,
+        policy_changed: Callable[[], None] = lambda: None,
+        received: "Received" = lambda _entries, _instructions: None,
+        files: "Files | None" = None,
+    ) -> None:
         self.ledger = MemoryLedger()
         self.plans = Plans()
-        self.recording = Recording(report, self.found)
-        self.policies = Policies(report, self.decided_by_others)
+        self.recording = Recording(report, self._receive)
+        self.policies = Policies(report, policy_changed)
         self.warm: list[Entry] = []
-        self._writing: set[asyncio.Task[None]] = set()
+        self._warmed = warmed
+        self._received = received
+        self._files = files
+        self._tasks: set[asyncio.Task[None]] = set()
         self._forgot_at = time.time()
-
-    def changed(self) -> None:
-        """Note that what is warm has changed."""
-
-    def decided_by_others(self) -> None:
-        """Note that another policy decides from now on."""
-        self.changed()
 
     def begin(self, config: Config) -> None:
         """Open the store, and follow the policies, as the settings say."""
         self.recording.apply(config.store)
         self.policies.apply(config)
 
-    def found(self, entries: list[Entry], known: "Instructions") -> None:  # noqa: ARG002  (for who shows files)
-        """Take in what other programs have recorded, and what was recorded before the start."""
-        self.take(entries)
+    def background(self, work: Coroutine[None, None, None]) -> None:
+        """Run something that nobody waits for but `end`."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
 
-    async def instruction_files(self, remembered: Remembered, warm: Sequence[Entry]) -> "tuple[Known, ...]":  # noqa: ARG002
-        """Return which instruction files stand in what is warm after a request; none where files are not looked at."""
-        return ()
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("something was not recorded", exc_info=error)
 
     def record(self, remembered: Remembered) -> None:
-        """Have a plan written to the store, once. Nobody waits for that."""
+        """Write a plan to the store, once, in the background."""
         if remembered.recorded or remembered.prompt is None or not self.recording.enabled:
             return
         remembered.recorded = True
         plan, prompt = remembered.plan, remembered.prompt
         shadow = self._shadow(remembered, prompt)
-        writing = asyncio.ensure_future(self.recording.plan(plan, prompt, shadow, remembered.cache))
-        self._writing.add(writing)
-        writing.add_done_callback(self._written)
+        self.background(self.recording.plan(plan, prompt, shadow, remembered.cache))
 
     def _shadow(self, remembered: Remembered, prompt: Prompt) -> Shadow | None:
         """Return the version that decides about a plan's prompt in shadow, and what makes that decision."""
@@ -84,13 +95,8 @@ class Books:
 
         return decider.policy.version, made
 
-    def _written(self, writing: "asyncio.Task[None]") -> None:
-        self._writing.discard(writing)
-        if not writing.cancelled() and (error := writing.exception()) is not None:
-            log.error("a plan was not recorded", exc_info=error)
-
     async def outcome(self, outcome: Outcome) -> bool:
-        """Take in an outcome: return once it is on disk, or False where recording is off.
+        """Take in an outcome: returns once it is on disk, or False where recording is off.
 
         Raises NotRecordedError. What it tells about the cache holds from the next plan on, recorded or not.
         """
@@ -99,14 +105,16 @@ class Books:
         if remembered is not None:
             remembered.outcome = outcome
             warm = list(entries(remembered, outcome))
-            self.take(warm)
+            self.add(warm)
         if not self.recording.enabled:
             return False
         if remembered is not None:
             self.record(remembered)
         await self.recording.outcome(outcome)
         self.policies.noted()
-        files = await self.instruction_files(remembered, warm) if remembered is not None else ()
+        files = (
+            await self._files(remembered, warm) if remembered is not None and self._files is not None else ()
+        )
         await self.recording.ledger(warm, files)
         return True
 
@@ -121,22 +129,36 @@ class Books:
         self.policies.noted()
         return True
 
-    def take(self, found: Iterable[Entry]) -> None:
-        """Take entries into the ledger."""
-        entries_ = list(found)
-        for entry in entries_:
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Add entries to the ledger, and forget those that expired long ago."""
+        for entry in entries:
             self.ledger.put(entry)
-        if entries_:
+        if entries:
             now = time.time()
             if not 0 <= now - self._forgot_at < FORGET_S:  # a clock may be set back
                 self._forgot_at = now
                 self.ledger.forget_before(now - EXPIRED_KEPT_S)
-            self.warm = [entry for entry in [*self.warm, *entries_] if entry.is_warm(now)]
-            self.changed()
+            self._keep_warm([*self.warm, *entries], now)
+            self._warmed()
 
-    async def end(self) -> None:
-        """Close what is open."""
-        if self._writing:
-            await asyncio.wait(self._writing, timeout=WRITING_S)
+    def expire(self, now: float) -> None:
+        """Drop what is no longer warm from `warm`."""
+        self._keep_warm(self.warm, now)
+
+    def _keep_warm(self, entries: Iterable[Entry], now: float) -> None:
+        self.warm = [entry for entry in entries if entry.is_warm(now)]
+
+    def _receive(self, entries: list[Entry], instructions: "Instructions") -> None:
+        self.add(entries)
+        self._received(entries, instructions)
+
+    async def end(self, wait_s: float = WRITING_S) -> None:
+        """Close what is open, once the background is done or `wait_s` seconds are over."""
+        try:
+            async with asyncio.timeout(wait_s):
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+        except TimeoutError:
+            log.warning("%d writes were not finished", len(self._tasks))
         await self.policies.end()
         await self.recording.close()

@@ -9,7 +9,7 @@ import pytest
 from anchorline.cache.ledger import Entry, MemoryLedger
 from anchorline.config import Store
 from anchorline.live import recording
-from anchorline.live.books import FORGET_S, Books
+from anchorline.live.journal import FORGET_S, Journal
 from anchorline.live.recording import Recording
 from anchorline.store.recorder import Recorder
 
@@ -57,14 +57,14 @@ def test_the_ledger_is_looked_through_once_in_a_while_and_not_at_each_outcome(
 
     async def run() -> None:
         nonlocal clock
-        books = Books(lambda _: None)
+        journal = Journal(lambda _: None)
         for _ in range(20):
-            books.take([entry("one", 60.0)])
+            journal.add([entry("one", 60.0)])
         assert len(looked) <= 1
         for later in (FORGET_S, -FORGET_S):  # a clock may be set back
             clock += later
             before = len(looked)
-            books.take([entry("one", 60.0)])
+            journal.add([entry("one", 60.0)])
             assert len(looked) == before + 1
 
     asyncio.run(run())
