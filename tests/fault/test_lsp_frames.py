@@ -46,9 +46,10 @@ def test_the_stream_is_found_again_after_any_damage(shared, seed):
         shared.seen.clear()
 
 
-VALUES = (None, True, 0, -1, 2**40, 1.5, "", "x", "file:///a.prompt.md", [], [[]], {}, {"uri": "file:///a"})
+VALUES = (None, True, 0, -1, 2**40, 2**70, 1.5, "", "x", "\ud83d", "file:///a.prompt.md", "file:///\ud83d.prompt.md", [], [[]],
+          {}, {"uri": "file:///a"})  # fmt: skip
 KEYS = ("textDocument", "position", "range", "context", "uri", "prompt", "planId", "command", "arguments", "data", "body",
-        "thumbs", "usage", "surroundings", "start", "end", "line", "character", "title", "diagnostics")  # fmt: skip
+        "thumbs", "usage", "surroundings", "start", "end", "line", "character", "title", "diagnostics", "\ud83d")  # fmt: skip
 
 
 def anything(random_: random.Random, depth: int = 4):

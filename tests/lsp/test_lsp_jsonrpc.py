@@ -303,3 +303,13 @@ def test_an_id_that_is_half_a_character_is_answered_with_what_was_asked(client):
     client.raw(frame(b'{"jsonrpc":"2.0","id":"\\ud83d","method":"anchorline/status"}'))
     answer = client.until(lambda message: message.get("id") == "\ud83d")
     assert answer["result"]["version"]
+
+
+@pytest.mark.parametrize("key", [None, [], {}, 1.5, True, 2**70, "\ud83d"])
+def test_a_cancel_of_anything_is_no_failure(client, key):
+    client.notify("$/cancelRequest", {"id": key})
+    client.notify("window/workDoneProgress/cancel", {"token": key})
+    client.notify("codeAction/resolve", {"title": "x", "data": {"uri": "file:///none", "version": 1}})
+    client.call("anchorline/status")
+    client.shutdown()
+    assert " error " not in client.log

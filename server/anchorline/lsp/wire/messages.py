@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import cattrs
 import msgspec
@@ -34,6 +34,7 @@ from anchorline.lsp.protocol import JSON
 from anchorline.lsp.wire.stdio import Writer, encode
 
 Handler = Callable[[Any], Any]
+Kept = TypeVar("Kept")
 log = logging.getLogger(__name__)
 
 LONGEST_MESSAGE = 400
@@ -133,6 +134,8 @@ class Protocol(LanguageServerProtocol):
             log.debug("notification without a handler")
         except JsonRpcInvalidParams:
             log.warning("notification %s has wrong parameters and is ignored", method)
+        except JsonRpcException as error:
+            log.debug("notification %s is refused: %s", method, type(error).__name__)
         except Exception:
             log.exception("notification %s failed", method)
         else:
@@ -143,7 +146,10 @@ class Protocol(LanguageServerProtocol):
 
     def _notification_done(self, task: "asyncio.Task[Any]") -> None:
         self._notified.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, JsonRpcException):
+            log.debug("a notification is refused: %s", type(error).__name__)
+        elif error is not None:
             log.error("a notification's task failed", exc_info=error)
 
     def _call(self, handler: Handler, params: object) -> JSON:
@@ -177,10 +183,12 @@ class Protocol(LanguageServerProtocol):
             return msgspec.convert({} if params is None else params, kind)
         except msgspec.ValidationError as error:
             raise JsonRpcInvalidParams(str(error)) from None
+        except UnicodeEncodeError:  # in a key or a name of ours
+            raise JsonRpcInvalidParams("half of a surrogate pair where a name is needed") from None
 
     def _take_response(self, message: dict[str, Any]) -> None:
         message_id = message["id"]
-        future = self._request_futures.pop(message_id, None) if isinstance(message_id, int | str) else None
+        future = _popped(self._request_futures, message_id)
         if future is None or future.done():
             return
         kind = self._result_types.pop(message_id, None)
@@ -212,13 +220,13 @@ class Protocol(LanguageServerProtocol):
             self._answer(message_id, task.result())
 
     def _cancel(self, params: types.CancelParams) -> None:
-        task = self._running.pop(params.id, None)
+        task = _popped(self._running, params.id)
         if task is not None:
             task.cancel()
             self.refuse(params.id, JsonRpcRequestCancelled("cancelled"))
 
     def _cancel_progress(self, params: types.WorkDoneProgressCancelParams) -> None:
-        task = self._progress.pop(params.token, None)
+        task = _popped(self._progress, params.token)
         if task is not None:
             task.cancel()
 
@@ -308,6 +316,11 @@ class Protocol(LanguageServerProtocol):
         """Ask the client; the answer is awaited. Raises JsonRpcException when the client refuses."""
         future: Future[Any] = self.send_request(method, params=params, msg_id=msg_id)
         return asyncio.wrap_future(future)
+
+
+def _popped(kept: dict[int | str, Kept], key: JSON) -> Kept | None:
+    """Remove and return what is kept under a client's id or token, which may be anything."""
+    return kept.pop(key, None) if isinstance(key, int | str) else None
 
 
 def _short(message: str) -> str:
