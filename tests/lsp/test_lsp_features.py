@@ -1,6 +1,7 @@
 """What the server does for a developer, against a real process."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -501,6 +502,18 @@ def test_a_transcript_can_be_planned(shared, tmp_path):
     file.write_text(text)
     shared.open(file.as_uri(), text, "json")
     assert shared.call("anchorline/plan", document(file.as_uri()))["format"] == "claude-code"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_transcript_that_is_a_pipe_is_not_waited_for(shared, tmp_path):
+    pipe = tmp_path / "session.jsonl"
+    os.mkfifo(pipe)
+    shared.open(pipe.as_uri(), "", "json")
+    device = tmp_path / "device.jsonl"
+    device.symlink_to("/dev/zero")
+    shared.open(device.as_uri(), "", "json")
+    for file in (pipe, pipe, pipe, device):  # more of them than there are threads
+        assert "plain file" in shared.error("anchorline/plan", document(file.as_uri()))["message"]
 
 
 # Settings

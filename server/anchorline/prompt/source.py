@@ -3,6 +3,7 @@
 Offsets are bytes of the decompressed stream, so that a segment can be found again without keeping its text.
 """
 
+import errno
 import gzip
 import zlib
 from codecs import BOM_UTF8
@@ -128,8 +129,11 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 def lines(path: Path, offset: int = 0, number: int = 0) -> Iterator[Line]:
     """Yield the lines that are not blank. Raises as `opened`, and PromptError beyond the limits.
 
-    `offset` is where to begin, `number` how many lines stand before it.
+    `offset` is where to begin, `number` how many lines stand before it. A pipe or a device is refused with OSError: it
+    would be waited for without end.
     """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is not a plain file", str(path))
     with opened(path) as stream:
         if offset:
             stream.seek(offset)
