@@ -1,6 +1,7 @@
 """Which files and symbols a draft names, and whether it asks for a new file."""
 
 import re
+from bisect import bisect_left
 from functools import cache
 from typing import NamedTuple
 
@@ -53,10 +54,11 @@ def files(draft: Masked) -> list[Named]:
 
     Where the words before the name ask for a new file or speak of a missing one, it is left out.
     """
+    words = [word.start() for word in _new().finditer(draft.prose)]  # once: a line may hold a thousand names
     found = []
     for entity in draft.entities:
         name = _file_name(entity)
-        if name is not None and not _wanted(draft, entity):
+        if name is not None and not _wanted(draft, entity, words):
             found.append(Named(name, entity))
     return found[:MOST]
 
@@ -73,10 +75,12 @@ def has_place(draft: Masked) -> bool:
     return any(entity.kind in PLACES or _file_name(entity) is not None for entity in draft.entities)
 
 
-def _wanted(draft: Masked, entity: Entity) -> bool:
+def _wanted(draft: Masked, entity: Entity, words: list[int]) -> bool:
+    """Tell whether one of the words by which a draft wants a new file, at these offsets, is in the name's sentence."""
     start = max(draft.text.rfind("\n", 0, entity.start), draft.prose.rfind(". ", 0, entity.start), 0)
     end = draft.text.find("\n", entity.end)
-    return _new().search(draft.prose, start, end if end >= 0 else len(draft.prose)) is not None
+    following = bisect_left(words, start)
+    return following < len(words) and (end < 0 or words[following] < end)
 
 
 def symbols(draft: Masked) -> list[Named]:
