@@ -196,6 +196,16 @@ def test_too_little_disk_is_noticed_before_anything_is_fetched(hub: Hub, monkeyp
     assert hub.requested == []
 
 
+def test_only_the_owner_gets_at_what_a_pull_leaves(folder: Path):
+    umask = os.umask(0)
+    try:
+        sources.pull(manifest.find(f"path:{folder}"))
+    finally:
+        os.umask(umask)
+    left = [installed.root(), *installed.root().iterdir()]  # what is in a folder of the owner's is the owner's
+    assert [file.name for file in left if file.stat().st_mode & 0o077] == []
+
+
 def test_two_pulls_of_one_model_do_not_mix(hub: Hub):
     hub.hang_after = 1 << 20
     command = [sys.executable, "-m", "anchorline", "model", "pull", f"hf:{hub.repository}"]

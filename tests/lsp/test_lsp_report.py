@@ -25,6 +25,18 @@ def test_the_command_writes_the_page_and_says_where_it_is(client: RawClient):
     assert str(path) in client.notification("window/showMessage")["message"]
 
 
+def test_a_link_in_the_place_of_the_page_is_not_followed(client: RawClient, tmp_path: Path):
+    page = privacy.dashboard_file()
+    page.parent.mkdir(parents=True, exist_ok=True)
+    mine = tmp_path / "mine"
+    mine.write_text("mine", "utf-8")
+    page.symlink_to(mine)
+    client.command("anchorline.report")
+    assert mine.read_text("utf-8") == "mine"
+    assert page.is_file()
+    assert not page.is_symlink()
+
+
 def test_a_client_that_shows_documents_is_asked_to(start):
     client = start()
     client.answers["window/showDocument"] = {"success": True}

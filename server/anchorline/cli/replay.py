@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from anchorline.cli import pages, progress, reading, tables
+from anchorline.cli import progress, reading, tables
 from anchorline.replay.comparison import Comparison, Line
 from anchorline.replay.policies import POLICIES
 
@@ -61,9 +61,10 @@ def command(names: tuple[str, ...], since: float | None, as_json: bool, html: Pa
     comparison = _compare(names, since, quiet=as_json)
     if html is not None:
         from anchorline.cli import replay_page  # noqa: PLC0415  (only where a page is written)
+        from anchorline.report import page_file  # noqa: PLC0415
 
         try:
-            pages.write(html, replay_page.page(comparison))
+            page_file.write(html, replay_page.page(comparison))
         except OSError as error:
             raise reading.Unreadable(f"{html}: {error.strerror or error}") from error
     if as_json:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from anchorline.cli import pages, reading, tables
+from anchorline.cli import reading, tables
 from anchorline.cli.replay import Since, nothing_since
 
 if TYPE_CHECKING:
@@ -38,10 +38,11 @@ def command(html: Path | None, since: float | None, as_json: bool) -> None:
     """
     report = _collect(since)
     if html is not None:
-        from anchorline.report.page import page  # noqa: PLC0415  (only where a page is written)
+        from anchorline.report import page_file  # noqa: PLC0415  (only where a page is written)
+        from anchorline.report.page import page  # noqa: PLC0415
 
         try:
-            pages.write(html, page(report))
+            page_file.write(html, page(report))
         except OSError as error:
             raise reading.Unreadable(f"{html}: {error.strerror or error}") from error
     if as_json:

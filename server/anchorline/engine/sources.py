@@ -5,15 +5,15 @@ it into place. A pull that is cut off leaves the staging folder, from which the 
 """
 
 import errno
-import fcntl
 import json
 import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from anchorline.alone import alone
 from anchorline.engine import hub, installed, package
 from anchorline.engine.errors import PullError
 from anchorline.engine.installed import Receipt
@@ -52,10 +52,10 @@ def pull(model: Model, progress: Progress = lambda _done: None) -> Receipt:
 
 @contextmanager
 def _alone(place: Path) -> Iterator[None]:
-    with (place.parent / f"{place.name}.lock").open("w") as lock:
+    with ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            held.enter_context(alone(place.with_name(f"{place.name}.lock"), wait_s=0))
+        except TimeoutError as error:
             raise PullError("another pull of this model is under way") from error
         yield
 

@@ -1,7 +1,6 @@
 """`anchorline/report` and the command `anchorline.report`: the dashboard, as a page."""
 
 import asyncio
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,13 +51,12 @@ def _page(config: "Config", days: float | None) -> str:
 
 
 def _write(html: str) -> Path:
+    from anchorline.report import page_file  # noqa: PLC0415  (as above)
     from anchorline.store.privacy import dashboard_file  # noqa: PLC0415
 
     path = dashboard_file()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(html)
+    page_file.write(path, html)
     return path
 
 

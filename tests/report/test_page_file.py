@@ -3,7 +3,7 @@
 import stat
 from pathlib import Path
 
-from anchorline.cli import pages
+from anchorline.report import page_file
 
 
 def test_a_link_in_the_place_of_a_page_is_replaced_and_not_followed(tmp_path: Path):
@@ -11,7 +11,7 @@ def test_a_link_in_the_place_of_a_page_is_replaced_and_not_followed(tmp_path: Pa
     mine.write_text("mine", "utf-8")
     page = tmp_path / "report.html"
     page.symlink_to(mine)
-    pages.write(page, "<p>naïve</p>")
+    page_file.write(page, "<p>naïve</p>")
     assert mine.read_text("utf-8") == "mine"
     assert not page.is_symlink()
     assert page.read_text("utf-8") == "<p>naïve</p>"
@@ -20,5 +20,5 @@ def test_a_link_in_the_place_of_a_page_is_replaced_and_not_followed(tmp_path: Pa
 
 
 def test_a_device_is_written_to(tmp_path: Path):
-    pages.write(Path("/dev/null"), "nothing")
+    page_file.write(Path("/dev/null"), "nothing")
     assert Path("/dev/null").is_char_device()

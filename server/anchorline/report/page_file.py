@@ -1,4 +1,4 @@
-"""Writing a page that a command was asked for."""
+"""The file of a page that the developer has asked for: the dashboard, a replay, an experiment."""
 
 from pathlib import Path
 from tempfile import NamedTemporaryFile
