@@ -202,7 +202,7 @@ def test_only_the_owner_gets_at_what_a_pull_leaves(folder: Path):
         sources.pull(manifest.find(f"path:{folder}"))
     finally:
         os.umask(umask)
-    left = [installed.root(), *installed.root().iterdir()]  # what is in a folder of the owner's is the owner's
+    left = [installed.root(), *installed.root().iterdir()]  # a folder of the owner keeps what is in it
     assert [file.name for file in left if file.stat().st_mode & 0o077] == []
 
 
