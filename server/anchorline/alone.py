@@ -21,6 +21,8 @@ def alone(file: Path, wait_s: float = WAIT_S) -> Iterator[None]:
     """
     with suppress(FileExistsError):
         os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    if not file.is_file():  # SQLite would wait for a pipe
+        raise OSError(errno.EINVAL, "it is not a plain file", str(file))
     try:
         connection = sqlite3.connect(file, timeout=wait_s, isolation_level=None)
     except sqlite3.Error as error:

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import stat
 import subprocess
 import sys
 from contextlib import closing, suppress
@@ -318,3 +319,23 @@ def test_a_link_that_leads_nowhere_is_named_and_not_waited_for(path: Path) -> No
     with pytest.raises(database.StoreError, match=r"real\.db, which is not there"):
         database.open_for_writing(path)
     assert path.is_symlink()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-lock"])
+def test_a_pipe_in_the_place_of_a_file_is_named_and_not_waited_for(path: Path, suffix: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pipe = path.with_name(path.name + suffix)
+    os.mkfifo(pipe)
+    read_or_write = (
+        "from pathlib import Path; from anchorline.store import database, reader\n"
+        f"path = Path({str(path)!r})\n"
+        "print(reader.Reader(path).status().problem)\n"
+        "try: database.open_for_writing(path)\n"
+        "except database.StoreError as error: print(error)\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", read_or_write], check=True, capture_output=True, text=True, timeout=30
+    )
+    assert str(pipe) in said.stdout.splitlines()[-1]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)

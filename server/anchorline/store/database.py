@@ -7,6 +7,7 @@ alone (0600): SQLite gives the two the mode of the first, so that one is made be
 import os
 import shutil
 import sqlite3
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -143,12 +144,12 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 
 def identity(path: Path) -> Identity | None:
-    """Return which file `path` leads to, or None where there is none."""
+    """Return which plain file `path` leads to, or None where there is none."""
     try:
         found = path.stat()
     except FileNotFoundError:
         return None
-    return Identity(found.st_dev, found.st_ino)
+    return Identity(found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
 
 
 def protect(path: Path) -> None:
@@ -158,8 +159,7 @@ def protect(path: Path) -> None:
     that somebody chose is left as it is. An existing file is changed by name, never opened: closing a second
     handle would drop this process's own SQLite locks on it.
     """
-    if path.is_dir():
-        raise StoreError(f"{path}: this is a folder, not a database file")
+    check_plain(path)
     if path.is_symlink() and not path.exists():
         target = path.readlink()
         raise StoreError(f"{path}: this is a link to {target}, which is not there (is its disk mounted?)")
@@ -176,6 +176,15 @@ def protect(path: Path) -> None:
             with suppress(FileNotFoundError):
                 if file.stat().st_mode & 0o077:
                     file.chmod(0o600)
+
+
+def check_plain(path: Path) -> None:
+    """Raise StoreError where a file of the database is a folder, a pipe or a device: SQLite would wait for a pipe."""
+    for file in files(path):
+        if file.is_dir():
+            raise StoreError(f"{file}: this is a folder, not a database file")
+        if file.exists() and not file.is_file():
+            raise StoreError(f"{file}: this is a pipe or a device, not a database file")
 
 
 def unwritable(path: Path) -> str | None:
@@ -367,6 +376,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 @contextmanager
 def read_only(path: Path) -> Iterator[sqlite3.Connection]:
     """Hold a read-only connection to a SQLite file, also in a read-only folder. Raises StoreError."""
+    check_plain(path)
     uri = path.absolute().as_uri() + "?mode=ro"
     try:
         connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S)

@@ -158,6 +158,11 @@ async def soaked(
         while not working.done():
             await asyncio.wait({working}, timeout=SAMPLE_S)
             samples.append(Sample(process, time.monotonic() - start))
+            before, now = (int(one.at // 60) for one in samples[-2:])
+            if now > before and now in MINUTES:
+                print(
+                    f"{now} min: {samples[-1].rss:.0f} MB, {load.sent['requests']} requests", file=sys.stderr
+                )
         await working
     return load, samples
 
