@@ -90,6 +90,19 @@ def _code(page: Path) -> list[str]:
     )
 
 
+def test_each_promise_on_security_names_tests_that_can_fail():
+    text = (ROOT / "docs" / "explain" / "security.md").read_text("utf-8")
+    rows = re.findall(r"^\| (.+) \| (`.+) \|$", text.partition("## Promises")[2], re.MULTILINE)
+    assert len(rows) > 10
+    for promise, named in rows:
+        for path in re.findall(r"`((?:tests|client-vscode)/[^`]+)`", named):
+            test = (ROOT / path).read_text("utf-8")
+            assert re.search(r"^(?:async )?def test_|\btest\(|\bit\(", test, re.MULTILINE), (
+                f"{path}: {promise}"
+            )
+            assert re.search(r"\bassert\b|\bpytest\.raises\b", test), f"{path}: {promise}"
+
+
 BENCH = ROOT / "tests" / "bench"
 PROGRAMS = {
     path.stem: path
