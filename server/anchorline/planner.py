@@ -16,15 +16,15 @@ import msgspec
 from anchorline.cache import predict
 from anchorline.cache.gaps import GapModel, Gaps, HazardGaps, Moment, observed
 from anchorline.cache.hits import HitModel, TableHits
-from anchorline.cache.instructions import Edit
 from anchorline.cache.ledger import Entry, Held, Ledger, with_entry
 from anchorline.cache.quote import OUTPUT_TOKENS, Quote, Terms
 from anchorline.cache.rules import Provider, Rules
 from anchorline.cache.rules import load as load_rules
 from anchorline.config import Config
+from anchorline.instructions.findings import edit_findings
+from anchorline.instructions.warm_files import Edit
 from anchorline.lint.check import check
 from anchorline.lint.finding import Finding
-from anchorline.lint.instructions import edited
 from anchorline.plan import Anchor, CachePlan, Cost, Plan, Policy, Refinement, Route, Tokens, Trim
 from anchorline.prompt.model import Prompt
 from anchorline.refine.propose import propose
@@ -161,7 +161,7 @@ class Planner:
         found = check(prompt, plan, self.rules.for_model(name), name, self.catalog.find(name))
         if not edits:
             return found
-        return (*edited(edits, self.rules, self.catalog.find, plan.created_at), *found)
+        return (*edit_findings(edits, self.rules, self.catalog.find, plan.created_at), *found)
 
     def _decide(
         self,

@@ -107,10 +107,10 @@ def _run(agent: "Agent", paths: tuple[Path, ...], *, as_json: bool) -> None:
 
 def _import(agent: "Agent", files: list[Path], settings: Config, *, quiet: bool) -> Summary:
     from anchorline.cache.rules import load as load_rules  # noqa: PLC0415
+    from anchorline.instructions.in_sessions import files_of_session  # noqa: PLC0415
     from anchorline.prompt.model import PromptError  # noqa: PLC0415
     from anchorline.route.catalog import load as load_catalog  # noqa: PLC0415
     from anchorline.sessions import importing  # noqa: PLC0415
-    from anchorline.sessions.instructions import seen  # noqa: PLC0415
     from anchorline.sessions.request import warm  # noqa: PLC0415
     from anchorline.store import imports  # noqa: PLC0415
     from anchorline.store.database import locate  # noqa: PLC0415
@@ -149,7 +149,7 @@ def _import(agent: "Agent", files: list[Path], settings: Config, *, quiet: bool)
                 msgspec.structs.replace(entry, model=known(entry.model))
                 for entry in warm(piece.requests, rules, settings.cache.account, now)
             ]
-            files_seen = seen(path, agent, piece.requests, held, store.key) if held else None
+            files_seen = files_of_session(path, agent, piece.requests, held, store.key) if held else None
             waiting.append(imports.File(path, agent, piece, held, files_seen))
             if sum(1 + len(one.piece.requests) for one in waiting) >= imports.BATCH:
                 summary.requests += store.put(waiting)

@@ -16,10 +16,10 @@ from anchorline.plan import Plan
 from anchorline.prompt.model import Prompt
 
 if TYPE_CHECKING:
-    from anchorline.cache.instructions import Instructions, Known
+    from anchorline.instructions.warm_files import WarmFile, WarmFiles
 
-    Files = Callable[[Remembered, Sequence[Entry]], Awaitable[tuple[Known, ...]]]
-    Received = Callable[[list[Entry], Instructions], None]
+    Files = Callable[[Remembered, Sequence[Entry]], Awaitable[tuple[WarmFile, ...]]]
+    Received = Callable[[list[Entry], WarmFiles], None]
 
 EXPIRED_KEPT_S = 7 * 86_400
 """Expired entries explain a miss for a week."""
@@ -148,7 +148,7 @@ class Journal:
     def _keep_warm(self, entries: Iterable[Entry], now: float) -> None:
         self.warm = [entry for entry in entries if entry.is_warm(now)]
 
-    def _receive(self, entries: list[Entry], instructions: "Instructions") -> None:
+    def _receive(self, entries: list[Entry], instructions: "WarmFiles") -> None:
         self.add(entries)
         self._received(entries, instructions)
 

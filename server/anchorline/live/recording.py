@@ -19,7 +19,7 @@ from anchorline.prompt.model import Prompt
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from anchorline.cache.instructions import Instructions, Known
+    from anchorline.instructions.warm_files import WarmFile, WarmFiles
     from anchorline.store.recorder import Recorder
 
     Opening = asyncio.Task[Recorder | None]
@@ -44,7 +44,7 @@ class Recording:
     """
 
     def __init__(
-        self, report: Callable[[str], None], take: "Callable[[list[Entry], Instructions], None]"
+        self, report: Callable[[str], None], take: "Callable[[list[Entry], WarmFiles], None]"
     ) -> None:
         self._report = report
         self._take = take
@@ -97,7 +97,7 @@ class Recording:
         self._watching = asyncio.ensure_future(self._watch(recorder.path))
         return recorder
 
-    def _take_new(self, entries: Iterable[Entry], known: "Instructions") -> None:
+    def _take_new(self, entries: Iterable[Entry], known: "WarmFiles") -> None:
         """Pass on the entries that are not known, or that live longer than was known.
 
         What has expired is not told again, so that it need not be known any longer.
@@ -159,7 +159,7 @@ class Recording:
         """Return once the feedback is on disk. Raises NotRecordedError."""
         await self._written(lambda recorder: recorder.feedback(feedback))
 
-    async def ledger(self, entries: list[Entry], known: "tuple[Known, ...]") -> None:
+    async def ledger(self, entries: list[Entry], known: "tuple[WarmFile, ...]") -> None:
         """Write what a provider holds, and the instruction files in it. Without an acknowledgement."""
         self._known.update((_key(entry), entry.expires_at) for entry in entries)
         recorder = await self._recorder()
@@ -185,12 +185,12 @@ class Recording:
         except StoreError as error:
             raise NotRecordedError(str(error)) from None
 
-    async def instructions(self) -> "Instructions":
+    async def instructions(self) -> "WarmFiles":
         """Return what is recorded of instruction files in warm prefixes."""
-        from anchorline.cache.instructions import Instructions  # noqa: PLC0415  (not at start)
+        from anchorline.instructions.warm_files import WarmFiles  # noqa: PLC0415  (not at start)
 
         recorder = await self._recorder()
-        return Instructions() if recorder is None else (await self._in_thread(lambda: _read(recorder)))[1]
+        return WarmFiles() if recorder is None else (await self._in_thread(lambda: _read(recorder)))[1]
 
     async def opened(self) -> None:
         """Return once the ledger on disk was read, or can't be."""
@@ -253,7 +253,7 @@ def _key(entry: Entry) -> tuple[str, str, str, bytes]:
     return (entry.provider, entry.account, entry.model, entry.prefix)
 
 
-def _open(settings: Store, told: Callable[[str], None]) -> "tuple[Recorder, list[Entry], Instructions]":
+def _open(settings: Store, told: Callable[[str], None]) -> "tuple[Recorder, list[Entry], WarmFiles]":
     from anchorline.store import database  # noqa: PLC0415  (not at start)
     from anchorline.store.recorder import Recorder  # noqa: PLC0415
 
@@ -262,9 +262,9 @@ def _open(settings: Store, told: Callable[[str], None]) -> "tuple[Recorder, list
     return recorder, *_read(recorder)
 
 
-def _read(recorder: "Recorder") -> "tuple[list[Entry], Instructions]":
+def _read(recorder: "Recorder") -> "tuple[list[Entry], WarmFiles]":
     """Return what was recorded of the cache."""
-    from anchorline.cache.instructions import Instructions  # noqa: PLC0415  (not at start)
+    from anchorline.instructions.warm_files import WarmFiles  # noqa: PLC0415  (not at start)
     from anchorline.store import database  # noqa: PLC0415
     from anchorline.store.reader import Reader  # noqa: PLC0415
 
@@ -273,4 +273,4 @@ def _read(recorder: "Recorder") -> "tuple[list[Entry], Instructions]":
         return reader.ledger(now), reader.instructions(now)
     except database.StoreError as error:
         log.warning("the ledger can't be read (%s)", type(error).__name__)
-        return [], Instructions()
+        return [], WarmFiles()

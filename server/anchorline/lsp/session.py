@@ -30,9 +30,9 @@ from anchorline.prompt.model import Prompt, PromptError
 from anchorline.surroundings import Surroundings
 
 if TYPE_CHECKING:
-    from anchorline.cache.instructions import Instructions, Known
     from anchorline.engine.client import Engine
     from anchorline.generation import LanguageModel
+    from anchorline.instructions.warm_files import WarmFile, WarmFiles
     from anchorline.planner import Planner
     from anchorline.prompt.formats import Memory
     from anchorline.trim.results import Shortened
@@ -67,7 +67,7 @@ class Session:
         self.observed = Observed(self._observe)
         self.roots: tuple[Path, ...] = ()
         self.loaded = config.Loaded()
-        self.instructions: Instructions | None = None
+        self.instructions: WarmFiles | None = None
         self.generation = 0
         self.ready = False
         self.pushing: dict[str, asyncio.Task[None]] = {}
@@ -293,12 +293,12 @@ class Session:
 
         self.journal.background(taken())
 
-    async def _instruction_files(self, remembered: Remembered, warm: Sequence[Entry]) -> "tuple[Known, ...]":
+    async def _instruction_files(self, remembered: Remembered, warm: Sequence[Entry]) -> "tuple[WarmFile, ...]":
         """Return which instruction files are part of the longest prefix, and know them from now on."""
         prompt = remembered.prompt
         if prompt is None or not warm:
             return ()
-        from anchorline.lsp import instructions  # noqa: PLC0415  (after `initialize` is answered)
+        from anchorline.instructions import in_requests  # noqa: PLC0415  (after `initialize` is answered)
         from anchorline.prompt.formats.markdown import is_instructions  # noqa: PLC0415
 
         entry = max(warm, key=lambda one: one.tokens)
@@ -312,7 +312,9 @@ class Session:
         known, root = self.instructions, self.root
 
         found = await self.in_thread(
-            lambda: tuple(instructions.known(prompt, entry, instructions.candidates(root, opened), known.key))
+            lambda: tuple(
+                in_requests.files_in_request(prompt, entry, in_requests.candidates(root, opened), known.key)
+            )
         )
         for one in found:
             self.instructions.put(one)
@@ -324,7 +326,7 @@ class Session:
         self.changed()
         self._wait_for_expiry()
 
-    def _received(self, entries: list[Entry], known: "Instructions") -> None:
+    def _received(self, entries: list[Entry], known: "WarmFiles") -> None:
         """Show what other programs have recorded, and what was recorded before the start."""
         before, self.instructions = self.instructions, known
         if entries:

@@ -15,11 +15,11 @@ import msgspec
 
 from anchorline.alone import alone
 from anchorline.cache.ledger import Entry
+from anchorline.instructions.in_sessions import SessionFiles
 from anchorline.learn.features import Features
 from anchorline.sessions.importing import Piece, Position
-from anchorline.sessions.instructions import Seen
 from anchorline.sessions.request import Agent, Billed
-from anchorline.store import billing, database, privacy, rows
+from anchorline.store import billing, database, instructions, privacy, rows
 from anchorline.store.database import StoreError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class File(msgspec.Struct, frozen=True):
     agent: Agent
     piece: Piece
     warm: list[Entry]
-    seen: Seen | None = None
+    seen: SessionFiles | None = None
 
 
 class Imports:
@@ -123,7 +123,7 @@ def _put(db: "Database", read: File) -> int:
             )
     rows.put_ledger(db, read.warm)
     if read.seen is not None:
-        _put_instructions(db, read.seen)
+        instructions.replace(db, read.seen)
     position = msgspec.structs.asdict(piece.position)
     rows.insert(db, "imports", {"file": file, "agent": read.agent, **position}, conflict="REPLACE")
     return max(_count(db, file) - before, 0)
@@ -133,19 +133,6 @@ def _of_another(db: "Database", file: str, agent: Agent) -> bool:
     """Tell whether a file was read as another tool's: an import by mistake takes nothing of it away."""
     row = db.execute("SELECT 1 FROM imports WHERE file = ? AND agent != ?", [file, agent]).fetchone()
     return row is not None
-
-
-def _put_instructions(db: "Database", seen: Seen) -> None:
-    """Write the files of a conversation; those that are known from before go on, all others are forgotten."""
-    before = db.execute(
-        "SELECT file, lines, tokens FROM instructions WHERE conversation = ?", [seen.conversation]
-    )
-    recorded = {file: (lines, tokens) for file, lines, tokens in before.fetchall()}
-    db.execute("DELETE FROM instructions WHERE conversation = ?", [seen.conversation])
-    for one in seen.files:
-        lines, tokens = (one.lines, one.tokens) if one.lines else recorded.get(one.file, (b"", 0))
-        if lines:
-            rows.put_instructions(db, [msgspec.structs.replace(one, lines=lines, tokens=tokens)])
 
 
 def _count(db: "Database", file: str) -> int:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 
-from anchorline.cache.instructions import Instructions, Known
 from anchorline.cache.ledger import Entry
+from anchorline.instructions.warm_files import WarmFiles
 from anchorline.plan import Plan
 from anchorline.sessions.request import Billed
-from anchorline.store import billing, database, privacy
+from anchorline.store import billing, database, instructions, privacy
 from anchorline.store.database import SCHEMA, StoreError
 
 
@@ -134,10 +134,10 @@ class Reader:
                 return []
             return _ledger(connection, now - database.LEDGER_KEPT_S)
 
-    def instructions(self, now: float) -> Instructions:
+    def instructions(self, now: float) -> WarmFiles:
         """Return which instruction files are part of prefixes that are warm. Raises StoreError."""
         with self._connected() as connection:
-            return Instructions() if connection is None else _instructions(connection, now)
+            return WarmFiles() if connection is None else instructions.read(connection, now)
 
     def replays(self) -> dict[bytes, bytes]:
         """Return in which form tool results were sent, as `Recorder.replays` took it.
@@ -169,7 +169,7 @@ class Changed(msgspec.Struct, frozen=True):
     """What has not expired, after another connection has written."""
 
     ledger: list[Entry]
-    instructions: Instructions
+    instructions: WarmFiles
 
 
 class Watcher:
@@ -195,7 +195,7 @@ class Watcher:
             if version == self._version:
                 return None
             now = time.time()
-            found = Changed(_ledger(self._connection, now), _instructions(self._connection, now))
+            found = Changed(_ledger(self._connection, now), instructions.read(self._connection, now))
         except (sqlite3.Error, OSError):  # busy, damaged or gone: the recorder tells what is wrong
             self.close()
             return None
@@ -238,17 +238,6 @@ def _billed(row: sqlite3.Row) -> Billed:
         counts = (row["input"], row["read"], writes, row["write_1h"], row["output"])
         values["usage"] = billing.usage(*counts, told)
     return msgspec.convert(values, Billed)
-
-
-def _instructions(connection: sqlite3.Connection, now: float) -> Instructions:
-    if "instructions" not in database.tables(connection):
-        return Instructions()
-    found = connection.execute(
-        "SELECT file, conversation, provider, account, model, ttl, tokens, behind, lines, taken, written_at, "
-        "expires_at FROM instructions WHERE expires_at >= ?",
-        [now],
-    )
-    return Instructions(database.key(connection), [Known(*row) for row in found])
 
 
 def _plan(connection: sqlite3.Connection, plan_id: str) -> Plan | None:

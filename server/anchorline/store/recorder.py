@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from anchorline.cache.instructions import Known
 from anchorline.cache.ledger import Entry
 from anchorline.config import TextMode
+from anchorline.instructions.warm_files import WarmFile
 from anchorline.outcome import Feedback, Outcome
 from anchorline.plan import CachePlan, Plan
 from anchorline.prompt.model import Prompt
-from anchorline.store import database, rows
+from anchorline.store import database, instructions, rows
 from anchorline.store.database import StoreError
 
 if TYPE_CHECKING:
@@ -101,13 +101,13 @@ class Recorder:
         """Record what the policy `version` decided in shadow where `plan` was made, if there is room."""
         self._offer(lambda db, _: rows.put_shadow(db, plan, shadow, version))
 
-    def ledger(self, entries: Iterable[Entry], known: Iterable[Known] = ()) -> None:
+    def ledger(self, entries: Iterable[Entry], known: Iterable[WarmFile] = ()) -> None:
         """Record what providers hold now, and the instruction files in it, if there is room."""
         held, files = tuple(entries), tuple(known)
 
         def write(db: "Database", _key: bytes) -> None:
             rows.put_ledger(db, held)
-            rows.put_instructions(db, files)
+            instructions.put(db, files)
 
         if held:
             self._offer(write)

@@ -13,7 +13,6 @@ import msgspec
 
 from anchorline import redact
 from anchorline.cache.gaps import observed
-from anchorline.cache.instructions import Known
 from anchorline.cache.ledger import Entry
 from anchorline.config import TextMode
 from anchorline.learn.features import VERSION, Features
@@ -336,13 +335,6 @@ def put_ledger(db: "Database", entries: Iterable[Entry]) -> None:
             continue
         conversation = privacy.session(entry.conversation) if entry.conversation else None
         db.execute(_PUT_ENTRY, (*msgspec.structs.astuple(entry)[:-1], conversation))
-
-
-def put_instructions(db: "Database", known: Iterable[Known]) -> None:
-    """Record instruction files that are part of warm prefixes."""
-    for one in known:
-        if privacy.name(one.model) and privacy.name(one.provider) and not redact.find(one.account):
-            insert(db, "instructions", msgspec.structs.asdict(one), conflict="REPLACE")
 
 
 def forget_expired(db: "Database", now: float) -> None:

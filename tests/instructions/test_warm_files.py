@@ -3,8 +3,7 @@
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from anchorline.cache import instructions
-from anchorline.cache.instructions import Edit, Instructions, Known
+from anchorline.instructions.warm_files import Edit, WarmFile, WarmFiles, keyed_hash, line_hashes
 from anchorline.prompt import tokens
 
 KEY = b"k" * 16
@@ -12,15 +11,15 @@ PATH = "/project/CLAUDE.md"
 LINES = st.lists(st.text("ab \t", max_size=4), max_size=8).map(lambda lines: "\n".join(lines).encode())
 
 
-def known(text: bytes, *, behind: int = 5000, expires_at: float = 300.0, conversation: str = "c") -> Known:
+def known(text: bytes, *, behind: int = 5000, expires_at: float = 300.0, conversation: str = "c") -> WarmFile:
     size = tokens.estimate(text, "document", tokens.family("claude-opus-4-6"))
-    return Known(
-        instructions.name(PATH, KEY), conversation, "anthropic", "default", "claude-opus-4-6", "5m", size, behind,
-        instructions.lines(text, KEY), "resume", 0.0, expires_at)  # fmt: skip
+    return WarmFile(
+        keyed_hash(PATH, KEY), conversation, "anthropic", "default", "claude-opus-4-6", "5m", size, behind,
+        line_hashes(text, KEY), "resume", 0.0, expires_at)  # fmt: skip
 
 
-def seen(data: bytes, *held: Known, now: float = 100.0) -> tuple[Edit, ...]:
-    return Instructions(KEY, held).edits(PATH, data, now)
+def seen(data: bytes, *held: WarmFile, now: float = 100.0) -> tuple[Edit, ...]:
+    return WarmFiles(KEY, held).edits(PATH, data, now)
 
 
 def trimmed(text: bytes) -> list[bytes]:
@@ -58,12 +57,12 @@ def test_only_this_file_this_key_and_what_is_warm_count():
     held = known(b"a rule")
     assert seen(b"another", held)[0].lost > 5000
     assert seen(b"another", held, now=300.0) == ()
-    assert Instructions(b"other", [held]).edits(PATH, b"another", 100.0) == ()
-    assert Instructions(KEY, [held]).edits("/elsewhere/CLAUDE.md", b"another", 100.0) == ()
+    assert WarmFiles(b"other", [held]).edits(PATH, b"another", 100.0) == ()
+    assert WarmFiles(KEY, [held]).edits("/elsewhere/CLAUDE.md", b"another", 100.0) == ()
 
 
 def test_what_a_conversation_took_up_replaces_what_it_had():
-    files = Instructions(KEY, [known(b"old")])
+    files = WarmFiles(KEY, [known(b"old")])
     files.put(known(b"new"))
     assert files.edits(PATH, b"new", 100.0) == ()
     files.put(known(b"old", conversation="other"))

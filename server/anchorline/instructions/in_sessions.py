@@ -1,4 +1,4 @@
-"""Which instruction files a recorded conversation began with, so that an edit of one can be told from what is warm.
+"""Finds the instruction files that a recorded conversation began with.
 
 Codex writes the text of AGENTS.md into the session: a file is recognised where it stands there word for word. Claude
 Code does not write down CLAUDE.md, but reads it when a conversation begins: a file that has not been changed since is
@@ -11,9 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from anchorline.cache import instructions
-from anchorline.cache.instructions import MAX_BYTES, Known
 from anchorline.cache.ledger import Entry
+from anchorline.instructions.warm_files import MAX_BYTES, Taken, WarmFile, keyed_hash, warm_file
 from anchorline.prompt import tokens
 from anchorline.prompt.model import PromptError
 from anchorline.prompt.source import lines
@@ -27,11 +26,11 @@ _CODEX = ("AGENTS.override.md", "AGENTS.md")
 _MARKS = ("# AGENTS.md instructions", "<user_instructions>")
 
 
-class Seen(msgspec.Struct, frozen=True):
+class SessionFiles(msgspec.Struct, frozen=True):
     """The instruction files of a conversation. One without `lines` is known from before, and is still as it was."""
 
     conversation: str
-    files: tuple[Known, ...]
+    files: tuple[WarmFile, ...]
 
 
 class _Content(msgspec.Struct):
@@ -49,10 +48,10 @@ class _Line(msgspec.Struct):
     payload: _Payload | None = None
 
 
-def seen(
+def files_of_session(
     path: Path, agent: Agent, requests: Sequence[Billed], held: Sequence[Entry], key: bytes
-) -> Seen | None:
-    """Return the files that are part of the newest warm prefix of a session file; None where nothing is warm.
+) -> SessionFiles | None:
+    """Returns the files in the newest warm prefix of a session file; None where nothing is warm.
 
     `held` are the warm entries of `requests`. Reads the file's beginning, and the instruction files where the session
     was begun. `key` is the database's.
@@ -67,43 +66,30 @@ def seen(
     folder, text = _beginning(path)
     if folder is None:
         return None
-    entry = warm[newest.prefix]
-    conversation = instructions.name(newest.session, key)
+    conversation = keyed_hash(newest.session, key)
 
-    def known(file: Path, content: bytes, behind: int) -> Known:
-        size = tokens.estimate(content, "document", tokens.family(entry.model)) if content else 0
-        return Known(
-            file=instructions.name(file, key),
-            conversation=conversation,
-            provider=entry.provider,
-            account=entry.account,
-            model=entry.model,
-            ttl=entry.ttl,
-            tokens=size,
-            behind=behind,
-            lines=instructions.lines(content, key) if content else b"",
-            taken="new" if agent == "codex" else "resume",
-            written_at=entry.written_at,
-            expires_at=entry.expires_at,
-        )
+    def file(path: Path, content: bytes, behind: int) -> WarmFile:
+        taken: Taken = "new" if agent == "codex" else "resume"
+        entry = warm[newest.prefix]
+        return warm_file(path, content, entry, key, conversation=conversation, behind=behind, taken=taken)
 
-    found: list[Known] = []
+    files: list[WarmFile] = []
     if agent == "codex":
-        for file, content, _ in _files(_codex_home(), folder, _CODEX):
-            place = text.find(content)
-            rest = text[place + len(content) :] if place >= 0 else b""
-            behind = tokens.estimate(rest, "document", "openai") if rest else 0
-            found.append(known(file, content if place >= 0 else b"", behind))
+        for instructions, content, _ in _files(_codex_home(), folder, _CODEX):
+            _, word_for_word, rest = text.partition(content)
+            files.append(
+                file(instructions, word_for_word, tokens.estimate(rest, "document", "openai") if rest else 0)
+            )
     else:
         began = next((one for one in reversed(own) if one.trigger == "compact"), own[0])
         behind = max(newest.tokens - began.tokens, 0)
-        for file, content, changed in reversed(list(_files(_claude_home(), folder, _CLAUDE))):
+        for instructions, content, changed in reversed(list(_files(_claude_home(), folder, _CLAUDE))):
             if changed <= own[0].sent_at:
-                found.append(known(file, content, behind))
-                behind += found[-1].tokens
+                files.append(file(instructions, content, behind))
+                behind += files[-1].tokens
             elif changed > newest.sent_at:
-                found.append(known(file, b"", behind))
-    return Seen(conversation, tuple(found))
+                files.append(file(instructions, b"", behind))
+    return SessionFiles(conversation, tuple(files))
 
 
 def _claude_home() -> Path:
@@ -115,7 +101,7 @@ def _codex_home() -> Path:
 
 
 def _beginning(path: Path) -> tuple[Path | None, bytes]:
-    """Return the folder in which a session began, and the instructions that stand in it."""
+    """Returns the folder in which a session began, and the instructions that stand in it."""
     folder: Path | None = None
     try:
         for line in lines(path):
@@ -128,9 +114,9 @@ def _beginning(path: Path) -> tuple[Path | None, bytes]:
             if folder is None and name is not None and _can_be(Path(name)):
                 folder = Path(name)
             if isinstance(payload.content, list) and payload.role == "user":
-                for one in payload.content:
-                    if one.text.startswith(_MARKS):
-                        return folder, one.text.encode("utf-8", "replace")
+                for part in payload.content:
+                    if part.text.startswith(_MARKS):
+                        return folder, part.text.encode("utf-8", "replace")
             if line.number >= _SCANNED or (read.cwd is not None and folder is not None):
                 break
     except (OSError, PromptError):
@@ -143,12 +129,12 @@ def _can_be(folder: Path) -> bool:
 
 
 def _files(own: Path, folder: Path, names: Sequence[str]) -> Iterator[tuple[Path, bytes, float]]:
-    """Yield the files that apply in a folder, in the order of the prompt: the person's own, then from the root down.
+    """Yields the files that apply in a folder, in the order of the prompt: the person's own, then from the root down.
 
     Each comes with its text and the time of its last change.
     """
     folders = [folder, *folder.parents]
-    for file in (own, *(place / name for place in reversed(folders) for name in names)):
+    for file in (own, *(parent / name for parent in reversed(folders) for name in names)):
         try:
             real = file.resolve()
             stat = real.stat()

@@ -1,13 +1,12 @@
-"""Which instruction files of the workspace stand word for word at the head of a request that was sent."""
+"""Finds the instruction files of the workspace that stand word for word at the head of a request."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
-from anchorline.cache import instructions
-from anchorline.cache.instructions import MAX_BYTES, Known
 from anchorline.cache.ledger import Entry
+from anchorline.instructions.warm_files import MAX_BYTES, WarmFile, keyed_hash, warm_file
 from anchorline.prompt import tokens
 from anchorline.prompt.model import Prompt, Segment
 
@@ -26,7 +25,7 @@ class _Block(msgspec.Struct):
 
 
 def candidates(root: Path | None, opened: Iterable[tuple[Path, bytes]]) -> Iterator[tuple[Path, bytes]]:
-    """Yield instruction files with their text: those that are open, and the usual ones as they are on disk."""
+    """Yields instruction files with their text: those that are open, and the usual ones as they are on disk."""
     paths = {root / name for name in USUAL} if root is not None else set()
     for path, data in opened:
         paths.add(path)
@@ -39,9 +38,12 @@ def candidates(root: Path | None, opened: Iterable[tuple[Path, bytes]]) -> Itera
             continue
 
 
-def known(prompt: Prompt, entry: Entry, files: Iterable[tuple[Path, bytes]], key: bytes) -> Iterator[Known]:
-    """Yield the files that stand in the head of a prompt of which a provider holds `entry`."""
-    first = next((one for one in prompt.segments if one.section == "messages" and one.role == "user"), None)
+def files_in_request(
+    prompt: Prompt, entry: Entry, files: Iterable[tuple[Path, bytes]], key: bytes
+) -> Iterator[WarmFile]:
+    """Yields the files that stand in the head of a prompt of which a provider holds `entry`."""
+    opening = next((one for one in prompt.segments if one.section == "messages" and one.role == "user"), None)
+    conversation = keyed_hash(opening.digest.hex() if opening else "", key)
     head: list[tuple[bytes, int]] = []
     total = 0
     for segment in prompt.segments:
@@ -54,38 +56,26 @@ def known(prompt: Prompt, entry: Entry, files: Iterable[tuple[Path, bytes]], key
         if not content or path in seen:
             continue
         for text, end in head:
-            place = text.find(content)
-            if place < 0:
+            _, word_for_word, rest = text.partition(content)
+            if not word_for_word:
                 continue
             seen.add(path)
-            family = tokens.family(entry.model)
-            rest = text[place + len(content) :]
-            after = tokens.estimate(rest, "document", family) if rest else 0
-            yield Known(
-                file=instructions.name(path, key),
-                conversation=instructions.name(first.digest.hex() if first else "", key),
-                provider=entry.provider,
-                account=entry.account,
-                model=entry.model,
-                ttl=entry.ttl,
-                tokens=tokens.estimate(content, "document", family),
-                behind=after + max(entry.tokens - end, 0),
-                lines=instructions.lines(content, key),
-                taken="request",
-                written_at=entry.written_at,
-                expires_at=entry.expires_at,
+            after = tokens.estimate(rest, "document", tokens.family(entry.model)) if rest else 0
+            behind = after + max(entry.tokens - end, 0)
+            yield warm_file(
+                path, content, entry, key, conversation=conversation, behind=behind, taken="request"
             )
             break
 
 
 def _text(prompt: Prompt, segment: Segment) -> bytes:
-    """Return the text of a segment; nothing where it is none."""
+    """Returns the text of a segment; nothing where it is none."""
     raw = prompt.load(segment.start, segment.end)
     if prompt.format == "markdown":
         return raw
     try:
-        found = msgspec.json.decode(raw, type=str | _Block | None)
+        block = msgspec.json.decode(raw, type=str | _Block | None)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return b""
-    text = found if isinstance(found, str) else found.text if found is not None else ""
+    text = block if isinstance(block, str) else block.text if block is not None else ""
     return text.encode("utf-8", "replace")
