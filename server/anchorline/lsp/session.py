@@ -293,7 +293,9 @@ class Session:
 
         self.journal.background(taken())
 
-    async def _instruction_files(self, remembered: Remembered, warm: Sequence[Entry]) -> "tuple[WarmFile, ...]":
+    async def _instruction_files(
+        self, remembered: Remembered, warm: Sequence[Entry]
+    ) -> "tuple[WarmFile, ...]":
         """Return which instruction files are part of the longest prefix, and know them from now on."""
         prompt = remembered.prompt
         if prompt is None or not warm:
