@@ -394,3 +394,29 @@ def test_a_stream_that_was_left_says_that_more_may_be_billed():
     meter = Meter("text/event-stream", "")
     meter.feed(PLAIN[: PLAIN.index(b"message_delta")])
     assert meter.billed.usage == Usage(10, 20_000, 500, 1, partial=True)
+
+
+@pytest.mark.parametrize(
+    ("before", "unit", "after"),
+    [
+        (b"[", b"{}", b"]"),
+        (b'{"usage":[', b"[]", b"]}"),
+        (b'{"choices":[{"usage":1},', b"{}", b"]}"),
+        (b'{"id":[', b"0", b"]}"),
+    ],
+    ids=["events", "usage", "choices", "numbers"],
+)
+def test_an_answer_of_countless_values_takes_little_more_than_its_bytes(
+    before: bytes, unit: bytes, after: bytes
+):
+    text = before + b",".join([unit] * ((4 << 20) // (len(unit) + 1))) + after
+    meter = Meter("application/json", "")
+    tracemalloc.start()
+    try:
+        meter.feed(text)
+        meter.end()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert meter.billed.usage is None
+    assert most < 4 * len(text)

@@ -12,11 +12,14 @@ import msgspec
 
 from anchorline.gateway import coding
 from anchorline.outcome import Usage
-from anchorline.prompt import half_pairs
+from anchorline.prompt import half_pairs, layout
 from anchorline.prompt.usage import merged, read
 
 ANSWER_BYTES = 16 << 20
 """Of a longer answer, a longer event of a stream, or a piece that unpacks to more, the usage is not read."""
+
+MAX_VALUES = 100_000
+"""An answer or event of more members and elements is not read: decoded they would take a hundred times its bytes."""
 
 
 class _Inner(msgspec.Struct):
@@ -205,6 +208,8 @@ class Meter:
         return Billed(usage, self._model, *self._miss, self._id)
 
     def _read(self, text: bytes) -> None:
+        if layout.holds_more(text, MAX_VALUES):
+            return
         for one in _events(text):
             self._tell(one)
 

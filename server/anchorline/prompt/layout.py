@@ -127,3 +127,23 @@ def spans(text: bytes, position: int, values: Sequence[bytes]) -> tuple[list[int
         starts.append(position)
         position += len(value)
     return starts, position
+
+
+def holds_more(text: bytes, values: int) -> bool:
+    """Tell whether a text holds more than so many members and elements, each list and object counted as one more.
+
+    Decoded, each may take a hundred times its bytes. The text need not be valid.
+    """
+    if _values(text) <= values:
+        return False
+    count = position = 0
+    for string in STRING.finditer(text):
+        count += _values(text[position : string.start()])
+        if count > values:
+            return True
+        position = string.end()
+    return count + _values(text[position:]) > values
+
+
+def _values(text: bytes) -> int:
+    return len(text) - len(text.translate(None, b"[{,"))

@@ -36,7 +36,7 @@ def read(body: bytes, dialect: Dialect, memory: Memory | None = None) -> Prompt:
     """Read a request body. Raises PromptError naming what is wrong and where."""
     if len(body) > MAX_BYTES:
         raise PromptError(f"the body has {len(body)} bytes; at most {MAX_BYTES} are read")
-    if len(body) > _MEASURED and _values(body) > MAX_VALUES and _too_many(body):
+    if len(body) > _MEASURED and layout.holds_more(body, MAX_VALUES):
         raise PromptError(f"the body has more than {MAX_VALUES} values")
     with refusing():
         continued = memory.longest(dialect.format, body) if memory is not None else None
@@ -46,21 +46,6 @@ def read(body: bytes, dialect: Dialect, memory: Memory | None = None) -> Prompt:
     if memory is not None:
         memory.keep(parsed, continued)
     return parsed.prompt
-
-
-def _values(text: bytes) -> int:
-    """Return how many members and elements a text without strings has, each list and object counted as one more."""
-    return len(text) - len(text.translate(None, b"[{,"))
-
-
-def _too_many(body: bytes) -> bool:
-    values = position = 0
-    for string in layout.STRING.finditer(body):
-        values += _values(body[position : string.start()])
-        if values > MAX_VALUES:
-            return True
-        position = string.end()
-    return values + _values(body[position:]) > MAX_VALUES
 
 
 @contextmanager
