@@ -3,6 +3,7 @@
 import json
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,11 +11,14 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anchorline.cache import hits
 from anchorline.cli.main import cli
 from anchorline.outcome import Feedback, Outcome, Usage
 from anchorline.plan import Miss
 from anchorline.report import sums
-from anchorline.store import database, rows
+from anchorline.sessions import importing
+from anchorline.sessions.request import Billed
+from anchorline.store import database, imports, rows
 from support.history import MODEL, billed, imported, planned, recorded
 
 
@@ -45,6 +49,26 @@ def test_imported_requests_are_billed_by_their_usage(tmp_path):
     (curve,) = found["calibration"]
     assert curve["source"] == "imported"
     assert sum(bin_["requests"] for bin_ in curve["bins"]) == 1
+
+
+def test_a_first_message_after_what_no_person_wrote_is_believed_in_as_the_planner_does():
+    """A conversation that begins with a compaction: the next message is not the second turn of a person."""
+    now = time.time() - 1000.0
+    known = {
+        "session": "s", "chain": "main", "branch": 0, "model": "claude-opus-4-6", "switched": False, "blocks": 1,
+        "input": 10, "read": 20_000, "write_5m": 0, "write_1h": 100, "output": 5, "ttl": "1h",
+    }  # fmt: skip
+    requests = [
+        Billed(id=name, sent_at=at, first_at=at + 1, trigger=trigger, prefix=name.encode(), **known)
+        for name, at, trigger in (("a", now, "compact"), ("b", now + 60, "user"))
+    ]
+    mark = importing.Position(1, 1, 1, 1, b"", b"", None)
+    with imports.opened(database.locate()) as store:
+        piece = importing.Piece(requests, mark, (), anew=True, bytes=1)
+        store.put([imports.File(Path("a"), "claude-code", piece, [])])
+    expected = hits.probability(hits.returning("1h", 3600.0, 60.0, hits.Message(turns=0)))
+    (curve,) = report()["calibration"]
+    assert [bin_["predicted"] for bin_ in curve["bins"]] == [round(expected, 4)]
 
 
 def test_a_prefix_that_has_expired_is_a_miss_with_its_price(tmp_path):

@@ -1,5 +1,6 @@
 """What a decision out of the database says became of it."""
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -7,9 +8,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from anchorline.cache import predict
+from anchorline.cache.gaps import Moment
+from anchorline.cache.hits import Return
+from anchorline.cache.ledger import Entry, MemoryLedger
 from anchorline.cache.rules import load as load_rules
-from anchorline.learn.features import MOMENT, RETURN, Decision
+from anchorline.learn.features import MOMENT, RETURN, Decision, of_return
 from anchorline.outcome import Feedback, Outcome, Usage
+from anchorline.prompt import formats
 from anchorline.route.catalog import load as load_catalog
 from anchorline.sessions import importing
 from anchorline.sessions.request import Billed
@@ -206,3 +212,56 @@ def test_a_plan_that_failed_is_left_out(path: Path):
     recorder.outcome(Outcome("p1", usage=Usage(input=1))).result(60)
     assert recorder.close()
     assert read(path) == []
+
+
+class Seen:
+    """Writes down the returns to a prefix that it is asked about."""
+
+    def __init__(self) -> None:
+        self.returns: list[Return] = []
+
+    def probability(self, back: Return, moment: Moment | None = None) -> float:
+        self.returns.append(back)
+        return 0.9
+
+
+@pytest.mark.parametrize("answers", [0, 1, 2, 3])
+def test_training_sees_of_a_plan_what_the_planner_saw(path: Path, answers: int):
+    """A person's first, second and third message, and a tool's result: the same return, served and learnt from."""
+    turn = [
+        {"role": "user", "content": "explain the parser " * 900},
+        {"role": "assistant", "content": "It reads."},
+    ]
+    messages = [part for n in range(max(answers, 1)) for part in turn] + [
+        {"role": "user", "content": "fix it"}
+    ]
+    if not answers:
+        use = {"type": "tool_use", "id": "t", "name": "run", "input": {}}
+        result = {"type": "tool_result", "tool_use_id": "t", "content": "done"}
+        messages = [turn[0], {"role": "assistant", "content": [use]}, {"role": "user", "content": [result]}]
+    whole = formats.read(json.dumps({"model": samples.MODEL, "messages": messages}).encode())
+    last = 2 if answers else 1
+    earlier = formats.read(json.dumps({"model": samples.MODEL, "messages": messages[:-last]}).encode())
+
+    seen, provider = Seen(), RULES.for_model(samples.MODEL)
+    sent = len(earlier.segments) - 1
+    totals = predict.cumulative(whole)
+    prefix = whole.segments[sent].prefix
+    entry = Entry("anthropic", "default", samples.MODEL, prefix, totals[sent], "1h", AT, AT + 3600)
+    held = MemoryLedger([entry]).held("anthropic", "default")
+    predict.assess(whole, held, samples.MODEL, provider, AT + 60, totals, predict.Judge(seen))
+
+    recorder = Recorder(path)
+    for name, at, prompt in (("p1", AT, earlier), ("p2", AT + 60, whole)):
+        plan = msgspec.structs.replace(samples.plan(name, at=at), failure=None)
+        recorder.plan(plan, msgspec.structs.replace(prompt, session="s"))
+        recorder.outcome(Outcome(name, usage=Usage(input=100, read=900))).result(60)
+    assert recorder.close()
+    learnt = read(path)[-1].features.back
+    assert learnt == of_return(seen.returns[0])
+    assert (seen.returns[0].user, seen.returns[0].first) == (answers > 0, answers == 1)
+
+
+def test_a_provider_without_a_cache_leaves_nothing_to_come_back_to(path: Path):
+    put(path, [billed("a", AT, model="a/b"), billed("b", AT + 10, model="a/b", read=0)])
+    assert [(one.hit, one.features.back) for one in requests(path)] == [(None, None)] * 2

@@ -109,6 +109,40 @@ class Return(msgspec.Struct, frozen=True):
     model_changed: bool = False
 
 
+class Message(msgspec.Struct, frozen=True):
+    """A person's own message: how many turns of theirs came before it (counted to 2 at least), and what it shows."""
+
+    turns: int
+    thoughtless: bool = False
+    commands: bool = False
+
+
+def returning(
+    ttl: str,
+    lifetime: float,
+    age: float,
+    message: Message | None = None,
+    *,
+    compacted: bool = False,
+    model_changed: bool = False,
+) -> Return:
+    """Return a request that comes back to a prefix: the one place that makes it, to serve, to train and to report.
+
+    `age` and `lifetime` are seconds; a clock that was set back makes no age below 0.
+    """
+    return Return(
+        ttl,
+        max(age, 0.0),
+        lifetime,
+        user=message is not None,
+        first=message is not None and message.turns == 1,
+        thoughtless=message is not None and message.thoughtless,
+        commands=message is not None and message.commands,
+        compacted=compacted,
+        model_changed=model_changed,
+    )
+
+
 class HitModel(Protocol):
     """Predicts whether the cache is read: this table, or a trained network."""
 

@@ -11,7 +11,7 @@ from operator import attrgetter
 
 import msgspec
 
-from anchorline.cache import hits
+from anchorline.cache import hits, turns
 from anchorline.cache.gaps import Moment
 from anchorline.cache.hits import HitModel, Return, TableHits
 from anchorline.cache.ledger import Entry, Held
@@ -22,9 +22,8 @@ from anchorline.prompt.model import Prompt
 NEVER_SENT = 0.02
 """P(hit) for a prefix that was never seen: tools and system may be warm from another session of the account."""
 
-_NEW = hits.Return("5m", 0.0, 300.0)
-COMPACTED = hits.probability(msgspec.structs.replace(_NEW, compacted=True))
-MODEL_CHANGED = hits.probability(msgspec.structs.replace(_NEW, model_changed=True))
+COMPACTED = hits.probability(hits.returning("5m", 300.0, 0.0, compacted=True))
+MODEL_CHANGED = hits.probability(hits.returning("5m", 300.0, 0.0, model_changed=True))
 """P(hit) where a compaction or another model left nothing."""
 
 MAYBE = 0.1
@@ -33,9 +32,6 @@ MAYBE = 0.1
 ESTIMATE = 0.05
 """Standard error of a prefix's tokens as a share, where an estimate was corrected by what its request was billed
 (docs/explain/tokens.md: 90 % of whole prompts are within 8.3 %)."""
-
-SCANNED = 200
-"""Segments that are looked at for the turn before: it bounds the time."""
 
 _TOKENS = attrgetter("tokens")
 
@@ -237,57 +233,13 @@ def _believed(
     return Warmth(index, tokens, judge.probability(back), left if left > 0 else None, ())
 
 
-def _return(prompt: Prompt, index: int, entry: Entry, now: float, drops: bool) -> hits.Return:
+def _return(prompt: Prompt, index: int, entry: Entry, now: float, drops: bool) -> Return:
     """Return what is known of a request that comes back to the prefix up to segment `index`."""
-    draft = prompt.draft
-    lifetime, age = entry.expires_at - entry.written_at, max(now - entry.written_at, 0.0)
-    if draft is None or draft.segment <= index:
-        return hits.Return(entry.ttl, age, lifetime)
-    turns, thought = _turns(prompt, draft.segment)
-    session = prompt.format == "claude-code"
-    texts = (
-        sum(one.role == "user" and one.kind == "text" for one in prompt.segments[index + 1 :])
-        if session
-        else 0
-    )
-    return hits.Return(
-        entry.ttl,
-        age,
-        lifetime,
-        user=True,
-        first=turns == 1,
-        # A body holds what its client keeps of the thinking, which says less than the session does.
-        thoughtless=session and not drops and not thought,
-        commands=texts > 1,
-    )
-
-
-def _turns(prompt: Prompt, draft: int) -> tuple[int, bool]:
-    """Return how many turns of a person came before (counting to 2), and whether the last of them had thinking.
-
-    Both are unknown (2, true) where the turn before is longer than `SCANNED`.
-    """
-    segments = prompt.segments
-    turns, thought = 0, False
-    start = _turn_start(prompt, draft)
-    stop = max(start - SCANNED, 0)
-    for index in range(start - 1, stop - 1, -1):
-        kind = segments[index].kind
-        if kind == "thinking":
-            thought = thought or turns == 0
-        elif kind == "text" and _opens_turn(prompt, index):
-            turns += 1
-            if turns == 2:
-                return 2, thought
-    return (turns, thought) if stop == 0 else (2, thought or turns == 0)
-
-
-def _turn_start(prompt: Prompt, draft: int) -> int:
-    """Return the first of the texts that a person's turn, the one of segment `draft`, begins with."""
-    segments = prompt.segments
-    while draft > 0 and segments[draft - 1].role == "user" and segments[draft - 1].kind == "text":
-        draft -= 1
-    return draft
+    message = None
+    if prompt.draft is not None:
+        session = prompt.format == "claude-code"
+        message = turns.message(prompt.segments, prompt.draft.segment, index, session=session, drops=drops)
+    return hits.returning(entry.ttl, entry.expires_at - entry.written_at, now - entry.written_at, message)
 
 
 def _stripped_from(prompt: Prompt) -> int:
@@ -299,21 +251,12 @@ def _stripped_from(prompt: Prompt) -> int:
     first = len(segments)
     if draft is None or any(one.role == "assistant" for one in segments[draft.segment :]):
         return first
-    for index in range(_turn_start(prompt, draft.segment) - 1, -1, -1):
-        if _opens_turn(prompt, index):
+    for index in range(turns.start(segments, draft.segment) - 1, -1, -1):
+        if turns.opens(segments, index):
             break
         if segments[index].kind == "thinking":
             first = index
     return first
-
-
-def _opens_turn(prompt: Prompt, index: int) -> bool:
-    """Tell whether a person's turn begins with this segment; a text right after a tool's result does not."""
-    segment = prompt.segments[index]
-    if segment.kind != "text" or segment.role != "user":
-        return False
-    before = prompt.segments[index - 1] if index else None
-    return before is None or (before.role != "user" and before.kind != "tool_result")
 
 
 def _gone(prompt: Prompt, held: Held, search: _Search, model: str, now: float) -> Miss | None:

@@ -93,16 +93,9 @@ def _return(
         return None
     compacted = trigger == "compact"
     age = max(0.0, at - chain.at)
+    message = hits.Message(chain.users) if trigger == "user" else None
     p = hits.probability(
-        hits.Return(
-            ttl=lives.name,
-            age=age,
-            lifetime=lives.seconds,
-            user=trigger == "user",
-            first=chain.users <= 1,
-            compacted=compacted,
-            model_changed=switched,
-        )
+        hits.returning(lives.name, lives.seconds, age, message, compacted=compacted, model_changed=switched)
     )
     read = usage.first[1]
     if read >= HIT * believed:

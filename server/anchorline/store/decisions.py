@@ -8,16 +8,17 @@ import struct
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 import msgspec
 
+from anchorline.cache import turns
 from anchorline.cache.gaps import WINDOW, Moment, Pause
-from anchorline.cache.hits import Return
+from anchorline.cache.hits import Message, Return, returning
 from anchorline.cache.rules import Rules
 from anchorline.learn import features
 from anchorline.learn.boundaries import of_boundaries
 from anchorline.learn.features import DRAFT, MOMENT, Decision, Features, of_moment, of_return
+from anchorline.prompt.model import Kind, Role
 from anchorline.route.catalog import Catalog
 from anchorline.sessions.request import Billed
 from anchorline.store import billing, database, privacy
@@ -146,7 +147,7 @@ def _chain(
 ) -> Iterator[Decision]:
     pauses: list[Pause] = []
     before: Billed | None = None
-    ttl, turns = "default", 0
+    ttl, messages = "default", 0
     for index, request in enumerate(chain):
         if before is not None:
             pauses.append((max(request.sent_at - before.sent_at, 0.0), request.trigger == "user"))
@@ -162,8 +163,8 @@ def _chain(
         back = hit = None
         if before is not None:
             ttl = before.ttl or ttl
-            back = _return(request, before, ttl, turns, known, rules, catalog)
-            hit = float(request.read >= WHOLE * before.tokens)
+            back = _return(request, before, ttl, messages, known, rules, catalog)
+            hit = None if back is None else float(request.read >= WHOLE * before.tokens)
         later = (chain[place] for place in range(index + 1, len(chain)))
         following = next((one for one in later if _same(one.model, request.model, catalog)), None)
         gap = (following.sent_at if following is not None else seen_until) - request.sent_at
@@ -192,7 +193,7 @@ def _chain(
                 gap=max(gap, 0.0),
                 censored=following is None,
             )
-        turns += request.trigger == "user"
+        messages += request.trigger == "user"
         before = request
 
 
@@ -210,21 +211,27 @@ def _return(
     request: Billed,
     before: Billed,
     ttl: str,
-    turns: int,
+    messages: int,
     known: _Noted | None,
     rules: Rules,
     catalog: Catalog,
-) -> Return:
+) -> Return | None:
+    """Return the request as one that comes back to the prefix of the one before; None where that left none."""
     lifetime = rules.for_model(before.model).lifetime(ttl)
-    user = request.trigger == "user"
-    return Return(
-        lifetime.name if lifetime is not None else "idle",
-        max(request.sent_at - before.sent_at, 0.0),
-        lifetime.seconds if lifetime is not None else 300,
-        user=user,
-        first=user and turns == 1,
-        thoughtless=known is not None and known.thoughtless,
-        commands=known is not None and known.commands,
+    if lifetime is None:
+        return None
+    message = None
+    if request.trigger == "user":
+        message = Message(
+            messages,
+            thoughtless=known is not None and known.thoughtless,
+            commands=known is not None and known.commands,
+        )
+    return returning(
+        lifetime.name,
+        lifetime.seconds,
+        request.sent_at - before.sent_at,
+        message,
         compacted=request.trigger == "compact",
         model_changed=not _same(request.model, before.model, catalog),
     )
@@ -237,6 +244,15 @@ def _same(one: str, other: str, catalog: Catalog) -> bool:
     return found is not None and found == catalog.find(other)
 
 
+class _Segment(msgspec.Struct, frozen=True, gc=False):
+    """A segment, and the one that it goes on from."""
+
+    parent: str | None
+    kind: Kind
+    role: Role
+    tokens: int
+
+
 class _Planned(msgspec.Struct):
     """A plan with its newest outcome, and the segments that it has ends at; `ttl` is the one that it was sent with."""
 
@@ -245,6 +261,8 @@ class _Planned(msgspec.Struct):
     at: float
     target: str
     ttl: str | None
+    format: str | None
+    drafted: bool
     compacted: bool
     last_segment: str | None
     tokens: int | None
@@ -258,9 +276,8 @@ def _planned(
     sessions: dict[str, list[_Planned]] = defaultdict(list)
     for one in _plans(connection, catalog):
         sessions[one.session].append(one)
-    segments = {
-        row[0]: row for row in connection.execute("SELECT hash, parent, kind, role, tokens FROM segments")
-    }
+    rows = connection.execute("SELECT hash, parent, kind, role, tokens FROM segments")
+    segments = {row[0]: _Segment(*row[1:]) for row in rows}
     seen_until = max((one.at for some in sessions.values() for one in some), default=0.0)
     for some in sessions.values():
         ways = [_way(one.last_segment, segments) for one in some]
@@ -270,8 +287,8 @@ def _planned(
             given = known.features if known is not None else Features()
             back = hit = None
             if before is not None and before.tokens and one.read is not None:
-                back = of_return(_planned_return(one, before, given, rules))
-                hit = float(one.read >= WHOLE * before.tokens)
+                back = _planned_return(one, before, ways[index], ways[index - 1], segments, rules)
+                hit = None if back is None else float(one.read >= WHOLE * before.tokens)
             following = some[index + 1] if index + 1 < len(some) else None
             gap = (following.at if following is not None else seen_until) - one.at
             boundaries, reused = _reuse(index, some, ways, segments, seen_until)
@@ -280,7 +297,9 @@ def _planned(
                 session=one.session,
                 source="planned",
                 at=one.at,
-                features=Features(given.grams, given.draft, given.moment, back),
+                features=Features(
+                    given.grams, given.draft, given.moment, None if back is None else of_return(back)
+                ),
                 gap=max(gap, 0.0),
                 censored=following is None,
                 hit=hit,
@@ -304,7 +323,7 @@ def _plans(connection: sqlite3.Connection, catalog: Catalog) -> Iterator[_Planne
     sent = "plans.ttl" if in_columns else "json_extract(plans.plan, '$.cache.anchors[#-1].ttl') AS ttl"
     for row in connection.execute(
         f"SELECT plans.id, plans.session, plans.created_at, plans.target, {sent}, "  # noqa: S608
-        "requests.compacted, requests.last_segment "
+        "requests.format, requests.draft_chars, requests.compacted, requests.last_segment "
         "FROM plans LEFT JOIN requests ON requests.plan = plans.id WHERE NOT plans.failed ORDER BY plans.created_at"
     ):
         if row["id"] not in outcomes:
@@ -318,6 +337,8 @@ def _plans(connection: sqlite3.Connection, catalog: Catalog) -> Iterator[_Planne
             at=outcome.sent_at or row["created_at"],
             target=model.id if model is not None else target,
             ttl=row["ttl"],
+            format=row["format"],
+            drafted=row["draft_chars"] is not None,
             compacted=bool(row["compacted"]),
             last_segment=row["last_segment"],
             tokens=outcome.tokens,
@@ -345,14 +366,34 @@ class _Outcome(msgspec.Struct):
         self.signals = self.signals | msgspec.json.decode(row["signals"], type=dict[str, bool | int | float])
 
 
-def _planned_return(one: _Planned, before: _Planned, given: Features, rules: Rules) -> Return:
+def _planned_return(
+    one: _Planned,
+    before: _Planned,
+    way: Sequence[str],
+    way_before: Sequence[str],
+    segments: Mapping[str, _Segment],
+    rules: Rules,
+) -> Return | None:
+    """Return a plan as one that comes back to the prefix of the one before; None where that left none.
+
+    What it says of a person's message is what the planner saw of it: both look at the same segments.
+    """
     lifetime = rules.for_model(before.target).lifetime(before.ttl or "default")
-    user = given.draft is not None
-    return Return(
-        lifetime.name if lifetime is not None else "idle",
-        max(one.at - before.at, 0.0),
-        lifetime.seconds if lifetime is not None else 300,
-        user=user,
+    if lifetime is None:
+        return None
+    message = None
+    if one.drafted:
+        parts = [segments[name] for name in way]
+        texts = (k for k, part in enumerate(parts) if (part.role, part.kind) == ("user", "text"))
+        sent = sum(a == b for a, b in zip(way, way_before, strict=False)) - 1
+        drops = rules.for_model(one.target).drops_thinking(one.target)
+        session = one.format == "claude-code"
+        message = turns.message(parts, max(texts, default=-1), sent, session=session, drops=drops)
+    return returning(
+        lifetime.name,
+        lifetime.seconds,
+        one.at - before.at,
+        message,
         compacted=one.compacted,
         model_changed=one.target != before.target,
     )
@@ -361,12 +402,12 @@ def _planned_return(one: _Planned, before: _Planned, given: Features, rules: Rul
 Way = list[str]
 
 
-def _way(last: str | None, segments: Mapping[str, sqlite3.Row]) -> Way:
+def _way(last: str | None, segments: Mapping[str, _Segment]) -> Way:
     """Return the segments of a prompt from the first to the last."""
     way: Way = []
     while last is not None and last in segments:
         way.append(last)
-        last = cast("str | None", segments[last][1])
+        last = segments[last].parent
     return way[::-1]
 
 
@@ -374,7 +415,7 @@ def _reuse(
     index: int,
     some: Sequence[_Planned],
     ways: Sequence[Way],
-    segments: Mapping[str, sqlite3.Row],
+    segments: Mapping[str, _Segment],
     seen_until: float,
 ) -> tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]:
     """Return the last boundaries of a plan, and whether a later plan of the session had each within `REUSED_S`.
@@ -389,6 +430,6 @@ def _reuse(
         if one.at - at > REUSED_S:
             break
         later.update(other)
-    numbers = of_boundaries((segments[name][2], segments[name][3], segments[name][4]) for name in way)
+    numbers = of_boundaries((segments[name].kind, segments[name].role, segments[name].tokens) for name in way)
     kept = slice(-MOST_BOUNDARIES, None)
     return tuple(numbers[kept]), tuple(float(name in later) for name in way[kept])

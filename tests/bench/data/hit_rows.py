@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from anchorline.cache.gaps import Moment
-from anchorline.cache.hits import Return
+from anchorline.cache.hits import Message, Return, returning
 from anchorline.cache.rules import Rules
 from anchorline.cache.rules import load as load_rules
 from anchorline.replay.chain import Step, moment
@@ -91,14 +91,12 @@ def _chain(chain: list[dict[str, Any]], session: str, known: set[str], rules: Ru
             gap = request["first_at"] - before["first_at"]
             claude = request["agent"] == "claude-code"
             texts = sum(role == "user" and part == "text" for role, part, *_ in new)
-            back = Return(
-                ttl=lives.name if lives is not None else "idle",
-                age=max(_sent(request) - _sent(before), 0.0),
-                lifetime=lives.seconds if lives is not None else 300,
-                user=user,
-                first=turns <= 1,
-                thoughtless=claude and not thought,
-                commands=claude and texts > 1,
+            message = Message(turns, thoughtless=claude and not thought, commands=claude and texts > 1)
+            back = returning(
+                lives.name if lives is not None else "idle",
+                lives.seconds if lives is not None else 300,
+                _sent(request) - _sent(before),
+                message if user else None,
                 compacted=request["trigger"] == "compact",
                 model_changed=before["model"] != request["model"],
             )
