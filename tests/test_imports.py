@@ -1,0 +1,79 @@
+"""No module imports itself by way of others, tests share nothing by importing tests, and a lazy import is an exception."""
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import grimp
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SERVER = ROOT / "server" / "anchorline"
+CIRCLES = (
+    {"anchorline.cli.experiment", "anchorline.cli.experiment_page"},
+    {"anchorline.cli.replay", "anchorline.cli.replay_page"},
+    {"anchorline.lsp.server"},
+)
+"""Circles that are known: modules of which each circle that is left holds one. Nothing is added here."""
+LAZY = 216
+"""Imports within functions that are left in the server. Lower it when you take one out; it never rises."""
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    graph = grimp.build_graph("anchorline", cache_dir=None)
+    for circle in circles(graph.modules, graph.find_modules_directly_imported_by):
+        assert any(known <= circle for known in CIRCLES), f"import each other: {', '.join(sorted(circle))}"
+
+
+def circles(nodes: Iterable[str], edges: Callable[[str], Iterable[str]]) -> list[set[str]]:
+    """Return the strongly connected parts of a graph that have more than one node (Tarjan 1972)."""
+    order: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    path: list[str] = []
+    parts: list[set[str]] = []
+
+    def visit(node: str) -> None:
+        order[node] = lowest[node] = len(order)
+        path.append(node)
+        for target in edges(node):
+            if target not in order:
+                visit(target)
+                lowest[node] = min(lowest[node], lowest[target])
+            elif target in path:
+                lowest[node] = min(lowest[node], order[target])
+        if lowest[node] == order[node]:
+            start = path.index(node)
+            part = set(path[start:])
+            del path[start:]
+            if len(part) > 1:
+                parts.append(part)
+
+    for node in sorted(nodes):
+        if node not in order:
+            visit(node)
+    return parts
+
+
+@pytest.mark.parametrize(
+    ("edges", "expected"),
+    [
+        ({"a": "b", "b": "c", "c": ""}, []),
+        ({"a": "b", "b": "a", "c": "ab"}, [{"a", "b"}]),
+        ({"a": "b", "b": "c", "c": "ad", "d": "e", "e": "d"}, [{"d", "e"}, {"a", "b", "c"}]),
+    ],
+)
+def test_circles_of_a_graph(edges: dict[str, str], expected: list[set[str]]):
+    assert circles(edges, lambda node: edges[node]) == expected
+
+
+def test_lazy_imports_do_not_become_more():
+    lazy = sum(path.read_text("utf-8").count("noqa: PLC0415") for path in SERVER.rglob("*.py"))
+    assert lazy <= LAZY, "import at the top of the module"
+
+
+def test_no_test_imports_another():
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        shared = re.search(r"^\s*(?:from|import) (?:\w+\.)*test_\w+", path.read_text("utf-8"), re.MULTILINE)
+        assert shared is None, (
+            f"{path.relative_to(ROOT)}: {shared[0]} (what tests share lies in tests/support)"
+        )
