@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta
 
+from anchorline import files
+
 FILE_NAME = "anchorline.toml"
 TextMode = Literal["off", "redacted", "full"]
 Mode = Literal["observe", "anchors", "trim", "route"]
@@ -362,9 +364,7 @@ def user_file() -> Path:
     override = os.environ.get("ANCHORLINE_CONFIG")
     if override:
         return Path(override)
-    from platformdirs import user_config_path  # noqa: PLC0415  (keeps start-up light)
-
-    return user_config_path("anchorline", appauthor=False) / FILE_NAME
+    return files.config_folder() / FILE_NAME
 
 
 def here() -> Path | None:

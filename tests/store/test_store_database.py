@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from anchorline.alone import alone
+from anchorline import files
 from anchorline.outcome import Outcome
 from anchorline.store import database
 from anchorline.store.migrations import migrations
@@ -264,7 +264,7 @@ def test_a_database_damaged_while_it_is_open_is_set_aside(path: Path) -> None:
 def test_a_file_deleted_while_it_is_open_is_made_again(path: Path) -> None:
     recorder = Recorder(path)
     recorder.outcome(Outcome("before")).result(60)
-    for file in database.files(path):
+    for file in database.members(path):
         file.unlink(missing_ok=True)
     recorder.outcome(Outcome("after")).result(60)
     assert recorder.close()
@@ -307,7 +307,7 @@ def test_a_damaged_file_that_can_t_be_set_aside_is_said_to_be_so(
 ) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"this is no database at all, " * 100)
-    with alone(path.with_name(f"{path.name}-lock")):
+    with files.lock(path.with_name(f"{path.name}-lock")):
         monkeypatch.setattr(database, "OPEN_S", 0.1)
         with pytest.raises(database.StoreError, match="another program keeps it locked"):
             database.open_for_writing(path)

@@ -2,6 +2,7 @@
 
 import click
 
+from anchorline import files
 from anchorline.cli import reading
 from anchorline.cli.gateway import Unusable
 
@@ -105,10 +106,9 @@ def back(client: str) -> None:
 def base() -> str:
     """Return the gateway's address, with its token."""
     from anchorline.live import token  # noqa: PLC0415
-    from anchorline.store.database import data_folder  # noqa: PLC0415
 
     port = reading.settings(project=False).config.gateway.port
     try:
-        return f"http://127.0.0.1:{port}/{token.token(data_folder())}"
+        return f"http://127.0.0.1:{port}/{token.token(files.data_folder())}"
     except OSError as error:
-        raise Unusable(f"{error.filename or data_folder()}: {error.strerror or error}") from error
+        raise Unusable(f"{error.filename or files.data_folder()}: {error.strerror or error}") from error

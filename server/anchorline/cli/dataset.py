@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from anchorline.alone import alone
+from anchorline import files
 from anchorline.cli import reading, tables
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def built() -> "list[Decision]":
                 f"{_database()}: nothing to learn from is recorded yet; `anchorline import claude-code` or "
                 "`anchorline import codex` reads the sessions that you have"
             )
-        with alone(folder().with_name(f"{folder().name}-lock")):  # another program may build it as well
+        with files.lock(folder().with_name(f"{folder().name}-lock")):  # another program may build it as well
             dataset.write(found, folder())
     except (StoreError, dataset.DatasetError) as error:
         raise reading.Unreadable(str(error)) from error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from anchorline import files
 from anchorline.cli import reading, tables
 from anchorline.cli.steps import AS_JSON, Refused, check, refusing, said, standing_now, steps
 from anchorline.store.experiments import latest, registry
@@ -99,10 +100,9 @@ def report(experiment: str | None, as_json: bool, html: Path | None) -> None:
     found = _report(experiment)
     if html is not None:
         from anchorline.cli import experiment_page  # noqa: PLC0415  (only where a page is written)
-        from anchorline.report import page_file  # noqa: PLC0415
 
         try:
-            page_file.write(html, experiment_page.page(found))
+            files.write(html, experiment_page.page(found))
         except OSError as error:
             raise reading.Unreadable(f"{html}: {error.strerror or error}") from error
     if as_json:

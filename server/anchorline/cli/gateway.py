@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from anchorline import files
 from anchorline.cli import reading
 
 if TYPE_CHECKING:
@@ -46,16 +47,15 @@ def command(
     """
     from anchorline.gateway import server  # noqa: PLC0415  (the group's --help stays fast)
     from anchorline.live import logs, token  # noqa: PLC0415
-    from anchorline.store.database import data_folder  # noqa: PLC0415
 
     config = _given() if attended else reading.settings(project=False).config
     if port is not None:
         config = msgspec.structs.replace(config, gateway=msgspec.structs.replace(config.gateway, port=port))
     logs.configure(log_level or config.log.level)
     try:
-        secret = (token.renewed if new_token else token.token)(data_folder())
+        secret = (token.renewed if new_token else token.token)(files.data_folder())
     except OSError as error:
-        reason = f"{error.filename or data_folder()}: {error.strerror or error}"
+        reason = f"{error.filename or files.data_folder()}: {error.strerror or error}"
         if error.errno not in token.UNWRITTEN:
             raise Unusable(reason) from error
         secret = token.passing()

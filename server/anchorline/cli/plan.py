@@ -1,7 +1,6 @@
 """`anchorline plan`: the main job on the command line."""
 
 import difflib
-import os
 import sys
 import time
 from codecs import BOM_UTF8
@@ -11,6 +10,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from anchorline import files
 from anchorline.cache.ledger import Ledger, MemoryLedger
 from anchorline.cache.markers import Splice
 from anchorline.cli import reading
@@ -184,7 +184,6 @@ def _write(prompt: Prompt, changes: Sequence[Splice], target: Path) -> None:
     from anchorline.cache import markers  # noqa: PLC0415
 
     try:
-        with os.fdopen(os.open(target, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
-            file.write(markers.apply(prompt.load(0, sys.maxsize), changes))
+        files.write(target, markers.apply(prompt.load(0, sys.maxsize), changes))
     except OSError as error:
         raise reading.Unreadable(f"{target}: {error.strerror or error}") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from anchorline import files
 from anchorline.cli import progress, reading, tables
 from anchorline.replay.comparison import Comparison, Line
 from anchorline.replay.policies import POLICIES
@@ -61,10 +62,9 @@ def command(names: tuple[str, ...], since: float | None, as_json: bool, html: Pa
     comparison = _compare(names, since, quiet=as_json)
     if html is not None:
         from anchorline.cli import replay_page  # noqa: PLC0415  (only where a page is written)
-        from anchorline.report import page_file  # noqa: PLC0415
 
         try:
-            page_file.write(html, replay_page.page(comparison))
+            files.write(html, replay_page.page(comparison))
         except OSError as error:
             raise reading.Unreadable(f"{html}: {error.strerror or error}") from error
     if as_json:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from anchorline import files
 from anchorline.cli import reading, tables
 from anchorline.cli.replay import Since, nothing_since
 
@@ -38,11 +39,10 @@ def command(html: Path | None, since: float | None, as_json: bool) -> None:
     """
     report = _collect(since)
     if html is not None:
-        from anchorline.report import page_file  # noqa: PLC0415  (only where a page is written)
-        from anchorline.report.page import page  # noqa: PLC0415
+        from anchorline.report.page import page  # noqa: PLC0415  (only where a page is written)
 
         try:
-            page_file.write(html, page(report))
+            files.write(html, page(report))
         except OSError as error:
             raise reading.Unreadable(f"{html}: {error.strerror or error}") from error
     if as_json:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from anchorline import files
 from anchorline.engine.errors import DamagedError
 from anchorline.engine.manifest import Model
 
@@ -45,15 +46,8 @@ class Receipt(msgspec.Struct, frozen=True):
 
 def root() -> Path:
     """Return the folder of models: `ANCHORLINE_MODELS_DIR`, else `models` in the data folder."""
-    named = os.environ.get("ANCHORLINE_MODELS_DIR")
-    if named:
-        return Path(named)
-    data = os.environ.get("ANCHORLINE_DATA_DIR")
-    if data:
-        return Path(data) / "models"
-    from platformdirs import user_data_path  # noqa: PLC0415  (keeps start-up light)
-
-    return user_data_path("anchorline", appauthor=False) / "models"
+    folder = os.environ.get("ANCHORLINE_MODELS_DIR")
+    return Path(folder) if folder else files.data_folder() / "models"
 
 
 def folder(name: str) -> Path:
@@ -113,14 +107,14 @@ def verify(place: Path) -> Receipt:
 
 def install(model: Model, staged: Path) -> Receipt:
     """Write the receipt of the files in `staged` and rename it into place, over an older installation."""
-    files = {
+    contents = {
         file.relative_to(staged).as_posix(): File(file.stat().st_size, sha256(file))
         for file in sorted(staged.rglob("*"))
         if file.is_file() and not file.relative_to(staged).parts[0].startswith(".")
     }
     for kept in staged.glob(".*"):
         shutil.rmtree(kept)  # parts that an interrupted pull would have gone on from
-    written = Receipt(model, files)
+    written = Receipt(model, contents)
     (staged / RECEIPT).write_bytes(msgspec.json.format(msgspec.json.encode(written)))
     place = folder(model.id)
     old = root() / f".old-{model.id}"

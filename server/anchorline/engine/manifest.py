@@ -14,6 +14,8 @@ from typing import Literal
 
 import msgspec
 
+from anchorline import files
+
 MANIFEST = "manifest.toml"
 FILES = (
     "*.safetensors",
@@ -69,16 +71,10 @@ class _File(msgspec.Struct, frozen=True):
     model: dict[str, Model]
 
 
-def shipped() -> Path:
-    """Return the folder of what ships: inside the installed package, or `models/` of the checkout."""
-    packaged = Path(__file__).parents[1] / "models"
-    return packaged if packaged.is_dir() else Path(__file__).parents[3] / "models"
-
-
 @cache
 def models() -> dict[str, Model]:
     """Return the models of the manifest by id."""
-    file = msgspec.toml.decode((shipped() / MANIFEST).read_bytes(), type=_File)
+    file = msgspec.toml.decode((files.shipped() / MANIFEST).read_bytes(), type=_File)
     return {name: msgspec.structs.replace(model, id=name) for name, model in file.model.items()}
 
 

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from anchorline import files
+
 Cache = list[Any]
 """Keys and values of each layer (mlx_lm's)."""
 
@@ -81,14 +83,9 @@ class Prefixes:
     def _write(self, name: str) -> None:
         from mlx_lm.models.cache import save_prompt_cache  # noqa: PLC0415
 
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        part = self._folder / f"{name}.part.safetensors"
-        try:
-            part.touch(mode=0o600)
+        files.make_folder(self._folder)
+        with files.replacing(self._folder / f"{name}.safetensors") as part:
             save_prompt_cache(str(part), self._kept[name])
-            part.replace(self._folder / f"{name}.safetensors")
-        finally:
-            part.unlink(missing_ok=True)
-        files = sorted(self._folder.glob("*.safetensors"), key=lambda file: file.stat().st_mtime)
-        for old in files[:-ON_DISK]:
+        by_age = sorted(self._folder.glob("*.safetensors"), key=lambda file: file.stat().st_mtime)
+        for old in by_age[:-ON_DISK]:
             old.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from anchorline import isolated
+from anchorline import files, isolated
 from anchorline.engine.wire import LENGTH, LONGEST, FromWorker, ToWorker, frame, from_worker
 
 COMMAND = isolated.python("anchorline.engine.worker")
@@ -101,7 +101,7 @@ async def start(
 ) -> Process:
     """Start a worker for the models in `folder`. Raises OSError."""
     own = folder / ".worker"  # MLX puts programs that it compiles here, where nobody else may put any
-    own.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.make_folder(own)
     process = await asyncio.create_subprocess_exec(
         *COMMAND,
         stdin=asyncio.subprocess.PIPE,

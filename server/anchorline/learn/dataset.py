@@ -10,7 +10,6 @@ time are fixed when a dataset is first built, and kept.
 DuckDB, Polars and pandas read it. Import this module only where a dataset is read or written: pyarrow is heavy.
 """
 
-import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -23,6 +22,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from anchorline import files
 from anchorline.learn.boundaries import BOUNDARY
 from anchorline.learn.features import DRAFT, MOMENT, RETURN, VERSION, Decision, Features
 
@@ -131,17 +131,17 @@ def write(
     try:
         if folder.exists() and kept is None and any(folder.iterdir()):
             raise DatasetError(f"{folder}: is not empty and holds no dataset; name another folder")
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.make_folder(folder)
         if kept is None:  # first: where this is ended in between, what is there is known to be a dataset
-            _replace(folder / ABOUT, _told(found))
+            files.write(folder / ABOUT, _told(found))
         for old in folder.glob("month=*"):
             if old.name.removeprefix("month=") not in months:
                 shutil.rmtree(old)
         for month, some in months.items():
             place = folder / f"month={month}"
-            place.mkdir(mode=0o700, exist_ok=True)
-            _replace(place / FILE, _table(some, moments, texts or {}))
-        _replace(folder / ABOUT, _told(found))
+            files.make_folder(place)
+            _write_table(place / FILE, _table(some, moments, texts or {}))
+        files.write(folder / ABOUT, _told(found))
     except OSError as error:
         raise DatasetError(f"{folder}: {error.strerror or error}") from error
     return found
@@ -241,12 +241,6 @@ def _values(numbers: dict[str, float] | None) -> tuple[float, ...] | None:
     return None if numbers is None else tuple(numbers.values())
 
 
-def _replace(path: Path, content: "pa.Table | bytes") -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as stream:
-        if isinstance(content, bytes):
-            stream.write(content)
-        else:
-            pq.write_table(content, stream, compression="zstd")
-    part.replace(path)
+def _write_table(path: Path, table: pa.Table) -> None:
+    with files.replacing(path) as part:
+        pq.write_table(table, part, compression="zstd")

@@ -4,7 +4,6 @@ A folder holds ``network.safetensors`` and ``network.json``: names, shapes and s
 read, since files come from anywhere. Here everything is computed with numpy; `mlx_network` does the same on Metal.
 """
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +15,7 @@ from msgspec import Meta
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from anchorline import files
 from anchorline.cache.gaps import Gaps
 from anchorline.learn import forward
 from anchorline.learn.architecture import HEADS, Architecture, shapes
@@ -185,14 +185,14 @@ class Network:
 
     def save(self, folder: Path) -> None:
         """Write both files, each whole or not at all, for the owner alone. Raises OSError."""
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.make_folder(folder)
         kept = {
             name: np.ascontiguousarray(values.astype(np.float16 if name in HALF else np.float32))
             for name, values in self.arrays.items()
         }
         text = msgspec.json.format(msgspec.json.encode(self.description), indent=1)
-        _write(folder / WEIGHTS, save(kept))
-        _write(folder / DESCRIPTION, text)
+        files.write(folder / WEIGHTS, save(kept))
+        files.write(folder / DESCRIPTION, text)
 
 
 def columns(form: Architecture) -> dict[str, npt.NDArray[np.int64] | None]:
@@ -282,11 +282,3 @@ def _arrays(path: Path, form: Architecture) -> dict[str, Floats]:
 def _probability(odds: Floats) -> Floats:
     found: Floats = (1.0 / (1.0 + np.exp(-np.clip(odds, -30.0, 30.0)))).astype(np.float32)
     return found
-
-
-def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as stream:
-        stream.write(content)
-    part.replace(path)

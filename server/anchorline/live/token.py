@@ -5,7 +5,7 @@ import os
 import secrets
 from pathlib import Path
 
-from anchorline.alone import alone
+from anchorline import files
 
 FILE = "gateway.token"
 BYTES = 24
@@ -19,18 +19,18 @@ def token(folder: Path) -> str:
     Raises OSError where it can be neither read nor made.
     """
     path = folder / FILE
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.make_folder(folder)
     known = _kept(path)
     if known is None:
-        with alone(folder / f"{FILE}-lock"):
+        with files.lock(folder / f"{FILE}-lock"):
             known = _kept(path) or _made(path)  # another program may have been faster
     return known
 
 
 def renewed(folder: Path) -> str:
     """Return a new token in the place of the one that is kept. Clients have to be connected again. Raises OSError."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with alone(folder / f"{FILE}-lock"):
+    files.make_folder(folder)
+    with files.lock(folder / f"{FILE}-lock"):
         return _made(folder / FILE)
 
 
@@ -54,10 +54,5 @@ def _kept(path: Path) -> str | None:
 
 def _made(path: Path) -> str:
     made = passing()
-    part = path.with_name(f".{FILE}.part")
-    with os.fdopen(
-        os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="ascii"
-    ) as file:
-        file.write(made + "\n")
-    part.replace(path)
+    files.write(path, made + "\n")
     return made

@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from anchorline import isolated
+from anchorline import files, isolated
 from anchorline.config import Config
 from anchorline.live import proof
 from anchorline.live.proof import StrangerError
@@ -105,9 +105,8 @@ class Gateway:
     async def _found(self, config: Config) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, str]:
         """Return a connection to the gateway that runs, or to the one that is started now, and its address."""
         from anchorline.live.token import token  # noqa: PLC0415  (after `initialize` is answered)
-        from anchorline.store.database import data_folder  # noqa: PLC0415
 
-        known = await asyncio.to_thread(lambda: token(data_folder()))
+        known = await asyncio.to_thread(lambda: token(files.data_folder()))
         started = False
         async with asyncio.timeout(STARTING_S):
             while True:
@@ -177,11 +176,9 @@ async def _asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, por
 
 def _start(config: Config) -> subprocess.Popen[bytes]:
     """Start a gateway that outlives this process; it gets the settings on its standard input."""
-    from anchorline.store.database import data_folder  # noqa: PLC0415
-
     process = subprocess.Popen(  # noqa: S603  (our own program)
         isolated.python("anchorline", "gateway", "--attended"),
-        cwd=data_folder(),  # which holds the token
+        cwd=files.data_folder(),  # which holds the token
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

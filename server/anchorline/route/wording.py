@@ -22,6 +22,8 @@ import msgspec
 from msgspec import Meta
 from xxhash import xxh32_intdigest
 
+from anchorline import files
+
 BUCKETS = 2**15
 READ = 2000
 """Characters from the beginning, and as many from the end, that are looked at: it bounds the time."""
@@ -89,8 +91,7 @@ def buckets(text: str) -> frozenset[int]:
 @cache
 def shipped() -> Wording:
     """Return the tables that ship."""
-    packaged = Path(__file__).parents[1] / "models"
-    return read((packaged if packaged.is_dir() else Path(__file__).parents[3] / "models") / "router" / FILE)
+    return read(files.shipped() / "router" / FILE)
 
 
 def read(path: Path) -> Wording:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from anchorline.alone import alone
+from anchorline import files
 from anchorline.outcome import Usage
 from anchorline.store import database
 from anchorline.store.database import StoreError
@@ -156,7 +156,7 @@ def _open(path: Path) -> sqlite3.Connection:
     """Open the file, and where needed make it: alone, since SQLite does not wait where two programs change its mode."""
     try:
         database.protect(path)
-        with alone(path.with_name(f"{path.name}-lock")):
+        with files.lock(path.with_name(f"{path.name}-lock")):
             connection = sqlite3.connect(path, timeout=database.BUSY_S, check_same_thread=False)
             try:
                 connection.execute("PRAGMA secure_delete = ON")
@@ -212,7 +212,7 @@ def purge(path: Path, before: float | None = None) -> int:
         in_use = isinstance(error.__cause__, sqlite3.Error) and database.is_busy(error.__cause__)
         if before is not None or in_use:  # who has it open would go on with what is removed
             raise
-        for file in database.files(path):
+        for file in database.members(path):
             file.unlink(missing_ok=True)
         return 1
     limit = float("inf") if before is None else before

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from anchorline.alone import alone
+from anchorline import files
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -91,22 +91,10 @@ class Opened(msgspec.Struct, frozen=True):
 
 def locate(setting: str = "") -> Path:
     """Return the database's path: `setting`, else in ``ANCHORLINE_DATA_DIR``, else the platform's folder."""
-    return Path(setting).expanduser() if setting else data_folder() / FILE_NAME
+    return Path(setting).expanduser() if setting else files.data_folder() / FILE_NAME
 
 
-def data_folder() -> Path:
-    """Return ``ANCHORLINE_DATA_DIR``, or the platform's folder for the data of Anchorline."""
-    folder = os.environ.get("ANCHORLINE_DATA_DIR")
-    return Path(folder) if folder else _default_folder()
-
-
-def _default_folder() -> Path:
-    from platformdirs import user_data_path  # noqa: PLC0415  (keeps start-up light)
-
-    return user_data_path("anchorline", appauthor=False)
-
-
-def files(path: Path) -> tuple[Path, ...]:
+def members(path: Path) -> tuple[Path, ...]:
     """Return the files that a database may consist of."""
     return (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm"))
 
@@ -164,15 +152,16 @@ def protect(path: Path) -> None:
         target = path.readlink()
         raise StoreError(f"{path}: this is a link to {target}, which is not there (is its disk mounted?)")
     folder = path.parent
-    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    for parent in reversed(missing):
-        parent.mkdir(mode=0o700, exist_ok=True)
-    if os.name == "posix" and folder == _default_folder() and folder.stat().st_mode & 0o777 != 0o700:
+    files.make_folder(folder)
+    if (
+        os.name == "posix"
+        and folder == files.platform_data_folder()
+        and folder.stat().st_mode & 0o777 != 0o700
+    ):
         folder.chmod(0o700)
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    files.make_empty(path)
     if os.name == "posix":
-        for file in files(path):
+        for file in members(path):
             with suppress(FileNotFoundError):
                 if file.stat().st_mode & 0o077:
                     file.chmod(0o600)
@@ -180,7 +169,7 @@ def protect(path: Path) -> None:
 
 def check_plain(path: Path) -> None:
     """Raise StoreError where a file of the database is a folder, a pipe or a device: SQLite would wait for a pipe."""
-    for file in files(path):
+    for file in members(path):
         if file.is_dir():
             raise StoreError(f"{file}: this is a folder, not a database file")
         if file.exists() and not file.is_file():
@@ -192,7 +181,7 @@ def unwritable(path: Path) -> str | None:
     place = next(folder for folder in (path.parent, *path.parent.parents) if folder.exists())
     if not place.is_dir():
         return f"{place}: this is no folder"
-    for target in (place, *(file for file in files(path) if file.exists())):
+    for target in (place, *(file for file in members(path) if file.exists())):
         if not os.access(target, os.W_OK):
             return f"{target}: it can't be written"
     if shutil.disk_usage(place).free < ROOM:
@@ -212,7 +201,7 @@ def open_for_writing(path: Path) -> Opened:
         known: Identity | None = None
         try:
             protect(path)
-            with alone(_lock(path), OPEN_S):  # so that nobody sets the file aside meanwhile
+            with files.lock(_lock(path), OPEN_S):  # so that nobody sets the file aside meanwhile
                 known = identity(path)
                 if known is None:
                     if time.monotonic() > deadline:
@@ -239,7 +228,7 @@ def set_aside(path: Path, known: Identity) -> str | None:
     its log would be taken for the damaged one's. Raises StoreError.
     """
     try:
-        with alone(_lock(path), OPEN_S):
+        with files.lock(_lock(path), OPEN_S):
             return _set_aside(path) if identity(path) == known else None
     except OSError as error:
         raise StoreError(explain(path, error)) from error
@@ -250,7 +239,7 @@ def _set_aside(path: Path) -> str:
     aside = path.with_name(f"{path.name}.damaged-{moment}")
     while aside.exists():
         aside = aside.with_name(aside.name + "-again")
-    for file, name in zip(files(path), files(aside), strict=True):
+    for file, name in zip(members(path), members(aside), strict=True):
         with suppress(FileNotFoundError):
             file.rename(name)
     return f"{path} was damaged. It is kept as {aside.name}, and a new database was begun."
@@ -386,7 +375,7 @@ def read_only(path: Path) -> Iterator[sqlite3.Connection]:
             connection.close()
             # A WAL database needs its -shm, which can't be made here. Without a -wal it is all in the file.
             unmakeable = code(error) in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
-            if not unmakeable or files(path)[1].exists():
+            if not unmakeable or members(path)[1].exists():
                 raise
             connection = sqlite3.connect(uri + "&immutable=1", uri=True)
         with closing(connection):

@@ -15,6 +15,7 @@ from typing import Literal
 
 import msgspec
 
+from anchorline import files
 from anchorline.cache.rules import Rules
 from anchorline.route.catalog import Catalog
 from anchorline.store import billing, database, rows
@@ -67,7 +68,7 @@ class Event(msgspec.Struct, frozen=True):
 
 def registry() -> Registry:
     """Return the registry in the data folder."""
-    return Registry(database.data_folder() / FOLDER)
+    return Registry(files.data_folder() / FOLDER)
 
 
 def requests(connection: sqlite3.Connection, contest: Contest) -> list[Request]:

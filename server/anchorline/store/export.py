@@ -4,7 +4,6 @@ Without texts an export holds hashes, lengths, kinds and numbers. Hashes of prom
 keyed with this database's random key on the way out: equal stays equal, and nobody can confirm a guess.
 """
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import IO, Any
 
 import msgspec
 
+from anchorline import files
 from anchorline.store import database, privacy
 from anchorline.store.database import TABLES, StoreError
 
@@ -28,16 +28,12 @@ def export(path: Path, folder: Path, names: tuple[str, ...]) -> dict[str, int]:
     """
     counts: dict[str, int] = {}
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.make_folder(folder)
         with database.reading(path) as connection:
             connection.execute("BEGIN")
             for name in names:
-                target = folder / f"{name}.jsonl"
-                part = folder / f".{name}.jsonl.part"
-                part.unlink(missing_ok=True)
-                with os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as stream:
-                    counts[name] = _write(connection, name, stream)
-                part.replace(target)
+                with files.replacing(folder / f"{name}.jsonl") as part, part.open("wb") as target:
+                    counts[name] = _write(connection, name, target)
     except OSError as error:
         raise StoreError(database.explain(folder, error)) from error
     return counts

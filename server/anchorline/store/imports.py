@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from anchorline.alone import alone
+from anchorline import files
 from anchorline.cache.ledger import Entry
 from anchorline.instructions.in_sessions import SessionFiles
 from anchorline.learn.features import Features
@@ -185,7 +185,7 @@ def opened(path: Path) -> Iterator[Imports]:
 def _alone(path: Path) -> Iterator[None]:
     with ExitStack() as stack:
         try:
-            stack.enter_context(alone(path.with_name(f"{path.name}-import"), WAIT_S))
+            stack.enter_context(files.lock(path.with_name(f"{path.name}-import"), WAIT_S))
         except TimeoutError:
             raise StoreError(f"{path}: another import is under way; import again when it is done") from None
         except OSError as error:

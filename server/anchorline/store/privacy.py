@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from anchorline import redact
+from anchorline import files, redact
 from anchorline.config import TextMode
 from anchorline.plan import Plan, Refinement
 from anchorline.store import database
@@ -219,16 +219,17 @@ def dataset_folder(path: Path) -> Path:
 
 def dashboard_file() -> Path:
     """Return where the dashboard is that the language server writes."""
-    return database.data_folder() / "report.html"
+    return files.data_folder() / "report.html"
 
 
 def _purge_derived(path: Path) -> tuple[str, ...]:
     """Remove dataset, unfinished training and dashboard: all can be made again from what is left."""
-    folder = dataset_folder(path)
+    folder, dashboard = dataset_folder(path), dashboard_file()
     found = []
     try:
-        files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != DATASET_ABOUT]
-        for file in (*files, dashboard_file()):
+        built = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != DATASET_ABOUT]
+        unfinished = dashboard.parent.glob(f".{dashboard.name}.*")
+        for file in (*built, dashboard, *unfinished):
             with suppress(FileNotFoundError):  # another purge may be faster
                 file.unlink()
                 found.append(str(file))
@@ -238,7 +239,7 @@ def _purge_derived(path: Path) -> tuple[str, ...]:
 
 
 def _purge_versions(before: float | None) -> tuple[str, ...]:
-    registry = Registry(database.data_folder() / FOLDER)
+    registry = Registry(files.data_folder() / FOLDER)
     try:
         return registry.purge(float("inf") if before is None else before)
     except OSError as error:

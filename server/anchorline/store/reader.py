@@ -77,7 +77,7 @@ class Reader:
         ).fetchone()
         dropped = connection.execute("SELECT value FROM about WHERE name = 'dropped'").fetchone()
         size = 0
-        for file in database.files(self.path):
+        for file in database.members(self.path):
             with suppress(FileNotFoundError):
                 size += file.stat().st_size
         newer = schema is not None and schema > SCHEMA

@@ -8,7 +8,6 @@ A version appears whole or not at all (a folder is renamed into place), files ar
 read is not trusted: a folder that is damaged or was changed is refused with the reason, and the heuristic decides.
 """
 
-import os
 import re
 import secrets
 import shutil
@@ -24,7 +23,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from anchorline.alone import alone
+from anchorline import files
 from anchorline.trial.experiment import HEURISTIC, Standing, VersionId, without
 
 FOLDER = "router"
@@ -87,18 +86,12 @@ def new_id(now: float | None = None) -> str:
     return f"r-{moment}-{secrets.token_hex(2)}"
 
 
-def shipped() -> Path:
-    """Return the folder of the versions that ship: inside the installed package, or `models/` of the checkout."""
-    packaged = Path(__file__).parents[1] / "models"
-    return (packaged if packaged.is_dir() else Path(__file__).parents[3] / "models") / "router"
-
-
 class Registry:
     """The versions below `folder`, and those of `shipped`, which are only read."""
 
     def __init__(self, folder: Path, prior: Path | None = None) -> None:
         self.folder = folder
-        self._shipped = prior if prior is not None else shipped()
+        self._shipped = prior if prior is not None else files.shipped() / FOLDER
 
     @property
     def standing_file(self) -> Path:
@@ -109,7 +102,7 @@ class Registry:
     def alone(self) -> Iterator[None]:
         """Hold the registry: what is read of it stays so until it is written. Raises OSError."""
         self._make_folder()
-        with alone(self.folder / LOCK):
+        with files.lock(self.folder / LOCK):
             yield
 
     def standing(self) -> Standing:
@@ -124,7 +117,7 @@ class Registry:
     def put_standing(self, standing: Standing) -> None:
         """Put something in force, in one step. Raises OSError."""
         self._make_folder()
-        _write(self.standing_file, msgspec.json.format(msgspec.json.encode(standing), indent=1))
+        files.write(self.standing_file, msgspec.json.format(msgspec.json.encode(standing), indent=1))
 
     def names(self) -> tuple[str, ...]:
         """Return the ids of all versions, damaged ones as well, the newest last."""
@@ -188,13 +181,13 @@ class Registry:
         part = Path(tempfile.mkdtemp(dir=self.folder, prefix=PART))
         try:
             write(part)
-            files = {}
+            stored = {}
             for file in sorted(part.iterdir()):
                 file.chmod(0o600)
                 content = _read(file, LARGEST_FILE)
-                files[file.name] = Stored(len(content), blake2b(content, digest_size=32).hexdigest())
-            whole = msgspec.structs.replace(version, files=files)
-            _write(part / ABOUT, msgspec.json.format(msgspec.json.encode(whole), indent=1))
+                stored[file.name] = Stored(len(content), blake2b(content, digest_size=32).hexdigest())
+            whole = msgspec.structs.replace(version, files=stored)
+            files.write(part / ABOUT, msgspec.json.format(msgspec.json.encode(whole), indent=1))
             part.rename(target)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
@@ -242,8 +235,7 @@ class Registry:
             return gone
 
     def _make_folder(self) -> None:
-        self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.folder.mkdir(mode=0o700, exist_ok=True)
+        files.make_folder(self.folder)
 
 
 def _folders(place: Path) -> list[str]:
@@ -264,20 +256,6 @@ def _read(file: Path, most: int) -> bytes:
     if len(content) > most:
         raise ValueError(f"it has more than {most:,} bytes")
     return content
-
-
-def _write(file: Path, content: bytes) -> None:
-    """Write a file in one step, for the owner's eyes only."""
-    handle, part = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # 0600
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(part).replace(file)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
 
 
 def _reason(error: Exception) -> str:

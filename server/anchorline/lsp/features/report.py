@@ -9,6 +9,7 @@ from lsprotocol import types
 from pygls.capabilities import get_capability
 from pygls.exceptions import JsonRpcException
 
+from anchorline import files
 from anchorline.lsp import protocol
 from anchorline.lsp.wire.messages import RequestFailed
 
@@ -51,12 +52,11 @@ def _page(config: "Config", days: float | None) -> str:
 
 
 def _write(html: str) -> Path:
-    from anchorline.report import page_file  # noqa: PLC0415  (as above)
     from anchorline.store.privacy import dashboard_file  # noqa: PLC0415
 
     path = dashboard_file()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    page_file.write(path, html)
+    files.make_folder(path.parent)
+    files.write(path, html)
     return path
 
 
