@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from anchorline.cli.main import cli
-from anchorline.gateway.response_cache import Asking, normal
+from anchorline.gateway.response_cache import RequestKey, normal
 from anchorline.gateway.upstream import Upstream as Provider
 from support.gateways import Gateway, call, gateway, settled
 from support.upstream import Running, Upstream
@@ -214,7 +214,9 @@ def test_what_says_something_else_has_another_normal_form(one: str, other: str):
 def test_of_two_keys_in_one_request_the_order_counts():
     upstream = Provider("anthropic", "https://api.example")
     keys = [(b"x-api-key", b"sk-a"), (b"X-API-Key", b"sk-b")]
-    one, other = (Asking(b"k" * 32, upstream, "/v1/messages", told, {}).exact for told in (keys, keys[::-1]))
+    one, other = (
+        RequestKey(b"k" * 32, upstream, "/v1/messages", told, {}).exact for told in (keys, keys[::-1])
+    )
     assert one != other
 
 

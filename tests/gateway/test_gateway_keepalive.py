@@ -15,7 +15,7 @@ import pytest
 from anchorline.cache.gaps import Gaps
 from anchorline.cache.lifetime import ping_every, prolonging
 from anchorline.cache.rules import load
-from anchorline.gateway.keepalive import Keepalive, Kept
+from anchorline.gateway.keepalive import Keepalive, KeptPrefix
 from anchorline.gateway.splice import prewarming
 from anchorline.route.catalog import load as load_catalog
 from anchorline.route.pricing import Pricing
@@ -187,12 +187,14 @@ class Told(msgspec.Struct):
         return json.dumps({"usage": usage | {"cache_creation_input_tokens": self.write_tokens}}).encode()
 
 
-def kept(name: bytes, send: Any, waited: float = 0.0) -> Kept:
+def kept(name: bytes, send: Any, waited: float = 0.0) -> KeptPrefix:
     rules = load().for_model("claude-sonnet-5")
     lifetime = rules.lifetime("5m")
     assert lifetime is not None
     started = time.time() - waited
-    return Kept(name, "p", "claude-sonnet-5", 100_000, started, LIKELY, rules, lifetime, 0.02, b"{}", send)
+    return KeptPrefix(
+        name, "p", "claude-sonnet-5", 100_000, started, LIKELY, rules, lifetime, 0.02, b"{}", send
+    )
 
 
 async def _told(*_: object) -> None: ...

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from anchorline import config
 from anchorline.cli.main import cli
 from anchorline.config import Config, Mode
-from anchorline.gateway.exchanges import Desk
+from anchorline.gateway.exchanges import Exchanges
 from anchorline.learn import network
 from anchorline.learn.architecture import Architecture
 from anchorline.plan import Policy
@@ -50,13 +50,13 @@ def policy(running: Gateway, number: int) -> Policy:
 async def test_what_is_only_observed_is_in_no_experiment(mode: Mode, takes_part: bool):
     registry().add(Version("r-1", 1.0), TRAINED.save)
     invoke("experiment", "start", "r-1", "--stage", "ab")
-    desk = Desk(Config(gateway=config.Gateway(mode=mode)), print)
-    await desk.start()
+    exchanges = Exchanges(Config(gateway=config.Gateway(mode=mode)), print)
+    await exchanges.start()
     try:
         prompt = formats.read(MARKED_BODY, format="anthropic")
-        assert (desk.planner.plan(prompt).policy.experiment is not None) == takes_part
+        assert (exchanges.planner.plan(prompt).policy.experiment is not None) == takes_part
     finally:
-        await desk.end()
+        await exchanges.end()
 
 
 def test_a_promotion_and_a_rollback_hold_from_the_next_request_on(

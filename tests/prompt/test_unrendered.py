@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from anchorline.cache import markers
 from anchorline.cache.ledger import MemoryLedger
 from anchorline.config import Cache, Config, Route
-from anchorline.gateway.response_cache import Asking, asked
+from anchorline.gateway.response_cache import RequestKey, asked
 from anchorline.gateway.splice import planned
 from anchorline.gateway.upstream import Upstream
 from anchorline.lint.check import check
@@ -72,7 +72,7 @@ def test_the_attribution_is_no_part_of_what_a_request_is(form: str, one: str, ot
     assert identity(first) == identity(second)
     assert (first.hash, first.conversation, first.tokens) == (second.hash, second.conversation, second.tokens)
     asks = [
-        Asking(b"key", Upstream("anthropic", "http://a"), "/v1/messages", [], members)
+        RequestKey(b"key", Upstream("anthropic", "http://a"), "/v1/messages", [], members)
         for data in (body(form, one, temperature=0, tools=[]), body(form, other, temperature=0, tools=[]))
         if (members := asked([], data)) is not None
     ]

@@ -18,7 +18,7 @@ import psutil
 from anchorline.config import Config
 from anchorline.gateway.access import Access
 from anchorline.gateway.app import App
-from anchorline.gateway.exchanges import Desk
+from anchorline.gateway.exchanges import Exchanges
 from anchorline.gateway.upstream import Upstream as Provider
 from anchorline.gateway.upstream import Upstreams
 
@@ -125,15 +125,15 @@ class Here:
         self._clock = clock
         self._app: App | None = None
         self._connections: Upstreams | None = None
-        self._desk: Desk | None = None
+        self._exchanges: Exchanges | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if self._app is None:
             self._connections = Upstreams({"anthropic": Provider("anthropic", self._upstream)})
             if self._config is not None:
-                self._desk = Desk(self._config, print)
-                await self._desk.start()
-            self._app = App(Access("token", self._port), self._connections, self._desk, self._clock)
+                self._exchanges = Exchanges(self._config, print)
+                await self._exchanges.start()
+            self._app = App(Access("token", self._port), self._connections, self._exchanges, self._clock)
             self._ending = asyncio.create_task(self._end(self._connections))
         await self._app(scope, receive, send)
 

@@ -8,7 +8,7 @@ from anchorline.cli.gateway import Unusable
 from anchorline.cli.top import state
 from anchorline.config import Config
 from anchorline.gateway import clients, first_party
-from anchorline.gateway.metrics import State
+from anchorline.gateway.metrics import GatewayState
 
 ANY = "http://127.0.0.1:8917/any"
 """An address of a gateway's shape, whichever one it is."""
@@ -32,7 +32,7 @@ def examine(config: Config) -> list[Check]:
     return [*(_client(now[client.name], config, running) for client in found), *held]
 
 
-def _held(running: State) -> list[Check]:
+def _held(running: GatewayState) -> list[Check]:
     """Say what goes through the gateway unchanged, although its mode says otherwise."""
     asked = running.mode != "observe"
     return [
@@ -48,7 +48,7 @@ def _pointed(client: clients.Client) -> bool:
     )
 
 
-def _client(client: clients.Client, config: Config, running: State | None) -> Check:
+def _client(client: clients.Client, config: Config, running: GatewayState | None) -> Check:
     settings = clients.settings(client)
     if settings is None:
         return Check(client.name, "error", f"{client.file} can't be read any more")

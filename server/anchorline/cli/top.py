@@ -19,7 +19,7 @@ from anchorline.live import proof
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from anchorline.gateway.metrics import Passed, State
+    from anchorline.gateway.metrics import FinishedRequest, GatewayState
 
 TIMEOUT_S = 5.0
 
@@ -58,12 +58,12 @@ def command(every: float, once: bool, as_json: bool) -> None:
             return
 
 
-def state(url: str) -> "State":
+def state(url: str) -> "GatewayState":
     """Return what the running gateway tells of itself at `url`, which holds the token.
 
     The token is only said once the gateway has proven to be ours. Raises Unusable where none answers.
     """
-    from anchorline.gateway.metrics import State  # noqa: PLC0415
+    from anchorline.gateway.metrics import GatewayState  # noqa: PLC0415
 
     _, _, place, token, name = url.split("/", 4)
     host, _, port = place.partition(":")
@@ -75,7 +75,7 @@ def state(url: str) -> "State":
             if not proof.proven(token, int(port), challenge, answer.decode("latin-1")):
                 raise Unusable(f"another program answers at {place}: set gateway.port to a free one")
             gateway.request("GET", f"/{token}/{name}")
-            return msgspec.json.decode(gateway.getresponse().read(), type=State)
+            return msgspec.json.decode(gateway.getresponse().read(), type=GatewayState)
     except (OSError, HTTPException, msgspec.MsgspecError) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise Unusable(
@@ -83,7 +83,7 @@ def state(url: str) -> "State":
         ) from error
 
 
-def _view(state: "State") -> "Group":
+def _view(state: "GatewayState") -> "Group":
     from rich.console import Group  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
@@ -123,7 +123,7 @@ def _view(state: "State") -> "Group":
     return Group(Text(visible("\n".join(lines) + "\n")), requests, Text(), warm)
 
 
-def _row(one: "Passed") -> tuple[str, ...]:
+def _row(one: "FinishedRequest") -> tuple[str, ...]:
     usage = one.usage
     return (
         datetime.fromtimestamp(one.at).astimezone().strftime("%H:%M:%S"),

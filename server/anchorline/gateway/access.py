@@ -14,7 +14,7 @@ from anchorline.live import proof
 Headers = Iterable[tuple[bytes, bytes]]
 
 
-class Target(msgspec.Struct, frozen=True):
+class Admitted(msgspec.Struct, frozen=True):
     """What an admitted request asks for: the first part of its path after the token, and the rest as it was sent.
 
     `proof` is the answer to a client that asks first whether this is the gateway (`live/proof.py`), without the token.
@@ -40,7 +40,7 @@ class Access(msgspec.Struct, frozen=True):
     token: str
     port: int
 
-    def admit(self, raw_path: bytes, query: bytes, headers: Headers) -> Target:
+    def admit(self, raw_path: bytes, query: bytes, headers: Headers) -> Admitted:
         """Return what a request asks for. Raises Refused."""
         hosts = (f"127.0.0.1:{self.port}".encode(), f"localhost:{self.port}".encode())
         named = [value for name, value in headers if name == b"host"]
@@ -51,8 +51,8 @@ class Access(msgspec.Struct, frozen=True):
         _, token, *rest = raw_path.split(b"/", 3) if b"/" in raw_path else (b"", b"")  # as in `OPTIONS *`
         challenge = rest[0].decode("latin-1") if token == proof.NAME.encode() and len(rest) == 1 else ""
         if proof.NONCE.fullmatch(challenge):
-            return Target("", "", proof.proof(self.token, self.port, challenge))
+            return Admitted("", "", proof.proof(self.token, self.port, challenge))
         if not hmac.compare_digest(token, self.token.encode()) or not rest or not rest[0]:
             raise Refused(404, "not found: the path begins with /TOKEN/anthropic or /TOKEN/openai")
         path = "/" + rest[1].decode("ascii") if len(rest) > 1 else ""
-        return Target(rest[0].decode("ascii"), f"{path}?{query.decode('ascii')}" if query else path)
+        return Admitted(rest[0].decode("ascii"), f"{path}?{query.decode('ascii')}" if query else path)

@@ -1,6 +1,6 @@
 """The gateway as an ASGI application: who is let in, where a request goes, and the bytes in both directions.
 
-A request is sent on as it came, or as the desk changed it, and its answer goes back as it comes: first byte to first
+A request is sent on as it came, or as its plan changes it, and its answer goes back as it comes: first byte to first
 byte, status and body untouched. Whatever fails in here, the original bytes are sent on.
 """
 
@@ -16,16 +16,16 @@ import aiohttp
 import msgspec
 
 from anchorline.gateway import metrics
-from anchorline.gateway.access import Access, Refused, Target
+from anchorline.gateway.access import Access, Admitted, Refused
 from anchorline.gateway.coding import packed, unpacked
 from anchorline.gateway.credential import credential
 from anchorline.gateway.exchange import Exchange, Sender, counted, format_of
-from anchorline.gateway.exchanges import Desk
+from anchorline.gateway.exchanges import Exchanges
 from anchorline.gateway.incoming import Incoming, LeftError, Receive, Send, SlowError
-from anchorline.gateway.listeners import Attendants
-from anchorline.gateway.local import NAME, Answer, Local, named
+from anchorline.gateway.listeners import Listeners
+from anchorline.gateway.local import NAME, LocalAnswer, LocalTier, named
 from anchorline.gateway.refusals import Refusal
-from anchorline.gateway.response_cache import Answers, Keeping
+from anchorline.gateway.response_cache import AnswerCopy, ResponseCache
 from anchorline.gateway.upstream import MARK, Upstream, Upstreams, answered
 from anchorline.gateway.usage import Meter, header
 from anchorline.prompt.model import Format
@@ -63,9 +63,9 @@ class Call(NamedTuple):
 
 
 class App:
-    """Answers requests. `desk` plans and records; None: requests are only passed through. `clock`: epoch seconds.
+    """Answers requests. `exchanges` plans and records them, None: they are only passed through. `clock`: epoch seconds.
 
-    `answers` is the response cache, `local` the model on this machine, `attendants` the language servers that hear of
+    `answers` is the response cache, `local` the model on this machine, `listeners` the language servers that hear of
     warnings; None where there is none.
     """
 
@@ -73,19 +73,19 @@ class App:
         self,
         access: Access,
         upstreams: Upstreams,
-        desk: Desk | None,
+        exchanges: Exchanges | None,
         clock: Callable[[], float] = time.time,
-        answers: Answers | None = None,
-        local: Local | None = None,
-        attendants: Attendants | None = None,
+        answers: ResponseCache | None = None,
+        local: LocalTier | None = None,
+        listeners: Listeners | None = None,
     ) -> None:
-        self._attendants = attendants
+        self._listeners = listeners
         self._answers = answers
         self._local = local
         self._access = access
         self._clock = clock
         self._upstreams = upstreams
-        self._desk = desk
+        self._exchanges = exchanges
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request (ASGI)."""
@@ -94,11 +94,11 @@ class App:
             if target.proof:
                 await _say(send, b"text/plain", target.proof.encode())
                 return
-            if self._desk is not None and target.path == "" and target.name in ("metrics", "status"):
-                await _show(send, target.name, self._desk.state())
+            if self._exchanges is not None and target.path == "" and target.name in ("metrics", "status"):
+                await _show(send, target.name, self._exchanges.state())
                 return
-            if self._attendants is not None and target.path == "" and target.name == "events":
-                await self._attendants.attend(receive, send)
+            if self._listeners is not None and target.path == "" and target.name == "events":
+                await self._listeners.listen(receive, send)
                 return
             upstream = self._upstream(target)
             if b"websocket" in header(scope["headers"], b"upgrade").encode():
@@ -116,7 +116,7 @@ class App:
             head = upstream, scope["method"], target.path, scope["headers"]
             await self._exchange(await _looked_at(Call(*head, incoming, body, None, None)), send)
 
-    def _upstream(self, target: Target) -> Upstream:
+    def _upstream(self, target: Admitted) -> Upstream:
         upstream = self._upstreams.find(target.name)
         if upstream is None:
             raise Refused(404, f"there is no upstream {target.name!r}")
@@ -125,7 +125,7 @@ class App:
     async def _exchange(self, call: Call, send: Send) -> None:
         """Forward a request until its answer is complete, or its client has gone."""
         keeping = None
-        held = self._desk is not None and self._desk.held(call.sender.credential)
+        held = self._exchanges is not None and self._exchanges.held(call.sender.credential)
         if self._answers is not None and call.format is not None and not held:
             keeping, given = await self._again(self._answers, call, call.format, send)
             if given:
@@ -144,8 +144,8 @@ class App:
             forwarding.result()
 
     async def _again(
-        self, answers: Answers, call: Call, format_: Format, send: Send
-    ) -> tuple[Keeping | None, bool]:
+        self, answers: ResponseCache, call: Call, format_: Format, send: Send
+    ) -> tuple[AnswerCopy | None, bool]:
         """Give an answer again, if one is kept. Return what keeps the provider's otherwise; whether it was given."""
         now = self._clock()
         found = await answers.find(call.upstream, call.path, format_, call.headers, call.body, now)
@@ -153,21 +153,21 @@ class App:
             return None, False
         question, kept, how = found
         if kept is None:
-            return Keeping(question), False
+            return AnswerCopy(question), False
         told = f"{how}; age={kept.age:.0f}".encode()
         length = (b"content-length", str(len(kept.body)).encode())
         headers = [*kept.answer.headers, length, (MARK, told)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": kept.body})
-        if self._desk is not None:
-            self._desk.given_again(kept.answer, now - kept.age)
+        if self._exchanges is not None:
+            self._exchanges.reused(kept.answer, now - kept.age)
         answers.used(kept)
         return None, True
 
-    async def _forward(self, call: Call, send: Send, keeping: Keeping | None) -> None:
+    async def _forward(self, call: Call, send: Send, keeping: AnswerCopy | None) -> None:
         exchange = None
-        if self._desk is not None and call.format is not None:
-            exchange = self._desk.open(call.format, call.body, self._clock(), call.sender)
+        if self._exchanges is not None and call.format is not None:
+            exchange = self._exchanges.open(call.format, call.body, self._clock(), call.sender)
             # What may be kept for long has no bodies.
             exchange.send = partial(self._sent, call._replace(body=b"", came=b""))
         begun = False
@@ -179,8 +179,7 @@ class App:
                     return
                 headers = answered(answer.raw_headers, answer.status)
                 meter = _meter(answer.raw_headers)
-                named = _request_id(answer.raw_headers)
-                shown = exchange.answered(answer.status, meter, named) if exchange is not None else []
+                shown = self._shown(exchange, answer.status, meter, _request_id(answer.raw_headers))
                 await send(
                     {"type": "http.response.start", "status": answer.status, "headers": [*headers, *shown]}
                 )
@@ -203,14 +202,24 @@ class App:
             if not begun:
                 await refuse(send, 502, f"{base} can't be reached ({type(error).__name__})")
         finally:
-            if exchange is not None:
-                exchange.close()
+            if exchange is not None and self._exchanges is not None:
+                self._exchanges.close(exchange)
+
+    def _shown(
+        self, exchange: Exchange | None, status: int, meter: Meter, request_id: str
+    ) -> list[tuple[bytes, bytes]]:
+        """Returns the headers that say what was done with a request whose answer begins."""
+        if exchange is None or self._exchanges is None:
+            return []
+        return self._exchanges.answered(exchange, status, meter, request_id)
 
     async def _answer(
         self, call: Call, exchange: Exchange | None, stack: AsyncExitStack
-    ) -> aiohttp.ClientResponse | Answer:
+    ) -> aiohttp.ClientResponse | LocalAnswer:
         """Return the begun answer: of the local model, or of the provider to the request as planned, or as it was."""
-        sent = call.body if exchange is None else await exchange.prepare()
+        sent = call.body
+        if exchange is not None and self._exchanges is not None:
+            sent = await self._exchanges.prepare(exchange)
         if self._local is not None and call.counted is not None and named(call.body):
             return await self._local.count(call.counted, call.body)
         if self._local is not None and call.format is not None:
@@ -274,8 +283,8 @@ async def _looked_at(call: Call) -> Call:
     return call._replace(format=format_, counted=count, sender=sender)
 
 
-async def _show(send: Send, name: str, state: metrics.State) -> None:
-    """Answer with what went through: for Prometheus, or as JSON for `anchorline top`."""
+async def _show(send: Send, name: str, state: metrics.GatewayState) -> None:
+    """LocalAnswer with what went through: for Prometheus, or as JSON for `anchorline top`."""
     kind, body = (
         (metrics.TYPE, metrics.prometheus(state))
         if name == "metrics"
@@ -285,7 +294,7 @@ async def _show(send: Send, name: str, state: metrics.State) -> None:
 
 
 async def _say(send: Send, kind: bytes, body: bytes) -> None:
-    """Answer in the gateway's own name."""
+    """LocalAnswer in the gateway's own name."""
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -307,7 +316,7 @@ def _length(headers: list[tuple[bytes, bytes]]) -> int | None:
 
 
 async def refuse(send: Send, status: int, reason: str, *, close: bool = False) -> None:
-    """Answer in the gateway's own name, in a form that the providers' libraries can show."""
+    """LocalAnswer in the gateway's own name, in a form that the providers' libraries can show."""
     message = {"type": "error", "error": {"type": "anchorline_error", "message": f"Anchorline: {reason}"}}
     body = msgspec.json.encode(message)
     headers = [

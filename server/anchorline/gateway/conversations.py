@@ -44,7 +44,7 @@ class Conversations:
             self._sent.popitem(last=False)
 
 
-class Routed(msgspec.Struct, frozen=True):
+class ConversationRoute(msgspec.Struct, frozen=True):
     """What a conversation was last sent to, and the instruction that it is judged by."""
 
     model: str
@@ -55,14 +55,14 @@ class Routes:
     """Where conversations were sent, by what they begin with and the model that their client asks for."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self._known: OrderedDict[tuple[str | None, bytes, str | None], Routed] = OrderedDict()
+        self._known: OrderedDict[tuple[str | None, bytes, str | None], ConversationRoute] = OrderedDict()
         self._capacity = capacity
 
-    def recall(self, prompt: Prompt) -> Routed | None:
+    def recall(self, prompt: Prompt) -> ConversationRoute | None:
         """Return where the conversation was sent, None for a new one."""
         return self._known.get(_beginning(prompt))
 
-    def note(self, prompt: Prompt, routed: Routed) -> None:
+    def note(self, prompt: Prompt, routed: ConversationRoute) -> None:
         """Remember where a conversation's request was sent."""
         key = _beginning(prompt)
         self._known[key] = routed

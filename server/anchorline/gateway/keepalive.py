@@ -15,15 +15,19 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 import msgspec
 
-from anchorline.cache.gaps import Gaps
+from anchorline.cache.gaps import Gaps, observed
 from anchorline.cache.lifetime import ping_every, prolonging
 from anchorline.cache.rules import Lifetime, Provider
-from anchorline.gateway.exchange import Send
+from anchorline.gateway.conversations import whole
+from anchorline.gateway.exchange import OK, Exchange, PlannedRequest, Send
 from anchorline.gateway.refusals import REFUSING
+from anchorline.gateway.splice import prewarming
 from anchorline.gateway.usage import Meter, header
 from anchorline.outcome import Outcome, Usage
+from anchorline.plan import Anchor
+from anchorline.planner import Planner
 from anchorline.prompt.model import Prompt
-from anchorline.route.pricing import Bill, Unpriced
+from anchorline.route.pricing import Bill, Pricing, Unpriced
 
 CONVERSATIONS = 16
 """Conversations that are kept warm at once: their last requests are held in memory."""
@@ -34,12 +38,14 @@ ANSWER_S = 60.0
 HOUR_S = 3600.0
 WARM = 0.5
 """Share of the prefix that a ping has to read, else it was not warm any more."""
+ZERO = "max_tokens: 0"
+"""How a provider says (`prewarm` of its rules) that a request without output fills its cache."""
 REFUSALS = 3
 """Pings for a model that its provider may refuse one after the other before no more are sent for that."""
 log = logging.getLogger(__name__)
 
 
-class Kept(msgspec.Struct, frozen=True, eq=False):
+class KeptPrefix(msgspec.Struct, frozen=True, eq=False):
     """A conversation's prefix: `prefix` is its hash, `tokens` its size, `started` when its last request was sent.
 
     `body` is the ping, `send` sends it where the request went, `usd` is what a ping costs that finds
@@ -59,6 +65,53 @@ class Kept(msgspec.Struct, frozen=True, eq=False):
     send: Send
 
 
+def prefix_to_keep(
+    exchange: Exchange,
+    planned: PlannedRequest,
+    model: str,
+    sent: tuple[Anchor, ...],
+    outcome: Outcome,
+    planner: Planner,
+    pricing: Pricing,
+) -> KeptPrefix | None:
+    """Returns the prefix that an answered request holds warm; None where its provider has no way to keep it so.
+
+    The request was sent to `model` with the breakpoints `sent`.
+    """
+    prompt, usage, meter, send = planned.prompt, outcome.usage, exchange.meter, exchange.send
+    rules = planner.rules.for_model(model)
+    if usage is None or meter is None or send is None or not exchange.ok:
+        return None
+    by_itself = bool(prompt.automatic_ttl)
+    lifetime = rules.lifetime(prompt.automatic_ttl or (sent[-1].ttl if sent else ""))
+    usable = rules.prewarm == ZERO and exchange.format == "anthropic"
+    if not usable or lifetime is None or not whole(prompt, sent, by_itself=by_itself):
+        return None
+    ping = prewarming(exchange.body if exchange.planned is None else exchange.planned.changed.body)
+    if ping is None:
+        return None
+    tokens = usage.prompt
+    prices = pricing.prices(model)
+    times = prices if isinstance(prices, Unpriced) else prices.times(usage)
+    if isinstance(prices, Unpriced) or isinstance(times, Unpriced):
+        return None
+    now = observed(prompt, tokens, exchange.at)
+    moment = msgspec.structs.replace(now, stop=meter.stop, output=usage.output)
+    return KeptPrefix(
+        prefix=prompt.segments[-1].prefix,
+        plan=planned.plan.id,
+        model=model,
+        tokens=tokens,
+        started=exchange.at,
+        gaps=planner.gaps(prompt, moment),
+        provider=rules,
+        lifetime=lifetime,
+        usd=prices.rates(exchange.at, tokens).read * tokens * times,
+        body=ping,
+        send=send,
+    )
+
+
 class _Spent(msgspec.Struct):
     """What a ping cost, or will as long as it is under way."""
 
@@ -69,21 +122,21 @@ class _Spent(msgspec.Struct):
 class Keepalive:
     """The prefixes that are kept warm. Used on the event loop.
 
-    `told` gets the outcome of each ping with its dollars, None where they are not known, and waits until it is on disk;
-    `reading` waits until requests that have come are known; `bill` prices a usage; `report` tells the developer of a
-    problem.
+    `record` gets the outcome of each ping with its dollars, None where they are not known, and returns once it is on
+    disk; `reading` returns once the requests that have come are known; `bill` prices a usage; `report` tells the
+    developer of a problem.
     """
 
     def __init__(
         self,
         usd_per_hour: float,
-        told: Callable[[Kept, Outcome, float | None], Awaitable[None]],
+        record: Callable[[Outcome, float | None], Awaitable[None]],
         reading: Callable[[], Awaitable[None]],
         bill: Callable[[Usage, str, float], Bill | Unpriced],
         report: Callable[[str], None],
     ) -> None:
         self._most = usd_per_hour
-        self._told = told
+        self._record = record
         self._reading = reading
         self._bill = bill
         self._report = report
@@ -94,7 +147,7 @@ class Keepalive:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def begin(self, kept: Kept) -> None:
+    def begin(self, kept: KeptPrefix) -> None:
         """Keep a prefix warm as long as that is worth it; its request is answered."""
         if not self._most or self._refused[kept.model] >= REFUSALS or len(kept.body) > BODY_BYTES:
             return
@@ -122,7 +175,7 @@ class Keepalive:
         if known is not None:
             known[0].set()  # a ping that is under way is billed, so it is not cancelled
 
-    async def _keep(self, kept: Kept, over: asyncio.Event) -> None:
+    async def _keep(self, kept: KeptPrefix, over: asyncio.Event) -> None:
         every, number = ping_every(kept.lifetime), 0
         since = _since(kept.started)
         warm_until: float = kept.lifetime.seconds
@@ -143,7 +196,7 @@ class Keepalive:
             if self._kept.get(kept.prefix, (None,))[0] is over:
                 del self._kept[kept.prefix]
 
-    def _worth(self, kept: Kept, waited: float) -> bool:
+    def _worth(self, kept: KeptPrefix, waited: float) -> bool:
         bet = prolonging(kept.provider, kept.model, kept.gaps, kept.lifetime, kept.tokens, waited, PINGS)
         if not bet.action.pings:
             return False
@@ -155,7 +208,7 @@ class Keepalive:
             return False
         return True
 
-    async def _ping(self, kept: Kept, number: int) -> bool:
+    async def _ping(self, kept: KeptPrefix, number: int) -> bool:
         """Send one; return whether the prefix was warm, and is so again."""
         started = time.time()
         spent = _Spent(started, kept.usd)
@@ -191,8 +244,8 @@ class Keepalive:
             answer_id=meter.billed.id or None,
             ping=number,
         )
-        await self._told(kept, outcome, usd)
-        if status == 200:
+        await self._record(outcome, usd)
+        if status == OK:
             del self._refused[kept.model]
             return usage is not None and usage.read >= WARM * kept.tokens
         log.warning("a keep-alive ping was answered with status %d", status)

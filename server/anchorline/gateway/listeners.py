@@ -19,13 +19,13 @@ WAITING = 32
 """Warnings that wait for a server that does not read; further ones are dropped."""
 
 
-class Told(msgspec.Struct, frozen=True):
+class WarningEvent(msgspec.Struct, frozen=True):
     """What a language server hears."""
 
     warning: str
 
 
-class Attendants:
+class Listeners:
     """Those that are there. `ended` is called when the gateway is to end with them; None: it goes on.
 
     Used on the event loop.
@@ -33,7 +33,7 @@ class Attendants:
 
     def __init__(self, ended: Callable[[], None] | None) -> None:
         self._ended = ended
-        self._there: set[asyncio.Queue[Told | None]] = set()
+        self._there: set[asyncio.Queue[WarningEvent | None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -44,7 +44,7 @@ class Attendants:
         """Tell all."""
         for queue in self._there:
             if queue.qsize() < WAITING:  # the place left is for the end
-                queue.put_nowait(Told(warning))
+                queue.put_nowait(WarningEvent(warning))
 
     def close(self) -> None:
         """Let all go."""
@@ -53,9 +53,9 @@ class Attendants:
             if not queue.full():  # else its end is in it
                 queue.put_nowait(None)
 
-    async def attend(self, receive: Receive, send: Send) -> None:
+    async def listen(self, receive: Receive, send: Send) -> None:
         """Serve one until it goes."""
-        queue: asyncio.Queue[Told | None] = asyncio.Queue(WAITING + 1)
+        queue: asyncio.Queue[WarningEvent | None] = asyncio.Queue(WAITING + 1)
         self._there.add(queue)
         leaving = asyncio.ensure_future(_left(receive))
         leaving.add_done_callback(lambda _: queue.put_nowait(None) if not queue.full() else None)

@@ -83,7 +83,7 @@ class Content(Protocol):
         ...
 
 
-class Answer:
+class LocalAnswer:
     """An answer as aiohttp has a provider's: `status`, `raw_headers`, and bytes by `content.iter_any()`."""
 
     def __init__(self, status: int, kind: str, pieces: Callable[[], AsyncIterator[bytes]]) -> None:
@@ -100,7 +100,7 @@ class Answer:
         """There is no connection."""
 
 
-class Local:
+class LocalTier:
     """The local model as a provider."""
 
     def __init__(self, engine: Engine) -> None:
@@ -111,7 +111,7 @@ class Local:
         return model == self._engine.status.model
 
     @asynccontextmanager
-    async def request(self, format_: Format, body: bytes, model: str = NAME) -> AsyncIterator[Answer]:
+    async def request(self, format_: Format, body: bytes, model: str = NAME) -> AsyncIterator[LocalAnswer]:
         """Hold the answer to a request, begun; `model` is the name that it is said to be of."""
         try:
             asked, request = _read(body)
@@ -127,13 +127,13 @@ class Local:
                 yield _unavailable(unavailable)
                 return
             if asked.stream:
-                yield Answer(
+                yield LocalAnswer(
                     200, "text/event-stream; charset=utf-8", lambda: self._streamed(spoken, first, chunks)
                 )
             else:
-                yield Answer(200, "application/json", lambda: self._whole(spoken, first, chunks))
+                yield LocalAnswer(200, "application/json", lambda: self._whole(spoken, first, chunks))
 
-    async def count(self, format_: Format, body: bytes) -> Answer:
+    async def count(self, format_: Format, body: bytes) -> LocalAnswer:
         """Return the answer to how many tokens a request has: as its own usage will tell it."""
         try:
             _, request = _read(body)
@@ -184,24 +184,24 @@ async def _all(first: Chunk, rest: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]
         yield chunk
 
 
-def _unavailable(unavailable: Unavailable) -> Answer:
+def _unavailable(unavailable: Unavailable) -> LocalAnswer:
     able = unavailable.status.state in ("ready", "busy")  # so it is this request that it refused
     kind = "invalid_request_error" if able else "overloaded_error"
     return _refused(400 if able else 503, kind, f"the local model: {unavailable}")
 
 
-def _refused(status: int, kind: str, reason: str) -> Answer:
+def _refused(status: int, kind: str, reason: str) -> LocalAnswer:
     message = {"type": "error", "error": {"type": kind, "message": f"Anchorline: {reason}"}}
     return _whole(status, message)
 
 
-def _whole(status: int, message: object) -> Answer:
+def _whole(status: int, message: object) -> LocalAnswer:
     body = msgspec.json.encode(message)
 
     async def pieces() -> AsyncIterator[bytes]:
         yield body
 
-    return Answer(status, "application/json", pieces)
+    return LocalAnswer(status, "application/json", pieces)
 
 
 def _read(body: bytes) -> tuple[_Body, Request]:

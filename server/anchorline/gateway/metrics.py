@@ -18,7 +18,7 @@ HIT = 0.9
 TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
 
-class Passed(msgspec.Struct, frozen=True):
+class FinishedRequest(msgspec.Struct, frozen=True):
     """One request: seconds, tokens, USD. `hit` is None where nothing was believed warm or no usage was told.
 
     `miss` is the provider's own reason, where its client has asked for that.
@@ -42,7 +42,7 @@ class Passed(msgspec.Struct, frozen=True):
     unpriced: str = ""
 
 
-class Warm(msgspec.Struct, frozen=True):
+class WarmPrefix(msgspec.Struct, frozen=True):
     """A conversation's longest prefix that is believed warm, for `left` seconds more."""
 
     model: str
@@ -51,7 +51,7 @@ class Warm(msgspec.Struct, frozen=True):
     left: float
 
 
-class Held(msgspec.Struct, frozen=True):
+class Unchanged(msgspec.Struct, frozen=True):
     """What goes on unchanged and why: requests on a plan, or a kind of change that a provider has refused.
 
     `requests` is how many did so, or were refused; `until` are epoch seconds, None for always.
@@ -80,7 +80,7 @@ class Counts(msgspec.Struct):
     pings: int = 0
 
 
-class State(msgspec.Struct, frozen=True):
+class GatewayState(msgspec.Struct, frozen=True):
     """Everything, at the moment `at` (epoch seconds). `tokens` by what they were billed as.
 
     `reused_usd` is what the answers cost that were given again, when the provider gave them. `pings_usd` is what
@@ -105,12 +105,12 @@ class State(msgspec.Struct, frozen=True):
     first_bytes: int
     first_byte_seconds: float
     counts: Counts
-    last: tuple[Passed, ...]
-    warm: tuple[Warm, ...]
+    last: tuple[FinishedRequest, ...]
+    warm: tuple[WarmPrefix, ...]
     problem: str | None
     plans: str = "observe"
     credentials: dict[str, int] = {}
-    held: tuple[Held, ...] = ()
+    held: tuple[Unchanged, ...] = ()
     unpriced: dict[str, int] = {}
 
 
@@ -132,7 +132,7 @@ class _Dollars:
         return None if missing and not known else self._known
 
 
-class Tally:
+class Metrics:
     """Adds up what passes."""
 
     def __init__(self) -> None:
@@ -144,9 +144,9 @@ class Tally:
         self._unpriced: Counter[str] = Counter()
         self._predicted = self._hits = self._first_bytes = 0
         self._expected = self._first_byte_seconds = 0.0
-        self._last: deque[Passed] = deque(maxlen=LAST)
+        self._last: deque[FinishedRequest] = deque(maxlen=LAST)
 
-    def add(self, passed: Passed) -> None:
+    def add(self, passed: FinishedRequest) -> None:
         """Take in a request that is over."""
         self._requests[str(passed.status)] += 1
         if passed.usd is not None or passed.unpriced:
@@ -183,11 +183,11 @@ class Tally:
         kept_warm: int,
         problem: str | None,
         plans: str,
-        unchanged: Iterable[Held],
-    ) -> State:
+        unchanged: Iterable[Unchanged],
+    ) -> GatewayState:
         """Return everything."""
         held = longest(one for one in warm if one.is_warm(at))
-        return State(
+        return GatewayState(
             at,
             mode,
             dict(self._requests),
@@ -205,7 +205,7 @@ class Tally:
             self.counts,
             tuple(self._last),
             tuple(
-                Warm(one.model, one.tokens, one.ttl, one.expires_at - at)
+                WarmPrefix(one.model, one.tokens, one.ttl, one.expires_at - at)
                 for one in sorted(held, key=lambda one: one.expires_at)
             ),
             problem,
@@ -225,12 +225,12 @@ def hit(usage: Usage | None, cache: CachePlan, estimate: int) -> bool | None:
     return first.read >= HIT * scale * cache.warm_tokens
 
 
-def prometheus(state: State) -> bytes:
+def prometheus(state: GatewayState) -> bytes:
     """Return the state in Prometheus' text format."""
     return "\n".join([*_lines(state), ""]).encode()
 
 
-def _lines(state: State) -> Iterator[str]:
+def _lines(state: GatewayState) -> Iterator[str]:
     def metric(name: str, kind: str, text: str, *values: tuple[str, float]) -> Iterator[str]:
         yield f"# HELP anchorline_{name} {text}"
         yield f"# TYPE anchorline_{name} {kind}"

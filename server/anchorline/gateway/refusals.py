@@ -14,6 +14,12 @@ from typing import Literal, NamedTuple
 import msgspec
 
 Change = Literal["anchors", "trims", "route"]
+NAMES: dict[Change, str] = {
+    "anchors": "the breakpoints",
+    "trims": "shorter tool results",
+    "route": "another model",
+}
+"""What each kind of change is called where a developer reads it."""
 FIRST_S = 600.0
 LAST_S = 86_400.0
 CAPACITY = 256
@@ -50,7 +56,7 @@ class Refusal(msgspec.Struct, frozen=True):
         return change == "anchors" and any(word in told for word in _MARKERS)
 
 
-class Stop(msgspec.Struct):
+class Pause(msgspec.Struct):
     """A kind of change that is left out until `until`. `refused` counts how often it was, last at `at`."""
 
     at: float
@@ -62,48 +68,50 @@ class Refusals:
     """What was refused. Written on the event loop, read in the planner's thread."""
 
     def __init__(self) -> None:
-        self._stops: OrderedDict[Conversation, dict[Change, Stop]] = OrderedDict()
+        self._pauses: OrderedDict[Conversation, dict[Change, Pause]] = OrderedDict()
 
     def allowed(self, conversation: Conversation, may: frozenset[Change], at: float) -> frozenset[Change]:
         """Return the kinds of change that may be made now: of those left out for long enough, one."""
-        stops = self._stops.get(conversation)
-        if not stops:
+        pauses = self._pauses.get(conversation)
+        if not pauses:
             return may
-        stopped = dict(stops)
-        due = sorted(change for change, stop in stopped.items() if stop.until <= at and change in may)
-        return may - stopped.keys() | set(due[:1])
+        paused = dict(pauses)
+        due = sorted(change for change, pause in paused.items() if pause.until <= at and change in may)
+        return may - paused.keys() | set(due[:1])
 
     def refused(
         self, conversation: Conversation, made: frozenset[Change], refusal: Refusal, model: str, at: float
-    ) -> dict[Change, Stop]:
+    ) -> dict[Change, Pause]:
         """Note that changes were refused in a request of `at`, routed to `model`; return what is left out now."""
-        stops = dict(self._stops.get(conversation, {}))
+        pauses = dict(self._pauses.get(conversation, {}))
         named = frozenset(change for change in made if refusal.names(change, model))
-        blamed = made & stops.keys() or named or made  # one that is on trial, one that it names, else all
+        blamed = made & pauses.keys() or named or made  # one that is on trial, one that it names, else all
         for change in blamed:
-            known = stops.get(change)
+            known = pauses.get(change)
             if known is None:
-                stops[change] = Stop(at, at + FIRST_S)
+                pauses[change] = Pause(at, at + FIRST_S)
             elif known.until <= at:  # else it was asked before that was known
                 after = min(FIRST_S * 2**known.refused, LAST_S)
-                stops[change] = Stop(at, at + after, known.refused + 1)
-        self._stops[conversation] = stops
-        self._stops.move_to_end(conversation)
-        if len(self._stops) > CAPACITY:
-            self._stops.popitem(last=False)
-        return {change: stops[change] for change in sorted(blamed)}
+                pauses[change] = Pause(at, at + after, known.refused + 1)
+        self._pauses[conversation] = pauses
+        self._pauses.move_to_end(conversation)
+        if len(self._pauses) > CAPACITY:
+            self._pauses.popitem(last=False)
+        return {change: pauses[change] for change in sorted(blamed)}
 
     def accepted(self, conversation: Conversation, made: Iterable[Change]) -> None:
         """Note that changes were accepted: they are made again."""
-        stops = self._stops.get(conversation)
-        if stops:
-            self._stops[conversation] = {kind: stop for kind, stop in stops.items() if kind not in set(made)}
+        pauses = self._pauses.get(conversation)
+        if pauses:
+            self._pauses[conversation] = {
+                kind: pause for kind, pause in pauses.items() if kind not in set(made)
+            }
 
-    def stops(self, at: float) -> list[tuple[Conversation, Change, Stop]]:
+    def pauses(self, at: float) -> list[tuple[Conversation, Change, Pause]]:
         """Return all that is left out at a moment."""
         return [
-            (conversation, change, stop)
-            for conversation, stops in self._stops.items()
-            for change, stop in stops.items()
-            if stop.until > at
+            (conversation, change, pause)
+            for conversation, pauses in self._pauses.items()
+            for change, pause in pauses.items()
+            if pause.until > at
         ]

@@ -74,7 +74,7 @@ _ABOUT_SPELLING = re.compile(r"spel|typo|word|letter|liter|written|verbatim|exac
 log = logging.getLogger(__name__)
 
 
-class Answers:
+class ResponseCache:
     """The answers that are kept. Used on the event loop; whatever fails here, the provider is asked.
 
     `report` tells the developer once where the file can't be used.
@@ -116,7 +116,7 @@ class Answers:
 
         def find() -> tuple[Question, Kept | None, str]:
             oldest = now - self._bounds.seconds
-            asks = Asking(file.key, upstream, path, headers, members)
+            asks = RequestKey(file.key, upstream, path, headers, members)
             kept = file.find("exact", asks.exact, oldest)
             if kept is not None or not self._near:
                 return Question(asks.exact), kept, "exact"
@@ -131,7 +131,7 @@ class Answers:
         if self._file is not None:
             self._pool.submit(self._tried, partial(self._file.used, kept.exact))
 
-    def keep(self, keeping: "Keeping", headers: Iterable[tuple[bytes, bytes]], meter: Meter) -> None:
+    def keep(self, keeping: "AnswerCopy", headers: Iterable[tuple[bytes, bytes]], meter: Meter) -> None:
         """Keep an answer that has ended, if it is complete. Nobody waits for that."""
         made = keeping.complete(headers, meter)
         if self._file is not None and made is not None:
@@ -161,7 +161,7 @@ class Answers:
         return None
 
 
-class Keeping:
+class AnswerCopy:
     """An answer on its way to its client, taken along to be kept if it turns out complete."""
 
     def __init__(self, question: Question) -> None:
@@ -215,7 +215,7 @@ def _zero(number: bytes) -> bool:
         return False
 
 
-class Asking:
+class RequestKey:
     """The hashes of what a request asks. With `key`, who has the file can't confirm a guess at a provider's key."""
 
     def __init__(

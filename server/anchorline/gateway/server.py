@@ -18,11 +18,11 @@ from anchorline.config import Config
 from anchorline.engine.client import Engine
 from anchorline.gateway.access import Access
 from anchorline.gateway.app import App
-from anchorline.gateway.exchanges import Desk
+from anchorline.gateway.exchanges import Exchanges
 from anchorline.gateway.incoming import Receive, Send
-from anchorline.gateway.listeners import Attendants
-from anchorline.gateway.local import Local
-from anchorline.gateway.response_cache import Answers
+from anchorline.gateway.listeners import Listeners
+from anchorline.gateway.local import LocalTier
+from anchorline.gateway.response_cache import ResponseCache
 from anchorline.gateway.upstream import KeyMissingError, Upstream, Upstreams, upstreams
 from anchorline.store import answers
 
@@ -175,7 +175,7 @@ def run(
 class _Server(uvicorn.Server):
     """uvicorn's server, which lets what it was asked to end for end in order: its own raises the signal once more."""
 
-    attendants: Attendants
+    listeners: Listeners
 
     def end(self) -> None:
         """Stop serving."""
@@ -183,7 +183,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let the language servers go first: their requests never end by themselves."""
-        self.attendants.close()
+        self.listeners.close()
         await super().shutdown(sockets)
 
     @contextmanager
@@ -213,46 +213,46 @@ async def _serve(
     attended: bool,
 ) -> None:
     server = _Server(settings)
-    attendants = server.attendants = Attendants(server.end if attended else None)
+    listeners = server.listeners = Listeners(server.end if attended else None)
     connections = Upstreams(found)
 
     def told(message: str) -> None:
         report(message)
-        attendants.tell(f"Anchorline's gateway: {message}")
+        listeners.tell(f"Anchorline's gateway: {message}")
 
-    desk = Desk(config, told, attendants.tell)
-    await desk.start()
+    exchanges = Exchanges(config, told, listeners.tell)
+    await exchanges.start()
     kept = None
     if config.answers.reuse != "off":
-        kept = Answers(config.answers, answers.locate(config.store.path), told)
+        kept = ResponseCache(config.answers, answers.locate(config.store.path), told)
         await kept.start()
     engine = Engine(config.engine) if config.engine.enabled else None
-    local = Local(engine) if engine is not None else None
-    settings.app = App(access, connections, desk, answers=kept, local=local, attendants=attendants)
+    local = LocalTier(engine) if engine is not None else None
+    settings.app = App(access, connections, exchanges, answers=kept, local=local, listeners=listeners)
     gc.collect()
     gc.freeze()  # what is there now stays: later collections need not look at it
     gc.set_threshold(*gc.get_threshold()[:2], NEVER)
-    tidying = asyncio.ensure_future(_tidy(desk))
+    tidying = asyncio.ensure_future(_tidy(exchanges))
     asyncio.get_running_loop().call_soon(ready)
-    attendants.start()
+    listeners.start()
     try:
         await server.serve(sockets=[listening])
     finally:
         tidying.cancel()
         await connections.close()
-        await desk.end()
+        await exchanges.end()
         if kept is not None:
             await kept.end()
         if engine is not None:
             await engine.close()
 
 
-async def _tidy(desk: Desk) -> None:
+async def _tidy(exchanges: Exchanges) -> None:
     """Have all garbage collected while no request waits for its plan: that takes ten milliseconds and more."""
     while True:
         await asyncio.sleep(TIDY_S)
         for _ in range(TIDY_LOOKS):
-            if desk.idle:
+            if exchanges.idle:
                 break
             await asyncio.sleep(TIDY_S / TIDY_LOOKS)
         gc.collect()

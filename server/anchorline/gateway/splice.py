@@ -16,7 +16,7 @@ from anchorline.prompt.model import Prompt
 from anchorline.trim.results import Trimmed
 
 
-class Changed(msgspec.Struct, frozen=True):
+class ChangedBody(msgspec.Struct, frozen=True):
     """A request as it is sent. `splices` taken out of `body` give the client's bytes; `anchors` are all it carries.
 
     `kinds` of change they are; where nothing is changed, `reason` says why.
@@ -89,7 +89,7 @@ def planned(
     route: Sequence[Splice] = (),
     *,
     marked: bool = True,
-) -> Changed:
+) -> ChangedBody:
     """Return the body with `trims` and `route` made, and where it is to be `marked` the plan's breakpoints set.
 
     These take the place of the client's. Never raises.
@@ -118,10 +118,10 @@ def planned(
 
 def _made(
     body: bytes, splices: Sequence[Splice], anchors: tuple[Anchor, ...], reason: str, kinds: Iterable[Change]
-) -> Changed:
+) -> ChangedBody:
     ordered = tuple(sorted(splices, key=lambda splice: (splice.offset, len(splice.removed))))
     changed = markers.apply(body, ordered)
-    return Changed(changed, ordered, anchors, "" if ordered else reason, frozenset(kinds))
+    return ChangedBody(changed, ordered, anchors, "" if ordered else reason, frozenset(kinds))
 
 
 def _marks(prompt: Prompt, plan: Plan, rules: Rules) -> bool:

@@ -103,7 +103,8 @@ class Journal:
         remembered = self.plans.get(outcome.plan_id)
         warm: list[Entry] = []
         if remembered is not None:
-            remembered.outcome = outcome
+            if outcome.ping is None:  # the request's own is shown
+                remembered.outcome = outcome
             warm = list(entries(remembered, outcome))
             self.add(warm)
         if not self.recording.enabled:

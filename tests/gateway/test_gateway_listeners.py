@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from anchorline.gateway.listeners import WAITING, Attendants
+from anchorline.gateway.listeners import WAITING, Listeners
 
 
 def test_one_that_does_not_read_keeps_neither_the_others_nor_the_end():
@@ -19,14 +19,14 @@ def test_one_that_does_not_read_keeps_neither_the_others_nor_the_end():
         heard.append(message.get("body", b""))
 
     async def run() -> None:
-        attendants = Attendants(None)
-        attending = [asyncio.ensure_future(attendants.attend(receive, one)) for one in (send_nothing, send)]
+        listeners = Listeners(None)
+        attending = [asyncio.ensure_future(listeners.listen(receive, one)) for one in (send_nothing, send)]
         await asyncio.sleep(0)
         for number in range(3 * WAITING):
-            attendants.tell(f"warning {number}")
+            listeners.tell(f"warning {number}")
             await asyncio.sleep(0)
-        attendants.close()
-        attendants.close()
+        listeners.close()
+        listeners.close()
         stuck.set()
         async with asyncio.timeout(60):
             await asyncio.gather(*attending)
