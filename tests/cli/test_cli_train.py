@@ -88,7 +88,7 @@ def test_from_sessions_to_a_version_that_can_be_tried(isolated_home: Path, tmp_p
     assert set(progress[-1]["train"]) == {"gap", "hit"}
     assert set(progress[-1]["held"]) == {"gap", "hit"}
     assert result["kind"] == "result"
-    assert set(result["refused"]) == {"reuse", "solve"}
+    assert set(result["refused"]) == {"solve"}
     assert result["heads"]["solve"] == "baseline"
     assert 1e6 < result["parameters"] < 5e6
     kept = network.load(Path(result["folder"]))

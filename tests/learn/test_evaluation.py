@@ -37,7 +37,7 @@ def trained() -> network.Network:
 
 def test_a_network_that_learnt_the_world_is_used(trained: network.Network):
     found = evaluate(trained, TRAIN, TEST, skills=worlds.MODELS)
-    assert found.heads == dict.fromkeys(("gap", "hit", "reuse", "solve"), "network"), found.reasons
+    assert found.heads == dict.fromkeys(("gap", "hit", "solve"), "network"), found.reasons
 
 
 def test_a_network_that_learnt_nothing_is_not_used():
@@ -60,7 +60,6 @@ def test_every_baseline_stands_beside_each_head(trained: network.Network):
     assert cases == {
         "gap": simple | {"rule"},
         "hit": simple | {"rule"},
-        "reuse": simple,
         "solve": simple | {"rule"},
     }
     for row in found.rows:

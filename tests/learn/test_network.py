@@ -15,7 +15,6 @@ from anchorline.cache.gaps import Moment
 from anchorline.cache.hits import Return, probability
 from anchorline.learn import features, network
 from anchorline.learn.architecture import Architecture, Known
-from anchorline.learn.boundaries import of_boundaries
 from anchorline.learn.features import Features
 from anchorline.learn.forward import Table
 from anchorline.learn.network import Line
@@ -50,13 +49,10 @@ def test_mlx_and_numpy_agree(seed: int, count: int):
     rows = worlds.decisions(count, seed)
     batch = Table([row.features for row in rows], FORM).all()
     models = [("large", 1.0), ("unseen", 0.6)]
-    boundaries = np.array(rows[0].boundaries, np.float32)
-    owners = np.zeros(len(boundaries), np.int64)
     for one, other in (
         (plain.gap_odds(batch), fast.gap_odds(batch)),
         (plain.hit_odds(batch), fast.hit_odds(batch)),
         (plain.solve_odds(batch, models), fast.solve_odds(batch, models)),
-        (plain.reuse_odds(batch, owners, boundaries), fast.reuse_odds(batch, owners, boundaries)),
     ):
         assert one.shape == other.shape
         np.testing.assert_allclose(one, other, atol=1e-4)
@@ -72,6 +68,26 @@ def test_what_was_saved_says_the_same(tmp_path: Path):
     assert after.hit(seen) == before.hit(seen)
     assert after.gaps(seen) == before.gaps(seen)
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "r1").iterdir()} == {0o600}
+
+
+def test_a_network_of_format_1_is_read_without_its_further_head(tmp_path: Path):
+    before = noisy().replaced(heads={"gap": "network"})
+    before.save(tmp_path)
+    file, arrays = tmp_path / network.DESCRIPTION, load_file(tmp_path / network.WEIGHTS)
+    save_file(
+        arrays | {"reuse.bias": np.zeros(4, np.float32), "scale.boundary_mean": np.zeros(2, np.float32)},
+        tmp_path / network.WEIGHTS,
+    )
+    told = json.loads(file.read_bytes())
+    told["format"] = 1
+    told["architecture"] |= {"boundary": ["tokens", "share"], "segment": 4}
+    told["architecture"]["views"]["reuse"] = ["moment"]
+    told["heads"]["reuse"] = "network"
+    told["calibration"]["reuse"] = [{"scale": 1.0, "shift": 0.0}]
+    file.write_text(json.dumps(told))
+    after = network.load(tmp_path)
+    assert after.description == before.description
+    assert after.arrays.keys() == before.arrays.keys()
 
 
 def test_an_untrained_network_says_what_the_rule_says():
@@ -97,8 +113,6 @@ def test_gaps_are_a_distribution():
 def test_a_row_without_anything_known_has_an_answer():
     given = noisy()
     assert 0 < given.hit(Features()) < 1
-    assert given.reuse(Features(), of_boundaries([("text", "user", 10)]))
-    assert given.reuse(Features(), []) == []
 
 
 @pytest.mark.parametrize(
@@ -124,7 +138,7 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, spoil, said: str):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("format", 2),
+        ("format", 3),
         ("features", 99),
         ("heads", {"gap": "magic"}),
         ("unknown", 1),

@@ -178,22 +178,6 @@ def test_thumbs_down_means_not_solved(path: Path):
     assert read(path)[0].solve == {samples.MODEL: 0.0}
 
 
-def test_a_boundary_is_reused_where_a_later_plan_of_the_session_has_it_in_an_hour(path: Path):
-    usage = Usage(input=100)
-    record(
-        path,
-        [
-            ("p1", AT, 3, (Outcome("p1", usage=usage),)),
-            ("p2", AT + 60, 4, (Outcome("p2", usage=usage),)),
-            ("p3", AT + 60 + 4000, 5, (Outcome("p3", usage=usage),)),
-        ],
-    )
-    first, second, third = read(path)
-    assert first.reused == (1.0, 1.0, 0.0)  # the draft is another one
-    assert second.reused == (0.0,) * 4
-    assert third.reused == ()  # the hour is not over
-
-
 def test_nothing_is_there_without_a_database(path: Path):
     assert read(path) == []
     assert decisions.texts(path) == {}

@@ -7,7 +7,6 @@ import numpy as np
 from anchorline.cache.gaps import Moment
 from anchorline.cache.hits import Return
 from anchorline.learn import features
-from anchorline.learn.boundaries import of_boundaries
 from anchorline.learn.features import Decision
 
 MODELS = {"small": 0.1, "large": 1.0}
@@ -16,8 +15,8 @@ HARD = ("find the race in the scheduler", "prove that the allocator never leaks"
 
 
 def decisions(count: int, seed: int = 0, *, first: int = 0) -> list[Decision]:
-    """Rows of five a session: after a person's message the pause is long, an old entry misses, only the large model
-    solves what is hard, and the end of a long prompt is used again."""
+    """Rows of five a session: after a person's message the pause is long, an old entry misses, and only the large
+    model solves what is hard."""
     draw = np.random.default_rng(seed)
     found = []
     for index in range(first, first + count):
@@ -33,7 +32,6 @@ def decisions(count: int, seed: int = 0, *, first: int = 0) -> list[Decision]:
         age = float(draw.exponential(300))
         back = Return("5m", age, 300.0, user=by_user)
         text = str(draw.choice(HARD if hard else EASY))
-        parts = [("system", "system", 3000), ("text", "user", 400), ("tool_result", "tool", 2000)]
         odds = {"small": -2.0 if hard else 1.5, "large": 1.0 if hard else 2.0}
         found.append(
             Decision(
@@ -43,8 +41,6 @@ def decisions(count: int, seed: int = 0, *, first: int = 0) -> list[Decision]:
                 at=1e9 + index,
                 gap=float(draw.exponential(2000 if by_user else 20)) if draw.random() < 0.9 else math.inf,
                 hit=float(draw.random() < (0.95 if age < 200 else 0.1)),
-                boundaries=tuple(of_boundaries(parts)),
-                reused=(1.0, float(draw.random() < 0.8), float(draw.random() < 0.2)),
                 solve={
                     name: float(draw.random() < 1 / (1 + math.exp(-value))) for name, value in odds.items()
                 }

@@ -6,10 +6,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from anchorline.learn.boundaries import BOUNDARY
 from anchorline.learn.features import BUCKETS, DRAFT, LONGER, MOMENT, RETURN, TIMES
 
-HEADS = ("gap", "hit", "reuse", "solve")
+HEADS = ("gap", "hit", "solve")
 Part = Literal["draft", "moment", "return"]
 PARTS: tuple[Part, ...] = ("draft", "moment", "return")
 """What features consist of. The words of a draft belong to its numbers."""
@@ -17,7 +16,6 @@ PARTS: tuple[Part, ...] = ("draft", "moment", "return")
 VIEWS: dict[str, tuple[Part, ...]] = {
     "gap": ("moment",),
     "hit": ("moment", "return"),
-    "reuse": ("moment",),
     "solve": ("draft",),
 }
 """What each head sees. The same is known wherever it is asked: a table of routing has drafts only, a replay moments."""
@@ -36,18 +34,17 @@ class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     skill: Skill
 
 
-class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Architecture(msgspec.Struct, frozen=True):
     """Widths, and the names of the numbers that go in.
 
     `text` is the width of a bucket's embedding, `hidden` and `layers` the trunk's, `factors` what the solve head keeps
-    of a prompt, `segment` the width of the reuse head. `views` names, by head, the parts that it sees. `offsets` names,
+    of a prompt. `views` names, by head, the parts that it sees. `offsets` names,
     by head, numbers that are added to its log odds as they are: the network then learns a correction of them.
     """
 
     draft: Names = DRAFT
     moment: Names = MOMENT
     back: Names = RETURN
-    boundary: Names = BOUNDARY
     times: Annotated[tuple[Seconds, ...], Meta(min_length=1, max_length=64)] = TIMES
     models: Annotated[tuple[Known, ...], Meta(max_length=1024)] = ()
     views: Mapping[Name, tuple[Part, ...]] = msgspec.field(default_factory=lambda: dict(VIEWS))
@@ -57,7 +54,6 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hidden: Width = 128
     layers: Annotated[int, Meta(ge=1, le=8)] = 2
     factors: Width = 8
-    segment: Width = 32
 
     @property
     def parts(self) -> tuple[tuple[str, ...], ...]:
@@ -92,8 +88,6 @@ def shapes(form: Architecture) -> dict[str, tuple[int, ...]]:
     found: dict[str, tuple[int, ...]] = {
         "scale.mean": (form.dense,),
         "scale.deviation": (form.dense,),
-        "scale.boundary_mean": (len(form.boundary),),
-        "scale.boundary_deviation": (len(form.boundary),),
         "grams": (form.buckets, form.text),
         "trunk.0.weight": (form.seen, form.hidden),
         "trunk.0.bias": (form.hidden,),
@@ -106,11 +100,6 @@ def shapes(form: Architecture) -> dict[str, tuple[int, ...]]:
         "gap.bias": (len(form.times),),
         "hit.weight": (both, 1),
         "hit.bias": (1,),
-        "reuse.trunk": (form.hidden, form.segment),
-        "reuse.boundary": (len(form.boundary), form.segment),
-        "reuse.bias": (form.segment,),
-        "reuse.out": (form.segment, 1),
-        "reuse.out_bias": (1,),
         "solve.easy": (both, 1),
         "solve.prompt": (both, form.factors),
         "solve.prompt_bias": (form.factors,),

@@ -67,9 +67,6 @@ def calibrated(given: Network, held: Sequence[Decision], heads: Sequence[str]) -
         )
     if "hit" in heads:
         lines["hit"] = (_line(plain.hit_odds(batch), wanted.hit[:, 0], wanted.hit_weight[:, 0]),)
-    if "reuse" in heads and len(wanted.owners):
-        odds = plain.reuse_odds(batch, wanted.owners, wanted.boundaries)
-        lines["reuse"] = (_line(odds, wanted.reuse[:, 0], wanted.reuse_weight[:, 0]),)
     if "solve" in heads and form.models:
         odds = plain.solve_odds(batch, [(known.id, known.skill) for known in form.models])
         lines["solve"] = (_line(odds, wanted.solve, wanted.solve_weight),)

@@ -23,7 +23,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from anchorline import files
-from anchorline.learn.boundaries import BOUNDARY
 from anchorline.learn.features import DRAFT, MOMENT, RETURN, VERSION, Decision, Features
 
 Part = Literal["train", "held", "test"]
@@ -60,8 +59,8 @@ def cuts(times: Iterable[float]) -> Cuts:
     return Cuts(held, test)
 
 
-SCHEMA = 1
-"""Version of the columns. A later one may add columns; a changed meaning gets a new number."""
+SCHEMA = 2
+"""Version of the columns: 1 also had the boundaries of a plan. Columns may be added without a new number."""
 ABOUT, FILE = "dataset.json", "decisions.parquet"
 
 
@@ -98,8 +97,6 @@ _FIELDS = [
     pa.field("gap", pa.float64()),
     pa.field("gap_censored", pa.bool_(), nullable=False),
     pa.field("hit", pa.float32()),
-    pa.field("boundaries", pa.list_(_numbers(BOUNDARY)), nullable=False),
-    pa.field("reused", pa.list_(pa.float32()), nullable=False),
     pa.field(
         "solve", pa.list_(pa.struct([("model", pa.string()), ("success", pa.float32())])), nullable=False
     ),
@@ -206,8 +203,6 @@ def _table(rows: Sequence[Decision], moments: Cuts, texts: dict[str, str]) -> pa
         "gap": [one.gap for one in rows],
         "gap_censored": [one.censored for one in rows],
         "hit": [one.hit for one in rows],
-        "boundaries": [[_named(BOUNDARY, numbers) for numbers in one.boundaries] for one in rows],
-        "reused": [list(one.reused) for one in rows],
         "solve": [[{"model": name, "success": value} for name, value in one.solve.items()] for one in rows],
         "text": [texts.get(one.id) for one in rows],
     }
@@ -227,8 +222,6 @@ def _decision(row: dict[str, Any]) -> Decision:
         gap=row["gap"],
         censored=row["gap_censored"],
         hit=row["hit"],
-        boundaries=tuple(tuple(numbers.values()) for numbers in row["boundaries"]),
-        reused=tuple(row["reused"]),
         solve={one["model"]: one["success"] for one in row["solve"]},
     )
 

@@ -37,9 +37,8 @@ class Decision(msgspec.Struct, frozen=True):
     `session` and `user` group what must not be split; `source` says where the row is from. `at` is in epoch seconds.
 
     `gap` is the time in seconds to the next request on this prefix, infinite for never; `censored`: at least so long.
-    `hit`: at least 90 % of the prefix was read. `reused` says for each of `boundaries` (the numbers that `BOUNDARY`
-    names) whether the prefix up to there was asked for again. `solve` is the success of each model that answered, 0 to
-    1. `weights` are by head, 1 where a head is not named.
+    `hit`: at least 90 % of the prefix was read. `solve` is the success of each model that answered, 0 to 1.
+    `weights` are by head, 1 where a head is not named.
     """
 
     id: str
@@ -51,8 +50,6 @@ class Decision(msgspec.Struct, frozen=True):
     gap: float | None = None
     censored: bool = False
     hit: float | None = None
-    boundaries: tuple[tuple[float, ...], ...] = ()
-    reused: tuple[float, ...] = ()
     solve: Mapping[str, float] = {}
     weights: Mapping[str, float] = {}
 

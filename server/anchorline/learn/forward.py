@@ -107,8 +107,8 @@ def trunk(
     view: Sequence[float],
     xp: Module,
     drop: Callable[[Values], Values] = lambda values: values,
-) -> tuple[Values, Values]:
-    """Return h and z. `view` hides parts (see `Architecture.view`), `drop` is applied to h while training."""
+) -> Values:
+    """Return z. `view` hides parts (see `Architecture.view`), `drop` is applied to h while training."""
     present = batch.present * xp.array(view, dtype=xp.float32)
     text = xp.zeros((len(batch.slot), form.text), dtype=xp.float32)
     if view[0]:
@@ -126,7 +126,7 @@ def trunk(
     for layer in range(1, form.layers):
         h = h + xp.maximum(h @ arrays[f"trunk.{layer}.weight"] + arrays[f"trunk.{layer}.bias"], 0.0)
     h = drop(h)
-    return h, xp.concatenate([h, x], axis=1)
+    return xp.concatenate([h, x], axis=1)
 
 
 def gap(arrays: Arrays, z: Values, batch: Batch, columns: Values) -> Values:
@@ -137,17 +137,6 @@ def gap(arrays: Arrays, z: Values, batch: Batch, columns: Values) -> Values:
 def hit(arrays: Arrays, z: Values, batch: Batch, columns: Values) -> Values:
     """Return the log odds that the cache hits (n × 1)."""
     return _offset(z @ arrays["hit.weight"] + arrays["hit.bias"], batch, columns)
-
-
-def reuse(arrays: Arrays, h: Values, owners: Values, boundaries: Values, xp: Module) -> Values:
-    """Return the log odds that the prefix up to each boundary is asked for again (boundaries × 1).
-
-    `owners` are the rows of h that they belong to.
-    """
-    numbers = (boundaries - arrays["scale.boundary_mean"]) / arrays["scale.boundary_deviation"]
-    numbers = xp.clip(numbers, -LIMIT, LIMIT)
-    inner = numbers @ arrays["reuse.boundary"] + (h @ arrays["reuse.trunk"])[owners] + arrays["reuse.bias"]
-    return xp.maximum(inner, 0.0) @ arrays["reuse.out"] + arrays["reuse.out_bias"]
 
 
 def solve(arrays: Arrays, z: Values, embeddings: Values, biases: Values) -> Values:

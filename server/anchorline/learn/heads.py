@@ -29,7 +29,6 @@ HEADS: dict[str, Head] = {
     for head in (
         Head("gap", "time to the next request: lifetime of the cache, keep-alive", 500, 40, 20),
         Head("hit", "probability that the cache hits", 500, 40, 20),
-        Head("reuse", "reuse of the prefix up to a boundary: places of the anchors", 1000, 80, 20),
         Head("solve", "probability that a model solves the prompt: route", 200, 30, 20),
     )
 }
@@ -78,7 +77,6 @@ def missing(head: Head, found: Supply) -> str | None:
 RARER = {
     "gap": "pauses over 5 minutes",
     "hit": "misses",
-    "reuse": "boundaries of the rarer kind",
     "solve": "failures or successes",
 }
 
@@ -90,7 +88,6 @@ def _labels(one: Decision) -> dict[str, tuple[int, int]]:
     return {
         "gap": (int(known), int(long)),
         "hit": (int(one.hit is not None), int((one.hit or 0) >= 0.5)),
-        "reuse": (len(one.reused), sum(value >= 0.5 for value in one.reused)),
         "solve": (len(one.solve), sum(value >= 0.5 for value in one.solve.values())),
     }
 
@@ -104,10 +101,6 @@ class Wanted(NamedTuple):
     hit_weight: Floats
     solve: Floats
     solve_weight: Floats
-    owners: Ints
-    boundaries: Floats
-    reuse: Floats
-    reuse_weight: Floats
 
 
 class Targets:
@@ -132,21 +125,9 @@ class Targets:
                 if model in places:
                     self.solve[row, places[model]] = value
                     self.solve_weight[row, places[model]] = one.weights.get("solve", 1.0)
-        sizes = np.array([len(one.reused) for one in decisions], np.int64)
-        self.ends = np.cumsum(sizes)
-        self.starts = self.ends - sizes
-        self.reuse = np.array([value for one in decisions for value in one.reused], np.float32)
-        self.boundaries = np.array(
-            [numbers for one in decisions for numbers in one.boundaries], np.float32
-        ).reshape(-1, len(form.boundary))
-        self.reuse_weight = np.repeat(_weights(decisions, "reuse"), sizes)
 
     def batch(self, rows: Ints) -> Wanted:
         """Return the labels of some rows."""
-        sizes = (self.ends - self.starts)[rows]
-        owners = np.repeat(np.arange(len(rows)), sizes)
-        within = np.arange(len(owners)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        places = self.starts[rows][owners] + within
         return Wanted(
             self.gap[rows],
             self.gap_weight[rows],
@@ -154,10 +135,6 @@ class Targets:
             self.hit_weight[rows],
             self.solve[rows],
             self.solve_weight[rows],
-            owners,
-            self.boundaries[places],
-            self.reuse[places][:, None],
-            self.reuse_weight[places][:, None],
         )
 
 

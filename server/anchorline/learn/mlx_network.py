@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anchorline.learn import forward
-from anchorline.learn.forward import Batch, Floats
+from anchorline.learn.forward import Batch, Floats, Values
 from anchorline.learn.network import Network
 
 
@@ -21,23 +21,19 @@ class MlxNetwork(Network):
 
     def _gap(self, batch: Batch) -> Floats:
         given = moved(batch)
-        _, z = self._trunk("gap", given)
+        z = self._trunk("gap", given)
         return np.array(forward.gap(self._taken, z, given, self._places["gap"]))
 
     def _hit(self, batch: Batch) -> Floats:
         given = moved(batch)
-        _, z = self._trunk("hit", given)
+        z = self._trunk("hit", given)
         return np.array(forward.hit(self._taken, z, given, self._places["hit"]))
 
-    def _reuse(self, batch: Batch, owners: npt.NDArray[np.int64], boundaries: Floats) -> Floats:
-        h, _ = self._trunk("reuse", moved(batch))
-        return np.array(forward.reuse(self._taken, h, mx.array(owners), mx.array(boundaries), mx))
-
     def _solve(self, batch: Batch, embeddings: Floats, biases: Floats) -> Floats:
-        _, z = self._trunk("solve", moved(batch))
+        z = self._trunk("solve", moved(batch))
         return np.array(forward.solve(self._taken, z, mx.array(embeddings), mx.array(biases)))
 
-    def _trunk(self, head: str, batch: Batch) -> tuple[Any, Any]:
+    def _trunk(self, head: str, batch: Batch) -> Values:
         return forward.trunk(self._taken, batch, self.form, self.form.view(head), mx)
 
 

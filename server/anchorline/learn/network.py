@@ -19,7 +19,6 @@ from anchorline import files
 from anchorline.cache.gaps import Gaps
 from anchorline.learn import forward
 from anchorline.learn.architecture import HEADS, Architecture, shapes
-from anchorline.learn.boundaries import BOUNDARY
 from anchorline.learn.features import DRAFT, MOMENT, RETURN, VERSION, Features
 from anchorline.learn.forward import Batch, Floats, Table
 
@@ -28,6 +27,9 @@ MOST_BYTES = 64 << 20
 """Larger files are refused unread."""
 HALF = ("grams",)
 """Arrays that are kept in half precision: nearly all of the bytes."""
+
+FORMER = ("reuse.", "scale.boundary_")
+"""Beginnings of the arrays of a head that format 1 had and nothing asked."""
 
 Use = Literal["network", "baseline"]
 Text = Annotated[str, Meta(max_length=4096)]
@@ -47,12 +49,14 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`network.json`. `features` is the version of the features, `heads` says which heads beat their baseline.
 
+    Format 1 has a further head, which is left out where it is read.
+
     `provenance` is what the network was trained on and how: names and numbers for people.
     """
 
     architecture: Architecture
     features: int = VERSION
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 2
     calibration: dict[str, tuple[Line, ...]] = {}
     heads: dict[str, Use] = msgspec.field(default_factory=lambda: dict.fromkeys(HEADS, "baseline"))
     provenance: dict[str, Text | float | int | bool | None] = {}
@@ -113,15 +117,6 @@ class Network:
         odds = self.solve_odds(self._one(features), list(skills.items()))[0]
         return dict(zip(skills, _probability(odds).tolist(), strict=True))
 
-    def reuse(self, features: Features, boundaries: Sequence[tuple[float, ...]]) -> list[float]:
-        """Return the probability that the prefix up to each boundary is asked for again."""
-        if not boundaries:
-            return []
-        rows = np.zeros(len(boundaries), np.int64)
-        odds = self.reuse_odds(self._one(features), rows, np.array(boundaries, np.float32))
-        found: list[float] = _probability(odds).tolist()
-        return found
-
     def gap_odds(self, batch: Batch) -> Floats:
         """Return log odds, calibrated: longer than each time, if longer than the one before (n × times)."""
         return self._calibrated("gap", self._gap(batch))
@@ -129,10 +124,6 @@ class Network:
     def hit_odds(self, batch: Batch) -> Floats:
         """Return log odds, calibrated (n)."""
         return self._calibrated("hit", self._hit(batch))[:, 0]
-
-    def reuse_odds(self, batch: Batch, owners: npt.NDArray[np.int64], boundaries: Floats) -> Floats:
-        """Return log odds, calibrated (boundaries). `owners` are the rows that they belong to."""
-        return self._calibrated("reuse", self._reuse(batch, owners, boundaries))[:, 0]
 
     def solve_odds(self, batch: Batch, models: Iterable[tuple[str, float]]) -> Floats:
         """Return log odds, calibrated (n × models). `models` are names with skills."""
@@ -154,25 +145,21 @@ class Network:
         return Table([features], self.form).all()
 
     def _gap(self, batch: Batch) -> Floats:
-        found: Floats = forward.gap(self.arrays, self._seen("gap", batch)[1], batch, self._columns["gap"])
+        found: Floats = forward.gap(self.arrays, self._seen("gap", batch), batch, self._columns["gap"])
         return found
 
     def _hit(self, batch: Batch) -> Floats:
-        found: Floats = forward.hit(self.arrays, self._seen("hit", batch)[1], batch, self._columns["hit"])
-        return found
-
-    def _reuse(self, batch: Batch, owners: npt.NDArray[np.int64], boundaries: Floats) -> Floats:
-        h, _ = self._seen("reuse", batch)
-        found: Floats = forward.reuse(self.arrays, h, owners, boundaries, np)
+        found: Floats = forward.hit(self.arrays, self._seen("hit", batch), batch, self._columns["hit"])
         return found
 
     def _solve(self, batch: Batch, embeddings: Floats, biases: Floats) -> Floats:
-        _, z = self._seen("solve", batch)
+        z = self._seen("solve", batch)
         found: Floats = forward.solve(self.arrays, z, embeddings, biases)
         return found
 
-    def _seen(self, head: str, batch: Batch) -> tuple[Floats, Floats]:
-        return forward.trunk(self.arrays, batch, self.form, self.form.view(head), np)
+    def _seen(self, head: str, batch: Batch) -> Floats:
+        found: Floats = forward.trunk(self.arrays, batch, self.form, self.form.view(head), np)
+        return found
 
     def _calibrated(self, head: str, odds: Floats) -> Floats:
         lines = self.description.calibration.get(head)
@@ -207,12 +194,12 @@ def load(folder: Path) -> Network:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise NetworkError(f"{path}: more than {MOST_BYTES >> 20} MB")
-        description = msgspec.json.decode(path.read_bytes(), type=Description)
+        description = _of_heads(msgspec.json.decode(path.read_bytes(), type=Description))
     except (OSError, msgspec.DecodeError) as error:
         raise NetworkError(f"{path}: {error}") from error
     form = description.architecture
-    seen = (form.draft, form.moment, form.back, form.boundary)
-    if description.features != VERSION or seen != (DRAFT, MOMENT, RETURN, BOUNDARY):
+    seen = (form.draft, form.moment, form.back)
+    if description.features != VERSION or seen != (DRAFT, MOMENT, RETURN):
         raise NetworkError(f"{path}: trained on other features than this program has: train it anew")
     if {name for name, lines in description.calibration.items() if len(lines) not in (1, len(form.times))}:
         raise NetworkError(f"{path}: a calibration of another width")
@@ -222,19 +209,29 @@ def load(folder: Path) -> Network:
         raise NetworkError(f"{path}: {error}") from error
 
 
+def _of_heads(given: Description) -> Description:
+    """Return the description in the newest format: of the heads that there are."""
+    views = {head: view for head, view in given.architecture.views.items() if head in HEADS}
+    return msgspec.structs.replace(
+        given,
+        format=2,
+        architecture=msgspec.structs.replace(given.architecture, views=views),
+        calibration={head: lines for head, lines in given.calibration.items() if head in HEADS},
+        heads={head: use for head, use in given.heads.items() if head in HEADS},
+    )
+
+
 def untrained(form: Architecture, seed: int = 0) -> Network:
     """Return a network of random weights that says nothing yet: heads start at their offsets."""
     draw = np.random.default_rng(seed)
     both = form.hidden + form.seen
     spreads = {
         "grams": 0.1,
-        "reuse.boundary": len(form.boundary) ** -0.5,
-        "reuse.trunk": form.hidden**-0.5,
         "solve.prompt": both**-0.5,
     }
     arrays: dict[str, Floats] = {}
     for name, shape in shapes(form).items():
-        if name in ("scale.deviation", "scale.boundary_deviation"):
+        if name == "scale.deviation":
             arrays[name] = np.ones(shape).astype(np.float32)
         elif name in spreads or (name.startswith("trunk") and name.endswith("weight")):
             spread = spreads.get(name, (2.0 / shape[0]) ** 0.5)
@@ -259,7 +256,7 @@ def _arrays(path: Path, form: Architecture) -> dict[str, Floats]:
         if path.stat().st_size > MOST_BYTES:
             raise NetworkError(f"{path}: more than {MOST_BYTES >> 20} MB")
         with safe_open(path, framework="numpy") as file:
-            names = set(file.keys())
+            names = {name for name in file.keys() if not name.startswith(FORMER)}  # noqa: SIM118  (no mapping)
             if names != set(wanted):
                 raise NetworkError(
                     f"{path}: arrays are missing or unknown: {sorted(names ^ set(wanted))[:5]}"
@@ -274,7 +271,7 @@ def _arrays(path: Path, form: Architecture) -> dict[str, Floats]:
                 found[name] = values
     except (OSError, SafetensorError) as error:
         raise NetworkError(f"{path}: {error}") from error
-    if any((found[f"scale.{name}"] <= 0).any() for name in ("deviation", "boundary_deviation")):
+    if (found["scale.deviation"] <= 0).any():
         raise NetworkError(f"{path}: a deviation is not above 0")
     return found
 

@@ -1,7 +1,6 @@
 """What a head is asked on held-out sessions: yes-or-no questions, and what the network and the rule answer.
 
-gap: is the pause longer than 5 minutes, than an hour? hit: is the prefix read? reuse: is the prefix up to here asked
-for again? solve: does this model solve the prompt?
+gap: is the pause longer than 5 minutes, than an hour? hit: is the prefix read? solve: does this model solve the prompt?
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,6 @@ import numpy.typing as npt
 from anchorline.learn.architecture import Architecture
 from anchorline.learn.features import LONGER, Decision
 from anchorline.learn.forward import Table
-from anchorline.learn.heads import Targets
 from anchorline.learn.network import Network
 from anchorline.route.catalog import Model
 from anchorline.route.quality import HeuristicQuality
@@ -55,7 +53,7 @@ def ask(
 
 
 def _known(one: Decision, head: str) -> bool:
-    known = {"gap": one.gap is not None, "hit": one.hit is not None, "reuse": one.reused, "solve": one.solve}
+    known = {"gap": one.gap is not None, "hit": one.hit is not None, "solve": one.solve}
     return bool(known[head])
 
 
@@ -105,26 +103,6 @@ def _hit(
             np.array([one.session for one in rows]),
             _p(table.dense[:, names.index("odds")]),
             None if network is None else _p(network.hit_odds(table.all())),
-        )
-    ]
-
-
-def _reuse(
-    rows: Sequence[Decision], form: Architecture, _: Mapping[str, float], network: Network | None
-) -> list[Question]:
-    table, features = _dense(rows, form)
-    wanted = Targets(rows, form).batch(np.arange(len(rows)))
-    own = None
-    if network is not None:
-        own = _p(network.reuse_odds(table.all(), wanted.owners, wanted.boundaries))
-    return [
-        Question(
-            np.hstack([features[wanted.owners], wanted.boundaries]),
-            wanted.reuse[:, 0].astype(np.float64),
-            wanted.reuse_weight[:, 0].astype(np.float64),
-            np.array([one.session for one in rows])[wanted.owners],
-            None,
-            own,
         )
     ]
 
@@ -183,4 +161,4 @@ def _weights(rows: Sequence[Decision], head: str) -> Floats:
 
 _ASKED: dict[
     str, Callable[[Sequence[Decision], Architecture, Mapping[str, float], Network | None], list[Question]]
-] = {"gap": _gap, "hit": _hit, "reuse": _reuse, "solve": _solve}
+] = {"gap": _gap, "hit": _hit, "solve": _solve}

@@ -39,7 +39,7 @@ Positive = Annotated[int, Meta(ge=1)]
 
 SHOWING = 200
 """Rows that must show what a head sees that is to be held to the prior; with fewer, the trunk stays as it is."""
-SHRINK = {"gap": 1e-3, "hit": 1e-2, "reuse": 1e-3, "solve": 1e-3}
+SHRINK = {"gap": 1e-3, "hit": 1e-2, "solve": 1e-3}
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -130,7 +130,7 @@ class _Run:
         self.held_table = Table([one.features for one in held], self.form)
         self.held_targets = Targets(held, self.form)
         used = [head for head in HEADS if head not in heads and first.uses(head)]
-        shown = all(head != "reuse" and self._showing(head) >= SHOWING for head in used)
+        shown = all(self._showing(head) >= SHOWING for head in used)
         self.kept = tuple(used) if shown else ()
         fixed = ["scale.", *(f"{head}." for head in HEADS if head not in heads and head not in self.kept)]
         if not shown:
@@ -257,20 +257,17 @@ class _Run:
         inner = {head: seen[self.form.view(head)] for head in asked}
         odds, losses = {}, {}
         if "gap" in asked:
-            odds["gap"] = forward.gap(arrays, inner["gap"][1], batch, self.columns["gap"])
+            odds["gap"] = forward.gap(arrays, inner["gap"], batch, self.columns["gap"])
             rows = wanted.gap_weight.max(axis=1)
             losses["gap"] = _mean(odds["gap"], wanted.gap, wanted.gap_weight, rows)
         if "hit" in asked:
-            odds["hit"] = forward.hit(arrays, inner["hit"][1], batch, self.columns["hit"])
+            odds["hit"] = forward.hit(arrays, inner["hit"], batch, self.columns["hit"])
             losses["hit"] = _mean(odds["hit"], wanted.hit, wanted.hit_weight, wanted.hit_weight)
-        if "reuse" in asked and wanted.owners.size:
-            found = forward.reuse(arrays, inner["reuse"][0], wanted.owners, wanted.boundaries, mx)
-            losses["reuse"] = _mean(found, wanted.reuse, wanted.reuse_weight, wanted.reuse_weight)
         if "solve" in asked and self.form.models:
             embeddings, biases = forward.models(
                 arrays, self.skills, arrays["solve.models"], arrays["solve.bias"]
             )
-            odds["solve"] = forward.solve(arrays, inner["solve"][1], embeddings, biases)
+            odds["solve"] = forward.solve(arrays, inner["solve"], embeddings, biases)
             losses["solve"] = _mean(odds["solve"], wanted.solve, wanted.solve_weight, wanted.solve_weight)
         return odds, {head: value for head, value in losses.items() if head in self.heads}
 
@@ -283,7 +280,6 @@ class _Run:
             counts = {
                 "gap": wanted.gap_weight.max(axis=1).sum(),
                 "hit": wanted.hit_weight.sum(),
-                "reuse": wanted.reuse_weight.sum(),
                 "solve": wanted.solve_weight.sum(),
             }
             _, losses = self._losses(
@@ -374,7 +370,7 @@ def _fingerprint(
     for name, values in sorted(first.arrays.items()):
         found.update(name.encode() + values.tobytes())
     for one in (*decisions, *held):
-        found.update(msgspec.msgpack.encode((one.id, one.gap, one.hit, one.reused, dict(one.solve))))
+        found.update(msgspec.msgpack.encode((one.id, one.gap, one.hit, dict(one.solve))))
     return found.hexdigest()
 
 
@@ -396,10 +392,6 @@ def standardised(given: Network, decisions: Sequence[Decision]) -> Network:
             mean[columns], deviation[columns] = rows.mean(axis=0), _deviation(rows)
         first += len(names)
     arrays["scale.mean"], arrays["scale.deviation"] = mean, deviation
-    boundaries = np.array([one for row in decisions for one in row.boundaries], np.float32)
-    if len(boundaries):
-        arrays["scale.boundary_mean"] = boundaries.mean(axis=0)
-        arrays["scale.boundary_deviation"] = _deviation(boundaries)
     return given.replaced(arrays=arrays)
 
 

@@ -16,7 +16,6 @@ from anchorline.cache.gaps import WINDOW, Moment, Pause
 from anchorline.cache.hits import Message, Return, returning
 from anchorline.cache.rules import Rules
 from anchorline.learn import features
-from anchorline.learn.boundaries import of_boundaries
 from anchorline.learn.features import DRAFT, MOMENT, Decision, Features, of_moment, of_return
 from anchorline.prompt.model import Kind, Role
 from anchorline.route.catalog import Catalog
@@ -28,13 +27,9 @@ from anchorline.trial.evidence import signs
 AUTOMATIC = frozenset({"codex-auto-review"})
 WHOLE = 0.9
 """Share of the tokens of the request before from which on a read counts as a hit."""
-REUSED_S = 3600.0
-"""A boundary counts as reused if another plan has it within this time, the longest lifetime."""
 OTHERWISE = 4
 """One imported request in so many counts once more for its pause as its body alone would show it, without a past, and
 one as it looks once its answer is there."""
-MOST_BOUNDARIES = 64
-"""Boundaries of a plan that are kept: the last ones. Long prompts have thousands."""
 
 
 class _Noted(msgspec.Struct, frozen=True):
@@ -250,7 +245,6 @@ class _Segment(msgspec.Struct, frozen=True, gc=False):
     parent: str | None
     kind: Kind
     role: Role
-    tokens: int
 
 
 class _Planned(msgspec.Struct):
@@ -276,7 +270,7 @@ def _planned(
     sessions: dict[str, list[_Planned]] = defaultdict(list)
     for one in _plans(connection, catalog):
         sessions[one.session].append(one)
-    rows = connection.execute("SELECT hash, parent, kind, role, tokens FROM segments")
+    rows = connection.execute("SELECT hash, parent, kind, role FROM segments")
     segments = {row[0]: _Segment(*row[1:]) for row in rows}
     seen_until = max((one.at for some in sessions.values() for one in some), default=0.0)
     for some in sessions.values():
@@ -291,7 +285,6 @@ def _planned(
                 hit = None if back is None else float(one.read >= WHOLE * before.tokens)
             following = some[index + 1] if index + 1 < len(some) else None
             gap = (following.at if following is not None else seen_until) - one.at
-            boundaries, reused = _reuse(index, some, ways, segments, seen_until)
             yield Decision(
                 id=one.id,
                 session=one.session,
@@ -303,8 +296,6 @@ def _planned(
                 gap=max(gap, 0.0),
                 censored=following is None,
                 hit=hit,
-                boundaries=boundaries,
-                reused=reused,
                 solve={one.target: float(all(one.signs))} if one.signs else {},
             )
             before = one
@@ -409,27 +400,3 @@ def _way(last: str | None, segments: Mapping[str, _Segment]) -> Way:
         way.append(last)
         last = segments[last].parent
     return way[::-1]
-
-
-def _reuse(
-    index: int,
-    some: Sequence[_Planned],
-    ways: Sequence[Way],
-    segments: Mapping[str, _Segment],
-    seen_until: float,
-) -> tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]:
-    """Return the last boundaries of a plan, and whether a later plan of the session had each within `REUSED_S`.
-
-    Nothing where that time has not passed yet.
-    """
-    way, at = ways[index], some[index].at
-    if not way or seen_until - at < REUSED_S:
-        return (), ()
-    later: set[str] = set()
-    for one, other in zip(some[index + 1 :], ways[index + 1 :], strict=True):
-        if one.at - at > REUSED_S:
-            break
-        later.update(other)
-    numbers = of_boundaries((segments[name].kind, segments[name].role, segments[name].tokens) for name in way)
-    kept = slice(-MOST_BOUNDARIES, None)
-    return tuple(numbers[kept]), tuple(float(name in later) for name in way[kept])

@@ -18,7 +18,7 @@ from bench.make.gaps import Row, weights_of
 BARE = 4
 """One row in so many counts besides as if its pauses were not known: request bodies have none."""
 
-FORM = Architecture(buckets=8, text=2, hidden=64, factors=2, segment=2)
+FORM = Architecture(buckets=8, text=2, hidden=64, factors=2)
 SETTINGS = Settings(epochs=8, rate=1e-3, drop=0.2, decay=0.05)
 FIRST = TIMES.index(300.0)
 

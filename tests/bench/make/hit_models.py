@@ -27,7 +27,7 @@ OWN = 200
 PENALTY = 10.0
 """Ridge penalty of what bends it, in rows."""
 
-FORM = Architecture(buckets=8, text=2, hidden=32, factors=2, segment=2)
+FORM = Architecture(buckets=8, text=2, hidden=32, factors=2)
 SETTINGS = Settings(epochs=12, rate=1e-3, drop=0.2, shrink={"hit": 3e-2})
 
 Floats = np.ndarray

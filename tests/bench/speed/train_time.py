@@ -2,7 +2,7 @@
 
     python tests/bench train_time [--rows N] [--runs N] [--json]
 
-Trains all four heads from nothing, with the settings of `anchorline train`, on N made-up decisions (10 000 if not given;
+Trains all three heads from nothing, with the settings of `anchorline train`, on N made-up decisions (10 000 if not given;
 two in five have a draft of 40 words out of 5000), a quarter of N being held out. `train_s_per_10k` is scaled to 10 000
 decisions, `train_cpu_s_per_10k` the same in processor seconds, which a busy machine changes less; `epochs_30` is what 30 epochs take without an early stop. `infer_ms` is the median of one head's answer to one
 decision in numpy, features given; `features_ms` that of the features of a draft of 1000 characters. `parity` is the largest
