@@ -29,7 +29,7 @@ def test_the_name_of_a_model_is_no_image(name: str):
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("- anchor `/system/0` for 5m: a < b", "- anchor `/system/0` for 5m: a < b"),
+        ("- breakpoint `/system/0` for 5m: a < b", "- breakpoint `/system/0` for 5m: a < b"),
         ("the code `list[int](x)` stays", "the code `list[int](x)` stays"),
         ("a [link](command:x)", "a [link\\](command:x)"),
         ("an <img src=x>", "an \\<img src=x>"),

@@ -196,7 +196,7 @@ def test_the_explanation_names_what_matters():
     plan = planner().plan(prompt)
     text = explain.markdown(plan, prompt)
     assert plan.route.target in text
-    assert "anchor `/system`" in text
+    assert "breakpoint `/system`" in text
     assert "P(hit)" in explain.line(plan)
 
 

@@ -5,33 +5,10 @@ from collections.abc import Iterator
 from difflib import unified_diff
 
 from anchorline.cache.miss_causes import shortfall
+from anchorline.figures import count, likely, span, usd
 from anchorline.outcome import Outcome
 from anchorline.plan import Cost, Plan, Policy, Refinement
-from anchorline.prompt.model import Prompt
-
-
-def usd(amount: float | None) -> str:
-    """Return dollars with as many digits as matter; ``not known`` where there are none."""
-    if amount is None:
-        return "not known"
-    sign, size = "-" * (amount < 0), abs(amount)
-    digits = 2 if size >= 1 else 4 if size >= 0.001 or not size else 6
-    return f"{sign}${size:,.{digits}f}"
-
-
-def count(tokens: int) -> str:
-    """Return a number of tokens with groups of three digits."""
-    return f"{tokens:,}".replace(",", " ")
-
-
-def likely(probability: float) -> str:
-    """Return a probability in percent; never 100, which would be a promise."""
-    return ">99%" if probability > 0.99 else f"{probability:.0%}"
-
-
-def span(seconds: int) -> str:
-    """Return minutes and seconds, as in 3:10."""
-    return f"{seconds // 60}:{seconds % 60:02d}"
+from anchorline.prompt.model import Prompt, Segment
 
 
 def line(plan: Plan) -> str:
@@ -45,6 +22,8 @@ def line(plan: Plan) -> str:
     return f"{plan.route.target} · {count(plan.tokens.estimate)} tokens · {hit} · {anchors} · {usd(plan.cost.usd)}"
 
 
+_KINDS = {"fence": "Code block", "tool_use": "Tool call", "text": "Text"}
+"""Kinds of segments whose name does not say it to a reader."""
 SHOWN = 60
 """Characters of an edit that a line shows."""
 
@@ -131,7 +110,7 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
     tokens, cache, route, cost = plan.tokens, plan.cache, plan.route, plan.cost
     lines = [
         *_policy(plan.policy),
-        f"**Route** `{route.target}` ({route.tier}): {route.reason}",
+        f"**Model** {route.reason}",
         "",
         f"**Tokens** {count(tokens.estimate)} ({count(tokens.low)} to {count(tokens.high)})",
         "",
@@ -139,23 +118,23 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
         "",
     ]
     if cache.mode != "none":
-        expires = f", warm for another {span(cache.expires_in_s)}" if cache.expires_in_s is not None else ""
+        expires = f", expires in {span(cache.expires_in_s)}" if cache.expires_in_s is not None else ""
         tokens_read = count(cache.expected_read_tokens)
         written = count(cache.expected_write_tokens)
         lines += [
-            f"**Cache** P(hit) {likely(cache.p_hit)}{expires}; {tokens_read} tokens read, {written} written",
+            f"**Cache** P(hit) {likely(cache.p_hit)}{expires}. Reads {tokens_read} tokens, writes {written}",
             "",
         ]
-        lines += [f"- misses: {miss.text}" for miss in cache.miss_reasons]
+        lines += [f"- not cached: {miss.text}" for miss in cache.miss_reasons]
         for anchor in cache.anchors:
             lines.append(
-                f"- anchor `{anchor.pointer}`{_where(prompt, anchor.segment)} for {anchor.ttl}, "
+                f"- breakpoint `{anchor.pointer}`{_where(prompt, anchor.segment)} for {anchor.ttl}, "
                 f"{count(anchor.prefix_tokens)} tokens: {anchor.reason}"
             )
         lines.append("")
     else:
         lines += [f"**Cache** {cache.reason}", ""]
-    lines += [f"**Refinement** {plan.refinement.status}: {plan.refinement.reason}", ""]
+    lines += [f"**Refinement** {_refinement(plan.refinement)}", ""]
     reasons = dict.fromkeys(edit.reason for edit in plan.refinement.edits)
     lines += [f"- {reason}" for reason in reasons if reason not in plan.refinement.reason]
     lines += [f"- {hint.code}: {hint.message}" for hint in plan.refinement.hints]
@@ -164,13 +143,16 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
         by = " in the gateway's mode `trim`" if any(trim.action == "shorten" for trim in plan.trims) else ""
         lines += ["", f"**Trims** {count(sum(trim.tokens_saved for trim in plan.trims))} tokens{by}"]
         lines += [f"- `{trim.pointer}`: {trim.reason}" for trim in plan.trims]
-    others = [one for one in route.alternatives if one.target != route.target]
-    if others:
-        lines += ["", "| model | P(solved) | cost | latency | |", "|---|---|---|---|---|"]
-        for one in others:
+    models = sorted(
+        route.alternatives, key=lambda option: option.target != route.target
+    )  # the chosen one first
+    if len(models) > 1:
+        lines += ["", "| model | success | cost | latency | |", "|---|---|---|---|---|"]
+        for option in models:
+            note = "chosen" if option.target == route.target else option.excluded or ""
             lines.append(
-                f"| {one.target} | {one.p_success:.0%} | {usd(one.cost_usd)} | {one.latency_ms / 1000:.1f} s "
-                f"| {one.excluded or ''} |"
+                f"| {option.target} | {option.p_success:.0%} | {usd(option.cost_usd)} "
+                f"| {option.latency_ms / 1000:.1f} s | {note} |"
             )
     text = "\n".join(map(harmless, lines)).rstrip() + "\n"
     return text.replace("\n\n\n", "\n\n")
@@ -179,12 +161,26 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
 def _cost(cost: Cost) -> list[str]:
     if cost.usd is None:
         return ["**Cost** not known: the model catalogue has no price of it (`files.models` can name one)"]
-    saved = 0.0 if cost.without_plan_usd is None else cost.without_plan_usd - cost.usd
-    return [
-        f"**Cost** {usd(cost.usd)} with the plan, {usd(cost.without_plan_usd)} without"
-        + (f": {usd(saved)} saved" if saved > 0 else ""),
-        f"(this request {usd(cost.request_usd)}, the rest is its prefix in the next one)",
-    ]
+    lines = [f"**Cost** This request: about {usd(cost.request_usd)}."]
+    if cost.request_usd is not None and cost.usd > cost.request_usd:
+        lines[0] += f" Re-sending it with your next message: about {usd(cost.usd - cost.request_usd)}."
+    if cost.without_plan_usd is not None and usd(cost.without_plan_usd) != usd(cost.usd):
+        less = cost.without_plan_usd - cost.usd
+        lines.append(
+            f"Both: {usd(cost.usd)} with the plan, {usd(cost.without_plan_usd)} without "
+            f"({usd(abs(less))} {'saved' if less > 0 else 'more'})."
+        )
+    return lines
+
+
+def _refinement(refinement: Refinement) -> str:
+    if refinement.status == "proposed":
+        return f"Suggested: {refinement.reason}"
+    return f"{_sentence(refinement.reason).removesuffix('.')}." if refinement.reason else refinement.status
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _policy(policy: Policy) -> list[str]:
@@ -213,6 +209,12 @@ def happened(plan: Plan, outcome: Outcome) -> str:
         if less is not None:
             text += f" The cache missed: {less.text}."
     return text
+
+
+def segment(part: Segment, up_to: int) -> str:
+    """Return what a segment is and how many tokens it has; `up_to` is how many the prompt has up to its end."""
+    kind = _KINDS.get(part.kind, part.kind.replace("_", " ").capitalize())
+    return f"{kind}: about {count(part.tokens)} tokens ({count(up_to)} from the start of the prompt)."
 
 
 def _where(prompt: Prompt | None, segment: int) -> str:

@@ -244,7 +244,7 @@ class Planner:
         if not self.config.refine.enabled:
             return Refinement("unavailable", "Refinement is switched off (refine.enabled).")
         if prompt.draft is None:
-            return Refinement("unchanged", "The prompt does not end with an instruction of yours.")
+            return Refinement("unchanged", "this file has no request in it")
         return propose(
             prompt.draft.text,
             surroundings,

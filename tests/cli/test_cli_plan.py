@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from anchorline import config
 from anchorline.cache import markers
 from anchorline.cli.main import COMMANDS, cli
-from anchorline.explain import usd
+from anchorline.figures import usd
 from anchorline.prompt import formats
 from anchorline.trim.results import restored_texts
 from support.session_logs import ClaudeLog
@@ -31,14 +31,14 @@ def run(*arguments: object, stdin: bytes | None = None) -> Result:
 def test_the_sample_prompt_shows_its_refinement_as_a_diff_the_route_the_hit_and_the_cost():
     result = run("plan", EXAMPLES / "fix-parser.prompt.md")
     assert result.exit_code == 0
-    for part in ("**Route**", "**Cost**", "P(hit)", "--- draft", "+++ refined draft"):
+    for part in ("**Model**", "**Cost**", "P(hit)", "--- draft", "+++ refined draft"):
         assert part in result.output
 
 
 def test_the_sample_request_gets_anchors():
     result = run("plan", EXAMPLES / "agent.request.json")
     assert result.exit_code == 0
-    assert "anchor `/messages/6/content/0`" in result.output
+    assert "breakpoint `/messages/6/content/0`" in result.output
 
 
 @pytest.mark.parametrize("name", ["fix-parser.prompt.md", "agent.request.json"])

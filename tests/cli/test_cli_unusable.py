@@ -43,7 +43,7 @@ def test_a_plan_that_another_program_keeps_from_being_recorded_says_so(
         result = run("plan", PROMPT)
         other.execute("ROLLBACK")
     assert result.exit_code == 0
-    assert "**Route**" in result.stdout
+    assert "**Model**" in result.stdout
     assert f"not recorded: {database}: another program keeps it locked" in result.stderr
 
 

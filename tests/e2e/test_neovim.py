@@ -24,7 +24,7 @@ def test_neovim_from_diagnostic_to_outcome(neovim: str, workspace: Workspace):
         E2E_OTHERS=json.dumps(OTHERS),
     )
     check_prompt(seen, workspace)
-    assert "**Route**" in seen["explanation"]
+    assert "**Model**" in seen["explanation"]
     assert seen["choices"] == ["accepted", "modified", "rejected"]
 
     assert "AL207" in {found["code"] for found in seen["body_diagnostics"]}

@@ -159,7 +159,7 @@ def check_shown(seen: dict[str, Any]) -> None:
         assert "$0.00" in shown
     assert any("AL402" in problem for problem in seen["problems"])
     for words in (seen["reasons"], seen["hover"]):
-        assert "Route" in words
+        assert "Model" in words
         assert "P(solved)" in words
 
 

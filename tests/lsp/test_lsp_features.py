@@ -247,7 +247,7 @@ def test_the_plan_of_an_open_prompt_is_explained_without_a_record(start):
     uri = "file:///project/fix.prompt.md"
     client.open(uri, TEXT)
     explained = client.call("anchorline/explain", document(uri))
-    assert f"`{explained['plan']['route']['target']}`" in explained["markdown"]
+    assert explained["plan"]["route"]["target"] in explained["markdown"]
     hover = client.call("textDocument/hover", {**document(uri), "position": place(0, 0)})
     assert hover["contents"]["value"].startswith(explained["markdown"].rstrip())
     assert client.call("anchorline/explain", document(uri))["plan"] == explained["plan"], (
@@ -594,7 +594,7 @@ def test_pushed_settings_are_taken(client):
     )
     (lens,) = client.call("textDocument/codeLens", document())
     (argument,) = lens["command"]["arguments"]
-    assert "**Route**" in client.command(lens["command"]["command"], argument)["markdown"]
+    assert "**Model**" in client.command(lens["command"]["command"], argument)["markdown"]
 
 
 def test_saving_the_settings_file_reads_it(start, tmp_path):

@@ -191,7 +191,7 @@ def test_a_preview_is_a_message_elsewhere(client):
     shown = client.command("anchorline.preview", document())
     assert shown["uri"] is None
     assert client.notification("window/showMessage")["message"] == shown["markdown"]
-    assert "Nothing is proposed: nothing to rewrite" in shown["markdown"]
+    assert "Nothing is proposed: no changes suggested" in shown["markdown"]
     assert "- reference: What does “this” refer to?" in shown["markdown"]
 
 

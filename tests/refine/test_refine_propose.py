@@ -29,7 +29,7 @@ def test_a_proposal_has_edits_that_make_it_and_reasons() -> None:
 def test_a_good_draft_is_unchanged_and_says_so() -> None:
     refined = propose("Add a `--json` flag to the list command, and keep the table as the default.")
     assert (refined.status, refined.text, refined.edits, refined.hints) == ("unchanged", None, (), ())
-    assert refined.reason == "nothing to rewrite"
+    assert refined.reason == "no changes suggested"
 
 
 def test_no_draft_is_unchanged() -> None:

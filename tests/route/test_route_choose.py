@@ -46,7 +46,7 @@ def test_a_switch_away_from_a_warm_prefix_is_refused_in_dollars() -> None:
     kept = route(WARM, SONNET)
     assert (kept.target, kept.sticky) == ("claude-opus-5-5", True)
     [gain, all_of_it, paid] = map(float, re.findall(r"\$([\d.]+)", kept.reason))
-    assert "while 100 000 tokens are warm here" in kept.reason
+    assert "while 100,000 tokens are cached here" in kept.reason
     assert all_of_it == pytest.approx(REQUESTS * gain, abs=0.01)
     there = 2e-6 * (1.25 - 0.05) * 105_000
     here = 4e-6 * (1.25 - 0.05) * 5_000  # what is new
@@ -57,9 +57,9 @@ def test_a_switch_away_from_a_warm_prefix_is_refused_in_dollars() -> None:
 def test_a_switch_that_pays_says_within_how_many_requests() -> None:
     taken = route(WARM, Settings(success_usd=0.02))  # little to win, and the cheap model writes for little
     assert (taken.target, taken.sticky) == ("claude-haiku-5-5", False)
-    [within] = map(int, re.findall(r"pays within (\d+) requests for the \$0\.0", taken.reason))
+    [within] = map(int, re.findall(r"costs \$0\.0\d+ now, earned back within (\d+) requests", taken.reason))
     assert 1 < within <= REQUESTS
-    assert taken.reason.endswith("100 000 warm tokens are given up.")
+    assert taken.reason.endswith("100,000 cached tokens are given up.")
 
 
 def test_going_back_to_what_still_holds_the_prompt_costs_what_it_reads() -> None:
@@ -68,7 +68,7 @@ def test_going_back_to_what_still_holds_the_prompt_costs_what_it_reads() -> None
     assert route(WARM, settings, **hard).target == "claude-haiku-5-5"
     back = route(WARM, settings, **hard, elsewhere={"claude-opus-5-5": 95_000})
     assert back.target == "claude-opus-5-5"
-    assert "95 000 tokens are still warm there" in back.reason or "pays within" in back.reason
+    assert "95,000 tokens are still cached there" in back.reason or "earned back within" in back.reason
     cost = option(back, "claude-opus-5-5").cost_usd
     assert cost == pytest.approx(4e-6 * (0.05 * 95_000 + 1.25 * 10_000) + 20e-6 * 437, abs=1e-6)
 
@@ -76,19 +76,22 @@ def test_going_back_to_what_still_holds_the_prompt_costs_what_it_reads() -> None
 def test_a_pinned_model_is_taken_whatever_it_costs_and_the_reason_says_so() -> None:
     taken = route(WARM, Settings(pin="claude-haiku-5-5"))
     assert (taken.target, taken.sticky) == ("claude-haiku-5-5", False)
-    assert "pinned here (route.pin), although 100 000 warm tokens worth $0.480" in taken.reason
+    assert (
+        "is pinned (route.pin), instead of claude-opus-5-5; 100,000 cached tokens worth $0.4800"
+        in taken.reason
+    )
     kept = route(WARM, Settings(pin="claude-opus-5-5", success_usd=0.0, sticky=False))
     assert (kept.target, len(kept.alternatives)) == ("claude-opus-5-5", 1)
-    assert "it is pinned here" in kept.reason
+    assert "is pinned (route.pin)" in kept.reason
 
 
 def test_a_pinned_model_that_cannot_be_asked_is_not_taken() -> None:
     unknown = route(NEW, Settings(pin="my-model"))
     assert unknown.target == "claude-opus-5-5"
-    assert "my-model is pinned here (route.pin), but it is not in the model catalogue" in unknown.reason
+    assert "my-model is pinned (route.pin): it is not in the model catalogue" in unknown.reason
     small = route(NEW, Settings(pin="claude-haiku-4-5"), prompt_tokens=900_000)
     assert small.target == "claude-opus-5-5"
-    assert "is pinned here (route.pin), but it takes" in small.reason
+    assert "is pinned (route.pin): it takes" in small.reason
 
 
 def test_without_stickiness_the_same_switch_is_made() -> None:
@@ -99,7 +102,7 @@ def test_without_stickiness_the_same_switch_is_made() -> None:
 def test_when_nothing_is_warm_a_switch_is_free_and_said_to_be() -> None:
     free = route(WARM, Settings(success_usd=0.02), warm_tokens=0, cold=True)
     assert (free.target, free.sticky) == ("claude-haiku-5-5", False)
-    assert "a switch is free" in free.reason
+    assert "switching is free" in free.reason
 
 
 def test_a_trivial_question_goes_to_the_fast_tier_in_a_new_session() -> None:
@@ -120,7 +123,7 @@ def test_a_prompt_that_does_not_fit_excludes_the_model_with_the_reason() -> None
     chosen = route(current="claude-haiku-4-5", prompt_tokens=250_000)
     assert chosen.target != "claude-haiku-4-5"
     reason = option(chosen, "claude-haiku-4-5").excluded
-    assert reason == "takes 200 000 tokens; the prompt and its answer need 250 437"
+    assert reason == "takes 200,000 tokens; the prompt and its answer need 250,437"
     assert reason in chosen.reason
 
 
@@ -128,7 +131,7 @@ def test_a_prompt_that_fits_nowhere_keeps_the_model_and_says_so() -> None:
     chosen = route(prompt_tokens=5_000_000)
     assert chosen.target == NEW.current
     assert all(one.excluded for one in chosen.alternatives)
-    assert "no allowed model takes the prompt" in chosen.reason
+    assert "no allowed model takes this prompt" in chosen.reason
 
 
 def test_only_the_allowed_are_proposed() -> None:
@@ -243,7 +246,7 @@ def test_what_is_paid_within_so_many_requests_is_paid_within_those_that_count(
     situation: Situation, allow: tuple[str, ...], value: float
 ) -> None:
     chosen = route(situation, Settings(allow=allow, success_usd=value))
-    for within in re.findall(r"pays within (\d+) requests", chosen.reason):
+    for within in re.findall(r"earned back within (\d+) requests", chosen.reason):
         assert 1 < int(within) <= REQUESTS
 
 

@@ -115,7 +115,7 @@ def assess(
     """
     minimum = provider.minimum(model)
     if prompt.segments and totals[-1] < minimum:
-        text = f"{totals[-1]} tokens are below the {minimum} that {model} caches"
+        text = f"{totals[-1]:,} tokens, and {model} caches from {minimum:,} up"
         return Warmth(-1, 0, 0.0, None, (Miss("below_minimum", text),))
     drops = provider.drops_thinking(model)
     useful = _stripped_from(prompt) if drops else len(prompt.segments)
@@ -125,11 +125,11 @@ def assess(
     if found is not None and warm is not None and (held_at_all := _cached(warm.entry, minimum)) < 1.0:
         found = msgspec.structs.replace(found, p_hit=found.p_hit * held_at_all)
         if held_at_all < MAYBE:
-            text = f"about {warm.entry.tokens} tokens were sent, below the {minimum} that {model} caches"
+            text = f"about {warm.entry.tokens:,} tokens were sent, and {model} caches from {minimum:,} up"
             return Warmth(-1, 0, max(found.p_hit, NEVER_SENT), None, (Miss("below_minimum", text),))
     if expired is not None:
         entry = expired.entry
-        text = f"{entry.tokens} tokens expired {_duration(now - entry.expires_at)} ago"
+        text = f"{entry.tokens:,} tokens expired {_duration(now - entry.expires_at)} ago"
         old = _believed(prompt, expired, now, totals, drops, judge)
         if old.p_hit >= MAYBE and (found is None or old.p_hit * old.tokens > found.p_hit * found.tokens):
             found = old

@@ -13,7 +13,7 @@ from anchorline.cli import tables
 from anchorline.cli.connect import base
 from anchorline.cli.gateway import Unusable
 from anchorline.cli.terminal import visible
-from anchorline.explain import usd
+from anchorline.figures import usd
 from anchorline.live import proof
 
 if TYPE_CHECKING:

@@ -49,7 +49,7 @@ def _propose(draft: str, surroundings: Surroundings, max_hints: int, follow_up: 
         return _proposed(draft, kept, dropped, shown, questions)
     if dropped:
         return Refinement("refused", _because(dropped), hints=shown, questions=questions)
-    reason = "nothing to rewrite" + ("; something is unclear" if shown else "")
+    reason = "no changes suggested" + ("; something is unclear" if shown else "")
     return Refinement("unchanged", reason, hints=shown, questions=questions)
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from anchorline import config
 from anchorline.cache.rules import Rules
+from anchorline.figures import count, usd
 from anchorline.plan import Alternative, Route
 from anchorline.route.catalog import Catalog, Model
 from anchorline.route.quality import QualityModel
@@ -94,12 +95,10 @@ def choose(
     current = situation.current
     model = catalog.find(current)
     if model is None:
-        reason = (
-            f"{current} is not in the model catalogue, so what it costs and solves is not known; it is kept."
-        )
+        reason = f"{current} is not in the model catalogue, so its price and quality are not known."
         return Route(current, "unknown", (), situation.in_session, reason)
     if not settings.enabled:
-        reason = f"{current} is kept: routing is switched off (route.enabled)."
+        reason = f"{current}: routing is off (route.enabled)."
         return Route(current, model.tier, (), situation.in_session, reason)
     course = situation.course or Course()
     if course.asked:  # the task is known, so a later request is not judged by less than the first one was
@@ -133,7 +132,7 @@ def choose(
         net = score if is_current else score - MARGIN_USD
         candidates.append(_Candidate(option, warm, value, entry, net))
     if course.within_turn and candidates[0].option.excluded is None:
-        reason = f"{current} is kept: it was chosen for this turn."
+        reason = f"{current} was chosen earlier in this turn."
         return Route(current, model.tier, tuple(one.option for one in candidates), sticky=True, reason=reason)
     if settings.pin:
         lost = _lost(situation, rules, model) if settings.sticky else 0.0
@@ -221,7 +220,7 @@ def hardest(quality: QualityModel, *asked: str) -> str:
 def _excluded(situation: Situation, model: Model, *, is_current: bool) -> str | None:
     needed = situation.prompt_tokens + situation.output_tokens
     if needed > model.context:
-        return f"takes {_count(model.context)} tokens; the prompt and its answer need {_count(needed)}"
+        return f"takes {count(model.context)} tokens; the prompt and its answer need {count(needed)}"
     if model.status == "retired" and not is_current:
         return "retired by its provider"
     return None
@@ -232,12 +231,12 @@ def _pinned(situation: Situation, model: Model, candidates: list[_Candidate], lo
     current, pick = candidates[0].option, candidates[-1].option
     options = tuple(one.option for one in candidates)
     if pick is current:
-        reason = f"{current.target} is kept: it is pinned here (route.pin); {_worth(current)}."
+        reason = f"{current.target} is pinned (route.pin). {_worth(current)}."
     elif pick.excluded is not None:
-        reason = f"{current.target} is kept: {pick.target} is pinned here (route.pin), but {_why(pick)}."
+        reason = f"{current.target}, although {pick.target} is pinned (route.pin): {_why(pick)}."
     else:
-        thrown = f", although {_count(situation.warm_tokens)} warm tokens worth {_usd(lost)} are thrown away"
-        reason = f"{pick.target} instead of {current.target}, since it is pinned here (route.pin)"
+        thrown = f"; {count(situation.warm_tokens)} cached tokens worth {usd(lost)} are lost"
+        reason = f"{pick.target} is pinned (route.pin), instead of {current.target}"
         return Route(
             pick.target, pick.tier, options, sticky=False, reason=f"{reason}{thrown if lost else ''}."
         )
@@ -256,14 +255,14 @@ def _route(situation: Situation, model: Model, candidates: list[_Candidate]) -> 
     able = [one for one in candidates if one.option.excluded is None]
     options = tuple(one.option for one in candidates)
     if not able:
-        reason = f"{current.target} is kept, but no allowed model takes the prompt: it {current.excluded}."
+        reason = f"{current.target}, but no allowed model takes this prompt: it {current.excluded}."
         return Route(current.target, model.tier, options, situation.in_session, reason)
     best = max(able, key=lambda one: one.net)  # the first of equals: the current model
     if best is first:
         return Route(current.target, model.tier, options, situation.in_session, _kept(situation, able))
     pick = best.option
     if current.excluded is not None:
-        reason = f"{pick.target} instead of {current.target}, which {current.excluded}; {_worth(pick)}."
+        reason = f"{pick.target} instead of {current.target}, which {current.excluded}. {_worth(pick)}."
     else:
         reason = _switched(situation, best, first)
     return Route(pick.target, pick.tier, options, sticky=False, reason=reason)
@@ -273,21 +272,24 @@ def _kept(situation: Situation, able: list[_Candidate]) -> str:
     first = able[0]
     current = first.option
     if len(able) == 1:
-        return f"{current.target} is kept: no other allowed model takes this prompt; {_worth(current)}."
+        return f"{current.target}: no other allowed model takes this prompt. {_worth(current)}."
     closest = max(able[1:], key=lambda one: one.net)
     rival = closest.option
     gain, paid = closest.value - first.value, closest.entry - first.entry
     if paid > 0 and gain > MARGIN_USD:
         warm = (
-            f", while {_count(situation.warm_tokens)} tokens are warm here" if situation.warm_tokens else ""
+            f", while {count(situation.warm_tokens)} tokens are cached here" if situation.warm_tokens else ""
         )
         return (
-            f"{current.target} is kept: {rival.target} would gain {_usd(gain)} a request, {_usd(REQUESTS * gain)} in "
-            f"{REQUESTS}, too little for the {_usd(paid)} more that writing the prompt there costs now{warm}."
+            f"{current.target}: switching to {rival.target} would gain {usd(gain)} a request, {usd(REQUESTS * gain)} "
+            f"over {REQUESTS}, and cost {usd(paid)} now to write the prompt to its cache{warm}."
         )
-    behind = current.score - rival.score
-    compared = f"{_usd(behind)} a request better than" if behind > 0 else "as good as"
-    return f"{current.target} is kept: {_worth(current)}, {compared} {rival.target}."
+    ahead = rival.p_success - current.p_success
+    ignored = f"; differences under {100 * DOUBT:.0f} points are ignored" if 0 < ahead < DOUBT else ""
+    return (
+        f"{current.target}: {_worth(current).lower()}. {rival.target} scores {rival.p_success:.0%} "
+        f"{_price(rival, current)}{ignored}."
+    )
 
 
 def _switched(situation: Situation, best: _Candidate, first: _Candidate) -> str:
@@ -296,29 +298,32 @@ def _switched(situation: Situation, best: _Candidate, first: _Candidate) -> str:
     if situation.in_session and paid > 0:
         requests = ceil(paid / gain)
         within = f"{requests} requests" if requests > 1 else "one request"
-        why = f"which pays within {within} for the {_usd(paid)} more that writing the prompt there costs now"
+        why = f". Writing the prompt to its cache costs {usd(paid)} now, earned back within {within}"
         if situation.warm_tokens:
-            why += f"; {_count(situation.warm_tokens)} warm tokens are given up"
+            why += f"; {count(situation.warm_tokens)} cached tokens are given up"
+    elif best.warm:
+        why = f". {count(best.warm)} tokens are still cached there"
+    elif situation.in_session and situation.cold:
+        why = ". Nothing is cached, so switching is free now"
     else:
-        gain = pick.score - current.score
-        if best.warm:
-            why = f"and {_count(best.warm)} tokens are still warm there"
-        elif situation.in_session and situation.cold:
-            why = "and nothing is warm, so a switch is free now"
-        else:
-            why = f"against {current.p_success:.0%} for {_usd(current.cost_usd)}"
-    return f"{pick.target} instead of {current.target}: {_worth(pick)}, {_usd(gain)} a request better, {why}."
+        why = ""
+    return (
+        f"{pick.target} instead of {current.target}: estimated {pick.p_success:.0%} success instead of "
+        f"{current.p_success:.0%}, {_price(pick, current)}{why}."
+    )
 
 
 def _worth(option: Alternative) -> str:
-    return f"{option.p_success:.0%} likely to solve this for {_usd(option.cost_usd)}"
+    return f"Estimated {option.p_success:.0%} success, {usd(option.cost_usd)}"
 
 
-def _usd(amount: float) -> str:
-    if amount == 0:
-        return "$0"
-    return f"${amount:.2f}" if amount >= 1 else f"${amount:.3f}" if amount >= 0.01 else f"${amount:.4f}"
-
-
-def _count(tokens: int) -> str:
-    return f"{tokens:,}".replace(",", " ")
+def _price(option: Alternative, other: Alternative) -> str:
+    """Return what a model costs beside another, as in "for twice the price ($0.20 instead of $0.10)"."""
+    mine, theirs = usd(option.cost_usd), usd(other.cost_usd)
+    if mine == theirs:
+        return "at the same price"
+    ratio = option.cost_usd / other.cost_usd if other.cost_usd else 0.0
+    times = "twice" if round(ratio, 1) == 2 else f"{ratio:.1f} times" if ratio > 1 else f"{ratio:.0%} of"
+    return (
+        f"for {times} the price ({mine} instead of {theirs})" if ratio else f"for {mine} instead of {theirs}"
+    )

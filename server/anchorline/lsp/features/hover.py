@@ -31,7 +31,7 @@ async def _hover(server: "Server", pending: Pending, offset: int) -> types.Hover
     for segment in analysis.prompt.segments:
         total += segment.tokens
         if segment.start <= offset < segment.end:
-            text += f"\n\nThis is {segment.kind} of about {segment.tokens} tokens; {total} up to its end."
+            text += f"\n\n{explain.segment(segment, total)}"
             break
     outcome = server.session.journal.plans.outcome_of(analysis.plan)
     if outcome is not None:

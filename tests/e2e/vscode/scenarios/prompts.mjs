@@ -12,7 +12,7 @@ export async function prompt(window, seen) {
   seen.lens = await page.locator(".codelens-decoration a", { hasText: "P(hit)" }).first().innerText();
   await page.locator(".squiggly-warning, .squiggly-error, .squiggly-info").first().waitFor();
   seen.problems = await window.problems("AL402");
-  const reasons = page.locator(".monaco-hover:visible", { hasText: "Route" });
+  const reasons = page.locator(".monaco-hover:visible", { hasText: "Model" });
   await window.act("the reasons of the plan", () => status.hover(), reasons);
   seen.reasons = await reasons.innerText();
   await window.picture("prompt");
@@ -38,7 +38,7 @@ export async function body(window, seen) {
   await window.undone(file);
   await window.chord("p");
   const preview = page.locator("iframe.webview").last().contentFrame().locator("iframe").contentFrame();
-  await preview.getByText("Route").first().waitFor();
+  await preview.getByText("Model").first().waitFor();
   seen.explanation = await preview.locator("body").innerText();
   await window.picture("plan");
   await window.front.filter({ hasText: "Plan.md" }).waitFor();
