@@ -239,7 +239,7 @@ def test_a_session_file_is_planned_as_it_was_before_its_last_answer(tmp_path):
     assert plan.failure is None
     assert plan.tokens.estimate == pytest.approx(40_030, abs=60)
     assert plan.tokens.low < plan.tokens.estimate < plan.tokens.high < 40_200
-    assert plan.cache.p_hit > 0.7  # less sure than within a turn: see docs/explain/hit-prediction.md
+    assert plan.cache.p_hit > 0.7  # less sure than within a turn: see docs/research/hit-prediction.md
     assert plan.cache.expected_read_tokens == pytest.approx(plan.cache.p_hit * 40_000, rel=0.02)
     assert plan.cost.without_plan_usd < 1.3 * plan.cost.usd
 

@@ -19,6 +19,7 @@ PAGES = sorted(
     [
         ROOT / "README.md",
         ROOT / "CONTRIBUTING.md",
+        ROOT / "ARCHITECTURE.md",
         ROOT / "CHANGELOG.md",
         ROOT / "SECURITY.md",
         *(ROOT / "docs").rglob("*.md"),
@@ -119,6 +120,14 @@ def test_the_benches_that_are_named_exist():
             assert name in PROGRAMS, f"{page.name} names {name}"
         for path in re.findall(r"(?<!python )\btests/bench/[\w/]+\.py", text):
             assert (ROOT / path).is_file(), f"{page.name} names {path}"
+
+
+@pytest.mark.parametrize("folder", ["start", "how-to", "reference", "explain"])
+def test_pages_for_users_name_no_bench(folder: str):
+    for page in (ROOT / "docs" / folder).rglob("*.md"):
+        assert "tests/bench" not in page.read_text("utf-8"), (
+            f"{page.name}: benches are named in docs/research"
+        )
 
 
 @pytest.mark.process

@@ -2,7 +2,7 @@
 
 `GapModel` is the interface that every later model serves as well: a `Moment` (what the session has shown when a request
 is about to be sent) gives `Gaps`, the distribution of the time to the next request. The first one, `HazardGaps`, is a
-small table of coefficients that a bench fits (`gaps.toml`); docs/explain/lifetimes.md says how good it is.
+small table of coefficients that a bench fits (`gaps.toml`); docs/research/lifetimes.md says how good it is.
 """
 
 import tomllib

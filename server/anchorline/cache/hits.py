@@ -7,7 +7,7 @@ A small logistic model corrects it:
 
 `prior` says what the rule says; the values are the age of the entry (its place between the knots of its lifetime, on
 the logarithm of time) and four facts about a person's own message. All coefficients are shrunk towards 0, so that
-where there is little data the rule remains. docs/explain/hit-prediction.md has the figures and says what was left out.
+where there is little data the rule remains. docs/research/hit-prediction.md has the figures and says what was left out.
 """
 
 from bisect import bisect_left
@@ -83,7 +83,7 @@ UNDECIDED = 0.01
 
 On train developers left out, the other facts overturned the rule twice and were wrong twice, and lost two further
 answers on automatic caches; a turn without thinking overturned it twice and was right
-(docs/explain/hit-prediction.md)."""
+(docs/research/hit-prediction.md)."""
 
 GRACE = 1.2
 """Up to this multiple of the lifetime the facts about the message count; later they have nothing left to spoil."""

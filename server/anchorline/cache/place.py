@@ -3,7 +3,7 @@
 An anchor pays if the prefix up to it is asked for again while it is warm. `boundaries` says how probable that is at
 the few places after which it falls; `best_of` takes those of largest expected saving, at most as many as the provider
 allows. Their lifetime is the bet's: what is written last lends its lifetime to the whole prefix, so a longer one costs
-more for the new tokens only. docs/explain/placement.md explains it with figures.
+more for the new tokens only. docs/explain/placement.md explains it.
 """
 
 from collections.abc import Sequence

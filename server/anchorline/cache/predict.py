@@ -31,7 +31,7 @@ MAYBE = 0.1
 
 ESTIMATE = 0.05
 """Standard error of a prefix's tokens as a share, where an estimate was corrected by what its request was billed
-(docs/explain/tokens.md: 90 % of whole prompts are within 8.3 %)."""
+(docs/research/tokens.md: 90 % of whole prompts are within 8.3 %)."""
 
 _TOKENS = attrgetter("tokens")
 

@@ -5,7 +5,7 @@ JSON. What a tokenizer makes of a text depends on how much of it is letters, and
 digits interrupt them: a few counts, taken from a sample where the text is long, give most of what can be had.
 
 `measure` takes the counts, `weigh` multiplies them with a family's coefficients; `estimate` is both. The
-coefficients were fitted to the usage that providers reported for real sessions (docs/explain/tokens.md):
+coefficients were fitted to the usage that providers reported for real sessions (docs/research/tokens.md):
 
     python tests/bench tokens --transcripts DIR --requests FILE
 """
@@ -60,7 +60,7 @@ class Coefficients(NamedTuple):
     thinking: float
 
 
-# The bench's rows "coefficients"; docs/explain/tokens.md says which of them the data can't tell.
+# The bench's rows "coefficients"; docs/research/tokens.md says which of them the data can't tell.
 _CLAUDE = Coefficients(0.233, 0.824, -1.514, 0.050, 0.195, -9.2, 11.6, 11.6, 0.185, -28.0)
 _OPENAI = Coefficients(0.213, 0.288, -0.339, 0.288, 0.0, 1.2, -35.0, -14.0, 0.17, -30.0)
 SINCE_4_7 = 1.3

@@ -2,7 +2,7 @@
 
 All conversations of the account run through one simulated cache, in the order of their starts: minimum sizes, shared
 heads and reads that come too early count, which the ideal replay (`replay.py`) leaves out.
-docs/explain/lifetimes.md says what a record can't tell.
+docs/how-to/replay.md says what a record can't tell.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -2,7 +2,7 @@
 
 What is in a prompt is not recorded, only how large it was and what was read of it. So what a request has in common with
 the one before is told from the bill: all of it where it was read, or where its lifetime had passed; what was read where
-less was; the head (tools and system prompt) after a compaction. docs/explain/lifetimes.md says how far that carries.
+less was; the head (tools and system prompt) after a compaction. docs/how-to/replay.md says how far that carries.
 """
 
 from collections.abc import Iterable, Sequence

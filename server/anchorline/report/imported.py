@@ -1,7 +1,7 @@
 """Requests of imported sessions: what each was billed, and whether it read what the one before it had left.
 
 What was believed warm is told from the request before, as P(hit) would have had it;
-docs/explain/hit-prediction.md has the figures of that.
+docs/research/hit-prediction.md has the figures of that.
 """
 
 import sqlite3

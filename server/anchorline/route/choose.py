@@ -25,7 +25,7 @@ SECOND_USD = 0.0005
 REQUESTS = 16
 """Requests within which a switch must pay for itself. The best number on recorded sessions, train split (14 to 24 do as
 well); a person's turn has 10 on average. Neither depth, size nor pace tells how many will come
-(docs/explain/routing.md)."""
+(docs/research/routing.md)."""
 
 NEW_TOKENS = 2000
 """What a request adds to the prompt, in tokens: the mean of recorded sessions, train split (the median is 650)."""

@@ -4,7 +4,7 @@
 
 `easy` is the log-odds of a small model (skill 0), `easy + gain` those of one of the best (skill 1), and x is the
 length of the draft, with its words as far as they are of a kind that was seen (`route.wording`). Nine structural
-numbers were tried and lost to length alone where they were not fitted (docs/explain/routing.md). `gain` is
+numbers were tried and lost to length alone where they were not fitted (docs/research/routing.md). `gain` is
 positive: a stronger model is never expected to do worse.
 """
 

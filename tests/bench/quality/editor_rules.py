@@ -1,4 +1,4 @@
-"""Where editors place cache breakpoints, as of docs/explain/placement.md. No bench: `placement` compares with them.
+"""Where editors place cache breakpoints, as of docs/research/placement.md. No bench: `placement` compares with them.
 
 Each rule takes a prompt and returns (segment, lifetime) pairs, at most four, in order.
 """

@@ -1,4 +1,4 @@
-"""Does refinement keep what it must, does it help? R1 to R8 and L1 to L3 of docs/explain/refinement.md, and what it costs.
+"""Does refinement keep what it must, does it help? R1 to R8 and L1 to L3 of docs/research/refinement.md, and what it costs.
 
     python tests/bench refinement --data DIR [--engine smollm2 [--sample 20]] [--json]
 

@@ -1,6 +1,6 @@
 """A score that was tried: whether a longer draft that reports a problem says enough to work on it.
 
-It is at chance on issues that it has not seen (docs/explain/refinement.md), so no hint rests on it.
+It is at chance on issues that it has not seen (docs/research/refinement.md), so no hint rests on it.
 
 What helps whoever has to act on a report, after "What makes a good bug report?" (Bettenburg et al., FSE 2008,
 https://doi.org/10.1145/1453101.1453146): steps or an example that reproduces it, the output or error, the
