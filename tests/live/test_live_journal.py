@@ -1,17 +1,24 @@
 """What a server that runs for weeks keeps in memory, and how often it looks through it."""
 
 import asyncio
+import sqlite3
+import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from anchorline.cache.ledger import Entry, MemoryLedger
-from anchorline.config import Store
+from anchorline.config import Config, Store
 from anchorline.live import recording
 from anchorline.live.journal import FORGET_S, Journal
 from anchorline.live.recording import Recording
+from anchorline.outcome import Outcome
+from anchorline.planner import Planner
+from anchorline.store import rows
 from anchorline.store.recorder import Recorder
+from support import samples
 
 
 def entry(name: str, left: float) -> Entry:
@@ -68,3 +75,35 @@ def test_the_ledger_is_looked_through_once_in_a_while_and_not_at_each_outcome(
             assert len(looked) == before + 1
 
     asyncio.run(run())
+
+
+def test_an_outcome_that_is_on_disk_has_its_plan_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path, queued = tmp_path / "anchorline.db", threading.Event()
+    note, outcome = rows.note, Recorder.outcome
+
+    def last(*given, **named):
+        queued.wait(0.2)  # an outcome that does not wait for its plan comes now
+        return note(*given, **named)
+
+    def first(*given):
+        queued.set()
+        return outcome(*given)
+
+    monkeypatch.setattr(rows, "note", last)
+    monkeypatch.setattr(Recorder, "outcome", first)
+
+    async def run() -> list[tuple]:
+        journal = Journal(print)
+        journal.begin(Config(store=Store(path=str(path))))
+        await journal.recording.opened()
+        plan, prompt = samples.plan("p1"), samples.prompt()
+        journal.plans.add(plan, prompt, Planner(Config(), journal.ledger))
+        assert await journal.outcome(Outcome(plan.id))
+        with closing(sqlite3.connect(path)) as database:
+            written = database.execute(
+                "SELECT plans.id FROM plans JOIN outcomes ON outcomes.plan = plans.id"
+            ).fetchall()
+        await journal.end()
+        return written
+
+    assert asyncio.run(run()) == [("p1",)]

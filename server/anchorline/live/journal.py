@@ -63,11 +63,12 @@ class Journal:
         self.recording.apply(config.store)
         self.policies.apply(config)
 
-    def background(self, work: Coroutine[None, None, None]) -> None:
-        """Run something that nobody waits for but `end`."""
+    def background(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
+        """Runs something that `end` waits for."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
+        return task
 
     def _finished(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
@@ -75,13 +76,21 @@ class Journal:
             log.error("something was not recorded", exc_info=error)
 
     def record(self, remembered: Remembered) -> None:
-        """Write a plan to the store, once, in the background."""
-        if remembered.recorded or remembered.prompt is None or not self.recording.enabled:
-            return
-        remembered.recorded = True
+        """Writes a plan to the store, once, in the background."""
         plan, prompt = remembered.plan, remembered.prompt
+        if remembered.recording is not None or prompt is None or not self.recording.enabled:
+            return
+        remembered.recording = self.background(self.recording.plan(plan, prompt, remembered.cache))
         shadow = self._shadow(remembered, prompt)
-        self.background(self.recording.plan(plan, prompt, shadow, remembered.cache))
+        if shadow is not None:
+            self.background(self.recording.shadow(plan, shadow))
+
+    async def _queue_plan(self, remembered: Remembered | None) -> None:
+        """Returns once a plan is queued for the store, so that what is queued next is written after it."""
+        if remembered is not None:
+            self.record(remembered)
+            if remembered.recording is not None:
+                await asyncio.wait([remembered.recording])
 
     def _shadow(self, remembered: Remembered, prompt: Prompt) -> Shadow | None:
         """Return the version that decides about a plan's prompt in shadow, and what makes that decision."""
@@ -109,8 +118,7 @@ class Journal:
             self.add(warm)
         if not self.recording.enabled:
             return False
-        if remembered is not None:
-            self.record(remembered)
+        await self._queue_plan(remembered)
         await self.recording.outcome(outcome)
         self.policies.noted()
         files = (
@@ -123,9 +131,7 @@ class Journal:
         """Return once feedback is on disk, or False where recording is off. Raises NotRecordedError."""
         if not self.recording.enabled:
             return False
-        remembered = self.plans.get(feedback.plan_id)
-        if remembered is not None:
-            self.record(remembered)
+        await self._queue_plan(self.plans.get(feedback.plan_id))
         await self.recording.feedback(feedback)
         self.policies.noted()
         return True

@@ -1,5 +1,6 @@
 """The plans of this session that somebody may still report an outcome on."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -32,7 +33,8 @@ class Remembered(msgspec.Struct):
 
     `own` is the model that the request was set to, `routed` the one that the plan proposes. `planner` made it, for
     `target` where the client named a model. `cache` is what is to be expected of the cache as the request is
-    sent, where that is known to be another thing than the plan's.
+    sent, where that is known to be another thing than the plan's. `recording` is done once the plan is queued for the
+    store.
     """
 
     plan: Plan
@@ -43,7 +45,7 @@ class Remembered(msgspec.Struct):
     prompt: Prompt | None
     planner: "Planner"
     target: str | None
-    recorded: bool = False
+    recording: asyncio.Task[None] | None = None
     outcome: Outcome | None = None
     cache: CachePlan | None = None
 

@@ -40,7 +40,8 @@ class NotRecordedError(Exception):
 class Recording:
     """The recorder, once it is open. `report` gets each problem once, `take` what other programs have recorded.
 
-    Every call of the recorder is made in one thread: it may wait when its queue is full.
+    The recorder's own queue is the only one: nothing here waits for the disk but for an acknowledgement. Beside it one
+    thread reads the database, and makes of a plan and its prompt what is written of them.
     """
 
     def __init__(
@@ -136,18 +137,19 @@ class Recording:
         if recorder is not None and recorder.state.status == "stopped":
             self.problem = recorder.state.message
 
-    async def plan(
-        self, plan: Plan, prompt: Prompt, shadow: Shadow | None = None, cache: CachePlan | None = None
-    ) -> None:
-        """Write a plan that was shown, and what a version in shadow decides. Without an acknowledgement.
+    async def plan(self, plan: Plan, prompt: Prompt, cache: CachePlan | None = None) -> None:
+        """Queues a plan that was shown. Without an acknowledgement.
 
         `cache` is what is to be expected of the cache as the request is sent, where that is not by the plan.
         """
         recorder = await self._recorder()
-        if recorder is None:
-            return
-        await self._in_thread(lambda: recorder.plan(plan, prompt, cache))
-        if shadow is not None:
+        if recorder is not None:
+            await self._in_thread(lambda: recorder.plan(plan, prompt, cache))
+
+    async def shadow(self, plan: Plan, shadow: Shadow) -> None:
+        """Has a version in shadow decide about what `plan` was made for, and queues that. No acknowledgement."""
+        recorder = await self._recorder()
+        if recorder is not None:
             version, made = shadow
             await self._in_thread(lambda: recorder.shadow(plan, made(), version))
 
@@ -164,7 +166,7 @@ class Recording:
         self._known.update((_key(entry), entry.expires_at) for entry in entries)
         recorder = await self._recorder()
         if recorder is not None and entries:
-            await self._in_thread(lambda: recorder.ledger(entries, known))
+            recorder.ledger(entries, known)
 
     async def recorded(self, plan_id: str | None) -> Plan | None:
         """Return a plan that was recorded, without the texts that are not kept (None: the newest one).
@@ -200,7 +202,7 @@ class Recording:
         """Write in which form tool results were sent. Without an acknowledgement."""
         recorder = await self._recorder()
         if recorder is not None:
-            await self._in_thread(lambda: recorder.replays(made))
+            recorder.replays(made)
 
     async def known_replays(self) -> dict[bytes, bytes]:
         """Return in which form tool results were sent by earlier processes; nothing where that can't be read."""
@@ -223,8 +225,7 @@ class Recording:
         from anchorline.store.database import StoreError  # noqa: PLC0415  (imported with the recorder)
 
         try:
-            on_disk: Future[None] = await self._in_thread(lambda: write(recorder))
-            await asyncio.wrap_future(on_disk)
+            await asyncio.wrap_future(write(recorder))
         except StoreError as error:
             raise NotRecordedError(str(error)) from None
 

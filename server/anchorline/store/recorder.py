@@ -1,8 +1,8 @@
 """The recorder: one thread that writes plans, outcomes, feedback and the ledger.
 
-Callers never wait for the disk. Plans and ledger entries may be dropped when the queue is full, and are
-counted; outcomes and feedback never are, and their future is the acknowledgement: it is resolved when the row
-is committed, so that not even kill -9 loses it. When the database can't be written, recording stops with one
+Callers never wait. Plans and ledger entries may be dropped when the queue is full, and are counted; outcomes
+and feedback never are, and their future is the acknowledgement: it is resolved when the row is committed, so
+that not even kill -9 loses it. When the database can't be written, recording stops with one
 message and everything else goes on.
 """
 
@@ -152,9 +152,8 @@ class Recorder:
         future: Future[None] = Future()
         future.set_running_or_notify_cancel()  # who waits may give up, the row is written all the same
         with self._changed:
-            while len(self._jobs) >= self._capacity and not self._closing and self._state.status == "ok":
-                if not self._make_room():
-                    self._changed.wait()
+            if len(self._jobs) >= self._capacity:
+                self._make_room()
             if self._state.status == "stopped":
                 future.set_exception(StoreError(self._state.message))
             elif self._closing:
@@ -163,13 +162,13 @@ class Recorder:
                 self._add(_Job(write, future))
         return future
 
-    def _make_room(self) -> bool:
+    def _make_room(self) -> None:
+        """Drops the oldest job that nobody waits for; with none, the queue grows by who waits for an outcome."""
         for index, job in enumerate(self._jobs):
             if job.done is None:
                 del self._jobs[index]
                 self._drop(1)
-                return True
-        return False
+                return
 
     def _drop(self, count: int) -> None:
         self._dropped += count
