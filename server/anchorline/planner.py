@@ -18,8 +18,7 @@ from anchorline.cache.gaps import GapModel, Gaps, HazardGaps, Moment, observed
 from anchorline.cache.hits import HitModel, TableHits
 from anchorline.cache.ledger import Entry, Held, Ledger, with_entry
 from anchorline.cache.quote import OUTPUT_TOKENS, Quote, Terms
-from anchorline.cache.rules import Provider, Rules
-from anchorline.cache.rules import load as load_rules
+from anchorline.cache.rules import Provider
 from anchorline.config import Config
 from anchorline.instructions.findings import edit_findings
 from anchorline.instructions.warm_files import Edit
@@ -28,10 +27,10 @@ from anchorline.lint.finding import Finding
 from anchorline.plan import Anchor, CachePlan, Cost, Plan, Policy, Refinement, Route, Tokens, Trim
 from anchorline.prompt.model import Prompt
 from anchorline.refine.propose import propose
-from anchorline.route.catalog import Catalog
-from anchorline.route.catalog import load as load_catalog
 from anchorline.route.choose import Course, Situation, choose
 from anchorline.route.quality import HeuristicQuality, QualityModel
+from anchorline.route.target import Target, Targets
+from anchorline.route.target import load as load_targets
 from anchorline.surroundings import NOTHING, Surroundings
 from anchorline.trim.dedupe import duplicates
 from anchorline.trim.results import Shortened, described
@@ -62,8 +61,7 @@ class Planner:
         config: Config,
         ledger: Ledger,
         *,
-        rules: Rules | None = None,
-        catalog: Catalog | None = None,
+        targets: Targets | None = None,
         gaps: GapModel | None = None,
         quality: QualityModel | None = None,
         deciders: Callable[[str | None], Decider] | None = None,
@@ -71,8 +69,7 @@ class Planner:
     ) -> None:
         self.config = config
         self.ledger = ledger
-        self.rules = rules or load_rules(config.files.providers)
-        self.catalog = catalog or load_catalog(config.files.models)
+        self.targets = targets or load_targets(config.files)
         self.heuristic = own = Decider(gaps=gaps or HazardGaps(), quality=quality or HeuristicQuality())
         self._shortened = shortened
         self._deciders = deciders or (lambda _conversation: own)
@@ -126,10 +123,8 @@ class Planner:
 
     def warm(self, prompt: Prompt, name: str, now: float) -> int:
         """Return the last segment up to which a prompt is believed to be held for a model, or -1."""
-        model = self.catalog.find(name)
         totals, _ = predict.counted(prompt, now)
-        key = model.id if model is not None else name
-        return self._warmth(prompt, key, self.rules.for_model(name), now, totals).last
+        return self._warmth(prompt, self.targets.find(name), now, totals).last
 
     def sent(self, prompt: Prompt, name: str, anchors: tuple[Anchor, ...], now: float) -> CachePlan:
         """Return what is to be expected of the cache where a prompt is sent to a model with these anchors.
@@ -146,22 +141,21 @@ class Planner:
     def _sent(
         self, prompt: Prompt, name: str, anchors: tuple[Anchor, ...], now: float, decider: Decider
     ) -> CachePlan:
-        model, provider = self.catalog.find(name), self.rules.for_model(name)
+        target = self.targets.find(name)
         totals, _ = predict.counted(prompt, now)
-        seen = observed(prompt, totals[-1] if totals else 0, now)
-        judge = predict.Judge(decider.hits, seen)
-        warmth = self._warmth(prompt, model.id if model is not None else name, provider, now, totals, judge)
-        gaps = decider.gaps.after(seen)
-        return self._quote(prompt, name, warmth, gaps, totals, now, judge).sent(anchors)
+        moment = observed(prompt, totals[-1] if totals else 0, now)
+        judge = predict.Judge(decider.hits, moment)
+        warmth = self._warmth(prompt, target, now, totals, judge)
+        gaps = decider.gaps.after(moment)
+        return self._quote(prompt, target, warmth, gaps, totals, now, judge).sent(anchors)
 
     def lint(self, prompt: Prompt, plan: Plan, edits: Sequence[Edit] = ()) -> tuple[Finding, ...]:
         """Return what the rules find in a prompt. `edits` are those of an instruction file that is in warm prefixes."""
         # The rules speak of the request as it stands, so of the model that it is set to use.
-        name = self.model(prompt)
-        found = check(prompt, plan, self.rules.for_model(name), name, self.catalog.find(name))
+        findings = check(prompt, plan, self.targets.find(self.model(prompt)))
         if not edits:
-            return found
-        return (*edit_findings(edits, self.rules, self.catalog.find, plan.created_at), *found)
+            return findings
+        return (*edit_findings(edits, self.targets, plan.created_at), *findings)
 
     def _decide(
         self,
@@ -179,15 +173,12 @@ class Planner:
         mark = clock()
         timing["refine"] = mark - start
 
-        name = self.model(prompt, target)
-        model = self.catalog.find(name)
-        provider = self.rules.for_model(name)
-        key = model.id if model is not None else name
+        current = self.targets.find(self.model(prompt, target))
         totals, measured = predict.counted(prompt, now)
         total = totals[-1] if totals else 0
         seen = observed(prompt, total, now)
         judge = predict.Judge(decider.hits, seen)
-        warmth = self._warmth(prompt, key, provider, now, totals, judge)
+        warmth = self._warmth(prompt, current, now, totals, judge)
         timing["warm"] = (now_ := clock()) - mark
         mark = now_
 
@@ -195,25 +186,25 @@ class Planner:
         timing["trim"] = (now_ := clock()) - mark
         mark = now_
 
-        elsewhere = self._elsewhere(prompt, key, now, totals, judge) if self.config.route.enabled else {}
-        route = self._route(prompt, name, warmth, elsewhere, total, decider.quality, now, course)
+        elsewhere = self._elsewhere(prompt, current, now, totals, judge) if self.config.route.enabled else {}
+        route = self._route(prompt, current.name, warmth, elsewhere, total, decider.quality, now, course)
         timing["route"] = (now_ := clock()) - mark
         mark = now_
 
         gaps = decider.gaps.after(seen)
-        as_is = self._quote(prompt, name, warmth, gaps, totals, now, judge)
-        quote = as_is
-        if route.target not in (name, key):
-            rules = self.rules.for_model(route.target)
-            there = self._warmth(prompt, route.target, rules, now, totals, judge)
+        as_is = self._quote(prompt, current, warmth, gaps, totals, now, judge)
+        quote, routed = as_is, current
+        if route.target not in (current.name, current.id):
+            routed = self.targets.find(route.target)
+            there = self._warmth(prompt, routed, now, totals, judge)
             # What expired at the model that the request is set to use is why a switch is free, so it stays said.
             lost = tuple(miss for miss in warmth.misses if miss.code == "expired")
             there = msgspec.structs.replace(there, misses=(*lost, *there.misses))
-            quote = self._quote(prompt, route.target, there, gaps, totals, now, judge)
+            quote = self._quote(prompt, routed, there, gaps, totals, now, judge)
         cache, terms = quote.planned(self.config.cache.anchors, self.config.cache.ttl)
         tokens = _interval(prompt, totals, measured)
-        without = as_is.terms(as_is.usual_anchors()) if model is not None else None
-        cost = _cost(terms if self.catalog.find(quote.model) is not None else None, without, tokens)
+        without = as_is.terms(as_is.usual_anchors()) if current.model is not None else None
+        cost = _cost(terms if routed.model is not None else None, without, tokens)
         timing["cache"] = clock() - mark
         timing["total"] = clock() - start
         draft = prompt.draft
@@ -259,35 +250,32 @@ class Planner:
         """
         if target:
             return target
-        known = (self.catalog.named(label) for label in prompt.models)
-        found = next((model for model in known if model is not None), None)
-        return found.id if found is not None else prompt.model or self.config.route.model
+        known = (self.targets.catalog.named(label) for label in prompt.models)
+        first = next((model for model in known if model is not None), None)
+        return first.id if first is not None else prompt.model or self.config.route.model
 
     def _warmth(
         self,
         prompt: Prompt,
-        model: str,
-        provider: Provider,
+        target: Target,
         now: float,
         totals: list[int],
         judge: predict.Judge = predict.TABLE,
         reach: predict.Reach | None = None,
     ) -> predict.Warmth:
-        held = self._held(prompt, provider, now)
-        return predict.assess(prompt, held, model, provider, now, totals, judge, reach)
+        held = self._held(prompt, target.provider, now)
+        return predict.assess(prompt, held, target.id, target.provider, now, totals, judge, reach)
 
     def _elsewhere(
-        self, prompt: Prompt, current: str, now: float, totals: list[int], judge: predict.Judge
+        self, prompt: Prompt, current: Target, now: float, totals: list[int], judge: predict.Judge
     ) -> dict[str, int]:
         """Return how many tokens are expected to be read from the other models that the conversation was sent to."""
-        found = {}
-        for name in {sent.model for sent in prompt.sent if sent.at < now} - {current}:
-            model = self.catalog.find(name)
-            if model is not None and model.id != current:
-                rules = self.rules.for_model(model.id)
-                warmth = self._warmth(prompt, model.id, rules, now, totals, judge)
-                found[model.id] = round(warmth.p_hit * warmth.tokens)
-        return found
+        sent = map(self.targets.find, {sent.model for sent in prompt.sent if sent.at < now})
+        elsewhere = {}
+        for identity in {target.id for target in sent if target.model is not None} - {current.id}:
+            warmth = self._warmth(prompt, self.targets.find(identity), now, totals, judge)
+            elsewhere[identity] = round(warmth.p_hit * warmth.tokens)
+        return elsewhere
 
     def _held(self, prompt: Prompt, provider: Provider, now: float) -> Held:
         """Return what the ledger knows, and what a transcript itself shows was sent."""
@@ -298,10 +286,9 @@ class Planner:
         for sent in prompt.sent:
             if sent.at >= now:  # the request that is planned here
                 continue
-            model = self.catalog.find(sent.model)
-            lifetime = provider.lifetime(sent.ttl or "default")
-            seconds = lifetime.seconds if lifetime is not None else 300
-            ttl = lifetime.name if lifetime is not None else "idle"
+            lifetime = provider.lifetime(sent.ttl or "default") or provider.lifetime("default")
+            if lifetime is None:
+                continue
             tokens = sent.input + (sent.read or 0) + (sent.write or 0)
             by_itself = provider.mode != "explicit" or provider.implicit
             if tokens < provider.minimum(sent.model) or not (by_itself or sent.read != 0 or sent.write != 0):
@@ -309,12 +296,12 @@ class Planner:
             entry = Entry(
                 provider.name,
                 self.config.cache.account,
-                model.id if model is not None else sent.model,
+                self.targets.find(sent.model).id,
                 sent.prefix,
                 tokens,
-                ttl,
+                lifetime.name,
                 sent.at,
-                sent.at + seconds,
+                sent.at + lifetime.seconds,
                 "transcript",
             )
             merged[sent.prefix] = with_entry(merged.get(sent.prefix, ()), entry)
@@ -323,24 +310,20 @@ class Planner:
     def _quote(
         self,
         prompt: Prompt,
-        name: str,
+        target: Target,
         warmth: predict.Warmth,
         gaps: Gaps,
         totals: list[int],
         now: float,
         judge: predict.Judge,
     ) -> Quote:
-        model = self.catalog.find(name)
-        price, output_price = (
-            model.prices(totals[-1] if totals else 0, now) if model is not None else (0.0, 0.0)
-        )
-        provider = self.rules.for_model(name)
-        key = model.id if model is not None else name
+        price, output_price = target.prices(totals[-1] if totals else 0, now)
 
         def within(reach: predict.Reach) -> predict.Warmth:
-            return self._warmth(prompt, key, provider, now, totals, judge, reach)
+            return self._warmth(prompt, target, now, totals, judge, reach)
 
-        return Quote(prompt, provider, name, price, output_price, warmth, totals, gaps, within)
+        provider = target.provider
+        return Quote(prompt, provider, target.name, price, output_price, warmth, totals, gaps, within)
 
     def _route(
         self,
@@ -366,8 +349,7 @@ class Planner:
                 at=now,
                 course=course,
             ),
-            self.catalog,
-            self.rules,
+            self.targets,
             quality,
             self.config.route,
         )

@@ -162,7 +162,7 @@ def test_bodies():
             return
         plan = planner.plan(prompt, now=1e9)
         assert plan.failure is None
-        changed = planned(data, prompt, plan, planner.rules)
+        changed = planned(data, prompt, plan, planner.targets)
         assert markers.strip(changed.body, changed.splices) == data
 
     fuzz(target)

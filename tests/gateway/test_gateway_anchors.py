@@ -148,7 +148,7 @@ def test_without_the_splices_the_original_is_back(body: bytes, planner: Planner)
         prompt = formats.read(body, format="anthropic")
     except PromptError:
         return
-    changed = planned(body, prompt, planner.plan(prompt, now=0), planner.rules)
+    changed = planned(body, prompt, planner.plan(prompt, now=0), planner.targets)
     assert markers.strip(changed.body, changed.splices) == body
     assert bool(changed.splices) == (changed.body != body)
 

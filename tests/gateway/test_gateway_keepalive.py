@@ -17,8 +17,8 @@ from anchorline.cache.lifetime import ping_every, prolonging
 from anchorline.cache.rules import load
 from anchorline.gateway.keepalive import Keepalive, KeptPrefix
 from anchorline.gateway.splice import prewarming
-from anchorline.route.catalog import load as load_catalog
 from anchorline.route.pricing import Pricing
+from anchorline.route.target import load as load_targets
 from support.gateways import Gateway, call, gateway
 from support.upstream import Running, Upstream
 
@@ -171,7 +171,7 @@ def test_a_ping_is_worth_it_where_the_next_request_is_likely(within_5m: float, w
 
 
 LIKELY = Gaps((60.0, 300.0, 3600.0, 10800.0), (0.6, 0.5, 0.1, 0.1))
-PRICING = Pricing(load(), load_catalog())
+PRICING = Pricing(load_targets())
 
 
 class Told(msgspec.Struct):

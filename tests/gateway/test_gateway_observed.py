@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from anchorline.cache.rules import load as rules
 from anchorline.report.collect import collect
-from anchorline.route.catalog import load as catalog
+from anchorline.route.target import load as targets
 from support.gateways import call, gateway, settled
 from support.upstream import Running, Upstream
 
@@ -64,7 +63,7 @@ def test_a_miss_is_not_foretold_of_a_plan_that_was_never_sent(tmp_path):
     assert len({one.read for one in billed[2:]}) == 1
     assert (state["predicted"], state["hits"]) == (4, 4)
     assert state["expected_hits"] > 3.5
-    report = collect(running.database, rules(), catalog())
+    report = collect(running.database, targets())
     assert (report.hits.returns, report.hits.hits, report.hits.first) == (4, 4, 1)
     assert report.hits.misses == ()
     believed = [row[0] for row in rows(running.database, "SELECT warm_tokens FROM plans ORDER BY created_at")]
@@ -81,7 +80,7 @@ def test_a_client_without_breakpoints_has_nothing_to_miss(tmp_path):
         running.stop()
     assert (state["predicted"], state["expected_hits"]) == (0, 0.0)
     assert {one["p_hit"] for one in state["last"]} == {0.0}
-    hits = collect(running.database, rules(), catalog()).hits
+    hits = collect(running.database, targets()).hits
     assert (hits.returns, hits.first) == (0, 3)
     (row,) = rows(
         running.database, "SELECT DISTINCT ttl, p_hit, expected_read_tokens, expected_write_tokens FROM plans"
@@ -98,7 +97,7 @@ def test_what_was_written_counts_by_its_own_lifetime(mode: str, ttl: str, tmp_pa
         state = settled(running, 2)
         usd, written = behind.app.usd, [one.written for one in behind.app.billed]
         running.stop()
-    report = collect(running.database, rules(), catalog())
+    report = collect(running.database, targets())
     assert sum(one.usd or 0.0 for one in report.costs) == pytest.approx(state["usd"], abs=1e-6)
     found = rows(running.database, "SELECT write_tokens, write_1h_tokens FROM outcomes ORDER BY id")
     assert found == [(sum(one.values()), one.get("1h", 0)) for one in written]

@@ -7,16 +7,15 @@ from math import inf
 import msgspec
 import pytest
 
-from anchorline.cache.rules import load as load_rules
 from anchorline.outcome import Usage
-from anchorline.route.catalog import load as load_catalog
 from anchorline.route.pricing import Pricing
+from anchorline.route.target import load as load_targets
 from anchorline.trial import evidence
 from anchorline.trial.evidence import FEWEST, Request, Shadowed, accepted, billed, collect, difference, radius
 from anchorline.trial.experiment import HEURISTIC, Contest, Standing, assign
 
-RULES, CATALOG = load_rules(), load_catalog()
-PRICING = Pricing(RULES, CATALOG)
+TARGETS = load_targets()
+PRICING = Pricing(TARGETS)
 MODEL = "claude-sonnet-5"
 AB = Contest("e-1", "r-1", HEURISTIC, "ab", 0.5, "1" * 32, 0.0)
 
@@ -61,13 +60,13 @@ def world(
 
 
 def found(requests, contest: Contest = AB, shadowed: Shadowed | None = None) -> evidence.Evidence:
-    return collect(contest, list(requests), shadowed or Shadowed(), RULES, CATALOG)
+    return collect(contest, list(requests), shadowed or Shadowed(), TARGETS)
 
 
 def test_a_request_costs_what_the_provider_bills_beside_what_it_would_have_without_a_cache():
     usage = Usage(input=100, read=8000, write=1900, output=50, write_1h=1900)
     paid = billed(request(usage=usage), PRICING)
-    price, output = CATALOG.models[MODEL].prices(10_000)
+    price, output = TARGETS.catalog.models[MODEL].prices(10_000)
     assert paid.usd == pytest.approx(price * (100 + 0.1 * 8000 + 2 * 1900) + output * 50)
     assert paid.uncached_usd == pytest.approx(price * 10_000 + output * 50)
 

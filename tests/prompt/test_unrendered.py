@@ -98,7 +98,7 @@ def conversation(form: str, cchs: list[str | None], mode: str = "replace") -> li
         data = body(form, cch, turn)
         prompt = read(data, memory)
         plan = planner.plan(prompt, now=1000.0 + 60 * turn)
-        changed = planned(data, prompt, plan, planner.rules)
+        changed = planned(data, prompt, plan, planner.targets)
         assert changed.splices
         if cch is not None:
             assert line(cch).encode() in changed.body
@@ -136,7 +136,7 @@ def test_a_breakpoint_that_the_client_has_set_on_it_stays():
         prompt = read(data)
         planner = Planner(Config(cache=Cache(anchors=mode), route=Route(enabled=False)), MemoryLedger())
         plan = planner.plan(prompt, now=1000.0)
-        changed = planned(data, prompt, plan, planner.rules)
+        changed = planned(data, prompt, plan, planner.targets)
         sent = json.loads(changed.body)
         assert sent["system"][0] == marked
         assert changed.body.count(b'"cache_control"') <= 4
@@ -149,8 +149,7 @@ def test_a_moment_in_the_attribution_is_no_warning():
         prompt = read(body("blocks", None, system=head))
         planner = Planner(Config(), MemoryLedger())
         plan = planner.plan(prompt, now=1000.0)
-        provider = planner.rules.for_model(MODEL)
-        found = check(prompt, plan, provider, MODEL, planner.catalog.find(MODEL))
+        found = check(prompt, plan, planner.targets.find(MODEL))
         assert "AL201" not in {finding.code for finding in found}
 
 

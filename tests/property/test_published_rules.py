@@ -157,7 +157,7 @@ def sent(data: bytes, form: Any, mode: Any, ttl: str, which: int) -> dict[str, A
     planner = Planner(config, warm(data, form, which))
     plan = planner.plan(prompt, now=NOW)
     assert plan.failure is None
-    changed = planned(data, prompt, plan, planner.rules)
+    changed = planned(data, prompt, plan, planner.targets)
     assert not changed.splices or changed.reason == ""
     assert markers.strip(changed.body, changed.splices) == data
     event(f"{sum(anchor.origin == 'plan' for anchor in changed.anchors)} anchors of the plan")

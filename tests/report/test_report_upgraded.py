@@ -8,11 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from anchorline.cache.rules import load as rules
 from anchorline.plan import Anchor, Miss, Plan
 from anchorline.report.collect import collect
 from anchorline.report.model import Report
-from anchorline.route.catalog import load as catalog
+from anchorline.route.target import load as targets
 from anchorline.store import database
 from support.history import billed, planned, recorded
 
@@ -60,7 +59,7 @@ def old(new: Path, tmp_path: Path) -> Path:
 
 
 def report(path: Path) -> Report:
-    return msgspec.structs.replace(collect(path, rules(), catalog()), made_at=0.0)
+    return msgspec.structs.replace(collect(path, targets()), made_at=0.0)
 
 
 def rows(path: Path) -> list[tuple[object, ...]]:

@@ -6,12 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anchorline.cache.rules import load as load_rules
 from anchorline.outcome import Iteration, Usage
-from anchorline.route.catalog import load as load_catalog
 from anchorline.route.pricing import Bill, Pricing, Unpriced
+from anchorline.route.target import load as load_targets
 
-PRICING = Pricing(load_rules(), load_catalog())
+PRICING = Pricing(load_targets())
 
 
 def day(text: str) -> float:

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from anchorline.cache import rules
 from anchorline.config import Route as Settings
 from anchorline.plan import Alternative, Route
-from anchorline.route import catalog
+from anchorline.route import target
 from anchorline.route.choose import MARGIN_USD, REQUESTS, Situation, choose
 from anchorline.route.quality import HeuristicQuality
 
-CATALOG, RULES, QUALITY = catalog.load(), rules.load(), HeuristicQuality()
+TARGETS, QUALITY = target.load(), HeuristicQuality()
+CATALOG = TARGETS.catalog
 NEW = Situation(
     current="claude-opus-5-5",
     prompt_tokens=20_000,
@@ -31,7 +31,7 @@ WARM = msgspec.structs.replace(NEW, prompt_tokens=105_000, warm_tokens=100_000, 
 
 
 def route(situation: Situation = NEW, settings: Settings = DEFAULT, **changes: Any) -> Route:
-    return choose(msgspec.structs.replace(situation, **changes), CATALOG, RULES, QUALITY, settings)
+    return choose(msgspec.structs.replace(situation, **changes), TARGETS, QUALITY, settings)
 
 
 def option(chosen: Route, target: str) -> Alternative:

@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from anchorline.cache.rules import load as load_rules
 from anchorline.learn import features
 from anchorline.prompt import source
 from anchorline.prompt.formats import claude_code
 from anchorline.prompt.model import PromptError
+from anchorline.route.target import load as load_targets
 from anchorline.sessions import importing
 from anchorline.sessions.importing import Piece
 from anchorline.sessions.request import Billed, warm
@@ -316,15 +316,15 @@ def test_the_clock_is_the_providers_own(tmp_path: Path):
     path = tmp_path / "s1.jsonl"
     path.write_bytes(conversation().bytes())
     (request, _) = read(path).requests
-    rules = load_rules()
+    targets = load_targets()
     later = msgspec.structs.replace(request, first_at=request.sent_at + 50)
-    (entry,) = warm([later], rules, "default", NOW)
+    (entry,) = warm([later], targets, "default", NOW)
     assert (entry.ttl, entry.tokens) == ("1h", 10_503)
     assert entry.expires_at == request.sent_at + 3600  # from the request's start
-    assert warm([later], rules, "default", request.sent_at + 3600) == []
+    assert warm([later], targets, "default", request.sent_at + 3600) == []
     openai = msgspec.structs.replace(later, model="gpt-5.5", ttl=None)
-    (entry,) = warm([openai], rules, "default", NOW)
-    seconds = rules.for_model("gpt-5.5").lifetimes[0].seconds
+    (entry,) = warm([openai], targets, "default", NOW)
+    seconds = targets.find("gpt-5.5").provider.lifetimes[0].seconds
     assert entry.expires_at == request.sent_at + 50 + seconds  # from its last use
 
 
@@ -333,7 +333,7 @@ def test_a_request_that_wrote_nothing_refreshes_under_the_chains_lifetime(tmp_pa
     path.write_bytes(conversation().bytes())
     first, second = read(path).requests
     read_only = msgspec.structs.replace(second, ttl=None, write_5m=0, write_1h=0)
-    entries = warm([first, read_only], load_rules(), "default", NOW)
+    entries = warm([first, read_only], load_targets(), "default", NOW)
     assert [entry.ttl for entry in entries] == ["1h", "1h"]
 
 

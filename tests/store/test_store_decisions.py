@@ -12,11 +12,10 @@ from anchorline.cache import predict
 from anchorline.cache.gaps import Moment
 from anchorline.cache.hits import Return
 from anchorline.cache.ledger import Entry, MemoryLedger
-from anchorline.cache.rules import load as load_rules
 from anchorline.learn.features import MOMENT, RETURN, Decision, of_return
 from anchorline.outcome import Feedback, Outcome, Usage
 from anchorline.prompt import formats
-from anchorline.route.catalog import load as load_catalog
+from anchorline.route.target import load as load_targets
 from anchorline.sessions import importing
 from anchorline.sessions.request import Billed
 from anchorline.store import decisions, imports
@@ -24,7 +23,7 @@ from anchorline.store.recorder import Recorder
 from support import samples
 from support.session_logs import START, ClaudeLog
 
-RULES, CATALOG = load_rules(), load_catalog()
+TARGETS = load_targets()
 AT = 1_790_000_000.0
 
 
@@ -34,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def read(path: Path) -> list[Decision]:
-    return decisions.read(path, RULES, CATALOG)
+    return decisions.read(path, TARGETS)
 
 
 def requests(path: Path) -> list[Decision]:
@@ -227,7 +226,7 @@ def test_training_sees_of_a_plan_what_the_planner_saw(path: Path, answers: int):
     last = 2 if answers else 1
     earlier = formats.read(json.dumps({"model": samples.MODEL, "messages": messages[:-last]}).encode())
 
-    seen, provider = Seen(), RULES.for_model(samples.MODEL)
+    seen, provider = Seen(), TARGETS.find(samples.MODEL).provider
     sent = len(earlier.segments) - 1
     totals = predict.cumulative(whole)
     prefix = whole.segments[sent].prefix

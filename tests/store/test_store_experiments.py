@@ -9,11 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from anchorline.cache.rules import load as load_rules
 from anchorline.outcome import Feedback, Outcome, Usage
 from anchorline.plan import Plan, Policy
-from anchorline.route.catalog import load as load_catalog
 from anchorline.route.pricing import Pricing
+from anchorline.route.target import load as load_targets
 from anchorline.store import database, experiments, privacy
 from anchorline.store.experiments import Steps
 from anchorline.store.recorder import Recorder
@@ -101,8 +100,8 @@ def test_what_kept_a_prefix_warm_is_paid_for_and_is_no_request(path: Path):
     one = found["a"]
     assert (one.usage, one.latency_ms, one.signals) == (Usage(0, 9000, 1000, 10), 500.0, {})
     assert one.pings == (Usage(0, 10_000, 0, 0),)
-    catalog = load_catalog()
-    pricing = Pricing(load_rules(), catalog)
+    targets = load_targets()
+    catalog, pricing = targets.catalog, Pricing(targets)
     without = billed(msgspec.structs.replace(one, pings=()), pricing)
     paid = billed(one, pricing)
     assert paid.uncached_usd == without.uncached_usd
@@ -237,7 +236,7 @@ def test_evidence_is_read_with_prices(path: Path):
         recorder.outcome(Outcome("a", usage=Usage(0, 9000, 1000, 10), decision="accepted")).result(60)
 
     record(path, [plan("a")], then)
-    found = experiments.evidence(path, CONTEST, load_rules(), load_catalog())
+    found = experiments.evidence(path, CONTEST, load_targets())
     (session,) = found.sessions
     assert 0 < session.cost < 0.5
     assert session.accepted == 1.0

@@ -65,10 +65,14 @@ def marker(provider: Provider, ttl: str) -> bytes:
 
 
 def lifetime(prompt: Prompt, mark: Marker) -> str:
-    """Return the lifetime that a client's marker asks for."""
+    """Returns the lifetime that a client's marker asks for; without a `ttl` the default of its provider."""
     if mark.ttl != "default":
         return mark.ttl
-    return "5m" if member(prompt, mark) == CACHE_CONTROL else "30m"
+    name = member(prompt, mark)
+    owner = next(
+        one for one in load().providers.values() if one.marker is not None and one.marker.member == name
+    )
+    return owner.lifetimes[0].name
 
 
 def member(prompt: Prompt, mark: Marker) -> str:

@@ -120,16 +120,15 @@ def describe(as_json: bool) -> None:
 
 def built() -> "list[Decision]":
     """Return what is recorded, after building the dataset from it. Raises click's exceptions."""
-    from anchorline.cache.rules import load as load_rules  # noqa: PLC0415  (only where a dataset is built)
     from anchorline.learn import dataset  # noqa: PLC0415
-    from anchorline.route.catalog import load as load_catalog  # noqa: PLC0415
+    from anchorline.route.target import load as load_targets  # noqa: PLC0415
     from anchorline.store import decisions as stored  # noqa: PLC0415
     from anchorline.store.database import StoreError  # noqa: PLC0415
 
     settings = reading.settings().config
-    rules, catalog = load_rules(settings.files.providers), load_catalog(settings.files.models)
+    targets = load_targets(settings.files)
     try:
-        found = stored.read(_database(), rules, catalog)
+        found = stored.read(_database(), targets)
         if not found:
             raise click.ClickException(
                 f"{_database()}: nothing to learn from is recorded yet; `anchorline import claude-code` or "

@@ -114,8 +114,7 @@ def report(experiment: str | None, as_json: bool, html: Path | None) -> None:
 
 
 def _report(experiment: str | None) -> "Report":
-    from anchorline.cache.rules import load as load_rules  # noqa: PLC0415
-    from anchorline.route.catalog import load as load_catalog  # noqa: PLC0415
+    from anchorline.route.target import load as load_targets  # noqa: PLC0415
     from anchorline.store import database, experiments  # noqa: PLC0415
     from anchorline.trial.evidence import collect  # noqa: PLC0415
     from anchorline.trial.report import report as put_together  # noqa: PLC0415  (numpy)
@@ -123,7 +122,7 @@ def _report(experiment: str | None) -> "Report":
 
     config = reading.settings().config
     path = database.locate(config.store.path)
-    rules, catalog = load_rules(config.files.providers), load_catalog(config.files.models)
+    targets = load_targets(config.files)
     with refusing():
         running = standing_now().contest
         contest: Contest | None = running
@@ -149,9 +148,8 @@ def _report(experiment: str | None) -> "Report":
     return put_together(
         contest,
         requests,
-        collect(contest, requests, shadowed, rules, catalog),
-        rules,
-        catalog,
+        collect(contest, requests, shadowed, targets),
+        targets,
         ended=ended,
         version=version,
     )

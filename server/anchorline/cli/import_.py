@@ -106,23 +106,16 @@ def _run(agent: "Agent", paths: tuple[Path, ...], *, as_json: bool) -> None:
 
 
 def _import(agent: "Agent", files: list[Path], settings: Config, *, quiet: bool) -> Summary:
-    from anchorline.cache.rules import load as load_rules  # noqa: PLC0415
     from anchorline.instructions.in_sessions import files_of_session  # noqa: PLC0415
     from anchorline.prompt.model import PromptError  # noqa: PLC0415
-    from anchorline.route.catalog import load as load_catalog  # noqa: PLC0415
+    from anchorline.route.target import load as load_targets  # noqa: PLC0415
     from anchorline.sessions import importing  # noqa: PLC0415
     from anchorline.sessions.request import warm  # noqa: PLC0415
     from anchorline.store import imports  # noqa: PLC0415
     from anchorline.store.database import locate  # noqa: PLC0415
 
-    rules = load_rules(settings.files.providers)
-    catalog = load_catalog(settings.files.models)
+    targets = load_targets(settings.files)
     summary = Summary(agent, problems=[])
-
-    def known(model: str) -> str:
-        found = catalog.find(model)
-        return found.id if found is not None else model
-
     with (
         imports.opened(locate(settings.store.path)) as store,
         progress.bar("Importing", len(files), quiet=quiet) as step,
@@ -145,10 +138,7 @@ def _import(agent: "Agent", files: list[Path], settings: Config, *, quiet: bool)
             if piece is None:
                 summary.unchanged += 1
                 continue
-            held = [
-                msgspec.structs.replace(entry, model=known(entry.model))
-                for entry in warm(piece.requests, rules, settings.cache.account, now)
-            ]
+            held = warm(piece.requests, targets, settings.cache.account, now)
             files_seen = files_of_session(path, agent, piece.requests, held, store.key) if held else None
             waiting.append(imports.File(path, agent, piece, held, files_seen))
             if sum(1 + len(one.piece.requests) for one in waiting) >= imports.BATCH:

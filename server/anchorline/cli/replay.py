@@ -78,9 +78,8 @@ def command(names: tuple[str, ...], since: float | None, as_json: bool, html: Pa
 
 
 def _compare(names: tuple[str, ...], since: float | None, *, quiet: bool) -> Comparison:
-    from anchorline.cache.rules import load as load_rules  # noqa: PLC0415
     from anchorline.replay.comparison import compare  # noqa: PLC0415
-    from anchorline.route.catalog import load as load_catalog  # noqa: PLC0415
+    from anchorline.route.target import load as load_targets  # noqa: PLC0415
     from anchorline.store.database import StoreError, locate  # noqa: PLC0415
     from anchorline.store.reader import Reader  # noqa: PLC0415
 
@@ -89,9 +88,9 @@ def _compare(names: tuple[str, ...], since: float | None, *, quiet: bool) -> Com
         requests = Reader(locate(settings.store.path)).imported(since or 0.0)
     except StoreError as error:
         raise reading.Unreadable(str(error)) from error
-    rules, catalog = load_rules(settings.files.providers), load_catalog(settings.files.models)
+    targets = load_targets(settings.files)
     with progress.bar("Replaying", len(names), quiet=quiet) as step:
-        return compare(requests, names, rules, catalog, done=lambda _: step())
+        return compare(requests, names, targets, done=lambda _: step())
 
 
 def _nothing(comparison: Comparison, since: float | None) -> None:

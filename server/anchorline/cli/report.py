@@ -54,15 +54,14 @@ def command(html: Path | None, since: float | None, as_json: bool) -> None:
 
 
 def _collect(since: float | None) -> "Report":
-    from anchorline.cache.rules import load as load_rules  # noqa: PLC0415  (the group's --help stays fast)
     from anchorline.report.collect import collect  # noqa: PLC0415
-    from anchorline.route.catalog import load as load_catalog  # noqa: PLC0415
+    from anchorline.route.target import load as load_targets  # noqa: PLC0415
     from anchorline.store.database import StoreError, locate  # noqa: PLC0415
 
     settings = reading.settings().config
-    rules, catalog = load_rules(settings.files.providers), load_catalog(settings.files.models)
+    targets = load_targets(settings.files)
     try:
-        return collect(locate(settings.store.path), rules, catalog, since)
+        return collect(locate(settings.store.path), targets, since)
     except StoreError as error:
         raise reading.Unreadable(str(error)) from error
 

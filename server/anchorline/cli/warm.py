@@ -6,10 +6,9 @@ import click
 import msgspec
 
 from anchorline.cache.ledger import Entry, longest
-from anchorline.cache.rules import load as load_rules
 from anchorline.cli import reading, tables
-from anchorline.route.catalog import load as load_catalog
 from anchorline.route.pricing import Pricing, Unpriced
+from anchorline.route.target import load as load_targets
 from anchorline.store.database import StoreError, locate
 from anchorline.store.reader import Reader
 
@@ -47,7 +46,7 @@ def command(as_json: bool) -> None:
         entries = [entry for entry in reader.ledger(now) if entry.is_warm(now)]
     except StoreError as error:
         raise reading.Unreadable(str(error)) from error
-    pricing = Pricing(load_rules(settings.files.providers), load_catalog(settings.files.models))
+    pricing = Pricing(load_targets(settings.files))
     shown = [_warm(entry, pricing, now) for entry in longest(entries)]
     shown.sort(key=lambda one: one.left_s)
     tokens = sum(one.tokens for one in shown)

@@ -66,7 +66,7 @@ class Exchanges:
         self._refusals = Refusals()
         self._requests = RequestPlanner(config, self.journal, self._refusals)
         self.planner = self._requests.planner
-        self._pricing = Pricing(self.planner.rules, self.planner.catalog)
+        self._pricing = Pricing(self.planner.targets)
         self._keepalive = Keepalive(
             config.gateway.keepalive_usd, self._pinged, self._all_read, self._pricing.bill, report
         )
@@ -241,7 +241,7 @@ class Exchanges:
         self._requests.note_usage(prompt, model, sent, outcome)
         if planned.course is not None and exchange.planned is not None:
             self._requests.note_route(prompt, model, planned.course)
-        self.metrics.add(finished(exchange, plan, cache, model, outcome, self._pricing, self.planner.catalog))
+        self.metrics.add(finished(exchange, plan, cache, model, outcome, self._pricing, self.planner.targets))
         if self._config.gateway.keepalive_usd > 0 and not self.held(exchange.sender.credential):
             kept = prefix_to_keep(exchange, planned, model, sent, outcome, self.planner, self._pricing)
             if kept is not None:

@@ -79,7 +79,7 @@ def prefix_to_keep(
     The request was sent to `model` with the breakpoints `sent`.
     """
     prompt, usage, meter, send = planned.prompt, outcome.usage, exchange.meter, exchange.send
-    rules = planner.rules.for_model(model)
+    rules = planner.targets.find(model).provider
     if usage is None or meter is None or send is None or not exchange.ok:
         return None
     by_itself = bool(prompt.automatic_ttl)

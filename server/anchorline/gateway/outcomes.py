@@ -5,8 +5,8 @@ from anchorline.gateway.metrics import FinishedRequest, hit
 from anchorline.gateway.usage import Meter
 from anchorline.outcome import Outcome
 from anchorline.plan import CachePlan, Plan
-from anchorline.route.catalog import Catalog
 from anchorline.route.pricing import BROKEN_OFF, UNTOLD, Bill, Pricing, Unpriced
+from anchorline.route.target import Targets
 
 
 def outcome_of(plan: Plan, exchange: Exchange, meter: Meter) -> Outcome:
@@ -40,14 +40,13 @@ def finished(
     model: str,
     outcome: Outcome,
     pricing: Pricing,
-    catalog: Catalog,
+    targets: Targets,
 ) -> FinishedRequest:
     """Returns the line of an exchange that was sent to `model`; `cache` is what was to be expected of the cache."""
-    entry = catalog.find(model)
     bill = _bill(exchange, model, outcome, pricing)
     return FinishedRequest(
         at=exchange.at,
-        model=entry.id if entry is not None else model,
+        model=targets.find(model).id,
         status=exchange.status,
         seconds=exchange.seconds,
         first_byte=exchange.first_byte_s,

@@ -44,8 +44,7 @@ class RequestPlanner:
         self._unrouted = Planner(
             msgspec.structs.replace(config, route=same_model),
             journal.ledger,
-            rules=self.planner.rules,
-            catalog=self.planner.catalog,
+            targets=self.planner.targets,
             deciders=self._decider,
         )
         self._observes = config.gateway.mode == "observe"
@@ -85,8 +84,8 @@ class RequestPlanner:
         current, course = self._course(prompt, decider) if routes else (None, None)
         plan = planner.plan(prompt, target=current, now=exchange.at, decider=decider, course=course)
         name = current or prompt.model or plan.route.target
-        rules, model = planner.rules.for_model(name), planner.catalog.find(name)
-        warning = next((finding.message for finding in expired(prompt, plan, rules, model)), "")
+        findings = expired(prompt, plan, planner.targets.find(name))
+        warning = next((finding.message for finding in findings), "")
         if warning:
             log.warning("%s", warning)
         if not may:
@@ -100,7 +99,7 @@ class RequestPlanner:
         if routes and plan.failure is None and plan.route.target != prompt.model != local.NAME:
             route = routed(body, plan.route.target)
         here = bool(route) and plan.route.tier == local.TIER
-        changed = planned(body, prompt, plan, planner.rules, trims, route, marked="anchors" in may)
+        changed = planned(body, prompt, plan, planner.targets, trims, route, marked="anchors" in may)
         if not changed.reason and not changed.splices:
             changed = msgspec.structs.replace(changed, reason=_why_left_out(exchange.may - may))
         target = plan.route.target if route else ""
@@ -150,7 +149,7 @@ class RequestPlanner:
     def note_usage(self, prompt: Prompt, model: str, sent: tuple[Anchor, ...], outcome: Outcome) -> None:
         """Remembers when a request was sent and what it was billed, for the next one of its conversation."""
         usage, at = outcome.usage, outcome.sent_at
-        provider = self.planner.rules.for_model(model)
+        provider = self.planner.targets.find(model).provider
         by_itself = provider.mode == "automatic" or provider.implicit or prompt.automatic_ttl is not None
         if usage is None or at is None or not whole(prompt, sent, by_itself=by_itself):
             return

@@ -8,11 +8,11 @@ from anchorline.cache import markers
 from anchorline.cache.markers import Splice, UnmarkableError
 from anchorline.cache.place import clients
 from anchorline.cache.predict import counted
-from anchorline.cache.rules import Rules
 from anchorline.gateway.refusals import Change
 from anchorline.plan import Anchor, Plan
 from anchorline.prompt import half_pairs, layout
 from anchorline.prompt.model import Prompt
+from anchorline.route.target import Targets
 from anchorline.trim.results import Trimmed
 
 
@@ -84,7 +84,7 @@ def planned(
     body: bytes,
     prompt: Prompt,
     plan: Plan,
-    rules: Rules,
+    targets: Targets,
     trims: Sequence[Trimmed] = (),
     route: Sequence[Splice] = (),
     *,
@@ -102,7 +102,7 @@ def planned(
         kinds.add("route")
     if not marked:
         return _made(body, shorter, as_sent(prompt), "", kinds)
-    if plan.failure is not None or not _marks(prompt, plan, rules):
+    if plan.failure is not None or not _marks(prompt, plan, targets):
         taker = "the model" if plan.cache.provider == "none" else plan.cache.provider
         reason = plan.failure or f"{taker} takes no breakpoints in {prompt.format} requests"
         return _made(body, shorter, as_sent(prompt), reason, kinds)
@@ -124,9 +124,9 @@ def _made(
     return ChangedBody(changed, ordered, anchors, "" if ordered else reason, frozenset(kinds))
 
 
-def _marks(prompt: Prompt, plan: Plan, rules: Rules) -> bool:
+def _marks(prompt: Prompt, plan: Plan, targets: Targets) -> bool:
     """Tell whether the request takes the markers of the provider that it is planned for."""
-    known = rules.provider(plan.cache.provider)
-    if known.passthrough:
-        known = rules.for_model(prompt.model or plan.route.target)
-    return markers.accepted(prompt, known)
+    provider = targets.rules.provider(plan.cache.provider)
+    if provider.passthrough:
+        provider = targets.find(prompt.model or plan.route.target).provider
+    return markers.accepted(prompt, provider)

@@ -1,12 +1,11 @@
 """AL209: an edit of an instruction file, where enough is warm behind it."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from anchorline.cache.rules import Rules
 from anchorline.instructions.warm_files import Edit, Taken
 from anchorline.lint.finding import Finding
-from anchorline.route.catalog import Model
+from anchorline.route.target import Target, Targets
 
 LEAST_TOKENS = 1000
 """Below this an edit costs too little to speak of."""
@@ -18,23 +17,21 @@ _WHERE: dict[Taken, str] = {
 }
 
 
-def edit_findings(
-    edits: Sequence[Edit], rules: Rules, model: Callable[[str], Model | None], now: float
-) -> Iterator[Finding]:
+def edit_findings(edits: Sequence[Edit], targets: Targets, now: float) -> Iterator[Finding]:
     """Yields the finding where enough is warm behind the edits of one file."""
     counted = list(_counted(edits))
-    lost = sum(one.lost for one in counted)
+    lost = sum(edit.lost for edit in counted)
     if lost < LEAST_TOKENS:
         return
-    prices = [_usd(one, rules, model(one.file.model), now) for one in counted]
+    prices = [_usd(edit, targets.find(edit.file.model), now) for edit in counted]
     usd = "" if None in prices else f", ${sum(price or 0.0 for price in prices):.2f}"
-    kinds = [one.file.taken for one in counted]
+    kinds = [edit.file.taken for edit in counted]
     places = [
         where.format(f"{count} conversation{'s' * (count > 1)}")
         for kind, where in _WHERE.items()
         if (count := kinds.count(kind))
     ]
-    free = time.strftime("%H:%M", time.localtime(max(one.file.expires_at for one in counted) + 60))
+    free = time.strftime("%H:%M", time.localtime(max(edit.file.expires_at for edit in counted) + 60))
     amount = f"{lost / 1000:.0f} k" if lost >= 10_000 else f"{lost / 1000:.1f} k"
     first = min(counted, key=lambda edit: edit.start)
     yield Finding(
@@ -49,19 +46,24 @@ def edit_findings(
 def _counted(edits: Sequence[Edit]) -> Iterator[Edit]:
     """Yields one edit a conversation. The head that new sessions share counts once a model."""
     shared: dict[tuple[str, str, str], Edit] = {}
-    for one in edits:
-        if one.file.taken != "new":
-            yield one
+    for edit in edits:
+        file = edit.file
+        if file.taken != "new":
+            yield edit
             continue
-        key = (one.file.provider, one.file.account, one.file.model)
-        if key not in shared or shared[key].lost < one.lost:
-            shared[key] = one
+        key = (file.provider, file.account, file.model)
+        if key not in shared or shared[key].lost < edit.lost:
+            shared[key] = edit
     yield from shared.values()
 
 
-def _usd(one: Edit, rules: Rules, model: Model | None, at: float) -> float | None:
-    if model is None:
+def _usd(edit: Edit, target: Target, at: float) -> float | None:
+    """Returns what writing the lost tokens again costs more than reading them; None where no price is known."""
+    if target.model is None:
         return None
-    provider = rules.for_model(one.file.model)
-    price, _ = model.prices(one.lost, at)
-    return one.lost * price * (provider.write_price(one.file.ttl) - provider.read_price(model.id))
+    price, _ = target.prices(edit.lost, at)
+    return (
+        edit.lost
+        * price
+        * (target.provider.write_price(edit.file.ttl) - target.provider.read_price(target.id))
+    )

@@ -13,7 +13,7 @@ from anchorline.plan import Plan
 from anchorline.prompt import dates
 from anchorline.prompt.model import Prompt, Segment
 from anchorline.prompt.unrendered import blanked
-from anchorline.route.catalog import Model
+from anchorline.route.target import Target
 from anchorline.trim.dedupe import duplicates
 
 # It begins with a literal, which a search jumps to: with the first eight digits it takes fifteen times as long.
@@ -36,10 +36,11 @@ _STABLE_AFTER = 256
 """Bytes that must follow on a volatile spot for it to cost anything."""
 
 
-def check(prompt: Prompt, plan: Plan, provider: Provider, model: str) -> Iterator[Finding]:
-    """Yield the findings."""
+def check(prompt: Prompt, plan: Plan, target: Target) -> Iterator[Finding]:
+    """Yields the findings."""
+    provider = target.provider
     yield from _volatile(prompt)
-    yield from markers.check(prompt, provider, model)
+    yield from markers.check(prompt, provider, target.name)
     if not any(mark.acts for mark in prompt.markers) and _uncached(prompt, plan, provider):
         tokens = plan.tokens.estimate
         anchors = [anchor for anchor in plan.cache.anchors if anchor.origin == "plan"]
@@ -64,15 +65,19 @@ def check(prompt: Prompt, plan: Plan, provider: Provider, model: str) -> Iterato
         yield Finding("AL205", message, "info", segment.start, segment.end, fix, title)
 
 
-def expired(prompt: Prompt, plan: Plan, provider: Provider, model: Model | None) -> Iterator[Finding]:
+def expired(prompt: Prompt, plan: Plan, target: Target) -> Iterator[Finding]:
     """Warn before a large prompt is sent into an expired cache, with the dollars."""
     for miss in plan.cache.miss_reasons:
-        if miss.code != "expired" or miss.tokens < LARGE_TOKENS or model is None or not prompt.segments:
+        if (
+            miss.code != "expired"
+            or miss.tokens < LARGE_TOKENS
+            or target.model is None
+            or not prompt.segments
+        ):
             continue
-        price, _ = model.prices(plan.tokens.estimate, plan.created_at)
-        again, warm = (
-            price * share * miss.tokens for share in (provider.write_price(), provider.read_price(model.id))
-        )
+        price, _ = target.prices(plan.tokens.estimate, plan.created_at)
+        write, read = target.provider.write_price(), target.provider.read_price(target.id)
+        again, warm = (price * share * miss.tokens for share in (write, read))
         last = prompt.segments[-1]
         message = f"{miss.text}: to have them again costs ${again:.2f}; warm it was ${warm:.2f}"
         yield Finding("AL208", message, "warning", last.start, last.end)

@@ -1,12 +1,11 @@
 """Run every rule over a prompt and its plan."""
 
-from anchorline.cache.rules import Provider
 from anchorline.lint import cache, format, safety  # noqa: A004  (named after the rules' group)
 from anchorline.lint.finding import Finding
 from anchorline.plan import Plan
 from anchorline.prompt.model import Prompt, PromptError
 from anchorline.refine.hints import RULES as CLARITY
-from anchorline.route.catalog import Model
+from anchorline.route.target import Target
 
 _SHOWN = 100
 """Findings of one document, at most: an editor drowns in more."""
@@ -14,19 +13,17 @@ _SHOWN = 100
 _CLARITY = {hint.code for hint in CLARITY}
 
 
-def check(
-    prompt: Prompt, plan: Plan, provider: Provider, name: str, model: Model | None
-) -> tuple[Finding, ...]:
-    """Return what the rules find, in the order of the text. `name` is the model that the request is set to use."""
-    found = [
+def check(prompt: Prompt, plan: Plan, target: Target) -> tuple[Finding, ...]:
+    """Returns what the rules find, in the order of the text. `target` is the model that the request is set to use."""
+    findings = [
         *clarity(prompt, plan),
-        *cache.check(prompt, plan, provider, name),
-        *cache.expired(prompt, plan, provider, model),
-        *safety.check(prompt, plan, model),
+        *cache.check(prompt, plan, target),
+        *cache.expired(prompt, plan, target),
+        *safety.check(prompt, plan, target),
         *format.check(prompt),
     ]
-    found.sort(key=lambda finding: (finding.start, finding.code))
-    return tuple(found[:_SHOWN])
+    findings.sort(key=lambda finding: (finding.start, finding.code))
+    return tuple(findings[:_SHOWN])
 
 
 def clarity(prompt: Prompt, plan: Plan) -> list[Finding]:

@@ -7,10 +7,10 @@ from anchorline.lint.finding import Finding
 from anchorline.plan import Plan
 from anchorline.prompt.attachments import payloads
 from anchorline.prompt.model import Prompt
-from anchorline.route.catalog import Model
+from anchorline.route.target import Target
 
 
-def check(prompt: Prompt, plan: Plan, model: Model | None) -> Iterator[Finding]:
+def check(prompt: Prompt, plan: Plan, target: Target) -> Iterator[Finding]:
     """Yield the findings."""
     for segment in prompt.segments:
         for begin, raw in _texts(prompt.load(segment.start, segment.end)):
@@ -25,6 +25,7 @@ def check(prompt: Prompt, plan: Plan, model: Model | None) -> Iterator[Finding]:
                 message = f"looks like a secret ({secret.name})"
                 place = segment.start + begin
                 yield Finding("AL301", message, "warning", place + start, place + end)
+    model = target.model
     if model is not None and plan.tokens.low > model.context and prompt.segments:
         last = prompt.segments[-1]
         message = f"at least {plan.tokens.low} tokens; {model.id} takes {model.context}"

@@ -17,15 +17,12 @@ def look(contest: Contest, config: Config) -> str | None:
 
     Another server may be faster: then nothing is done here.
     """
-    from anchorline.cache.rules import load as load_rules  # noqa: PLC0415  (not at start)
-    from anchorline.route.catalog import load as load_catalog  # noqa: PLC0415
+    from anchorline.route.target import load as load_targets  # noqa: PLC0415  (not at start)
 
     path = database.locate(config.store.path)
     steps = experiments.Steps(experiments.registry(), path)
     try:
-        found = experiments.evidence(
-            path, contest, load_rules(config.files.providers), load_catalog(config.files.models)
-        )
+        found = experiments.evidence(path, contest, load_targets(config.files))
         return _act(steps, contest, found)
     except NotPossibleError:
         return None

@@ -79,8 +79,8 @@ class Plans:
         own = planner.model(prompt, target)
         added = Remembered(
             plan,
-            _known_as(own, planner),
-            _known_as(plan.route.target, planner),
+            planner.targets.find(own).id,
+            planner.targets.find(plan.route.target).id,
             planner.config.cache.account,
             tuple(_held(plan, prompt, planner, own, sent)),
             prompt,
@@ -116,16 +116,11 @@ class Plans:
         return None
 
 
-def _known_as(model: str, planner: "Planner") -> str:
-    known = planner.catalog.find(model)
-    return known.id if known is not None else model
-
-
 def _held(
     plan: Plan, prompt: Prompt, planner: "Planner", own: str, sent: Sequence[Anchor] | None
 ) -> Iterator[Held]:
     """Yield the anchored prefixes, and the whole prompt where the provider anchors its end by itself."""
-    provider = planner.rules.for_model(plan.route.target if sent is None else own)
+    provider = planner.targets.find(plan.route.target if sent is None else own).provider
     for anchor in plan.cache.anchors if sent is None else sent:
         lifetime = provider.lifetime(anchor.ttl)
         if lifetime is not None:

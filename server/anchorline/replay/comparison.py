@@ -12,8 +12,8 @@ from anchorline.cache.rules import Provider, Rules
 from anchorline.replay import account, policies
 from anchorline.replay.account import Paid, Recorded
 from anchorline.replay.recorded import conversations
-from anchorline.route.catalog import Catalog
 from anchorline.route.pricing import Pricing, Rates, Unpriced
+from anchorline.route.target import Targets
 from anchorline.sessions.request import Billed
 
 DRAWS = 500
@@ -71,8 +71,7 @@ class Comparison(msgspec.Struct, frozen=True):
 def compare(
     requests: Sequence[Billed],
     names: Sequence[str],
-    rules: Rules,
-    catalog: Catalog,
+    targets: Targets,
     *,
     gaps: GapModel | None = None,
     done: Callable[[str], None] = lambda _: None,
@@ -82,7 +81,7 @@ def compare(
     Raises KeyError for a name that is no policy.
     """
     chosen = policies.named(dict.fromkeys((BASE, *names)), gaps)
-    pricing = Pricing(rules, catalog)
+    rules, pricing = targets.rules, Pricing(targets)
     taken, left_out = _taken(requests, rules, pricing)
     recorded = conversations((request for request, _ in taken), rules)
     costs: dict[str, dict[str, float]] = {}

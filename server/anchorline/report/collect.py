@@ -7,12 +7,11 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
-from anchorline.cache.rules import Rules
 from anchorline.report.imported import add_imported
 from anchorline.report.model import Arm, Refinements, Report, Route, Step
 from anchorline.report.planned import add_pings, add_planned, add_untold
 from anchorline.report.sums import Sums
-from anchorline.route.catalog import Catalog
+from anchorline.route.target import Targets
 from anchorline.store import database
 
 STEPS = 20
@@ -29,7 +28,7 @@ _DECIDED = """
 """
 
 
-def collect(path: Path, rules: Rules, catalog: Catalog, since: float | None = None) -> Report:
+def collect(path: Path, targets: Targets, since: float | None = None) -> Report:
     """Return the report of what was recorded from `since` on; an empty one where there is no database.
 
     Raises StoreError when the database can't be read.
@@ -37,7 +36,7 @@ def collect(path: Path, rules: Rules, catalog: Catalog, since: float | None = No
     collecting = gc.isenabled()
     gc.disable()  # hundreds of thousands of small objects, none in a cycle: looking for some takes long
     try:
-        return _collected(path, Sums(rules, catalog), since)
+        return _collected(path, Sums(targets), since)
     finally:
         if collecting:
             gc.enable()

@@ -8,11 +8,11 @@ from typing import Literal
 
 import msgspec
 
-from anchorline.cache.rules import Lifetime, Provider, Rules
+from anchorline.cache.rules import Lifetime, Provider
 from anchorline.outcome import Usage as Told
 from anchorline.report.model import Bin, Cause, Cost, Curve, Hits, Miss
-from anchorline.route.catalog import Catalog
 from anchorline.route.pricing import Bill, Prices, Pricing, Unpriced
+from anchorline.route.target import Targets
 
 Source = Literal["plans", "imported"]
 
@@ -84,10 +84,9 @@ class _Line:
 class Sums:
     """What was added up so far."""
 
-    def __init__(self, rules: Rules, catalog: Catalog) -> None:
-        self._rules = rules
-        self._catalog = catalog
-        self._pricing = Pricing(rules, catalog)
+    def __init__(self, targets: Targets) -> None:
+        self._targets = targets
+        self._pricing = Pricing(targets)
         self.unknown: Counter[str] = Counter()
         self._known: dict[str, Known] = {}
         self._lines: defaultdict[tuple[int, str], _Line] = defaultdict(_Line)
@@ -104,13 +103,14 @@ class Sums:
         """Return what is known of the model that requests call by that name."""
         found = self._known.get(name)
         if found is None:
-            model = self._catalog.find(name)
-            provider = self._rules.for_model(name)
+            target = self._targets.find(name)
+            provider = target.provider
             lifetimes = {lifetime.name: lifetime for lifetime in provider.lifetimes}
             if provider.lifetimes:
                 lifetimes.setdefault("default", provider.lifetimes[0])
-            shown = model.id if model is not None else name
-            found = self._known[name] = Known(name, self._pricing.prices(name), provider, lifetimes, shown)
+            found = self._known[name] = Known(
+                name, self._pricing.prices(name), provider, lifetimes, target.id
+            )
         return found
 
     def span(self, first: float, last: float) -> None:

@@ -13,11 +13,11 @@ from math import ceil, inf
 import msgspec
 
 from anchorline import config
-from anchorline.cache.rules import Rules
 from anchorline.figures import count, usd
 from anchorline.plan import Alternative, Route
-from anchorline.route.catalog import Catalog, Model
+from anchorline.route.catalog import Model
 from anchorline.route.quality import QualityModel
+from anchorline.route.target import Target, Targets
 
 SECOND_USD = 0.0005
 """What a second of waiting costs, in USD: 1.80 an hour, since a developer mostly does something else meanwhile."""
@@ -88,12 +88,11 @@ class _Candidate(msgspec.Struct, frozen=True):
     net: float = 0.0
 
 
-def choose(
-    situation: Situation, catalog: Catalog, rules: Rules, quality: QualityModel, settings: config.Route
-) -> Route:
+def choose(situation: Situation, targets: Targets, quality: QualityModel, settings: config.Route) -> Route:
     """Return the route, with every model that was considered and why it was not taken."""
     current = situation.current
-    model = catalog.find(current)
+    target = targets.find(current)
+    model = target.model
     if model is None:
         reason = f"{current} is not in the model catalogue, so its price and quality are not known."
         return Route(current, "unknown", (), situation.in_session, reason)
@@ -108,14 +107,15 @@ def choose(
     own = quality.p_success(features, model)
     counts = settings.sticky or not situation.in_session
     candidates = []
-    for name, one in _names(current, model, catalog, settings, course):
+    for candidate in _targets(target, model, targets, settings, course):
+        name, one = candidate.name, candidate.model
         if one is None:
             unknown = Alternative(name, "unknown", 0.0, 0.0, 0, 0.0, "not in the model catalogue")
             candidates.append(_Candidate(unknown))
             continue
         is_current = name == current
         warm = situation.warm_tokens if is_current else situation.elsewhere.get(one.id, 0)
-        first, later, entry = _costs(situation, rules, name, one, warm)
+        first, later, entry = _costs(situation, candidate, warm)
         p_success = quality.p_success(features, one)
         latency = one.latency_ms(situation.output_tokens)
         believed = own if own < p_success < own + DOUBT else p_success
@@ -124,7 +124,7 @@ def choose(
             entry = 0.0
         score = value - entry / REQUESTS
         excluded = _excluded(situation, one, is_current=is_current)
-        if excluded is None and not is_current and _dearer(situation, one, name, catalog, settings):
+        if excluded is None and not is_current and _dearer(situation, candidate, targets, settings):
             excluded = f"dearer than {course.own}, which the client asks for"
         option = Alternative(
             name, one.tier, round(p_success, 4), round(first, 6), latency, round(score, 6), excluded
@@ -135,79 +135,74 @@ def choose(
         reason = f"{current} was chosen earlier in this turn."
         return Route(current, model.tier, tuple(one.option for one in candidates), sticky=True, reason=reason)
     if settings.pin:
-        lost = _lost(situation, rules, model) if settings.sticky else 0.0
+        lost = _lost(situation, target) if settings.sticky else 0.0
         return _pinned(situation, model, candidates, lost)
     return _route(situation, model, candidates)
 
 
-def _names(
-    current: str, model: Model, catalog: Catalog, settings: config.Route, course: Course
-) -> Iterable[tuple[str, Model | None]]:
-    """Yield the current model and then the others that may be proposed, by the name to send: first the client's own.
+def _targets(
+    current: Target, model: Model, targets: Targets, settings: config.Route, course: Course
+) -> Iterable[Target]:
+    """Yields the current model and then the others that may be proposed, by the name to send: first the client's own.
 
     Without a list of the user's own these are the current line-up of the same provider. Where the request reaches its
     model through somebody else (``bedrock``, ``openrouter/…``), their names for the others are not known. A
     pinned model is the only other one.
     """
-    yield current, model
+    yield current
     seen = {model.id}
-    own = catalog.find(course.own) if course.own and not settings.pin else None
-    if own is not None and own.id not in seen:
+    own = targets.find(course.own) if course.own and not settings.pin else current
+    if own.model is not None and own.id not in seen:
         seen.add(own.id)
-        yield course.own, own
+        yield own
     pool = (settings.pin,) if settings.pin else settings.allow
     if pool:
         for name in pool:
-            one = catalog.find(name)
-            identity = one.id if one is not None else name
-            if identity not in seen:
-                seen.add(identity)
-                yield name, one
-    elif "/" not in current and "anthropic." not in current:
-        for one in catalog.of_provider(model.provider, current=True):
-            if one.id not in seen:
-                yield one.id, one
+            target = targets.find(name)
+            if target.id not in seen:
+                seen.add(target.id)
+                yield target
+    elif "/" not in current.name and "anthropic." not in current.name:
+        for other in targets.catalog.of_provider(model.provider, current=True):
+            if other.id not in seen:
+                yield targets.find(other.id)
 
 
-def _costs(
-    situation: Situation, rules: Rules, name: str, model: Model, warm: int
-) -> tuple[float, float, float]:
+def _costs(situation: Situation, target: Target, warm: int) -> tuple[float, float, float]:
     """Return the USD of this request, `warm` tokens of which are in the model's cache, and of one that finds all there.
 
     The third is what is paid now to write the rest instead of reading it.
     """
-    provider = rules.for_model(name)
-    tokens = situation.prompt_tokens
-    price, output_price = model.prices(tokens, situation.at)
+    provider, tokens = target.provider, situation.prompt_tokens
+    price, output_price = target.prices(tokens, situation.at)
     output = output_price * situation.output_tokens
-    if tokens < provider.minimum(name):
+    if tokens < provider.minimum(target.name):
         plain = price * tokens + output
         return plain, plain, 0.0
-    read, write = provider.read_price(name), provider.write_price()
+    read, write = provider.read_price(target.name), provider.write_price()
     held = price * read * tokens + output
     entry = price * (write - read) * (tokens - warm)
     return held + entry, held + price * write * NEW_TOKENS, entry
 
 
-def _lost(situation: Situation, rules: Rules, model: Model) -> float:
+def _lost(situation: Situation, current: Target) -> float:
     """Return what it would cost to have the current model's warm prefix again, in USD."""
     if not situation.in_session or situation.cold or not situation.warm_tokens:
         return 0.0
-    provider = rules.for_model(situation.current)
-    price, _ = model.prices(situation.prompt_tokens, situation.at)
-    premium = provider.write_price() - provider.read_price(situation.current)
+    price, _ = current.prices(situation.prompt_tokens, situation.at)
+    premium = current.provider.write_price() - current.provider.read_price(current.name)
     return max(price * premium * situation.warm_tokens, 0.0)
 
 
-def _dearer(situation: Situation, model: Model, name: str, catalog: Catalog, settings: config.Route) -> bool:
+def _dearer(situation: Situation, target: Target, targets: Targets, settings: config.Route) -> bool:
     """Tell whether a model costs more than the client's own choice, and may not."""
     course = situation.course or Course()
-    own = catalog.find(course.own) if course.own else None
-    if own is None or settings.pin or (name in settings.allow and not course.side):
+    own = targets.find(course.own).model if course.own else None
+    if own is None or settings.pin or (target.name in settings.allow and not course.side):
         return False
     return any(
         price > before
-        for price, before in zip(model.prices(0, situation.at), own.prices(0, situation.at), strict=True)
+        for price, before in zip(target.prices(0, situation.at), own.prices(0, situation.at), strict=True)
     )
 
 

@@ -14,9 +14,10 @@ from math import inf
 
 import msgspec
 
-from anchorline.cache.rules import Provider, Rules
+from anchorline.cache.rules import Provider
 from anchorline.outcome import Usage
-from anchorline.route.catalog import Catalog, Earlier, Model
+from anchorline.route.catalog import Earlier, Model
+from anchorline.route.target import Targets
 
 MOST = 1000
 """Names of models that are remembered."""
@@ -145,9 +146,8 @@ class Prices:
 class Pricing:
     """Prices requests, whatever name they give their model."""
 
-    def __init__(self, rules: Rules, catalog: Catalog) -> None:
-        self._rules = rules
-        self._catalog = catalog
+    def __init__(self, targets: Targets) -> None:
+        self._targets = targets
         self._prices: dict[str, Prices | Unpriced] = {}
 
     def bill(self, usage: Usage, model: str, at: float) -> Bill | Unpriced:
@@ -178,11 +178,11 @@ class Pricing:
         if found is None:
             if len(self._prices) > MOST:  # names come from outside
                 self._prices.clear()
-            known = self._catalog.find(model)
-            if known is None:
+            target = self._targets.find(model)
+            if target.model is None:
                 found = Unpriced(f"price of {model}" if model else "model, so its price is")
             else:
-                found = Prices(known, self._rules.for_model(model))
+                found = Prices(target.model, target.provider)
             self._prices[model] = found
         return found
 

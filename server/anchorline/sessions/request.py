@@ -6,9 +6,9 @@ import msgspec
 
 from anchorline.cache import ledger
 from anchorline.cache.ledger import Entry
-from anchorline.cache.rules import Rules
 from anchorline.outcome import Usage
 from anchorline.prompt.source import Line
+from anchorline.route.target import Targets
 
 Agent = Literal["claude-code", "codex"]
 Trigger = Literal["user", "tool", "compact"]
@@ -106,7 +106,7 @@ def conversation(session: str, chain: str = "main") -> str:
     return session if chain in ("main", "agent") else f"{session}/{chain}"
 
 
-def warm(requests: list[Billed], rules: Rules, account: str, now: float) -> list[Entry]:
+def warm(requests: list[Billed], targets: Targets, account: str, now: float) -> list[Entry]:
     """Return what the providers hold after these requests and has not expired at `now`.
 
     A request that wrote nothing refreshed what it read, under the lifetime of the chain's last write.
@@ -116,10 +116,11 @@ def warm(requests: list[Billed], rules: Rules, account: str, now: float) -> list
     for request in sorted(requests, key=lambda one: one.sent_at):
         chain = (request.session, request.chain)
         ttl = ttls[chain] = request.ttl or ttls.get(chain, "default")
+        target = targets.find(request.model)
         entry = ledger.entry(
-            rules.for_model(request.model),
+            target.provider,
             account=account,
-            model=request.model,
+            model=target.id,
             prefix=request.prefix,
             tokens=request.tokens,
             ttl=ttl,

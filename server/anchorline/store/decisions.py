@@ -14,11 +14,10 @@ import msgspec
 from anchorline.cache import turns
 from anchorline.cache.gaps import WINDOW, Moment, Pause
 from anchorline.cache.hits import Message, Return, returning
-from anchorline.cache.rules import Rules
 from anchorline.learn import features
 from anchorline.learn.features import DRAFT, MOMENT, Decision, Features, of_moment, of_return
 from anchorline.prompt.model import Kind, Role
-from anchorline.route.catalog import Catalog
+from anchorline.route.target import Targets
 from anchorline.sessions.request import Billed
 from anchorline.store import billing, database, privacy
 from anchorline.store.reader import Reader
@@ -40,7 +39,7 @@ class _Noted(msgspec.Struct, frozen=True):
     commands: bool
 
 
-def read(path: Path, rules: Rules, catalog: Catalog) -> list[Decision]:
+def read(path: Path, targets: Targets) -> list[Decision]:
     """Return all decisions in order of time. Raises StoreError."""
     reader = Reader(path)
     billed = reader.imported(0.0)
@@ -52,11 +51,11 @@ def read(path: Path, rules: Rules, catalog: Catalog) -> list[Decision]:
         key = database.key(connection)
         noted = _noted(connection)
         twice = _twice(connection)
-        imported = _imported(billed, noted, rules, catalog)
+        imported = _imported(billed, noted, targets)
         found = [
             one for one in imported if one.id.removesuffix(":body").removesuffix(":answered") not in twice
         ]
-        found += _planned(connection, noted, rules, catalog)
+        found += _planned(connection, noted, targets)
     found = [msgspec.structs.replace(one, session=privacy.tag(one.session, key)) for one in found]
     return sorted(found, key=lambda one: one.at)
 
@@ -121,23 +120,20 @@ def _unpacked(numbers: bytes | None, count: int) -> tuple[float, ...] | None:
     return struct.unpack(f"<{count}f", numbers) if numbers is not None and len(numbers) == 4 * count else None
 
 
-def _imported(
-    billed: Sequence[Billed], noted: Mapping[str, _Noted], rules: Rules, catalog: Catalog
-) -> Iterator[Decision]:
+def _imported(billed: Sequence[Billed], noted: Mapping[str, _Noted], targets: Targets) -> Iterator[Decision]:
     chains: dict[tuple[str, str, int], list[Billed]] = defaultdict(list)
     for request in billed:
         if request.model not in AUTOMATIC and request.tokens:
             chains[(request.session, request.chain, request.branch)].append(request)
     seen_until = max((request.sent_at for request in billed), default=0.0)
     for chain in chains.values():
-        yield from _chain(chain, noted, rules, catalog, seen_until)
+        yield from _chain(chain, noted, targets, seen_until)
 
 
 def _chain(
     chain: Sequence[Billed],
     noted: Mapping[str, _Noted],
-    rules: Rules,
-    catalog: Catalog,
+    targets: Targets,
     seen_until: float,
 ) -> Iterator[Decision]:
     pauses: list[Pause] = []
@@ -158,10 +154,10 @@ def _chain(
         back = hit = None
         if before is not None:
             ttl = before.ttl or ttl
-            back = _return(request, before, ttl, messages, known, rules, catalog)
+            back = _return(request, before, ttl, messages, known, targets)
             hit = None if back is None else float(request.read >= WHOLE * before.tokens)
         later = (chain[place] for place in range(index + 1, len(chain)))
-        following = next((one for one in later if _same(one.model, request.model, catalog)), None)
+        following = next((one for one in later if targets.same(one.model, request.model)), None)
         gap = (following.sent_at if following is not None else seen_until) - request.sent_at
         yield Decision(
             id=request.id,
@@ -208,11 +204,10 @@ def _return(
     ttl: str,
     messages: int,
     known: _Noted | None,
-    rules: Rules,
-    catalog: Catalog,
+    targets: Targets,
 ) -> Return | None:
     """Return the request as one that comes back to the prefix of the one before; None where that left none."""
-    lifetime = rules.for_model(before.model).lifetime(ttl)
+    lifetime = targets.find(before.model).provider.lifetime(ttl)
     if lifetime is None:
         return None
     message = None
@@ -228,15 +223,8 @@ def _return(
         request.sent_at - before.sent_at,
         message,
         compacted=request.trigger == "compact",
-        model_changed=not _same(request.model, before.model, catalog),
+        model_changed=not targets.same(request.model, before.model),
     )
-
-
-def _same(one: str, other: str, catalog: Catalog) -> bool:
-    if one == other:
-        return True
-    found = catalog.find(one)
-    return found is not None and found == catalog.find(other)
 
 
 class _Segment(msgspec.Struct, frozen=True, gc=False):
@@ -265,10 +253,10 @@ class _Planned(msgspec.Struct):
 
 
 def _planned(
-    connection: sqlite3.Connection, noted: Mapping[str, _Noted], rules: Rules, catalog: Catalog
+    connection: sqlite3.Connection, noted: Mapping[str, _Noted], targets: Targets
 ) -> Iterator[Decision]:
     sessions: dict[str, list[_Planned]] = defaultdict(list)
-    for one in _plans(connection, catalog):
+    for one in _plans(connection, targets):
         sessions[one.session].append(one)
     rows = connection.execute("SELECT hash, parent, kind, role FROM segments")
     segments = {row[0]: _Segment(*row[1:]) for row in rows}
@@ -281,7 +269,7 @@ def _planned(
             given = known.features if known is not None else Features()
             back = hit = None
             if before is not None and before.tokens and one.read is not None:
-                back = _planned_return(one, before, ways[index], ways[index - 1], segments, rules)
+                back = _planned_return(one, before, ways[index], ways[index - 1], segments, targets)
                 hit = None if back is None else float(one.read >= WHOLE * before.tokens)
             following = some[index + 1] if index + 1 < len(some) else None
             gap = (following.at if following is not None else seen_until) - one.at
@@ -301,7 +289,7 @@ def _planned(
             before = one
 
 
-def _plans(connection: sqlite3.Connection, catalog: Catalog) -> Iterator[_Planned]:
+def _plans(connection: sqlite3.Connection, targets: Targets) -> Iterator[_Planned]:
     """Yield the plans that were sent, in order of time. Several outcomes of one plan complete each other."""
     thumbs = dict(connection.execute("SELECT plan, thumbs FROM feedback ORDER BY id").fetchall())
     outcomes: dict[str, _Outcome] = defaultdict(_Outcome)
@@ -320,13 +308,11 @@ def _plans(connection: sqlite3.Connection, catalog: Catalog) -> Iterator[_Planne
         if row["id"] not in outcomes:
             continue
         outcome = outcomes[row["id"]]
-        target = outcome.target or row["target"] or ""
-        model = catalog.find(target)
         yield _Planned(
             id=row["id"],
             session=row["session"] or row["id"],
             at=outcome.sent_at or row["created_at"],
-            target=model.id if model is not None else target,
+            target=targets.find(outcome.target or row["target"] or "").id,
             ttl=row["ttl"],
             format=row["format"],
             drafted=row["draft_chars"] is not None,
@@ -363,13 +349,13 @@ def _planned_return(
     way: Sequence[str],
     way_before: Sequence[str],
     segments: Mapping[str, _Segment],
-    rules: Rules,
+    targets: Targets,
 ) -> Return | None:
     """Return a plan as one that comes back to the prefix of the one before; None where that left none.
 
     What it says of a person's message is what the planner saw of it: both look at the same segments.
     """
-    lifetime = rules.for_model(before.target).lifetime(before.ttl or "default")
+    lifetime = targets.find(before.target).provider.lifetime(before.ttl or "default")
     if lifetime is None:
         return None
     message = None
@@ -377,7 +363,7 @@ def _planned_return(
         parts = [segments[name] for name in way]
         texts = (k for k, part in enumerate(parts) if (part.role, part.kind) == ("user", "text"))
         sent = sum(a == b for a, b in zip(way, way_before, strict=False)) - 1
-        drops = rules.for_model(one.target).drops_thinking(one.target)
+        drops = targets.find(one.target).provider.drops_thinking(one.target)
         session = one.format == "claude-code"
         message = turns.message(parts, max(texts, default=-1), sent, session=session, drops=drops)
     return returning(

@@ -16,8 +16,7 @@ from typing import Literal
 import msgspec
 
 from anchorline import files
-from anchorline.cache.rules import Rules
-from anchorline.route.catalog import Catalog
+from anchorline.route.target import Targets
 from anchorline.store import billing, database, rows
 from anchorline.store.database import StoreError
 from anchorline.trial import experiment
@@ -157,12 +156,12 @@ def ended(events: list[Event], contest: Contest) -> str:
     return "over"
 
 
-def evidence(path: Path, contest: Contest, rules: Rules, catalog: Catalog) -> Evidence:
+def evidence(path: Path, contest: Contest, targets: Targets) -> Evidence:
     """Return what a contest's stage has shown. Raises StoreError."""
     with database.reading(path) as connection:
         if "shadows" not in database.tables(connection):
-            return collect(contest, [], Shadowed(), rules, catalog)
-        return collect(contest, requests(connection, contest), shadowed(connection, contest), rules, catalog)
+            return collect(contest, [], Shadowed(), targets)
+        return collect(contest, requests(connection, contest), shadowed(connection, contest), targets)
 
 
 class Steps:

@@ -17,10 +17,9 @@ from typing import Literal
 
 import msgspec
 
-from anchorline.cache.rules import Rules
 from anchorline.outcome import Usage
-from anchorline.route.catalog import Catalog
 from anchorline.route.pricing import Bill, Pricing, Unpriced
+from anchorline.route.target import Targets
 from anchorline.trial.experiment import Contest, Stage
 
 ALPHA = 0.05
@@ -151,13 +150,11 @@ class Evidence(msgspec.Struct, frozen=True):
     verdict: Verdict
 
 
-def collect(
-    contest: Contest, requests: Sequence[Request], shadowed: Shadowed, rules: Rules, catalog: Catalog
-) -> Evidence:
+def collect(contest: Contest, requests: Sequence[Request], shadowed: Shadowed, targets: Targets) -> Evidence:
     """Return what the requests of a contest's stage show."""
-    sessions = tuple(by_session(requests, rules, catalog))
+    sessions = tuple(by_session(requests, targets))
     challenged = [one for one in requests if one.arm == "challenger"]
-    rerouted = sum(_rerouted(one, catalog) for one in requests)
+    rerouted = sum(_rerouted(one, targets) for one in requests)
     failures = sum(one.failed for one in challenged)
     cost = difference((one.arm, one.propensity, one.cost) for one in sessions)
     acceptance = difference(((one.arm, one.propensity, one.accepted) for one in sessions), share=True)
@@ -175,10 +172,10 @@ def collect(
     return msgspec.structs.replace(found, verdict=verdict(contest, found))
 
 
-def by_session(requests: Iterable[Request], rules: Rules, catalog: Catalog) -> Iterable[Session]:
+def by_session(requests: Iterable[Request], targets: Targets) -> Iterable[Session]:
     """Yield the sessions in the order in which they began."""
     found: dict[str, list[Request]] = {}
-    pricing = Pricing(rules, catalog)
+    pricing = Pricing(targets)
     for one in sorted(requests, key=lambda one: one.at):
         if one.session is not None:
             found.setdefault(one.session, []).append(one)
@@ -234,14 +231,13 @@ def signs(thumbs: int | None, signals: Mapping[str, bool | float]) -> list[bool]
     return seen
 
 
-def _rerouted(request: Request, catalog: Catalog) -> bool:
+def _rerouted(request: Request, targets: Targets) -> bool:
     """Tell whether another model answered than the one that the request named."""
     taken = request.planned if request.decision in ("accepted", "modified") else None
     answered = request.answered or taken
     if answered is None or request.own is None:
         return False
-    one, other = catalog.find(answered), catalog.find(request.own)
-    return (one.id if one else answered) != (other.id if other else request.own)
+    return not targets.same(answered, request.own)
 
 
 def difference(values: Iterable[tuple[Arm, float, float | None]], *, share: bool = False) -> Difference:

@@ -10,9 +10,8 @@ from statistics import median
 import msgspec
 import numpy as np
 
-from anchorline.cache.rules import Rules
-from anchorline.route.catalog import Catalog
 from anchorline.route.pricing import Pricing
+from anchorline.route.target import Targets
 from anchorline.trial import off_policy
 from anchorline.trial.evidence import Arm, Evidence, Request, accepted, billed, difference
 from anchorline.trial.experiment import Contest
@@ -78,8 +77,7 @@ def report(
     contest: Contest,
     requests: Sequence[Request],
     evidence: Evidence,
-    rules: Rules,
-    catalog: Catalog,
+    targets: Targets,
     *,
     ended: str | None,
     version: Version | None,
@@ -91,7 +89,7 @@ def report(
         evidence,
         tuple(_side(arm, contest, requests, evidence) for arm in ARMS),
         tuple(_course(evidence)),
-        tuple(_off_policy(contest, requests, rules, catalog)),
+        tuple(_off_policy(contest, requests, targets)),
         version,
     )
 
@@ -129,11 +127,9 @@ def _course(evidence: Evidence) -> list[Point]:
     return points
 
 
-def _off_policy(
-    contest: Contest, requests: Sequence[Request], rules: Rules, catalog: Catalog
-) -> list[Estimated]:
+def _off_policy(contest: Contest, requests: Sequence[Request], targets: Targets) -> list[Estimated]:
     depth: dict[str | None, int] = {}
-    costs, good, pricing = [], [], Pricing(rules, catalog)
+    costs, good, pricing = [], [], Pricing(targets)
     for one in requests:
         depth[one.session] = depth.get(one.session, 0) + 1
         paid, turned_out = billed(one, pricing), accepted(one)

@@ -40,14 +40,15 @@ from anchorline import config
 from anchorline.cache.quote import OUTPUT_TOKENS
 from anchorline.replay.chain import Step
 from anchorline.route.catalog import Model
-from anchorline.route.catalog import load as load_catalog
 from anchorline.route.choose import Situation, choose
 from anchorline.route.quality import HeuristicQuality
-from bench.data.joint_sessions import RULES, Held, Session, Sum, paid, sessions
+from anchorline.route.target import load as load_targets
+from bench.data.joint_sessions import Held, Session, Sum, paid, sessions
 from bench.quality.joint_foresight import foresight
 from bench.reporting import environment, show
 
-CATALOG = load_catalog()
+TARGETS = load_targets()
+CATALOG = TARGETS.catalog
 QUALITY = HeuristicQuality()
 POOLS = {
     "all": tuple(model.id for model in CATALOG.of_provider("anthropic", current=True)),
@@ -119,7 +120,7 @@ def together(pool: Sequence[str], worth: float) -> Router:
             draft=draft,
             elsewhere={name: held.warm(step.at) for name, held in state.held.items()},
         )
-        return choose(situation, CATALOG, RULES, QUALITY, settings).target
+        return choose(situation, TARGETS, QUALITY, settings).target
 
     return route
 

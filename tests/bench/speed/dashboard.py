@@ -31,12 +31,11 @@ LENGTH = 50
 COLLECT = """
 import sys, time
 from pathlib import Path
-from anchorline.cache.rules import load as rules
 from anchorline.report.collect import collect
 from anchorline.report.page import page
-from anchorline.route.catalog import load as catalog
+from anchorline.route.target import load as targets
 begun, used = time.perf_counter(), time.process_time()
-html = page(collect(Path(sys.argv[1]), rules(), catalog()))
+html = page(collect(Path(sys.argv[1]), targets()))
 print(time.perf_counter() - begun, time.process_time() - used)
 Path(sys.argv[2]).write_text(html, "utf-8")
 """

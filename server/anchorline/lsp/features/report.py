@@ -37,16 +37,15 @@ async def command(server: "Server", params: protocol.ReportParams) -> protocol.R
 
 
 def _page(config: "Config", days: float | None) -> str:
-    from anchorline.cache.rules import load as load_rules  # noqa: PLC0415  (all of this: not at start)
     from anchorline.report.collect import collect  # noqa: PLC0415
     from anchorline.report.page import page  # noqa: PLC0415
-    from anchorline.route.catalog import load as load_catalog  # noqa: PLC0415
+    from anchorline.route.target import load as load_targets  # noqa: PLC0415
     from anchorline.store.database import StoreError, locate  # noqa: PLC0415
 
-    rules, catalog = load_rules(config.files.providers), load_catalog(config.files.models)
+    targets = load_targets(config.files)
     since = None if days is None else time.time() - days * 86_400
     try:
-        return page(collect(locate(config.store.path), rules, catalog, since))
+        return page(collect(locate(config.store.path), targets, since))
     except StoreError as error:
         raise RequestFailed(str(error)) from None
 
