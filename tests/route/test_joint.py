@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-BENCH = Path(__file__).parents[1] / "bench" / "joint.py"
+BENCH = Path(__file__).parents[1] / "bench" / "quality" / "joint.py"
 
 
 def session(name: str, lengths: list[int]) -> list[dict]:
