@@ -5,11 +5,16 @@ import time
 from html.parser import HTMLParser
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from anchorline.cli.main import cli
+from anchorline.outcome import Usage
+from anchorline.replay.comparison import Comparison, compare
 from anchorline.replay.policies import POLICIES
+from anchorline.route.target import load as load_targets
+from anchorline.sessions.request import Billed
 from support.recorded import data_folder
 from support.session_logs import ClaudeLog
 
@@ -31,6 +36,24 @@ def history(folder: Path, days_ago: tuple[float, ...] = (1.0, 40.0)) -> None:
         log.answer(f"b{number}", read=20_500)
         (folder / f"{number}.jsonl").write_bytes(log.bytes())
     invoke("import", "claude-code", str(folder), "--json")
+
+
+def test_a_request_of_a_batch_is_priced_as_one_under_every_policy():
+    usage = Usage(input=10, write=20_000, write_1h=20_000)
+
+    def compared(tier: str) -> Comparison:
+        request = Billed(
+            id="a", session="s", chain="main", branch=0, model="claude-fable-5", sent_at=1_790_000_000.0, first_at=None,
+            trigger="user", switched=False, blocks=1, prefix=b"", input=10, read=0, write_5m=0, write_1h=20_000,
+            output=0, ttl="1h", usage=msgspec.structs.replace(usage, tier=tier),
+        )  # fmt: skip
+        return compare([request], ["recorded", "all-1h"], load_targets())
+
+    ordinary, batch = compared(""), compared("batch")
+    assert batch.billed_usd == pytest.approx(ordinary.billed_usd / 2)
+    assert batch.uncached_usd == pytest.approx(ordinary.uncached_usd / 2)
+    assert [one.usd for one in batch.policies] == pytest.approx([one.usd / 2 for one in ordinary.policies])
+    assert compared("unheard-of").left_out.unpriced == 1
 
 
 def test_without_a_history_it_says_how_to_get_one():

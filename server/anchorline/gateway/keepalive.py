@@ -91,9 +91,9 @@ def prefix_to_keep(
     if ping is None:
         return None
     tokens = usage.prompt
-    prices = pricing.prices(model)
-    times = prices if isinstance(prices, Unpriced) else prices.times(usage)
-    if isinstance(prices, Unpriced) or isinstance(times, Unpriced):
+    whole_read = Usage(0, tokens, 0, speed=usage.speed, tier=usage.tier, geo=usage.geo)
+    bill = pricing.bill(whole_read, model, exchange.at)
+    if isinstance(bill, Unpriced):
         return None
     now = observed(prompt, tokens, exchange.at)
     moment = msgspec.structs.replace(now, stop=meter.stop, output=usage.output)
@@ -106,7 +106,7 @@ def prefix_to_keep(
         gaps=planner.gaps(prompt, moment),
         provider=rules,
         lifetime=lifetime,
-        usd=prices.rates(exchange.at, tokens).read * tokens * times,
+        usd=bill.usd,
         body=ping,
         send=send,
     )

@@ -16,6 +16,7 @@ from anchorline.cache.rules import Provider
 from anchorline.replay.chain import Asked, Chain, Policy, gap
 from anchorline.replay.provider_cache import Cache
 from anchorline.replay.request import Block, Breakpoint, Request
+from anchorline.route.pricing import Bill
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -48,8 +49,8 @@ class Rule(msgspec.Struct, frozen=True):
 class Paid(msgspec.Struct, frozen=True):
     """What one request of conversation number `conversation` was charged for.
 
-    Tokens read, written and neither; `charge` is their cost and `pings` that of the pings after it, in tokens at the
-    base input price; `sent` counts the pings.
+    Tokens read, written and neither; `bill` is their cost and `pings` that of the pings after it, in tokens at the base
+    input price; `sent` counts the pings.
     """
 
     conversation: int
@@ -57,9 +58,14 @@ class Paid(msgspec.Struct, frozen=True):
     read: int
     written: int
     uncached: int
-    charge: float
+    bill: Bill
     pings: float = 0.0
     sent: int = 0
+
+    @property
+    def charge(self) -> float:
+        """What the request cost, without its pings."""
+        return self.bill.prompt
 
 
 def run(conversations: Sequence[Recorded], rule: Rule, rules: Callable[[str], Provider]) -> Iterator[Paid]:
@@ -128,8 +134,7 @@ class _Account:
         state.request = Request(step.at, state.blocks, marks)
         billed, _ = cache.send(state.request)
         written = sum(billed.written.values())
-        charge = cache.charge(billed)
-        state.paid = Paid(number, step.at, billed.read, written, billed.uncached, charge)
+        state.paid = Paid(number, step.at, billed.read, written, billed.uncached, cache.bill(billed))
 
     def ping(self, number: int, at: float) -> None:
         """Send a conversation's last request again, without output."""

@@ -2,17 +2,17 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
 
 from anchorline.cache.gaps import GapModel
-from anchorline.cache.rules import Provider, Rules
+from anchorline.cache.rules import Rules
 from anchorline.replay import account, policies
 from anchorline.replay.account import Paid, Recorded
 from anchorline.replay.recorded import conversations
-from anchorline.route.pricing import Pricing, Rates, Unpriced
+from anchorline.route.pricing import Bill, Pricing, Unpriced
 from anchorline.route.target import Targets
 from anchorline.sessions.request import Billed
 
@@ -82,83 +82,84 @@ def compare(
     """
     chosen = policies.named(dict.fromkeys((BASE, *names)), gaps)
     rules, pricing = targets.rules, Pricing(targets)
-    taken, left_out = _taken(requests, rules, pricing)
-    recorded = conversations((request for request, _ in taken), rules)
+    decided, left_out = _decided(requests, rules, pricing)
+    prices = {(one.request.model, one.request.sent_at): one.price for one in decided}
+    recorded = conversations((one.request for one in decided), rules)
     costs: dict[str, dict[str, float]] = {}
     lines = []
     for name, rule in chosen.items():
         paid = list(account.run(recorded, rule, rules.for_model))
-        sums = _sums(paid, recorded, pricing, rules.for_model)
+        sums = _sums(paid, recorded, prices)
         costs[name] = sums.sessions
         if name in names:
             lines.append((name, sums))
         done(name)
-    uncached = sum(rates.input * one.tokens for one, rates in taken)
+    uncached = sum(one.price * one.request.tokens for one in decided)
     return Comparison(
-        requests=len(taken),
-        sessions=len({one.session for one, _ in taken}),
-        first_at=min((one.sent_at for one, _ in taken), default=None),
-        last_at=max((one.sent_at for one, _ in taken), default=None),
-        billed_usd=round(sum(_billed(one, rates) for one, rates in taken), 6),
+        requests=len(decided),
+        sessions=len({one.request.session for one in decided}),
+        first_at=min((one.request.sent_at for one in decided), default=None),
+        last_at=max((one.request.sent_at for one in decided), default=None),
+        billed_usd=round(sum(one.bill.prompt for one in decided), 6),
         uncached_usd=round(uncached, 6),
         left_out=left_out,
         policies=tuple(_line(name, sums, uncached, costs) for name, sums in lines),
     )
 
 
-def _taken(
-    requests: Iterable[Billed], rules: Rules, pricing: Pricing
-) -> tuple[list[tuple[Billed, Rates]], LeftOut]:
-    taken = []
+class _Decided(msgspec.Struct, frozen=True):
+    """A request that a policy decides about, with its bill and the price of a token of its input, in USD."""
+
+    request: Billed
+    bill: Bill
+    price: float
+
+
+def _decided(requests: Iterable[Billed], rules: Rules, pricing: Pricing) -> tuple[list[_Decided], LeftOut]:
+    decided = []
     automatic = unpriced = 0
     for request in requests:
         provider = rules.for_model(request.model)
         prices = pricing.prices(request.model)
+        bill = pricing.bill(request.bill, request.model, request.sent_at)
         if provider.mode != "explicit" or provider.implicit:
             automatic += 1
-        elif isinstance(prices, Unpriced):
+        elif isinstance(prices, Unpriced) or isinstance(bill, Unpriced):
             unpriced += 1
         elif request.tokens:
-            taken.append((request, prices.rates(request.sent_at, request.tokens)))
-    return taken, LeftOut(automatic, unpriced)
-
-
-def _billed(request: Billed, rates: Rates) -> float:
-    written = request.write_5m + request.write_1h
-    return rates.bill(request.input, request.read, written, request.write_1h, 0).prompt
+            # What multiplies the bill (a batch, fast mode) would have multiplied any policy's.
+            times = prices.times(request.bill)
+            price = prices.rates(request.sent_at, request.tokens).input * (
+                1.0 if isinstance(times, Unpriced) else times
+            )
+            decided.append(_Decided(request, bill, price))
+    return decided, LeftOut(automatic, unpriced)
 
 
 class _Sums:
     """What one policy was charged, in USD, by kind, session and day."""
 
     def __init__(self) -> None:
-        self.read = self.write = self.plain = self.ping = 0.0
+        self.bill = Bill()
+        self.ping = 0.0
         self.pings = 0
         self.sessions: dict[str, float] = defaultdict(float)
         self.days: dict[str, float] = defaultdict(float)
 
     @property
     def usd(self) -> float:
-        return self.read + self.write + self.plain + self.ping
+        return self.bill.prompt + self.ping
 
 
 def _sums(
-    paid: Iterable[Paid],
-    recorded: Sequence[Recorded],
-    pricing: Pricing,
-    rules: Callable[[str], Provider],
+    paid: Iterable[Paid], recorded: Sequence[Recorded], prices: Mapping[tuple[str, float], float]
 ) -> _Sums:
+    """Add up what a policy was charged; `prices` are by model and time of the request."""
     sums = _Sums()
     for one in paid:
         conversation = recorded[one.conversation]
-        prices = pricing.prices(conversation.model)
-        if isinstance(prices, Unpriced):  # was left out
-            continue
-        price = prices.rates(one.at, one.read + one.written + one.uncached).input
-        read = one.read * rules(conversation.model).read_price(conversation.model)
-        sums.read += price * read
-        sums.write += price * (one.charge - read - one.uncached)
-        sums.plain += price * one.uncached
+        price = prices[conversation.model, one.at]
+        sums.bill = sums.bill.plus(one.bill, price)
         sums.ping += price * one.pings
         sums.pings += one.sent
         usd = price * (one.charge + one.pings)
@@ -172,9 +173,9 @@ def _line(name: str, sums: _Sums, uncached: float, costs: dict[str, dict[str, fl
         policy=name,
         does=policies.POLICIES[name].does,
         usd=round(sums.usd, 6),
-        read_usd=round(sums.read, 6),
-        write_usd=round(sums.write, 6),
-        plain_usd=round(sums.plain, 6),
+        read_usd=round(sums.bill.read, 6),
+        write_usd=round(sums.bill.write, 6),
+        plain_usd=round(sums.bill.input, 6),
         ping_usd=round(sums.ping, 6),
         pings=sums.pings,
         relative=round(sums.usd / uncached, 4) if uncached else 1.0,

@@ -12,6 +12,7 @@ from xxhash import xxh3_128_digest
 
 from anchorline.cache.rules import Lifetime, Provider, Rules, canonical
 from anchorline.replay.request import Billed, Block, Cause, RejectedError, Request
+from anchorline.route.pricing import Bill, in_base_tokens
 
 _WHOLE_RESPONSE = "once the response is complete"
 
@@ -80,10 +81,13 @@ class Cache:
         settings = repr(sorted(request.settings.items())).encode()
         return billed, Conversation(self.model, path, raw, totals, cached, settings)
 
+    def bill(self, billed: Billed) -> Bill:
+        """Return what is paid for the input, in tokens at the base input price."""
+        return in_base_tokens(self.provider, billed.uncached, billed.read, billed.written)
+
     def charge(self, billed: Billed) -> float:
-        """Return what is paid for the input, in uncached tokens' prices."""
-        written = sum(tokens * self.provider.write_price(ttl) for ttl, tokens in billed.written.items())
-        return billed.read * self.provider.read_price(self.model) + written + billed.uncached
+        """Return all of that."""
+        return self.bill(billed).prompt
 
     def _marks(self, request: Request, blocks: list[Block], totals: list[int]) -> list[tuple[int, Lifetime]]:
         """Return the breakpoints in force: (block, lifetime) in order, those below the minimum left out."""

@@ -9,6 +9,7 @@ makes the whole bill unknown; it is never taken for 0.
 """
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from datetime import UTC, datetime, time
 from math import inf
 
@@ -48,10 +49,24 @@ class Bill(msgspec.Struct, frozen=True, gc=False):
         """What the cache saved, less what writing to it cost."""
         return self.uncached - self.usd
 
+    def times(self, factor: float) -> "Bill":
+        """Return this bill so many times."""
+        return Bill().plus(self, factor)
+
     def plus(self, other: "Bill", times: float = 1.0) -> "Bill":
         """Return the sum of this bill and so many `times` another one."""
         mine, others = msgspec.structs.astuple(self), msgspec.structs.astuple(other)
         return Bill(*(a + times * b for a, b in zip(mine, others, strict=True)))
+
+
+def in_base_tokens(provider: Provider, uncached: int, read: int, written: Mapping[str, int]) -> Bill:
+    """Return the bill of a prompt in tokens at the base input price, what was `written` by lifetime.
+
+    A simulated cache knows each token's lifetime, and no price; `Bill.times` makes USD of it.
+    """
+    write = sum(tokens * provider.write_price(ttl) for ttl, tokens in written.items())
+    whole = uncached + read + sum(written.values())
+    return Bill(float(uncached), provider.read * read, write, uncached=float(whole))
 
 
 class Unpriced(msgspec.Struct, frozen=True):
