@@ -65,6 +65,11 @@ class Usage(msgspec.Struct, frozen=True, rename="camel"):
         return own or (Iteration("message", None, *counts),)
 
     @property
+    def first(self) -> Iteration:
+        """The first inference: the one that came to the cache as the request before had left it."""
+        return self.messages[0]
+
+    @property
     def prompt(self) -> int:
         """The size of the prompt as the model last read it. Less than what was billed where there were several."""
         return self.messages[-1].prompt

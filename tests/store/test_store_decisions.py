@@ -13,7 +13,7 @@ from anchorline.cache.gaps import Moment
 from anchorline.cache.hits import Return
 from anchorline.cache.ledger import Entry, MemoryLedger
 from anchorline.learn.features import MOMENT, RETURN, Decision, of_return
-from anchorline.outcome import Feedback, Outcome, Usage
+from anchorline.outcome import Feedback, Iteration, Outcome, Usage
 from anchorline.prompt import formats
 from anchorline.route.target import load as load_targets
 from anchorline.sessions import importing
@@ -93,6 +93,14 @@ def test_pauses_hits_and_what_is_not_known_yet(path: Path):
     assert named(second, "return")["ttl_1h"] == 1
     assert named(second, "return")["alive"] == 1
     assert named(first, "moment")["trigger_user"] == 1
+
+
+def test_a_request_hits_by_what_its_first_inference_read(path: Path):
+    """The provider's own tools run further ones, which read what the first has just written."""
+    iterations = (Iteration("message", input=0, write=1100), Iteration("message", input=100, read=1100))
+    usage = Usage(100, 1100, 1100, iterations=iterations)
+    put(path, [billed("a", AT), billed("b", AT + 10, read=1100, usage=usage)])
+    assert requests(path)[1].hit == 0.0
 
 
 def test_a_request_to_another_model_neither_ends_the_pause_nor_can_hit(path: Path):

@@ -89,6 +89,25 @@ GRACE = 1.2
 """Up to this multiple of the lifetime the facts about the message count; later they have nothing left to spoil."""
 
 
+HIT = 0.9
+"""Share of a prefix that is read by a hit."""
+
+
+def is_hit(read: float, prefix: float) -> bool:
+    """Tell whether a request hit the cache: it read at least 90 % of the prefix that it came back to.
+
+    `read` is what its first inference read, since the provider's own tools run later ones. `prefix` is what the request
+    before left: its whole prompt as last read, at most the new one's; of a plan, what was believed warm (`as_billed`).
+    Both in tokens as the provider counts them. What P(hit) is the probability of.
+    """
+    return read >= HIT * prefix
+
+
+def as_billed(warm: int, estimate: int, billed: int) -> int:
+    """Return `warm` estimated tokens as the provider counts them, who billed `billed` for a prompt of `estimate`."""
+    return round(warm * billed / estimate)
+
+
 class Return(msgspec.Struct, frozen=True):
     """A request that comes back to a prefix.
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from anchorline.cache import hits
 from anchorline.cache.ledger import Entry, longest
 from anchorline.gateway.credential import Credential
 from anchorline.outcome import Usage
@@ -13,8 +14,6 @@ from anchorline.plan import CachePlan
 LAST = 50
 """Requests that are shown one by one."""
 KINDS = ("input", "read", "write", "output")
-HIT = 0.9
-"""Share of the warm prefix that has to be read for a hit, as P(hit) has it."""
 TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -220,9 +219,8 @@ def hit(usage: Usage | None, cache: CachePlan, estimate: int) -> bool | None:
     """Tell whether the prefix that was believed warm was read. It is an estimate, as the whole is that was billed."""
     if usage is None or not cache.warm_tokens or not estimate:
         return None
-    first = usage.messages[0]
-    scale = first.prompt / estimate
-    return first.read >= HIT * scale * cache.warm_tokens
+    first = usage.first
+    return hits.is_hit(first.read, hits.as_billed(cache.warm_tokens, estimate, first.prompt))
 
 
 def prometheus(state: GatewayState) -> bytes:

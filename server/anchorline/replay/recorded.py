@@ -8,13 +8,11 @@ less was; the head (tools and system prompt) after a compaction. docs/how-to/rep
 from collections.abc import Iterable, Sequence
 from statistics import median
 
+from anchorline.cache.hits import is_hit
 from anchorline.cache.rules import Provider, Rules
 from anchorline.replay.account import Recorded
 from anchorline.replay.chain import Step
 from anchorline.sessions.request import Billed
-
-WHOLE = 0.9
-"""A request that read this share of the one before's tokens had all of them in common with it."""
 
 Key = tuple[str, str, int, str]
 
@@ -57,7 +55,7 @@ def _conversation(key: Key, found: Sequence[Billed], provider: Provider, usual: 
 
 def _shared(request: Billed, before: Billed, ttl: str, head: int, provider: Provider) -> int:
     whole = min(before.tokens, request.tokens)
-    if request.read >= WHOLE * whole:
+    if is_hit(request.bill.first.read, whole):  # so it had all of it in common
         return whole
     lifetime = provider.lifetime(ttl)
     expired = lifetime is None or request.sent_at - before.sent_at > lifetime.seconds

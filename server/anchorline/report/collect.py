@@ -12,7 +12,7 @@ from anchorline.report.model import Arm, Refinements, Report, Route, Step
 from anchorline.report.planned import add_pings, add_planned, add_untold
 from anchorline.report.sums import Sums
 from anchorline.route.target import Targets
-from anchorline.store import database
+from anchorline.store import billing, database, outcomes
 
 STEPS = 20
 """Of experiments, that are shown."""
@@ -23,8 +23,8 @@ _EXPECTED = """
     FROM plans WHERE created_at >= ? GROUP BY 1, 2, 3, 4, 5, 6, 7
 """
 _DECIDED = """
-    SELECT decision, edit_distance FROM outcomes AS newest WHERE recorded_at >= ? AND decision IS NOT NULL
-        AND id = (SELECT max(id) FROM outcomes WHERE plan = newest.plan AND decision IS NOT NULL)
+    SELECT decision, edit_distance FROM outcomes AS decided
+    WHERE recorded_at >= ? AND decision IS NOT NULL AND id = {newest}
 """
 
 
@@ -136,7 +136,10 @@ def _routes(plans: dict[tuple[str, str], list[int]], answered: dict[str, int]) -
 
 def _refinements(connection: sqlite3.Connection, since: float, proposed: int) -> Refinements:
     decided: defaultdict[str, list[int | None]] = defaultdict(list)
-    found = connection.execute(_DECIDED, [since])
+    found = connection.execute(
+        _DECIDED.format(newest=outcomes.newest("decision", billing.pinged(connection), "decided.plan")),
+        [since],
+    )
     for decision, distance in found:
         decided[decision].append(distance)
     distances = [distance for distance in decided["modified"] if distance is not None]

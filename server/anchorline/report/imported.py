@@ -11,7 +11,7 @@ from anchorline.cache import hits
 from anchorline.cache.miss_causes import shortfall
 from anchorline.report.model import Cause
 from anchorline.report.once import Requests
-from anchorline.report.sums import HIT, Known, Return, Sums, Usage
+from anchorline.report.sums import Known, Return, Sums, Usage
 from anchorline.store import billing, database
 
 BEFORE_S = 86_400.0
@@ -98,7 +98,7 @@ def _return(
         hits.returning(lives.name, lives.seconds, age, message, compacted=compacted, model_changed=switched)
     )
     read = usage.first[1]
-    if read >= HIT * believed:
+    if hits.is_hit(read, believed):
         return Return("imported", p, believed, None)
     cause: Cause | None
     if switched:

@@ -6,20 +6,20 @@ from typing import Any
 
 import msgspec
 
+from anchorline.cache import hits
 from anchorline.cache.miss_causes import shortfall
 from anchorline.plan import LOST
 from anchorline.report.once import Requests, Seen
-from anchorline.report.sums import HIT, Return, Sums, Usage
+from anchorline.report.sums import Return, Sums, Usage
 from anchorline.route.pricing import BROKEN_OFF, UNTOLD
-from anchorline.store import billing, database
+from anchorline.store import billing, database, outcomes
 
 HOUR = "1h"
 _BILLED = """
-    SELECT coalesce(sent_at, created_at), coalesce(outcomes.target, plans.target, ''), coalesce(input_tokens, 0),
+    SELECT coalesce({sent_at}, created_at), coalesce({target}, plans.target, ''), coalesce(input_tokens, 0),
         coalesce(read_tokens, 0), coalesce(write_tokens, 0), coalesce(output_tokens, 0), {ids}, latency_ms / 1000,
         {passed} AS passed, p_hit, {beliefs}
-    FROM plans JOIN outcomes ON outcomes.id =
-        (SELECT max(id) FROM outcomes WHERE plan = plans.id AND input_tokens IS NOT NULL AND NOT {pinged})
+    FROM plans JOIN outcomes ON outcomes.id = {billed}
     WHERE created_at >= ? ORDER BY passed DESC
 """
 _NEW = "CASE WHEN tokens IS NULL THEN plans.plan END, warm_tokens, tokens, ttl, miss, miss_tokens"
@@ -65,11 +65,14 @@ def add_planned(connection: sqlite3.Connection, sums: Sums, since: float) -> tup
     newest = (database.read_schema(connection) or 0) >= database.ANSWERS
     billed = Requests(_shared(connection) if newest else ())
     on_the_way = Requests()
+    pinged = billing.pinged(connection)
     found = connection.execute(
         _BILLED.format(
             ids=_IDS if newest else _NO_IDS,
             beliefs=_NEW if (database.read_schema(connection) or 0) >= database.BELIEFS else _OLD,
-            pinged=billing.pinged(connection),
+            billed=outcomes.newest("input_tokens", pinged),
+            sent_at=outcomes.said("sent_at", pinged),
+            target=outcomes.said("target", pinged),
             passed=_PASSED,
         ),
         [since],
@@ -111,8 +114,8 @@ def add_planned(connection: sqlite3.Connection, sums: Sums, since: float) -> tup
         answered[known.shown] += 1
         if warm and tokens:
             first, found_warm = usage.first
-            left = round(warm * first / tokens)
-            short = None if found_warm >= HIT * left else shortfall(found_warm, left)
+            left = hits.as_billed(warm, tokens, first)
+            short = None if hits.is_hit(found_warm, left) else shortfall(found_warm, left)
             cause = None if short is None else short.code
             sums.come_back(Return("plans", p_hit, left, cause), known, usage, at)
         elif miss is not None:

@@ -16,8 +16,6 @@ from anchorline.route.target import Targets
 
 Source = Literal["plans", "imported"]
 
-HIT = 0.9
-"""Share of a prefix that has to be read for a hit, as P(hit) has it."""
 EDGES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
 """Of the bins: finer at the end, where most probabilities are."""
 _Z = 1.96
@@ -43,8 +41,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
         """The prompt of the first inference, which is the one that came to the cache, and what it read."""
         if self.told is None:
             return self.prompt, self.read
-        first = self.told.messages[0]
-        return first.prompt, first.read
+        return self.told.first.prompt, self.told.first.read
 
 
 class Known(msgspec.Struct, frozen=True):

@@ -13,19 +13,18 @@ import msgspec
 
 from anchorline.cache import turns
 from anchorline.cache.gaps import WINDOW, Moment, Pause
-from anchorline.cache.hits import Message, Return, returning
+from anchorline.cache.hits import Message, Return, is_hit, returning
 from anchorline.learn import features
 from anchorline.learn.features import DRAFT, MOMENT, Decision, Features, of_moment, of_return
+from anchorline.outcome import Usage
 from anchorline.prompt.model import Kind, Role
 from anchorline.route.target import Targets
 from anchorline.sessions.request import Billed
-from anchorline.store import billing, database, privacy
+from anchorline.store import billing, database, outcomes, privacy
 from anchorline.store.reader import Reader
 from anchorline.trial.evidence import signs
 
 AUTOMATIC = frozenset({"codex-auto-review"})
-WHOLE = 0.9
-"""Share of the tokens of the request before from which on a read counts as a hit."""
 OTHERWISE = 4
 """One imported request in so many counts once more for its pause as its body alone would show it, without a past, and
 one as it looks once its answer is there."""
@@ -155,7 +154,7 @@ def _chain(
         if before is not None:
             ttl = before.ttl or ttl
             back = _return(request, before, ttl, messages, known, targets)
-            hit = None if back is None else float(request.read >= WHOLE * before.tokens)
+            hit = None if back is None else float(is_hit(request.bill.first.read, before.tokens))
         later = (chain[place] for place in range(index + 1, len(chain)))
         following = next((one for one in later if targets.same(one.model, request.model)), None)
         gap = (following.sent_at if following is not None else seen_until) - request.sent_at
@@ -236,7 +235,7 @@ class _Segment(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Planned(msgspec.Struct):
-    """A plan with its newest outcome, and the segments that it has ends at; `ttl` is the one that it was sent with."""
+    """A plan with what became of it, and the segments that it has ends at; `ttl` is the one that it was sent with."""
 
     id: str
     session: str
@@ -247,8 +246,7 @@ class _Planned(msgspec.Struct):
     drafted: bool
     compacted: bool
     last_segment: str | None
-    tokens: int | None
-    read: int | None
+    usage: Usage | None
     signs: list[bool]
 
 
@@ -268,9 +266,14 @@ def _planned(
             known = noted.get(one.id)
             given = known.features if known is not None else Features()
             back = hit = None
-            if before is not None and before.tokens and one.read is not None:
+            if (
+                before is not None
+                and before.usage is not None
+                and before.usage.prompt
+                and one.usage is not None
+            ):
                 back = _planned_return(one, before, ways[index], ways[index - 1], segments, targets)
-                hit = None if back is None else float(one.read >= WHOLE * before.tokens)
+                hit = None if back is None else float(is_hit(one.usage.first.read, before.usage.prompt))
             following = some[index + 1] if index + 1 < len(some) else None
             gap = (following.at if following is not None else seen_until) - one.at
             yield Decision(
@@ -290,14 +293,9 @@ def _planned(
 
 
 def _plans(connection: sqlite3.Connection, targets: Targets) -> Iterator[_Planned]:
-    """Yield the plans that were sent, in order of time. Several outcomes of one plan complete each other."""
+    """Yield the plans that were sent, in order of time."""
     thumbs = dict(connection.execute("SELECT plan, thumbs FROM feedback ORDER BY id").fetchall())
-    outcomes: dict[str, _Outcome] = defaultdict(_Outcome)
-    for row in connection.execute(
-        "SELECT plan, sent_at, target, input_tokens, read_tokens, write_tokens, signals FROM outcomes "  # noqa: S608
-        f"WHERE NOT {billing.pinged(connection)} ORDER BY id"
-    ):
-        outcomes[row["plan"]].take(row)
+    recorded = outcomes.read(connection, f"NOT {billing.pinged(connection)}")
     in_columns = (database.read_schema(connection) or 0) >= database.BELIEFS
     sent = "plans.ttl" if in_columns else "json_extract(plans.plan, '$.cache.anchors[#-1].ttl') AS ttl"
     for row in connection.execute(
@@ -305,9 +303,9 @@ def _plans(connection: sqlite3.Connection, targets: Targets) -> Iterator[_Planne
         "requests.format, requests.draft_chars, requests.compacted, requests.last_segment "
         "FROM plans LEFT JOIN requests ON requests.plan = plans.id WHERE NOT plans.failed ORDER BY plans.created_at"
     ):
-        if row["id"] not in outcomes:
+        if row["id"] not in recorded:
             continue
-        outcome = outcomes[row["id"]]
+        outcome = outcomes.combine(recorded[row["id"]], row["ttl"])
         yield _Planned(
             id=row["id"],
             session=row["session"] or row["id"],
@@ -318,29 +316,9 @@ def _plans(connection: sqlite3.Connection, targets: Targets) -> Iterator[_Planne
             drafted=row["draft_chars"] is not None,
             compacted=bool(row["compacted"]),
             last_segment=row["last_segment"],
-            tokens=outcome.tokens,
-            read=outcome.read,
+            usage=outcome.usage,
             signs=signs(thumbs.get(row["id"]), outcome.signals),
         )
-
-
-class _Outcome(msgspec.Struct):
-    """What all outcomes of a plan say together, the newest last."""
-
-    sent_at: float | None = None
-    target: str | None = None
-    tokens: int | None = None
-    read: int | None = None
-    signals: dict[str, bool | int | float] = {}
-
-    def take(self, row: sqlite3.Row) -> None:
-        """Take in one outcome."""
-        self.sent_at = row["sent_at"] or self.sent_at
-        self.target = row["target"] or self.target
-        if row["input_tokens"] is not None:
-            self.read = row["read_tokens"] or 0
-            self.tokens = row["input_tokens"] + self.read + (row["write_tokens"] or 0)
-        self.signals = self.signals | msgspec.json.decode(row["signals"], type=dict[str, bool | int | float])
 
 
 def _planned_return(

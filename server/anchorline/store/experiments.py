@@ -17,7 +17,7 @@ import msgspec
 
 from anchorline import files
 from anchorline.route.target import Targets
-from anchorline.store import billing, database, rows
+from anchorline.store import database, outcomes, rows
 from anchorline.store.database import StoreError
 from anchorline.trial import experiment
 from anchorline.trial.evidence import Evidence, Request, Shadowed, collect
@@ -36,10 +36,7 @@ _REQUESTS = """
     WHERE plans.experiment = :experiment AND plans.created_at >= :since AND plans.arm IN ('champion', 'challenger')
     ORDER BY plans.created_at
 """
-_OUTCOMES = """
-    SELECT outcomes.*, {pinged} AS pinged FROM outcomes JOIN plans ON plans.id = outcomes.plan
-    WHERE plans.experiment = :experiment AND plans.created_at >= :since ORDER BY outcomes.recorded_at
-"""
+_OF_STAGE = "plan IN (SELECT id FROM plans WHERE experiment = :experiment AND created_at >= :since)"
 _THUMBS = """
     SELECT feedback.plan, feedback.thumbs FROM feedback JOIN plans ON plans.id = feedback.plan
     WHERE plans.experiment = :experiment AND plans.created_at >= :since ORDER BY feedback.recorded_at
@@ -90,28 +87,22 @@ def requests(connection: sqlite3.Connection, contest: Contest) -> list[Request]:
         )
         for row in connection.execute(_REQUESTS, asked)
     }
-    for row in connection.execute(_OUTCOMES.format(pinged=billing.pinged(connection)), asked):
-        if row["plan"] in found:
-            found[row["plan"]] = _with_outcome(found[row["plan"]], row)
+    for plan, recorded in outcomes.read(connection, _OF_STAGE, asked).items():
+        if plan in found:
+            outcome = outcomes.combine(recorded, found[plan].ttl)
+            found[plan] = msgspec.structs.replace(
+                found[plan],
+                answered=outcome.target,
+                usage=outcome.usage,
+                pings=outcome.pings,
+                latency_ms=outcome.latency_ms,
+                decision=outcome.decision,
+                signals=outcome.signals,
+            )
     for plan, thumbs in connection.execute(_THUMBS, asked):
         if plan in found:
             found[plan] = msgspec.structs.replace(found[plan], thumbs=thumbs)
     return list(found.values())
-
-
-def _with_outcome(request: Request, row: sqlite3.Row) -> Request:
-    """Return a request with one more of its outcomes: what that tells counts, what it leaves open stays."""
-    usage, signals = billing.outcome(row, request.ttl), msgspec.json.decode(row["signals"])
-    if row["pinged"]:
-        return request if usage is None else msgspec.structs.replace(request, pings=(*request.pings, usage))
-    return msgspec.structs.replace(
-        request,
-        answered=row["target"] or request.answered,
-        usage=usage or request.usage,
-        latency_ms=row["latency_ms"] if row["latency_ms"] is not None else request.latency_ms,
-        decision=row["decision"] or request.decision,
-        signals={**request.signals, **signals},
-    )
 
 
 def shadowed(connection: sqlite3.Connection, contest: Contest) -> Shadowed:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from anchorline.cache.gaps import Moment
-from anchorline.cache.hits import Message, Return, returning
+from anchorline.cache.hits import Message, Return, is_hit, returning
 from anchorline.cache.rules import Rules
 from anchorline.cache.rules import load as load_rules
 from anchorline.replay.chain import Step, moment
@@ -107,7 +107,7 @@ def _chain(chain: list[dict[str, Any]], session: str, known: set[str], rules: Ru
                 developer=request["user"],
                 session=session,
                 back=back,
-                hit=(request["read"] or 0) >= 0.9 * _total(before),
+                hit=is_hit(request["read"] or 0, _total(before)),
                 hard=gap >= 240 or request["trigger"] in ("user", "compact"),
                 review=request["model"] == REVIEW,
                 train=split == "train" and request["user"] not in ALIASES,
