@@ -1,37 +1,40 @@
-"""Writing one value into the user's own settings, with everything else in the file as it was."""
+"""Writes one value into the user's own settings file, and leaves everything else in it as it was."""
 
-import json
-import os
-import re
-import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import MutableMapping
 from pathlib import Path
+
+import tomlkit
+
+from anchorline import files
 
 MARK = "\ufeff"
 """A byte order mark, with which some editors begin a file."""
 
 
 def write(file: Path, section: str, key: str, value: bool | str) -> bool:
-    """Set `section.key` in a settings file; False, and no change, where no edit of a single line does that.
+    """Sets `section.key` in a settings file; False, and no change, where `section` is no table.
 
     Raises OSError, UnicodeDecodeError and TOMLDecodeError for a file that can't be read or written.
     """
-    target = file.resolve()
-    content = target.read_bytes().decode() if target.exists() else ""
-    before = content.removeprefix(MARK)
-    after = edited(before, section, key, value)
-    if after is None:
+    target = file.resolve()  # a link, as in a folder of dotfiles, stays one
+    exists = target.exists()
+    content = target.read_bytes().decode() if exists else ""
+    text = content.removeprefix(MARK)
+    changed = edited(text, section, key, value)
+    if changed is None:
         return False
-    if after != before:
-        _replace(target, MARK + after if content != before else after)
+    if changed != text:
+        files.make_folder(target.parent)
+        mode = target.stat().st_mode & 0o777 if exists else 0o600
+        files.write(target, content[: len(content) - len(text)] + changed, mode=mode)
     return True
 
 
 def edited(text: str, section: str, key: str, value: bool | str) -> str | None:
-    """Return TOML settings in which `section.key` is `value` and everything else as it was; None if none is found.
+    """Returns TOML in which `section.key` is `value` and everything else as it was; None where that can't be.
 
-    Raises TOMLDecodeError when `text` is no TOML.
+    Raises TOMLDecodeError where `text` is no TOML.
     """
     values = tomllib.loads(text)
     table = values.get(section, {})
@@ -39,43 +42,18 @@ def edited(text: str, section: str, key: str, value: bool | str) -> str | None:
         return None
     if table.get(key) == value:
         return text
-    wanted = {**values, section: {**table, key: value}}
-    for changed in _edits(text, section, key, json.dumps(value, ensure_ascii=False)):
-        try:
-            if tomllib.loads(changed) == wanted:
-                return changed
-        except tomllib.TOMLDecodeError:
-            continue
-    return None
-
-
-def _edits(text: str, section: str, key: str, literal: str) -> Iterator[str]:
-    own = re.compile(
-        rf"([ \t]*(?:{section}[ \t]*\.[ \t]*)?{key}[ \t]*=[ \t]*)" r"""("[^"\n]*"|'[^'\n]*'|[^\s#"']+)"""
-    )
-    header = re.compile(rf"[ \t]*\[[ \t]*{section}[ \t]*\][ \t]*(?:#.*)?$")
-    lines = text.splitlines(keepends=True)
-    for index, line in enumerate(lines):
-        before, after = "".join(lines[:index]), "".join(lines[index + 1 :])
-        if match := own.match(line):
-            yield f"{before}{match[1]}{literal}{line[match.end() :]}{after}"
-        elif header.match(line.rstrip()):
-            end = "\r\n" if line.endswith("\r\n") else "\n"
-            yield f"{before}{line.rstrip()}{end}{key} = {literal}{end}{after}"
-    gap = "" if not text else "\n" if text.endswith("\n") else "\n\n"
-    yield f"{text}{gap}[{section}]\n{key} = {literal}\n"
-
-
-def _replace(target: Path, text: str) -> None:
-    """Write `target` in one step, with the mode it had."""
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-        if target.exists():
-            Path(part).chmod(target.stat().st_mode & 0o777)
-        Path(part).replace(target)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
+    document = tomlkit.parse(text)
+    if section not in document:
+        if document and not text.endswith("\n"):
+            document.add(tomlkit.nl())
+        if document:
+            document.add(tomlkit.nl())
+        document[section] = tomlkit.table()
+    there = document[section]
+    if not isinstance(there, MutableMapping):
+        return None
+    there[key] = value
+    changed = tomlkit.dumps(document)
+    if text.count("\n") == text.count("\r\n") > 0:
+        changed = changed.replace("\r\n", "\n").replace("\n", "\r\n")  # tomlkit ends its own lines with \n
+    return changed if tomllib.loads(changed) == {**values, section: {**table, key: value}} else None
