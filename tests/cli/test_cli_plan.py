@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -235,3 +238,30 @@ def test_lint_says_of_a_body_that_is_not_read_which_it_is(tmp_path: Path):
     result = run("lint", path)
     assert result.exit_code == 2
     assert "converse.request.json:1:1: AL401 error: a body of Bedrock's Converse API" in result.output
+
+
+def test_a_misspelt_command_names_the_one_that_is_meant():
+    result = CliRunner().invoke(cli, ["plann"])
+    assert result.exit_code == 2
+    assert "No such command 'plann'. Did you mean 'plan'?" in result.stderr
+    assert "Did you mean" not in CliRunner().invoke(cli, ["zzz"]).stderr
+
+
+def test_help_lists_each_command_once_and_in_a_group():
+    shown = CliRunner().invoke(cli, ["--help"]).stdout
+    for name in COMMANDS:
+        assert shown.count(f"\n  {name} ") == 1
+    assert "\nPrompts:\n  plan " in shown
+
+
+@pytest.mark.process
+@pytest.mark.skipif(os.name != "posix", reason="POSIX pipes")
+@pytest.mark.parametrize("words", [["config", "show"], ["rules"], ["plan", "--schema"]])
+def test_output_that_nobody_reads_on_is_no_error(words: list[str]):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "anchorline", *words], stdout=closed, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr) == (0, b"")

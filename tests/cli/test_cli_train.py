@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 pytest.importorskip("mlx.core")
 
+from anchorline.cli import train as train_command
 from anchorline.cli.main import cli
 from anchorline.learn import evaluation, network
 from anchorline.sessions import importing
@@ -149,7 +150,7 @@ def test_what_was_purged_while_it_was_learnt_is_not_kept(
         assert run("store", "purge", "--before", "2026-09-23", "--yes").exit_code == 0
         return evaluate(*given, **more)
 
-    monkeypatch.setattr(evaluation, "evaluate", purged_first)
+    monkeypatch.setattr(train_command, "evaluate", purged_first)
     done = run("train", "--epochs", "1", "--from", "scratch")
     assert done.exit_code == 1
     assert "purged meanwhile" in done.stderr
@@ -166,7 +167,7 @@ def test_a_training_that_is_stopped_while_it_is_measured_is_not_lost(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(evaluation, "evaluate", interrupted)
+        patch.setattr(train_command, "evaluate", interrupted)
         stopped = run(*words)
     assert stopped.exit_code == 130
     assert "Stopped after epoch 2" in stopped.stderr

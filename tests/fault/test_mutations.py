@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from anchorline.cache.ledger import MemoryLedger
-from anchorline.cli.reading import Unreadable, prompt
+from anchorline.cli.reading import Unusable, prompt
 from anchorline.config import Config
 from anchorline.planner import Planner
 from support.recorded import data_folder
@@ -86,7 +86,7 @@ def test_mutated_files_get_a_plan_or_a_clear_error(tmp_path: Path):
         path.write_bytes(data)
         try:
             read = prompt(str(path), None)
-        except Unreadable as error:
+        except Unusable as error:
             said.append((str(path), error.message))
         else:
             plan = planner.plan(read)

@@ -13,12 +13,6 @@ from anchorline.store.database import StoreError
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-class Unusable(click.ClickException):
-    """A file that can't be read or written. The message names it."""
-
-    exit_code = 2
-
-
 @click.group(name="cache")
 def command() -> None:
     """Show and empty the gateway's response cache: whole answers, given again to equal requests.
@@ -47,7 +41,7 @@ def status(as_json: bool) -> None:
     try:
         found = answers.status(answers.locate(config.store.path))
     except StoreError as error:
-        raise Unusable(str(error)) from error
+        raise reading.Unusable(str(error)) from error
     if as_json:
         settings = msgspec.to_builtins(config.answers)
         shown = {"settings": settings, "reuse": config.answers.reuse, **msgspec.to_builtins(found)}
@@ -82,7 +76,7 @@ def clear(older_than: float | None, as_json: bool) -> None:
     try:
         count = answers.purge(path, before)
     except StoreError as error:
-        raise Unusable(str(error)) from error
+        raise reading.Unusable(str(error)) from error
     if as_json:
         click.echo(msgspec.json.encode({"path": str(path), "answers": count}).decode())
     else:

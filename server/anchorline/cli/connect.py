@@ -4,7 +4,10 @@ import click
 
 from anchorline import files
 from anchorline.cli import reading
-from anchorline.cli.gateway import Unusable
+from anchorline.gateway import clients
+from anchorline.gateway import first_party as asserted
+from anchorline.gateway.settings_file import UnwritableError
+from anchorline.live import token
 
 NAMES = (
     "claude-code",
@@ -47,10 +50,6 @@ def command(client: str, write: bool, first_party: bool) -> None:
       anchorline connect codex --write
       anchorline connect claude-code --write --first-party
     """
-    from anchorline.gateway import clients  # noqa: PLC0415  (the group's --help stays fast)
-    from anchorline.gateway import first_party as asserted  # noqa: PLC0415
-    from anchorline.gateway.settings_file import UnwritableError  # noqa: PLC0415
-
     found = clients.clients(base(), first_party=first_party)[client]
     config = reading.settings(project=False).config
     note = f"{found.note}\n{ROUTED}" if config.gateway.mode == "route" else found.note
@@ -70,7 +69,7 @@ def command(client: str, write: bool, first_party: bool) -> None:
         click.echo(f"{found.shown}\n")
         raise click.ClickException(str(error)) from error
     except OSError as error:
-        raise Unusable(f"{error.filename}: {error.strerror}") from error
+        raise reading.Unusable(f"{error.filename}: {error.strerror}") from error
     other = clients.hindrance(found)
     now = f"does not use the gateway yet: {other}." if other else "uses the gateway now"
     click.echo(f"{found.title} {now} ({found.file}).\n{note}")
@@ -79,7 +78,7 @@ def command(client: str, write: bool, first_party: bool) -> None:
 
 @click.command(name="disconnect")
 @click.argument("client", type=click.Choice(NAMES))
-def back(client: str) -> None:
+def disconnect(client: str) -> None:
     """Take out of CLIENT's settings what `anchorline connect CLIENT --write` has put in.
 
     Everything else stays as it is by now. Exits with 1 where there is nothing to take out.
@@ -88,16 +87,13 @@ def back(client: str) -> None:
     Example:
       anchorline disconnect claude-code
     """
-    from anchorline.gateway import clients  # noqa: PLC0415
-    from anchorline.gateway.settings_file import UnwritableError  # noqa: PLC0415
-
     found = clients.clients(base())[client]
     try:
         done = clients.disconnect(found)
     except UnwritableError as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
-        raise Unusable(f"{error.filename}: {error.strerror}") from error
+        raise reading.Unusable(f"{error.filename}: {error.strerror}") from error
     if not done:
         raise click.ClickException(f"{found.title} was not connected by `anchorline connect --write`.")
     click.echo(f"{found.title} no longer uses the gateway ({found.file}).")
@@ -105,10 +101,10 @@ def back(client: str) -> None:
 
 def base() -> str:
     """Return the gateway's address, with its token."""
-    from anchorline.live import token  # noqa: PLC0415
-
     port = reading.settings(project=False).config.gateway.port
     try:
         return f"http://127.0.0.1:{port}/{token.token(files.data_folder())}"
     except OSError as error:
-        raise Unusable(f"{error.filename or files.data_folder()}: {error.strerror or error}") from error
+        raise reading.Unusable(
+            f"{error.filename or files.data_folder()}: {error.strerror or error}"
+        ) from error

@@ -5,17 +5,19 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from anchorline import files
 from anchorline.cli import reading, tables
-
-if TYPE_CHECKING:
-    from anchorline.learn.features import Decision
-    from anchorline.learn.heads import Supply
+from anchorline.learn import dataset
+from anchorline.learn.features import VERSION, Decision
+from anchorline.learn.heads import HEADS, Supply, missing, supply
+from anchorline.route.target import load as load_targets
+from anchorline.store import decisions as stored
+from anchorline.store.database import StoreError, locate
+from anchorline.store.privacy import dataset_folder
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -33,7 +35,7 @@ class Summary(msgspec.Struct, frozen=True):
     parts: dict[str, int]
     held_from: str
     test_from: str
-    heads: "dict[str, Supply]"
+    heads: dict[str, Supply]
     missing: dict[str, str | None]
     seconds: float = 0.0
 
@@ -81,9 +83,6 @@ def export(out: Path, text: bool, as_json: bool) -> None:
       anchorline dataset export decisions.parquet
       duckdb -c "SELECT source, count(*) FROM 'decisions.parquet/*/*.parquet' GROUP BY ALL"
     """
-    from anchorline.learn import dataset  # noqa: PLC0415  (pyarrow is heavy)
-    from anchorline.store import decisions as stored  # noqa: PLC0415
-
     decisions = built()
     if out.resolve() == folder().resolve():
         raise click.UsageError(f"{out} is the dataset itself; name another folder.")
@@ -92,7 +91,7 @@ def export(out: Path, text: bool, as_json: bool) -> None:
         drafts = stored.texts(_database()) if text else None
         dataset.write(decisions, out, moments=kept.moments if kept else None, texts=drafts)
     except dataset.DatasetError as error:
-        raise reading.Unreadable(str(error)) from error
+        raise reading.Unusable(str(error)) from error
     _show(decisions, out, as_json=as_json)
 
 
@@ -107,24 +106,17 @@ def describe(as_json: bool) -> None:
     Example:
       anchorline dataset describe --json
     """
-    from anchorline.learn import dataset  # noqa: PLC0415  (pyarrow is heavy)
-
     if not (folder() / dataset.ABOUT).is_file():
         raise click.ClickException(f"{folder()}: there is no dataset yet; run `anchorline dataset build`")
     try:
         decisions = dataset.read(folder())
     except dataset.DatasetError as error:
-        raise reading.Unreadable(str(error)) from error
+        raise reading.Unusable(str(error)) from error
     _show(decisions, folder(), as_json=as_json)
 
 
-def built() -> "list[Decision]":
+def built() -> list[Decision]:
     """Return what is recorded, after building the dataset from it. Raises click's exceptions."""
-    from anchorline.learn import dataset  # noqa: PLC0415
-    from anchorline.route.target import load as load_targets  # noqa: PLC0415
-    from anchorline.store import decisions as stored  # noqa: PLC0415
-    from anchorline.store.database import StoreError  # noqa: PLC0415
-
     settings = reading.settings().config
     targets = load_targets(settings.files)
     try:
@@ -137,26 +129,22 @@ def built() -> "list[Decision]":
         with files.lock(folder().with_name(f"{folder().name}-lock")):  # another program may build it as well
             dataset.write(found, folder())
     except (StoreError, dataset.DatasetError) as error:
-        raise reading.Unreadable(str(error)) from error
+        raise reading.Unusable(str(error)) from error
     except OSError as error:
-        raise reading.Unreadable(f"{error.filename}: {error.strerror}") from error
+        raise reading.Unusable(f"{error.filename}: {error.strerror}") from error
     return found
 
 
 def folder() -> Path:
     """Return where the dataset is: beside the database."""
-    from anchorline.store.privacy import dataset_folder  # noqa: PLC0415
-
     return dataset_folder(_database())
 
 
 def _database() -> Path:
-    from anchorline.store.database import locate  # noqa: PLC0415
-
     return locate(reading.settings().config.store.path)
 
 
-def _show(decisions: "Sequence[Decision]", place: Path, *, as_json: bool, seconds: float = 0.0) -> None:
+def _show(decisions: Sequence[Decision], place: Path, *, as_json: bool, seconds: float = 0.0) -> None:
     found = _summary(decisions, place, seconds)
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
@@ -169,18 +157,14 @@ def _show(decisions: "Sequence[Decision]", place: Path, *, as_json: bool, second
     click.echo("by session: " + ", ".join(f"{count} {part}" for part, count in found.parts.items()))
     click.echo(f"by time: held out from {found.held_from}, test from {found.test_from}")
     click.echo("by month: " + ", ".join(f"{month} {count}" for month, count in found.months.items()))
-    table = tables.table("head", "labels", "rarer", "sessions", "lacks before it is trained")
-    for name, supply in found.heads.items():
+    table = tables.table("head", "labels", "rarer", "sessions", "still needs")
+    for name, labels in found.heads.items():
         lacks = found.missing[name] or "nothing"
-        table.add_row(name, str(supply.labels), str(supply.rare), str(supply.sessions), lacks)
+        table.add_row(name, str(labels.labels), str(labels.rare), str(labels.sessions), lacks)
     tables.console().print(table)
 
 
-def _summary(decisions: "Sequence[Decision]", place: Path, seconds: float) -> Summary:
-    from anchorline.learn import dataset  # noqa: PLC0415  (pyarrow is heavy)
-    from anchorline.learn.features import VERSION  # noqa: PLC0415
-    from anchorline.learn.heads import HEADS, missing, supply  # noqa: PLC0415
-
+def _summary(decisions: Sequence[Decision], place: Path, seconds: float) -> Summary:
     about = dataset.about(place)
     cuts = about.moments if about is not None else dataset.cuts(one.at for one in decisions)
     found = supply(dataset.part(decisions, "train"))

@@ -1,17 +1,29 @@
-"""`anchorline doctor`: whether everything is in place, and how old the data is that plans rest on."""
+"""`anchorline doctor`: checks of the installation, its data, the database, the local model and connected clients."""
 
+import asyncio
 import importlib.metadata
+import importlib.util
 import platform
 import sys
 from datetime import UTC, datetime
+from typing import Literal
 
 import click
 import msgspec
 
 from anchorline import __version__, config
 from anchorline.cache.rules import load as load_rules
-from anchorline.cli import client_check, engine_check
-from anchorline.cli.check import Check
+from anchorline.cli import reading
+from anchorline.cli.connect import base
+from anchorline.cli.top import state
+from anchorline.config import Config
+from anchorline.engine import blas, installed, manifest
+from anchorline.engine.client import Engine
+from anchorline.engine.errors import DamagedError
+from anchorline.engine.measure import Speed, measure
+from anchorline.gateway import clients, first_party
+from anchorline.gateway.metrics import GatewayState
+from anchorline.generation import Unavailable
 from anchorline.live import policies
 from anchorline.route.catalog import load as load_catalog
 from anchorline.store.database import locate, unwritable
@@ -20,6 +32,19 @@ from anchorline.store.reader import Reader
 
 STALE_DAYS = 90
 """Prices and cache rules change several times a year; older data is worth a warning."""
+SLOW_TOKENS_PER_S = 20.0
+"""Below this a rewrite of a usual prompt, 50 tokens, takes longer than one likes to wait."""
+ANY = "http://127.0.0.1:8917/any"
+"""An address of a gateway's shape, whichever one it is."""
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One thing that was looked at; `advice` says what would make it better."""
+
+    name: str
+    status: Literal["ok", "warning", "error"]
+    message: str
+    advice: str = ""
 
 
 @click.command(name="doctor")
@@ -54,8 +79,8 @@ def examine(*, measure: bool = False) -> list[Check]:
         *_data(loaded.config),
         _store(loaded.config),
         _policy(),
-        *engine_check.examine(loaded.config.engine, measured=measure),
-        *client_check.examine(config.load().config),
+        *_engine(loaded.config.engine, measured=measure),
+        *_clients(config.load().config),
     ]
 
 
@@ -76,7 +101,7 @@ def _settings(loaded: config.Loaded) -> list[Check]:
     ]
 
 
-def _data(settings: config.Config) -> list[Check]:
+def _data(settings: Config) -> list[Check]:
     today = datetime.now(UTC).date()
     rules = load_rules(settings.files.providers)
     catalog = load_catalog(settings.files.models)
@@ -113,7 +138,7 @@ def _policy() -> Check:
     )
 
 
-def _store(settings: config.Config) -> Check:
+def _store(settings: Config) -> Check:
     if not settings.store.enabled:
         return Check("store", "ok", "switched off (store.enabled)")
     path = locate(settings.store.path)
@@ -127,3 +152,138 @@ def _store(settings: config.Config) -> Check:
         return Check("store", "error", problem, "plans go on, and nothing is recorded")
     text = {"off": "no prompt text", "redacted": "prompt text with secrets masked", "full": "prompt text"}
     return Check("store", "ok", f"{path}, keeps {text[settings.store.text]}")
+
+
+def _engine(settings: config.Engine, *, measured: bool) -> list[Check]:
+    """Look at what the engine needs; with `measured`, load the model and time it."""
+    if not settings.enabled:
+        return [Check("engine", "ok", "switched off (engine.enabled)")]
+    if importlib.util.find_spec("mlx") is None or importlib.util.find_spec("mlx_lm") is None:
+        advice = "MLX has builds for Apple silicon and for Linux on x86-64 and ARM64; refinement goes by rules without"
+        return [Check("engine", "ok", "no local model: MLX is not installed", advice)]
+    name = settings.model or manifest.default()
+    checks = [_device(), _model(name)]
+    if measured and checks[-1].status == "ok" and installed.receipt(installed.folder(name)) is not None:
+        checks.append(_speed(settings))
+    return checks
+
+
+def _device() -> Check:
+    version = f"MLX {importlib.metadata.version('mlx')}"
+    if sys.platform == "darwin":
+        return Check(
+            "engine", "ok", f"{version} on {'Metal' if platform.machine() == 'arm64' else 'the CPU'}"
+        )
+    found = blas.find()
+    if found is None:
+        return Check(
+            "engine",
+            "warning",
+            f"{version} on the CPU with its own, unoptimised BLAS: many times slower",
+            blas.ADVICE,
+        )
+    return Check("engine", "ok", f"{version} on the CPU, BLAS {blas.file(found)}, {blas.threads()} threads")
+
+
+def _model(name: str) -> Check:
+    place = installed.folder(name)
+    if installed.receipt(place) is None:
+        return Check(
+            "local model",
+            "ok",
+            f"none: {name} is not installed",
+            f"`anchorline model pull {name}` installs it",
+        )
+    try:
+        receipt = installed.verify(place)
+    except DamagedError as error:
+        return Check("local model", "error", str(error))
+    return Check("local model", "ok", f"{name}, {receipt.size / 1e6:,.0f} MB in {place}")
+
+
+def _speed(settings: config.Engine) -> Check:
+    async def run() -> Speed:
+        engine = Engine(settings)
+        try:
+            return await measure(engine)
+        finally:
+            await engine.close()
+
+    try:
+        speed = asyncio.run(run())
+    except Unavailable as error:
+        return Check("model speed", "error", str(error))
+    said = (
+        f"prefill {speed.prefill_tokens_per_s:g}, decode {speed.decode_tokens_per_s:g} tokens/s; first token after "
+        f"{speed.first_token_ms:.0f} ms of {speed.prompt_tokens}; {speed.peak_memory_mb:g} MB"
+    )
+    slow = speed.decode_tokens_per_s < SLOW_TOKENS_PER_S
+    advice = "a smaller model, a free processor or Apple silicon would be faster" if slow else ""
+    return Check("model speed", "ok", said, advice)
+
+
+def _clients(config: Config) -> list[Check]:
+    """Look at each client whose settings name a gateway, this one or another."""
+    found = [client for client in clients.clients(ANY).values() if _pointed(client)]
+    if not found:
+        return []
+    try:
+        address = base()
+    except reading.Unusable as error:
+        return [Check(client.name, "error", str(error)) for client in found]
+    try:
+        running = state(f"{address}/status")
+    except reading.Unusable:
+        running = None
+    now = clients.clients(address)
+    held = _held(running) if running is not None else []
+    return [*(_client(now[client.name], config, running) for client in found), *held]
+
+
+def _held(running: GatewayState) -> list[Check]:
+    """Say what goes through the gateway unchanged, although its mode says otherwise."""
+    asked = running.mode != "observe"
+    return [
+        Check("gateway", "warning" if asked else "ok", f"unchanged: {one.what} ({one.requests}): {one.why}")
+        for one in running.held
+    ]
+
+
+def _pointed(client: clients.Client) -> bool:
+    settings = clients.settings(client)
+    return settings is not None and any(
+        clients.ours(settings.get(path), value) for path, value in client.values.items()
+    )
+
+
+def _client(client: clients.Client, config: Config, running: GatewayState | None) -> Check:
+    settings = clients.settings(client)
+    if settings is None:
+        return Check(client.name, "error", f"{client.file} can't be read any more")
+    again = f"`anchorline connect {client.name} --write`"
+    other = clients.hindrance(client)
+    if other:
+        return Check(client.name, "warning", f"does not use the gateway: {other}")
+    named = ((settings.get(path), value) for path, value in client.values.items())
+    if any(clients.ours(now, value) and now != value for now, value in named):
+        message = f"{client.file} names another address than this gateway's"
+        return Check(client.name, "error", message, f"{again} corrects it")
+    if running is None:
+        advice = f"start it (`anchorline gateway`), or `anchorline disconnect {client.name}`"
+        return Check(
+            client.name, "warning", "uses the gateway, which does not run: it gets no answers", advice
+        )
+    if any(settings.get(path) is not None for path in clients.FIRST_PARTY):
+        seen = msgspec.structs.replace(
+            config, gateway=msgspec.structs.replace(config.gateway, mode=running.mode)
+        )
+        reason = first_party.refusal(seen)
+        if reason:
+            message = f"takes the gateway for Anthropic's own address, but {reason}"
+            return Check(client.name, "warning", message, f"{again} takes that back")
+    unset = [path[-1] for path in client.defaults if settings.get(path) is None]
+    if unset:
+        return Check(
+            client.name, "warning", f"uses the gateway without {', '.join(unset)}", f"{again} sets it"
+        )
+    return Check(client.name, "ok", f"uses the gateway, which runs in mode {running.mode}")

@@ -1,16 +1,16 @@
 """`anchorline evaluate`: the network's heads beside their baselines."""
 
-from typing import TYPE_CHECKING
-
 import click
 import msgspec
 
 from anchorline.cli import dataset as dataset_command
 from anchorline.cli import progress, tables
 from anchorline.cli.train import skills
-
-if TYPE_CHECKING:
-    from anchorline.learn.evaluation import Evaluation, Row
+from anchorline.learn.dataset import part
+from anchorline.learn.evaluation import Evaluation, Row, evaluate
+from anchorline.learn.network import NetworkError, load
+from anchorline.store.experiments import registry
+from anchorline.trial.versions import DamagedError
 
 SHOWN = ("brier", "log_loss", "auc", "ece", "accuracy")
 
@@ -29,12 +29,6 @@ def command(version: str | None, as_json: bool) -> None:
     Example:
       anchorline evaluate --json
     """
-    from anchorline.learn.dataset import part  # noqa: PLC0415  (only where a network is measured)
-    from anchorline.learn.evaluation import evaluate  # noqa: PLC0415
-    from anchorline.learn.network import NetworkError, load  # noqa: PLC0415
-    from anchorline.store.experiments import registry  # noqa: PLC0415
-    from anchorline.trial.versions import DamagedError  # noqa: PLC0415
-
     kept = registry()
     names = kept.names()
     if version is None and not names:
@@ -57,7 +51,7 @@ def command(version: str | None, as_json: bool) -> None:
         _print(name, found)
 
 
-def _print(name: str, found: "Evaluation") -> None:
+def _print(name: str, found: Evaluation) -> None:
 
     console = tables.console()
     for head in dict.fromkeys(row.head for row in found.rows):
@@ -74,5 +68,5 @@ def _print(name: str, found: "Evaluation") -> None:
         click.echo(note, err=True)
 
 
-def _figure(row: "Row | None") -> str:
+def _figure(row: Row | None) -> str:
     return "-" if row is None else f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"

@@ -1,6 +1,8 @@
-"""`anchorline experiment`: try a trained network against what decides now."""
+"""`anchorline experiment`, `promote`, `rollback` and `history`: try a trained network, and say which policy decides."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,13 +11,19 @@ import msgspec
 
 from anchorline import files
 from anchorline.cli import reading, tables
-from anchorline.cli.steps import AS_JSON, Refused, check, refusing, said, standing_now, steps
-from anchorline.store.experiments import latest, registry
-from anchorline.trial.experiment import SHARE, Contest
+from anchorline.live import policies
+from anchorline.report import experiment as written
+from anchorline.route.target import load as load_targets
+from anchorline.store import database, experiments
+from anchorline.store.database import StoreError
+from anchorline.store.experiments import Steps, registry
+from anchorline.trial.experiment import PROMOTED_SHARE, SHARE, Contest, NotPossibleError, Standing
+from anchorline.trial.versions import DamagedError
 
 if TYPE_CHECKING:
-    from anchorline.trial.evidence import Difference
     from anchorline.trial.report import Report, Side
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group(name="experiment")
@@ -99,12 +107,10 @@ def report(experiment: str | None, as_json: bool, html: Path | None) -> None:
     """
     found = _report(experiment)
     if html is not None:
-        from anchorline.cli import experiment_page  # noqa: PLC0415  (only where a page is written)
-
         try:
-            files.write(html, experiment_page.page(found))
+            files.write(html, written.page(found))
         except OSError as error:
-            raise reading.Unreadable(f"{html}: {error.strerror or error}") from error
+            raise reading.Unusable(f"{html}: {error.strerror or error}") from error
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
         return
@@ -113,12 +119,144 @@ def report(experiment: str | None, as_json: bool, html: Path | None) -> None:
         click.echo(f"Charts: {html}")
 
 
+@click.command(name="promote")
+@click.argument("version", required=False)
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=PROMOTED_SHARE,
+    show_default=True,
+    help="Share of the sessions that it decides about; in the others what decided before goes on, for comparison.",
+)
+@AS_JSON
+def promote(version: str | None, share: float, as_json: bool) -> None:
+    """Have VERSION (default: the one on trial) decide, whatever its experiment has shown.
+
+    `anchorline plan`, language servers and gateways follow at once. While it decides, a running server goes on
+    comparing it with what it replaced, and takes it back when it does worse. Exits with 1 if there is no such version.
+
+    \b
+    Examples:
+      anchorline promote
+      anchorline promote r-20261126-101500-3f9a --share 1
+    """
+    with refusing():
+        trial = standing_now().trial
+        if version is None:
+            if trial is None:
+                raise Refused("name a VERSION: no experiment is running")
+            version = trial.challenger
+        check(version)
+        taken = steps()
+        standing = taken.promote(version, share, "promoted by hand")
+    said(taken, standing, f"{version} decides in {share:.0%} of the sessions.", as_json)
+
+
+@click.command(name="rollback")
+@click.option(
+    "--to", metavar="POLICY", help="Go back as far as this: a version that decided before, or heuristic."
+)
+@AS_JSON
+def rollback(to: str | None, as_json: bool) -> None:
+    """End an experiment that runs, else take the newest promotion back.
+
+    `anchorline plan`, language servers and gateways follow at once. What can't be read gives way to the heuristic.
+    Exits with 1 when there is nothing to go back from.
+
+    \b
+    Examples:
+      anchorline rollback
+      anchorline rollback --to heuristic
+    """
+    with refusing():
+        taken = steps()
+        standing = taken.roll_back("rolled back by hand", to=to)
+    said(taken, standing, f"{standing.champion} decides.", as_json)
+
+
+@click.command(name="history")
+@AS_JSON
+def history(as_json: bool) -> None:
+    """List every step from one policy to another: when, what, by whom and why. The newest is last.
+
+    \b
+    Example:
+      anchorline history --json
+    """
+    path = database.locate(reading.settings().config.store.path)
+    with refusing():
+        events = []
+        if path.exists():
+            with database.reading(path) as connection:
+                events = experiments.events(connection)
+        standing = standing_now()
+    if as_json:
+        shown = {"decides": standing.champion, "events": msgspec.to_builtins(events)}
+        click.echo(msgspec.json.format(msgspec.json.encode(shown)).decode())
+        return
+    if events:
+        table = tables.table("time", "step", "version", "instead of", "by", "why")
+        for event in events:
+            when = datetime.fromtimestamp(event.at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+            table.add_row(when, event.event, event.version, event.instead_of, event.by, event.reason)
+        tables.console().print(table)
+    trial = standing.trial
+    on_trial = f"; {trial.challenger} is on trial ({trial.stage})" if trial is not None else ""
+    click.echo(f"{standing.champion} decides{on_trial}.")
+
+
+class Refused(click.ClickException):
+    """A step that can't be taken. The message says why, and what can."""
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turn what may go wrong with a step into a message."""
+    try:
+        yield
+    except (NotPossibleError, DamagedError) as error:
+        raise Refused(str(error)) from error
+    except StoreError as error:
+        raise reading.Unusable(str(error)) from error
+    except OSError as error:
+        raise reading.Unusable(f"{error.filename or registry().folder}: {error.strerror or error}") from error
+
+
+def steps() -> Steps:
+    """Return what takes steps, under the settings in force."""
+    store = reading.settings().config.store
+    return Steps(registry(), database.locate(store.path) if store.enabled else None)
+
+
+def check(version: str) -> None:
+    """Refuse a version that could not decide. Raises DamagedError."""
+    policies.network(registry(), version)
+
+
+def standing_now() -> Standing:
+    """Return what is in force. Raises DamagedError."""
+    return registry().standing()
+
+
+def said(taken: Steps, standing: Standing, words: str, as_json: bool) -> None:
+    """Say what was done, or what is in force now."""
+    if taken.problem is not None:
+        click.echo(f"anchorline: not in the history: {taken.problem}", err=True)
+    if as_json:
+        trial = standing.trial
+        shown = {
+            "decides": standing.champion,
+            "trial": msgspec.to_builtins(trial) if trial is not None else None,
+            "promoted": [one.challenger for one in standing.promoted],
+        }
+        click.echo(msgspec.json.encode(shown).decode())
+    else:
+        click.echo(words)
+
+
 def _report(experiment: str | None) -> "Report":
-    from anchorline.route.target import load as load_targets  # noqa: PLC0415
-    from anchorline.store import database, experiments  # noqa: PLC0415
-    from anchorline.trial.evidence import collect  # noqa: PLC0415
-    from anchorline.trial.report import report as put_together  # noqa: PLC0415  (numpy)
-    from anchorline.trial.versions import DamagedError  # noqa: PLC0415
+    from anchorline.trial.evidence import collect  # noqa: PLC0415  (numpy: 0.1 s, which the other commands save)
+    from anchorline.trial.report import report as put_together  # noqa: PLC0415  (the same)
 
     config = reading.settings().config
     path = database.locate(config.store.path)
@@ -130,7 +268,7 @@ def _report(experiment: str | None) -> "Report":
             raise Refused("nothing is recorded yet")
         with database.reading(path) as connection:
             if running is None or experiment not in (None, running.id):
-                contest = latest(experiments.events(connection), experiment)
+                contest = experiments.latest(experiments.events(connection), experiment)
             if contest is None:
                 raise Refused(
                     f"there was no experiment {experiment!r}: `anchorline history` lists them"
@@ -156,19 +294,18 @@ def _report(experiment: str | None) -> "Report":
 
 
 def _show(found: "Report") -> None:
-
     console = tables.console()
-    click.echo(heading(found))
+    click.echo(written.heading(found))
     shadowed = found.evidence.shadowed
     if shadowed.plans:
-        click.echo(in_shadow(found))
+        click.echo(written.in_shadow(found))
     if any(side.requests for side in found.sides) and found.contest.stage != "shadow":
         table = tables.table("", *(f"{side.arm}\n{side.policy}" for side in found.sides))
         for name, shown in _MEASURES:
             table.add_row(name, *(shown(side) for side in found.sides))
         console.print(table)
-        click.echo(f"Cost:       {told(found.evidence.cost)}")
-        click.echo(f"Acceptance: {told(found.evidence.acceptance)}")
+        click.echo(f"Cost:       {written.difference(found.evidence.cost)}")
+        click.echo(f"Acceptance: {written.difference(found.evidence.acceptance)}")
     if found.off_policy:
         click.echo("Had one policy decided everywhere:")
         table = tables.table("policy", "", "value", "95 % interval", "effective n")
@@ -186,49 +323,12 @@ def _show(found: "Report") -> None:
     click.echo(f"Verdict: {found.evidence.verdict.reason}.")
 
 
-def heading(found: "Report") -> str:
-    """Return what is tried against what, in one line."""
-    contest = found.contest
-    stage = {
-        "shadow": "in shadow",
-        "ab": f"A/B, {contest.share:.0%}",
-        "promoted": f"promoted, {contest.share:.0%}",
-    }
-    tried = f"{contest.challenger} against {contest.champion}, {stage[contest.stage]}"
-    return f"{contest.id}: {tried}; {found.ended or 'running'}"
-
-
-def in_shadow(found: "Report") -> str:
-    """Return what the challenger decided in shadow, in one line."""
-    one = found.evidence.shadowed
-    return (
-        f"In shadow: {one.plans:,} plans in {one.sessions:,} sessions, {one.failures} failed; the same model in "
-        f"{one.same_model / one.plans:.0%}, the same anchors in {one.same_anchors / one.plans:.0%}; "
-        f"{one.milliseconds:.2f} ms each"
-    )
-
-
-def told(found: "Difference") -> str:
-    """Return a difference with its bounds, in words."""
-    if not any(found.sessions):
-        return "nothing is known"
-    bounds = (
-        f" ({found.low:+.1%} to {found.high:+.1%})" if found.enough else " (too few sessions for an interval)"
-    )
-    return f"{found.challenger:.1%} against {found.champion:.1%}: {found.value:+.1%}{bounds}"
-
-
-def share(value: float | None) -> str:
-    """Return a share in percent."""
-    return "-" if value is None else f"{value:.1%}"
-
-
 _MEASURES: "tuple[tuple[str, Callable[[Side], str]], ...]" = (
     ("sessions", lambda side: f"{side.sessions:,}"),
     ("requests", lambda side: f"{side.requests:,}"),
-    ("billed", lambda side: "not known" if side.usd is None else f"${side.usd:,.2f}"),
-    ("of the uncached cost, by session", lambda side: share(side.cost)),
-    ("accepted, by session", lambda side: share(side.accepted)),
-    ("expected hits", lambda side: share(side.p_hit)),
+    ("billed", lambda side: written.dollars(side.usd)),
+    ("of the uncached cost, by session", lambda side: written.share(side.cost)),
+    ("accepted, by session", lambda side: written.share(side.accepted)),
+    ("expected hits", lambda side: written.share(side.p_hit)),
     ("latency, median", lambda side: "-" if side.latency_ms is None else f"{side.latency_ms / 1000:.1f} s"),
 )

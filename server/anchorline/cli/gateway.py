@@ -1,16 +1,15 @@
 """`anchorline gateway`: the loopback gateway."""
 
 import sys
-from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from anchorline import files
 from anchorline.cli import reading
-
-if TYPE_CHECKING:
-    from anchorline.config import Config
+from anchorline.config import Config
+from anchorline.gateway import server
+from anchorline.live import logs, token
 
 
 def report(message: str) -> None:
@@ -45,9 +44,6 @@ def command(
       anchorline gateway
       ANTHROPIC_BASE_URL=$(anchorline gateway --show --json | jq -r .anthropic) claude
     """
-    from anchorline.gateway import server  # noqa: PLC0415  (the group's --help stays fast)
-    from anchorline.live import logs, token  # noqa: PLC0415
-
     config = _given() if attended else reading.settings(project=False).config
     if port is not None:
         config = msgspec.structs.replace(config, gateway=msgspec.structs.replace(config.gateway, port=port))
@@ -57,7 +53,7 @@ def command(
     except OSError as error:
         reason = f"{error.filename or files.data_folder()}: {error.strerror or error}"
         if error.errno not in token.UNWRITTEN:
-            raise Unusable(reason) from error
+            raise reading.Unusable(reason) from error
         secret = token.passing()
         report(f"{reason}; the token can't be kept, so the address is another one after the next start")
 
@@ -76,25 +72,17 @@ def command(
     try:
         server.run(config, secret, report, ready, attended=attended)
     except (ValueError, server.KeyMissingError) as error:
-        raise Unusable(str(error)) from error
+        raise reading.Unusable(str(error)) from error
     except OSError as error:
-        raise Unusable(
+        raise reading.Unusable(
             f"port {config.gateway.port} can't be used ({error.strerror or error}): "
             "is another gateway running? Set gateway.port, or pass --port. If it is a program that you don't know, "
             "clients may have told it the token: --new-token makes another"
         ) from error
 
 
-def _given() -> "Config":
-    from anchorline.config import Config  # noqa: PLC0415
-
+def _given() -> Config:
     try:
         return msgspec.json.decode(sys.stdin.buffer.read(), type=Config)
     except msgspec.MsgspecError as error:
-        raise Unusable(f"standard input: no settings ({error})") from error
-
-
-class Unusable(click.ClickException):
-    """Settings, a file or a port that don't do. The message names them."""
-
-    exit_code = 2
+        raise reading.Unusable(f"standard input: no settings ({error})") from error

@@ -4,17 +4,20 @@ import gc
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from anchorline.cli import progress, reading
 from anchorline.config import Config
+from anchorline.instructions.in_sessions import files_of_session
+from anchorline.prompt.model import PromptError
+from anchorline.route.target import load as load_targets
+from anchorline.sessions import importing
 from anchorline.sessions.importing import Problem
-
-if TYPE_CHECKING:
-    from anchorline.sessions.request import Agent
+from anchorline.sessions.request import Agent, warm
+from anchorline.store import imports
+from anchorline.store.database import StoreError, locate
 
 _PATHS = click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -72,22 +75,19 @@ def codex(paths: tuple[Path, ...], as_json: bool) -> None:
     _run("codex", paths, as_json=as_json)
 
 
-def _run(agent: "Agent", paths: tuple[Path, ...], *, as_json: bool) -> None:
-    from anchorline.sessions import importing  # noqa: PLC0415  (only where sessions are read)
-    from anchorline.store.database import StoreError  # noqa: PLC0415
-
+def _run(agent: Agent, paths: tuple[Path, ...], *, as_json: bool) -> None:
     settings = reading.settings().config
     if not settings.store.enabled:
         raise click.ClickException("recording is off (store.enabled)")
     places = paths or importing.homes(agent)
     if not any(place.exists() for place in places):
-        raise reading.Unreadable(f"{places[0]}: there is no such folder. Name the sessions' files or folders")
+        raise reading.Unusable(f"{places[0]}: there is no such folder. Name the sessions' files or folders")
     started = time.perf_counter()
     gc.disable()  # hundreds of thousands of small objects, none in a cycle: looking for some takes long
     try:
         summary = _import(agent, importing.files(places), settings, quiet=as_json)
     except StoreError as error:
-        raise reading.Unreadable(str(error)) from error
+        raise reading.Unusable(str(error)) from error
     finally:
         gc.enable()
     summary.seconds = round(time.perf_counter() - started, 3)
@@ -105,15 +105,7 @@ def _run(agent: "Agent", paths: tuple[Path, ...], *, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _import(agent: "Agent", files: list[Path], settings: Config, *, quiet: bool) -> Summary:
-    from anchorline.instructions.in_sessions import files_of_session  # noqa: PLC0415
-    from anchorline.prompt.model import PromptError  # noqa: PLC0415
-    from anchorline.route.target import load as load_targets  # noqa: PLC0415
-    from anchorline.sessions import importing  # noqa: PLC0415
-    from anchorline.sessions.request import warm  # noqa: PLC0415
-    from anchorline.store import imports  # noqa: PLC0415
-    from anchorline.store.database import locate  # noqa: PLC0415
-
+def _import(agent: Agent, files: list[Path], settings: Config, *, quiet: bool) -> Summary:
     targets = load_targets(settings.files)
     summary = Summary(agent, problems=[])
     with (

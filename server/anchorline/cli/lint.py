@@ -38,7 +38,7 @@ def command(context: click.Context, files: tuple[str, ...], format_: Format | No
     for path in files:
         try:
             prompt = reading.prompt(path, format_)
-        except reading.Unreadable as error:
+        except reading.Unusable as error:
             unreadable += 1
             if isinstance(error.__cause__, PromptError):
                 found.append(_unread(path, error.__cause__))
@@ -53,7 +53,7 @@ def command(context: click.Context, files: tuple[str, ...], format_: Format | No
         for row in found:
             click.echo("{file}:{line}:{column}: {code} {severity}: {message}".format(**row))
     serious = any(row["severity"] in ("error", "warning") for row in found)
-    context.exit(reading.EXIT_UNREADABLE if unreadable else 1 if serious else 0)
+    context.exit(reading.Unusable.exit_code if unreadable else 1 if serious else 0)
 
 
 def _unread(path: str, error: PromptError) -> dict[str, object]:

@@ -2,6 +2,8 @@
 
 import click
 
+from anchorline.lsp.server import main
+
 
 @click.command(name="lsp")
 @click.option(
@@ -21,6 +23,4 @@ def command(log_level: str | None, stdio: bool) -> None:  # noqa: ARG001  (accep
     Example:
       anchorline lsp --log-level info 2>anchorline.log
     """
-    from anchorline.lsp.server import main  # noqa: PLC0415  (the group's --help stays fast)
-
     main(log_level)

@@ -11,34 +11,45 @@ import click
 from anchorline import __version__
 from anchorline.cli.terminal import guard
 
-COMMANDS: dict[str, tuple[str, str]] = {
-    "plan": ("plan", "Plan a prompt: refinement, trims, cache anchors, route and cost."),
-    "lint": ("lint", "Check prompts against the rules."),
-    "lsp": ("lsp", "Run the language server over standard input and output."),
-    "gateway": ("gateway", "Pass requests on to the provider, and record what they cost."),
-    "top": ("top", "Watch what goes through the gateway."),
-    "cache": ("cache", "Show and empty the gateway's response cache."),
-    "connect": ("connect", "Point an editor or agent at the gateway."),
-    "disconnect": ("disconnect", "Point an editor or agent back at its provider."),
-    "import": ("import_", "Read what Claude Code and Codex have recorded."),
-    "warm": ("warm", "List what the providers hold now."),
-    "replay": ("replay", "Say what other caching policies would have cost on your history."),
-    "report": ("report", "Say what came of it: cost, hits, routes, decisions; as a page too."),
-    "dataset": ("dataset", "Build, export and describe what there is to learn from."),
-    "train": ("train", "Train the network on what is recorded."),
-    "evaluate": ("evaluate", "Measure the network beside its baselines on held-out sessions."),
-    "outcome": ("outcome", "Record what became of a plan."),
-    "experiment": ("experiment", "Try a trained network against what decides now."),
-    "promote": ("promote", "Have a trained network decide."),
-    "rollback": ("rollback", "Have what decided before decide again."),
-    "history": ("history", "List which policy decided when, and why."),
-    "store": ("store", "See, export and purge what is recorded."),
-    "config": ("config", "Show and check the settings."),
-    "model": ("model", "List, fetch, choose and remove local language models."),
-    "rules": ("rules", "List the rules, or explain one."),
-    "doctor": ("doctor", "Check the installation and say what would make it better."),
+GROUPS: dict[str, dict[str, tuple[str, str]]] = {
+    "Prompts": {
+        "plan": ("plan.command", "Plan a prompt: refinement, trims, cache anchors, route and cost."),
+        "lint": ("lint.command", "Check prompts against the rules."),
+        "rules": ("rules.command", "List the rules, or explain one."),
+        "outcome": ("outcome.command", "Record what became of a plan."),
+    },
+    "Editors and agents": {
+        "lsp": ("lsp.command", "Run the language server over standard input and output."),
+        "gateway": ("gateway.command", "Pass requests on to the provider, and record what they cost."),
+        "connect": ("connect.command", "Point an editor or agent at the gateway."),
+        "disconnect": ("connect.disconnect", "Point an editor or agent back at its provider."),
+        "top": ("top.command", "Watch what goes through the gateway."),
+        "cache": ("cache.command", "Show and empty the gateway's response cache."),
+    },
+    "Cost and history": {
+        "import": ("import_.command", "Import past sessions of Claude Code or Codex."),
+        "report": ("report.command", "Show cost, cache hits and model choices; optionally as an HTML page."),
+        "warm": ("warm.command", "List the prefixes that providers hold now."),
+        "replay": ("replay.command", "Show what other caching policies would have cost on your history."),
+        "store": ("store.command", "Show, export and purge what is recorded."),
+    },
+    "Learning": {
+        "dataset": ("dataset.command", "Build, export and describe the training data."),
+        "train": ("train.command", "Train the network on what is recorded."),
+        "evaluate": ("evaluate.command", "Measure the network and its baselines on held-out sessions."),
+        "experiment": ("experiment.command", "Try a trained network against what decides now."),
+        "promote": ("experiment.promote", "Let a trained network decide."),
+        "rollback": ("experiment.rollback", "Undo the last promotion."),
+        "history": ("experiment.history", "List which policy decided when, and why."),
+    },
+    "Set-up": {
+        "config": ("config.command", "Show and check the settings."),
+        "model": ("model.command", "List, fetch, choose and remove local language models."),
+        "doctor": ("doctor.command", "Check the installation, and say what would make it better."),
+    },
 }
-
+"""The commands by what they are for: the module and name of each, and a line of help."""
+COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
 
 _UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -52,13 +63,34 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"anchorline.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = module.command
+        module, _, name = COMMANDS[cmd_name][0].partition(".")
+        command: click.Command = getattr(importlib.import_module(f"anchorline.cli.{module}"), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib  # noqa: PLC0415  (5 ms that only a misspelling is worth)
+
+            if similar := difflib.get_close_matches(args[0], COMMANDS, n=1):
+                raise click.UsageError(f"{error.message} Did you mean {similar[0]!r}?", ctx) from error
+            raise
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # `| head` has seen enough
+            _discard_output()
+            ctx.exit(0)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, help_text) for name, (_, help_text) in COMMANDS.items()])
+        width = max(map(len, COMMANDS))
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), text) for name, (_, text) in commands.items()])
 
 
 @click.group(
@@ -86,12 +118,14 @@ def main() -> None:
     guard()
     try:
         cli()
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
     except OSError as error:
         if error.errno not in _UNWRITTEN or error.filename is not None:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is not tried again
+        _discard_output()
         click.echo(f"Error: standard output: {error.strerror}", err=True)
         sys.exit(2)
+
+
+def _discard_output() -> None:
+    """Sends what is left of the output nowhere, so that it is not tried again at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

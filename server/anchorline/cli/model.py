@@ -7,21 +7,17 @@ import click
 import msgspec
 
 from anchorline import config
-from anchorline.cli import setting, tables
+from anchorline.cli import reading, setting, tables
 from anchorline.cli.progress import download
-from anchorline.engine import installed, manifest
+from anchorline.engine import installed, manifest, sources
+from anchorline.engine.client import Engine
 from anchorline.engine.errors import PullError
 from anchorline.engine.installed import Receipt
 from anchorline.engine.manifest import Model, UnknownModelError
+from anchorline.engine.measure import Speed, measure
 from anchorline.generation import Unavailable
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-class Unusable(click.ClickException):
-    """A model that can't be used or found. The message says what to do."""
-
-    exit_code = 2
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -126,8 +122,6 @@ def pull(name: str, as_json: bool) -> None:
     """
     model = _find(name)
     try:
-        from anchorline.engine import sources  # noqa: PLC0415  (not on every platform)
-
         with download(model.id, model.download, quiet=as_json) as progress:
             receipt = sources.pull(model, progress)
     except PullError as error:
@@ -153,7 +147,7 @@ def _find(name: str) -> Model:
     try:
         return manifest.find(name)
     except UnknownModelError as error:
-        raise Unusable(str(error)) from error
+        raise reading.Unusable(str(error)) from error
 
 
 @command.command()
@@ -167,7 +161,9 @@ def use(name: str) -> None:
     """
     if name not in installed.receipts():
         there = ", ".join(installed.receipts()) or "none"
-        raise Unusable(f"{name} is not installed (installed: {there}): run `anchorline model pull {name}`")
+        raise reading.Unusable(
+            f"{name} is not installed (installed: {there}): run `anchorline model pull {name}`"
+        )
     file = config.user_file()
     try:
         if not setting.write(file, "engine", "model", name):
@@ -175,9 +171,9 @@ def use(name: str) -> None:
                 f'{file} was left as it is. Write into its section [engine]: model = "{name}"'
             )
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise Unusable(f"{file}: can't be read: {error}") from error
+        raise reading.Unusable(f"{file}: can't be read: {error}") from error
     except OSError as error:
-        raise Unusable(f"{file}: {error.strerror or error}") from error
+        raise reading.Unusable(f"{file}: {error.strerror or error}") from error
     click.echo(f"{name} refines (engine.model in {file}).")
 
 
@@ -197,7 +193,7 @@ def remove(name: str, yes: bool) -> None:
     try:
         found = installed.remove(place.name)
     except OSError as error:
-        raise Unusable(f"{error.filename or place}: {error.strerror or error}") from error
+        raise reading.Unusable(f"{error.filename or place}: {error.strerror or error}") from error
     if not found:
         raise click.ClickException(f"{name} is not installed")
     click.echo(f"Removed {place}.")
@@ -213,9 +209,6 @@ def bench(name: str | None, as_json: bool) -> None:
     Example:
       anchorline model bench smollm2-135m
     """
-    from anchorline.engine.client import Engine  # noqa: PLC0415  (not light)
-    from anchorline.engine.measure import Speed, measure  # noqa: PLC0415
-
     chosen = name or _used()
 
     async def run() -> tuple[Speed, str]:
@@ -230,7 +223,7 @@ def bench(name: str | None, as_json: bool) -> None:
     try:
         speed, device = asyncio.run(run())
     except Unavailable as error:
-        raise Unusable(str(error)) from error
+        raise reading.Unusable(str(error)) from error
     if as_json:
         shown = {"model": chosen, "device": device, **msgspec.to_builtins(speed)}
         click.echo(msgspec.json.format(msgspec.json.encode(shown)))

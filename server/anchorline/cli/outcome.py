@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from anchorline.cli import reading
-from anchorline.cli.store import Unusable, settings
+from anchorline.cli.store import settings
 from anchorline.outcome import Feedback, Outcome, PlanId, Usage
 from anchorline.store import database
 from anchorline.store.database import StoreError
@@ -146,9 +146,9 @@ def command(
             future.result(max(0.0, deadline - time.monotonic()))
         known = Reader(path).knows(plan_id)
     except StoreError as error:
-        raise Unusable(str(error)) from error
+        raise reading.Unusable(str(error)) from error
     except TimeoutError as error:
-        raise Unusable(f"{path}: another program keeps it locked") from error
+        raise reading.Unusable(f"{path}: another program keeps it locked") from error
     finally:
         recorder.close()
     kept = bool(note) and chosen.text != "off"

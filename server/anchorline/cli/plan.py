@@ -11,17 +11,22 @@ import click
 import msgspec
 
 from anchorline import files
+from anchorline.cache import markers
 from anchorline.cache.ledger import Ledger, MemoryLedger
 from anchorline.cache.markers import Splice
 from anchorline.cli import reading
 from anchorline.config import Config
 from anchorline.explain import markdown
+from anchorline.gateway import splice
 from anchorline.live import policies
 from anchorline.plan import Plan, schema
 from anchorline.planner import Planner
 from anchorline.prompt.formats import FORMATS
 from anchorline.prompt.model import Format, Prompt
+from anchorline.store.database import StoreError, locate
 from anchorline.store.experiments import registry
+from anchorline.store.reader import Reader
+from anchorline.store.recorder import Recorder
 from anchorline.surroundings import NOTHING, Surroundings
 from anchorline.trim.results import Shortened
 
@@ -91,8 +96,7 @@ def command(
         _apply(prompt, plan, file, apply_anchors)
     if apply_trims is not None:
         if prompt.format not in ("anthropic", "openai-chat", "openai-responses"):
-            raise reading.Unreadable(f"{file}: trims are applied to request bodies, and this is none")
-        from anchorline.gateway import splice  # noqa: PLC0415  (the gateway only where its work is done)
+            raise reading.Unusable(f"{file}: trims are applied to request bodies, and this is none")
 
         trims = shortened.shorten(
             prompt, planner.warm(prompt, planner.model(prompt, target), plan.created_at)
@@ -127,7 +131,7 @@ def _surroundings(path: Path | None) -> Surroundings:
     try:
         return msgspec.json.decode(path.read_bytes().removeprefix(BOM_UTF8), type=Surroundings)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise reading.Unreadable(f"{path}: {error}") from error
+        raise reading.Unusable(f"{path}: {error}") from error
 
 
 def _known(config: Config) -> tuple[Ledger, dict[bytes, bytes]]:
@@ -137,8 +141,6 @@ def _known(config: Config) -> tuple[Ledger, dict[bytes, bytes]]:
     """
     if not config.store.enabled:
         return MemoryLedger(), {}
-    from anchorline.store.database import StoreError, locate  # noqa: PLC0415  (SQLite only where it is used)
-    from anchorline.store.reader import Reader  # noqa: PLC0415
 
     try:
         reader = Reader(locate(config.store.path))
@@ -149,9 +151,6 @@ def _known(config: Config) -> tuple[Ledger, dict[bytes, bytes]]:
 
 
 def _record(config: Config, plan: Plan, prompt: Prompt, shadow: Plan | None, version: str) -> None:
-    from anchorline.store.database import locate  # noqa: PLC0415
-    from anchorline.store.recorder import Recorder  # noqa: PLC0415
-
     recorder = Recorder(
         locate(config.store.path),
         config.store.text,
@@ -171,19 +170,15 @@ def _warn(message: str) -> None:
 
 
 def _apply(prompt: Prompt, plan: Plan, source: str, target: Path) -> None:
-    from anchorline.cache import markers  # noqa: PLC0415
-
     try:
         changes = markers.splices(prompt, plan.cache.anchors)
     except markers.UnmarkableError as error:
-        raise reading.Unreadable(f"{source}: anchors can't be written: {error}") from error
+        raise reading.Unusable(f"{source}: anchors can't be written: {error}") from error
     _write(prompt, changes, target)
 
 
 def _write(prompt: Prompt, changes: Sequence[Splice], target: Path) -> None:
-    from anchorline.cache import markers  # noqa: PLC0415
-
     try:
         files.write(target, markers.apply(prompt.load(0, sys.maxsize), changes))
     except OSError as error:
-        raise reading.Unreadable(f"{target}: {error.strerror or error}") from error
+        raise reading.Unusable(f"{target}: {error.strerror or error}") from error

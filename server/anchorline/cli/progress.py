@@ -4,6 +4,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich import progress as rich
+from rich.console import Console
+from rich.progress import Progress
+
 from anchorline.cli.terminal import steered, visible
 
 
@@ -13,8 +17,6 @@ def bar(label: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
     if quiet or not sys.stderr.isatty():
         yield lambda: None
         return
-    from rich.console import Console  # noqa: PLC0415  (only on a terminal)
-    from rich.progress import Progress  # noqa: PLC0415
 
     with Progress(console=Console(file=steered(sys.stderr)), transient=True) as progress:
         task = progress.add_task(visible(label), total=total)
@@ -27,8 +29,6 @@ def share(label: str, *, quiet: bool) -> Iterator[Callable[[float], None]]:
     if quiet or not sys.stderr.isatty():
         yield lambda _done: None
         return
-    from rich.console import Console  # noqa: PLC0415  (only on a terminal)
-    from rich.progress import Progress  # noqa: PLC0415
 
     with Progress(console=Console(file=steered(sys.stderr)), transient=True) as progress:
         task = progress.add_task(visible(label), total=1.0)
@@ -41,8 +41,6 @@ def download(label: str, total: int, *, quiet: bool) -> Iterator[Callable[[int],
     if quiet or not sys.stderr.isatty():
         yield lambda _done: None
         return
-    from rich import progress as rich  # noqa: PLC0415  (only on a terminal)
-    from rich.console import Console  # noqa: PLC0415
 
     columns = (
         rich.TextColumn("{task.description}"),

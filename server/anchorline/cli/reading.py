@@ -9,15 +9,14 @@ from anchorline.config import Loaded, here, load
 from anchorline.prompt import formats
 from anchorline.prompt.model import Format, Prompt, PromptError
 
-EXIT_UNREADABLE = 2
 NAMED = 10
 """Damaged lines of a session file that are named; of the others only the number is said."""
 
 
-class Unreadable(click.ClickException):
-    """An input that is no prompt. Names the file and the position."""
+class Unusable(click.ClickException):
+    """A file, setting, port or model that can't be used. The message names it and says what to do."""
 
-    exit_code = EXIT_UNREADABLE
+    exit_code = 2
 
 
 def prompt(path: str, format_: Format | None) -> Prompt:
@@ -27,9 +26,9 @@ def prompt(path: str, format_: Format | None) -> Prompt:
             return formats.read(sys.stdin.buffer.read(), format=format_)
         found = formats.read_file(Path(path), format=format_)
     except PromptError as error:
-        raise Unreadable(f"{path}: {place(error)}{error}") from error
+        raise Unusable(f"{path}: {place(error)}{error}") from error
     except OSError as error:
-        raise Unreadable(f"{path}: {error.strerror or error}") from error
+        raise Unusable(f"{path}: {error.strerror or error}") from error
     for line in found.left_out[:NAMED]:
         click.echo(f"{path}: {line}; the line is left out", err=True)
     if len(found.left_out) > NAMED:

@@ -10,15 +10,19 @@ import msgspec
 
 from anchorline import files
 from anchorline.cli import progress, reading, tables
-from anchorline.replay.comparison import Comparison, Line
+from anchorline.replay.comparison import Comparison, compare
 from anchorline.replay.policies import POLICIES
+from anchorline.report import replay as written
+from anchorline.route.target import load as load_targets
+from anchorline.store.database import StoreError, locate
+from anchorline.store.reader import Reader
 
 _AGO = re.compile(r"(\d{1,5})([hdw])\Z")
 _SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
 
 
 class Since(click.ParamType[float]):
-    """A time: ``30d``, ``12h``, ``2w`` ago, or a date."""
+    """A time: an age (``12h``, ``30d``, ``2w``) or a date."""
 
     name = "since"
 
@@ -44,7 +48,9 @@ def _policies(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ..
 
 @click.command(name="replay")
 @click.option("--policy", "names", multiple=True, callback=_policies, help="Only these; several with commas.")
-@click.option("--since", type=Since(), help="Only requests since then: 30d, 12h, 2w ago, or a date.")
+@click.option(
+    "--since", type=Since(), help="Only requests since then: an age (12h, 30d, 2w) or a date (2026-11-23)."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with charts.")
 def command(names: tuple[str, ...], since: float | None, as_json: bool, html: Path | None) -> None:
@@ -61,12 +67,10 @@ def command(names: tuple[str, ...], since: float | None, as_json: bool, html: Pa
     """
     comparison = _compare(names, since, quiet=as_json)
     if html is not None:
-        from anchorline.cli import replay_page  # noqa: PLC0415  (only where a page is written)
-
         try:
-            files.write(html, replay_page.page(comparison))
+            files.write(html, written.page(comparison))
         except OSError as error:
-            raise reading.Unreadable(f"{html}: {error.strerror or error}") from error
+            raise reading.Unusable(f"{html}: {error.strerror or error}") from error
     if as_json:
         click.echo(msgspec.json.encode(comparison).decode())
     elif not comparison.requests:
@@ -78,16 +82,11 @@ def command(names: tuple[str, ...], since: float | None, as_json: bool, html: Pa
 
 
 def _compare(names: tuple[str, ...], since: float | None, *, quiet: bool) -> Comparison:
-    from anchorline.replay.comparison import compare  # noqa: PLC0415
-    from anchorline.route.target import load as load_targets  # noqa: PLC0415
-    from anchorline.store.database import StoreError, locate  # noqa: PLC0415
-    from anchorline.store.reader import Reader  # noqa: PLC0415
-
     settings = reading.settings().config
     try:
         requests = Reader(locate(settings.store.path)).imported(since or 0.0)
     except StoreError as error:
-        raise reading.Unreadable(str(error)) from error
+        raise reading.Unusable(str(error)) from error
     targets = load_targets(settings.files)
     with progress.bar("Replaying", len(names), quiet=quiet) as step:
         return compare(requests, names, targets, done=lambda _: step())
@@ -110,31 +109,15 @@ def nothing_since(since: float) -> str:
 
 
 def _show(comparison: Comparison) -> None:
-
-    table = tables.table("policy", "input cost", "of no caching", "saves", "what it does")
+    table = tables.table("policy", "input cost", "vs. no cache", "saves", "what it does")
     for line in comparison.policies:
-        table.add_row(line.policy, f"${line.usd:,.2f}", f"{line.relative:.1%}", saves(line), line.does)
+        table.add_row(
+            line.policy, f"${line.usd:,.2f}", f"{line.relative:.1%}", written.saves(line), line.does
+        )
     tables.console().print(table)
-    click.echo(summary(comparison))
+    click.echo(written.summary(comparison))
     if left := _left_out(comparison):
         click.echo(left)
-
-
-def saves(line: Line) -> str:
-    """Return the share of the recorded policy's cost that is saved, with its interval."""
-    saved = line.saved
-    if line.policy == "recorded":
-        return ""
-    return f"{saved.value:.1%} ({saved.low:.1%} to {saved.high:.1%})"
-
-
-def summary(comparison: Comparison) -> str:
-    """Return what was replayed, and what the provider billed for it."""
-    days = {day for line in comparison.policies for day in line.days}
-    return (
-        f"{comparison.requests:,} requests of {comparison.sessions:,} sessions on {len(days)} days. Billed for input, "
-        f"by their recorded usage: ${comparison.billed_usd:,.2f}; without any caching: ${comparison.uncached_usd:,.2f}."
-    )
 
 
 def _left_out(comparison: Comparison) -> str:

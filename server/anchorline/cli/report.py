@@ -1,21 +1,20 @@
 """`anchorline report`: cost, hits, routes and decisions, from what was recorded."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 import msgspec
+from rich.table import Table
 
 from anchorline import files
 from anchorline.cli import reading, tables
 from anchorline.cli.replay import Since, nothing_since
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.table import Table
-
-    from anchorline.report.model import Cost, Report
+from anchorline.report.collect import collect
+from anchorline.report.model import Cost, Report
+from anchorline.report.page import dashboard
+from anchorline.route.target import load as load_targets
+from anchorline.store.database import StoreError, locate
 
 MOST = 5
 """Of what is not known, that is named."""
@@ -23,7 +22,11 @@ MOST = 5
 
 @click.command(name="report")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the dashboard, a page.")
-@click.option("--since", type=Since(), help="Only what was recorded since then: 30d, 12h, 2w ago, or a date.")
+@click.option(
+    "--since",
+    type=Since(),
+    help="Only what was recorded since then: an age (12h, 30d, 2w) or a date (2026-11-23).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(html: Path | None, since: float | None, as_json: bool) -> None:
     """Say what came of it: cost with and without the cache, hits, routes, and what you made of proposals.
@@ -39,12 +42,10 @@ def command(html: Path | None, since: float | None, as_json: bool) -> None:
     """
     report = _collect(since)
     if html is not None:
-        from anchorline.report.page import page  # noqa: PLC0415  (only where a page is written)
-
         try:
-            files.write(html, page(report))
+            files.write(html, dashboard(report))
         except OSError as error:
-            raise reading.Unreadable(f"{html}: {error.strerror or error}") from error
+            raise reading.Unusable(f"{html}: {error.strerror or error}") from error
     if as_json:
         click.echo(msgspec.json.encode(report).decode())
         return
@@ -53,20 +54,16 @@ def command(html: Path | None, since: float | None, as_json: bool) -> None:
         click.echo(f"Dashboard: {html}")
 
 
-def _collect(since: float | None) -> "Report":
-    from anchorline.report.collect import collect  # noqa: PLC0415
-    from anchorline.route.target import load as load_targets  # noqa: PLC0415
-    from anchorline.store.database import StoreError, locate  # noqa: PLC0415
-
+def _collect(since: float | None) -> Report:
     settings = reading.settings().config
     targets = load_targets(settings.files)
     try:
         return collect(locate(settings.store.path), targets, since)
     except StoreError as error:
-        raise reading.Unreadable(str(error)) from error
+        raise reading.Unusable(str(error)) from error
 
 
-def _show(report: "Report") -> None:
+def _show(report: Report) -> None:
 
     if not report.requests and not any(route.plans for route in report.routes):
         if report.since is not None:
@@ -84,7 +81,7 @@ def _show(report: "Report") -> None:
     click.echo(_summary(report))
 
 
-def _costs(report: "Report") -> "Table":
+def _costs(report: Report) -> Table:
 
     table = tables.table("model", "requests", "billed", "without a cache", "saved")
     for model in dict.fromkeys(cost.model for cost in report.costs if cost.requests):
@@ -96,7 +93,7 @@ def _costs(report: "Report") -> "Table":
     return table
 
 
-def _misses(report: "Report") -> "Table":
+def _misses(report: Report) -> Table:
 
     table = tables.table("not read because", "requests", "would have saved")
     for miss in report.hits.misses:
@@ -104,7 +101,7 @@ def _misses(report: "Report") -> "Table":
     return table
 
 
-def _routes(report: "Report") -> "Table":
+def _routes(report: Report) -> Table:
 
     table = tables.table("proposed model", "tier", "plans", "answered")
     for route in report.routes:
@@ -112,7 +109,7 @@ def _routes(report: "Report") -> "Table":
     return table
 
 
-def _sums(costs: "Sequence[Cost]") -> tuple[float | None, float | None]:
+def _sums(costs: Sequence[Cost]) -> tuple[float | None, float | None]:
     """Return what was billed, and without a cache; None where the price of nothing is known."""
     usd = [cost.usd for cost in costs if cost.requests and cost.usd is not None]
     uncached = [cost.uncached_usd for cost in costs if cost.requests and cost.uncached_usd is not None]
@@ -124,7 +121,7 @@ def _dollars(usd: float | None) -> str:
     return "not known" if usd is None else f"${usd:,.2f}"
 
 
-def _summary(report: "Report") -> str:
+def _summary(report: Report) -> str:
     usd, uncached = _sums(report.costs)
     hits, refined = report.hits, report.refinements
     parts = [

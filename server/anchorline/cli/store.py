@@ -18,12 +18,6 @@ from anchorline.store.reader import Reader, Status
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-class Unusable(click.ClickException):
-    """A database or file that can't be read or written. The message names it."""
-
-    exit_code = 2
-
-
 @click.group(name="store")
 def command() -> None:
     """See, switch off, purge and export what is recorded on this machine.
@@ -64,7 +58,7 @@ def status(as_json: bool) -> None:
     else:
         _print_status(chosen, found)
     if found.problem and found.schema is None:
-        raise Unusable(found.problem)
+        raise reading.Unusable(found.problem)
 
 
 def _print_status(chosen: config.Store, found: Status) -> None:
@@ -110,9 +104,9 @@ def off() -> None:
                 f"{file} was left as it is. Write into its section [store]: enabled = false"
             )
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise Unusable(f"{file}: can't be read: {error}") from error
+        raise reading.Unusable(f"{file}: can't be read: {error}") from error
     except OSError as error:
-        raise Unusable(f"{file}: {error.strerror or error}") from error
+        raise reading.Unusable(f"{file}: {error.strerror or error}") from error
     click.echo(
         f"Recording is off (store.enabled in {file}). `anchorline store purge --all` removes what is kept."
     )
@@ -157,7 +151,7 @@ def purge(
         purged = privacy.purge(file, limit)
         removed = answers.purge(answers.locate(settings().path), limit)
     except StoreError as error:
-        raise Unusable(str(error)) from error
+        raise reading.Unusable(str(error)) from error
     total = sum(purged.rows.values())
     if as_json:
         _print_json({"path": str(file), **msgspec.to_builtins(purged), "answers": removed})
@@ -207,7 +201,7 @@ def export_command(*, folder: Path, table: str | None, text: bool, as_json: bool
             return
         counts = export.export(file, folder, (table,) if table else export.tables(text=text))
     except StoreError as error:
-        raise Unusable(str(error)) from error
+        raise reading.Unusable(str(error)) from error
     if as_json:
         _print_json({"folder": str(folder), "rows": counts})
         return

@@ -4,22 +4,19 @@ import time
 from contextlib import closing
 from datetime import datetime
 from http.client import HTTPConnection, HTTPException
-from typing import TYPE_CHECKING
 
 import click
 import msgspec
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
 
-from anchorline.cli import tables
+from anchorline.cli import reading, tables
 from anchorline.cli.connect import base
-from anchorline.cli.gateway import Unusable
 from anchorline.cli.terminal import visible
 from anchorline.figures import usd
+from anchorline.gateway.metrics import FinishedRequest, GatewayState
 from anchorline.live import proof
-
-if TYPE_CHECKING:
-    from rich.console import Group
-
-    from anchorline.gateway.metrics import FinishedRequest, GatewayState
 
 TIMEOUT_S = 5.0
 
@@ -44,7 +41,6 @@ def command(every: float, once: bool, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(state(url))).decode())
         return
-    from rich.live import Live  # noqa: PLC0415
 
     if once:
         tables.console().print(_view(state(url)))
@@ -58,13 +54,11 @@ def command(every: float, once: bool, as_json: bool) -> None:
             return
 
 
-def state(url: str) -> "GatewayState":
+def state(url: str) -> GatewayState:
     """Return what the running gateway tells of itself at `url`, which holds the token.
 
-    The token is only said once the gateway has proven to be ours. Raises Unusable where none answers.
+    The token is only said once the gateway has proven to be ours. Raises reading.Unusable where none answers.
     """
-    from anchorline.gateway.metrics import GatewayState  # noqa: PLC0415
-
     _, _, place, token, name = url.split("/", 4)
     host, _, port = place.partition(":")
     challenge = proof.nonce()
@@ -73,20 +67,17 @@ def state(url: str) -> "GatewayState":
             gateway.request("GET", f"/{proof.NAME}/{challenge}")
             answer = gateway.getresponse().read(proof.LENGTH + 1)
             if not proof.proven(token, int(port), challenge, answer.decode("latin-1")):
-                raise Unusable(f"another program answers at {place}: set gateway.port to a free one")
+                raise reading.Unusable(f"another program answers at {place}: set gateway.port to a free one")
             gateway.request("GET", f"/{token}/{name}")
             return msgspec.json.decode(gateway.getresponse().read(), type=GatewayState)
     except (OSError, HTTPException, msgspec.MsgspecError) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise Unusable(
+        raise reading.Unusable(
             f"no gateway answers at {place} ({why}); start one with `anchorline gateway`"
         ) from error
 
 
-def _view(state: "GatewayState") -> "Group":
-    from rich.console import Group  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
+def _view(state: GatewayState) -> Group:
     count = sum(state.requests.values())
     bad = count - state.requests.get("200", 0)
     tokens = state.tokens
@@ -123,7 +114,7 @@ def _view(state: "GatewayState") -> "Group":
     return Group(Text(visible("\n".join(lines) + "\n")), requests, Text(), warm)
 
 
-def _row(one: "FinishedRequest") -> tuple[str, ...]:
+def _row(one: FinishedRequest) -> tuple[str, ...]:
     usage = one.usage
     return (
         datetime.fromtimestamp(one.at).astimezone().strftime("%H:%M:%S"),

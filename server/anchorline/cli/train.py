@@ -9,17 +9,27 @@ from typing import TYPE_CHECKING
 
 import click
 import msgspec
+from rich import progress as rich
+from rich.console import Console
 
 from anchorline.cli import dataset as dataset_command
 from anchorline.cli import progress as bars
 from anchorline.cli import reading
 from anchorline.cli.terminal import steered
+from anchorline.learn import dataset
+from anchorline.learn.checkpoint import forget
+from anchorline.learn.dataset import PARTS, part
+from anchorline.learn.evaluation import Evaluation, evaluate
+from anchorline.learn.features import Decision
+from anchorline.learn.heads import HEADS, missing, supply
+from anchorline.learn.network import Network, NetworkError, load
+from anchorline.route.catalog import load as load_catalog
+from anchorline.store import decisions as stored
+from anchorline.store.database import StoreError, locate
+from anchorline.store.experiments import registry
+from anchorline.trial.versions import PRIOR, DamagedError, Data, Version, new_id
 
 if TYPE_CHECKING:
-    from anchorline.learn import dataset
-    from anchorline.learn.evaluation import Evaluation
-    from anchorline.learn.features import Decision
-    from anchorline.learn.network import Network
     from anchorline.learn.training import Progress
 
 SCRATCH = "scratch"
@@ -68,9 +78,6 @@ def command(*, seed: int, epochs: int | None, start: str | None, as_json: bool) 
       anchorline import claude-code && anchorline train
       anchorline experiment start r-20261126-101500-3f9a
     """
-    from anchorline.learn.dataset import PARTS, part  # noqa: PLC0415  (only where a network is trained)
-    from anchorline.learn.heads import HEADS, missing, supply  # noqa: PLC0415
-
     decisions = dataset_command.built()
     parts = {name: part(decisions, name) for name in PARTS}
     found = supply(parts["train"])
@@ -89,11 +96,11 @@ def command(*, seed: int, epochs: int | None, start: str | None, as_json: bool) 
 
 
 def _train(
-    parts: "dict[dataset.Part, list[Decision]]",
+    parts: dict[dataset.Part, list[Decision]],
     heads: Sequence[str],
     refused: dict[str, str],
     before: str,
-    start: "Network | None",
+    start: Network | None,
     *,
     seed: int,
     epochs: int | None,
@@ -105,8 +112,6 @@ def _train(
         from anchorline.learn.training import Settings, train  # noqa: PLC0415
     except ImportError as error:
         raise click.ClickException(f"training needs MLX, which is not installed here: {error}") from error
-    from anchorline.learn.checkpoint import forget  # noqa: PLC0415
-    from anchorline.learn.evaluation import evaluate  # noqa: PLC0415
 
     settings = Settings(seed=seed) if epochs is None else Settings(seed=seed, epochs=epochs)
     place, known = dataset_command.folder(), skills()
@@ -172,18 +177,12 @@ def _train(
 
 def skills() -> dict[str, float]:
     """Return the skills of the catalogue's models by id."""
-    from anchorline.route.catalog import load as load_catalog  # noqa: PLC0415
-
     catalog = load_catalog(reading.settings().config.files.models)
     return {model.id: model.skill for model in catalog.models.values()}
 
 
-def _start(version: str | None) -> "tuple[str, Network | None]":
+def _start(version: str | None) -> tuple[str, Network | None]:
     """Return the version to start from with its network; nothing where none ships. Raises click's exceptions."""
-    from anchorline.learn.network import NetworkError, load  # noqa: PLC0415
-    from anchorline.store.experiments import registry  # noqa: PLC0415
-    from anchorline.trial.versions import PRIOR, DamagedError  # noqa: PLC0415
-
     kept = registry()
     if version is None:
         shipped = [name for name in kept.names() if name.startswith(PRIOR)]
@@ -197,14 +196,9 @@ def _start(version: str | None) -> "tuple[str, Network | None]":
 
 
 def _keep(
-    trained: "Network", measured: "Evaluation", rows: "Sequence[Decision]", before: str, seed: int
+    trained: Network, measured: Evaluation, rows: Sequence[Decision], before: str, seed: int
 ) -> tuple[str, str]:
     """Store a version; return its id and its folder. Raises click's exceptions."""
-    from anchorline.store import decisions as stored  # noqa: PLC0415
-    from anchorline.store.database import StoreError, locate  # noqa: PLC0415
-    from anchorline.store.experiments import registry  # noqa: PLC0415
-    from anchorline.trial.versions import Data, Version, new_id  # noqa: PLC0415
-
     times = [one.at for one in rows]
     version = Version(
         version=new_id(),
@@ -225,9 +219,9 @@ def _keep(
     try:
         kept.add(version, write)
     except StoreError as error:
-        raise reading.Unreadable(str(error)) from error
+        raise reading.Unusable(str(error)) from error
     except OSError as error:
-        raise reading.Unreadable(f"{kept.folder}: {error.strerror or error}") from error
+        raise reading.Unusable(f"{kept.folder}: {error.strerror or error}") from error
     return version.version, str(kept.path(version.version))
 
 
@@ -249,8 +243,6 @@ def _shown(*, as_json: bool) -> "Iterator[Callable[[Progress], None]]":
     if not sys.stderr.isatty():
         yield lambda now: click.echo(_told(now), err=True) if now.step == now.steps else None
         return
-    from rich import progress as rich  # noqa: PLC0415  (only on a terminal)
-    from rich.console import Console  # noqa: PLC0415
 
     columns = (
         rich.TextColumn("{task.description}"),

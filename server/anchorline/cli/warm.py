@@ -45,7 +45,7 @@ def command(as_json: bool) -> None:
     try:
         entries = [entry for entry in reader.ledger(now) if entry.is_warm(now)]
     except StoreError as error:
-        raise reading.Unreadable(str(error)) from error
+        raise reading.Unusable(str(error)) from error
     pricing = Pricing(load_targets(settings.files))
     shown = [_warm(entry, pricing, now) for entry in longest(entries)]
     shown.sort(key=lambda one: one.left_s)

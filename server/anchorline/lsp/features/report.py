@@ -38,14 +38,14 @@ async def command(server: "Server", params: protocol.ReportParams) -> protocol.R
 
 def _page(config: "Config", days: float | None) -> str:
     from anchorline.report.collect import collect  # noqa: PLC0415
-    from anchorline.report.page import page  # noqa: PLC0415
+    from anchorline.report.page import dashboard  # noqa: PLC0415
     from anchorline.route.target import load as load_targets  # noqa: PLC0415
     from anchorline.store.database import StoreError, locate  # noqa: PLC0415
 
     targets = load_targets(config.files)
     since = None if days is None else time.time() - days * 86_400
     try:
-        return page(collect(locate(config.store.path), targets, since))
+        return dashboard(collect(locate(config.store.path), targets, since))
     except StoreError as error:
         raise RequestFailed(str(error)) from None
 
