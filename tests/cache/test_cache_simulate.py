@@ -306,10 +306,12 @@ def test_an_unknown_provider_caches_nothing(simulator: Simulator) -> None:
     assert (billed.read, billed.written, code(billed)) == (0, {}, "no_cache")
 
 
+@pytest.mark.process
 def test_recorded_requests_read_what_is_simulated(data: Path) -> None:
     """The provider's own bills: at least 98.5 % within 2 % on the newest quarter, more than the plain TTL rule."""
-    bench = Path(__file__).parents[1] / "bench" / "simulator_fidelity.py"
-    command = [sys.executable, str(bench), "--requests", str(data / "cache" / "requests.jsonl.gz"), "--json"]
+    bench = Path(__file__).parents[1] / "bench"
+    requests = data / "cache" / "requests.jsonl.gz"
+    command = [sys.executable, bench, "simulator_fidelity", "--requests", requests, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     shares = {
         (row["subset"], row["case"]): row["value"]

@@ -52,10 +52,11 @@ def test_every_row_of_knots_stands_for_a_lifetime():
     assert {name.removesuffix(" expired") for name in KNOTS} == {kind(*pair) for pair in LIFETIMES.items()}
 
 
+@pytest.mark.process
 def test_the_table_is_what_the_bench_fits(data: Path):
     pytest.importorskip("numpy")
-    bench = Path(__file__).parents[1] / "bench" / "hit_prediction.py"
+    bench = Path(__file__).parents[1] / "bench"
     files = [data / "cache" / name for name in ("requests.jsonl.gz", "requests_more.jsonl.gz")]
-    command = [sys.executable, bench, "--fit", "--requests", *files]
+    command = [sys.executable, bench, "hit_prediction", "--fit", "--requests", *files]
     fitted = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert ast.literal_eval("{" + fitted + "}") == pytest.approx(COEFFICIENTS, abs=0.002)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-BENCH = Path(__file__).parents[1] / "bench" / "quality" / "joint.py"
+pytestmark = pytest.mark.process
+BENCH = Path(__file__).parents[1] / "bench"
 
 
 def session(name: str, lengths: list[int]) -> list[dict]:
@@ -37,7 +38,7 @@ def found(tmp_path_factory) -> dict[tuple[str, str, str], float]:
     with gzip.open(path, "wt") as lines:
         lines.writelines(json.dumps(row) + "\n" for row in rows)
     run = subprocess.run(
-        [sys.executable, BENCH, "--requests", path, "--split", "dev", "--foresight", "--json"],
+        [sys.executable, BENCH, "joint", "--requests", path, "--split", "dev", "--foresight", "--json"],
         capture_output=True,
         check=True,
     )
