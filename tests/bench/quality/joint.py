@@ -54,7 +54,7 @@ POOLS = {
     "all": tuple(model.id for model in CATALOG.of_provider("anthropic", current=True)),
     "pair": ("claude-opus-5-5", "claude-haiku-5-5"),
 }
-TARGETS = {"/25": 0.25, "": 0.5, "/75": 0.75}
+GAP_SHARES = {"/25": 0.25, "": 0.5, "/75": 0.75}
 WORTHS = (0.0, 0.008, 0.016, *(0.03 * 1.07**step for step in range(45)), 0.8, 1.2, 2.0, 4.0, 1000.0)
 """What a solved request may be worth, in USD: from nothing to whatever it costs, close together where models change."""
 
@@ -213,7 +213,7 @@ def figures(pool: str, found: dict[str, list[list[Sum]]]) -> Iterator[dict[str, 
         ]
         return paid[0] / paid[1]
 
-    for suffix, part in TARGETS.items():
+    for suffix, part in GAP_SHARES.items():
         drawn = {
             case: np.array([ratios(case, weights, part) for weights in (whole, *draws)]) for case in found
         }
