@@ -45,8 +45,8 @@ export function date(seconds: number): string {
 
 /** The sum of what is known; null where there is something and nothing of it is known. */
 export function known<Item>(items: readonly Item[], value: (item: Item) => number | null): number | null {
-  const values = items.map(value).filter((one) => one !== null);
-  return values.length > 0 || items.length === 0 ? sum(values, (one) => one) : null;
+  const values = items.map(value).filter((amount) => amount !== null);
+  return values.length > 0 || items.length === 0 ? sum(values, (amount) => amount) : null;
 }
 
 export function sum<Item>(items: readonly Item[], value: (item: Item) => number): number {

@@ -114,14 +114,14 @@ async function symbolAt(document: TextDocument, place: Position): Promise<string
     document.uri,
   );
   const late = new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), SYMBOL_MS));
-  let found: string | undefined;
+  let name: string | undefined;
   let symbols = (await Promise.race([Promise.resolve(asked).catch(() => undefined), late])) ?? [];
   for (;;) {
-    const around = symbols.find((symbol) => symbol.range?.contains(place));
-    if (around === undefined) {
-      return found;
+    const enclosing = symbols.find((symbol) => symbol.range?.contains(place));
+    if (enclosing === undefined) {
+      return name;
     }
-    found = around.name;
-    symbols = around.children ?? [];
+    name = enclosing.name;
+    symbols = enclosing.children ?? [];
   }
 }

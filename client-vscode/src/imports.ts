@@ -15,15 +15,15 @@ export async function importSessions(
   environment: Environment,
   showDashboard: () => Promise<void>,
 ): Promise<void> {
-  const found = await locate(environment);
-  if (found === undefined) {
+  const program = await locate(environment);
+  if (program === undefined) {
     throw new MissingError();
   }
   const chosen = await window.showQuickPick(TOOLS, { title: "Import past sessions of" });
   if (chosen === undefined) {
     return;
   }
-  const code = await run(`import ${chosen.tool}`, found.command, ["import", chosen.tool]);
+  const code = await run(`import ${chosen.tool}`, program.command, ["import", chosen.tool]);
   if (code !== 0) {
     throw new Error(`The import failed (exit code ${code}). See its terminal.`);
   }

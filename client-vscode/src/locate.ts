@@ -62,15 +62,15 @@ export async function locate(environment: Environment): Promise<Program | undefi
         .map((root) => join(root, bin)),
       ...environment.folders.map((folder) => join(folder, ".venv", bin)),
     ];
-    const found = environments.map((folder) => join(folder, program)).find((path) => isFile(path));
-    if (found !== undefined) {
-      return { command: found, from: "the project's Python environment" };
+    const command = environments.map((folder) => join(folder, program)).find((path) => isFile(path));
+    if (command !== undefined) {
+      return { command, from: "the project's Python environment" };
     }
   }
-  const found = searched(environment)
+  const command = searched(environment)
     .map((folder) => join(folder, program))
     .find((path) => isFile(path));
-  return found === undefined ? undefined : { command: found, from: "the PATH" };
+  return command === undefined ? undefined : { command, from: "the PATH" };
 }
 
 /** Returns the paths that the setting `path` names, expanded. */
@@ -97,8 +97,8 @@ function searched(environment: Environment): string[] {
 
 function inside(path: string, folders: readonly string[]): boolean {
   return folders.some((folder) => {
-    const way = relative(folder, path);
-    return way === "" || !(way.startsWith("..") || isAbsolute(way));
+    const inner = relative(folder, path);
+    return inner === "" || !(inner.startsWith("..") || isAbsolute(inner));
   });
 }
 

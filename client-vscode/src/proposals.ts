@@ -50,9 +50,9 @@ export class Proposals extends Disposable implements FileSystemProvider {
 
   /** Let the developer edit a text. */
   unlock(uri: Uri): void {
-    const found = this.find(uri);
-    if (found.locked) {
-      this.texts.set(uri.toString(), { ...found, locked: false, mtime: found.mtime + 1 });
+    const text = this.find(uri);
+    if (text.locked) {
+      this.texts.set(uri.toString(), { ...text, locked: false, mtime: text.mtime + 1 });
       this.changed.fire([{ type: FileChangeType.Changed, uri }]);
     }
   }
@@ -106,11 +106,11 @@ export class Proposals extends Disposable implements FileSystemProvider {
   }
 
   private find(uri: Uri): Text {
-    const found = this.texts.get(uri.toString());
-    if (found === undefined) {
+    const text = this.texts.get(uri.toString());
+    if (text === undefined) {
       throw FileSystemError.FileNotFound(uri);
     }
-    return found;
+    return text;
   }
 }
 

@@ -41,8 +41,8 @@ export class Reasons extends Disposable {
     places.forEach(({ start, end }, index) => {
       const range = between(document, start, end);
       const line = range.end.line;
-      const told = byLine.get(line)?.renderOptions?.after?.contentText?.slice(2).split("; ") ?? [];
-      const all = [...new Set([...told, reasons[index] ?? ""])];
+      const earlier = byLine.get(line)?.renderOptions?.after?.contentText?.slice(2).split("; ") ?? [];
+      const all = [...new Set([...earlier, reasons[index] ?? ""])];
       byLine.set(line, {
         range: document.lineAt(line).range,
         hoverMessage: all.map((reason) => plainly(reason)),

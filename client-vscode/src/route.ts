@@ -9,7 +9,7 @@ export async function pinRoute(explain: () => Promise<Explanation>): Promise<voi
   const configuration = workspace.getConfiguration("anchorline");
   const pinned = configuration.get("route.pin", "");
   const { plan } = await explain();
-  const models = plan.route.alternatives.map((one) => item(one, plan.route.target, pinned));
+  const models = plan.route.alternatives.map((option) => item(option, plan.route.target, pinned));
   const automatic = {
     label: AUTOMATIC,
     description: pinned === "" ? "now" : `ends the pin on ${pinned}`,
@@ -27,16 +27,16 @@ export async function pinRoute(explain: () => Promise<Explanation>): Promise<voi
   await configuration.update("route.pin", model, target);
 }
 
-function item(one: Alternative, proposed: string, pinned: string): QuickPickItem {
+function item(option: Alternative, proposed: string, pinned: string): QuickPickItem {
   const marks = [
-    one.target === proposed ? "proposed" : "",
-    one.target === pinned ? "pinned" : "",
-    one.excluded ?? "",
+    option.target === proposed ? "proposed" : "",
+    option.target === pinned ? "pinned" : "",
+    option.excluded ?? "",
   ];
-  const solved = `P(solved) ${Math.round(one.p_success * 100)}%`;
+  const solved = `P(solved) ${Math.round(option.p_success * 100)}%`;
   return {
-    label: one.target,
+    label: option.target,
     description: marks.filter(Boolean).join(", "),
-    detail: `${one.tier} · ${solved} · $${one.cost_usd.toPrecision(2)} · ${(one.latency_ms / 1000).toFixed(1)} s`,
+    detail: `${option.tier} · ${solved} · $${option.cost_usd.toPrecision(2)} · ${(option.latency_ms / 1000).toFixed(1)} s`,
   };
 }

@@ -179,15 +179,15 @@ export class Server extends Disposable {
   private async launch(): Promise<LanguageClient> {
     await this.stopping;
     this.show("starting", { busy: true });
-    const found = await locate(this.environment());
-    this.launched = identity(found);
-    if (found === undefined) {
+    const program = await locate(this.environment());
+    this.launched = identity(program);
+    if (program === undefined) {
       this.show("not installed", { severity: LanguageStatusSeverity.Warning });
       this.log.warn("Can't find the `anchorline` command in the settings, a Python environment or the PATH.");
       throw new MissingError();
     }
-    this.log.info(`Starting ${found.command} (${found.from})`);
-    const client = this.connect(found);
+    this.log.info(`Starting ${program.command} (${program.from})`);
+    const client = this.connect(program);
     this.client = client;
     try {
       await client.start();
@@ -199,11 +199,11 @@ export class Server extends Disposable {
     return client;
   }
 
-  private connect(found: Program): LanguageClient {
+  private connect(program: Program): LanguageClient {
     const client = new LanguageClient(
       "anchorline",
       "Anchorline",
-      { command: found.command, args: ["lsp"], options: isolated() },
+      { command: program.command, args: ["lsp"], options: isolated() },
       {
         documentSelector: selector(chatIsOn()),
         outputChannel: this.log,
@@ -216,7 +216,9 @@ export class Server extends Disposable {
     client.onDidChangeState(({ newState }) => {
       commands.executeCommand("setContext", "anchorline.running", newState === State.Running);
       if (newState === State.Running) {
-        this.show(`${client.initializeResult?.serverInfo?.version ?? "running"}`, { detail: found.command });
+        this.show(`${client.initializeResult?.serverInfo?.version ?? "running"}`, {
+          detail: program.command,
+        });
       } else if (newState === State.Stopped && this.client === client) {
         this.show("stopped", { severity: LanguageStatusSeverity.Error });
       }
@@ -248,8 +250,8 @@ export class Server extends Disposable {
 }
 
 /** What makes a server another one: its program, whether it is given chat drafts, and whether it reads the project. */
-function identity(found: Program | undefined): string {
-  return `${found?.command} ${chatIsOn()} ${workspace.isTrusted}`;
+function identity(program: Program | undefined): string {
+  return `${program?.command} ${chatIsOn()} ${workspace.isTrusted}`;
 }
 
 /** Ask the Python extension, if there is one, which interpreter is selected. */

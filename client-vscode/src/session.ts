@@ -142,8 +142,8 @@ export class Session extends Disposable {
   /** Choose the model that plans may propose. */
   async pinRoute(): Promise<void> {
     const document = window.activeTextEditor?.document;
-    const known = document !== undefined && isServed(document, chatIsOn());
-    const params = known ? { textDocument: { uri: document.uri.toString() } } : {};
+    const served = document !== undefined && isServed(document, chatIsOn());
+    const params = served ? { textDocument: { uri: document.uri.toString() } } : {};
     await pinRoute(() => this.server.request("anchorline/explain", params));
   }
 
@@ -211,7 +211,7 @@ export class Session extends Disposable {
 
   private async opened(uri: string): Promise<TextDocument> {
     const parsed = Uri.parse(uri);
-    const known = workspace.textDocuments.find((document) => document.uri.toString() === parsed.toString());
-    return known ?? workspace.openTextDocument(parsed);
+    const opened = workspace.textDocuments.find((document) => document.uri.toString() === parsed.toString());
+    return opened ?? workspace.openTextDocument(parsed);
   }
 }

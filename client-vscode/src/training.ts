@@ -26,8 +26,8 @@ interface Trained {
 
 /** Train the network on what is recorded on this machine. It decides nothing before it is put on trial. */
 export async function train(environment: Environment, log: LogOutputChannel): Promise<void> {
-  const found = await locate(environment);
-  if (found === undefined) {
+  const program = await locate(environment);
+  if (program === undefined) {
     throw new MissingError();
   }
   const shown = {
@@ -37,7 +37,7 @@ export async function train(environment: Environment, log: LogOutputChannel): Pr
   };
   const trained = await window.withProgress(shown, (progress, token) => {
     let done = 0;
-    return follow(found.command, token, ({ epoch, epochs, step, steps }) => {
+    return follow(program.command, token, ({ epoch, epochs, step, steps }) => {
       const now = (100 * (epoch - 1 + step / steps)) / epochs;
       progress.report({ message: `epoch ${epoch} of ${epochs}`, increment: now - done });
       done = now;
@@ -53,7 +53,11 @@ export async function train(environment: Environment, log: LogOutputChannel): Pr
   const heads = Object.entries(trained.heads).map(([head, use]) => `${head} ${use}`);
   const text = `Trained ${trained.version} (${heads.join(", ")}). It is not in use yet.`;
   if ((await window.showInformationMessage(text, TRIAL)) === TRIAL) {
-    await run(`experiment start ${trained.version}`, found.command, ["experiment", "start", trained.version]);
+    await run(`experiment start ${trained.version}`, program.command, [
+      "experiment",
+      "start",
+      trained.version,
+    ]);
   }
 }
 
@@ -65,17 +69,17 @@ function follow(
 ): Promise<Trained | undefined> {
   const child = spawn(command, ["train", "--json"], { ...isolated(), stdio: ["ignore", "pipe", "pipe"] });
   const stopping = token.onCancellationRequested(() => child.kill("SIGINT"));
-  let said = "";
+  let stderr = "";
   let trained: Trained | undefined;
   child.stderr.on("data", (data) => {
-    said += data;
+    stderr += data;
   });
   createInterface({ input: child.stdout }).on("line", (line) => {
-    const told: Step | Trained = JSON.parse(line);
-    if (told.kind === "result") {
-      trained = told;
+    const message: Step | Trained = JSON.parse(line);
+    if (message.kind === "result") {
+      trained = message;
     } else {
-      show(told);
+      show(message);
     }
   });
   return new Promise<Trained | undefined>((resolve, reject) => {
@@ -86,7 +90,7 @@ function follow(
       } else {
         reject(
           new Error(
-            said
+            stderr
               .trim()
               .split("\n")
               .at(-1)

@@ -115,9 +115,9 @@ export class Answers extends Disposable {
       signal: ended.signal,
     });
     if (!response.ok || response.body === null) {
-      const said = (await response.text()).slice(0, 2000);
+      const text = (await response.text()).slice(0, 2000);
       const hint = response.status === 401 ? ' Run "Anchorline: Set API Key".' : "";
-      throw new Error(`${api.name} answered with ${response.status}: ${message(said)}.${hint}`);
+      throw new Error(`${api.name} answered with ${response.status}: ${message(text)}.${hint}`);
     }
     return response.body as unknown as AsyncIterable<Uint8Array>;
   }
@@ -145,7 +145,7 @@ function part(given: unknown): Part[] {
     return [{ kind: "call", id: given.callId, name: given.name, input: given.input }];
   }
   if (given instanceof LanguageModelToolResultPart) {
-    const text = given.content.map((one) => (one instanceof LanguageModelTextPart ? one.value : ""));
+    const text = given.content.map((part) => (part instanceof LanguageModelTextPart ? part.value : ""));
     return [{ kind: "result", id: given.callId, text: text.join("\n") }];
   }
   const { mimeType, data } = given as { mimeType?: string; data?: Uint8Array }; // newer than the oldest VS Code
@@ -155,10 +155,10 @@ function part(given: unknown): Part[] {
   return [];
 }
 
-function message(said: string): string {
+function message(text: string): string {
   try {
-    return JSON.parse(said).error?.message ?? said;
+    return JSON.parse(text).error?.message ?? text;
   } catch {
-    return said;
+    return text;
   }
 }

@@ -89,12 +89,12 @@ function block(part: Part): Body[] {
 /** Set the breakpoints of a plan; one whose place is not there is left out. */
 export function mark(body: Body, anchors: readonly Anchor[]): void {
   for (const { pointer, ttl } of anchors) {
-    const place = pointer
+    const block = pointer
       .split("/")
       .slice(1)
       .reduce<unknown>((value, key) => (value as Body | undefined)?.[key], body);
-    if (typeof place === "object" && place !== null && !Array.isArray(place)) {
-      (place as Body)["cache_control"] = { type: "ephemeral", ttl };
+    if (typeof block === "object" && block !== null && !Array.isArray(block)) {
+      (block as Body)["cache_control"] = { type: "ephemeral", ttl };
     }
   }
 }

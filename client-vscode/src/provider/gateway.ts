@@ -3,7 +3,7 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { promisify } from "node:util";
 import { Disposable } from "vscode";
 import { isolated } from "../isolated";
-import { locate } from "../locate";
+import { locate, MissingError } from "../locate";
 import type { Server } from "../server";
 import { isOurs } from "./proof";
 
@@ -38,22 +38,26 @@ export class Gateway extends Disposable {
 
   /** Return the addresses of a gateway that answers. */
   async running(): Promise<Addresses> {
-    const known = await this.attended();
-    if (known !== undefined) {
-      if (!(await isOurs(known.own))) {
-        throw new Error(`another program answers at ${new URL(known.own).host}: nothing was sent to it`);
+    const attended = await this.attended();
+    if (attended !== undefined) {
+      if (!(await isOurs(attended.own))) {
+        throw new Error(`another program answers at ${new URL(attended.own).host}: nothing was sent to it`);
       }
-      return known;
+      return attended;
     }
-    const found = await locate(this.server.environment());
-    if (found === undefined) {
-      throw new Error("the server `anchorline` is not installed");
+    const program = await locate(this.server.environment());
+    if (program === undefined) {
+      throw new MissingError();
     }
-    const { stdout } = await promisify(execFile)(found.command, ["gateway", "--show", "--json"], isolated());
+    const { stdout } = await promisify(execFile)(
+      program.command,
+      ["gateway", "--show", "--json"],
+      isolated(),
+    );
     const shown = JSON.parse(stdout);
     const addresses = complete(shown);
     if ((await this.passed(addresses)) === undefined) {
-      this.starting ??= this.start(found.command).finally(() => {
+      this.starting ??= this.start(program.command).finally(() => {
         this.starting = undefined;
       });
       await this.starting;
@@ -110,18 +114,18 @@ export class Gateway extends Disposable {
     const child = spawn(command, ["gateway"], { ...isolated(), stdio: ["ignore", "pipe", "pipe"] });
     this.child = child;
     return new Promise((resolve, reject) => {
-      let said = "";
+      let stderr = "";
       const late = setTimeout(() => {
         child.kill();
         reject(new Error("the gateway does not start"));
       }, START_MS);
       child.stdout.once("data", () => resolve()); // its addresses, which are not logged: they hold the token
       child.stderr.on("data", (data) => {
-        said += data;
+        stderr += data;
         this.server.log.warn(`${data}`.trim());
       });
       child.on("error", reject);
-      child.on("exit", () => reject(new Error(`the gateway has ended: ${said.trim()}`)));
+      child.on("exit", () => reject(new Error(`the gateway has ended: ${stderr.trim()}`)));
       child.on("exit", () => clearTimeout(late));
       child.stdout.once("data", () => clearTimeout(late));
       child.stdout.resume();

@@ -13,8 +13,8 @@ export async function isOurs(own: string): Promise<boolean> {
     .digest("hex");
   try {
     const answer = await fetch(`${origin}/proof/${challenge}`, { redirect: "error" });
-    const told = Buffer.from(await answer.text());
-    return told.length === wanted.length && timingSafeEqual(told, Buffer.from(wanted));
+    const proof = Buffer.from(await answer.text());
+    return proof.length === wanted.length && timingSafeEqual(proof, Buffer.from(wanted));
   } catch {
     return false;
   }
