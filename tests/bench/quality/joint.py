@@ -47,8 +47,8 @@ from bench.data.joint_sessions import Held, Session, Sum, paid, sessions
 from bench.quality.joint_foresight import foresight
 from bench.reporting import environment, show
 
-TARGETS = load_targets()
-CATALOG = TARGETS.catalog
+KNOWN = load_targets()
+CATALOG = KNOWN.catalog
 QUALITY = HeuristicQuality()
 POOLS = {
     "all": tuple(model.id for model in CATALOG.of_provider("anthropic", current=True)),
@@ -120,7 +120,7 @@ def together(pool: Sequence[str], worth: float) -> Router:
             draft=draft,
             elsewhere={name: held.warm(step.at) for name, held in state.held.items()},
         )
-        return choose(situation, TARGETS, QUALITY, settings).target
+        return choose(situation, KNOWN, QUALITY, settings).target
 
     return route
 
