@@ -5,7 +5,6 @@ English. The lists are general knowledge of the language; the weights are judgem
 
 import re
 from collections.abc import Iterator
-from functools import cache
 from typing import Literal, NamedTuple
 
 SignKind = Literal[
@@ -34,113 +33,77 @@ one-three open-close opening-closing prefix-suffix prefixes-suffixes prime-compo
 product-sum product-difference difference-sum row-column rows-columns start-end strict-loose sync-async
 three-two top-bottom vowel-consonant vowels-consonants
 """
-
-
-@cache
-def _opposites() -> frozenset[frozenset[str]]:
-    return frozenset(frozenset(pair.split("-")) for pair in OPPOSITES.split())
-
-
-@cache
-def _choices() -> re.Pattern[str]:
-    """Match "a or b" with the word before a and the word after b."""
-    return re.compile(
-        r"(?:\b(?P<before>\w++),?\s+)?\b(?P<one>\w++)\)?\s+or\s+(?:(?:an?|the|in|by|to|with|all|only)\s+)?"
-        r"(?P<other>\w++)(?:\s+(?P<after>\w++))?",
-        re.IGNORECASE,
-    )
-
-
-@cache
-def _closed() -> re.Pattern[str]:
-    """Match second halves that leave no choice: "or equal", "or not", "or None"."""
-    return re.compile(
-        r"equal|empty|not|none|null|false|true|more|fewer|less|otherwise|an?|the|if|when|vi[cs]e|no|zero",
-        re.IGNORECASE,
-    )
-
-
-@cache
-def _same() -> re.Pattern[str]:
-    return re.compile(
-        r"\bwith\s+\w+\s+or\s+without\b|\b(\w+)\s+or\s+\1\b|\b[A-Za-z]{3,}/[A-Za-z]{2,}\b", re.IGNORECASE
-    )
-
-
-@cache
-def _condition() -> re.Pattern[str]:
-    return re.compile(
-        r"\b(?:if|whether|when|unless|can be|either|no|not|contains?|consists?|between)\b[^.,;]*$",
-        re.IGNORECASE,
-    )
-
-
-@cache
-def _unspecific() -> re.Pattern[str]:
-    nouns = (
-        r"condition|criteri\w+|type|kind|attribute|propert\w+|rule|pattern|form|way|manner|order|position"
-        r"|character|element"
-    )
-    return re.compile(
-        r"\b(?:certain|specific|particular|arbitrary|unspecified|appropriate|suitable|relevant"
-        r"|some\s+(?:kind|sort|type|form|transformation|operation|condition|criteri\w+|rule|way|order)"
-        rf"|(?:another|other|some|given|different)\s+(?:{nouns})s?|or\s+(?:an)?others?\b"
-        r"|(?:one|some)\s+of\s+(?:the\s+|its\s+|their\s+)?\w+s\b(?=\s+and|,|\s+with)"
-        r"|somehow|something|roughly|approximately|and\s+so\s+on|etc)\b",
-        re.IGNORECASE,
-    )
-
-
-@cache
-def _hedges() -> re.Pattern[str]:
-    return re.compile(
-        r"\b(?:some|several|few|many|various|about|around|close\s+to|nearly|almost|maybe|perhaps|possibly|probably"
-        r"|usually|sometimes|often|might|could|different|multiple)\b",
-        re.IGNORECASE,
-    )
-
-
-@cache
-def _letters() -> re.Pattern[str]:
-    """Match a bare letter that stands for something; "a", "I" and "s" are words or plurals."""
-    return re.compile(r"(?<!['\"\w.\u2019\[-])(?!s\b)[b-zB-HJ-Z](?!['\"\w\u2019-]|\.\w)")
-
-
-@cache
-def _introduced() -> re.Pattern[str]:
-    """Match a letter where it is introduced: "an integer n", "of size k", "let x", "for each i"."""
-    return re.compile(
-        r"(?:integers?|numbers?|strings?|arrays?|lists?|size|length|variables?|elements?|values?|letters?"
-        r"|characters?|let|for|where|each|index|tuples?|words?|digits?|and|every)\s+['\"`(]?([A-Za-z])\b",
-        re.IGNORECASE,
-    )
+_OPPOSITES = frozenset(frozenset(pair.split("-")) for pair in OPPOSITES.split())
+_CHOICES = re.compile(
+    r"(?:\b(?P<before>\w++),?\s+)?\b(?P<one>\w++)\)?\s+or\s+(?:(?:an?|the|in|by|to|with|all|only)\s+)?"
+    r"(?P<other>\w++)(?:\s+(?P<after>\w++))?",
+    re.IGNORECASE,
+)
+""""a or b" with the word before a and the word after b."""
+_CLOSED = re.compile(
+    r"equal|empty|not|none|null|false|true|more|fewer|less|otherwise|an?|the|if|when|vi[cs]e|no|zero",
+    re.IGNORECASE,
+)
+"""Second halves that leave no choice: "or equal", "or not", "or None"."""
+_SAME = re.compile(
+    r"\bwith\s+\w+\s+or\s+without\b|\b(\w+)\s+or\s+\1\b|\b[A-Za-z]{3,}/[A-Za-z]{2,}\b", re.IGNORECASE
+)
+_CONDITION = re.compile(
+    r"\b(?:if|whether|when|unless|can be|either|no|not|contains?|consists?|between)\b[^.,;]*$",
+    re.IGNORECASE,
+)
+_NOUNS = (
+    r"condition|criteri\w+|type|kind|attribute|propert\w+|rule|pattern|form|way|manner|order|position"
+    r"|character|element"
+)
+_UNSPECIFIC = re.compile(
+    r"\b(?:certain|specific|particular|arbitrary|unspecified|appropriate|suitable|relevant"
+    r"|some\s+(?:kind|sort|type|form|transformation|operation|condition|criteri\w+|rule|way|order)"
+    rf"|(?:another|other|some|given|different)\s+(?:{_NOUNS})s?|or\s+(?:an)?others?\b"
+    r"|(?:one|some)\s+of\s+(?:the\s+|its\s+|their\s+)?\w+s\b(?=\s+and|,|\s+with)"
+    r"|somehow|something|roughly|approximately|and\s+so\s+on|etc)\b",
+    re.IGNORECASE,
+)
+_HEDGES = re.compile(
+    r"\b(?:some|several|few|many|various|about|around|close\s+to|nearly|almost|maybe|perhaps|possibly|probably"
+    r"|usually|sometimes|often|might|could|different|multiple)\b",
+    re.IGNORECASE,
+)
+_LETTERS = re.compile(r"(?<!['\"\w.\u2019\[-])(?!s\b)[b-zB-HJ-Z](?!['\"\w\u2019-]|\.\w)")
+"""A bare letter that stands for something; "a", "I" and "s" are words or plurals."""
+_INTRODUCED = re.compile(
+    r"(?:integers?|numbers?|strings?|arrays?|lists?|size|length|variables?|elements?|values?|letters?"
+    r"|characters?|let|for|where|each|index|tuples?|words?|digits?|and|every)\s+['\"`(]?([A-Za-z])\b",
+    re.IGNORECASE,
+)
+"""A letter where it is introduced: "an integer n", "of size k", "let x", "for each i"."""
 
 
 def signs(text: str, names: frozenset[str] = frozenset()) -> Iterator[Sign]:
     """Yield the signs in a passage of prose; `names` are defined elsewhere (parameters). Linear in its length."""
-    for match in _choices().finditer(text):
+    for match in _CHOICES.finditer(text):
         yield from _choice(text, match)
-    for match in _same().finditer(text):
+    for match in _SAME.finditer(text):
         if match[0].lower() not in ("true/false", "and/or"):
             yield Sign("choice", 1.3, *match.span())
-    for match in _unspecific().finditer(text):
+    for match in _UNSPECIFIC.finditer(text):
         yield Sign("unspecific", 1.3, *match.span())
-    known = names | {match[1] for match in _introduced().finditer(text)}
-    for match in _letters().finditer(text):
+    known = names | {match[1] for match in _INTRODUCED.finditer(text)}
+    for match in _LETTERS.finditer(text):
         if match[0] not in known:
             yield Sign("undefined", 1.0, *match.span())
-    for match in _hedges().finditer(text):
+    for match in _HEDGES.finditer(text):
         yield Sign("hedge", 0.2, *match.span())
 
 
 def _choice(text: str, match: re.Match[str]) -> Iterator[Sign]:
-    if _closed().fullmatch(match["other"]):
+    if _CLOSED.fullmatch(match["other"]):
         return
     left = [word.lower() for word in (match["before"], match["one"]) if word]
     right = [word.lower() for word in (match["other"], match["after"]) if word]
-    opposite = any(frozenset((one, other)) in _opposites() for one in left for other in right)
+    opposite = any(frozenset((one, other)) in _OPPOSITES for one in left for other in right)
     weight = 1.6 if opposite else 1.3
-    case = _condition().search(text, max(0, match.start() - 60), match.start("one"))
+    case = _CONDITION.search(text, max(0, match.start() - 60), match.start("one"))
     if case is not None or match["one"].isdecimal() or match["other"].isdecimal():
         weight *= 0.4  # "if n is even or odd", "divisible by 11 or 13": a case, not a choice
     yield Sign("choice", weight, match.start("one"), match.end("other"))

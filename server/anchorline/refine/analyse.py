@@ -5,7 +5,6 @@ draft is not recognised as another language; the features hold for every languag
 """
 
 import re
-from functools import cache
 from typing import Literal, cast
 
 import msgspec
@@ -82,7 +81,7 @@ def analyse(draft: Masked) -> Analysis:
     if spoken not in (None, "en"):
         intent: Intent = "edit" if stub is not None else "ask" if measured.questions else "other"
         return Analysis(intent, spoken, (), (), _score(measured, 0, 0), measured)
-    vague = tuple([match.span() for match in cues.vague().finditer(prose, 0, HEAD)])
+    vague = tuple([match.span() for match in cues.VAGUE.finditer(prose, 0, HEAD)])
     if stub is not None:
         signs = tuple(specification.signs(stub))
         unclear = specification.unclear(signs)
@@ -106,7 +105,7 @@ def features(draft: Masked) -> Features:
         kinds[kind] = kinds.get(kind, 0) + 1
         masked += end - start
     plain = sample.encode("ascii", "ignore")
-    classes = plain.translate(_classes())
+    classes = plain.translate(_CLASSES)
     return Features(
         characters=len(text),
         words=len(draft.tokens),
@@ -128,24 +127,24 @@ def features(draft: Masked) -> Features:
     )
 
 
-@cache
-def _classes() -> bytes:
-    """Return the translation of ASCII bytes to d(igit), u(pper), s(ymbol) and the rest."""
-    kinds = (("d", str.isdigit), ("u", str.isupper), (".", str.isalnum), (".", str.isspace))
-    letters = [next((name for name, has in kinds if has(chr(code))), "s") for code in range(128)]
-    return "".join(letters).encode() + b"." * 128
+_KINDS = (("d", str.isdigit), ("u", str.isupper), (".", str.isalnum), (".", str.isspace))
+_CLASSES = (
+    bytes(ord(next((name for name, has in _KINDS if has(chr(code))), "s")) for code in range(128))
+    + b"." * 128
+)
+"""The translation of ASCII bytes to d(igit), u(pper), s(ymbol) and the rest."""
 
 
 def _intent(prose: str) -> Intent:
     head = prose[:HEAD]
-    match = cues.intents().search(head)
+    match = cues.INTENTS.search(head)
     chosen, first = (
         (cast("Intent", match.lastgroup), match.start()) if match is not None else ("other", len(head))
     )
-    question = cues.asks().match(head)
+    question = cues.ASKS.match(head)
     if question is not None and (chosen != "explain" or first > 0) and "?" in head:
         chosen = "explain" if re.match(r"\s*(?:what|how|why)\b", head, re.IGNORECASE) else "ask"
-    if chosen in ("other", "edit") and cues.broken().search(head) and "?" not in head:
+    if chosen in ("other", "edit") and cues.BROKEN.search(head) and "?" not in head:
         return "fix" if chosen == "other" else chosen
     if chosen == "other" and prose.rstrip().endswith("?"):
         return "ask"
@@ -161,10 +160,10 @@ def _missing(intent: Intent, draft: Masked) -> tuple[Missing, ...]:
     if not named and not any(entity.kind in ("number", "term") for entity in found):
         if deictic(prose) is not None:
             missing.append("reference")
-        elif cues.generic().match(prose):
+        elif cues.GENERIC.match(prose):
             missing.append("target")
     shown = any(entity.kind in ("fence", "pasted", "quote", "ref", "number") for entity in found)
-    if intent == "fix" and not shown and len(prose) <= 120 and cues.symptom().search(prose) is None:
+    if intent == "fix" and not shown and len(prose) <= 120 and cues.SYMPTOM.search(prose) is None:
         missing.append("symptom")
     return tuple(missing)
 
@@ -173,7 +172,7 @@ def deictic(prose: str) -> re.Match[str] | None:
     """Return the "this" or "it" of a short request: one sentence of up to a dozen words."""
     if prose.count("\n") > 1 or len(prose.split()) > 12:
         return None
-    return cues.deictic().search(prose)
+    return cues.DEICTIC.search(prose)
 
 
 def _score(measured: Features, missing: int, vague: int) -> float:

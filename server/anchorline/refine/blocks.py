@@ -6,7 +6,6 @@ as a whole: a wrong "pasted" only means a missed edit, a wrong "prose" could dam
 
 import re
 from collections.abc import Iterator
-from functools import cache
 from typing import NamedTuple
 
 INDENT = ("    ", "\t")
@@ -21,40 +20,22 @@ class Block(NamedTuple):
     end: int
 
 
-@cache
-def _list_item() -> re.Pattern[str]:
-    return re.compile(r"[ \t]*+(?:[-*+•]|\d{1,3}[.)])[ \t]")
-
-
-@cache
-def _pasted() -> re.Pattern[str]:
-    """Match the beginning of a line of code, of a diff, a log, a trace or a shell session."""
-    return re.compile(
-        r"diff --git |index [0-9a-f]{7}|@@ |(?:---|\+\+\+) \S|[+-](?![+\- \t])\S*+[ \t]*+[=({;]|\+ |\|"
-        r"|\$ \S|[#%\u276f➜] ?\./|\[[^\]\n]{3,60}\] ?[~/$]"
-        r"|\[?\d{4}-\d\d-\d\d[T ]\d\d:|\[?\d\d:\d\d:\d\d|(?:TRACE|DEBUG|INFO|WARN(?:ING)?|ERROR|FATAL)[ :\]]"
-        r"|time=|Traceback \(|  File \"|at \S+\(|\w*(?:Error|Exception|Warning): |={3,}|-{3,}|\*{3,}"
-        r"|(?:def|class|fn|func|function|interface|struct|enum|impl|trait) \w+[^a-z]*[(:{<]"
-        r"|from [\w.]+ import [\w{*(]|import [\w.{*]+(?:$|;| as \w| from )|#include\b"
-        r"|(?:const|let|var) \w+ ?[:=]"
-        r"|(?:public|private|protected|static|async|export|package|return) [^.\n]*[;{(]|@\w+(?:\(|$)"
-        r"|[\w.\[\]]+ ?(?:=|:=|\+=|==) \S|</?\w|[}\])]+[;,]?$|\w+\([^()\n]*\)[;:{]?$"
-    )
-
-
-@cache
-def _no_letter() -> re.Pattern[str]:
-    return re.compile(r"[\W\d_]++")
-
-
-@cache
-def _diff_start() -> re.Pattern[str]:
-    return re.compile(r"diff --git |@@ -\d|--- (?:a/|/dev/null)")
-
-
-@cache
-def _fence() -> re.Pattern[str]:
-    return re.compile(r"[ \t]*+(?:[-*+>]|\d{1,3}[.)])?+[ \t]*+(`{3,}|~{3,})([^\n]*)")
+_LIST_ITEM = re.compile(r"[ \t]*+(?:[-*+•]|\d{1,3}[.)])[ \t]")
+_PASTED = re.compile(
+    r"diff --git |index [0-9a-f]{7}|@@ |(?:---|\+\+\+) \S|[+-](?![+\- \t])\S*+[ \t]*+[=({;]|\+ |\|"
+    r"|\$ \S|[#%\u276f➜] ?\./|\[[^\]\n]{3,60}\] ?[~/$]"
+    r"|\[?\d{4}-\d\d-\d\d[T ]\d\d:|\[?\d\d:\d\d:\d\d|(?:TRACE|DEBUG|INFO|WARN(?:ING)?|ERROR|FATAL)[ :\]]"
+    r"|time=|Traceback \(|  File \"|at \S+\(|\w*(?:Error|Exception|Warning): |={3,}|-{3,}|\*{3,}"
+    r"|(?:def|class|fn|func|function|interface|struct|enum|impl|trait) \w+[^a-z]*[(:{<]"
+    r"|from [\w.]+ import [\w{*(]|import [\w.{*]+(?:$|;| as \w| from )|#include\b"
+    r"|(?:const|let|var) \w+ ?[:=]"
+    r"|(?:public|private|protected|static|async|export|package|return) [^.\n]*[;{(]|@\w+(?:\(|$)"
+    r"|[\w.\[\]]+ ?(?:=|:=|\+=|==) \S|</?\w|[}\])]+[;,]?$|\w+\([^()\n]*\)[;:{]?$"
+)
+"""The beginning of a line of code, of a diff, a log, a trace or a shell session."""
+_NO_LETTER = re.compile(r"[\W\d_]++")
+_DIFF_START = re.compile(r"diff --git |@@ -\d|--- (?:a/|/dev/null)")
+_FENCE = re.compile(r"[ \t]*+(?:[-*+>]|\d{1,3}[.)])?+[ \t]*+(`{3,}|~{3,})([^\n]*)")
 
 
 def blocks(text: str) -> list[Block]:
@@ -78,7 +59,7 @@ def _walk(text: str) -> Iterator[tuple[str, int, int]]:
         position = end + 1
     in_list = in_diff = in_doctest = False
     last_comment: int | None = None
-    diff_start, list_item, pasted = _diff_start().match, _list_item().match, _pasted().match
+    diff_start, list_item, pasted = _DIFF_START.match, _LIST_ITEM.match, _PASTED.match
     while position < size:
         end = text.find("\n", position)
         if end < 0:
@@ -124,7 +105,7 @@ def _symbols(bare: str) -> bool:
     """Tell whether most of a line are neither letters nor spaces, as in code, tables, rulers and dumps."""
     if len(bare) < 6 or (bare[0].isalpha() and (bare[-1].isalpha() or bare[-1] in ".,:!?")):
         return False
-    letters = len(_no_letter().sub("", bare)) + bare.count(" ")
+    letters = len(_NO_LETTER.sub("", bare)) + bare.count(" ")
     return letters * 2 < len(bare)
 
 
@@ -137,7 +118,7 @@ def _front_matter(text: str) -> int:
 
 
 def _opening(line: str) -> str | None:
-    match = _fence().match(line)
+    match = _FENCE.match(line)
     if match is None or (match[1][0] == "`" and "`" in match[2]):
         return None
     return match[1]

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from difflib import SequenceMatcher
-from functools import cache
 from typing import NamedTuple
 
 import msgspec
@@ -241,10 +240,10 @@ def _unfaithful(old: str, new: str) -> Iterator[str]:
     before, after = Counter(words_of(old)), Counter(words_of(new))
     gone, new_ = sorted((before - after).keys()), sorted((after - before).keys())
     for word in gone:
-        if word not in _function_words() and not any(_same(word, other) for other in new_):
+        if word not in _FUNCTION_WORDS and not any(_same(word, other) for other in new_):
             yield f"drops “{word}”"
     for word in new_:
-        if word not in _function_words() and not any(_same(other, word) for other in gone):
+        if word not in _FUNCTION_WORDS and not any(_same(other, word) for other in gone):
             yield f"brings in “{word}”"
 
 
@@ -261,19 +260,13 @@ def _same(old: str, new: str) -> bool:
     return bool(unknown(old)) and SequenceMatcher(None, old, new, autojunk=False).ratio() >= NEAR
 
 
-@cache
-def _function_words() -> frozenset[str]:
-    return frozenset(FUNCTION_WORDS.split())
-
-
-@cache
-def _word() -> re.Pattern[str]:
-    return re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*|#\d+")
+_FUNCTION_WORDS = frozenset(FUNCTION_WORDS.split())
+_WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*|#\d+")
 
 
 def words_of(text: str) -> list[str]:
     """Return the words and numbers of a passage, lower case."""
-    return [match[0].lower() for match in _word().finditer(text)]
+    return [match[0].lower() for match in _WORD.finditer(text)]
 
 
 def _changes(answer: Answer, name: str) -> list[Change]:

@@ -7,7 +7,6 @@ included (Kernighan, Church and Gale 1990: a noisy channel, here with equal chan
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache
 from string import ascii_lowercase
 from typing import NamedTuple
 
@@ -54,9 +53,7 @@ class Doubt(NamedTuple):
         return [gap + word + self.after for word in (self.word, *self.choices)]
 
 
-@cache
-def _words() -> re.Pattern[str]:
-    return re.compile(r"(?<![\w'\u2019#/.\\-])[a-z]{4,20}(?![\w'\u2019/-]|\.\w)")
+_WORDS = re.compile(r"(?<![\w'\u2019#/.\\-])[a-z]{4,20}(?![\w'\u2019/-]|\.\w)")
 
 
 def doubts(draft: Masked) -> list[Doubt]:
@@ -69,7 +66,7 @@ def doubts(draft: Masked) -> list[Doubt]:
     found: list[Doubt] = []
     spoken_of = mentioned(draft)
     for passage in passages(draft):
-        for match in _words().finditer(passage.text):
+        for match in _WORDS.finditer(passage.text):
             word = match[0]
             if known(word) or draft.low.count(word) > 1:
                 continue

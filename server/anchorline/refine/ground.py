@@ -6,7 +6,6 @@ so a path or a name with control characters, backticks or absurd length is not u
 """
 
 import re
-from functools import cache
 
 from anchorline.plan import Question
 from anchorline.refine import names
@@ -22,57 +21,41 @@ NOUNS = (
     "function|method|class|code|block|snippet|module|lines?|component|query|loop|script|type|struct|hook|handler|endpoint"
     "|helper|section|part|selection|fragment|implementation|logic|interface|test"
 )
-
-
-@cache
-def _object() -> re.Pattern[str]:
-    """Match a bare "this" or "it" that is the object of a verb, or a bare "this" that is a subject."""
-    verbs = (
-        "fix|debug|explain|refactor|simplify|optimi[sz]e|improve|test|review|rewrite|document|check|clean up"
-        "|speed up|convert|rename|extract|split|move|delete|remove|change|update|describe|understand|format"
-        "|implement|finish|complete|port|inline|address|look at|read|run|use|replace|revert|handle|audit"
-        "|cover|reduce|shorten|rework|tidy|restructure|moderni[sz]e|validate|mock|wrap|translate|see|summari[sz]e"
-    )
-    after = (
-        r"(?=\s*(?:[.!?,]|\Z|\n|(?:to|so|and|for|using|with|without|by|because|please|when|in a|in an|into"
-        r"|as|now|asap|up|properly|again"
-        r"|but|or|step|better|faster)\b))"
-    )
-    return re.compile(
-        rf"\b(?:{verbs}) (?:up )?(?P<object>this|it){after}"
-        rf"|[\w\x00] (?:for|to|in|of|from|at|about|on|into|with) (?P<complement>this){after}"
-        r"|\b(?:what|why|how) (?:does|is|did|do) (?P<subject>this)(?= (?:do|work|fail|mean|return|crash"
-        r"|break|throw|need|take|raise"
-        r"|slow|broken|failing|happen)\b)"
-        r"|(?:\A|[.!?]\s)(?P<start>This)(?= (?:is broken|is wrong|is slow|is too slow|fails|crashes|breaks"
-        r"|throws|raises|hangs"
-        r"|does(?:n['\u2019]t| not) work))",
-        re.IGNORECASE,
-    )
-
-
-@cache
-def _noun() -> re.Pattern[str]:
-    return re.compile(
-        rf"\b(?:this|the (?:current|selected|highlighted)) (?P<noun>{NOUNS})\b(?!\s*[:(\x00])"
-        r"|\bthe (?P<selection>selection)\b(?!\s*[:(\x00])",
-        re.IGNORECASE,
-    )
-
-
-@cache
-def _file() -> re.Pattern[str]:
-    return re.compile(r"\b(?:this|the current|the active|the open) file\b(?!\s*[:(\x00])", re.IGNORECASE)
-
-
-@cache
-def _error() -> re.Pattern[str]:
-    return re.compile(
-        r"\b(?:this|the|that|these|the current) (?:type |compiler? |lint(?:er|ing)? "
-        r"|build )?(?P<noun>errors?|warnings?|diagnostics?"
-        r"|exceptions?)\b(?=\s*(?:[.!?,]|\Z|\n|(?:here|please|now|and|so|in this|for me)\b))",
-        re.IGNORECASE,
-    )
+_VERBS = (
+    "fix|debug|explain|refactor|simplify|optimi[sz]e|improve|test|review|rewrite|document|check|clean up"
+    "|speed up|convert|rename|extract|split|move|delete|remove|change|update|describe|understand|format"
+    "|implement|finish|complete|port|inline|address|look at|read|run|use|replace|revert|handle|audit"
+    "|cover|reduce|shorten|rework|tidy|restructure|moderni[sz]e|validate|mock|wrap|translate|see|summari[sz]e"
+)
+_AFTER_OBJECT = (
+    r"(?=\s*(?:[.!?,]|\Z|\n|(?:to|so|and|for|using|with|without|by|because|please|when|in a|in an|into"
+    r"|as|now|asap|up|properly|again"
+    r"|but|or|step|better|faster)\b))"
+)
+_OBJECT = re.compile(
+    rf"\b(?:{_VERBS}) (?:up )?(?P<object>this|it){_AFTER_OBJECT}"
+    rf"|[\w\x00] (?:for|to|in|of|from|at|about|on|into|with) (?P<complement>this){_AFTER_OBJECT}"
+    r"|\b(?:what|why|how) (?:does|is|did|do) (?P<subject>this)(?= (?:do|work|fail|mean|return|crash"
+    r"|break|throw|need|take|raise"
+    r"|slow|broken|failing|happen)\b)"
+    r"|(?:\A|[.!?]\s)(?P<start>This)(?= (?:is broken|is wrong|is slow|is too slow|fails|crashes|breaks"
+    r"|throws|raises|hangs"
+    r"|does(?:n['\u2019]t| not) work))",
+    re.IGNORECASE,
+)
+"""A bare "this" or "it" that is the object of a verb, or a bare "this" that is a subject."""
+_NOUN = re.compile(
+    rf"\b(?:this|the (?:current|selected|highlighted)) (?P<noun>{NOUNS})\b(?!\s*[:(\x00])"
+    r"|\bthe (?P<selection>selection)\b(?!\s*[:(\x00])",
+    re.IGNORECASE,
+)
+_FILE = re.compile(r"\b(?:this|the current|the active|the open) file\b(?!\s*[:(\x00])", re.IGNORECASE)
+_ERROR = re.compile(
+    r"\b(?:this|the|that|these|the current) (?:type |compiler? |lint(?:er|ing)? "
+    r"|build )?(?P<noun>errors?|warnings?|diagnostics?"
+    r"|exceptions?)\b(?=\s*(?:[.!?,]|\Z|\n|(?:here|please|now|and|so|in this|for me)\b))",
+    re.IGNORECASE,
+)
 
 
 def usable(fact: str | None) -> bool:
@@ -114,7 +97,7 @@ def ground(prose: str, named: bool, surroundings: Surroundings) -> tuple[list[Ch
         return [], ()
     changes: list[Change] = []
     questions: tuple[Question, ...] = ()
-    error = _error().search(head)
+    error = _ERROR.search(head)
     if error is not None and surroundings.diagnostics and not named:
         if len(surroundings.diagnostics) == 1:
             change = _diagnostic(error, surroundings.diagnostics[0])
@@ -122,14 +105,14 @@ def ground(prose: str, named: bool, surroundings: Surroundings) -> tuple[list[Ch
         if not error["noun"].endswith("s"):
             questions = (_which(surroundings.diagnostics),)
     reference = _reference(surroundings)
-    noun = _noun().search(head)
+    noun = _NOUN.search(head)
     if noun is not None and reference is not None and not named:
         changes.append(
             _after(noun.end(), reference.removeprefix("the code at "), "the selection in the editor")
         )
     elif not named and reference is not None and (change := _bare(head, reference)) is not None:
         changes.append(change)
-    file = _file().search(head)
+    file = _FILE.search(head)
     if (
         file is not None
         and not changes
@@ -165,7 +148,7 @@ def locate(draft: Masked, surroundings: Surroundings) -> tuple[list[Change], tup
 
 
 def _bare(head: str, reference: str) -> Change | None:
-    match = _object().search(head)
+    match = _OBJECT.search(head)
     if match is None or match.lastgroup is None:
         return None
     start, end = match.span(match.lastgroup)

@@ -8,7 +8,6 @@ stays, the length is plausible and it is a prompt, not an answer to one.
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from functools import cache
 
 import msgspec
 
@@ -38,36 +37,22 @@ class Verdict(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...] = ()
 
 
-@cache
-def _obligations() -> re.Pattern[str]:
-    return re.compile(
-        r"\b(?:not|never|no|none|nothing|nobody|neither|nor|cannot|only|must|without|except|unless|should"
-        r"|shall|always"
-        r"|at least|at most|exactly|avoid|don['\u2019]?t)\b|n['\u2019]t\b|\b(?:does|did|is|should|would"
-        r"|could|must)nt\b",
-        re.IGNORECASE,
-    )
-
-
-@cache
-def _sentences() -> re.Pattern[str]:
-    return re.compile(r"(?<=[.!?])\s|\n")
-
-
-@cache
-def _answers() -> re.Pattern[str]:
-    return re.compile(
-        r"\s*(?:sure|certainly|of course|absolutely|here(?: is|'s|\u2019s| are)|i(?:'ll| will|'ve| have"
-        r"| can(?:not|'t)?|'m sorry| apologi[sz]e)\b"
-        r"|as an ai|to (?:fix|solve|do) this|you (?:can|should|could)\b|the (?:refined|rewritten"
-        r"|improved) (?:prompt|version))",
-        re.IGNORECASE,
-    )
-
-
-@cache
-def _number_words() -> frozenset[str]:
-    return frozenset(NUMBER_WORDS.split())
+_OBLIGATIONS = re.compile(
+    r"\b(?:not|never|no|none|nothing|nobody|neither|nor|cannot|only|must|without|except|unless|should"
+    r"|shall|always"
+    r"|at least|at most|exactly|avoid|don['\u2019]?t)\b|n['\u2019]t\b|\b(?:does|did|is|should|would"
+    r"|could|must)nt\b",
+    re.IGNORECASE,
+)
+_SENTENCES = re.compile(r"(?<=[.!?])\s|\n")
+_ANSWERS = re.compile(
+    r"\s*(?:sure|certainly|of course|absolutely|here(?: is|'s|\u2019s| are)|i(?:'ll| will|'ve| have"
+    r"| can(?:not|'t)?|'m sorry| apologi[sz]e)\b"
+    r"|as an ai|to (?:fix|solve|do) this|you (?:can|should|could)\b|the (?:refined|rewritten"
+    r"|improved) (?:prompt|version))",
+    re.IGNORECASE,
+)
+_NUMBER_WORDS = frozenset(NUMBER_WORDS.split())
 
 
 def check(
@@ -156,7 +141,7 @@ def _corrections(draft: Masked) -> frozenset[str]:
 
 def _obliging(subject: Masked) -> Counter[str]:
     words = []
-    for match in _obligations().finditer(subject.text):
+    for match in _OBLIGATIONS.finditer(subject.text):
         word = match[0].lower()
         words.append("not" if word.endswith(("n't", "n\u2019t", "nt")) or word == "cannot" else word)
     return Counter(words)
@@ -175,7 +160,7 @@ def _words(draft: Masked, new: Masked, context: tuple[str, ...]) -> Iterator[str
             continue
         if low in technologies():
             yield f"brings in {word}, which the draft does not mention"
-        elif low in _number_words():
+        elif low in _NUMBER_WORDS:
             yield f"brings in a number: “{word}”"
         elif word.isascii() and word.isalpha() and len(word) > 3 and not known(low):
             yield f"brings in “{word}”, which is no word of the draft or the dictionary"
@@ -233,7 +218,7 @@ def _length(draft: Masked, new: Masked, added: Counter[str], context: tuple[str,
     filler = sum(end - start for start, end, _ in fillers(draft))
     grounded = sum((len(text) + GLUE) * times for text, times in added.items() if _grounded(text, context))
     before = max(1, len(draft.text.strip()))
-    distinct = sum(map(len, set(_sentences().split(draft.text))))
+    distinct = sum(map(len, set(_SENTENCES.split(draft.text))))
     after = len(new.text.strip())
     if after < LOW * (min(before, distinct) - filler):
         yield f"is much shorter ({after} characters instead of {before})"
@@ -242,8 +227,8 @@ def _length(draft: Masked, new: Masked, added: Counter[str], context: tuple[str,
 
 
 def _answer(original: str, candidate: str) -> Iterator[str]:
-    match = _answers().match(candidate)
-    if match is not None and _answers().match(original) is None:
+    match = _ANSWERS.match(candidate)
+    if match is not None and _ANSWERS.match(original) is None:
         yield f"answers instead of asking (it begins “{match[0].strip()}”)"
 
 

@@ -36,28 +36,20 @@ SCRIPTS = (
 )
 SAMPLE = 80
 """Words looked at: enough for a verdict, and bounded."""
-
-
-@cache
-def _letters() -> re.Pattern[str]:
-    return re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
-
-
-@cache
-def _votes() -> dict[str, frozenset[str]]:
-    return {name: frozenset(words.split()) for name, words in STOPWORDS.items()}
+_LETTERS = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
+_VOTES = {name: frozenset(words.split()) for name, words in STOPWORDS.items()}
 
 
 @cache
 def _foreign() -> frozenset[str]:
     """Return the stop words that settle that a passage is not English: none of them is an English word."""
-    listed = set().union(*(words for name, words in _votes().items() if name != "en"))
+    listed = set().union(*(words for name, words in _VOTES.items() if name != "en"))
     return frozenset(word for word in listed if not word.isascii() or (len(word) > 1 and not known(word)))
 
 
 def words(passage: str) -> list[str]:
     """Return the first words of a passage, lower case."""
-    return [match[0].lower() for match, _ in zip(_letters().finditer(passage), range(SAMPLE), strict=False)]
+    return [match[0].lower() for match, _ in zip(_LETTERS.finditer(passage), range(SAMPLE), strict=False)]
 
 
 def english(passage: str) -> bool:
@@ -83,7 +75,7 @@ def language(passage: str) -> str | None:
     if name != "latin":
         return name
     sample = set(words(passage))
-    votes = [(len(stop & sample), code) for code, stop in _votes().items()]
+    votes = [(len(stop & sample), code) for code, stop in _VOTES.items()]
     votes.sort(reverse=True)
     (best, code), (second, _) = votes[:2]
     return code if best >= 2 and best > second * 1.3 else None

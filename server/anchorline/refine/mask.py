@@ -8,7 +8,7 @@ moving a character, so that rewriting works on prose alone and its positions sta
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
 from anchorline.refine.blocks import blocks
@@ -56,65 +56,46 @@ class Masked:
         self.tokens = self.low.split()
 
 
-@cache
-def _backticks() -> re.Pattern[str]:
-    return re.compile(r"`++")
-
-
-@cache
-def _delimited() -> re.Pattern[str]:
-    """Match spans that may hold spaces: bounded, stopping at their own opening character.
+_BACKTICKS = re.compile(r"`++")
+_DELIMITED = re.compile(
+    r"\$\{[^{}\n]{1,200}\}|\{\{[^{}\n]{1,200}\}\}|\{[^{}\n]{1,80}\}|\[[A-Z][A-Z0-9 _-]{2,60}\]"
+    r"|</?[A-Za-z!?][^<>\n]{0,200}>"
+    r"|\"[^\"\n]{1,300}\"|“[^“”\n]{1,300}”|«[^«»\n]{1,300}»|„[^„“”\n]{1,300}[“”]"
+    r"|\u2018(?<!\w\u2018)[^\u2018\u2019\n]{1,80}\u2019(?!\w)"
+    r"|「[^「」\n]{1,300}」|'(?<!\w')[^'\n]{1,80}'(?!\w)"
+)
+"""Spans that may hold spaces: bounded, stopping at their own opening character.
 
     Every alternative begins with a literal, so that the engine skips to the next of them at C speed; the
     kind follows from that first character (`DELIMITED`).
     """
-    return re.compile(
-        r"\$\{[^{}\n]{1,200}\}|\{\{[^{}\n]{1,200}\}\}|\{[^{}\n]{1,80}\}|\[[A-Z][A-Z0-9 _-]{2,60}\]"
-        r"|</?[A-Za-z!?][^<>\n]{0,200}>"
-        r"|\"[^\"\n]{1,300}\"|“[^“”\n]{1,300}”|«[^«»\n]{1,300}»|„[^„“”\n]{1,300}[“”]"
-        r"|\u2018(?<!\w\u2018)[^\u2018\u2019\n]{1,80}\u2019(?!\w)"
-        r"|「[^「」\n]{1,300}」|'(?<!\w')[^'\n]{1,80}'(?!\w)"
-    )
-
-
 DELIMITED = {"$": "placeholder", "{": "placeholder", "[": "placeholder", "<": "tag"}
 
 
-@cache
-def _tokens() -> re.Pattern[str]:
-    """Skip plain words and bare punctuation at C speed; group 1 is the next token that may be more."""
-    return re.compile(
-        r"(?:(?:[*(]*+[^\W\d_][^\W\dA-Z_]*+(?:['\u2019-][^\W\dA-Z_]++)*+[,.;:!?)*]*+|[-*#•\u2013—&|+]++)(?:\s++|\Z))*+"
-        r"(\S++)?\s*+"
-    )
-
-
-@cache
-def _url() -> re.Pattern[str]:
-    return re.compile(r"[a-z]{2,10}://[^\s<>\"'`|\x00]++")
-
-
-@cache
-def _classes() -> re.Pattern[str]:
-    return re.compile(
-        r"(?P<mention>@[\w./:#-]+|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+)"
-        r"|(?P<ref>#\d+|GH-\d+|[A-Z]{2,10}-\d+|(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{7,64})"
-        r"|(?P<flag>--?[A-Za-z][\w-]*(?:=\S*)?)"
-        r"|(?P<version>[vV]?\d+(?:\.\d+){2,}[\w.+-]*|[vV]\d+(?:\.\d+)*[\w.+-]*|[\^~]\d+(?:\.\d+)*)"
-        r"|(?P<number>[-+~≈<>=]*[$€£¥]?\d[\d.,:_/\u2013-]*(?:%|‰|[A-Za-z]{1,4}|°\w?)?)"
-        r"|(?P<path>(?:\.{1,2}|~|[A-Za-z]:)?[/\\][^\s]*|[\w.@+-]+(?:[/\\][\w.@+*{}$()\[\]-]*){2,}"
-        r"|[\w.@+-]*[/\\][\w.@+*-]*\.\w{1,8}(?::\d+(?:-\d+)?)?|[\w+-]+[/\\]"
-        r"|\*?[\w+-]*(?:\.[\w+-]+)*\.(?:" + EXTENSIONS + r")(?::\d+(?:-\d+)?)?)"
-        r"|(?P<identifier>\w*_\w[\w.]*(?:\(.*\))?|\w+(?:\.\w+)*\(.*\)|\w+(?:(?:\.|::|->)\w+)+"
-        r"|[^\W\d_]*[a-z][A-Z]\w*|[^\W_]*\d\w*)"
-    )
-
-
+_TOKENS = re.compile(
+    r"(?:(?:[*(]*+[^\W\d_][^\W\dA-Z_]*+(?:['\u2019-][^\W\dA-Z_]++)*+[,.;:!?)*]*+|[-*#•\u2013—&|+]++)(?:\s++|\Z))*+"
+    r"(\S++)?\s*+"
+)
+"""Skip plain words and bare punctuation at C speed; group 1 is the next token that may be more."""
+_URL = re.compile(r"[a-z]{2,10}://[^\s<>\"'`|\x00]++")
 EXTENSIONS = (
     "py|pyi|pyx|ipynb|js|jsx|ts|tsx|mjs|cjs|json|jsonl|yaml|yml|toml|ini|cfg|conf|env|md|mdx|rst|txt|html|css|scss"
     "|less|vue|svelte|go|mod|sum|rs|java|kt|kts|swift|c|h|cc|cpp|hpp|cs|csproj|sln|fs|rb|php|pl|lua|sh|bash|zsh|ps1"
     "|sql|db|sqlite|xml|svg|png|jpg|jpeg|gif|pdf|csv|tsv|parquet|log|lock|gradle|tf|bicep|proto|graphql|ex|exs|erl"
     "|hs|ml|scala|clj|dart|zig|el|vim|diff|patch|zip|gz|tar|exe|dll|so"
+)
+
+_CLASSES = re.compile(
+    r"(?P<mention>@[\w./:#-]+|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+)"
+    r"|(?P<ref>#\d+|GH-\d+|[A-Z]{2,10}-\d+|(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{7,64})"
+    r"|(?P<flag>--?[A-Za-z][\w-]*(?:=\S*)?)"
+    r"|(?P<version>[vV]?\d+(?:\.\d+){2,}[\w.+-]*|[vV]\d+(?:\.\d+)*[\w.+-]*|[\^~]\d+(?:\.\d+)*)"
+    r"|(?P<number>[-+~≈<>=]*[$€£¥]?\d[\d.,:_/\u2013-]*(?:%|‰|[A-Za-z]{1,4}|°\w?)?)"
+    r"|(?P<path>(?:\.{1,2}|~|[A-Za-z]:)?[/\\][^\s]*|[\w.@+-]+(?:[/\\][\w.@+*{}$()\[\]-]*){2,}"
+    r"|[\w.@+-]*[/\\][\w.@+*-]*\.\w{1,8}(?::\d+(?:-\d+)?)?|[\w+-]+[/\\]"
+    r"|\*?[\w+-]*(?:\.[\w+-]+)*\.(?:" + EXTENSIONS + r")(?::\d+(?:-\d+)?)?)"
+    r"|(?P<identifier>\w*_\w[\w.]*(?:\(.*\))?|\w+(?:\.\w+)*\(.*\)|\w+(?:(?:\.|::|->)\w+)+"
+    r"|[^\W\d_]*[a-z][A-Z]\w*|[^\W_]*\d\w*)"
 )
 
 
@@ -159,7 +140,7 @@ def _code_spans(text: str, found: list[Span]) -> list[Span]:
         return []
     spans: list[Span] = []
     for low, high in _gaps(text, found):
-        runs = [(match.start(), match.end()) for match in _backticks().finditer(text, low, high)]
+        runs = [(match.start(), match.end()) for match in _BACKTICKS.finditer(text, low, high)]
         following: dict[int, int] = {}
         partner = [-1] * len(runs)
         for index in range(len(runs) - 1, -1, -1):
@@ -180,7 +161,7 @@ def _code_spans(text: str, found: list[Span]) -> list[Span]:
 
 
 def _delimiters(text: str, found: list[Span]) -> list[Span]:
-    finder = _delimited()
+    finder = _DELIMITED
     return [
         (DELIMITED.get(match[0][0], "quote"), *match.span())
         for low, high in _gaps(text, found)
@@ -190,7 +171,7 @@ def _delimiters(text: str, found: list[Span]) -> list[Span]:
 
 def _words(text: str, found: list[Span]) -> list[Span]:
     spans: list[Span] = []
-    finder = _tokens()
+    finder = _TOKENS
     for low, high in _gaps(text, found):
         for match in finder.finditer(text, low, high):
             token = match[1]
@@ -211,7 +192,7 @@ def _words(text: str, found: list[Span]) -> list[Span]:
 def _urls(token: str, start: int, spans: list[Span]) -> int:
     """Add the URLs in a token and return where the rest after the last one starts."""
     rest = start
-    for match in _url().finditer(token):
+    for match in _URL.finditer(token):
         length = len(match[0].rstrip(".,;:!?)]}*_"))
         spans.append(("url", start + match.start(), start + match.start() + length))
         rest = start + match.start() + length
@@ -257,7 +238,7 @@ def _kind(bare: str) -> str | None:
         return None
     if len(bare) > LONGEST_TOKEN:
         return "path" if "/" in bare else "term"
-    match = _classes().fullmatch(bare)
+    match = _CLASSES.fullmatch(bare)
     if match is not None:
         return match.lastgroup
     parts = re.split(r"['\u2019\u2018-]", bare, maxsplit=4)

@@ -9,7 +9,6 @@ before a text, an arrow. In doubt a word counts as mentioned: a slip that stays 
 
 import re
 from collections import Counter
-from functools import cache
 
 from anchorline.refine.mask import Masked
 from anchorline.refine.spelling import correction, table
@@ -92,24 +91,19 @@ _ARROW = rf"(?:{'|'.join(ARROWS)})"
 _ENDS = r"(?=[^\S\n]*[.,;!?)\n]|\Z)"
 
 
-@cache
-def _topic() -> re.Pattern[str]:
-    return re.compile(rf"\b(?:{_TOPIC})\b", re.IGNORECASE)
-
-
-@cache
-def _mentions() -> tuple[re.Pattern[str], ...]:
-    """Return patterns whose group is what is mentioned. All are bounded."""
-    every = r"(?:(?:every|each|all|any|both|no) (?:the )?)?"
-    changes = (
-        r"(?:replac|renam|chang|turn|convert|substitut|swap|correct|updat|set|start|begin|open|end|finish|clos|sign"
-        r"|greet|repl|answer|respond)"
-    )
-    patterns = (
-        rf"\b(?:{_EDIT}|{_SAY}) {every}({_WORDS})",
+_IS_TOPIC = re.compile(rf"\b(?:{_TOPIC})\b", re.IGNORECASE)
+_EVERY = r"(?:(?:every|each|all|any|both|no) (?:the )?)?"
+_CHANGES = (
+    r"(?:replac|renam|chang|turn|convert|substitut|swap|correct|updat|set|start|begin|open|end|finish|clos|sign"
+    r"|greet|repl|answer|respond)"
+)
+_MENTIONS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"\b(?:{_EDIT}|{_SAY}) {_EVERY}({_WORDS})",
         rf"\b(?:occurr?ences?|instances?|uses?|hits|cases?) (?:of|for) ({_WORDS})",
         rf"\b(?:has|have|had|with|without|many|some|like) ((?:{_INTERJECTION})){_AFTER}",
-        rf"\b{changes}\w{{0,4}} [^.!?\n]{{0,120}}?\b(?:with|by|to|into|as|for) ({_WORDS})",
+        rf"\b{_CHANGES}\w{{0,4}} [^.!?\n]{{0,120}}?\b(?:with|by|to|into|as|for) ({_WORDS})",
         rf"\b(?:{_WORD})\b[^.!?\n]{{0,60}}? (?:with|by|to|into|as|be|is|says?|reads?|called|named) ({_FEW})",
         rf"\b(?:{_WORD}) ({_WORDS})",
         rf"\b(?:{_NAMED}) ({_ONE}){_AFTER}",
@@ -117,47 +111,32 @@ def _mentions() -> tuple[re.Pattern[str], ...]:
         rf"({_ONE})(?:,? (?:instead of|rather than|as opposed to|vs\.?|versus|and not|but not)|, not) {_ONE}",
         r"(?<![\w*_])((?:\*\*|__|[*_])[^\s*_][^*_\n]{0,60}(?:\*\*|__|[*_]))(?![\w*_])",
     )
-    return tuple([re.compile(pattern, re.IGNORECASE) for pattern in patterns])
-
-
-@cache
-def _arrows() -> tuple[re.Pattern[str], ...]:
-    """Return patterns whose group stands before or after an arrow."""
-    return re.compile(rf"({_FEW}) ?{_ARROW} ?{_FEW}{_ENDS}"), re.compile(rf"{_ARROW} ?({_FEW}){_ENDS}")
-
-
-@cache
-def _interjection() -> re.Pattern[str]:
-    return re.compile(_INTERJECTION)
-
-
-@cache
-def _introduced() -> re.Pattern[str]:
-    """Match what announces a text or words: up to a colon."""
-    return re.compile(
-        rf"\b(?:(?:{_TEXT})\b[^.!?:\n]{{0,60}}|(?:to|with|by|as|into|be|is)\s?):(?=[^\S\n]|\n|\Z)",
-        re.IGNORECASE,
-    )
-
-
-@cache
-def _keys() -> re.Pattern[str]:
-    """Match values of keys: below a dotted or hyphenated key, or two or more lines of lower-case keys."""
-    line = r"[ \t]*(?:[-*+] )?[a-z]{}[\w.-]{{0,40}} ?[:=][^\S\n]+[^\n]+(?:\n|\Z)"
-    return re.compile(rf"(?:^{line.format('[a-z0-9]*[._-]')})|(?:^{line.format('')}){{2,}}", re.MULTILINE)
+)
+"""Patterns whose group is what is mentioned. All are bounded."""
+_ARROWS = re.compile(rf"({_FEW}) ?{_ARROW} ?{_FEW}{_ENDS}"), re.compile(rf"{_ARROW} ?({_FEW}){_ENDS}")
+"""Patterns whose group stands before or after an arrow."""
+_IS_INTERJECTION = re.compile(_INTERJECTION)
+_INTRODUCED = re.compile(
+    rf"\b(?:(?:{_TEXT})\b[^.!?:\n]{{0,60}}|(?:to|with|by|as|into|be|is)\s?):(?=[^\S\n]|\n|\Z)",
+    re.IGNORECASE,
+)
+"""What announces a text or words: up to a colon."""
+_KEY = r"[ \t]*(?:[-*+] )?[a-z]{}[\w.-]{{0,40}} ?[:=][^\S\n]+[^\n]+(?:\n|\Z)"
+_KEYS = re.compile(rf"(?:^{_KEY.format('[a-z0-9]*[._-]')})|(?:^{_KEY.format('')}){{2,}}", re.MULTILINE)
+"""Values of keys: below a dotted or hyphenated key, or two or more lines of lower-case keys."""
 
 
 def mentioned(draft: Masked) -> list[tuple[int, int]]:
     """Return where a draft speaks of words, as spans of characters in order, without overlap."""
     prose = draft.prose
-    if _topic().search(prose):
+    if _IS_TOPIC.search(prose):
         return [(0, len(prose))]
-    patterns = _mentions()
+    patterns = _MENTIONS
     if any(arrow in prose for arrow in ARROWS):
-        patterns += _arrows()
+        patterns += _ARROWS
     spans = [match.span(1) for pattern in patterns for match in pattern.finditer(prose)]
-    spans += [match.span() for match in _keys().finditer(draft.text)]
-    for match in _introduced().finditer(prose):
+    spans += [match.span() for match in _KEYS.finditer(draft.text)]
+    for match in _INTRODUCED.finditer(prose):
         end = prose.find("\n", match.end())
         alone = end < 0 or not prose[match.end() : end].strip()
         spans.append((match.end(), len(prose) if alone else end))
@@ -205,6 +184,6 @@ def words(draft: Masked) -> Counter[str]:
     for start, end in mentioned(draft):
         for match in re.finditer(r"[^\W\d_]+", draft.prose[start:end]):
             word = match[0].lower()
-            if word in table() or not known(word) or _interjection().fullmatch(word):
+            if word in table() or not known(word) or _IS_INTERJECTION.fullmatch(word):
                 found[word] += 1
     return found

@@ -2,7 +2,6 @@
 
 import re
 from bisect import bisect_left
-from functools import cache
 from typing import NamedTuple
 
 from anchorline.refine import mask
@@ -21,32 +20,18 @@ class Named(NamedTuple):
     entity: Entity
 
 
-@cache
-def _place() -> re.Pattern[str]:
-    return re.compile(r"(?::\d+(?:[:-]\d+)?|#L\d+(?:-L?\d+)?)\Z")
-
-
-@cache
-def _file() -> re.Pattern[str]:
-    """Match a relative path that ends in a file name with a known extension, and holds no wildcard."""
-    return re.compile(rf"(?:\./)?(?:[\w.@+-]+[/\\])*[\w+-][\w.+-]*\.(?:{mask.EXTENSIONS})")
-
-
-@cache
-def _symbol() -> re.Pattern[str]:
-    return re.compile(r"(?:[A-Za-z_]\w*(?:\.|::))*([A-Za-z_]\w+)(?:\(\))?")
-
-
-@cache
-def _new() -> re.Pattern[str]:
-    """Match the words by which a draft wants a file that does not exist yet."""
-    return re.compile(
-        r"\b(?:creat\w+|add\w*|writ\w+|generat\w+|mak\w+|new|sav\w+|output\w*|emit\w*|put|mov\w+|renam\w+"
-        r"|extract\w*|export\w*|scaffold\w*|call(?:ed)?|named?|init\w*|produc\w+|cop\w+|store\w*|into|introduc\w+"
-        r"|missing|deleted?|removed?|not (?:exist|found)|no such|does(?:n['\u2019]?t| not) exist|e\.g\.|such as"
-        r"|like|example)\b",
-        re.IGNORECASE,
-    )
+_PLACE = re.compile(r"(?::\d+(?:[:-]\d+)?|#L\d+(?:-L?\d+)?)\Z")
+_FILE = re.compile(rf"(?:\./)?(?:[\w.@+-]+[/\\])*[\w+-][\w.+-]*\.(?:{mask.EXTENSIONS})")
+"""A relative path that ends in a file name with a known extension, and holds no wildcard."""
+_SYMBOL = re.compile(r"(?:[A-Za-z_]\w*(?:\.|::))*([A-Za-z_]\w+)(?:\(\))?")
+_NEW = re.compile(
+    r"\b(?:creat\w+|add\w*|writ\w+|generat\w+|mak\w+|new|sav\w+|output\w*|emit\w*|put|mov\w+|renam\w+"
+    r"|extract\w*|export\w*|scaffold\w*|call(?:ed)?|named?|init\w*|produc\w+|cop\w+|store\w*|into|introduc\w+"
+    r"|missing|deleted?|removed?|not (?:exist|found)|no such|does(?:n['\u2019]?t| not) exist|e\.g\.|such as"
+    r"|like|example)\b",
+    re.IGNORECASE,
+)
+"""The words by which a draft wants a file that does not exist yet."""
 
 
 def files(draft: Masked) -> list[Named]:
@@ -54,7 +39,7 @@ def files(draft: Masked) -> list[Named]:
 
     Where the words before the name ask for a new file or speak of a missing one, it is left out.
     """
-    words = [word.start() for word in _new().finditer(draft.prose)]  # once: a line may hold a thousand names
+    words = [word.start() for word in _NEW.finditer(draft.prose)]  # once: a line may hold a thousand names
     found = []
     for entity in draft.entities:
         name = _file_name(entity)
@@ -66,8 +51,8 @@ def files(draft: Masked) -> list[Named]:
 def _file_name(entity: Entity) -> str | None:
     if entity.kind not in ("path", "code", "mention"):
         return None
-    name = _place().sub("", entity.text.strip("`").removeprefix("@"))
-    return name.replace("\\", "/").removeprefix("./") if _file().fullmatch(name) else None
+    name = _PLACE.sub("", entity.text.strip("`").removeprefix("@"))
+    return name.replace("\\", "/").removeprefix("./") if _FILE.fullmatch(name) else None
 
 
 def has_place(draft: Masked) -> bool:
@@ -90,7 +75,7 @@ def symbols(draft: Masked) -> list[Named]:
         if entity.kind not in ("code", "identifier"):
             continue
         text = entity.text.strip("`")
-        match = _symbol().fullmatch(text)
+        match = _SYMBOL.fullmatch(text)
         # A plain word in backticks may as well be a command, a key or a value.
         if match is not None and not (text.isalpha() and text.islower()):
             found.append(Named(match[1], entity))

@@ -9,7 +9,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from difflib import SequenceMatcher
-from functools import cache
 from typing import NamedTuple
 
 from anchorline.refine.mask import Entity, Masked
@@ -37,20 +36,14 @@ class Passage(NamedTuple):
     def position(self, offset: int) -> int:
         """Return where the character at `offset` of the text, which is none of a number, stands in the draft."""
         shift = self.start
-        for entity, match in zip(self.entities, _numbered().finditer(self.text, 0, offset), strict=False):
+        for entity, match in zip(self.entities, _NUMBERED.finditer(self.text, 0, offset), strict=False):
             shift += entity.end - entity.start - len(match[0])
         return shift + offset
 
 
-@cache
-def _numbered() -> re.Pattern[str]:
-    """Match an entity's number."""
-    return re.compile(r"#\d+")
-
-
-@cache
-def _pieces() -> re.Pattern[str]:
-    return re.compile(r"#\d+|[^\W\d_]+(?:['\u2019][^\W\d_]+)*|\d+|\s+|.", re.DOTALL)
+_NUMBERED = re.compile(r"#\d+")
+"""An entity's number."""
+_PIECES = re.compile(r"#\d+|[^\W\d_]+(?:['\u2019][^\W\d_]+)*|\d+|\s+|.", re.DOTALL)
 
 
 def passages(draft: Masked) -> list[Passage]:
@@ -78,9 +71,9 @@ def _passage(text: str, start: int, end: int, inside: tuple[Entity, ...]) -> Pas
 def restored(passage: Passage, answer: str) -> str | None:
     """Return an answer with the passage's entities put back, or None unless each is there exactly once."""
     expected = Counter(f"#{number}" for number in range(1, len(passage.entities) + 1))
-    if Counter(_numbered().findall(answer)) != expected:
+    if Counter(_NUMBERED.findall(answer)) != expected:
         return None
-    return _numbered().sub(lambda match: passage.entities[int(match[0][1:]) - 1].text, answer)
+    return _NUMBERED.sub(lambda match: passage.entities[int(match[0][1:]) - 1].text, answer)
 
 
 def restorable(passage: Passage) -> bool:
@@ -90,12 +83,12 @@ def restorable(passage: Passage) -> bool:
 
 def changes(passage: Passage, answer: str, reason: str) -> list[Change]:
     """Return the differences of an answer as changes of the draft; those that touch an entity are left out."""
-    before, after = _pieces().findall(passage.text), _pieces().findall(answer)
+    before, after = _PIECES.findall(passage.text), _PIECES.findall(answer)
     places = list(_places(passage, before))
     found = []
     for tag, i, j, k, m in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         touched = [*before[i:j], *after[k:m]]
-        if tag != "equal" and not any(_numbered().fullmatch(piece) for piece in touched):
+        if tag != "equal" and not any(_NUMBERED.fullmatch(piece) for piece in touched):
             found.append(Change(places[i], places[j], "".join(after[k:m]), reason, "model"))
     return found
 
@@ -105,7 +98,7 @@ def _places(passage: Passage, pieces: list[str]) -> Iterator[int]:
     position = passage.start
     for piece in pieces:
         yield position
-        if _numbered().fullmatch(piece):
+        if _NUMBERED.fullmatch(piece):
             position = passage.entities[int(piece[1:]) - 1].end
         else:
             position += len(piece)

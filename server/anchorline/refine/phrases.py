@@ -5,7 +5,6 @@ or a condition, because they say something.
 """
 
 import re
-from functools import cache
 from typing import NamedTuple
 
 from anchorline.refine.mask import Masked
@@ -22,64 +21,40 @@ class Filler(NamedTuple):
     request: bool
 
 
-@cache
-def _starts() -> re.Pattern[str]:
-    """Match what comes before a sentence or a list item, so that it begins at the end of the match."""
-    return re.compile(
-        r"[.!?;:][ \n]\s*+|\n[ \t]*+(?:[-*\u2022] |\d{1,3}[.)] )?|\A(?:[-*\u2022] |\d{1,3}[.)] )?"
-    )
-
-
-@cache
-def _requests() -> re.Pattern[str]:
-    return re.compile(
-        r"(?:(?:so|ok|okay|and|well|hi|hello|hey)(?: there)?,? )?"
-        r"(?:i(?: was|'m| am) (?:just )?wondering (?:if|whether) (?:you (?:could|can|would|might)|we could)"
-        r"|i(?:'d| would) (?:really |greatly |very much )?appreciate it if you (?:could|would|can)"
-        r"|it(?:'d| would) be (?:really |very |super )?(?:great|nice|awesome|helpful|good|cool"
-        r"|lovely) if you (?:could|can|would)"
-        rf"|please,? {YOU}|{YOU}(?= {POLITE} )|do you think you (?:could|can)"
-        rf"|{POLITE}(?= {POLITE} ))"
-        rf"(?: {POLITE})*+,? (?=[a-z\x00])(?!(?:not|never|be able|tell me if|only)\b)",
-        re.IGNORECASE,
-    )
-
-
-@cache
-def _openers() -> re.Pattern[str]:
-    return re.compile(
-        r"(?:(?:so |ok |okay |well,? )?(?:(?:basically|honestly|frankly|to be honest|u+m+|u+h+|uh+m+),? "
-        r"|(?:i mean|you know),(?: like,)? |(?:ok |okay )?so like, )|(?:hi|hello|hey)(?: there| again"
-        r"| everyone| all)?[,!.] +)(?=[A-Za-z\x00])",
-        re.IGNORECASE,
-    )
-
-
-@cache
-def _middles() -> re.Pattern[str]:
-    return re.compile(
-        r"(?<=[a-z\x00]), (?:you know|i mean|u+m+|u+h+|to be honest|honestly|basically),(?= [a-z\x00])"
-        r"|(?<=[a-z\x00,]) (?:u+m+|u+h+|like,? you know|basically)(?= [a-z\x00])"
-        r"(?! (?:the same|identical|equivalent|no|not|never|every|all|none|nothing|any)\b)",
-        re.IGNORECASE,
-    )
-
-
-@cache
-def _closers() -> re.Pattern[str]:
-    thanks = r"(?:many thanks|thanks|thank you|thx|cheers)(?: so much| a lot| very much| a bunch)?"
-    return re.compile(
-        rf"(?:(?<=[.!?])\s++|(?<! ),?+ ++)(?:{thanks}(?: in advance| for (?:your|the"
-        rf"|any) help)?|(?:i )?hope (?:this|that|it) (?:makes sense|helps))[.!]*(?=\s*\Z)",
-        re.IGNORECASE,
-    )
-
-
-@cache
-def _sense() -> re.Pattern[str]:
-    return re.compile(r",? if (?:that|this|it) makes sense(?=[.!?]?(?:\s|\Z))", re.IGNORECASE)
-
-
+_STARTS = re.compile(
+    r"[.!?;:][ \n]\s*+|\n[ \t]*+(?:[-*\u2022] |\d{1,3}[.)] )?|\A(?:[-*\u2022] |\d{1,3}[.)] )?"
+)
+"""What comes before a sentence or a list item, so that it begins at the end of the match."""
+_REQUESTS = re.compile(
+    r"(?:(?:so|ok|okay|and|well|hi|hello|hey)(?: there)?,? )?"
+    r"(?:i(?: was|'m| am) (?:just )?wondering (?:if|whether) (?:you (?:could|can|would|might)|we could)"
+    r"|i(?:'d| would) (?:really |greatly |very much )?appreciate it if you (?:could|would|can)"
+    r"|it(?:'d| would) be (?:really |very |super )?(?:great|nice|awesome|helpful|good|cool"
+    r"|lovely) if you (?:could|can|would)"
+    rf"|please,? {YOU}|{YOU}(?= {POLITE} )|do you think you (?:could|can)"
+    rf"|{POLITE}(?= {POLITE} ))"
+    rf"(?: {POLITE})*+,? (?=[a-z\x00])(?!(?:not|never|be able|tell me if|only)\b)",
+    re.IGNORECASE,
+)
+_OPENERS = re.compile(
+    r"(?:(?:so |ok |okay |well,? )?(?:(?:basically|honestly|frankly|to be honest|u+m+|u+h+|uh+m+),? "
+    r"|(?:i mean|you know),(?: like,)? |(?:ok |okay )?so like, )|(?:hi|hello|hey)(?: there| again"
+    r"| everyone| all)?[,!.] +)(?=[A-Za-z\x00])",
+    re.IGNORECASE,
+)
+_MIDDLES = re.compile(
+    r"(?<=[a-z\x00]), (?:you know|i mean|u+m+|u+h+|to be honest|honestly|basically),(?= [a-z\x00])"
+    r"|(?<=[a-z\x00,]) (?:u+m+|u+h+|like,? you know|basically)(?= [a-z\x00])"
+    r"(?! (?:the same|identical|equivalent|no|not|never|every|all|none|nothing|any)\b)",
+    re.IGNORECASE,
+)
+_THANKS = r"(?:many thanks|thanks|thank you|thx|cheers)(?: so much| a lot| very much| a bunch)?"
+_CLOSERS = re.compile(
+    rf"(?:(?<=[.!?])\s++|(?<! ),?+ ++)(?:{_THANKS}(?: in advance| for (?:your|the"
+    rf"|any) help)?|(?:i )?hope (?:this|that|it) (?:makes sense|helps))[.!]*(?=\s*\Z)",
+    re.IGNORECASE,
+)
+_SENSE = re.compile(r",? if (?:that|this|it) makes sense(?=[.!?]?(?:\s|\Z))", re.IGNORECASE)
 REQUEST_SIGNS = (
     "wondering", "appreciate it if", "great if", "nice if", "awesome if", "helpful if", "good if", "cool if",
     "lovely if", "you please", "you kindly", "you maybe", "you perhaps", "you possibly", "you just",
@@ -109,18 +84,18 @@ def fillers(draft: Masked) -> list[Filler]:
     asked = any(sign in low for sign in REQUEST_SIGNS)
     aside = not ASIDE_SIGNS.isdisjoint(tokens)
     if asked or aside:
-        for start in [match.end() for match in _starts().finditer(prose)]:
-            if asked and (match := _requests().match(prose, start)):
+        for start in [match.end() for match in _STARTS.finditer(prose)]:
+            if asked and (match := _REQUESTS.match(prose, start)):
                 found.append(Filler(*match.span(), request=True))
-            elif aside and (match := _openers().match(prose, start)):
+            elif aside and (match := _OPENERS.match(prose, start)):
                 found.append(Filler(*match.span(), request=False))
     if aside:
-        found += [Filler(*match.span(), request=False) for match in _middles().finditer(prose)]
+        found += [Filler(*match.span(), request=False) for match in _MIDDLES.finditer(prose)]
     closing = max(0, len(prose.rstrip()) - CLOSING)
-    if any(sign in low[closing:] for sign in CLOSER_SIGNS) and (match := _closers().search(prose, closing)):
+    if any(sign in low[closing:] for sign in CLOSER_SIGNS) and (match := _CLOSERS.search(prose, closing)):
         found.append(Filler(*match.span(), request=False))
     if "makes sense" in low:
-        found += [Filler(*match.span(), request=False) for match in _sense().finditer(prose)]
+        found += [Filler(*match.span(), request=False) for match in _SENSE.finditer(prose)]
     found.sort()
     kept: list[Filler] = []
     for filler in found:

@@ -9,7 +9,6 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import cache
 from itertools import pairwise
 from operator import eq
 from typing import NamedTuple
@@ -77,60 +76,24 @@ class Prose:
         )
 
 
-@cache
-def _sentences() -> re.Pattern[str]:
-    """Match one sentence within a line, with its end mark."""
-    return re.compile(r"[^\s.!?][^.!?\n]*+(?:[.!?]++(?![\s]|\Z)[^.!?\n]*+)*+[.!?]*+")
-
-
-@cache
-def _items() -> re.Pattern[str]:
-    return re.compile(
-        r"^([ \t]{0,12})(?:([-*\u2022\u2013])([ \t]+)|(\d{1,3})([.)])([ \t]+))(?=\S)", re.MULTILINE
-    )
-
-
-@cache
-def _doubled() -> re.Pattern[str]:
-    return re.compile(
-        r"(?<![\w'\u2019\x00.-])(the|an|to|of|in|and|for|with|on|we|you|be|this|are|from|at|by|if|it|its"
-        r"|into|your|our"
-        r"|please)([ \t]++\1)+(?![\w'\u2019\x00-])",
-        re.IGNORECASE,
-    )
-
-
-@cache
-def _end_mark() -> re.Pattern[str]:
-    return re.compile(r"[.!?]++(?=\s|\Z)")
-
-
-@cache
-def _asks() -> re.Pattern[str]:
-    return re.compile(
-        r"\b(?:can|could|would|will|do|does|is|are) (?:you|we|it|they|this|that)\b", re.IGNORECASE
-    )
-
-
-@cache
-def _references() -> re.Pattern[str]:
-    return re.compile(r"\b(?:steps?|items?|points?|numbers?|no\.|options?|#) ?\(?[\d\x00]", re.IGNORECASE)
-
-
-@cache
-def _stray() -> re.Pattern[str]:
-    return re.compile(r"(?<=[a-z,]) {2,}+(?=[a-z])")
-
-
-@cache
-def _plain() -> re.Pattern[str]:
-    """Match a sentence or list item of nothing but words and punctuation."""
-    return re.compile(r"(?:[-*+\u2022] |\d{1,3}[.)] )?[^\W\d_](?:[^\W\d_]|[ ,.;:!?'\u2019\"()/-])*+")
-
-
-@cache
-def _words() -> re.Pattern[str]:
-    return re.compile(r"(?<![\w'\u2019\x00@#/\\.-])[A-Za-z]{3,20}+(?![\w'\u2019\x00@/\\-]|\.\w)")
+_SENTENCES = re.compile(r"[^\s.!?][^.!?\n]*+(?:[.!?]++(?![\s]|\Z)[^.!?\n]*+)*+[.!?]*+")
+"""One sentence within a line, with its end mark."""
+_ITEMS = re.compile(
+    r"^([ \t]{0,12})(?:([-*\u2022\u2013])([ \t]+)|(\d{1,3})([.)])([ \t]+))(?=\S)", re.MULTILINE
+)
+_DOUBLED = re.compile(
+    r"(?<![\w'\u2019\x00.-])(the|an|to|of|in|and|for|with|on|we|you|be|this|are|from|at|by|if|it|its"
+    r"|into|your|our"
+    r"|please)([ \t]++\1)+(?![\w'\u2019\x00-])",
+    re.IGNORECASE,
+)
+_END_MARK = re.compile(r"[.!?]++(?=\s|\Z)")
+_ASKS = re.compile(r"\b(?:can|could|would|will|do|does|is|are) (?:you|we|it|they|this|that)\b", re.IGNORECASE)
+_REFERENCES = re.compile(r"\b(?:steps?|items?|points?|numbers?|no\.|options?|#) ?\(?[\d\x00]", re.IGNORECASE)
+_STRAY = re.compile(r"(?<=[a-z,]) {2,}+(?=[a-z])")
+_PLAIN = re.compile(r"(?:[-*+\u2022] |\d{1,3}[.)] )?[^\W\d_](?:[^\W\d_]|[ ,.;:!?'\u2019\"()/-])*+")
+"""A sentence or list item of nothing but words and punctuation."""
+_WORDS = re.compile(r"(?<![\w'\u2019\x00@#/\\.-])[A-Za-z]{3,20}+(?![\w'\u2019\x00@/\\-]|\.\w)")
 
 
 def duplicates(prose: Prose) -> Iterator[Change]:
@@ -172,7 +135,7 @@ ABBREVIATIONS = ("e.g.", "i.e.", "etc.", "vs.", "cf.", "approx.")
 
 
 def _sentence_duplicates(line: str, start: int, bare: str, seen: set[str]) -> Iterator[Change]:
-    for match in _sentences().finditer(line):
+    for match in _SENTENCES.finditer(line):
         sentence = match[0].rstrip()
         low, high = match.start(), match.start() + len(sentence)
         if not sentence[0].isupper() or line[:low].rstrip().endswith(ABBREVIATIONS):
@@ -187,7 +150,7 @@ def _sentence_duplicates(line: str, start: int, bare: str, seen: set[str]) -> It
 
 
 def _repeatable(sentence: str) -> bool:
-    return len(sentence) >= 16 and sentence.count(" ") >= 3 and _plain().fullmatch(sentence) is not None
+    return len(sentence) >= 16 and sentence.count(" ") >= 3 and _PLAIN.fullmatch(sentence) is not None
 
 
 def filler(prose: Prose) -> Iterator[Change]:
@@ -210,8 +173,8 @@ def _no_question(prose: Prose, position: int) -> Iterator[Change]:
     """Turn the question mark after `position` into a full stop, unless more is asked."""
     _, end = prose.line(position)
     rest = prose.text[position : min(end, position + LONGEST_SENTENCE)]
-    mark = _end_mark().search(rest)
-    if mark is not None and mark[0] == "?" and _asks().search(rest, 0, mark.start()) is None:
+    mark = _END_MARK.search(rest)
+    if mark is not None and mark[0] == "?" and _ASKS.search(rest, 0, mark.start()) is None:
         at = position + mark.start()
         yield Change(at, at + 1, ".", "an instruction, not a question", "filler")
 
@@ -219,7 +182,7 @@ def _no_question(prose: Prose, position: int) -> Iterator[Change]:
 def lists(prose: Prose) -> Iterator[Change]:
     """Give the items of one list one bullet, and number them through where two share a number."""
     group: list[re.Match[str]] = []
-    for item in _items().finditer(prose.text):
+    for item in _ITEMS.finditer(prose.text):
         if group and not _same_list(prose.text, group[-1], item):
             yield from _list(prose, group)
             group = []
@@ -259,7 +222,7 @@ def _list(prose: Prose, group: list[re.Match[str]]) -> Iterator[Change]:
                 )
     repeated = any(map(eq, numbers, numbers[1:]))
     rising = all(0 <= after - before <= 1 for before, after in pairwise(numbers))
-    if not (repeated and rising) or len(set(numbers)) == 1 or _references().search(prose.text):
+    if not (repeated and rising) or len(set(numbers)) == 1 or _REFERENCES.search(prose.text):
         return
     for index, item in enumerate(group):
         number = numbers[0] + index
@@ -271,7 +234,7 @@ def doubled(prose: Prose) -> Iterator[Change]:
     """Drop a function word that was typed twice."""
     if DOUBLED.isdisjoint([token for token, again in pairwise(prose.draft.tokens) if token == again]):
         return
-    for match in _doubled().finditer(prose.text):
+    for match in _DOUBLED.finditer(prose.text):
         if prose.english(match.start()):
             yield Change(match.end(1), match.end(), "", f"\u201c{match[1]}\u201d twice", "doubled")
 
@@ -282,7 +245,7 @@ def whitespace(prose: Prose) -> Iterator[Change]:
     if "  " in text:
         position = 0
         for line in text.split("\n"):
-            match = _stray().search(line) if "  " in line else None
+            match = _STRAY.search(line) if "  " in line else None
             if match and line.strip().count("  ") == 1 and "|" not in line and prose.english(position):
                 yield Change(
                     position + match.start(), position + match.end(), " ", "stray spaces", "whitespace"
@@ -303,7 +266,7 @@ def typos(prose: Prose) -> Iterator[Change]:
     right = {low: text for low in _suspects(prose, listed) if (text := correction(low)) is not None}
     if not right:
         return
-    found = [match.span() for match in _words().finditer(prose.text) if match[0].lower() in right]
+    found = [match.span() for match in _WORDS.finditer(prose.text) if match[0].lower() in right]
     times = Counter([prose.text[start:end].lower() for start, end in found])
     for start, end in found:
         word = prose.text[start:end]
