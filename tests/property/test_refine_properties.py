@@ -45,6 +45,7 @@ def made(draft: str, refined: Refinement) -> str:
 @given(DRAFTS, PLACES)
 @example("Please could you maybe fix this?", Surroundings(selection=Selection("a.py", 1, 2), symbol="f"))
 @example("1. a\n2. b\n2. b\n", NOTHING)
+@example("recieve Basically, the the recieve posibility posibility ", NOTHING)
 def test_a_refined_draft_proposes_nothing_more(draft: str, place: Surroundings) -> None:
     refined = propose(draft, place)
     assert refined.status != "unavailable", refined.reason

@@ -43,6 +43,8 @@ def _propose(draft: str, surroundings: Surroundings, max_hints: int, follow_up: 
     analysis = analyse(subject)
     changes, questions = _changes(subject, surroundings)
     kept, dropped = _guarded(subject, changes, surroundings) if changes else ([], ())
+    if dropped and not _final(subject, kept, surroundings):
+        kept = []
     shown, asked = hints(subject, analysis, surroundings, most=max_hints, follow_up=follow_up)
     questions = (*questions, *asked)
     if kept:
@@ -130,6 +132,16 @@ def compose(text: str, first: list[Change], second: list[Change]) -> list[Change
         pieces.append(Change(start, end, merged, "; ".join(dict.fromkeys(reasons)), kind))
     pieces += [span[2] for span in spans[index:]]
     return pieces
+
+
+def _final(subject: Masked, kept: list[Change], surroundings: Surroundings) -> bool:
+    """Says whether the draft with the changes that are kept would be left as it is.
+
+    What the guard left out of a draft it may let pass once the rest is changed: that would be proposed next.
+    """
+    refined = Masked(apply(subject.text, kept))
+    further, _ = _changes(refined, surroundings)
+    return not further or not _guarded(refined, further, surroundings)[0]
 
 
 def _guarded(
