@@ -173,8 +173,8 @@ def _tokens(text: str) -> list[str]:
 def _languages(draft: Masked, new: Masked) -> Iterator[str]:
     """Compare scripts and languages passage by passage.
 
-    Short passages are often too short to tell. So a candidate most of whose words are the draft's own, or spelled
-    right, can't be a translation, and where either side can't be told the dictionary decides: it may not become English.
+    Short passages are often too short to tell. So a candidate most of whose words are the draft's own, corrected or
+    not, can't be a translation, and where either side can't be told the dictionary decides: it may not become English.
     """
     if _scripts(draft.prose) != _scripts(new.prose):
         yield "changes the script of a passage"
