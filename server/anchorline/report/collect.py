@@ -54,10 +54,13 @@ def _collected(path: Path, sums: Sums, since: float | None) -> Report:
             tables = database.tables(connection)
             if "plans" in tables:
                 plans, arms, proposed = _add_plans(connection, sums, begin)
-                answered, billed = add_planned(connection, sums, begin)
+                sessions = "imported" in tables and _count(
+                    connection, "SELECT EXISTS (SELECT 1 FROM imported WHERE sent_at >= ?)", begin
+                )
+                answered, billed = add_planned(connection, sums, begin, imported=bool(sessions))
                 add_pings(connection, sums, begin)
                 add_untold(connection, sums, begin)
-                if "imported" in tables:
+                if sessions:
                     add_imported(connection, sums, begin, billed)
                 routes = _routes(plans, answered)
                 refinements = _refinements(connection, begin, proposed)

@@ -61,6 +61,8 @@ class Requests:
 
         `at` is when its answer began.
         """
+        if not self._billed:
+            return False
         named = self._named.get(answer, ()) if answer is not None else ()
         found = self._by_name(named, at, answer, request, bill) if named else None
         if found is None:

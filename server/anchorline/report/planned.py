@@ -20,8 +20,13 @@ _BILLED = """
         coalesce(read_tokens, 0), coalesce(write_tokens, 0), coalesce(output_tokens, 0), {ids}, latency_ms / 1000,
         {passed} AS passed, p_hit, {beliefs}
     FROM plans JOIN outcomes ON outcomes.id = {billed}
-    WHERE created_at >= ? ORDER BY passed DESC
+    WHERE created_at >= ? {order}
 """
+_TOLD = """
+    SELECT EXISTS (SELECT 1 FROM outcomes WHERE answer IS NOT NULL AND input_tokens IS NOT NULL AND NOT {passed}
+        AND NOT {pinged})
+"""
+"""Whether others than the gateway have told of requests by their ids: these may be ones that it has seen."""
 _NEW = "CASE WHEN tokens IS NULL THEN plans.plan END, warm_tokens, tokens, ttl, miss, miss_tokens"
 _OLD = "plans.plan, NULL, NULL, NULL, NULL, NULL"
 _IDS = "write_1h_tokens, billing, answer, request"
@@ -59,13 +64,19 @@ class _Plan(msgspec.Struct):
 _DECODE = msgspec.json.Decoder(_Plan).decode
 
 
-def add_planned(connection: sqlite3.Connection, sums: Sums, since: float) -> tuple[Counter[str], Requests]:
-    """Add what became of plans; return how often each model answered, and the requests that were billed."""
+def add_planned(
+    connection: sqlite3.Connection, sums: Sums, since: float, *, imported: bool = True
+) -> tuple[Counter[str], Requests]:
+    """Add what became of plans; return how often each model answered, and the requests that were billed.
+
+    These are left out where nothing is `imported`, as nothing is compared with them.
+    """
     answered: Counter[str] = Counter()
     newest = (database.read_schema(connection) or 0) >= database.ANSWERS
-    billed = Requests(_shared(connection) if newest else ())
+    billed = Requests(_shared(connection) if newest and imported else ())
     on_the_way = Requests()
     pinged = billing.pinged(connection)
+    told_of = newest and _exists(connection, _TOLD.format(passed=_PASSED, pinged=pinged))
     found = connection.execute(
         _BILLED.format(
             ids=_IDS if newest else _NO_IDS,
@@ -74,6 +85,7 @@ def add_planned(connection: sqlite3.Connection, sums: Sums, since: float) -> tup
             sent_at=outcomes.said("sent_at", pinged),
             target=outcomes.said("target", pinged),
             passed=_PASSED,
+            order="ORDER BY passed DESC" if told_of else "",
         ),
         [since],
     )
@@ -98,12 +110,14 @@ def add_planned(connection: sqlite3.Connection, sums: Sums, since: float) -> tup
         believed = columns if text is None else _believed(text)
         if not prompt or believed is None:
             continue
-        seen = Seen(at, seconds, answer, request, (prompt, read, output))
-        if passed:
-            on_the_way.note(seen)
-        elif answer is not None and on_the_way.take(at, answer, request, seen.bill):
-            continue  # an editor or a script has told of it as well
-        billed.note(seen)
+        if told_of or imported:
+            seen = Seen(at, seconds, answer, request, (prompt, read, output))
+            if told_of and passed:
+                on_the_way.note(seen)
+            elif not passed and answer is not None and on_the_way.take(at, answer, request, seen.bill):
+                continue  # an editor or a script has told of it as well
+            if imported:
+                billed.note(seen)
         warm, tokens, ttl, miss, miss_tokens = believed
         known = sums.known(target)
         by_plan = written if ttl == HOUR else 0  # what an earlier version has recorded does not tell
@@ -123,6 +137,10 @@ def add_planned(connection: sqlite3.Connection, sums: Sums, since: float) -> tup
         else:
             sums.first += 1
     return answered, billed
+
+
+def _exists(connection: sqlite3.Connection, query: str) -> bool:
+    return bool(connection.execute(query).fetchone()[0])
 
 
 def add_untold(connection: sqlite3.Connection, sums: Sums, since: float) -> None:
