@@ -8,9 +8,11 @@ from anchorline.refine.guard import check
 from anchorline.refine.mask import Masked
 from anchorline.refine.mentioned import mentioned
 from anchorline.refine.propose import propose
-from anchorline.refine.spelling import table
+from anchorline.refine.words import misspellings
 
-SLIPS = st.sampled_from(sorted(word for word, right in table().items() if len(word) > 4 and " " not in right))
+SLIPS = st.sampled_from(
+    sorted(word for word, right in misspellings().items() if len(word) > 4 and " " not in right)
+)
 ASIDES = st.sampled_from(
     ["basically", "um", "uh", "you know", "honestly", "thanks", "thank you so much", "please"]
 )
@@ -45,7 +47,7 @@ def written(draft: str) -> str:
 @settings(max_examples=600)
 @given(st.sampled_from(ABOUT_SLIPS), SLIPS)
 def test_a_misspelling_that_is_the_subject_stays(template: str, word: str) -> None:
-    draft = template.format(word, table()[word])
+    draft = template.format(word, misspellings()[word])
     assert written(draft) == draft
 
 
@@ -59,9 +61,9 @@ def test_filler_and_politeness_that_are_the_subject_stay(template: str, words: s
 @settings(max_examples=200)
 @given(st.sampled_from(ABOUT_SLIPS), SLIPS)
 def test_nor_may_a_model_change_them(template: str, word: str) -> None:
-    draft = template.format(word, table()[word])
+    draft = template.format(word, misspellings()[word])
     if word in Masked(draft).prose:
-        verdict = check(draft, draft.replace(word, table()[word]))
+        verdict = check(draft, draft.replace(word, misspellings()[word]))
         assert any("which the draft speaks of" in reason for reason in verdict.reasons)
 
 

@@ -5,13 +5,13 @@ import re
 import pytest
 
 from anchorline.refine.language import english, language
-from anchorline.refine.spelling import correction, table
-from anchorline.refine.words import common, known
+from anchorline.refine.spelling import correction
+from anchorline.refine.words import common, known, misspellings
 
 
 def test_the_table_leads_from_no_word_to_words() -> None:
-    assert len(table()) > 500
-    for wrong, right in table().items():
+    assert len(misspellings()) > 500
+    for wrong, right in misspellings().items():
         assert wrong not in common(), wrong
         assert all(known(word) for word in re.sub(r"n't|'re", "", right).split() if len(word) > 5), right
 

@@ -28,7 +28,7 @@ from anchorline.prompt.formats import Memory
 from anchorline.prompt.model import Format, PromptError
 from anchorline.prompt.unrendered import system
 from anchorline.refine.mask import entities
-from anchorline.refine.spelling import table
+from anchorline.refine.words import misspellings
 from anchorline.store import answers
 from anchorline.store.answers import Answer, AnswerFile, Kept, Question
 from anchorline.store.database import StoreError
@@ -289,7 +289,7 @@ def normal(text: str) -> str:
 
 def _prose(text: str, *, correcting: bool) -> str:
     text = _SPACES.sub(" ", text)
-    return _LONG_WORD.sub(lambda word: table().get(word[0], word[0]), text) if correcting else text
+    return _LONG_WORD.sub(lambda word: misspellings().get(word[0], word[0]), text) if correcting else text
 
 
 def _flat(parts: Mapping[str, Buffer]) -> list[Buffer]:

@@ -3,8 +3,7 @@
 import re
 from functools import cache
 
-from anchorline.refine.spelling import table
-from anchorline.refine.words import known
+from anchorline.refine.words import known, misspellings
 
 STOPWORDS = {
     "en": "the of and to is that it this with for not be are have from should when must you which",
@@ -66,7 +65,7 @@ def english(passage: str) -> bool:
 
 def _usual(word: str) -> bool:
     """Tell whether a word is in the dictionary, contracted ("don't") or a well-known misspelling."""
-    return "'" in word or "\u2019" in word or (word.isascii() and (known(word) or word in table()))
+    return "'" in word or "\u2019" in word or (word.isascii() and (known(word) or word in misspellings()))
 
 
 def language(passage: str) -> str | None:

@@ -11,8 +11,8 @@ import re
 from collections import Counter
 
 from anchorline.refine.mask import Masked
-from anchorline.refine.spelling import correction, table
-from anchorline.refine.words import common, known
+from anchorline.refine.spelling import correction
+from anchorline.refine.words import common, known, misspellings
 
 _TOPIC = (
     r"typos?|mis-?spel\w*|mis-?typed|spell(?:s|ed|ings?|check\w*|er)?|spelt|wording|phrasing|fillers?"
@@ -166,7 +166,7 @@ def _both_spellings(draft: Masked) -> list[tuple[int, int]]:
     odd = {
         word
         for word in words
-        if word.isascii() and word.isalpha() and (word in table() or word not in common())
+        if word.isascii() and word.isalpha() and (word in misspellings() or word not in common())
     }
     twice = [
         word for word in odd if (right := correction(word)) is not None and len(right) > 3 and right in words
@@ -184,6 +184,6 @@ def words(draft: Masked) -> Counter[str]:
     for start, end in mentioned(draft):
         for match in re.finditer(r"[^\W\d_]+", draft.prose[start:end]):
             word = match[0].lower()
-            if word in table() or not known(word) or _IS_INTERJECTION.fullmatch(word):
+            if word in misspellings() or not known(word) or _IS_INTERJECTION.fullmatch(word):
                 found[word] += 1
     return found

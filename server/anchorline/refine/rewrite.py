@@ -17,8 +17,8 @@ from anchorline.refine.language import english, language
 from anchorline.refine.mask import Masked, view
 from anchorline.refine.mentioned import covers, mentioned, touches
 from anchorline.refine.phrases import fillers
-from anchorline.refine.spelling import SHORTEST, correction, table
-from anchorline.refine.words import common, known
+from anchorline.refine.spelling import SHORTEST, correction
+from anchorline.refine.words import common, known, misspellings
 
 LONGEST_SENTENCE = 400
 MOST_UNKNOWN = 40
@@ -262,7 +262,7 @@ def typos(prose: Prose) -> Iterator[Change]:
     Beyond the table, a word that stands twice is taken for a name, and a draft with more than `MOST_UNKNOWN`
     unknown words for something else than plain English.
     """
-    listed = table()
+    listed = misspellings()
     right = {low: text for low in _suspects(prose, listed) if (text := correction(low)) is not None}
     if not right:
         return

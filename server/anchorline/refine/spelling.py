@@ -6,10 +6,10 @@ slip of the most likely sort leads back to: first two neighbours swapped; then a
 single; then, if that is the only common word one slip away at all, a letter too many, missing or wrong.
 """
 
-from functools import cache, lru_cache
+from functools import lru_cache
 from string import ascii_lowercase
 
-from anchorline.refine.words import common, known
+from anchorline.refine.words import common, known, misspellings
 
 SHORTEST = 5
 LONGEST = 20
@@ -33,18 +33,10 @@ SUFFIXES = (
 PREFIXES = ("re", "un", "non", "pre", "sub", "multi", "auto", "inter", "micro", "super", "meta")
 
 
-@cache
-def table() -> dict[str, str]:
-    """Return the frequent misspellings with their corrections."""
-    from anchorline.refine.misspellings import MISSPELLINGS  # noqa: PLC0415  (read when first needed)
-
-    return dict(pair.split(" ", 1) for pair in MISSPELLINGS.replace("\n", "|").strip("|").split("|"))
-
-
 @lru_cache(maxsize=8192)
 def correction(word: str) -> str | None:
     """Return what a lower-case ASCII word surely was meant to be, or None. It never answers with a phrase."""
-    listed = table().get(word)
+    listed = misspellings().get(word)
     if listed is not None:
         return listed
     if not SHORTEST <= len(word) <= LONGEST or known(word) or derived(word):

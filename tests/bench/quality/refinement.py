@@ -25,7 +25,7 @@ from anchorline.plan import Refinement
 from anchorline.refine import mask
 from anchorline.refine.language import language, script
 from anchorline.refine.propose import propose
-from anchorline.refine.spelling import table
+from anchorline.refine.words import misspellings
 from anchorline.surroundings import Surroundings
 from bench.data.refinement_data import (
     Case,
@@ -63,7 +63,7 @@ def regex_only(draft: str, _: Surroundings) -> str:
         "", draft, flags=re.IGNORECASE,
     )  # fmt: skip
     text = re.sub(r"\b(\w+) \1\b", r"\1", text)
-    text = re.sub(r"[a-z]{3,}", lambda match: table().get(match[0], match[0]), text)
+    text = re.sub(r"[a-z]{3,}", lambda match: misspellings().get(match[0], match[0]), text)
     text = re.sub(r"^[*•] ", "- ", text, flags=re.MULTILINE)
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+", " ", text)).strip()
 

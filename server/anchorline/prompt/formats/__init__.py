@@ -8,10 +8,11 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from anchorline.prompt import half_pairs
-from anchorline.prompt.formats import anthropic, body, markdown, openai
+from anchorline.prompt.formats import anthropic, body, claude_code, codex, markdown, openai
 from anchorline.prompt.formats.dialect import Dialect
 from anchorline.prompt.formats.memory import Memory
 from anchorline.prompt.model import Format, Prompt, PromptError
+from anchorline.prompt.source import PACKED, first_lines, read_bytes
 
 __all__ = ["FORMATS", "Memory", "detect", "read", "read_file"]
 
@@ -202,9 +203,6 @@ def read_file(path: Path, *, format: Format | None = None) -> Prompt:  # noqa: A
 
     Session files are streamed. Raises PromptError, or OSError where the file can't be read.
     """
-    from anchorline.prompt.formats import claude_code, codex  # noqa: PLC0415  (not needed by an editor)
-    from anchorline.prompt.source import PACKED, first_lines, read_bytes  # noqa: PLC0415
-
     name = path.name
     for suffix in PACKED:
         name = name.removesuffix(suffix)

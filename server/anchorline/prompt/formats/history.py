@@ -1,5 +1,6 @@
 """A session as it grows: what the next request holds, kept as offsets and hashes, never as text."""
 
+import json
 from collections.abc import Callable
 from typing import Literal
 
@@ -149,8 +150,6 @@ def words(literal: bytes, offset: int) -> str:
         return msgspec.json.decode(literal, type=str)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         pass
-    import json  # noqa: PLC0415  (rarely needed)
-
     try:
         text = json.loads(literal)
     except ValueError as error:

@@ -2,7 +2,8 @@
 
 `common()` are the words worth correcting to. `known()` asks a Bloom filter over SCOWL (sizes up to 70, all
 spellings): it never misses a word of the list and wrongly knows about 1 % of the others, which only means
-that a misspelling is left alone. Both files are built by ``python tests/bench words``.
+that a misspelling is left alone. Both files are made by ``python tests/bench words``; `misspellings()`, the list of
+frequent ones, and `technologies()` are kept by hand.
 """
 
 from functools import cache
@@ -24,6 +25,16 @@ def common() -> frozenset[str]:
 def technologies() -> frozenset[str]:
     """Return names of libraries, tools, languages and services: what a rewrite may not bring in."""
     return frozenset((FOLDER / "technologies.txt").read_text("ascii").split())
+
+
+@cache
+def misspellings() -> dict[str, str]:
+    """Returns frequent misspellings of English and of software's words, each with its correction.
+
+    None of the misspellings is a word, an abbreviation or a usual identifier. The list is kept by hand.
+    """
+    lines = (FOLDER / "misspellings.txt").read_text("ascii").splitlines()
+    return dict(line.split(" ", 1) for line in lines)
 
 
 @cache
