@@ -84,7 +84,7 @@ class Planner:
         decider: Decider | None = None,
         course: Course | None = None,
     ) -> Plan:
-        """Decide. `target` names the model that the caller is set to use; `now` is in epoch seconds.
+        """Decides. `target` names the model that the caller is set to use; `now` is in epoch seconds.
 
         `decider` decides in the place of the one whose turn it is; `course` says how a conversation goes on that is
         routed by itself. Never raises: where a network fails the heuristic decides and the policy's `reason` says so;
@@ -108,13 +108,13 @@ class Planner:
             return self._unchanged(prompt, target, moment, reason, policy)
 
     def _instead(self, policy: Policy, reason: str) -> Decider:
-        """Return the heuristic for where another policy should have decided, on that one's side of an experiment."""
+        """Returns the heuristic for where another policy should have decided, on that one's side of an experiment."""
         own = self.heuristic.policy
         named = msgspec.structs.replace(policy, name=own.name, version=own.version, reason=reason)
         return msgspec.structs.replace(self.heuristic, policy=named)
 
     def gaps(self, prompt: Prompt, moment: Moment) -> Gaps:
-        """Return how soon the next request of a conversation comes, as the one sees it who decides about it."""
+        """Returns the gap distribution predicted by the conversation's policy."""
         try:
             return self._deciders(prompt.conversation).gaps.after(moment)
         except Exception as error:  # noqa: BLE001  (the heuristic can do without a network)
@@ -122,12 +122,12 @@ class Planner:
             return self.heuristic.gaps.after(moment)
 
     def warm(self, prompt: Prompt, name: str, now: float) -> int:
-        """Return the last segment up to which a prompt is believed to be held for a model, or -1."""
+        """Returns the last segment up to which a prompt is believed to be held for a model, or -1."""
         totals, _ = predict.counted(prompt, now)
         return self._warmth(prompt, self.targets.find(name), now, totals).last
 
     def sent(self, prompt: Prompt, name: str, anchors: tuple[Anchor, ...], now: float) -> CachePlan:
-        """Return what is to be expected of the cache where a prompt is sent to a model with these anchors.
+        """Returns what is to be expected of the cache where a prompt is sent to a model with these anchors.
 
         A plan says what would be best; this is of what is really done, which may be nothing at all. Where a network
         fails the heuristic foretells.
@@ -150,7 +150,7 @@ class Planner:
         return self._quote(prompt, target, warmth, gaps, totals, now, judge).sent(anchors)
 
     def lint(self, prompt: Prompt, plan: Plan, edits: Sequence[Edit] = ()) -> tuple[Finding, ...]:
-        """Return what the rules find in a prompt. `edits` are those of an instruction file that is in warm prefixes."""
+        """Returns what the rules find in a prompt. `edits` are those of an instruction file in warm prefixes."""
         # The rules speak of the request as it stands, so of the model that it is set to use.
         findings = check(prompt, plan, self.targets.find(self.model(prompt)))
         if not edits:
@@ -226,7 +226,7 @@ class Planner:
         )
 
     def _trims(self, prompt: Prompt, warm: int) -> tuple[Trim, ...]:
-        """Return what is sent shorter of a request, or stands twice in a document."""
+        """Returns what is sent shorter of a request, or stands twice in a document."""
         if prompt.format == "markdown":
             return duplicates(prompt, warm)
         return described(prompt, self._shortened.shorten(prompt, warm)) if self._shortened is not None else ()
@@ -244,7 +244,7 @@ class Planner:
         )
 
     def model(self, prompt: Prompt, target: str | None = None) -> str:
-        """Return the model that the request is set to use.
+        """Returns the model that the request is set to use.
 
         A document may name several as its editor calls them: the first one that the catalogue knows, else the first.
         """
@@ -269,7 +269,7 @@ class Planner:
     def _elsewhere(
         self, prompt: Prompt, current: Target, now: float, totals: list[int], judge: predict.Judge
     ) -> dict[str, int]:
-        """Return how many tokens are expected to be read from the other models that the conversation was sent to."""
+        """Returns how many tokens are expected to be read from the other models that the conversation was sent to."""
         sent = map(self.targets.find, {sent.model for sent in prompt.sent if sent.at < now})
         elsewhere = {}
         for identity in {target.id for target in sent if target.model is not None} - {current.id}:
@@ -278,7 +278,7 @@ class Planner:
         return elsewhere
 
     def _held(self, prompt: Prompt, provider: Provider, now: float) -> Held:
-        """Return what the ledger knows, and what a transcript itself shows was sent."""
+        """Returns what the ledger knows, and what a transcript itself shows was sent."""
         held = self.ledger.held(provider.name, self.config.cache.account)
         if not prompt.sent:
             return held
@@ -376,12 +376,12 @@ class Planner:
 
 
 def _answered(prompt: Prompt) -> bool:
-    """Tell whether the conversation has answers already: "fix it" then means what was said before."""
+    """Says whether the conversation has answers already: "fix it" then means what was said before."""
     return any(segment.role == "assistant" for segment in prompt.segments)
 
 
 def _interval(prompt: Prompt, totals: list[int], measured: int) -> Tokens:
-    """Return the 90 % interval: the errors of segments of one prompt go together, so they add up.
+    """Returns the 90 % interval: the errors of segments of one prompt go together, so they add up.
 
     The first `measured` segments have none.
     """
@@ -394,7 +394,7 @@ def _interval(prompt: Prompt, totals: list[int], measured: int) -> Tokens:
 
 
 def _cost(plan: Terms | None, without: Terms | None, tokens: Tokens) -> Cost:
-    """Return the costs of two ways to send a prompt, None of one whose price is not known."""
+    """Returns the costs of two ways to send a prompt, None of one whose price is not known."""
     without_usd = None if without is None else round(without.usd, 8)
     if plan is None:
         return Cost(None, without_usd, None, None, None)

@@ -48,7 +48,7 @@ class Boundary(msgspec.Struct, frozen=True, gc=False):
 def boundaries(
     prompt: Prompt, warmth: Warmth, totals: Sequence[int], p_next: float, seconds: int, lookback: int | None
 ) -> list[Boundary]:
-    """Return the boundaries after which the probability falls, in order, and the end of what is warm where it matters.
+    """Returns the boundaries after which the probability falls, in order, and the end of what is warm where it matters.
 
     `p_next`: the next request of the conversation comes within `seconds`, the anchors' lifetime. `totals` are the
     cumulative tokens at each segment's end. Between two boundaries an anchor would hold fewer tokens and be asked for
@@ -105,7 +105,7 @@ def boundaries(
 
 
 def before(prompt: Prompt, index: int) -> int:
-    """Return the last segment before `index` that may carry a marker, or -1."""
+    """Returns the last segment before `index` that may carry a marker, or -1."""
     for candidate in range(index - 1, -1, -1):
         if markable(prompt, candidate):
             return candidate
@@ -113,7 +113,7 @@ def before(prompt: Prompt, index: int) -> int:
 
 
 def _changing(prompt: Prompt, warmth: Warmth, head: int) -> tuple[int, float]:
-    """Return the first segment of the head that tells a moment, and the probability that it stays as it is.
+    """Returns the first segment of the head that tells a moment, and the probability that it stays as it is.
 
     What is warm has stayed. Where the conversation goes on and only what stands before the moment is warm, either it
     changes, or the head was edited for another reason, which is rare.

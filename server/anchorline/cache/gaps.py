@@ -46,7 +46,7 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 def observed(prompt: Prompt, tokens: int, now: float) -> Moment:
-    """Return the moment at which `prompt`, of `tokens` input tokens, is about to be sent.
+    """Returns the moment at which `prompt`, of `tokens` input tokens, is about to be sent.
 
     A session file tells when its requests were sent; a request body only how many turns it has.
     """
@@ -81,7 +81,7 @@ class Gaps(msgspec.Struct, frozen=True):
     beyond: tuple[float, ...]
 
     def within(self, seconds: float) -> float:
-        """Return the probability that the next request starts within `seconds`."""
+        """Returns the probability that the next request starts within `seconds`."""
         times, beyond = self.times, self.beyond
         if seconds <= times[0]:
             return (1.0 - beyond[0]) * max(seconds, 0.0) / times[0]
@@ -97,7 +97,7 @@ class GapModel(Protocol):
     """Predicts the time to the next request."""
 
     def after(self, moment: Moment) -> Gaps:
-        """Return its distribution, as seen from `moment`."""
+        """Returns its distribution, as seen from `moment`."""
         ...
 
 
@@ -141,7 +141,7 @@ class HazardGaps:
         self._times = (*(seconds for seconds, _ in self.table.early), *self.table.times)
 
     def after(self, moment: Moment) -> Gaps:
-        """Return the distribution. The stages differ: an answer's end says much about what comes next."""
+        """Returns the distribution. The stages differ: an answer's end says much about what comes next."""
         table = self.table
         stage = table.after if moment.stop in STOPS else table.before
         found = bins(moment, table.edges)
@@ -161,7 +161,7 @@ STOPS = ("tool_use", "end_turn")
 
 
 def bins(moment: Moment, edges: Mapping[str, Sequence[float]]) -> list[tuple[str, int]]:
-    """Return the bin of each feature that is known.
+    """Returns the bin of each feature that is known.
 
     pause: the last one. pace, tempo: fast and slow averages of the logarithm of pauses. turn: the same over pauses
     that a user's message ended. long: how many of the last were over five minutes, the recent ones counting more.
@@ -208,5 +208,5 @@ def _total(scores: Scores, found: Sequence[tuple[str, int]]) -> float:
 
 @lru_cache(maxsize=1)
 def built_in() -> Hazards:
-    """Return the table that ships."""
+    """Returns the table that ships."""
     return msgspec.convert(tomllib.loads(TABLE.read_text("utf-8")), Hazards)

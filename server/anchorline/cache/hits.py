@@ -94,7 +94,7 @@ HIT = 0.9
 
 
 def is_hit(read: float, prefix: float) -> bool:
-    """Tell whether a request hit the cache: it read at least 90 % of the prefix that it came back to.
+    """Says whether a request hit the cache: it read at least 90 % of the prefix that it came back to.
 
     `read` is what its first inference read, since the provider's own tools run later ones. `prefix` is what the request
     before left: its whole prompt as last read, at most the new one's; of a plan, what was believed warm (`as_billed`).
@@ -104,7 +104,7 @@ def is_hit(read: float, prefix: float) -> bool:
 
 
 def as_billed(warm: int, estimate: int, billed: int) -> int:
-    """Return `warm` estimated tokens as the provider counts them, who billed `billed` for a prompt of `estimate`."""
+    """Returns `warm` estimated tokens as the provider counts them, who billed `billed` for a prompt of `estimate`."""
     return round(warm * billed / estimate)
 
 
@@ -145,7 +145,7 @@ def returning(
     compacted: bool = False,
     model_changed: bool = False,
 ) -> Return:
-    """Return a request that comes back to a prefix: the one place that makes it, to serve, to train and to report.
+    """Returns a request that comes back to a prefix: the one place that makes it, to serve, to train and to report.
 
     `age` and `lifetime` are seconds; a clock that was set back makes no age below 0.
     """
@@ -166,7 +166,7 @@ class HitModel(Protocol):
     """Predicts whether the cache is read: this table, or a trained network."""
 
     def probability(self, back: Return, moment: "Moment | None" = None) -> float:
-        """Return the probability that at least 90 % of the prefix is read. `moment`: as far as it is known."""
+        """Returns the probability that at least 90 % of the prefix is read. `moment`: as far as it is known."""
         ...
 
 
@@ -174,17 +174,17 @@ class TableHits:
     """The table in this file."""
 
     def probability(self, back: Return, moment: "Moment | None" = None) -> float:  # noqa: ARG002  (it asks for less)
-        """Return the probability that at least 90 % of the prefix is read from the cache."""
+        """Returns the probability that at least 90 % of the prefix is read from the cache."""
         return probability(back)
 
 
 def probability(back: Return, coefficients: Mapping[str, float] = COEFFICIENTS) -> float:
-    """Return the probability that at least 90 % of the prefix is read from the cache."""
+    """Returns the probability that at least 90 % of the prefix is read from the cache."""
     return 1 / (1 + exp(-odds_of(back, coefficients)))
 
 
 def odds_of(back: Return, coefficients: Mapping[str, float] = COEFFICIENTS) -> float:
-    """Return its log odds."""
+    """Returns its log odds."""
     before = odds = prior(back)
     for name, value in terms(back):
         odds += coefficients.get(name, 0.0) * value
@@ -196,14 +196,14 @@ def odds_of(back: Return, coefficients: Mapping[str, float] = COEFFICIENTS) -> f
 
 
 def kind(ttl: str, lifetime: float) -> str:
-    """Return the lifetime in `KNOTS` that stands for this one: one of an hour or more, or none that is promised."""
+    """Returns the lifetime in `KNOTS` that stands for this one: one of an hour or more, or none that is promised."""
     if ttl in ("5m", "1h", "30m", "idle"):
         return ttl
     return "1h" if lifetime >= 3600 else "idle"
 
 
 def prior(back: Return) -> float:
-    """Return the log odds that the rule gives."""
+    """Returns the log odds that the rule gives."""
     if back.compacted or back.model_changed:
         return GONE
     if back.age <= back.lifetime:
@@ -212,7 +212,7 @@ def prior(back: Return) -> float:
 
 
 def terms(back: Return) -> list[tuple[str, float]]:
-    """Return the facts that count here, each with its value."""
+    """Returns the facts that count here, each with its value."""
     if back.compacted:
         return [("compacted", 1.0)]
     if back.model_changed:

@@ -36,12 +36,12 @@ class Entry(msgspec.Struct, frozen=True):
     conversation: str = ""
 
     def is_warm(self, now: float) -> bool:
-        """Tell whether it is held now. What a clock that was set back has written in the future says nothing."""
+        """Says whether it is held now. What a clock that was set back has written in the future says nothing."""
         return self.written_at <= now + CLOCKS_S and now < self.expires_at
 
 
 def longest(entries: Iterable[Entry]) -> list[Entry]:
-    """Return of each conversation the longest prefix that each model holds, and all that are of no conversation."""
+    """Returns of each conversation the longest prefix that each model holds, and all that are of no conversation."""
     best: dict[tuple[object, ...], Entry] = {}
     for one in entries:
         key = (one.provider, one.account, one.model, one.conversation or one.prefix)
@@ -62,7 +62,7 @@ def entry(
     used: float | None = None,
     conversation: str = "",
 ) -> Entry | None:
-    """Return what a provider holds after a request of a recorded session, by its own clock and lifetimes.
+    """Returns what a provider holds after a request of a recorded session, by its own clock and lifetimes.
 
     `started` and `used` are the times at which the request began and its response did (epoch seconds). None
     where the provider caches nothing, names no such lifetime, or the prefix is below its minimum.
@@ -94,7 +94,7 @@ class Ledger(Protocol):
     """What the planner asks of a ledger."""
 
     def held(self, provider: str, account: str) -> Held:
-        """Return the entries of one account, expired ones among them (they explain a miss)."""
+        """Returns the entries of one account, expired ones among them (they explain a miss)."""
         ...
 
 
@@ -107,16 +107,16 @@ class MemoryLedger:
             self.put(entry)
 
     def held(self, provider: str, account: str) -> Held:
-        """Return the entries of one account."""
+        """Returns the entries of one account."""
         return self._accounts.get((provider, account), {})
 
     def put(self, entry: Entry) -> None:
-        """Take in an entry; of two for one prefix and model the later expiry wins."""
+        """Takes in an entry; of two for one prefix and model the later expiry wins."""
         held = self._accounts.setdefault((entry.provider, entry.account), {})
         held[entry.prefix] = with_entry(held.get(entry.prefix, ()), entry)
 
     def forget_before(self, moment: float) -> int:
-        """Drop what expired before `moment` (epoch seconds); return how many entries that were."""
+        """Drops what expired before `moment` (epoch seconds); return how many entries that were."""
         dropped = 0
         for held in self._accounts.values():
             for prefix, entries in list(held.items()):
@@ -130,7 +130,7 @@ class MemoryLedger:
 
 
 def with_entry(entries: tuple[Entry, ...], entry: Entry) -> tuple[Entry, ...]:
-    """Return the entries of one prefix with a further one, or without it if a later expiry is known."""
+    """Returns the entries of one prefix with a further one, or without it if a later expiry is known."""
     others = tuple(known for known in entries if known.model != entry.model)
     same = [known for known in entries if known.model == entry.model]
     return (*others, max((*same, entry), key=lambda known: known.expires_at))

@@ -40,7 +40,7 @@ class Action(msgspec.Struct, frozen=True):
         return self.lifetime.write if self.lifetime is not None else 1.0
 
     def paid(self, gap: float) -> int:
-        """Return how many pings are sent before a next request that starts after `gap` seconds (inf: never)."""
+        """Returns how many pings are sent before a next request that starts after `gap` seconds (inf: never)."""
         if self.lifetime is None or not self.pings:
             return 0
         every = ping_every(self.lifetime)
@@ -70,17 +70,17 @@ NOTHING = Bet(Action(), 0.0, 0.0, 0.0)
 
 
 def ping_every(lifetime: Lifetime) -> float:
-    """Return after how many seconds a ping is sent: 295 for five minutes (aider's interval), 3590 for an hour."""
+    """Returns after how many seconds a ping is sent: 295 for five minutes (aider's interval), 3590 for an hour."""
     return lifetime.seconds - max(5.0, lifetime.seconds / 360)
 
 
 def rewrite(provider: Provider) -> float:
-    """Return what writing a token again costs that is no longer found: the cheapest lifetime's price."""
+    """Returns what writing a token again costs that is no longer found: the cheapest lifetime's price."""
     return min((lifetime.write for lifetime in provider.lifetimes), default=1.0)
 
 
 def bets(provider: Provider, model: str, gaps: Gaps, fresh: int, prefix: int, *, pings: int = 0) -> list[Bet]:
-    """Return every action but doing nothing, for a prefix of `prefix` tokens, `fresh` of them to be written.
+    """Returns every action but doing nothing, for a prefix of `prefix` tokens, `fresh` of them to be written.
 
     `pings` is how many may be sent, 0 where nobody sends any.
     """
@@ -101,7 +101,7 @@ def bets(provider: Provider, model: str, gaps: Gaps, fresh: int, prefix: int, *,
 def prolonging(
     provider: Provider, model: str, gaps: Gaps, lifetime: Lifetime, prefix: int, waited: float, pings: int
 ) -> Bet:
-    """Return the best number of pings, the first one now and at most `pings`; NOTHING where none pays.
+    """Returns the best number of pings, the first one now and at most `pings`; NOTHING where none pays.
 
     The request that wrote or read the prefix of `prefix` tokens started `waited` seconds ago and no other has come
     since; what is warm is so for an interval less than a lifetime more. As above, but given that it has come to this:
@@ -125,6 +125,6 @@ def prolonging(
 
 
 def best(candidates: Sequence[Bet], wanted: str = "auto") -> Bet:
-    """Return the action of least expected cost, nothing where none pays; or the one whose lifetime is `wanted`."""
+    """Returns the action of least expected cost, nothing where none pays; or the one whose lifetime is `wanted`."""
     named = [bet for bet in candidates if bet.lifetime is not None and bet.lifetime.name == wanted]
     return max(named or (NOTHING, *candidates), key=lambda bet: bet.gain)

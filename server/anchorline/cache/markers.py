@@ -29,7 +29,7 @@ class UnmarkableError(ValueError):
 
 
 def marking(prompt: Prompt) -> Provider:
-    """Return the provider whose marker a body of this format, for this model, carries."""
+    """Returns the provider whose marker a body of this format, for this model, carries."""
     rules = load()
     if prompt.format == "openai-chat":
         own = rules.for_model(prompt.model or "")
@@ -39,7 +39,7 @@ def marking(prompt: Prompt) -> Provider:
 
 
 def accepted(prompt: Prompt, provider: Provider) -> bool:
-    """Tell whether a request takes the markers of the provider that it goes to, by its format.
+    """Says whether a request takes the markers of the provider that it goes to, by its format.
 
     A chat body takes `cache_control` where OpenRouter or LiteLLM answers it: these name a model with its vendor
     (openrouter.ai/docs, prompt-caching). For another name its client has to have set one itself.
@@ -54,7 +54,7 @@ def accepted(prompt: Prompt, provider: Provider) -> bool:
 
 
 def marker(provider: Provider, ttl: str) -> bytes:
-    """Return the member that marks a block, without a comma. The provider's first lifetime is its default."""
+    """Returns the member that marks a block, without a comma. The provider's first lifetime is its default."""
     syntax = provider.marker
     if syntax is None:
         raise UnmarkableError(f"{provider.name} has no marker")
@@ -76,7 +76,7 @@ def lifetime(prompt: Prompt, mark: Marker) -> str:
 
 
 def member(prompt: Prompt, mark: Marker) -> str:
-    """Return the name of the member that a client's marker is."""
+    """Returns the name of the member that a client's marker is."""
     text = prompt.load(mark.start, mark.end)
     return CACHE_CONTROL if b'"cache_control"' in text else "prompt_cache_breakpoint"
 
@@ -85,7 +85,7 @@ CACHE_CONTROL = "cache_control"
 
 
 def markable(prompt: Prompt, index: int) -> bool:
-    """Tell whether a segment may carry a marker. What a prompt document becomes is the client's to say.
+    """Says whether a segment may carry a marker. What a prompt document becomes is the client's to say.
 
     Anthropic refuses it on thinking and on empty text (platform.claude.com, prompt-caching), and on calls of tools from
     code, with their results (langchain-ai/langchain#34542). Of a toolset of which some tools are deferred nobody knows
@@ -118,12 +118,12 @@ def markable(prompt: Prompt, index: int) -> bool:
 
 
 def blank(prompt: Prompt, segment: Segment) -> bool:
-    """Tell whether a text block, or a message's string, holds only white space: no provider takes a marker there."""
+    """Says whether a text block, or a message's string, holds only white space: no provider takes a marker there."""
     return segment.kind in ("text", "system") and is_blank(_content(prompt, segment))
 
 
 def is_blank(content: bytes) -> bool:
-    """Tell whether a block of text, or a JSON string, holds only white space."""
+    """Says whether a block of text, or a JSON string, holds only white space."""
     start, end = _words(content, b'"text"') if content.startswith(b"{") else (0, len(content))
     return (
         content.startswith(b'"', start)
@@ -133,7 +133,7 @@ def is_blank(content: bytes) -> bool:
 
 
 def _words(content: bytes, name: bytes) -> tuple[int, int]:
-    """Return where the value of an object's member stands, the last one's of that name; (-1, -1) without one."""
+    """Returns where the value of an object's member stands, the last one's of that name; (-1, -1) without one."""
     found = (-1, -1)
     for one in layout.members(content, 0):
         if one.key == name:
@@ -161,7 +161,7 @@ def _content(prompt: Prompt, segment: Segment) -> bytes:
 
 
 def from_code(prompt: Prompt, index: int) -> bool:
-    """Tell whether a block is the call of a tool from code that the model wrote, or such a call's result."""
+    """Says whether a block is the call of a tool from code that the model wrote, or such a call's result."""
     segment = prompt.segments[index]
     content = _content(prompt, segment)
     if segment.kind == "tool_use":
@@ -176,7 +176,7 @@ def from_code(prompt: Prompt, index: int) -> bool:
 
 
 def _text(prompt: Prompt, segment: Segment) -> tuple[int, int] | None:
-    """Return where the text stands that a chat message of the user's or the system's is marked by.
+    """Returns where the text stands that a chat message of the user's or the system's is marked by.
 
     It is a text part, or a string as the message's content. None: there is no such text, or it is empty.
     """
@@ -193,7 +193,7 @@ _IS_TEXT = re.compile(rb'"type"\s*:\s*"text"')
 
 
 def splices(prompt: Prompt, anchors: Sequence[Anchor]) -> tuple[Splice, ...]:
-    """Return the splices that make a body carry exactly `anchors`.
+    """Returns the splices that make a body carry exactly `anchors`.
 
     The client's markers that are among them (origin ``client``) stay untouched, and one on what is not rendered; its
     others are removed, those that mark nothing along with another change only. Raises UnmarkableError for a segment
@@ -236,7 +236,7 @@ def _insert(prompt: Prompt, index: int, ttl: str) -> list[Splice]:
 
 
 def apply(body: bytes, changes: Sequence[Splice]) -> bytes:
-    """Return the body with the splices made. Raises ValueError if they don't belong to it."""
+    """Returns the body with the splices made. Raises ValueError if they don't belong to it."""
     parts: list[bytes] = []
     position = 0
     for change in changes:
@@ -250,7 +250,7 @@ def apply(body: bytes, changes: Sequence[Splice]) -> bytes:
 
 
 def strip(body: bytes, changes: Sequence[Splice]) -> bytes:
-    """Return the body as it was before the splices were made. Raises ValueError if they were not."""
+    """Returns the body as it was before the splices were made. Raises ValueError if they were not."""
     shift = 0
     back = []
     for change in changes:

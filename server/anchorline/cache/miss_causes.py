@@ -31,7 +31,7 @@ class Shortfall(msgspec.Struct, frozen=True):
 
 
 def shortfall(read: int, believed: int, ends: Iterable[int] = ()) -> Shortfall | None:
-    """Return why only `read` tokens were read, None where that is what was believed, or more.
+    """Returns why only `read` tokens were read, None where that is what was believed, or more.
 
     `ends` are the tokens at which earlier requests of the conversation ended.
     """

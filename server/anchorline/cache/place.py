@@ -25,7 +25,7 @@ from anchorline.prompt.model import Prompt
 def place(
     prompt: Prompt, provider: Provider, model: str, warmth: Warmth, bet: Bet, totals: Sequence[int], mode: str
 ) -> tuple[Anchor, ...]:
-    """Return all anchors that the request should carry, in order, the client's own among them.
+    """Returns all anchors that the request should carry, in order, the client's own among them.
 
     `mode` is ``respect``, ``extend`` or ``replace`` (config `cache.anchors`). Never more than the provider takes, and
     never a shorter lifetime before a longer one.
@@ -95,7 +95,7 @@ class Warm(msgspec.Struct, frozen=True):
 def best_of(
     nodes: Sequence[Boundary], free: int, prices: Prices, warm: Warm
 ) -> tuple[float, tuple[Boundary, ...]]:
-    """Return the largest expected saving, in tokens at the base price, and the boundaries that carry an anchor.
+    """Returns the largest expected saving, in tokens at the base price, and the boundaries that carry an anchor.
 
     Dynamic programming over `nodes` in order. An anchor at a boundary adds, for the tokens since the anchor before it,
 
@@ -146,7 +146,7 @@ def best_of(
 
 
 def _all_up_to(nodes: Sequence[Boundary], prices: Prices, warm: Warm) -> tuple[float, tuple[Boundary, ...]]:
-    """Return the best saving of anchors at all nodes up to some last one, and these nodes."""
+    """Returns the best saving of anchors at all nodes up to some last one, and these nodes."""
     unit, premium = prices.rewrite - prices.read, prices.write - 1.0
     saving = 0.0
     best, count = 0.0, 0
@@ -165,7 +165,7 @@ def _all_up_to(nodes: Sequence[Boundary], prices: Prices, warm: Warm) -> tuple[f
 
 
 def clients(prompt: Prompt, totals: Sequence[int]) -> tuple[Anchor, ...]:
-    """Return the breakpoints that the client has set, as anchors: one a segment.
+    """Returns the breakpoints that the client has set, as anchors: one a segment.
 
     A marker within a block counts as one at its end: what follows it there is the smaller part.
     """
@@ -185,7 +185,7 @@ def clients(prompt: Prompt, totals: Sequence[int]) -> tuple[Anchor, ...]:
 
 
 def _others(prompt: Prompt, mode: str) -> list[tuple[float, str]]:
-    """Return what takes a slot beside the plan's own anchors, as (segment, lifetime).
+    """Returns what takes a slot beside the plan's own anchors, as (segment, lifetime).
 
     They are the client's markers that stay, one on what is not rendered (after its segment) in any mode, and the
     automatic breakpoint, which is last.
@@ -201,7 +201,7 @@ def _others(prompt: Prompt, mode: str) -> list[tuple[float, str]]:
 def _ordered(
     wanted: Lifetime, index: int, others: Sequence[tuple[float, str]], provider: Provider
 ) -> str | None:
-    """Return the lifetime that may stand at `index` between the others, or None if none may.
+    """Returns the lifetime that may stand at `index` between the others, or None if none may.
 
     A longer one that follows lends its price to all before it, so an anchor takes it over at no cost. One that the
     provider does not know makes no order: it refuses the request for that anyway.

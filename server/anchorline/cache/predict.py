@@ -78,7 +78,7 @@ class Reach(msgspec.Struct, frozen=True):
     lookback: int | None = None
 
     def __contains__(self, segment: int) -> bool:
-        """Tell whether a prefix that ends with this segment is found."""
+        """Says whether a prefix that ends with this segment is found."""
         return any(
             segment <= end and (self.lookback is None or end - segment <= self.lookback) for end in self.ends
         )
@@ -91,7 +91,7 @@ class Judge(msgspec.Struct, frozen=True):
     moment: Moment | None = None
 
     def probability(self, back: Return) -> float:
-        """Return the probability that at least 90 % of the prefix is read from the cache."""
+        """Returns the probability that at least 90 % of the prefix is read from the cache."""
         return self.hits.probability(back, self.moment)
 
 
@@ -108,7 +108,7 @@ def assess(
     judge: Judge = TABLE,
     reach: Reach | None = None,
 ) -> Warmth:
-    """Return what `held` says of the prompt at `now` (epoch seconds).
+    """Returns what `held` says of the prompt at `now` (epoch seconds).
 
     `totals` are the cumulative tokens at each segment's end, `provider` has the rules of `model`, `judge` says how
     probably an entry that fits is read. With a `reach` only what is within it counts.
@@ -153,12 +153,12 @@ def assess(
 
 
 def cumulative(prompt: Prompt) -> list[int]:
-    """Return the estimated tokens up to the end of each segment."""
+    """Returns the estimated tokens up to the end of each segment."""
     return list(accumulate(map(_TOKENS, prompt.segments)))
 
 
 def counted(prompt: Prompt, now: float = inf) -> tuple[list[int], int]:
-    """Return the tokens up to the end of each segment, corrected by what the conversation was billed before `now`.
+    """Returns the tokens up to the end of each segment, corrected by what the conversation was billed before `now`.
 
     With it, how many segments the newest of its requests had. What was billed beyond their estimate stands before them
     (a session file lacks tools and system prompt), what was billed less is taken from each in proportion.
@@ -184,7 +184,7 @@ def counted(prompt: Prompt, now: float = inf) -> tuple[list[int], int]:
 
 
 def _cached(entry: Entry, minimum: int) -> float:
-    """Return the probability that a prefix had the tokens from which on a provider caches one at all.
+    """Returns the probability that a prefix had the tokens from which on a provider caches one at all.
 
     A transcript's counts are the provider's own; others are estimates, which near the minimum decide nothing.
     """
@@ -197,7 +197,7 @@ def _cached(entry: Entry, minimum: int) -> float:
 def _search(
     prompt: Prompt, held: Held, model: str, now: float, useful: int, reach: Reach | None = None
 ) -> _Search:
-    """Look the prompt's prefixes up, the longest first; those that end at segment `useful` or later can't be read."""
+    """Looks the prompt's prefixes up, the longest first; those that end at segment `useful` or later can't be read."""
     warm: _Found | None = None
     expired: _Found | None = None
     foreign: Entry | None = None
@@ -225,7 +225,7 @@ def _search(
 def _believed(
     prompt: Prompt, found: _Found, now: float, totals: Sequence[int], drops: bool, judge: Judge
 ) -> Warmth:
-    """Return how warm an entry is that fits."""
+    """Returns how warm an entry is that fits."""
     entry, index = found.entry, found.index
     back = _return(prompt, index, entry, now, drops)
     left = entry.expires_at - now
@@ -234,7 +234,7 @@ def _believed(
 
 
 def _return(prompt: Prompt, index: int, entry: Entry, now: float, drops: bool) -> Return:
-    """Return what is known of a request that comes back to the prefix up to segment `index`."""
+    """Returns what is known of a request that comes back to the prefix up to segment `index`."""
     message = None
     if prompt.draft is not None:
         session = prompt.format == "claude-code"
@@ -243,7 +243,7 @@ def _return(prompt: Prompt, index: int, entry: Entry, now: float, drops: bool) -
 
 
 def _stripped_from(prompt: Prompt) -> int:
-    """Return the first segment of thinking that a new message of a person takes out, or the number of segments.
+    """Returns the first segment of thinking that a new message of a person takes out, or the number of segments.
 
     Thinking before the turn that ends was taken out when that turn began.
     """
@@ -260,7 +260,7 @@ def _stripped_from(prompt: Prompt) -> int:
 
 
 def _gone(prompt: Prompt, held: Held, search: _Search, model: str, now: float) -> Miss | None:
-    """Return why cached tokens of this very conversation don't fit any more, or None.
+    """Returns why cached tokens of this very conversation don't fit any more, or None.
 
     Nothing is said on a suspicion: another session that shares the head of the prompt must not look like an edit.
     Proof is the session file itself (what it sent last is no prefix of what it sends now), or one request of which the

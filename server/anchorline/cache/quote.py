@@ -91,7 +91,7 @@ class Quote(msgspec.Struct, frozen=True):
         return self.totals[-1] if self.totals else 0
 
     def planned(self, mode: str, ttl: str) -> tuple[CachePlan, Terms]:
-        """Return the cache's part of the plan, and its costs. `mode` and `ttl` are the settings of that name."""
+        """Returns the cache's part of the plan, and its costs. `mode` and `ttl` are the settings of that name."""
         bet = lifetime.best(self._bets(), ttl)
         anchors = self.client_anchors()
         if self.provider.mode == "explicit":
@@ -100,7 +100,7 @@ class Quote(msgspec.Struct, frozen=True):
         return self._cached(anchors, terms, self._reason(bet, anchors)), terms
 
     def sent(self, anchors: tuple[Anchor, ...]) -> CachePlan:
-        """Return what is to be expected of the cache where it is sent with these anchors, whatever the plan is."""
+        """Returns what is to be expected of the cache where it is sent with these anchors, whatever the plan is."""
         terms = self.terms(anchors)
         cache = self._cached(anchors, terms, "")
         if terms.anchored or cache.lost is None:
@@ -132,7 +132,7 @@ class Quote(msgspec.Struct, frozen=True):
         )
 
     def reached(self, anchors: Sequence[Anchor]) -> Warmth:
-        """Return what is believed warm of what a request with these anchors can read.
+        """Returns what is believed warm of what a request with these anchors can read.
 
         A provider with explicit breakpoints looks back from each for a number of blocks, and finds nothing else.
         """
@@ -149,11 +149,11 @@ class Quote(msgspec.Struct, frozen=True):
         return self.within(reach)
 
     def client_anchors(self) -> tuple[Anchor, ...]:
-        """Return the anchors that the client has set itself."""
+        """Returns the anchors that the client has set itself."""
         return place.clients(self.prompt, self.totals)
 
     def usual_anchors(self) -> tuple[Anchor, ...]:
-        """Return the anchors that it would be sent with if nobody planned it.
+        """Returns the anchors that it would be sent with if nobody planned it.
 
         A session file does not hold its requests' markers, but their usage tells with which lifetime they were written.
         """
@@ -166,7 +166,7 @@ class Quote(msgspec.Struct, frozen=True):
         return (Anchor(last, self.prompt.pointer(last), self.total, ttl, reason, "client"),)
 
     def terms(self, anchors: Sequence[Anchor]) -> Terms:
-        """Return what sending it with these anchors costs."""
+        """Returns what sending it with these anchors costs."""
         provider, total = self.provider, self.total
         anchored, written = self._anchored(anchors)
         warmth = self.reached(anchors)
@@ -191,7 +191,7 @@ class Quote(msgspec.Struct, frozen=True):
         return lifetime.bets(self.provider, self.model, self.gaps, fresh, self.total)
 
     def _anchored(self, anchors: Sequence[Anchor]) -> tuple[int, Lifetime | None]:
-        """Return how many tokens the next request could read, and the lifetime that they are written with."""
+        """Returns how many tokens the next request could read, and the lifetime that they are written with."""
         provider, total = self.provider, self.total
         if provider.mode == "none" or total < provider.minimum(self.model):
             return 0, None

@@ -113,47 +113,47 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unverified: tuple[str, ...] = ()
 
     def minimum(self, model: str) -> int:
-        """Return the fewest tokens of a prefix that are cached for `model`; shorter ones silently are not."""
+        """Returns the fewest tokens of a prefix that are cached for `model`; shorter ones silently are not."""
         if not self.minimums:
             return self.minimum_tokens
         return longest(self.minimums, canonical(model), self.minimum_tokens)
 
     def read_price(self, model: str) -> float:
-        """Return what a cached token costs, as a share of the base input price."""
+        """Returns what a cached token costs, as a share of the base input price."""
         if not self.reads:
             return self.read
         return longest(self.reads, canonical(model), self.read)
 
     def narrowed(self, model: str) -> "Provider":
-        """Return the rules as they hold for one model: every plan asks them a dozen times."""
+        """Returns the rules as they hold for one model: every plan asks them a dozen times."""
         return msgspec.structs.replace(
             self, minimum_tokens=self.minimum(model), minimums={}, read=self.read_price(model), reads={}
         )
 
     def lifetime(self, name: str) -> Lifetime | None:
-        """Return a lifetime by its name, the first one for ``default``, None where there is no such one."""
+        """Returns a lifetime by its name, the first one for ``default``, None where there is no such one."""
         for lifetime in self.lifetimes:
             if lifetime.name == name:
                 return lifetime
         return self.lifetimes[0] if self.lifetimes and name == "default" else None
 
     def write_price(self, lifetime: str = "default") -> float:
-        """Return what writing a token into the cache costs, as a share of the base price (1: no more)."""
+        """Returns what writing a token into the cache costs, as a share of the base price (1: no more)."""
         found = self.lifetime(lifetime)
         return found.write if found is not None else 1.0
 
     def drops_thinking(self, model: str) -> bool:
-        """Tell whether a plain user message removes earlier turns' thinking, and what was cached after it."""
+        """Says whether a plain user message removes earlier turns' thinking, and what was cached after it."""
         return self.strips_thinking and not _named(self.thinking_kept, model)
 
     def made_useless(self, setting: str, model: str) -> tuple[str, ...]:
-        """Return the sections that a change of a request parameter makes useless, by its key in `invalidation`."""
+        """Returns the sections that a change of a request parameter makes useless, by its key in `invalidation`."""
         if setting == "thinking_or_effort" and _named(self.thinking_in_tools, model):
             return self.render_order
         return self.invalidation.get(setting, ())
 
     def age_days(self, today: date) -> int | None:
-        """Return how many days ago the rules were read, None where that is not said."""
+        """Returns how many days ago the rules were read, None where that is not said."""
         return (today - date.fromisoformat(self.as_of)).days if self.as_of else None
 
 
@@ -174,11 +174,11 @@ class Rules(msgspec.Struct, frozen=True):
     _memo: dict[str, Provider] = {}
 
     def provider(self, name: str) -> Provider:
-        """Return a provider by its name; one that caches nothing where the name is unknown."""
+        """Returns a provider by its name; one that caches nothing where the name is unknown."""
         return self.providers.get(name, NONE)
 
     def for_model(self, model: str) -> Provider:
-        """Return the rules that hold for a model as requests name it, and for that model only.
+        """Returns the rules that hold for a model as requests name it, and for that model only.
 
         Knows dated ids, Bedrock's ``us.anthropic.…-v1:0``, OpenRouter's ``vendor/model`` and ``agent/model``.
         """
@@ -216,7 +216,7 @@ class Rules(msgspec.Struct, frozen=True):
         )
 
     def _matching(self, model: str, *, qualified: bool) -> Provider | None:
-        """Return the provider of the most specific pattern; patterns with a slash are for names with one."""
+        """Returns the provider of the most specific pattern; patterns with a slash are for names with one."""
         best: Provider | None = None
         length = -1
         for provider in self.providers.values():
@@ -227,7 +227,7 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 def load(override: str | Path | None = None) -> Rules:
-    """Return the built-in rules with the user's file `override` over them. Never raises.
+    """Returns the built-in rules with the user's file `override` over them. Never raises.
 
     A provider that is not valid after merging keeps its built-in rules; `Rules.problems` names file and key.
     Read once in a process, and again when the file changes.
@@ -236,7 +236,7 @@ def load(override: str | Path | None = None) -> Rules:
 
 
 def versioned(override: str | Path | None) -> tuple[Path | None, tuple[int, int] | None]:
-    """Return a user's data file and what changes with it, so that what was read of it can be kept until then."""
+    """Returns a user's data file and what changes with it, so that what was read of it can be kept until then."""
     if not override:
         return None, None
     path = Path(override)
@@ -287,7 +287,7 @@ def _provider(name: str, table: Mapping[str, Any]) -> Provider:
 
 
 def read_toml(path: Path | None, otherwise: str) -> tuple[dict[str, Any], list[Problem]]:
-    """Read a user's data file: its tables, or none and the problem. `otherwise` says what happens then."""
+    """Reads a user's data file: its tables, or none and the problem. `otherwise` says what happens then."""
     if path is None:
         return {}, []
     try:
@@ -298,7 +298,7 @@ def read_toml(path: Path | None, otherwise: str) -> tuple[dict[str, Any], list[P
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `base` with the keys of `over` laid over it, table by table; lists are replaced whole."""
+    """Returns `base` with the keys of `over` laid over it, table by table; lists are replaced whole."""
     result = dict(base)
     for key, value in over.items():
         below = result.get(key)
@@ -310,13 +310,13 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def located(name: str, error: msgspec.ValidationError, kept: str) -> tuple[str, str]:
-    """Split msgspec's message into the key it speaks of, below `name`, and what is wrong there."""
+    """Splits msgspec's message into the key it speaks of, below `name`, and what is wrong there."""
     message, _, place = str(error).partition(" - at `$")
     return name + place.rstrip("`"), f"{message}; {kept}"
 
 
 def longest(table: Mapping[str, T], model: str, otherwise: T) -> T:
-    """Return the value of the longest key that `model` begins with, up to a boundary of its name."""
+    """Returns the value of the longest key that `model` begins with, up to a boundary of its name."""
     if model in table:
         return table[model]
     best = ""
@@ -340,7 +340,7 @@ _DOTTED = re.compile(r"(?<=\d)\.(?=\d)")
 
 @lru_cache(maxsize=512)
 def canonical(model: str) -> str:
-    """Return a model's plain name: without provider, region, date and variant, Claude versions with hyphens.
+    """Returns a model's plain name: without provider, region, date and variant, Claude versions with hyphens.
 
     Both ``us.anthropic.claude-opus-4-5-20251101-v1:0`` and ``anthropic/claude-opus-4.5`` give
     ``claude-opus-4-5``.

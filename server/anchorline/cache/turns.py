@@ -25,7 +25,7 @@ class Part(Protocol):
 
 
 def message(segments: Sequence[Part], draft: int, sent: int, *, session: bool, drops: bool) -> Message | None:
-    """Return the person's message that a request brings, None where it brings none.
+    """Returns the person's message that a request brings, None where it brings none.
 
     `draft` is the segment of the newest instruction, `sent` the last segment that a request before had. `session`: the
     prompt is a Claude Code session, which shows thinking and commands. `drops`: the provider removes earlier thinking.
@@ -39,7 +39,7 @@ def message(segments: Sequence[Part], draft: int, sent: int, *, session: bool, d
 
 
 def _before(segments: Sequence[Part], draft: int) -> tuple[int, bool]:
-    """Return how many turns of a person came before (counting to 2), and whether the last of them had thinking.
+    """Returns how many turns of a person came before (counting to 2), and whether the last of them had thinking.
 
     Both are unknown (2, true) where the turn before is longer than `SCANNED`.
     """
@@ -58,14 +58,14 @@ def _before(segments: Sequence[Part], draft: int) -> tuple[int, bool]:
 
 
 def start(segments: Sequence[Part], draft: int) -> int:
-    """Return the first of the texts that a person's turn, the one of segment `draft`, begins with."""
+    """Returns the first of the texts that a person's turn, the one of segment `draft`, begins with."""
     while draft > 0 and segments[draft - 1].role == "user" and segments[draft - 1].kind == "text":
         draft -= 1
     return draft
 
 
 def opens(segments: Sequence[Part], index: int) -> bool:
-    """Tell whether a person's turn begins with this segment; a text right after a tool's result does not."""
+    """Says whether a person's turn begins with this segment; a text right after a tool's result does not."""
     segment = segments[index]
     if segment.kind != "text" or segment.role != "user":
         return False

@@ -66,7 +66,7 @@ def check(prompt: Prompt, plan: Plan, target: Target) -> Iterator[Finding]:
 
 
 def expired(prompt: Prompt, plan: Plan, target: Target) -> Iterator[Finding]:
-    """Warn before a large prompt is sent into an expired cache, with the dollars."""
+    """Warns before a large prompt is sent into an expired cache, with the dollars."""
     for miss in plan.cache.miss_reasons:
         if (
             miss.code != "expired"
@@ -95,7 +95,7 @@ def _uncached(prompt: Prompt, plan: Plan, provider: Provider) -> bool:
 
 
 def _volatile(prompt: Prompt) -> Iterator[Finding]:
-    """Look where every request begins: tools, system, and standing instructions."""
+    """Looks where every request begins: tools, system, and standing instructions."""
     total = prompt.segments[-1].end if prompt.segments else 0
     for segment in prompt.segments:
         if segment.role != "system" or segment.kind == "fence":
@@ -119,7 +119,7 @@ def _volatile(prompt: Prompt) -> Iterator[Finding]:
 
 
 def _spots(text: bytes) -> list[tuple[int, int]]:
-    """Return where a text tells a moment (not just a date), a random id, or what day it is; each as a whole."""
+    """Returns where a text tells a moment (not just a date), a random id, or what day it is; each as a whole."""
     found = [*dates.times(text), *dates.days(text)]
     lowered = text.lower()
     for match in _UUID.finditer(lowered):
@@ -138,7 +138,7 @@ def _spots(text: bytes) -> list[tuple[int, int]]:
 def _to_the_end(
     prompt: Prompt, segment: Segment, text: bytes, spot: tuple[int, int], total: int
 ) -> tuple[Splice, ...]:
-    """Return the edit that moves the line, or the sentence in it, that says the moment and nothing else; or none."""
+    """Returns the edit that moves the line, or the sentence in it, that says the moment and nothing else; or none."""
     if prompt.format != "markdown":
         return ()
     begin = text.rfind(b"\n", 0, spot[0]) + 1
@@ -162,7 +162,7 @@ def _to_the_end(
 
 
 def _says_only(text: bytes, start: int, end: int, spot: tuple[int, int]) -> bool:
-    """Tell whether a line or sentence holds nothing but a moment or an id and what it is called: no instruction."""
+    """Says whether a line or sentence holds nothing but a moment or an id and what it is called: no instruction."""
     if (
         start > spot[0]
         or spot[1] > end

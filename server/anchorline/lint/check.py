@@ -27,7 +27,7 @@ def check(prompt: Prompt, plan: Plan, target: Target) -> tuple[Finding, ...]:
 
 
 def clarity(prompt: Prompt, plan: Plan) -> list[Finding]:
-    """Turn the plan's hints into findings. In a JSON body they mark the whole draft: its text is escaped there."""
+    """Turns the plan's hints into findings. In a JSON body they mark the whole draft: its text is escaped there."""
     draft = prompt.draft
     if draft is None:
         return []
@@ -44,6 +44,6 @@ def clarity(prompt: Prompt, plan: Plan) -> list[Finding]:
 
 
 def unreadable(error: PromptError, size: int) -> Finding:
-    """Return the finding for a document that could not be read."""
+    """Returns the finding for a document that could not be read."""
     start = min(error.offset or 0, max(size - 1, 0))
     return Finding("AL401", str(error), "error", start, min(start + 1, size))

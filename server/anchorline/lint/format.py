@@ -7,7 +7,7 @@ from anchorline.prompt.model import Prompt
 
 
 def check(prompt: Prompt) -> Iterator[Finding]:
-    """Yield the findings."""
+    """Yields the findings."""
     if prompt.format != "markdown" or not prompt.segments:
         return
     last = prompt.segments[-1]

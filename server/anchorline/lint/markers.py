@@ -16,7 +16,7 @@ _REMOVE = "Remove the breakpoint"
 
 
 def check(prompt: Prompt, provider: Provider, model: str) -> Iterator[Finding]:
-    """Yield the findings; each says what is to be changed, if that is sure."""
+    """Yields the findings; each says what is to be changed, if that is sure."""
     found = [mark for mark in prompt.markers if mark.place != "null"]
     known = provider.marker.member if provider.marker is not None else ""
     if prompt.format == "openai-chat" and known != markers.CACHE_CONTROL and "/" not in model:
@@ -59,7 +59,7 @@ def _too_short(prompt: Prompt, provider: Provider, model: str, found: Sequence[M
 
 
 def _order(prompt: Prompt, provider: Provider, found: Sequence[Marker]) -> Iterator[Finding]:
-    """Find longer lifetimes after shorter ones. The automatic breakpoint is the last one, on the last block."""
+    """Finds longer lifetimes after shorter ones. The automatic breakpoint is the last one, on the last block."""
     if not provider.longer_first:
         return
     automatic = provider.lifetime(prompt.automatic_ttl) if prompt.automatic_ttl else None
@@ -84,7 +84,7 @@ def _order(prompt: Prompt, provider: Provider, found: Sequence[Marker]) -> Itera
 
 
 def _lasting(prompt: Prompt, provider: Provider, mark: Marker, lifetime: Lifetime, message: str) -> Finding:
-    """Return the finding that is mended by another lifetime."""
+    """Returns the finding that is mended by another lifetime."""
     text = prompt.load(mark.start, mark.end)
     made = _VALUE.sub(lambda _: markers.marker(provider, lifetime.name), text, count=1)
     fix = (Splice(mark.start, text, made),) if made != text else ()
@@ -111,7 +111,7 @@ def _place(prompt: Prompt, mark: Marker) -> Iterator[Finding]:
 
 
 def _block_around(prompt: Prompt, start: int, end: int, mark: Marker) -> tuple[int, int]:
-    """Return where the innermost block stands that a marker within a segment belongs to."""
+    """Returns where the innermost block stands that a marker within a segment belongs to."""
     text, position = prompt.load(start, end), mark.start - start
     at, until = 0, len(text)
     while True:

@@ -11,7 +11,7 @@ from anchorline.route.target import Target
 
 
 def check(prompt: Prompt, plan: Plan, target: Target) -> Iterator[Finding]:
-    """Yield the findings."""
+    """Yields the findings."""
     for segment in prompt.segments:
         for begin, raw in _texts(prompt.load(segment.start, segment.end)):
             text = raw.decode("utf-8", "replace")
@@ -33,7 +33,7 @@ def check(prompt: Prompt, plan: Plan, target: Target) -> Iterator[Finding]:
 
 
 def _texts(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the parts of a segment that are no base64 of an image or a document, with where they begin."""
+    """Yields the parts of a segment that are no base64 of an image or a document, with where they begin."""
     position = 0
     for payload in payloads(content):
         yield position, content[position : payload.start]

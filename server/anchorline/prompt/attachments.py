@@ -108,12 +108,12 @@ NOTHING = Attached()
 
 
 def may_hold(content: bytes) -> bool:
-    """Tell whether a block may have an attachment in it: most have none, and this is a fast search."""
+    """Says whether a block may have an attachment in it: most have none, and this is a fast search."""
     return any(sign in content for sign in _SIGNS)
 
 
 def within(content: bytes) -> tuple[Attached, bytes]:
-    """Return what is attached in a block, and the block without it. A block that can't be walked has nothing."""
+    """Returns what is attached in a block, and the block without it. A block that can't be walked has nothing."""
     found = _Walk(content)
     images = list(found.unknown)
     pages, tokens = found.pages, 0
@@ -134,7 +134,7 @@ def within(content: bytes) -> tuple[Attached, bytes]:
 
 
 def payloads(content: bytes) -> list[Payload]:
-    """Return where base64 stands in a block, in order."""
+    """Returns where base64 stands in a block, in order."""
     return _Walk(content).payloads if content.startswith(b"{") and may_hold(content) else []
 
 
@@ -215,7 +215,7 @@ class _Walk:
     def _note(
         self, strings: dict[bytes, tuple[int, int]], payloads: int, referring: int, *, within_file: bool
     ) -> None:
-        """Note what an object says of an attachment; `payloads` and `referring` are the counts before it."""
+        """Notes what an object says of an attachment; `payloads` and `referring` are the counts before it."""
         kind = self._text(strings, b"type")
         for name, span in strings.items():
             if name not in _HOLDING or span[0] == span[1]:
@@ -256,13 +256,13 @@ class _Walk:
 
 
 def _string_end(content: bytes, start: int) -> int:
-    """Return the end of the string at `start`: most have no escapes, and base64 is long."""
+    """Returns the end of the string at `start`: most have no escapes, and base64 is long."""
     end = content.find(b'"', start + 1)
     return layout.skip(content, start) if end < 0 or content.find(b"\\", start, end) >= 0 else end + 1
 
 
 def _sniffed(encoded: bytes, media: bytes) -> str:
-    """Tell what base64 holds by how it begins, else by the type that is said."""
+    """Tells what base64 holds by how it begins, else by the type that is said."""
     for sign, kind in _MAGIC:
         if encoded.startswith(sign) and not media.startswith(b"audio/"):
             return kind
@@ -271,7 +271,7 @@ def _sniffed(encoded: bytes, media: bytes) -> str:
 
 
 def _size(encoded: bytes) -> tuple[int, int]:
-    """Return width and height of an image from its header; (0, 0) where it can't be read."""
+    """Returns width and height of an image from its header; (0, 0) where it can't be read."""
     try:
         return _read_size(encoded)
     except (ValueError, IndexError):  # binascii.Error is a ValueError
@@ -313,7 +313,7 @@ def _jpeg(encoded: bytes) -> tuple[int, int]:
 
 
 def _decoded(encoded: bytes, start: int, count: int) -> bytes:
-    """Return `count` bytes from `start` of what base64 holds, without decoding what stands before."""
+    """Returns `count` bytes from `start` of what base64 holds, without decoding what stands before."""
     first = start // 3
     piece = encoded[4 * first : 4 * ((start + count + 2) // 3)]
     return _base64(piece)[start - 3 * first :][:count]
@@ -327,7 +327,7 @@ _cache: OrderedDict[bytes, int] = OrderedDict()
 
 
 def _pdf_pages(encoded: bytes) -> int:
-    """Return the pages of a PDF; where they can't be counted, by its size."""
+    """Returns the pages of a PDF; where they can't be counted, by its size."""
     digest = xxh3_128_digest(encoded)
     known = _cache.get(digest)
     if known is None:
@@ -347,7 +347,7 @@ def _by_size(size: int) -> int:
 
 
 def _counted(data: bytes) -> int:
-    """Count the pages of a PDF: by the root of its page tree, else its page objects; 0 where neither is found.
+    """Counts the pages of a PDF: by the root of its page tree, else its page objects; 0 where neither is found.
 
     Newer files keep these in packed object streams, which are looked into.
     """
@@ -368,7 +368,7 @@ def _counted(data: bytes) -> int:
 
 
 def _near(data: bytes, tree: re.Match[bytes]) -> Iterator[re.Match[bytes]]:
-    """Yield the counts in the dictionary of a page tree's node."""
+    """Yields the counts in the dictionary of a page tree's node."""
     start = data.rfind(b"<<", max(tree.start() - _DICTIONARY, 0), tree.start())
     end = data.find(b">>", tree.end(), tree.end() + _DICTIONARY)
     yield from _COUNT.finditer(data, max(start, 0), end if end >= 0 else tree.end() + _DICTIONARY)

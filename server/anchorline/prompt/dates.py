@@ -52,7 +52,7 @@ _STANDS = re.compile(
 
 
 def times(text: bytes) -> list[tuple[int, int]]:
-    """Return where a text tells a moment, in order."""
+    """Returns where a text tells a moment, in order."""
     found: list[tuple[int, int]] = []
     if _TIME.search(text):  # most texts have none, and this is a fast search
         found += [match.span() for match in re.finditer(_ISO, text)]
@@ -66,7 +66,7 @@ def times(text: bytes) -> list[tuple[int, int]]:
 
 
 def days(text: bytes) -> list[tuple[int, int]]:
-    """Return where a text says what day it is, in order."""
+    """Returns where a text says what day it is, in order."""
     return _said(_TODAY, text)
 
 
@@ -78,6 +78,6 @@ def _said(pattern: bytes, text: bytes) -> list[tuple[int, int]]:
 
 
 def _with_day(text: bytes, start: int, end: int) -> tuple[int, int]:
-    """Return the span with the day and the weekday before a month's name."""
+    """Returns the span with the day and the weekday before a month's name."""
     match = _WEEKDAY.search(text, max(start - 14, 0), start)
     return (match.start() if match is not None else start), end

@@ -18,7 +18,7 @@ class Chain:
         self.prefix = prefix
 
     def add(self, content: bytes, tag: bytes = b"") -> tuple[bytes, bytes]:
-        """Take in the next segment; return (digest of its content, prefix hash up to its end), 16 bytes each.
+        """Takes in the next segment; return (digest of its content, prefix hash up to its end), 16 bytes each.
 
         `tag` is what tells equal contents in different places apart, such as the role.
         """

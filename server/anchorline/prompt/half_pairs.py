@@ -17,12 +17,12 @@ _ESCAPES = re.compile(
 
 
 def replaced(text: bytes) -> bytes:
-    """Return JSON with U+FFFD for each half of a pair, at the same length."""
+    """Returns JSON with U+FFFD for each half of a pair, at the same length."""
     return _ESCAPES.sub(lambda found: found[0] if found.lastgroup == "fine" else b"\\ufffd", text)
 
 
 def decoded(decode: Callable[[bytes], Value], text: bytes) -> Value:
-    """Return what a decoder makes of JSON that may hold halves. Raises what the decoder raises."""
+    """Returns what a decoder makes of JSON that may hold halves. Raises what the decoder raises."""
     try:
         return decode(text)
     except msgspec.MsgspecError:

@@ -36,13 +36,13 @@ class Member(NamedTuple):
 
 
 def space(text: bytes, position: int) -> int:
-    """Return the position after white space."""
+    """Returns the position after white space."""
     match = _SPACE.match(text, position)
     return match.end() if match else position
 
 
 def comma(text: bytes, position: int) -> int:
-    """Return the position after a comma with white space around it."""
+    """Returns the position after a comma with white space around it."""
     match = _COMMA.match(text, position)
     if match is None:
         raise LayoutError(position)
@@ -50,7 +50,7 @@ def comma(text: bytes, position: int) -> int:
 
 
 def skip(text: bytes, position: int) -> int:
-    """Return the end of the value that starts at `position`."""
+    """Returns the end of the value that starts at `position`."""
     first = text[position : position + 1]
     if first == b'"':
         match = STRING.match(text, position)
@@ -79,7 +79,7 @@ def skip(text: bytes, position: int) -> int:
 
 
 def key(text: bytes, position: int) -> tuple[bytes, int]:
-    """Return (key, still encoded; start of its value) of the member at `position`."""
+    """Returns (key, still encoded; start of its value) of the member at `position`."""
     match = STRING.match(text, position)
     colon = match and _COLON.match(text, match.end())
     if match is None or colon is None:
@@ -88,7 +88,7 @@ def key(text: bytes, position: int) -> tuple[bytes, int]:
 
 
 def members(text: bytes, position: int) -> Iterator[Member]:
-    """Yield the members of the object that starts at `position`, duplicates included."""
+    """Yields the members of the object that starts at `position`, duplicates included."""
     position = space(text, position + 1)
     while text[position : position + 1] != b"}":
         name, start = key(text, position)
@@ -100,7 +100,7 @@ def members(text: bytes, position: int) -> Iterator[Member]:
 
 
 def elements(text: bytes, position: int) -> Iterator[tuple[int, int]]:
-    """Yield (start, end) of the elements of the array that starts at `position`."""
+    """Yields (start, end) of the elements of the array that starts at `position`."""
     position = space(text, position + 1)
     while text[position : position + 1] != b"]":
         end = skip(text, position)
@@ -130,7 +130,7 @@ def spans(text: bytes, position: int, values: Sequence[bytes]) -> tuple[list[int
 
 
 def holds_more(text: bytes, values: int) -> bool:
-    """Tell whether a text holds more than so many members and elements, each list and object counted as one more.
+    """Says whether a text holds more than so many members and elements, each list and object counted as one more.
 
     Decoded, each may take a hundred times its bytes. The text need not be valid.
     """

@@ -162,11 +162,11 @@ class Prompt(msgspec.Struct, frozen=True):
         return None if last is None else f"b2:{last.prefix.hex()}"
 
     def text(self, segment: Segment) -> str:
-        """Return a segment's source text. Invalid UTF-8 is shown as U+FFFD."""
+        """Returns a segment's source text. Invalid UTF-8 is shown as U+FFFD."""
         return self.load(segment.start, segment.end).decode("utf-8", "replace")
 
     def pointer(self, index: int) -> str:
-        """Return the JSON pointer (RFC 6901) of a segment in its request body, or ``#N`` elsewhere."""
+        """Returns the JSON pointer (RFC 6901) of a segment in its request body, or ``#N`` elsewhere."""
         segment = self.segments[index]
         if self.format not in ("anthropic", "openai-chat", "openai-responses"):
             return f"#{index}"

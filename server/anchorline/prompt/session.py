@@ -51,7 +51,7 @@ class Metadata(msgspec.Struct):
 
 
 def of_headers(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """Return the name that a request's headers tell, None where they tell none."""
+    """Returns the name that a request's headers tell, None where they tell none."""
     found = {name.lower(): value for name, value in headers}
     session = next((known for name in _NAMING if (known := _name(found.get(name, b"")))), None)
     agent = _name(found.get(_AGENT, b""))
@@ -59,7 +59,7 @@ def of_headers(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 
 
 def chosen(headers: str | None, body: str | None) -> str | None:
-    """Return the name that counts: the headers', but where only the body tells of a sub-agent.
+    """Returns the name that counts: the headers', but where only the body tells of a sub-agent.
 
     Claude Code's attribution says that one asks (``SESSION/agent``), newer versions' headers which one it is.
     """
@@ -67,7 +67,7 @@ def chosen(headers: str | None, body: str | None) -> str | None:
 
 
 def of_metadata(metadata: msgspec.Raw | msgspec.UnsetType) -> str | None:
-    """Return the name that a body's metadata tells. It may be of any form, so what can't be read tells none.
+    """Returns the name that a body's metadata tells. It may be of any form, so what can't be read tells none.
 
     Claude Code's ``user_id`` ends with ``_session_ID``, or is JSON with a ``session_id``.
     """
@@ -87,7 +87,7 @@ def of_metadata(metadata: msgspec.Raw | msgspec.UnsetType) -> str | None:
 
 
 def of_cache_key(key: str | None) -> str | None:
-    """Return the name that ``prompt_cache_key`` is; None where it has no number, as one for all of a program's."""
+    """Returns the name that ``prompt_cache_key`` is; None where it has no number, as one for all of a program's."""
     return _checked(key) if key and _NUMBERED.search(key) else None
 
 

@@ -52,7 +52,7 @@ class _Zstd(RawIOBase):
     """The unpacked bytes of a zstd file of one or more frames. Raises EOFError where one is broken or cut short."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        import zstandard  # noqa: PLC0415  (only where a file is packed so)
+        import zstandard  # noqa: PLC0415  (18 ms: only where a file is packed so)
 
         self._file = file
         self._new, self._error = zstandard.ZstdDecompressor().decompressobj, zstandard.ZstdError
@@ -92,7 +92,7 @@ class _Zstd(RawIOBase):
         return self._at
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a byte of what is unpacked; back means unpacking anew."""
+        """Goes to a byte of what is unpacked; back means unpacking anew."""
         if whence == 1:
             offset += self._at
         elif whence == 2:
@@ -127,7 +127,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 def lines(path: Path, offset: int = 0, number: int = 0) -> Iterator[Line]:
-    """Yield the lines that are not blank. Raises as `opened`, and PromptError beyond the limits.
+    """Yields the lines that are not blank. Raises as `opened`, and PromptError beyond the limits.
 
     `offset` is where to begin, `number` how many lines stand before it. A pipe or a device is refused with OSError: it
     would be waited for without end.
@@ -155,7 +155,7 @@ def lines(path: Path, offset: int = 0, number: int = 0) -> Iterator[Line]:
 
 
 def loader(path: Path) -> Callable[[int, int], bytes]:
-    """Return a function that reads bytes `start:end` of the decompressed file, opening it anew each time."""
+    """Returns a function that reads bytes `start:end` of the decompressed file, opening it anew each time."""
 
     def load(start: int, end: int) -> bytes:
         with opened(path) as stream:
@@ -166,7 +166,7 @@ def loader(path: Path) -> Callable[[int, int], bytes]:
 
 
 def each(path: Path, take: Callable[[Line], None]) -> tuple[PromptError, ...]:
-    """Call `take` with every line; return what is wrong with those that it could not take, which are left out.
+    """Calls `take` with every line; return what is wrong with those that it could not take, which are left out.
 
     A last line that has no newline yet and can't be read is not named: a live session is just writing it. Raises as
     `lines`.
@@ -180,7 +180,7 @@ def each(path: Path, take: Callable[[Line], None]) -> tuple[PromptError, ...]:
 
 
 def refused(line: Line, take: Callable[[Line], None]) -> PromptError | None:
-    """Call `take` with a line; return what is wrong with the line, or None where it was taken."""
+    """Calls `take` with a line; return what is wrong with the line, or None where it was taken."""
     try:
         if not line.text.isascii():
             line.text.decode()
@@ -204,7 +204,7 @@ def _take(line: Line, take: Callable[[Line], None]) -> None:
 
 
 def value(text: bytes, name: bytes, raw: bytes, begin: int = 0) -> int:
-    """Return where in `text` the value `raw` of the member `name` starts; a decoder has told what `raw` is.
+    """Returns where in `text` the value `raw` of the member `name` starts; a decoder has told what `raw` is.
 
     Clients write compact JSON, so that one search from `begin` on finds it; otherwise the first place with these very
     bytes.
@@ -219,19 +219,19 @@ def value(text: bytes, name: bytes, raw: bytes, begin: int = 0) -> int:
 
 
 def epoch(moment: datetime | None) -> float | None:
-    """Return epoch seconds of a line's timestamp; one without a zone is UTC."""
+    """Returns epoch seconds of a line's timestamp; one without a zone is UTC."""
     if moment is None:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def first_lines(path: Path) -> list[bytes]:
-    """Return the lines that a file begins with: a damaged one may be among them. Raises as `lines`."""
+    """Returns the lines that a file begins with: a damaged one may be among them. Raises as `lines`."""
     return [line.text for line in islice(lines(path), FIRST)]
 
 
 def read_bytes(path: Path, limit: int = MAX_LINE) -> bytes:
-    """Return a whole file, unpacked. Raises PromptError beyond `limit`, and as `opened`."""
+    """Returns a whole file, unpacked. Raises PromptError beyond `limit`, and as `opened`."""
     with opened(path) as stream:
         data = stream.read(limit + 1)
     if len(data) > limit:

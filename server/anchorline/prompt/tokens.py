@@ -105,7 +105,7 @@ _SEALS = (b'"signature":"', b'"encrypted_content":"', b'"data":"')
 
 
 def family(model: str | None) -> Family:
-    """Return the tokenizer of a model, by its name (a provider's prefix does not matter)."""
+    """Returns the tokenizer of a model, by its name (a provider's prefix does not matter)."""
     name = (model or "").lower()
     if "claude" in name:
         match = _VERSION.search(name.replace(".", "-"))
@@ -121,7 +121,7 @@ def family(model: str | None) -> Family:
 
 
 def estimate(data: bytes, kind: Kind, family: str, model: str | None = None) -> int:
-    """Return the tokens of a segment from its source bytes: one raw JSON content block, or plain text.
+    """Returns the tokens of a segment from its source bytes: one raw JSON content block, or plain text.
 
     `model` says how images count, where the family does not.
     """
@@ -129,7 +129,7 @@ def estimate(data: bytes, kind: Kind, family: str, model: str | None = None) -> 
 
 
 def estimator(family: str, model: str | None = None) -> Callable[[bytes, Kind], int]:
-    """Return `estimate` for one family and model.
+    """Returns `estimate` for one family and model.
 
     A request of hundreds of small blocks spends its time in calls, so `measure` and `weigh` stand in one here; a test
     holds them equal.
@@ -162,7 +162,7 @@ def estimator(family: str, model: str | None = None) -> Callable[[bytes, Kind], 
 
 
 def measure(data: bytes, kind: Kind = "text") -> Features:
-    """Count a segment's features. Of more than 128 bytes two pieces are looked at: length costs nothing."""
+    """Counts a segment's features. Of more than 128 bytes two pieces are looked at: length costs nothing."""
     size = len(data)
     wrapped = 1 if data[:1] == b"{" else 0
     if kind == "thinking":
@@ -191,7 +191,7 @@ def unmeasured(data: bytes, kind: Kind = "text") -> Features:  # noqa: ARG001  (
 
 
 def weigh(features: Features, kind: Kind, family: str, model: str | None = None) -> int:
-    """Return the tokens of what was measured, for a family of models; at least 1. `model`: how images count."""
+    """Returns the tokens of what was measured, for a family of models; at least 1. `model`: how images count."""
     size, seen, punctuation, pairs, digits, wide, wrapped, attached = features
     a, b, c, d, e, _, _, _, sealed, base = COEFFICIENTS.get(family, _OPENAI)
     if kind == "thinking":
@@ -209,7 +209,7 @@ def weigh(features: Features, kind: Kind, family: str, model: str | None = None)
 
 
 def spread(kind: Kind, family: str) -> float:
-    """Return the standard error of an estimate as a share of it; 1.645 of them to each side hold 90 %.
+    """Returns the standard error of an estimate as a share of it; 1.645 of them to each side hold 90 %.
 
     Errors of one session go the same way, so those of segments add up; they don't cancel out.
     """
@@ -220,7 +220,7 @@ def spread(kind: Kind, family: str) -> float:
 
 
 def _holding(data: bytes) -> bool:
-    """Tell whether a tool's result may have something attached: its content is a list of blocks, or one block."""
+    """Says whether a tool's result may have something attached: its content is a list of blocks, or one block."""
     at = data.find(b'"content":', 0, _HEAD) + 10
     if at < 10:
         at = data.find(b'"output":', 0, _HEAD) + 9
@@ -231,7 +231,7 @@ def _holding(data: bytes) -> bool:
 
 
 def _sealed(data: bytes) -> int:
-    """Return the bytes of thinking's sealed text; where there is none, what the open text would have."""
+    """Returns the bytes of thinking's sealed text; where there is none, what the open text would have."""
     for seal in _SEALS:
         start = data.find(seal)
         if start >= 0:

@@ -23,20 +23,20 @@ _BLOCKS = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def attribution(content: bytes) -> tuple[int, int] | None:
-    """Return where the attribution stands in a system block, a system message or a JSON string that begins with it."""
+    """Returns where the attribution stands in a system block, a system message or a JSON string that begins with it."""
     found = _IN_BLOCK.search(content, 0, _HEAD) if content.startswith(b"{") else None
     found = found or _IN_STRING.match(content)
     return None if found is None else found.span(1)
 
 
 def of_agent(content: bytes) -> bool:
-    """Tell whether the attribution says that a sub-agent asks."""
+    """Says whether the attribution says that a sub-agent asks."""
     span = attribution(content)
     return span is not None and content.find(b"cc_is_subagent=true", *span) >= 0
 
 
 def without_attribution(content: bytes) -> bytes:
-    """Return what is rendered of one of these; nothing where the attribution is all it holds."""
+    """Returns what is rendered of one of these; nothing where the attribution is all it holds."""
     span = attribution(content)
     if span is None:
         return content
@@ -45,7 +45,7 @@ def without_attribution(content: bytes) -> bytes:
 
 
 def blanked(content: bytes) -> bytes:
-    """Return the content with spaces for the attribution, so that places in it stay the same."""
+    """Returns the content with spaces for the attribution, so that places in it stay the same."""
     span = attribution(content)
     if span is None:
         return content
@@ -54,7 +54,7 @@ def blanked(content: bytes) -> bytes:
 
 
 def system(member: msgspec.Raw) -> list[bytes]:
-    """Return what is rendered of a body's ``system``: its blocks, or its one string."""
+    """Returns what is rendered of a body's ``system``: its blocks, or its one string."""
     content = bytes(member)
     blocks = list(map(bytes, _BLOCKS(content))) if content.startswith(b"[") else [content]
     return [shown for block in blocks if (shown := without_attribution(block))]

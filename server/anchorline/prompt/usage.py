@@ -52,7 +52,7 @@ _SAYS = (
 
 
 def merged(told: dict[str, Any], usage: Mapping[str, Any]) -> None:
-    """Take what an event of a stream tells into what earlier ones told.
+    """Takes what an event of a stream tells into what earlier ones told.
 
     Counts are cumulative, so the larger one holds; what is null is not told.
     """
@@ -69,7 +69,7 @@ def merged(told: dict[str, Any], usage: Mapping[str, Any]) -> None:
 
 
 def read(told: Mapping[str, Any], tier: object = None, *, partial: bool = False) -> Usage | None:
-    """Return the usage that a provider's object tells, None where it has no counts.
+    """Returns the usage that a provider's object tells, None where it has no counts.
 
     `tier` is the answer's own `service_tier` where it stands beside the usage.
     """
@@ -96,7 +96,7 @@ def read(told: Mapping[str, Any], tier: object = None, *, partial: bool = False)
 
 
 def _counts(told: Mapping[str, Any], kind: object) -> Iteration:
-    """Return the counts of an object, of a usage as well as of one of its iterations."""
+    """Returns the counts of an object, of a usage as well as of one of its iterations."""
     details = next((one for name in _DETAILS if isinstance(one := told.get(name), Mapping)), None)
     everything = (told, details or {})
     read = max(_most(one, _READ) for one in everything)
@@ -128,7 +128,7 @@ def _counts(told: Mapping[str, Any], kind: object) -> Iteration:
 
 
 def _sum(iterations: Iterable[Iteration], *, less: Iteration | None = None) -> Iteration:
-    """Return the sum of counts; with `less` what that has more than it."""
+    """Returns the sum of counts; with `less` what that has more than it."""
     found = list(iterations)
     sums = {name: sum(getattr(one, name) for one in found) for name in _COUNTS}
     if less is not None:
@@ -137,7 +137,7 @@ def _sum(iterations: Iterable[Iteration], *, less: Iteration | None = None) -> I
 
 
 def _output(told: Mapping[str, Any], prompt: int) -> int:
-    """Return the tokens of the answer, with those of its reasoning where a provider counts them apart."""
+    """Returns the tokens of the answer, with those of its reasoning where a provider counts them apart."""
     answer = _most(told, _ANSWER)
     thoughts = told.get("completion_tokens_details")
     reasoning = _most(thoughts, ("reasoning_tokens",)) if isinstance(thoughts, Mapping) else 0
@@ -148,7 +148,7 @@ def _output(told: Mapping[str, Any], prompt: int) -> int:
 
 
 def _iterations(told: Mapping[str, Any], own: Iteration) -> tuple[Iteration, ...]:
-    """Return the inferences of which the counts beside them hold only the messages.
+    """Returns the inferences of which the counts beside them hold only the messages.
 
     Source: Anthropic's `BetaIterationsUsage`. Of a stream the counts may be newer than the list; what they have more
     belongs to the last message.
@@ -173,7 +173,7 @@ def _of(told: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any] | 
 
 
 def _most(told: Mapping[str, Any], names: tuple[str, ...]) -> int:
-    """Return the largest count under these names: who gives two of them means one, and the other may be 0."""
+    """Returns the largest count under these names: who gives two of them means one, and the other may be 0."""
     values = (told.get(name) for name in names)
     return min(max((int(value) for value in values if _number(value)), default=0), MOST)
 
@@ -183,7 +183,7 @@ def _number(value: object) -> TypeGuard[int | float]:
 
 
 def _name(value: object) -> str:
-    """Return the name of what is not ordinary; one that is no name is ``other``, so that its price is not known."""
+    """Returns the name of what is not ordinary; one that is no name is ``other``, so that its price is not known."""
     if not isinstance(value, str) or (lower := value.lower()) in _ORDINARY:
         return ""
     return lower if _NAME.match(lower) else "other"

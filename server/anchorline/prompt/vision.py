@@ -64,7 +64,7 @@ _LONGEST, _SHORTEST, _TILE, _PATCH, _CLAUDE_PATCH = 2048, 768, 512, 32, 28
 
 
 def image_tokens(image: Image, family: str, model: str | None) -> int:
-    """Return the tokens of an image for a model of a family (`tokens.family`)."""
+    """Returns the tokens of an image for a model of a family (`tokens.family`)."""
     width, height = image.width, image.height
     name = (model or "").lower()
     if width <= 0 or height <= 0:
@@ -80,12 +80,12 @@ def image_tokens(image: Image, family: str, model: str | None) -> int:
 
 
 def page_tokens(family: str) -> int:
-    """Return the tokens of a document's page for a family of models."""
+    """Returns the tokens of a document's page for a family of models."""
     return _PAGES.get(family, _USUAL_PAGE)
 
 
 def _claude(width: int, height: int, edge: int, most: int) -> int:
-    """Return the patches of the largest size with this aspect ratio that fits `edge` pixels and `most` patches."""
+    """Returns the patches of the largest size with this aspect ratio that fits `edge` pixels and `most` patches."""
     longer = max(width, height)
 
     def patches(size: int) -> int:

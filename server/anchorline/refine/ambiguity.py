@@ -80,7 +80,7 @@ _INTRODUCED = re.compile(
 
 
 def signs(text: str, names: frozenset[str] = frozenset()) -> Iterator[Sign]:
-    """Yield the signs in a passage of prose; `names` are defined elsewhere (parameters). Linear in its length."""
+    """Yields the signs in a passage of prose; `names` are defined elsewhere (parameters). Linear in its length."""
     for match in _CHOICES.finditer(text):
         yield from _choice(text, match)
     for match in _SAME.finditer(text):

@@ -73,7 +73,7 @@ class Analysis(msgspec.Struct, frozen=True):
 
 
 def analyse(draft: Masked) -> Analysis:
-    """Analyse a draft. Linear in its length."""
+    """Analyses a draft. Linear in its length."""
     prose = draft.prose
     measured = features(draft)
     spoken = language(prose)
@@ -95,7 +95,7 @@ def analyse(draft: Masked) -> Analysis:
 
 
 def features(draft: Masked) -> Features:
-    """Count what is there. Shares of characters are of the first 4000."""
+    """Counts what is there. Shares of characters are of the first 4000."""
     text = draft.text
     sample = text[:4000]
     size = max(1, len(sample))
@@ -169,7 +169,7 @@ def _missing(intent: Intent, draft: Masked) -> tuple[Missing, ...]:
 
 
 def deictic(prose: str) -> re.Match[str] | None:
-    """Return the "this" or "it" of a short request: one sentence of up to a dozen words."""
+    """Returns the "this" or "it" of a short request: one sentence of up to a dozen words."""
     if prose.count("\n") > 1 or len(prose.split()) > 12:
         return None
     return cues.DEICTIC.search(prose)

@@ -39,7 +39,7 @@ _FENCE = re.compile(r"[ \t]*+(?:[-*+>]|\d{1,3}[.)])?+[ \t]*+(`{3,}|~{3,})([^\n]*
 
 
 def blocks(text: str) -> list[Block]:
-    """Return the blocks of `text` that are not prose, in order, neighbours of one kind joined."""
+    """Returns the blocks of `text` that are not prose, in order, neighbours of one kind joined."""
     found: list[Block] = []
     for kind, start, end in _walk(text):
         last = found[-1] if found else None
@@ -102,7 +102,7 @@ def _walk(text: str) -> Iterator[tuple[str, int, int]]:
 
 
 def _symbols(bare: str) -> bool:
-    """Tell whether most of a line are neither letters nor spaces, as in code, tables, rulers and dumps."""
+    """Says whether most of a line are neither letters nor spaces, as in code, tables, rulers and dumps."""
     if len(bare) < 6 or (bare[0].isalpha() and (bare[-1].isalpha() or bare[-1] in ".,:!?")):
         return False
     letters = len(_NO_LETTER.sub("", bare)) + bare.count(" ")
@@ -110,7 +110,7 @@ def _symbols(bare: str) -> bool:
 
 
 def _front_matter(text: str) -> int:
-    """Return where the YAML front matter at the beginning ends (before the newline), or 0."""
+    """Returns where the YAML front matter at the beginning ends (before the newline), or 0."""
     if text[3:4] not in ("\n", "\r"):
         return 0
     match = re.compile(r"^---[ \t\r]*$", re.MULTILINE).search(text, 4)
@@ -125,7 +125,7 @@ def _opening(line: str) -> str | None:
 
 
 def _closing(text: str, fence: str, position: int) -> int:
-    """Return the end of the fence opened before `position`: of its closing line, else of the text."""
+    """Returns the end of the fence opened before `position`: of its closing line, else of the text."""
     size = len(text)
     while position < size:
         start = position + 1

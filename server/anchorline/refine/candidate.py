@@ -66,7 +66,7 @@ class Answer(NamedTuple):
 
 
 def asked(draft: Masked) -> list[Passage]:
-    """Return the passages that a model is asked about: English prose of three words or more, not too long.
+    """Returns the passages that a model is asked about: English prose of three words or more, not too long.
 
     None that is mentioned as a whole: a model would correct or leave out what is meant.
     """
@@ -98,7 +98,7 @@ async def improve(
     seconds: float,
     told: Callable[[str], None] = lambda _text: None,
 ) -> Refinement:
-    """Return the rules' proposal, or a better one with the model's help, within `seconds`.
+    """Returns the rules' proposal, or a better one with the model's help, within `seconds`.
 
     `told` gets the model's text piece by piece as it is written, entities in their places; joined, the pieces are
     the whole candidate. An exception from it stops the model and is passed on. Passages that are done when the time
@@ -161,7 +161,7 @@ async def _answer(
 
 
 def _settled(passage: Passage, written: str) -> str:
-    """Return the beginning of an answer that later pieces don't change: a number may still grow."""
+    """Returns the beginning of an answer that later pieces don't change: a number may still grow."""
     return _filled(passage, re.sub(r"#\d*\Z", "", written))
 
 
@@ -174,7 +174,7 @@ def _filled(passage: Passage, written: str) -> str:
 
 
 def off_track(words: Counter[str], written: str) -> bool:
-    """Tell whether an answer, though not yet done, is no copy of a passage of these words."""
+    """Says whether an answer, though not yet done, is no copy of a passage of these words."""
     found = words_of(written)
     return len(found) >= OFF_TRACK and 2 * sum(word in words for word in found) < len(found)
 
@@ -182,7 +182,7 @@ def off_track(words: Counter[str], written: str) -> bool:
 def chosen(
     draft: str, proposed: Refinement, surroundings: Surroundings, spelled: list[Change], name: str
 ) -> Refinement:
-    """Return the proposal with the corrections that the model chose, if the guard lets them pass."""
+    """Returns the proposal with the corrections that the model chose, if the guard lets them pass."""
     base = Masked(proposed.text if proposed.text is not None else draft)
     if not spelled or _refusals(draft, base, spelled, surroundings):
         return proposed
@@ -197,7 +197,7 @@ def judged(
     name: str,
     trouble: str = "",
 ) -> Refinement:
-    """Return the best of the rules' proposal and what the answers add to it; the reason tells of the model."""
+    """Returns the best of the rules' proposal and what the answers add to it; the reason tells of the model."""
     base = Masked(proposed.text if proposed.text is not None else draft)
     found = [change for answer in answers for change in _changes(answer, name)]
     lost = any(_restored(answer) is None for answer in answers)
@@ -217,7 +217,7 @@ def judged(
 
 
 def faults(draft: Masked) -> int:
-    """Count what is wrong with a text: words that no dictionary knows, and what the rules would still change."""
+    """Counts what is wrong with a text: words that no dictionary knows, and what the rules would still change."""
     return len(unknown(draft.prose)) + len(rewrite(draft))
 
 
@@ -236,7 +236,7 @@ def _refusals(draft: str, base: Masked, found: Sequence[Change], surroundings: S
 
 
 def _unfaithful(old: str, new: str) -> Iterator[str]:
-    """Find words of content that a change drops or brings in, where it does not only spell them otherwise."""
+    """Finds words of content that a change drops or brings in, where it does not only spell them otherwise."""
     before, after = Counter(words_of(old)), Counter(words_of(new))
     gone, new_ = sorted((before - after).keys()), sorted((after - before).keys())
     for word in gone:
@@ -248,7 +248,7 @@ def _unfaithful(old: str, new: str) -> Iterator[str]:
 
 
 def _same(old: str, new: str) -> bool:
-    """Tell whether `new` is another form of a word, or the known word that a misspelt one is like.
+    """Says whether `new` is another form of a word, or the known word that a misspelt one is like.
 
     Letters in common are not enough: "enable" and "disable" have five.
     """
@@ -265,7 +265,7 @@ _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*|#\d+")
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words and numbers of a passage, lower case."""
+    """Returns the words and numbers of a passage, lower case."""
     return [match[0].lower() for match in _WORD.finditer(text)]
 
 
@@ -278,7 +278,7 @@ def _restored(answer: Answer) -> str | None:
 
 
 def _padded(answer: Answer) -> str:
-    """Return the answer with the white space that the passage begins and ends with."""
+    """Returns the answer with the white space that the passage begins and ends with."""
     text = answer.passage.text
     lead, tail = len(text) - len(text.lstrip()), len(text.rstrip())
     return text[:lead] + answer.text.strip() + text[tail:]

@@ -44,11 +44,11 @@ class Doubt(NamedTuple):
     after: str
 
     def text(self) -> str:
-        """Return what a model reads first: an empty line where the draft begins with the word."""
+        """Returns what a model reads first: an empty line where the draft begins with the word."""
         return self.before.rstrip() or "\n"
 
     def labels(self) -> list[str]:
-        """Return how the text may go on: as it stands, and with each choice."""
+        """Returns how the text may go on: as it stands, and with each choice."""
         gap = self.before[len(self.before.rstrip()) :]
         return [gap + word + self.after for word in (self.word, *self.choices)]
 
@@ -57,7 +57,7 @@ _WORDS = re.compile(r"(?<![\w'\u2019#/.\\-])[a-z]{4,20}(?![\w'\u2019/-]|\.\w)")
 
 
 def doubts(draft: Masked) -> list[Doubt]:
-    """Return the doubtful words of a draft, in order.
+    """Returns the doubtful words of a draft, in order.
 
     A word that stands twice is taken for a name; one that the draft speaks of stays.
     """
@@ -80,14 +80,14 @@ def doubts(draft: Masked) -> list[Doubt]:
 
 
 def _choices(word: str) -> tuple[str, ...]:
-    """Return the common words one slip away, the first letter included."""
+    """Returns the common words one slip away, the first letter included."""
     near = one_slip(word) | {letter + word[1:] for letter in ascii_lowercase} | {word[1:]}
     near.add(word[1] + word[0] + word[2:])
     return tuple(sorted(near & common()))[:MOST_CHOICES]
 
 
 async def settle(draft: Masked, model: LanguageModel) -> list[Change]:
-    """Return the corrections that a model is sure of. Nothing is generated. Raises Unavailable."""
+    """Returns the corrections that a model is sure of. Nothing is generated. Raises Unavailable."""
     found: list[Change] = []
     for doubt in doubts(draft):
         change = settled(doubt, await model.score(doubt.text(), doubt.labels(), chat=False))
@@ -97,7 +97,7 @@ async def settle(draft: Masked, model: LanguageModel) -> list[Change]:
 
 
 def settled(doubt: Doubt, scores: Sequence[float]) -> Change | None:
-    """Return the correction, given the log-probability of each of `doubt.labels()`, or None where none is clear."""
+    """Returns the correction, given the log-probability of each of `doubt.labels()`, or None where none is clear."""
     stands, *others = scores
     ranked: Iterator[tuple[float, str]] = iter(sorted(zip(others, doubt.choices, strict=True), reverse=True))
     best, choice = next(ranked)

@@ -59,7 +59,7 @@ _ERROR = re.compile(
 
 
 def usable(fact: str | None) -> bool:
-    """Tell whether a fact can be put into a draft as inline code."""
+    """Says whether a fact can be put into a draft as inline code."""
     return (
         bool(fact)
         and fact is not None
@@ -70,7 +70,7 @@ def usable(fact: str | None) -> bool:
 
 
 def facts(surroundings: Surroundings) -> frozenset[str]:
-    """Return the texts that grounding may bring in, without their backticks."""
+    """Returns the texts that grounding may bring in, without their backticks."""
     found: list[str | None] = [surroundings.active_file, surroundings.symbol, _place(surroundings)]
     if surroundings.selection is not None:
         found.append(surroundings.selection.path)
@@ -81,13 +81,13 @@ def facts(surroundings: Surroundings) -> frozenset[str]:
 
 
 def described(surroundings: Surroundings) -> str:
-    """Return what is selected and the problems there in one line, for a language model; empty where there is none."""
+    """Returns what is selected and the problems there in one line, for a language model; empty where there is none."""
     known = [_reference(surroundings) or "", *(_message(each) for each in surroundings.diagnostics[:3])]
     return "; ".join(fact for fact in known if fact)
 
 
 def ground(prose: str, named: bool, surroundings: Surroundings) -> tuple[list[Change], tuple[Question, ...]]:
-    """Return the changes that ground a masked view, and a question where the editor knows several answers.
+    """Returns the changes that ground a masked view, and a question where the editor knows several answers.
 
     `named`: the draft names its target itself (an entity), so a bare "this" may mean that one and stays.
     """
@@ -125,7 +125,7 @@ def ground(prose: str, named: bool, surroundings: Surroundings) -> tuple[list[Ch
 
 
 def locate(draft: Masked, surroundings: Surroundings) -> tuple[list[Change], tuple[Question, ...]]:
-    """Return the change that says where the one symbol that a draft names is defined, or ask which one is meant.
+    """Returns the change that says where the one symbol that a draft names is defined, or ask which one is meant.
 
     A draft that names a file or several symbols knows its way, and so does one with a selection.
     """
@@ -173,7 +173,7 @@ def _place(surroundings: Surroundings) -> str | None:
 
 
 def _reference(surroundings: Surroundings) -> str | None:
-    """Return how to name what is selected, or else the symbol around the cursor."""
+    """Returns how to name what is selected, or else the symbol around the cursor."""
     place, symbol = _place(surroundings), surroundings.symbol
     symbol = symbol if symbol is not None and usable(symbol) else None
     if place is not None:

@@ -62,7 +62,7 @@ def check(
     *,
     allowed: Iterable[str] = (),
 ) -> Verdict:
-    """Say whether `candidate` may stand in for `original`.
+    """Says whether `candidate` may stand in for `original`.
 
     `allowed` are further texts that a candidate may name: attached documents, symbols that the workspace has.
     A text that is one of them, or stands in one of them, is no invention.
@@ -90,7 +90,7 @@ def _added(draft: Masked, new: Masked) -> Counter[str]:
 
 
 def _texts(draft: Masked) -> Counter[str]:
-    """Count the entities; an acronym or the like counts once, however often it stands."""
+    """Counts the entities; an acronym or the like counts once, however often it stands."""
     counts = Counter([entity.text for entity in draft.entities if entity.kind != "term"])
     for entity in draft.entities:
         if entity.kind == "term":
@@ -131,7 +131,7 @@ def _obligation(draft: Masked, new: Masked) -> Iterator[str]:
 
 
 def _corrections(draft: Masked) -> frozenset[str]:
-    """Return what the draft's misspelt words are meant to be: words that a candidate may have."""
+    """Returns what the draft's misspelt words are meant to be: words that a candidate may have."""
     tokens = {token.strip('.,;:!?()"*') for token in draft.tokens} - common()
     found = [
         correction(token) for token in sorted(tokens)[:MOST_TOKENS] if token.isalpha() and token.isascii()
@@ -148,7 +148,7 @@ def _obliging(subject: Masked) -> Counter[str]:
 
 
 def _words(draft: Masked, new: Masked, context: tuple[str, ...]) -> Iterator[str]:
-    """Find plain words that bring in a name, a technology or a count; the draft's own words are free."""
+    """Finds plain words that bring in a name, a technology or a count; the draft's own words are free."""
     before = set(_tokens(draft.text))
     fresh = [word for word in _tokens(new.prose) if word not in before]
     lowered = {word.lower() for word in before}
@@ -171,7 +171,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def _languages(draft: Masked, new: Masked) -> Iterator[str]:
-    """Compare scripts and languages passage by passage.
+    """Compares scripts and languages passage by passage.
 
     Short passages are often too short to tell. So a candidate most of whose words are the draft's own, corrected or
     not, can't be a translation, and where either side can't be told the dictionary decides: it may not become English.
@@ -195,14 +195,14 @@ def _paragraphs(prose: str) -> list[str]:
 
 
 def _scripts(prose: str) -> list[str]:
-    """Return the scripts of the paragraphs in order, neighbours of one script counted once."""
+    """Returns the scripts of the paragraphs in order, neighbours of one script counted once."""
     if prose.isascii():
         return ["latin"] if any(map(str.isalpha, prose)) else []
     return _runs(script(part) for part in _paragraphs(prose))
 
 
 def _spoken(prose: str) -> list[str]:
-    """Return the languages of the paragraphs in order; paragraphs too short to tell don't count."""
+    """Returns the languages of the paragraphs in order; paragraphs too short to tell don't count."""
     return _runs(language(part) for part in _paragraphs(prose))
 
 

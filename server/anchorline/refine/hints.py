@@ -85,7 +85,7 @@ BY_SLOT = {rule.slot: rule for rule in RULES}
 def hints(
     draft: Masked, analysis: Analysis, surroundings: Surroundings, *, most: int, follow_up: bool
 ) -> tuple[tuple[Hint, ...], tuple[Question, ...]]:
-    """Return at most `most` hints with one question each.
+    """Returns at most `most` hints with one question each.
 
     `follow_up`: there are turns before this one, so that "it" and "the bug" may be clear from them; of the hints
     about what the draft itself leaves out only AL104 is left then.

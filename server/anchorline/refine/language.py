@@ -41,18 +41,18 @@ _VOTES = {name: frozenset(words.split()) for name, words in STOPWORDS.items()}
 
 @cache
 def _foreign() -> frozenset[str]:
-    """Return the stop words that settle that a passage is not English: none of them is an English word."""
+    """Returns the stop words that settle that a passage is not English: none of them is an English word."""
     listed = set().union(*(words for name, words in _VOTES.items() if name != "en"))
     return frozenset(word for word in listed if not word.isascii() or (len(word) > 1 and not known(word)))
 
 
 def words(passage: str) -> list[str]:
-    """Return the first words of a passage, lower case."""
+    """Returns the first words of a passage, lower case."""
     return [match[0].lower() for match, _ in zip(_LETTERS.finditer(passage), range(SAMPLE), strict=False)]
 
 
 def english(passage: str) -> bool:
-    """Tell whether a passage is surely English prose: most words are in the dictionary, none is telling.
+    """Says whether a passage is surely English prose: most words are in the dictionary, none is telling.
 
     Up to three words one unknown may be a typo; a longer passage needs seven known words of ten.
     """
@@ -64,12 +64,12 @@ def english(passage: str) -> bool:
 
 
 def _usual(word: str) -> bool:
-    """Tell whether a word is in the dictionary, contracted ("don't") or a well-known misspelling."""
+    """Says whether a word is in the dictionary, contracted ("don't") or a well-known misspelling."""
     return "'" in word or "\u2019" in word or (word.isascii() and (known(word) or word in misspellings()))
 
 
 def language(passage: str) -> str | None:
-    """Return a language code or the name of a script that is not Latin, or None when it can't be told."""
+    """Returns a language code or the name of a script that is not Latin, or None when it can't be told."""
     name = script(passage)
     if name != "latin":
         return name
@@ -81,7 +81,7 @@ def language(passage: str) -> str | None:
 
 
 def script(passage: str) -> str | None:
-    """Return the script of most letters of a passage."""
+    """Returns the script of most letters of a passage."""
     if passage.isascii():
         return "latin" if any(map(str.isalpha, passage)) else None
     plain = passage.encode("ascii", "ignore")

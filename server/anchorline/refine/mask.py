@@ -100,7 +100,7 @@ _CLASSES = re.compile(
 
 
 def entities(text: str) -> tuple[Entity, ...]:
-    """Return the entities of `text` in order, without overlap. Linear in its length."""
+    """Returns the entities of `text` in order, without overlap. Linear in its length."""
     found: list[Span] = [(kind, start, end) for kind, start, end in blocks(text)]
     found = _merge(found, _code_spans(text, found))
     found = _merge(found, _delimiters(text, found))
@@ -109,7 +109,7 @@ def entities(text: str) -> tuple[Entity, ...]:
 
 
 def view(text: str, masked: Iterable[Entity]) -> str:
-    """Return `text` with every entity replaced by as many `BLANK` characters."""
+    """Returns `text` with every entity replaced by as many `BLANK` characters."""
     parts: list[str] = []
     position = 0
     for _, start, end, _ in masked:
@@ -135,7 +135,7 @@ def _gaps(text: str, found: list[Span]) -> Iterator[tuple[int, int]]:
 
 
 def _code_spans(text: str, found: list[Span]) -> list[Span]:
-    """Return inline code: runs of equally many backticks within one paragraph."""
+    """Returns inline code: runs of equally many backticks within one paragraph."""
     if "`" not in text:
         return []
     spans: list[Span] = []
@@ -190,7 +190,7 @@ def _words(text: str, found: list[Span]) -> list[Span]:
 
 
 def _urls(token: str, start: int, spans: list[Span]) -> int:
-    """Add the URLs in a token and return where the rest after the last one starts."""
+    """Adds the URLs in a token and return where the rest after the last one starts."""
     rest = start
     for match in _URL.finditer(token):
         length = len(match[0].rstrip(".,;:!?)]}*_"))
@@ -217,7 +217,7 @@ def _token(text: str, token: str, start: int, spans: list[Span]) -> None:
 
 
 def _name(word: str) -> str | None:
-    """Tell camelCase and PascalCase words (identifier) and acronyms (term) from plain words of letters."""
+    """Tells camelCase and PascalCase words (identifier) and acronyms (term) from plain words of letters."""
     if word[1:].islower() or len(word) == 1 or not word.isascii():
         return None
     return "term" if word.isupper() else "identifier"
@@ -233,7 +233,7 @@ def _is_list_marker(text: str, bare: str, start: int) -> bool:
 
 @lru_cache(maxsize=4096)
 def _kind(bare: str) -> str | None:
-    """Return the kind of a token, or None for a plain word (hyphens and apostrophes make no entity)."""
+    """Returns the kind of a token, or None for a plain word (hyphens and apostrophes make no entity)."""
     if bare in ("e.g", "i.e", "a.m", "p.m"):
         return None
     if len(bare) > LONGEST_TOKEN:

@@ -127,7 +127,7 @@ _KEYS = re.compile(rf"(?:^{_KEY.format('[a-z0-9]*[._-]')})|(?:^{_KEY.format('')}
 
 
 def mentioned(draft: Masked) -> list[tuple[int, int]]:
-    """Return where a draft speaks of words, as spans of characters in order, without overlap."""
+    """Returns where a draft speaks of words, as spans of characters in order, without overlap."""
     prose = draft.prose
     if _IS_TOPIC.search(prose):
         return [(0, len(prose))]
@@ -151,17 +151,17 @@ def mentioned(draft: Masked) -> list[tuple[int, int]]:
 
 
 def covers(spans: list[tuple[int, int]], start: int, end: int) -> bool:
-    """Tell whether one span holds all of the characters `start:end`."""
+    """Says whether one span holds all of the characters `start:end`."""
     return any(low <= start and end <= high for low, high in spans)
 
 
 def touches(spans: list[tuple[int, int]], start: int, end: int) -> bool:
-    """Tell whether a span holds some of the characters `start:end`."""
+    """Says whether a span holds some of the characters `start:end`."""
     return any(start < high and end > low for low, high in spans)
 
 
 def _both_spellings(draft: Masked) -> list[tuple[int, int]]:
-    """Find words that stand in the draft rightly spelled as well: their spelling is what it is about."""
+    """Finds words that stand in the draft rightly spelled as well: their spelling is what it is about."""
     words = {token.strip('.,;:!?()"*') for token in draft.tokens}
     odd = {
         word
@@ -179,7 +179,7 @@ def _both_spellings(draft: Masked) -> list[tuple[int, int]]:
 
 
 def words(draft: Masked) -> Counter[str]:
-    """Count the mentioned words that a correction could take for slips or filler, in lower case."""
+    """Counts the mentioned words that a correction could take for slips or filler, in lower case."""
     found: Counter[str] = Counter()
     for start, end in mentioned(draft):
         for match in re.finditer(r"[^\W\d_]+", draft.prose[start:end]):

@@ -35,7 +35,7 @@ _NEW = re.compile(
 
 
 def files(draft: Masked) -> list[Named]:
-    """Return the files that a draft names as existing: relative paths with an extension, the first `MOST`.
+    """Returns the files that a draft names as existing: relative paths with an extension, the first `MOST`.
 
     Where the words before the name ask for a new file or speak of a missing one, it is left out.
     """
@@ -56,12 +56,12 @@ def _file_name(entity: Entity) -> str | None:
 
 
 def has_place(draft: Masked) -> bool:
-    """Tell whether a draft says where it is about: a path, a URL, code or output."""
+    """Says whether a draft says where it is about: a path, a URL, code or output."""
     return any(entity.kind in PLACES or _file_name(entity) is not None for entity in draft.entities)
 
 
 def _wanted(draft: Masked, entity: Entity, words: list[int]) -> bool:
-    """Tell whether one of the words by which a draft wants a new file, at these offsets, is in the name's sentence."""
+    """Says whether one of the words by which a draft wants a new file, at these offsets, is in the name's sentence."""
     start = max(draft.text.rfind("\n", 0, entity.start), draft.prose.rfind(". ", 0, entity.start), 0)
     end = draft.text.find("\n", entity.end)
     following = bisect_left(words, start)
@@ -69,7 +69,7 @@ def _wanted(draft: Masked, entity: Entity, words: list[int]) -> bool:
 
 
 def symbols(draft: Masked) -> list[Named]:
-    """Return the functions, classes and the like that a draft names, by their last part, the first `MOST`."""
+    """Returns the functions, classes and the like that a draft names, by their last part, the first `MOST`."""
     found = []
     for entity in draft.entities:
         if entity.kind not in ("code", "identifier"):

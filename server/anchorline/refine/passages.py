@@ -34,7 +34,7 @@ class Passage(NamedTuple):
         return self.position(len(self.text))
 
     def position(self, offset: int) -> int:
-        """Return where the character at `offset` of the text, which is none of a number, stands in the draft."""
+        """Returns where the character at `offset` of the text, which is none of a number, stands in the draft."""
         shift = self.start
         for entity, match in zip(self.entities, _NUMBERED.finditer(self.text, 0, offset), strict=False):
             shift += entity.end - entity.start - len(match[0])
@@ -47,7 +47,7 @@ _PIECES = re.compile(r"#\d+|[^\W\d_]+(?:['\u2019][^\W\d_]+)*|\d+|\s+|.", re.DOTA
 
 
 def passages(draft: Masked) -> list[Passage]:
-    """Return the paragraphs of a draft. Acronyms stay readable: the guard counts each of them once."""
+    """Returns the paragraphs of a draft. Acronyms stay readable: the guard counts each of them once."""
     numbered = [entity for entity in draft.entities if entity.kind != "term"]
     found: list[Passage] = []
     start = 0
@@ -69,7 +69,7 @@ def _passage(text: str, start: int, end: int, inside: tuple[Entity, ...]) -> Pas
 
 
 def restored(passage: Passage, answer: str) -> str | None:
-    """Return an answer with the passage's entities put back, or None unless each is there exactly once."""
+    """Returns an answer with the passage's entities put back, or None unless each is there exactly once."""
     expected = Counter(f"#{number}" for number in range(1, len(passage.entities) + 1))
     if Counter(_NUMBERED.findall(answer)) != expected:
         return None
@@ -77,12 +77,12 @@ def restored(passage: Passage, answer: str) -> str | None:
 
 
 def restorable(passage: Passage) -> bool:
-    """Tell whether the numbers stand for entities only: a colour such as #1f2328 looks like one."""
+    """Says whether the numbers stand for entities only: a colour such as #1f2328 looks like one."""
     return restored(passage, passage.text) is not None
 
 
 def changes(passage: Passage, answer: str, reason: str) -> list[Change]:
-    """Return the differences of an answer as changes of the draft; those that touch an entity are left out."""
+    """Returns the differences of an answer as changes of the draft; those that touch an entity are left out."""
     before, after = _PIECES.findall(passage.text), _PIECES.findall(answer)
     places = list(_places(passage, before))
     found = []
@@ -94,7 +94,7 @@ def changes(passage: Passage, answer: str, reason: str) -> list[Change]:
 
 
 def _places(passage: Passage, pieces: list[str]) -> Iterator[int]:
-    """Yield where each piece begins in the draft, and where the last one ends."""
+    """Yields where each piece begins in the draft, and where the last one ends."""
     position = passage.start
     for piece in pieces:
         yield position
@@ -106,7 +106,7 @@ def _places(passage: Passage, pieces: list[str]) -> Iterator[int]:
 
 
 def better(draft: Masked, change: Change) -> bool:
-    """Tell whether a change puts a similar known word for an unknown one that stands only once."""
+    """Says whether a change puts a similar known word for an unknown one that stands only once."""
     old, new = draft.text[change.start : change.end], change.text
     wrong = [word for word in unknown(old) if draft.low.count(word) == 1]
     return (
@@ -118,7 +118,7 @@ def better(draft: Masked, change: Change) -> bool:
 
 
 def unknown(text: str) -> list[str]:
-    """Return the lower-case words that neither the dictionary nor software knows."""
+    """Returns the lower-case words that neither the dictionary nor software knows."""
     return [
         word for word in re.findall(r"(?<![\w'\u2019-])[a-z]{3,20}(?![\w'\u2019-])", text) if not known(word)
     ]

@@ -74,7 +74,7 @@ CLOSING = 100
 
 
 def fillers(draft: Masked) -> list[Filler]:
-    """Return the filler in a draft's prose, in order, without overlap.
+    """Returns the filler in a draft's prose, in order, without overlap.
 
     The caller decides whether the passage is English. Substring tests come first: most drafts have no filler,
     and the patterns behind them are slower.

@@ -18,7 +18,7 @@ PASSES = 4
 def propose(
     draft: str, surroundings: Surroundings = NOTHING, *, max_hints: int = 2, follow_up: bool = False
 ) -> Refinement:
-    """Return a refined draft with the reason for every edit, or the reason why there is none.
+    """Returns a refined draft with the reason for every edit, or the reason why there is none.
 
     `follow_up`: the draft continues a conversation, so that references in it may be clear from earlier turns.
     Refining the proposed text again proposes nothing. Whatever fails, the answer is "unavailable" and the
@@ -87,7 +87,7 @@ def _once(subject: Masked, surroundings: Surroundings) -> tuple[list[Change], tu
 
 
 def _changes(subject: Masked, surroundings: Surroundings) -> tuple[list[Change], tuple[Question, ...]]:
-    """Return the changes of all passes as changes of the draft itself."""
+    """Returns the changes of all passes as changes of the draft itself."""
     changes, questions = _once(subject, surroundings)
     if not changes:
         return [], questions
@@ -100,7 +100,7 @@ def _changes(subject: Masked, surroundings: Surroundings) -> tuple[list[Change],
 
 
 def compose(text: str, first: list[Change], second: list[Change]) -> list[Change]:
-    """Return changes of `text` that do what `first`, and then `second` on its result, would do."""
+    """Returns changes of `text` that do what `first`, and then `second` on its result, would do."""
     pieces: list[Change] = []
     shift = 0
     spans: list[tuple[int, int, Change]] = []
@@ -147,7 +147,7 @@ def _final(subject: Masked, kept: list[Change], surroundings: Surroundings) -> b
 def _guarded(
     subject: Masked, changes: list[Change], surroundings: Surroundings
 ) -> tuple[list[Change], tuple[str, ...]]:
-    """Return the changes that pass the guard: all, else the kinds that pass alone and together, else none."""
+    """Returns the changes that pass the guard: all, else the kinds that pass alone and together, else none."""
     verdict = guard.check(subject, apply(subject.text, changes), surroundings)
     if verdict.ok:
         return changes, ()

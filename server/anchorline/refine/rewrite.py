@@ -50,14 +50,14 @@ class Prose:
         self._foreign: bool | None = None
 
     def line(self, position: int) -> tuple[int, int]:
-        """Return where the line around `position` starts and ends."""
+        """Returns where the line around `position` starts and ends."""
         if not self._lines:
             self._lines = [0, *(match.end() for match in re.finditer("\n", self.text)), len(self.text) + 1]
         index = bisect_right(self._lines, position, hi=len(self._lines) - 1) - 1
         return self._lines[index], self._lines[index + 1] - 1
 
     def english(self, position: int) -> bool:
-        """Tell whether the line around `position` is surely English in a draft that is not foreign."""
+        """Says whether the line around `position` is surely English in a draft that is not foreign."""
         if self._foreign is None:
             self._foreign = language(self.text) not in (None, "en")
         if self._foreign:
@@ -68,7 +68,7 @@ class Prose:
         return self._english[start]
 
     def starts_sentence(self, position: int) -> bool:
-        """Tell whether a sentence or a list item starts at `position`."""
+        """Says whether a sentence or a list item starts at `position`."""
         start, _ = self.line(position)
         before = self.text[max(start, position - 40) : position].rstrip(" *_(\"'")
         return (
@@ -97,7 +97,7 @@ _WORDS = re.compile(r"(?<![\w'\u2019\x00@#/\\.-])[A-Za-z]{3,20}+(?![\w'\u2019\x0
 
 
 def duplicates(prose: Prose) -> Iterator[Change]:
-    """Drop a sentence or line that already stands, word for word, in the same section.
+    """Drops a sentence or line that already stands, word for word, in the same section.
 
     A sentence with an entity in it stays, because the guard counts entities (acronyms apart); so does a short
     one, one that introduces something (it ends in a colon), and a list item unless it repeats the item just
@@ -154,7 +154,7 @@ def _repeatable(sentence: str) -> bool:
 
 
 def filler(prose: Prose) -> Iterator[Change]:
-    """Drop filler from English sentences; an instruction put as a question becomes an instruction."""
+    """Drops filler from English sentences; an instruction put as a question becomes an instruction."""
     text = prose.text
     for start, end, request in fillers(prose.draft):
         if not prose.english(min(end, len(text) - 1)):
@@ -170,7 +170,7 @@ def filler(prose: Prose) -> Iterator[Change]:
 
 
 def _no_question(prose: Prose, position: int) -> Iterator[Change]:
-    """Turn the question mark after `position` into a full stop, unless more is asked."""
+    """Turns the question mark after `position` into a full stop, unless more is asked."""
     _, end = prose.line(position)
     rest = prose.text[position : min(end, position + LONGEST_SENTENCE)]
     mark = _END_MARK.search(rest)
@@ -180,7 +180,7 @@ def _no_question(prose: Prose, position: int) -> Iterator[Change]:
 
 
 def lists(prose: Prose) -> Iterator[Change]:
-    """Give the items of one list one bullet, and number them through where two share a number."""
+    """Gives the items of one list one bullet, and number them through where two share a number."""
     group: list[re.Match[str]] = []
     for item in _ITEMS.finditer(prose.text):
         if group and not _same_list(prose.text, group[-1], item):
@@ -191,7 +191,7 @@ def lists(prose: Prose) -> Iterator[Change]:
 
 
 def _same_list(text: str, before: re.Match[str], item: re.Match[str]) -> bool:
-    """Tell whether two items stand on successive lines, equally indented, both numbered or neither."""
+    """Says whether two items stand on successive lines, equally indented, both numbered or neither."""
     return (
         text.find("\n", before.end(), item.start()) == item.start() - 1
         and before[1] == item[1]
@@ -231,7 +231,7 @@ def _list(prose: Prose, group: list[re.Match[str]]) -> Iterator[Change]:
 
 
 def doubled(prose: Prose) -> Iterator[Change]:
-    """Drop a function word that was typed twice."""
+    """Drops a function word that was typed twice."""
     if DOUBLED.isdisjoint([token for token, again in pairwise(prose.draft.tokens) if token == again]):
         return
     for match in _DOUBLED.finditer(prose.text):
@@ -240,7 +240,7 @@ def doubled(prose: Prose) -> Iterator[Change]:
 
 
 def whitespace(prose: Prose) -> Iterator[Change]:
-    """Close up stray spaces between words and more than two empty lines."""
+    """Closes up stray spaces between words and more than two empty lines."""
     text = prose.text
     if "  " in text:
         position = 0
@@ -257,7 +257,7 @@ def whitespace(prose: Prose) -> Iterator[Change]:
 
 
 def typos(prose: Prose) -> Iterator[Change]:
-    """Correct misspellings that are sure.
+    """Corrects misspellings that are sure.
 
     Beyond the table, a word that stands twice is taken for a name, and a draft with more than `MOST_UNKNOWN`
     unknown words for something else than plain English.
@@ -280,7 +280,7 @@ def typos(prose: Prose) -> Iterator[Change]:
 
 
 def _suspects(prose: Prose, listed: dict[str, str]) -> list[str]:
-    """Return the words, lower case, that are misspelt or unknown, in a fixed order."""
+    """Returns the words, lower case, that are misspelt or unknown, in a fixed order."""
     usual = common()
     words = {token.strip(PUNCTUATION) for token in prose.draft.tokens}
     odd = [
@@ -304,7 +304,7 @@ RULES: tuple[Callable[[Prose], Iterator[Change]], ...] = (
 
 
 def rewrite(draft: Masked) -> list[Change]:
-    """Return the changes of one pass over a draft, in order. Its result may allow further ones.
+    """Returns the changes of one pass over a draft, in order. Its result may allow further ones.
 
     Words that the draft speaks of stay.
     """
@@ -319,7 +319,7 @@ def rewrite(draft: Masked) -> list[Change]:
 
 
 def settle(changes: list[Change]) -> list[Change]:
-    """Keep of overlapping changes the one earliest in the list; return them by position."""
+    """Keeps of overlapping changes the one earliest in the list; return them by position."""
     kept: list[tuple[int, Change]] = []
     for rank, change in sorted(enumerate(changes), key=lambda pair: (pair[1].start, pair[0])):
         while kept and _overlap(kept[-1][1], change) and kept[-1][0] > rank:
@@ -334,7 +334,7 @@ def _overlap(before: Change, after: Change) -> bool:
 
 
 def apply(text: str, changes: list[Change]) -> str:
-    """Return `text` with ordered, non-overlapping changes made."""
+    """Returns `text` with ordered, non-overlapping changes made."""
     parts: list[str] = []
     position = 0
     for change in changes:

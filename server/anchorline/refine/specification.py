@@ -60,7 +60,7 @@ _BREAKS_OFF = re.compile(
 
 
 def unfinished(draft: str) -> re.Match[str] | None:
-    """Return the docstring of an unfinished function, or None if the draft does not end in one."""
+    """Returns the docstring of an unfinished function, or None if the draft does not end in one."""
     if "def " not in draft:
         return None
     last = draft.rfind("\ndef ") + 1
@@ -68,7 +68,7 @@ def unfinished(draft: str) -> re.Match[str] | None:
 
 
 def signs(stub: re.Match[str]) -> Iterator[Sign]:
-    """Yield the signs that the docstring of an unfinished function leaves something out, the gravest first."""
+    """Yields the signs that the docstring of an unfinished function leaves something out, the gravest first."""
     text = stub["text"]
     breaks = _BREAKS_OFF.search(text)
     if breaks is not None:
@@ -88,5 +88,5 @@ def signs(stub: re.Match[str]) -> Iterator[Sign]:
 
 
 def unclear(found: Iterable[Sign]) -> float:
-    """Return the probability that a specification with these signs is incomplete or ambiguous."""
+    """Returns the probability that a specification with these signs is incomplete or ambiguous."""
     return 1 / (1 + exp(-BIAS - sum(sign.weight for sign in found)))

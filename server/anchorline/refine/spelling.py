@@ -35,7 +35,7 @@ PREFIXES = ("re", "un", "non", "pre", "sub", "multi", "auto", "inter", "micro", 
 
 @lru_cache(maxsize=8192)
 def correction(word: str) -> str | None:
-    """Return what a lower-case ASCII word surely was meant to be, or None. It never answers with a phrase."""
+    """Returns what a lower-case ASCII word surely was meant to be, or None. It never answers with a phrase."""
     listed = misspellings().get(word)
     if listed is not None:
         return listed
@@ -50,7 +50,7 @@ def correction(word: str) -> str | None:
 
 
 def derived(word: str) -> bool:
-    """Tell whether a word is a known one with an ending or a beginning that dictionaries leave out."""
+    """Says whether a word is a known one with an ending or a beginning that dictionaries leave out."""
     for suffix in SUFFIXES:
         stem = word.removesuffix(suffix)
         if stem == word or len(stem) < 4:
@@ -64,7 +64,7 @@ def derived(word: str) -> bool:
 
 
 def _doubles(stem: str) -> bool:
-    """Tell whether a stem such as "skip" doubles its last letter before a vowel."""
+    """Says whether a stem such as "skip" doubles its last letter before a vowel."""
     return (
         len(stem) == 4
         and stem[-1] in "bdgmnprt"
@@ -79,13 +79,13 @@ def _swapped(word: str) -> set[str]:
 
 
 def _doubling(word: str) -> set[str]:
-    """Return the word with one letter doubled, or one double letter single."""
+    """Returns the word with one letter doubled, or one double letter single."""
     more = {word[:i] + word[i] + word[i:] for i in range(1, len(word))}
     return more | {word[:i] + word[i + 1 :] for i in range(1, len(word) - 1) if word[i] == word[i + 1]}
 
 
 def one_slip(word: str) -> set[str]:
-    """Return all spellings at Damerau distance one that begin alike: slips rarely hit the first letter."""
+    """Returns all spellings at Damerau distance one that begin alike: slips rarely hit the first letter."""
     near = _swapped(word)
     near.update([word[:i] + word[i + 1 :] for i in range(1, len(word))])
     for i in range(1, len(word) + 1):

@@ -51,7 +51,7 @@ class Earlier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     read: Annotated[float, Meta(ge=0, le=10)] | None = None
 
     def step(self, prompt_tokens: int) -> int:
-        """Return how many of `long` a prompt of that size is above."""
+        """Returns how many of `long` a prompt of that size is above."""
         return sum(prompt_tokens > one.above for one in self.long)
 
 
@@ -91,11 +91,11 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unverified: tuple[str, ...] = ()
 
     def step(self, prompt_tokens: int) -> int:
-        """Return how many of `long` a prompt of that size is above."""
+        """Returns how many of `long` a prompt of that size is above."""
         return sum(prompt_tokens > one.above for one in self.long)
 
     def dated(self, at: float) -> "Model | Earlier":
-        """Return whose prices held at an epoch second."""
+        """Returns whose prices held at an epoch second."""
         if self.earlier and at < inf:
             day = datetime.fromtimestamp(at, UTC).date()
             for one in self.earlier:
@@ -104,7 +104,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self
 
     def prices(self, prompt_tokens: int, at: float = inf) -> tuple[float, float]:
-        """Return the USD per token of input and of output for a prompt of that size.
+        """Returns the USD per token of input and of output for a prompt of that size.
 
         They are those of the epoch second `at`; the newest ones that are known where it is not given.
         """
@@ -119,14 +119,14 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return price / 1e6, output / 1e6
 
     def peak(self, at: float) -> bool:
-        """Tell whether an epoch second is in the peak hours; always, where there are none."""
+        """Says whether an epoch second is in the peak hours; always, where there are none."""
         if self.off_peak is None:
             return True
         then = datetime.fromtimestamp(at, UTC)
         return then.weekday() < SATURDAY and any(low <= then.hour < high for low, high in self.off_peak.peak)
 
     def latency_ms(self, output_tokens: int) -> int:
-        """Return how long an answer of that size typically takes."""
+        """Returns how long an answer of that size typically takes."""
         return self.ttft_ms + round(1000 * output_tokens / self.tps)
 
 
@@ -147,14 +147,14 @@ class Catalog(msgspec.Struct, frozen=True):
     _shown: dict[tuple[str, ...], str] = {}
 
     def find(self, model: str) -> Model | None:
-        """Return a model by any name that requests use: dated ids, aliases, provider prefixes."""
+        """Returns a model by any name that requests use: dated ids, aliases, provider prefixes."""
         if model in self.models:
             return self.models[model]
         name = canonical(model)
         return self.models.get(self._names.get(name, name))
 
     def named(self, label: str) -> Model | None:
-        """Return a model by what an editor calls it: ``Claude Sonnet 4.5 (copilot)``, ``GPT-5.5``, ``haiku``.
+        """Returns a model by what an editor calls it: ``Claude Sonnet 4.5 (copilot)``, ``GPT-5.5``, ``haiku``.
 
         Case, separators and what stands in parentheses don't count, nor the order of words. One word is that of a
         family: the first one of the current models that have it, where they are one provider's.
@@ -170,7 +170,7 @@ class Catalog(msgspec.Struct, frozen=True):
         return family[0] if len({one.provider for one in family}) == 1 else None
 
     def of_provider(self, provider: str, *, current: bool = False) -> tuple[Model, ...]:
-        """Return the models of one provider, only those of its `current` line-up if asked so."""
+        """Returns the models of one provider, only those of its `current` line-up if asked so."""
         return tuple(
             model
             for model in self.models.values()
@@ -178,14 +178,14 @@ class Catalog(msgspec.Struct, frozen=True):
         )
 
     def age_days(self, today: date) -> dict[str, int]:
-        """Return how many days ago each provider's models were read."""
+        """Returns how many days ago each provider's models were read."""
         return {
             name: (today - date.fromisoformat(source.as_of)).days for name, source in self.sources.items()
         }
 
 
 def load(override: str | Path | None = None) -> Catalog:
-    """Return the built-in catalogue with the user's file `override` over it, model by model. Never raises.
+    """Returns the built-in catalogue with the user's file `override` over it, model by model. Never raises.
 
     A model that is not valid after merging stays as it is built in; `Catalog.problems` names file and key.
     Read once in a process, and again when the file changes.
@@ -230,7 +230,7 @@ _PARTS = re.compile(r"[a-z]+|\d+")
 
 
 def _key(name: str) -> tuple[str, ...]:
-    """Return what two spellings of a model's name share: its words, and its numbers in their order."""
+    """Returns what two spellings of a model's name share: its words, and its numbers in their order."""
     parts = _PARTS.findall(name.lower())
     words = sorted(part for part in parts if not part.isdigit())
     return (*words, *(part for part in parts if part.isdigit()))

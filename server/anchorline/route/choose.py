@@ -89,7 +89,7 @@ class _Candidate(msgspec.Struct, frozen=True):
 
 
 def choose(situation: Situation, targets: Targets, quality: QualityModel, settings: config.Route) -> Route:
-    """Return the route, with every model that was considered and why it was not taken."""
+    """Returns the route, with every model that was considered and why it was not taken."""
     current = situation.current
     target = targets.find(current)
     model = target.model
@@ -169,7 +169,7 @@ def _targets(
 
 
 def _costs(situation: Situation, target: Target, warm: int) -> tuple[float, float, float]:
-    """Return the USD of this request, `warm` tokens of which are in the model's cache, and of one that finds all there.
+    """Returns the USD of this request, `warm` tokens of which are cached, and of one that finds all there.
 
     The third is what is paid now to write the rest instead of reading it.
     """
@@ -186,7 +186,7 @@ def _costs(situation: Situation, target: Target, warm: int) -> tuple[float, floa
 
 
 def _lost(situation: Situation, current: Target) -> float:
-    """Return what it would cost to have the current model's warm prefix again, in USD."""
+    """Returns what it would cost to have the current model's warm prefix again, in USD."""
     if not situation.in_session or situation.cold or not situation.warm_tokens:
         return 0.0
     price, _ = current.prices(situation.prompt_tokens, situation.at)
@@ -195,7 +195,7 @@ def _lost(situation: Situation, current: Target) -> float:
 
 
 def _dearer(situation: Situation, target: Target, targets: Targets, settings: config.Route) -> bool:
-    """Tell whether a model costs more than the client's own choice, and may not."""
+    """Says whether a model costs more than the client's own choice, and may not."""
     course = situation.course or Course()
     own = targets.find(course.own).model if course.own else None
     if own is None or settings.pin or (target.name in settings.allow and not course.side):
@@ -207,7 +207,7 @@ def _dearer(situation: Situation, target: Target, targets: Targets, settings: co
 
 
 def hardest(quality: QualityModel, *asked: str) -> str:
-    """Return the instruction that is the least likely to be carried out; the first of equals."""
+    """Returns the instruction that is the least likely to be carried out; the first of equals."""
     known = [one for one in asked if one]
     return min(known, key=lambda one: quality.features(one, in_session=False).easy, default="")
 
@@ -222,7 +222,7 @@ def _excluded(situation: Situation, model: Model, *, is_current: bool) -> str | 
 
 
 def _pinned(situation: Situation, model: Model, candidates: list[_Candidate], lost: float) -> Route:
-    """Return the pinned model, the last of the candidates, unless it can't take the prompt."""
+    """Returns the pinned model, the last of the candidates, unless it can't take the prompt."""
     current, pick = candidates[0].option, candidates[-1].option
     options = tuple(one.option for one in candidates)
     if pick is current:
@@ -239,7 +239,7 @@ def _pinned(situation: Situation, model: Model, candidates: list[_Candidate], lo
 
 
 def _why(option: Alternative) -> str:
-    """Return why a model is not taken, as the rest of a sentence."""
+    """Returns why a model is not taken, as the rest of a sentence."""
     excluded = option.excluded or ""
     return f"it {excluded}" if excluded.startswith("takes") else f"it is {excluded}"
 
@@ -313,7 +313,7 @@ def _worth(option: Alternative) -> str:
 
 
 def _price(option: Alternative, other: Alternative) -> str:
-    """Return what a model costs beside another, as in "for twice the price ($0.20 instead of $0.10)"."""
+    """Returns what a model costs beside another, as in "for twice the price ($0.20 instead of $0.10)"."""
     mine, theirs = usd(option.cost_usd), usd(other.cost_usd)
     if mine == theirs:
         return "at the same price"

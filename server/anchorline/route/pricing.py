@@ -50,17 +50,17 @@ class Bill(msgspec.Struct, frozen=True, gc=False):
         return self.uncached - self.usd
 
     def times(self, factor: float) -> "Bill":
-        """Return this bill so many times."""
+        """Returns this bill so many times."""
         return Bill().plus(self, factor)
 
     def plus(self, other: "Bill", times: float = 1.0) -> "Bill":
-        """Return the sum of this bill and so many `times` another one."""
+        """Returns the sum of this bill and so many `times` another one."""
         mine, others = msgspec.structs.astuple(self), msgspec.structs.astuple(other)
         return Bill(*(a + times * b for a, b in zip(mine, others, strict=True)))
 
 
 def in_base_tokens(provider: Provider, uncached: int, read: int, written: Mapping[str, int]) -> Bill:
-    """Return the bill of a prompt in tokens at the base input price, what was `written` by lifetime.
+    """Returns the bill of a prompt in tokens at the base input price, what was `written` by lifetime.
 
     A simulated cache knows each token's lifetime, and no price; `Bill.times` makes USD of it.
     """
@@ -98,7 +98,7 @@ class Rates(msgspec.Struct, frozen=True, gc=False):
     search: float | None
 
     def bill(self, input_: int, read: int, write: int, write_1h: int, output: int) -> Bill:
-        """Return the bill of an inference; `write_1h` is a part of `write`."""
+        """Returns the bill of an inference; `write_1h` is a part of `write`."""
         answer = self.output * output
         return Bill(
             self.input * input_,
@@ -123,7 +123,7 @@ class Prices:
         self._ordinary = self._made(inf, 0)
 
     def rates(self, at: float, prompt: int) -> Rates:
-        """Return what a token of a prompt of that size cost then, at the list price."""
+        """Returns what a token of a prompt of that size cost then, at the list price."""
         if self._always and prompt <= self._above:
             return self._ordinary
         period = 2 * bisect_right(self._ends, at) + self.model.peak(at)
@@ -149,7 +149,7 @@ class Prices:
         return Rates(price, price * read, price * marked, price * write, price * long, output, search)
 
     def times(self, usage: Usage) -> float | Unpriced:
-        """Return what a usage's speed, tier and region multiply the list price by."""
+        """Returns what a usage's speed, tier and region multiply the list price by."""
         times = 1.0
         for said, name in (("{} mode", usage.speed), ("tier {}", usage.tier), ("region {}", usage.geo)):
             if name and name not in self.model.rates:
@@ -166,7 +166,7 @@ class Pricing:
         self._prices: dict[str, Prices | Unpriced] = {}
 
     def bill(self, usage: Usage, model: str, at: float) -> Bill | Unpriced:
-        """Return what a usage was billed by `model` at the epoch second `at`."""
+        """Returns what a usage was billed by `model` at the epoch second `at`."""
         whole = Bill()
         for one in usage.iterations or usage.messages:
             prices = self.prices(one.model or model)
@@ -188,7 +188,7 @@ class Pricing:
         return whole.plus(Bill(searches=search, uncached=search), usage.web_searches)
 
     def prices(self, model: str) -> Prices | Unpriced:
-        """Return the prices of the model that requests call by that name."""
+        """Returns the prices of the model that requests call by that name."""
         found = self._prices.get(model)
         if found is None:
             if len(self._prices) > MOST:  # names come from outside

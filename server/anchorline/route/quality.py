@@ -69,11 +69,11 @@ class QualityModel(Protocol):
     """What the route asks: heuristic today, a trained network later."""
 
     def features(self, draft: str, *, in_session: bool) -> Features:
-        """Look at a draft once, for all candidates. `in_session`: it continues a conversation."""
+        """Looks at a draft once, for all candidates. `in_session`: it continues a conversation."""
         ...
 
     def p_success(self, features: Features, model: Model) -> float:
-        """Return the probability that a model solves the prompt; it never falls with `Model.skill`."""
+        """Returns the probability that a model solves the prompt; it never falls with `Model.skill`."""
         ...
 
 
@@ -86,7 +86,7 @@ class HeuristicQuality:
         self._words = words
 
     def features(self, draft: str, *, in_session: bool) -> Features:
-        """Look at a draft once, for all candidates.
+        """Looks at a draft once, for all candidates.
 
         In a session the task stands in the turns before: a short draft there does not make it easier than the mean,
         and its words say nothing.
@@ -102,14 +102,14 @@ class HeuristicQuality:
         return Features(easy + intent(draft), _logit(weak + gain) - easy)
 
     def p_success(self, features: Features, model: Model) -> float:
-        """Return the probability that a model solves the prompt."""
+        """Returns the probability that a model solves the prompt."""
         skill = model.skill
         odds = features.easy + skill * features.gain
         return 1 / (1 + exp(-(odds if skill >= 0 else odds + LOCAL * skill)))
 
 
 def intent(draft: str) -> float:
-    """Return by how much the draft's first words make it easier (above 0) or harder, in log-odds."""
+    """Returns by how much the draft's first words make it easier (above 0) or harder, in log-odds."""
     words = frozenset(draft[:200].lower().split())
     easier = INTENT if not words.isdisjoint(EASIER) else 0.0
     return easier - (INTENT if not words.isdisjoint(HARDER) else 0.0)

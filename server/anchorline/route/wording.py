@@ -63,7 +63,7 @@ class Wording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kinds: tuple[Kind, ...] = ()
 
     def shift(self, draft: str) -> tuple[float, float]:
-        """Return what the words add to a small model's success, and to the gain of a strong one over it."""
+        """Returns what the words add to a small model's success, and to the gain of a strong one over it."""
         found = buckets(draft)
         if not found:
             return 0.0, 0.0
@@ -82,7 +82,7 @@ class Wording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def buckets(text: str) -> frozenset[int]:
-    """Return the buckets of a text's words, numbers and marks."""
+    """Returns the buckets of a text's words, numbers and marks."""
     seen = text if len(text) <= 2 * READ else f"{text[:READ]} {text[-READ:]}"
     words = set(_WORDS.findall(seen.lower()))
     return frozenset(xxh32_intdigest(word.encode("utf-8", "surrogatepass")) % BUCKETS for word in words)
@@ -90,12 +90,12 @@ def buckets(text: str) -> frozenset[int]:
 
 @cache
 def shipped() -> Wording:
-    """Return the tables that ship."""
+    """Returns the tables that ship."""
     return read(files.shipped() / "router" / FILE)
 
 
 def read(path: Path) -> Wording:
-    """Read tables; none, where the file is missing or is not what this version reads: then the length decides alone."""
+    """Reads tables; none where the file is missing or another version's: then the length decides alone."""
     try:
         if path.stat().st_size > MOST_BYTES:
             return Wording()
@@ -111,7 +111,7 @@ def _trust(kind: Kind, found: frozenset[int]) -> float:
 
 
 def _mean(table: bytes, step: float, found: frozenset[int]) -> float:
-    """Return the mean over the buckets of a table of signed bytes."""
+    """Returns the mean over the buckets of a table of signed bytes."""
     total = sum((table[bucket] ^ 128) - 128 for bucket in found)
     return step * total / len(found)
 

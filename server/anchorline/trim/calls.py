@@ -79,7 +79,7 @@ class Origin:
 
 
 def _call(content: bytes, name: bytes) -> Call | None:
-    """Return the call with the id `name` (a JSON string) in what the model wrote."""
+    """Returns the call with the id `name` (a JSON string) in what the model wrote."""
     try:
         value = msgspec.json.decode(content)
         wanted = msgspec.json.decode(name)
@@ -93,7 +93,7 @@ def _call(content: bytes, name: bytes) -> Call | None:
 
 
 def _read(call: dict[str, Any]) -> Call:
-    """Return what the forms of a call have in common: Anthropic's, chat's, and the Responses API's."""
+    """Returns what the forms of a call have in common: Anthropic's, chat's, and the Responses API's."""
     function = call.get("function")
     asked: dict[str, Any] = function if isinstance(function, dict) else call
     tool = str(asked.get("name") or str(call.get("type")).removesuffix("_call")).lower()
@@ -109,7 +109,7 @@ def _read(call: dict[str, Any]) -> Call:
 
 
 def _command(given: object) -> str | None:
-    """Return a command line: a text, or what ``bash -lc`` gets in a list."""
+    """Returns a command line: a text, or what ``bash -lc`` gets in a list."""
     if isinstance(given, str):
         return given
     if isinstance(given, list) and len(given) == 3 and given[1] in ("-c", "-lc"):

@@ -42,7 +42,7 @@ _JOINED = re.compile(r"2>\s*&1|[12]?>>?\s*/dev/null")
 
 
 def drawn(command: str) -> bool:
-    """Tell whether every program of a command line only draws its progress."""
+    """Says whether every program of a command line only draws its progress."""
     line = _JOINED.sub(" ", command)
     if _EXPANDED.search(line):
         return False
@@ -57,7 +57,7 @@ def drawn(command: str) -> bool:
 
 
 def _programs(line: str) -> Iterator[tuple[bool, list[str]]]:
-    """Yield each simple command of a line, and whether it reads what the one before it writes."""
+    """Yields each simple command of a line, and whether it reads what the one before it writes."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars=_OPERATORS)
     lexer.whitespace_split = True
     lexer.commenters = ""

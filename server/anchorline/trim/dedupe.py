@@ -17,7 +17,7 @@ _TRIMMABLE = frozenset({"tool_result", "document", "fence"})
 
 
 def duplicates(prompt: Prompt, warm: int) -> tuple[Trim, ...]:
-    """Return the blocks after segment `warm` (-1: none is warm) that repeat an earlier one byte for byte."""
+    """Returns the blocks after segment `warm` (-1: none is warm) that repeat an earlier one byte for byte."""
     segments = prompt.segments
     new = {
         segment.digest

@@ -21,7 +21,7 @@ SPACES = 200
 
 
 def shortened(text: str, kinds: Sequence[Kind], origin: Origin) -> tuple[str, tuple[TrimKind, ...]]:
-    """Return the text as it is sent, and which kinds of trims it took."""
+    """Returns the text as it is sent, and which kinds of trims it took."""
     plain = own(text)
     lines, given, drawn = plain, list[Line](text.split("\n")), tuple[TrimKind, ...]()
     if kinds and ("\x1b" in text or "\r" in text) and (shown := rendered(text)) is not None and origin.drawn:
@@ -56,7 +56,7 @@ def _applied(
 
 
 def restored(lines: list[Line], kinds: Sequence[Kind]) -> list[Line]:
-    """Return the lines that a tool gave, from those that were sent.
+    """Returns the lines that a tool gave, from those that were sent.
 
     A mark that is left speaks of what can't be restored.
     """

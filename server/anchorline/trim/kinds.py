@@ -26,11 +26,11 @@ class Kind(Protocol):
     name: TrimKind
 
     def shorten(self, lines: list[Line], origin: Origin) -> list[Line]:
-        """Return the lines with what can be left out replaced by marks; the same ones where there is nothing."""
+        """Returns the lines with what can be left out replaced by marks; the same ones where there is nothing."""
         ...
 
     def restore(self, lines: list[Line]) -> list[Line]:
-        """Return the lines with this kind's marks replaced by what they stand for. A mark that says nothing stays."""
+        """Returns the lines with this kind's marks replaced by what they stand for. A mark that says nothing stays."""
         ...
 
 
@@ -40,7 +40,7 @@ class LineNumbers:
     name: TrimKind = "line_numbers"
 
     def shorten(self, lines: list[Line], origin: Origin) -> list[Line]:  # noqa: ARG002
-        """Leave the spaces out where every numbered line is aligned to the same width."""
+        """Leaves the spaces out where every numbered line is aligned to the same width."""
         width = saved = 0
         for line in lines:
             found = _ALIGNED.match(line) if isinstance(line, str) else None
@@ -72,7 +72,7 @@ class EqualLines:
     name: TrimKind = "equal_lines"
 
     def shorten(self, lines: list[Line], origin: Origin) -> list[Line]:  # noqa: ARG002
-        """Keep one of the equal lines and say how many more there are."""
+        """Keeps one of the equal lines and say how many more there are."""
         kept: list[Line] = []
         for line, group in groupby(lines):
             count = sum(1 for _ in group)
@@ -123,7 +123,7 @@ class FoundLines:
         return kept if len(kept) > len(lines) else lines
 
     def restore(self, lines: list[Line]) -> list[Line]:
-        """Put the path before each of its lines, with the sign that stands after the line's number."""
+        """Puts the path before each of its lines, with the sign that stands after the line's number."""
         return list(self._restored(lines))
 
     def _restored(self, lines: list[Line]) -> Iterator[Line]:
@@ -149,7 +149,7 @@ _CONTEXT = re.compile(r"-[0-9]+-")
 
 
 def _path(line: Line, paths: set[str]) -> str | None:
-    """Return in which of the files a search found a line; None where it is no line of its output."""
+    """Returns in which of the files a search found a line; None where it is no line of its output."""
     if not isinstance(line, str):
         return None
     found = _MATCH.match(line)
@@ -163,7 +163,7 @@ def _path(line: Line, paths: set[str]) -> str | None:
 
 
 def _ends(path: str, paths: set[str]) -> bool:
-    """Tell whether a path leads to one of the files: Claude Code writes those of matches shorter than of context."""
+    """Says whether a path leads to one of the files: Claude Code writes those of matches shorter than of context."""
     at = path.find("/")
     while at >= 0:
         if path[at + 1 :] in paths:

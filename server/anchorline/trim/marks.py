@@ -98,7 +98,7 @@ _RENDERED = re.compile(
 
 
 def mark(line: str) -> Mark | None:
-    """Return what a line stands for; None where it is the output's own."""
+    """Returns what a line stands for; None where it is the output's own."""
     made = _read(line)
     return made if made is not None and str(made) == line else None
 
@@ -119,7 +119,7 @@ def _read(line: str) -> Mark | None:
 
 
 def read(text: str) -> list[Line]:
-    """Return the lines of a text as it is sent."""
+    """Returns the lines of a text as it is sent."""
     given = text.split("\n")
     if BEGINNING not in text:
         return list(given)
@@ -133,7 +133,7 @@ def read(text: str) -> list[Line]:
 
 
 def own(text: str) -> list[Line]:
-    """Return the lines of a tool's output, those that look like marks announced as what they are."""
+    """Returns the lines of a tool's output, those that look like marks announced as what they are."""
     given = text.split("\n")
     if BEGINNING not in text:
         return list(given)
@@ -146,5 +146,5 @@ def own(text: str) -> list[Line]:
 
 
 def written(lines: list[Line]) -> str:
-    """Return the text that is sent: the inverse of `read`."""
+    """Returns the text that is sent: the inverse of `read`."""
     return "\n".join(line if isinstance(line, str) else str(line) for line in lines)

@@ -32,7 +32,7 @@ class _Text(msgspec.Struct, frozen=True, gc=False):
         return len(self.rest) + (len(str(self.number)) if self.number >= 0 else 0)
 
     def moved(self, by: int) -> str:
-        """Return the line with another number."""
+        """Returns the line with another number."""
         return f"{self.number + by}{self.rest}" if self.number >= 0 else self.rest
 
 
@@ -51,7 +51,7 @@ class EarlierLines:
         self._places: dict[int, _Place] = {}
 
     def add(self, texts: Sequence[list[Line]], *, stays: bool = True) -> None:
-        """Take in the next tool result: the lines of its texts, as they are sent.
+        """Takes in the next tool result: the lines of its texts, as they are sent.
 
         Nothing points to one that does not stay: that the client may have the provider take out later.
         """
@@ -84,7 +84,7 @@ class EarlierLines:
         return kept
 
     def restore(self, lines: list[Line]) -> list[Line]:
-        """Put the lines back."""
+        """Puts the lines back."""
         made: list[Line] = []
         room = LARGEST
         for line in lines:
@@ -97,7 +97,7 @@ class EarlierLines:
         return made
 
     def _stands(self, mark: Above) -> list[str] | None:
-        """Return the lines that a mark stands for; None where there are no such lines."""
+        """Returns the lines that a mark stands for; None where there are no such lines."""
         result = self._results[mark.result - 1] if mark.result <= len(self._results) else []
         texts = [text for text in result[mark.first - 1 : mark.last] if text is not None]
         if not texts or len(texts) != mark.last - mark.first + 1:
@@ -111,7 +111,7 @@ class EarlierLines:
     def _run(
         self, lines: Sequence[_Text | None], start: int, keys: Sequence[int]
     ) -> tuple[_Place, int] | None:
-        """Return where the longest run that begins with line `start` stands, and its lines; None if not worth it."""
+        """Returns where the longest run that begins with line `start` stands, and its lines; None if not worth it."""
         best: tuple[_Place, int] | None = None
         for key in keys:
             place = self._places.get(key)
@@ -136,7 +136,7 @@ class EarlierLines:
 
 
 def _text(line: Line) -> _Text | None:
-    """Return a line of the output; None for one that stands for others, or looks like it."""
+    """Returns a line of the output; None for one that stands for others, or looks like it."""
     if not isinstance(line, str) or line.startswith(BEGINNING):
         return None
     found = _NUMBERED.match(line)
@@ -144,7 +144,7 @@ def _text(line: Line) -> _Text | None:
 
 
 def _keys(lines: Sequence[_Text | None]) -> Iterator[tuple[int, int]]:
-    """Yield (line, key) for each place at which a run may be found."""
+    """Yields (line, key) for each place at which a run may be found."""
     following = iter(lines)
     next(following, None)
     for index, line in enumerate(lines):
@@ -158,7 +158,7 @@ def _keys(lines: Sequence[_Text | None]) -> Iterator[tuple[int, int]]:
 
 
 def _shared(lines: Sequence[_Text | None], start: int, others: Sequence[_Text | None], place: int) -> int:
-    """Return how many lines are the same from there on, their numbers all shifted by the same."""
+    """Returns how many lines are the same from there on, their numbers all shifted by the same."""
     shift: int | None = None
     count = 0
     while start + count < len(lines) and place + count < len(others):

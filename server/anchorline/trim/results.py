@@ -85,7 +85,7 @@ class _Form(msgspec.Struct, frozen=True, gc=False):
     digest: bytes
 
     def placed(self, content: bytes) -> tuple[Piece, ...] | None:
-        """Return where to replace what in a tool result; None where it holds something else."""
+        """Returns where to replace what in a tool result; None where it holds something else."""
         found: list[tuple[int, int]] | None = None
         pieces = []
         for text in self.texts:
@@ -114,7 +114,7 @@ class Shortened:
         self._lock = Lock()
 
     def shorten(self, prompt: Prompt, warm: int) -> list[Trimmed]:
-        """Return the tool results of `prompt` that are sent shorter.
+        """Returns the tool results of `prompt` that are sent shorter.
 
         Those up to segment `warm` are if they were sent so (`keep`); the provider holds no later ones, so these may be.
         Nothing is kept of it but what makes the next request of the conversation faster.
@@ -123,14 +123,14 @@ class Shortened:
             return list(_Passage(prompt, warm, self._known, self._forms, self._earlier).trimmed())
 
     def learn(self, known: Mapping[bytes, bytes]) -> bool:
-        """Take in the forms that another process has sent; return whether there are new ones."""
+        """Takes in the forms that another process has sent; return whether there are new ones."""
         with self._lock:
             new = any(self._known.get(prefix) != form for prefix, form in known.items())
             self._known.update(known)
         return new
 
     def keep(self, prompt: Prompt, trimmed: Sequence[Trimmed]) -> dict[bytes, bytes]:
-        """Note what is sent from now on; return what is new of it, as `known` takes it."""
+        """Notes what is sent from now on; return what is new of it, as `known` takes it."""
         made = {prompt.segments[one.segment].prefix: one.digest for one in trimmed if one.new}
         with self._lock:
             self._known.update(made)
@@ -169,7 +169,7 @@ class _Passage:
         """How many results are in `_earlier`."""
 
     def trimmed(self) -> Iterator[Trimmed]:
-        """Yield the results that are sent shorter, in order."""
+        """Yields the results that are sent shorter, in order."""
         prompt = self._prompt
         for index in self._results:
             segment = prompt.segments[index]
@@ -201,7 +201,7 @@ class _Passage:
         return lambda start, end: source[start - first : end - first]
 
     def _form(self, index: int, segment: Segment, known: bytes | None) -> _Form:
-        """Return the form of the next result, decided now or before."""
+        """Returns the form of the next result, decided now or before."""
         state = segment.prefix, self._sent
         form = self._forms.get(state)
         if form is not None:
@@ -224,7 +224,7 @@ class _Passage:
         return form
 
     def _take(self, count: int) -> None:
-        """Take the first `count` results, as they are sent, into what a later one may point to."""
+        """Takes the first `count` results, as they are sent, into what a later one may point to."""
         if self._earlier is None:
             self._taken = next((n for n in range(count, 0, -1) if self._states[n - 1] in self._memory), 0)
             state = self._states[self._taken - 1] if self._taken else None
@@ -240,7 +240,7 @@ class _Passage:
 
 
 def _stored(prompt: Prompt, segment: Segment) -> bool:
-    """Tell whether a segment stands for items that the provider keeps, how many nobody here knows."""
+    """Says whether a segment stands for items that the provider keeps, how many nobody here knows."""
     if prompt.format != "openai-responses" or segment.kind != "other":
         return False
     return _STORED.search(prompt.load(segment.start, segment.end)) is not None
@@ -250,12 +250,12 @@ AS_IT_CAME = _Form((), (), b"")
 
 
 def described(prompt: Prompt, trimmed: Sequence[Trimmed]) -> tuple[Trim, ...]:
-    """Return the trims as a plan names them."""
+    """Returns the trims as a plan names them."""
     return tuple(_trim(prompt, one) for one in trimmed)
 
 
 def restored_texts(prompt: Prompt) -> dict[int, list[str]]:
-    """Return what the tools gave, from a prompt as it was sent: the texts of each tool result, by its segment.
+    """Returns what the tools gave, from a prompt as it was sent: the texts of each tool result, by its segment.
 
     What was rendered as a terminal shows it comes with the mark that says so, since that can't be undone.
     """
@@ -315,7 +315,7 @@ def _bound(memory: OrderedDict[tuple[bytes, bytes], Any], most: int) -> None:
 
 
 def literals(content: bytes) -> list[tuple[int, int]]:
-    """Return where the texts of a tool result stand: JSON strings of Anthropic's and OpenAI's forms of it.
+    """Returns where the texts of a tool result stand: JSON strings of Anthropic's and OpenAI's forms of it.
 
     None of those that the provider's own tools gave, which it may compare with what it has sent.
     """
@@ -346,7 +346,7 @@ def _text(content: bytes, start: int) -> list[tuple[int, int]]:
 
 
 def decoded(literal: bytes) -> str:
-    """Return a JSON string's text. It may have half a surrogate pair, as JavaScript lets pass."""
+    """Returns a JSON string's text. It may have half a surrogate pair, as JavaScript lets pass."""
     try:
         return msgspec.json.decode(literal, type=str)
     except (msgspec.MsgspecError, UnicodeDecodeError):

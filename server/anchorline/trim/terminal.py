@@ -21,7 +21,7 @@ WIDTH = 80
 
 
 def rendered(text: str) -> tuple[str, Rendered] | None:
-    """Return what the terminal shows of a text, and what is gone; None where nothing is, or that is not sure."""
+    """Returns what the terminal shows of a text, and what is gone; None where nothing is, or that is not sure."""
     plain, codes = _COLOUR.subn("", text)
     states = 0
     if _REDRAWN.search(plain):
@@ -44,7 +44,7 @@ class _Screen:
         self._row = self._column = 0
 
     def text(self) -> str:
-        """Return all lines."""
+        """Returns all lines."""
         return "".join(line + end for line, end in zip(self._lines, self._ends, strict=True))
 
     def draw(self, text: str) -> bool:
@@ -114,7 +114,7 @@ class _Screen:
 
 
 def _narrow(text: str) -> bool:
-    """Tell whether each character takes one column, so that as many others cover it."""
+    """Says whether each character takes one column, so that as many others cover it."""
     return "\t" not in text and (
         text.isascii()
         or all(

@@ -71,7 +71,7 @@ class Files:
         self._listing = None
 
     def listing(self) -> Listing:
-        """Return the files, listed at most `FRESH_S` ago."""
+        """Returns the files, listed at most `FRESH_S` ago."""
         with self._making:
             kept = self._listing
             if kept is None or self._clock() - kept.made_at > FRESH_S:
@@ -91,7 +91,7 @@ class Files:
         return Listing(by_name, True, start, {})
 
     def find(self, name: str) -> Found:
-        """Say whether a file is there, as a path from a folder of the workspace or as the end of one."""
+        """Says whether a file is there, as a path from a folder of the workspace or as the end of one."""
         parts = PurePosixPath(name)
         if not self.roots or parts.is_absolute() or ".." in parts.parts or "\x00" in name:
             return "unknown"
@@ -108,7 +108,7 @@ class Files:
         return not SKIPPED.isdisjoint(parts.parts)
 
     def similar(self, name: str) -> str | None:
-        """Return the file whose path is most like `name`, if one is."""
+        """Returns the file whose path is most like `name`, if one is."""
         listing = self.listing()
         last = name.rsplit("/", 1)[-1]
         if last not in listing.similar:
@@ -122,7 +122,7 @@ class Files:
         return min(by_name[near[0]], key=len) if near else None
 
     def read(self, name: str) -> bytes | None:
-        """Return the bytes of a file, or None if it is too large, no regular file or outside the folders."""
+        """Returns the bytes of a file, or None if it is too large, no regular file or outside the folders."""
         for root in self.roots:
             path = root / name
             if inside(root, path):
@@ -130,13 +130,13 @@ class Files:
         return None
 
     def sources(self, suffixes: frozenset[str]) -> Iterator[str]:
-        """Yield the listed files with one of `suffixes`, the ones nearest to the root first."""
+        """Yields the listed files with one of `suffixes`, the ones nearest to the root first."""
         paths = [path for paths in self.listing().by_name.values() for path in paths]
         yield from sorted((path for path in paths if PurePosixPath(path).suffix in suffixes), key=_depth)
 
 
 def _candidates(name: str, names: Iterable[str]) -> list[str]:
-    """Return those that share most of their beginning and end with `name`.
+    """Returns those that share most of their beginning and end with `name`.
 
     Comparing two names in full takes a hundred times as long as looking at their ends, and a repository may hold
     thousands that are nearly the same.
@@ -151,7 +151,7 @@ def _candidates(name: str, names: Iterable[str]) -> list[str]:
 
 
 def _alike(one: str, other: str) -> int:
-    """Return with how many equal characters two names begin."""
+    """Returns with how many equal characters two names begin."""
     pairs = zip(one, other, strict=False)
     return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
@@ -161,7 +161,7 @@ def _depth(path: str) -> tuple[int, str]:
 
 
 def walk(root: Path) -> Iterator[str]:
-    """Yield the regular files below `root`, breadth first, without following a link."""
+    """Yields the regular files below `root`, breadth first, without following a link."""
     waiting = [(str(root), "")]
     while waiting:
         following: list[tuple[str, str]] = []
@@ -180,7 +180,7 @@ def walk(root: Path) -> Iterator[str]:
 
 
 def inside(root: Path, path: Path) -> bool:
-    """Tell whether a path, its links resolved, lies below `root`, whose own links are resolved."""
+    """Says whether a path, its links resolved, lies below `root`, whose own links are resolved."""
     try:
         return Path(os.path.realpath(path)).is_relative_to(root)
     except (OSError, ValueError):
@@ -188,7 +188,7 @@ def inside(root: Path, path: Path) -> bool:
 
 
 def read(path: Path) -> bytes | None:
-    """Return the bytes of a regular file of at most `LARGEST` bytes that is no link."""
+    """Returns the bytes of a regular file of at most `LARGEST` bytes that is no link."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except (OSError, ValueError):

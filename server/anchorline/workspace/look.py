@@ -31,7 +31,7 @@ class Sources(NamedTuple):
     opened: Mapping[str, bytes]
 
     def read(self, path: str) -> bytes | None:
-        """Return the text of a file as the editor has it, else as it is on disk."""
+        """Returns the text of a file as the editor has it, else as it is on disk."""
         text = self.opened.get(path)
         return text if text is not None else self.files.read(path)
 
@@ -46,7 +46,7 @@ class Place(NamedTuple):
 def look(
     draft: str, surroundings: Surroundings, sources: Sources, *, search: bool, at: Place | None = None
 ) -> Surroundings:
-    """Return the surroundings with absent files, definitions and the symbol around the selection, or around `at`.
+    """Returns the surroundings with absent files, definitions and the symbol around the selection, or around `at`.
 
     With `search` all source files of the workspace are searched for the symbols that the draft names: that takes
     too long for every keystroke. Reads files, so it is not for the event loop.

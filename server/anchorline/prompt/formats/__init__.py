@@ -114,7 +114,7 @@ _shape = msgspec.json.Decoder(_Shape).decode
 
 
 def detect(data: bytes, name: str | None = None) -> Format:
-    """Tell the format of a body or document, by its name where that says enough, else by its shape.
+    """Tells the format of a body or document, by its name where that says enough, else by its shape.
 
     Session files are told by their first line (see `read_file`). Raises PromptError for JSON that is no known body.
     """
@@ -162,7 +162,7 @@ def read(
     format: Format | None = None,  # noqa: A002  (a prompt's format has no other name)
     memory: Memory | None = None,
 ) -> Prompt:
-    """Read a prompt document or request body. With a `memory` only what is new of a conversation is read.
+    """Reads a prompt document or request body. With a `memory` only what is new of a conversation is read.
 
     Raises PromptError naming what is wrong and where.
     """
@@ -184,7 +184,7 @@ def read(
 
 
 def _unmarked(data: bytes) -> bytes:
-    """Return a text without its byte order mark: as UTF-8, and where it is that already, with every byte in its place.
+    """Returns a text without its byte order mark: as UTF-8, and where it is that already, with every byte in its place.
 
     In a body blanks stand for the mark, which JSON allows. A document keeps it: `markdown` begins behind it.
     """
@@ -199,7 +199,7 @@ def _unmarked(data: bytes) -> bytes:
 
 
 def read_file(path: Path, *, format: Format | None = None) -> Prompt:  # noqa: A002
-    """Read a prompt from a file: any document or body, or a session file (JSON lines, plain or packed).
+    """Reads a prompt from a file: any document or body, or a session file (JSON lines, plain or packed).
 
     Session files are streamed. Raises PromptError, or OSError where the file can't be read.
     """

@@ -119,12 +119,12 @@ class Anthropic(Dialect):
     before: ClassVar[frozenset[bytes]] = frozenset({b'"tools"', b'"system"', b'"tool_choice"', b'"thinking"'})
 
     def family(self, model: str | None) -> str:
-        """Return the tokenizer: Claude's, also where the model goes by another name."""
+        """Returns the tokenizer: Claude's, also where the model goes by another name."""
         found = family(model)
         return found if found.startswith("anthropic") else "anthropic"
 
     def decode(self, text: bytes) -> tuple[Frame, list[Any]]:
-        """Return the frame and the messages."""
+        """Returns the frame and the messages."""
         body = _decode(text)
         role = _ROLES.get
         turns: list[_Turn] = [
@@ -137,7 +137,7 @@ class Anthropic(Dialect):
         return body, turns
 
     def place(self, body: bytes, position: int, items: Sequence[_Turn]) -> list[Place]:
-        """Find each message's end and the starts of its blocks (or of its one string)."""
+        """Finds each message's end and the starts of its blocks (or of its one string)."""
         places: list[Place] = []
         position = layout.space(body, position)
         for role, blocks in items:
@@ -151,7 +151,7 @@ class Anthropic(Dialect):
         return places
 
     def preamble(self, builder: Builder, frame: Frame, places: dict[bytes, int]) -> None:
-        """Add tools, then system, then a trace of the settings that invalidate the messages."""
+        """Adds tools, then system, then a trace of the settings that invalidate the messages."""
         assert isinstance(frame, _Frame)  # noqa: S101  (a dialect only meets its own frame)
         if frame.tools:
             values = [bytes(tool) for tool in frame.tools]
@@ -182,7 +182,7 @@ class Anthropic(Dialect):
                 builder.chain.add(bytes(setting), b"settings")
 
     def extend(self, builder: Builder, items: Sequence[_Turn], places: Sequence[Place], index: int) -> None:
-        """Add one segment a content block, from the last compaction block on."""
+        """Adds one segment a content block, from the last compaction block on."""
         if places and builder.body.find(b'"compaction"', _first_start(places[0])) >= 0:
             at = _compacted(items)
             if at is not None:
@@ -198,7 +198,7 @@ class Anthropic(Dialect):
         index: int,
         at: tuple[int, int],
     ) -> None:
-        """Begin the conversation at the compaction block `at`: (number of the turn, of the block in it)."""
+        """Begins the conversation at the compaction block `at`: (number of the turn, of the block in it)."""
         number, first = at
         builder.compact(index + number)
         for (_, blocks), place in zip(items[:number], places, strict=False):
@@ -233,7 +233,7 @@ class Anthropic(Dialect):
         builder.add_turns(run, starts, index + len(items) - len(run), _BEGINNINGS, _kind)
 
     def draft(self, body: bytes, segments: Sequence[Segment]) -> Draft | None:
-        """Return the last text of the last message, if that is the user's own."""
+        """Returns the last text of the last message, if that is the user's own."""
         last = segments[-1].message if segments else -1
         for index in range(len(segments) - 1, -1, -1):
             segment = segments[index]
@@ -247,7 +247,7 @@ class Anthropic(Dialect):
         return None
 
     def facts(self, frame: Frame) -> dict[str, Any]:
-        """Return the answer's limit, the automatic cache setting, the session's name, and what may be taken out."""
+        """Returns the answer's limit, the automatic cache setting, the session's name, and what may be taken out."""
         assert isinstance(frame, _Frame)  # noqa: S101
         named = session.of_metadata(frame.metadata)
         first = bytes(frame.system[0]) if isinstance(frame.system, list) and frame.system else b""
@@ -260,7 +260,7 @@ class Anthropic(Dialect):
 
 
 def _clears_results(context_management: Raw | UnsetType) -> bool:
-    """Tell whether the API may take out earlier tool results before the model sees the request.
+    """Says whether the API may take out earlier tool results before the model sees the request.
 
     ``clear_tool_uses_20250919`` does, ``clear_thinking`` and ``compact`` don't (platform.claude.com, context editing).
     """
@@ -284,7 +284,7 @@ def _add_string(builder: Builder, kind: Kind, role: Role, start: int, section: S
 
 
 def string_draft(body: bytes, start: int, segment: int) -> Draft | None:
-    """Return the draft in the JSON string at `start`, or None if it is empty or no person wrote it."""
+    """Returns the draft in the JSON string at `start`, or None if it is empty or no person wrote it."""
     end = layout.skip(body, start)
     text = msgspec.json.decode(body[start:end])
     if not isinstance(text, str) or not text.strip() or text.lstrip().startswith(_NOT_AN_INSTRUCTION):
@@ -293,7 +293,7 @@ def string_draft(body: bytes, start: int, segment: int) -> Draft | None:
 
 
 def deferred(tool: bytes) -> bytes | None:
-    """Return the encoded name of a tool that is not loaded before it is found, None for any other."""
+    """Returns the encoded name of a tool that is not loaded before it is found, None for any other."""
     if b'"defer_loading"' not in tool:
         return None
     try:
@@ -310,7 +310,7 @@ def _first_start(place: Place) -> int:
 
 
 def _placed(blocks: list[bytes] | None, place: Place) -> list[tuple[int, bytes]]:
-    """Return the blocks of a message with their starts; none where its content is one string."""
+    """Returns the blocks of a message with their starts; none where its content is one string."""
     if blocks is None:
         return []
     if not isinstance(place.starts, int):
@@ -320,7 +320,7 @@ def _placed(blocks: list[bytes] | None, place: Place) -> list[tuple[int, bytes]]
 
 
 def _compacted(items: Sequence[_Turn]) -> tuple[int, int] | None:
-    """Return where the last compaction block stands: (number of the turn, of the block in it)."""
+    """Returns where the last compaction block stands: (number of the turn, of the block in it)."""
     for number in range(len(items) - 1, -1, -1):
         blocks = items[number][1] or []
         for block in range(len(blocks) - 1, -1, -1):
@@ -330,7 +330,7 @@ def _compacted(items: Sequence[_Turn]) -> tuple[int, int] | None:
 
 
 def _summary(content: bytes) -> bytes | None:
-    """Return the summary in a compaction block; None for other blocks, and where the compaction has failed."""
+    """Returns the summary in a compaction block; None for other blocks, and where the compaction has failed."""
     if b'"compaction"' not in content:
         return None
     block = msgspec.json.decode(content, type=_Compaction)

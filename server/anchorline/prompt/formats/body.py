@@ -33,7 +33,7 @@ _MEASURED = 1 << 20
 
 
 def read(body: bytes, dialect: Dialect, memory: Memory | None = None) -> Prompt:
-    """Read a request body. Raises PromptError naming what is wrong and where."""
+    """Reads a request body. Raises PromptError naming what is wrong and where."""
     if len(body) > MAX_BYTES:
         raise PromptError(f"the body has {len(body)} bytes; at most {MAX_BYTES} are read")
     if len(body) > _MEASURED and layout.holds_more(body, MAX_VALUES):
@@ -50,7 +50,7 @@ def read(body: bytes, dialect: Dialect, memory: Memory | None = None) -> Prompt:
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Turn what a decoder says of a text that is no body into a PromptError with the place."""
+    """Turns what a decoder says of a text that is no body into a PromptError with the place."""
     try:
         yield
     except msgspec.MsgspecError as error:
@@ -89,7 +89,7 @@ def _whole(body: bytes, dialect: Dialect) -> Parsed:
 def _members(
     body: bytes, position: int, dialect: Dialect, frame: Frame, items: Sequence[Any], spans: list[Place]
 ) -> Iterator[tuple[bytes, int]]:
-    """Yield (encoded key, start of its value) for the members of the body, and fill in `spans`.
+    """Yields (encoded key, start of its value) for the members of the body, and fill in `spans`.
 
     What is long is not walked byte by byte: the conversation, the tools and the system prompt's blocks end where
     their last item ends.
@@ -123,7 +123,7 @@ def _array(body: bytes, start: int, dialect: Dialect, items: Sequence[Any], span
 
 
 def _list(body: bytes, start: int, values: Sequence[Raw]) -> int | None:
-    """Return the end of the array of these values at `start`; None where another one of the same name is theirs."""
+    """Returns the end of the array of these values at `start`; None where another one of the same name is theirs."""
     try:
         _, end = layout.spans(body, start + 1, [bytes(value) for value in values])
     except layout.LayoutError:
@@ -133,7 +133,7 @@ def _list(body: bytes, start: int, values: Sequence[Raw]) -> int | None:
 
 
 def _continued(body: bytes, dialect: Dialect, old: Parsed, count: int) -> Parsed | None:
-    """Read only what follows the first `count` items of `old`; None where that can't be done."""
+    """Reads only what follows the first `count` items of `old`; None where that can't be done."""
     if old.compacted >= count:
         return None  # what was left out before the compaction block is sent now
     position = layout.space(body, old.ends[count - 1])

@@ -72,7 +72,7 @@ class Builder:
         same_as: bytes = b"",
         rendered: Callable[[bytes], bytes] | None = None,
     ) -> None:
-        """Append the segment whose bytes `content` stand at `start`.
+        """Appends the segment whose bytes `content` stand at `start`.
 
         `same_as` is what `content` is a short form of (`text_block`): the two have one digest. `rendered` returns what
         the provider renders of it, where that is not all.
@@ -102,7 +102,7 @@ class Builder:
         beginnings: Mapping[bytes, Kind],
         kind_of: Callable[[bytes], Kind],
     ) -> None:
-        """Append the blocks of messages, one byte apart from the start of each: what `add` does, in one loop.
+        """Appends the blocks of messages, one byte apart from the start of each: what `add` does, in one loop.
 
         A conversation of hundreds of blocks is read within a few microseconds a block, so the calls count.
         `beginnings` gives the kind of a block by its first 16 bytes, `kind_of` that of any other.
@@ -146,7 +146,7 @@ class Builder:
         self.chain.prefix = prefix
 
     def defer(self, name: bytes, start: int, content: bytes) -> None:
-        """Note a tool that is sent, but not to the model before it is found: it is no segment."""
+        """Notes a tool that is sent, but not to the model before it is found: it is no segment."""
         self.deferred[name] = self._passed(start, content, "deferred")
 
     def begin(self) -> None:
@@ -154,7 +154,7 @@ class Builder:
         self._first, self._seed = len(self.segments), self.chain.prefix
 
     def compact(self, message: int) -> None:
-        """Begin the conversation anew, at a compaction block in `message`: what stands before is not sent."""
+        """Begins the conversation anew, at a compaction block in `message`: what stands before is not sent."""
         self.compacted = message
         del self.segments[self._first :]
         self.chain.prefix = self._seed
@@ -165,16 +165,16 @@ class Builder:
         ]
 
     def skip(self, start: int, content: bytes, place: Literal["compacted", "unrendered"]) -> None:
-        """Note the markers of a block that becomes no segment."""
+        """Notes the markers of a block that becomes no segment."""
         self._passed(start, content, place)
 
     def look_from(self, position: int) -> None:
-        """Look for markers from `position` on: segments are added in render order, not in the body's."""
+        """Looks for markers from `position` on: segments are added in render order, not in the body's."""
         found = [at for name in self._names if (at := self.body.find(name, position)) >= 0]
         self._marked = min(found, default=-1)
 
     def _passed(self, start: int, content: bytes, place: Standing) -> bytes:
-        """Return a block that becomes no segment, without its markers, and note these."""
+        """Returns a block that becomes no segment, without its markers, and note these."""
         end, known = start + len(content), len(self.markers)
         if 0 <= self._marked < end:
             content = self._without_markers(start, end)
@@ -185,7 +185,7 @@ class Builder:
         return content
 
     def _found(self, content: bytes) -> list[bytes]:
-        """Return the definitions of the deferred tools that a block refers to: they are rendered in its place.
+        """Returns the definitions of the deferred tools that a block refers to: they are rendered in its place.
 
         Source: platform.claude.com, tool-search-tool ("automatically expanded into full tool definitions").
         """
@@ -194,7 +194,7 @@ class Builder:
         return [tool for name in _NAMED.findall(content) if (tool := self.deferred.get(name)) is not None]
 
     def _without_markers(self, start: int, end: int) -> bytes:
-        """Return a segment's bytes without its own cache marker and those within it, and note them."""
+        """Returns a segment's bytes without its own cache marker and those within it, and note them."""
         if self._marked < start:
             self.look_from(start)
         if not start <= self._marked < end or self.body[start : start + 1] != b"{":
@@ -208,7 +208,7 @@ class Builder:
         return b"".join([*parts, self.body[position:end]])
 
     def _marks(self, position: int, place: Standing) -> Iterator[Marker]:
-        """Yield the markers of the block at `position`: those of the blocks within it, then its own.
+        """Yields the markers of the block at `position`: those of the blocks within it, then its own.
 
         What a tool is called with, and its schema, may have members of any name: they are not looked into.
         """
@@ -234,7 +234,7 @@ class Builder:
         yield from own
 
     def _within(self, start: int, end: int) -> Iterator[Marker]:
-        """Yield the markers of the blocks in a member's value: a list of them, or one."""
+        """Yields the markers of the blocks in a member's value: a list of them, or one."""
         if all(self.body.find(name, start, end) < 0 for name in self._names):
             return
         first = self.body[start : start + 1]
@@ -247,7 +247,7 @@ class Builder:
 
 
 def text_block(literal: bytes, *, spaced: bool, name: bytes = b"text") -> bytes:
-    """Return the block that a plain string, the JSON `literal`, is the short form of.
+    """Returns the block that a plain string, the JSON `literal`, is the short form of.
 
     A provider renders both alike, and a client makes a block of a string to mark it. `spaced`: as a body is written
     that has spaces after colons and commas.
@@ -257,12 +257,12 @@ def text_block(literal: bytes, *, spaced: bool, name: bytes = b"text") -> bytes:
 
 
 def spaced(body: bytes, start: int) -> bool:
-    """Tell whether a body has spaces after its colons, by the value at `start`."""
+    """Says whether a body has spaces after its colons, by the value at `start`."""
     return body.startswith(b" ", start - 1)
 
 
 def short_result(content: bytes, output: bytes) -> bytes:
-    """Return a tool's result with its one block of text written as the string that it stands for.
+    """Returns a tool's result with its one block of text written as the string that it stands for.
 
     The string is the short form (`text_block`) here as well: "content" of a result is a string or a list of blocks in
     Anthropic's reference, and LiteLLM sends a result as one block while it carries the marker and as a string
@@ -298,7 +298,7 @@ class _Lifetime(msgspec.Struct):
 
 
 def lifetime(marker: bytes) -> str:
-    """Return the TTL that a marker names, or ``default``."""
+    """Returns the TTL that a marker names, or ``default``."""
     try:
         return msgspec.json.decode(marker, type=_Lifetime).ttl or "default"
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -306,7 +306,7 @@ def lifetime(marker: bytes) -> str:
 
 
 def automatic(member: msgspec.Raw | UnsetType) -> str | None:
-    """Return the lifetime of the automatic breakpoint that a body's own `cache_control` asks for, if it does."""
+    """Returns the lifetime of the automatic breakpoint that a body's own `cache_control` asks for, if it does."""
     if isinstance(member, msgspec.Raw) and bytes(member).startswith(b"{"):
         return lifetime(bytes(member))
     return None

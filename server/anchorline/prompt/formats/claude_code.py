@@ -160,7 +160,7 @@ _OPEN, _CLOSE = b"{}"
 
 
 def sniff(first_line: bytes) -> bool:
-    """Tell whether a file that begins with this line is a Claude Code session."""
+    """Says whether a file that begins with this line is a Claude Code session."""
     try:
         line = _HEAD.decode(first_line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -171,7 +171,7 @@ def sniff(first_line: bytes) -> bool:
 
 
 def read(path: Path) -> Prompt:
-    """Read a session file (see the module); damaged lines are left out.
+    """Reads a session file (see the module); damaged lines are left out.
 
     Raises PromptError naming line and byte where nothing is left, or OSError.
     """
@@ -221,7 +221,7 @@ class Session:
         self._newest: dict[tuple[str | None, str | None], int] = {}
 
     def take(self, line: Line) -> None:
-        """Take in one line. A line that a resumed session repeats is left out."""
+        """Takes in one line. A line that a resumed session repeats is left out."""
         head: _Head
         try:
             head = _LINE.decode(line.text)
@@ -234,13 +234,13 @@ class Session:
             chosen.put(line, head)
 
     def _chosen(self, head: _Head) -> "Session | None":
-        """Return which chain takes a line in; None for one that is known or left out."""
+        """Returns which chain takes a line in; None for one that is known or left out."""
         chosen = self.agents if head.sidechain else self
         new = chosen is not None and head.uuid is not None and head.uuid not in chosen.places
         return chosen if new else None
 
     def put(self, line: Line, head: _Head) -> None:
-        """Take in a line that is decoded and new, whichever chain it is of."""
+        """Takes in a line that is decoded and new, whichever chain it is of."""
         uuid = head.uuid or ""
         entry = _entry(line, head, self._measure)
         if entry.role == "assistant" and isinstance(head, _Line) and head.message is not UNSET:
@@ -251,7 +251,7 @@ class Session:
         self.entries.append(entry)
 
     def _answer(self, entry: Entry, uuid: str, message: _Message, request: str | None) -> int:
-        """Return which response a line is of, and take in what it tells of that."""
+        """Returns which response a line is of, and take in what it tells of that."""
         usage = _told(message.usage) if message.usage is not None else None
         known = self._newest.get((message.id, request)) if message.id is not None else None
         if known is not None and self._goes_on(entry, known, request, usage):
@@ -264,7 +264,7 @@ class Session:
         return place
 
     def _goes_on(self, entry: Entry, answer: int, request: str | None, usage: Usage | None) -> bool:
-        """Tell whether a line is of a response that has its ids, which a relay may give to all.
+        """Says whether a line is of a response that has its ids, which a relay may give to all.
 
         It hangs on another line of it, or on the result of a call that the client made before the response was over;
         then its prompt is the same as well. With an id of the request that is enough.
@@ -284,7 +284,7 @@ class Session:
         return False
 
     def _before(self, entry: Entry, place: int) -> int:
-        """Return the line that one hangs on; the one before it where that is not in the file."""
+        """Returns the line that one hangs on; the one before it where that is not in the file."""
         if entry.parent is None:
             return -1
         return min(self.places.get(entry.parent, place - 1), place - 1)
@@ -292,12 +292,12 @@ class Session:
     def go_on(
         self, entries: list[Entry], answers: list[Answer], places: dict[str, int], session: str | None
     ) -> None:
-        """Go on from what another reading of the file has taken in."""
+        """Goes on from what another reading of the file has taken in."""
         self.entries, self.answers, self.places, self.session = entries, answers, places, session
         self._newest = {(one.id, one.request): place for place, one in enumerate(answers)}
 
     def answered(self, entry: Entry) -> Answer | None:
-        """Return the response of a line if a model gave it: the client writes some answers itself."""
+        """Returns the response of a line if a model gave it: the client writes some answers itself."""
         answer = self.answers[entry.answer] if entry.answer is not None else None
         if answer is None or answer.usage is None or answer.model in ("", "<synthetic>"):
             return None
@@ -324,7 +324,7 @@ class Session:
             _grow(history, entry)
 
     def conversation(self, tip: int | None = None) -> list[Entry]:
-        """Return the messages on the way to the newest one, in the order in which they are sent.
+        """Returns the messages on the way to the newest one, in the order in which they are sent.
 
         `tip` leads to that entry instead, on a branch that was left.
 
@@ -357,7 +357,7 @@ class Session:
         return way
 
     def root(self, tip: int) -> int:
-        """Return the entry that the way to `tip` begins with."""
+        """Returns the entry that the way to `tip` begins with."""
         return min(self._way(tip), default=tip)
 
     def _way(self, current: int) -> set[int]:
@@ -397,7 +397,7 @@ _PLAIN = (None, "standard", "default", "not_available", "")
 
 
 def _told(usage: _Usage) -> Usage:
-    """Return what a line tells of its usage. Most are ordinary, for which what reads them all would be too slow."""
+    """Returns what a line tells of its usage. Most are ordinary, for which what reads them all would be too slow."""
     fresh, output = usage.input_tokens, usage.output_tokens
     read_, write = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
     split, rounds, tools = usage.cache_creation, usage.iterations, usage.server_tool_use
@@ -420,14 +420,14 @@ def _told(usage: _Usage) -> Usage:
 
 
 def _same_prompt(one: Usage | None, other: Usage | None) -> bool:
-    """Tell whether two lines tell the same of their prompt."""
+    """Says whether two lines tell the same of their prompt."""
     if one is None or other is None:
         return one is other
     return one.read == other.read and one.input == other.input and one.write == other.write
 
 
 def _blocks(content: bytes, offset: int, measure: tokens.Measure, *, own: bool) -> tuple[Block, ...]:
-    """Return the blocks of the content that stands at `offset`; `own`: a person may have written it."""
+    """Returns the blocks of the content that stands at `offset`; `own`: a person may have written it."""
     if content[:1] == b'"':
         end = offset + len(content)
         features = measure(content, "text")
@@ -460,7 +460,7 @@ def _blocks(content: bytes, offset: int, measure: tokens.Measure, *, own: bool) 
 
 
 def _spoken(literal: bytes) -> bool:
-    """Tell whether a JSON string holds a person's words, by how it begins."""
+    """Says whether a JSON string holds a person's words, by how it begins."""
     start = literal[1:80].decode("utf-8", "replace").replace("\\n", " ")
     return literal[:1] == b'"' and len(literal) > 2 and _MACHINE.match(start) is None
 
@@ -493,7 +493,7 @@ def _sent(request: Request) -> Sent:
 
 
 def strips_thinking(model: str | None) -> bool:
-    """Tell whether the API leaves out earlier turns' thinking for this model.
+    """Says whether the API leaves out earlier turns' thinking for this model.
 
     It does for Opus before 4.5, Sonnet before 4.6 and Haiku up to 4.5 (Anthropic's caching rules, 2026-11).
     """

@@ -84,7 +84,7 @@ class Usage(msgspec.Struct, frozen=True):
     output_tokens: Total = 0
 
     def since(self, before: "Usage") -> "Usage | None":
-        """Return what was added to `before`; None where counting began anew."""
+        """Returns what was added to `before`; None where counting began anew."""
         mine, others = msgspec.structs.astuple(self), msgspec.structs.astuple(before)
         added = [one - other for one, other in zip(mine, others, strict=True)]
         return Usage(*added) if min(added) >= 0 else None
@@ -134,7 +134,7 @@ _LIST = msgspec.json.Decoder(list[Raw])
 
 
 def sniff(first_line: bytes) -> bool:
-    """Tell whether a file that begins with this line is a Codex session."""
+    """Says whether a file that begins with this line is a Codex session."""
     try:
         return _LINE.decode(first_line).type in (
             "session_meta",
@@ -148,7 +148,7 @@ def sniff(first_line: bytes) -> bool:
 
 
 def read(path: Path) -> Prompt:
-    """Read a session file (see the module); damaged lines are left out.
+    """Reads a session file (see the module); damaged lines are left out.
 
     Raises PromptError naming line and byte where nothing is left, or OSError.
     """
@@ -223,7 +223,7 @@ class Session:
         self._forked = False
 
     def take(self, line: Line) -> None:
-        """Take in one line."""
+        """Takes in one line."""
         head = _LINE.decode(line.text)
         payload = bytes(head.payload)
         at = epoch(head.timestamp)
@@ -248,7 +248,7 @@ class Session:
             self._compact(payload, _place(line, payload))
 
     def frozen(self) -> "Frozen":
-        """Return all that is known, to go on from later: hashes, places and counts, no text."""
+        """Returns all that is known, to go on from later: hashes, places and counts, no text."""
         history = self.history
         return Frozen(
             tuple(history.parts),
@@ -267,7 +267,7 @@ class Session:
         )
 
     def resume(self, frozen: "Frozen") -> None:
-        """Go on from what `frozen` returned."""
+        """Goes on from what `frozen` returned."""
         history = self.history
         history.parts = list(frozen.parts)
         history.turn, history.now, history.compacted = frozen.turn, frozen.now, frozen.compacted
@@ -277,13 +277,13 @@ class Session:
         self._total, self._began, self._forked = frozen.total, frozen.began, frozen.forked
 
     def finish(self) -> None:
-        """Leave out an answer at the end."""
+        """Leaves out an answer at the end."""
         if self._ends_with_answer and self._newest is not None:
             del self.history.parts[self._newest.segments :]
             self.history.now = self._newest.at
 
     def sending(self) -> None:
-        """Note that a request is sent, since the first line of its response follows."""
+        """Notes that a request is sent, since the first line of its response follows."""
         history = self.history
         self._asked = self._newest = Asked(history.now, history.prefix, len(history.parts), self._first_at)
 
@@ -379,7 +379,7 @@ class Session:
         *,
         copied: bool = False,
     ) -> None:
-        """Take in what was counted: `last` of a response, `total` of the session with it.
+        """Takes in what was counted: `last` of a response, `total` of the session with it.
 
         What the total has grown by is billed, so that nothing is told twice and nothing is left out; the first one of
         a fork has its origin's in it. Where there is no total, one usage is taken for each response.
@@ -407,11 +407,11 @@ class Session:
         self.billed(sent, asked, usage, response)
 
     def _replayed(self, sent: float, at: float | None) -> bool:
-        """Tell whether a response was copied from the session that this one was forked from."""
+        """Says whether a response was copied from the session that this one was forked from."""
         return at is not None and (at - sent < REPLAY or (self._began is not None and at < self._began))
 
     def billed(self, at: float, asked: Asked, usage: Usage, response: str | None) -> None:  # noqa: ARG002
-        """Note a request that was sent at `at`, what was billed for it, and the response's id where it is known."""
+        """Notes a request that was sent at `at`, what was billed for it, and the response's id where it is known."""
         self.sent.append(
             Sent(
                 at,
@@ -443,7 +443,7 @@ def _block(kind: Kind, start: int, raw: bytes, measure: tokens.Measure, tool: st
 def _content(
     role: Role, content: bytes, place: int, measure: tokens.Measure, *, own: bool = True
 ) -> list[Block]:
-    """Return the blocks of a message's content, which stands at `place`; `own`: a person may have written it."""
+    """Returns the blocks of a message's content, which stands at `place`; `own`: a person may have written it."""
     if content[:1] != b"[":
         return [_block("text", place, content, measure)]
     raws = [bytes(raw) for raw in _LIST.decode(content)]
@@ -467,6 +467,6 @@ def _content(
 
 
 def strips_reasoning(model: str | None) -> bool:
-    """Tell whether earlier turns' reasoning is left out for this model: so it is before GPT-5.6."""
+    """Says whether earlier turns' reasoning is left out for this model: so it is before GPT-5.6."""
     match = _VERSION.match(model or "")
     return match is not None and (int(match[1]), int(match[2] or 0)) < (5, 6)

@@ -37,7 +37,7 @@ class Place(NamedTuple):
     starts: int | list[int]
 
     def moved(self, by: int) -> "Place":
-        """Return the place in a text that has `by` more bytes before it."""
+        """Returns the place in a text that has `by` more bytes before it."""
         starts = self.starts
         return Place(
             self.end + by, starts + by if isinstance(starts, int) else [start + by for start in starts]
@@ -57,28 +57,28 @@ class Dialect(ABC):
 
     @abstractmethod
     def family(self, model: str | None) -> str:
-        """Return the tokenizer of the model that the body names."""
+        """Returns the tokenizer of the model that the body names."""
 
     @abstractmethod
     def decode(self, text: bytes) -> tuple[Frame, list[Any]]:
-        """Return the frame and the conversation's items."""
+        """Returns the frame and the conversation's items."""
 
     @abstractmethod
     def place(self, body: bytes, position: int, items: Sequence[Any]) -> list[Place]:
-        """Find the items of the conversation, the first of which stands at or after `position`."""
+        """Finds the items of the conversation, the first of which stands at or after `position`."""
 
     @abstractmethod
     def preamble(self, builder: Builder, frame: Frame, places: dict[bytes, int]) -> None:
-        """Add what is rendered before the conversation."""
+        """Adds what is rendered before the conversation."""
 
     @abstractmethod
     def extend(self, builder: Builder, items: Sequence[Any], places: Sequence[Place], index: int) -> None:
-        """Add the segments of the conversation's items, of which the first is number `index`."""
+        """Adds the segments of the conversation's items, of which the first is number `index`."""
 
     @abstractmethod
     def draft(self, body: bytes, segments: Sequence[Segment]) -> Draft | None:
-        """Return the newest instruction, or None where the body does not end with one."""
+        """Returns the newest instruction, or None where the body does not end with one."""
 
     @abstractmethod
     def facts(self, frame: Frame) -> dict[str, Any]:
-        """Return the further fields of the Prompt."""
+        """Returns the further fields of the Prompt."""

@@ -65,7 +65,7 @@ class History:
         return self.parts[-1].prefix if self.parts else EMPTY
 
     def add(self, block: Block, role: Role, *, fresh: bool, section: Section = "messages") -> None:
-        """Append a block; `fresh` begins a new message."""
+        """Appends a block; `fresh` begins a new message."""
         message = 0
         if self.parts and self.parts[-1].section == section:
             message = self.parts[-1].message + fresh
@@ -82,16 +82,16 @@ class History:
         self.parts.append(Part(block, role, section, turn, message, index, prefix))
 
     def begin_turn(self) -> None:
-        """Begin a person's turn."""
+        """Begins a person's turn."""
         self.turn += 1
 
     def replace(self) -> None:
-        """Drop the messages: a summary follows."""
+        """Drops the messages: a summary follows."""
         self.parts = [part for part in self.parts if part.section != "messages"]
         self.compacted = True
 
     def strip_thinking(self) -> None:
-        """Take out the thinking of former turns, as older models go on without it."""
+        """Takes out the thinking of former turns, as older models go on without it."""
         parts = self.parts
         old = (i for i, part in enumerate(parts) if part.block.kind == "thinking" and part.turn < self.turn)
         first = next(old, None)
@@ -104,7 +104,7 @@ class History:
                 self._put(part.block, part.role, part.section, part.turn, part.message)
 
     def tell(self, first: int, thinking: int) -> None:
-        """Note what the provider has told: the tokens of all thinking among the parts from `first` on."""
+        """Notes what the provider has told: the tokens of all thinking among the parts from `first` on."""
         places = [i for i in range(first, len(self.parts)) if self.parts[i].block.kind == "thinking"]
         for place in places:
             part = self.parts[place]
@@ -112,7 +112,7 @@ class History:
             self.parts[place] = msgspec.structs.replace(part, block=block)
 
     def segments(self, model: str | None) -> tuple[Segment, ...]:
-        """Return the parts as segments, with estimates for this model."""
+        """Returns the parts as segments, with estimates for this model."""
         family = tokens.family(model)
         return tuple(
             Segment(
@@ -135,7 +135,7 @@ class History:
         )
 
     def draft(self, load: Callable[[int, int], bytes]) -> Draft | None:
-        """Return the newest instruction of a person."""
+        """Returns the newest instruction of a person."""
         for index in range(len(self.parts) - 1, -1, -1):
             block = self.parts[index].block
             if block.words_end:
@@ -145,7 +145,7 @@ class History:
 
 
 def words(literal: bytes, offset: int) -> str:
-    """Return the text of a JSON string. Half a surrogate pair (JavaScript lets it pass) becomes U+FFFD."""
+    """Returns the text of a JSON string. Half a surrogate pair (JavaScript lets it pass) becomes U+FFFD."""
     try:
         return msgspec.json.decode(literal, type=str)
     except (msgspec.MsgspecError, UnicodeDecodeError):

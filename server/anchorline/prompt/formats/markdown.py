@@ -25,13 +25,13 @@ _INSTRUCTION_SUFFIXES = (".instructions.md", ".agent.md", ".chatmode.md")
 
 
 def is_instructions(name: str) -> bool:
-    """Tell whether a file of this name holds standing instructions rather than a prompt."""
+    """Says whether a file of this name holds standing instructions rather than a prompt."""
     base = PurePath(name.replace("\\", "/")).name.lower()
     return base in _INSTRUCTION_NAMES or base.endswith(_INSTRUCTION_SUFFIXES)
 
 
 def read(data: bytes, name: str | None = None) -> Prompt:
-    """Read a Markdown document. Raises PromptError where it is not UTF-8 or too large."""
+    """Reads a Markdown document. Raises PromptError where it is not UTF-8 or too large."""
     if len(data) > MAX_BYTES:
         raise PromptError(f"the document has {len(data)} bytes; at most {MAX_BYTES} are read")
     try:
@@ -81,7 +81,7 @@ def read(data: bytes, name: str | None = None) -> Prompt:
 
 
 def _models(front: bytes) -> tuple[str, ...]:
-    """Return the models that a front matter names: one, or a list in either of YAML's forms."""
+    """Returns the models that a front matter names: one, or a list in either of YAML's forms."""
     named = _MODEL.search(front.decode().replace("\r\n", "\n"))
     found = []
     for line in named.group(1).split("\n") if named else ():
@@ -96,7 +96,7 @@ def _models(front: bytes) -> tuple[str, ...]:
 
 
 def fences(data: bytes, position: int) -> list[tuple[int, int]]:
-    """Return (start, end) of the fenced blocks from `position` on; one that is never closed ends with the text."""
+    """Returns (start, end) of the fenced blocks from `position` on; one that is never closed ends with the text."""
     found = []
     opened: re.Match[bytes] | None = None
     for line in _FENCE.finditer(data, position):

@@ -39,14 +39,14 @@ class Memory:
         self._parsed: deque[Parsed] = deque(maxlen=capacity)
 
     def format(self, body: bytes) -> Format | None:
-        """Return the format of the conversation that `body` begins like."""
+        """Returns the format of the conversation that `body` begins like."""
         for old in reversed(tuple(self._parsed)):
             if old.ends and body.startswith(old.body[: old.ends[0]]):
                 return old.prompt.format
         return None
 
     def longest(self, format_: Format, body: bytes) -> tuple[Parsed, int] | None:
-        """Return the remembered body that shares most items with `body`, and how many."""
+        """Returns the remembered body that shares most items with `body`, and how many."""
         best: tuple[Parsed, int] | None = None
         for old in tuple(self._parsed):
             if old.prompt.format == format_ and body.startswith(old.body[: old.array_start + 1]):
@@ -69,7 +69,7 @@ _CHUNK = 1 << 15
 
 
 def _shared(old: Parsed, body: bytes) -> int:
-    """Count the items of `old` that `body` starts with, byte for byte."""
+    """Counts the items of `old` that `body` starts with, byte for byte."""
     known = old.body
     position, most = 0, min(old.ends[-1], len(body)) if old.ends else 0
     while position < most and known[position : position + _CHUNK] == body[position : position + _CHUNK]:

@@ -115,17 +115,17 @@ class _OpenAI(Dialect):
     text_part: ClassVar[bytes]
 
     def family(self, model: str | None) -> str:
-        """Return the tokenizer of the model: this API is spoken by more than OpenAI."""
+        """Returns the tokenizer of the model: this API is spoken by more than OpenAI."""
         return family(model)
 
     def place(self, body: bytes, position: int, items: Sequence[Raw]) -> list[Place]:
-        """Find each item's start and end."""
+        """Finds each item's start and end."""
         values = [bytes(item) for item in items]
         starts, _ = layout.spans(body, position, values)
         return [Place(start + len(value), start) for start, value in zip(starts, values, strict=True)]
 
     def extend(self, builder: Builder, items: Sequence[Raw], places: Sequence[Place], index: int) -> None:
-        """Add each item, or its parts."""
+        """Adds each item, or its parts."""
         for number, (item, place) in enumerate(zip(items, places, strict=True), index):
             content = bytes(item)
             known = _BEGINNINGS.get(content[:_BEGINNING])
@@ -169,7 +169,7 @@ class _OpenAI(Dialect):
         builder.add(kind, role, start, content, "messages", index, same_as=same_as, rendered=rendered)
 
     def draft(self, body: bytes, segments: Sequence[Segment]) -> Draft | None:
-        """Return the last text of the last item, if that is a user's message."""
+        """Returns the last text of the last item, if that is a user's message."""
         last = segments[-1].message if segments else -1
         for index in range(len(segments) - 1, -1, -1):
             segment = segments[index]
@@ -210,16 +210,16 @@ class Chat(_OpenAI):
     before: ClassVar[frozenset[bytes]] = frozenset({b'"tools"'})
 
     def decode(self, text: bytes) -> tuple[Frame, list[Any]]:
-        """Return the frame and the messages."""
+        """Returns the frame and the messages."""
         body = _decode_chat(text)
         return body, body.messages
 
     def preamble(self, builder: Builder, frame: Frame, places: dict[bytes, int]) -> None:
-        """Add the tools."""
+        """Adds the tools."""
         self._tools(builder, frame, places)
 
     def facts(self, frame: Frame) -> dict[str, Any]:
-        """Return the answer's limit, the session's name, the automatic cache setting, and whether all here is sent.
+        """Returns the answer's limit, the session's name, the automatic cache setting, and whether all here is sent.
 
         OpenRouter has that setting for Claude only (openrouter.ai/docs, prompt-caching).
         """
@@ -243,12 +243,12 @@ class Responses(_OpenAI):
     before: ClassVar[frozenset[bytes]] = frozenset({b'"tools"', b'"instructions"'})
 
     def decode(self, text: bytes) -> tuple[Frame, list[Any]]:
-        """Return the frame and the input's items; a plain string is one item."""
+        """Returns the frame and the input's items; a plain string is one item."""
         body = _decode_responses(text)
         return body, [] if isinstance(body.input, str) else body.input
 
     def preamble(self, builder: Builder, frame: Frame, places: dict[bytes, int]) -> None:
-        """Add the tools and the instructions, and an input that is a plain string."""
+        """Adds the tools and the instructions, and an input that is a plain string."""
         assert isinstance(frame, _ResponsesFrame)  # noqa: S101
         self._tools(builder, frame, places)
         if frame.instructions:
@@ -261,7 +261,7 @@ class Responses(_OpenAI):
             builder.add("text", "user", start, content, "messages", -1)
 
     def facts(self, frame: Frame) -> dict[str, Any]:
-        """Return the answer's limit, the session that the client names, and whether the model gets all that is here."""
+        """Returns the answer's limit, the session that the client names, and whether the model gets all of this."""
         assert isinstance(frame, _ResponsesFrame)  # noqa: S101
         return {
             "max_tokens": frame.max_output_tokens or None,
@@ -271,7 +271,7 @@ class Responses(_OpenAI):
 
 
 def _member(body: bytes, position: int, name: str) -> int:
-    """Return where the value of an object's member starts: the last one's, where there are several."""
+    """Returns where the value of an object's member starts: the last one's, where there are several."""
     found = -1
     for member in layout.members(body, position):
         if msgspec.json.decode(member.key) == name:

@@ -21,14 +21,14 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     facts: str = ""
 
     def filled(self, draft: str, facts: str) -> str:
-        """Return the user's turn. Nothing in the draft or the facts is taken for a place of the template."""
+        """Returns the user's turn. Nothing in the draft or the facts is taken for a place of the template."""
         shown = self.facts.replace("{facts}", facts) if facts else ""
         before, _, after = self.text.partition("{draft}")
         return before.replace("{facts}", shown) + draft + after.replace("{facts}", shown)
 
 
 def load(model: str, folder: str = "") -> Template:
-    """Return the template for a model: of the longest family name that its id begins with, else the default.
+    """Returns the template for a model: of the longest family name that its id begins with, else the default.
 
     `folder` is the user's own; its files count before the built-in ones. Raises TemplateError.
     """

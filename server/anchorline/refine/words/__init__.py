@@ -17,13 +17,13 @@ FOLDER = Path(__file__).parent
 
 @cache
 def common() -> frozenset[str]:
-    """Return the most frequent English and software words, lower case."""
+    """Returns the most frequent English and software words, lower case."""
     return frozenset((FOLDER / "common.txt").read_text("ascii").split())
 
 
 @cache
 def technologies() -> frozenset[str]:
-    """Return names of libraries, tools, languages and services: what a rewrite may not bring in."""
+    """Returns names of libraries, tools, languages and services: what a rewrite may not bring in."""
     return frozenset((FOLDER / "technologies.txt").read_text("ascii").split())
 
 
@@ -43,14 +43,14 @@ def _filter() -> bytes:
 
 
 def positions(word: str, bits: int) -> list[int]:
-    """Return a word's bits in a Bloom filter of `bits` (double hashing of Kirsch and Mitzenmacher)."""
+    """Returns a word's bits in a Bloom filter of `bits` (double hashing of Kirsch and Mitzenmacher)."""
     value = xxh3_64_intdigest(word.encode())
     first, step = value & 0xFFFFFFFF, value >> 32 | 1
     return [(first + i * step) % bits for i in range(PROBES)]
 
 
 def known(word: str) -> bool:
-    """Tell whether `word` (ASCII, lower case) is English or a usual word of software."""
+    """Says whether `word` (ASCII, lower case) is English or a usual word of software."""
     if word in common():
         return True
     table = _filter()
