@@ -44,7 +44,7 @@ def test_what_has_expired_is_not_known_for_ever(tmp_path: Path, monkeypatch: pyt
         await own.ledger([entry(f"old {number}", -1.0) for number in range(50)] + [entry("own", 60.0)], ())
         other = Recorder(path)
         other.ledger([entry("another's", 60.0)])
-        assert await asyncio.to_thread(other.close)
+        assert await asyncio.to_thread(other.close, 60)
         async with asyncio.timeout(60):
             await seen.wait()
         assert {key[3] for key in own._known} == {b"own", b"another's"}

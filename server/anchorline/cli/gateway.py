@@ -1,5 +1,6 @@
 """`anchorline gateway`: the loopback gateway."""
 
+import errno
 import sys
 
 import click
@@ -7,9 +8,17 @@ import msgspec
 
 from anchorline import files
 from anchorline.cli import reading
-from anchorline.config import Config
+from anchorline.config import Config, Mode
 from anchorline.gateway import server
 from anchorline.live import logs, token
+
+MODES: dict[Mode, str] = {
+    "observe": "requests are not changed",
+    "anchors": "cache breakpoints are set",
+    "trim": "cache breakpoints are set and tool results are shortened",
+    "route": "cache breakpoints are set, tool results are shortened and another model may be chosen",
+}
+"""What the gateway does in each mode, as it says when it starts."""
 
 
 def report(message: str) -> None:
@@ -57,7 +66,7 @@ def command(
         secret = token.passing()
         report(f"{reason}; the token can't be kept, so the address is another one after the next start")
 
-    def ready() -> None:
+    def print_urls() -> None:
         base = f"http://{server.HOST}:{config.gateway.port}/{secret}"
         urls = {"anthropic": f"{base}/anthropic", "openai": f"{base}/openai/v1"}
         if as_json:
@@ -66,19 +75,32 @@ def command(
         for name, url in urls.items():
             click.echo(f"{name:10} {url}")
 
+    def ready() -> None:
+        if not as_json:
+            mode = config.gateway.mode
+            click.echo(f"Gateway running on port {config.gateway.port} (mode: {mode}, {MODES[mode]}).")
+        print_urls()
+        if not as_json:
+            click.echo("Point a client at it: `anchorline connect claude-code`. Ctrl-C stops it.")
+
     if show:
-        ready()
+        print_urls()
         return
     try:
         server.run(config, secret, report, ready, attended=attended)
     except (ValueError, server.KeyMissingError) as error:
         raise reading.Unusable(str(error)) from error
     except OSError as error:
-        raise reading.Unusable(
-            f"port {config.gateway.port} can't be used ({error.strerror or error}): "
-            "is another gateway running? Set gateway.port, or pass --port. If it is a program that you don't know, "
-            "clients may have told it the token: --new-token makes another"
-        ) from error
+        raise reading.Unusable(_port_problem(config.gateway.port, error)) from error
+
+
+def _port_problem(port: int, error: OSError) -> str:
+    if error.errno != errno.EADDRINUSE:
+        return f"port {port} can't be used ({error.strerror or error}); choose another with --port or gateway.port"
+    return (
+        f"port {port} is in use, perhaps by a gateway that runs already. Stop it, or choose another port with --port "
+        "or gateway.port. If another program has the port, clients may have sent it the token: --new-token renews it"
+    )
 
 
 def _given() -> Config:

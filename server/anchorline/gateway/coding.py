@@ -6,6 +6,13 @@ A body of several gzip members or zstd frames is one stream, as their formats sa
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 
+import zstandard
+
+try:
+    import brotli  # type: ignore[import-untyped]
+except ImportError:  # it has no wheels for PyPy
+    brotli = None
+
 PIECE_BYTES = 1 << 20
 """As much is unpacked at a time."""
 _ZSTD_WINDOW = 8 << 20
@@ -43,9 +50,7 @@ def _undo(encoding: str) -> Inflate | None:
     if encoding == "zstd":
         return _Zstd().pieces
     if encoding == "br":
-        try:
-            import brotli  # type: ignore[import-untyped]  # noqa: PLC0415  (has no wheels for PyPy)
-        except ImportError:
+        if brotli is None:
             return None
         made = brotli.Decompressor()
 
@@ -94,8 +99,6 @@ class _Zstd:
     """Undoes zstd, of any number of frames."""
 
     def __init__(self) -> None:
-        import zstandard  # noqa: PLC0415  (only where an answer is packed so)
-
         self._new = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj
         self._made = self._new()
 
@@ -135,12 +138,8 @@ def _pack(body: bytes, encoding: str) -> bytes:
         made = zlib.compressobj(wbits=zlib.MAX_WBITS | (0 if encoding == "deflate" else 16))
         return made.compress(body) + made.flush()
     if encoding == "zstd":
-        import zstandard  # noqa: PLC0415
-
         return zstandard.ZstdCompressor().compress(body)
     if encoding == "br":
-        import brotli  # noqa: PLC0415
-
         packed: bytes = brotli.compress(body, quality=_BROTLI)
         return packed
     return body

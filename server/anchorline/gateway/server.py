@@ -5,6 +5,7 @@ import gc
 import logging
 import signal
 import socket
+import sys
 from asyncio import TimerHandle, Transport
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -25,6 +26,9 @@ from anchorline.gateway.local import LocalTier
 from anchorline.gateway.response_cache import ResponseCache
 from anchorline.gateway.upstream import KeyMissingError, Upstream, Upstreams, upstreams
 from anchorline.store import answers
+
+if sys.platform != "win32":
+    import resource
 
 __all__ = ["HOST", "KeyMissingError", "run"]
 
@@ -260,9 +264,7 @@ async def _tidy(exchanges: Exchanges) -> None:
 
 def _raise_file_limit() -> None:
     """Take as many files as the system allows: every connection is one, and has one to its provider."""
-    try:
-        import resource  # noqa: PLC0415  (not on Windows)
-    except ImportError:
+    if sys.platform == "win32":
         return
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):

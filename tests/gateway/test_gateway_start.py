@@ -1,0 +1,38 @@
+"""What `anchorline gateway` says when it starts, and where it can't."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.gateways import free_port
+
+
+@pytest.mark.parametrize(
+    ("mode", "does"), [("observe", "requests are not changed"), ("anchors", "cache breakpoints are set")]
+)
+def test_it_says_that_it_runs_in_which_mode_and_how_to_connect(tmp_path: Path, mode: str, does: str):
+    port = free_port()
+    (tmp_path / "anchorline.toml").write_text(f'[gateway]\nmode = "{mode}"\n')
+    own = {
+        "ANCHORLINE_CONFIG": str(tmp_path / "anchorline.toml"),
+        "ANCHORLINE_DATA_DIR": str(tmp_path / "data"),
+    }
+    command = [sys.executable, "-m", "anchorline", "gateway", "--port", str(port)]
+    with subprocess.Popen(command, env=os.environ | own, stdout=subprocess.PIPE, text=True) as running:
+        try:
+            assert running.stdout is not None
+            lines = [running.stdout.readline().strip() for _ in range(4)]
+            second = subprocess.run(
+                command, env=os.environ | own, capture_output=True, text=True, check=False
+            )
+        finally:
+            running.terminate()
+    assert lines[0] == f"Gateway running on port {port} (mode: {mode}, {does})."
+    assert [line.split()[0] for line in lines[1:3]] == ["anthropic", "openai"]
+    assert lines[3] == "Point a client at it: `anchorline connect claude-code`. Ctrl-C stops it."
+    assert second.returncode == 2
+    assert second.stdout == ""
+    assert second.stderr.startswith(f"Error: port {port} is in use, perhaps by a gateway that runs already.")
