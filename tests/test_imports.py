@@ -9,16 +9,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SERVER = ROOT / "server" / "anchorline"
-CIRCLES = ({"anchorline.lsp.server"},)
-"""Circles that are known: modules of which each circle that is left holds one. Nothing is added here."""
-LAZY = 111
+LAZY = 75
 """Imports within functions that are left in the server. Lower it when you take one out; it never rises."""
 
 
 def test_no_module_imports_itself_by_way_of_others():
     graph = grimp.build_graph("anchorline", cache_dir=None)
     for circle in circles(graph.modules, graph.find_modules_directly_imported_by):
-        assert any(known <= circle for known in CIRCLES), f"import each other: {', '.join(sorted(circle))}"
+        pytest.fail(f"import each other: {', '.join(sorted(circle))}")
 
 
 def circles(nodes: Iterable[str], edges: Callable[[str], Iterable[str]]) -> list[set[str]]:

@@ -261,7 +261,7 @@ def test_the_worker_ends_with_its_server(models_here: Path):
 
 def test_neither_the_language_server_nor_the_client_imports_mlx():
     program = (
-        "import sys, anchorline.lsp.server, anchorline.engine.client, anchorline.cli.doctor\n"
+        "import sys, anchorline.lsp.setup, anchorline.engine.client, anchorline.cli.doctor\n"
         "print([name for name in ('mlx', 'mlx_lm', 'transformers', 'numpy') if name in sys.modules])\n"
     )
     assert run(program).strip() == "[]"

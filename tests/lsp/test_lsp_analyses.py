@@ -6,7 +6,7 @@ import pytest
 from pygls.exceptions import JsonRpcContentModified
 
 from anchorline.lint.finding import Finding
-from anchorline.lsp.analysis import Analyses, Analysis, Pending, Snapshot
+from anchorline.lsp.analysis import Analyses, DocumentAnalysis, PendingAnalysis, Snapshot
 from anchorline.lsp.documents import Document
 
 
@@ -19,12 +19,12 @@ class Running:
         self.let = asyncio.Event()
         self.analyses = Analyses(self.analyse)
 
-    async def analyse(self, snapshot: Snapshot) -> Analysis:
+    async def analyse(self, snapshot: Snapshot) -> DocumentAnalysis:
         await self.let.wait()
-        return Analysis(findings=(Finding("AL101", str(snapshot.generation), "hint", 0, 1),))
+        return DocumentAnalysis(findings=(Finding("AL101", str(snapshot.generation), "hint", 0, 1),))
 
-    def pending(self) -> Pending:
-        return Pending(
+    def pending(self) -> PendingAnalysis:
+        return PendingAnalysis(
             lambda: self.analyses.of(self.document, self.generation), lambda: self.document.version == 1
         )
 

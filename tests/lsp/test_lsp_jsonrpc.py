@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from support.lsp_client import frame
+from support.lsp_client import PATIENCE, frame
 
 INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, PARSE_ERROR = -32600, -32601, -32602, -32700
 NOT_INITIALIZED, CANCELLED = -32002, -32800
@@ -256,6 +256,42 @@ def test_requests_go_on_while_another_runs(slow):
     assert slow.call("anchorline/status")
     slow.call("test/release")
     assert slow.answer(request)["result"] == "done"
+
+
+def test_a_request_reads_the_document_as_it_was_when_the_client_asked(shared):
+    uri, version = "file:///project/turns.prompt.md", {"version": 2}
+    shared.open(uri, "Fix the parser.\n")
+    messages = [
+        {
+            "id": "before",
+            "method": "anchorline/explain",
+            "params": {"textDocument": {"uri": uri, "version": 1}},
+        },
+        {
+            "method": "textDocument/didChange",
+            "params": {"textDocument": {"uri": uri, **version}, "contentChanges": [{"text": "Fix it.\n"}]},
+        },
+        {"id": "after", "method": "anchorline/explain", "params": {"textDocument": {"uri": uri, **version}}},
+        {"method": "textDocument/didClose", "params": {"textDocument": {"uri": uri}}},
+        {"id": "closed", "method": "anchorline/explain", "params": {"textDocument": {"uri": uri}}},
+    ]
+    shared.raw(b"".join(frame({"jsonrpc": "2.0", **message}) for message in messages))
+    assert shared.answer("before")["error"] == shared.answer("after")["error"]
+    assert shared.answer("closed")["error"] == {"code": INVALID_PARAMS, "message": "textDocument is not open"}
+
+
+def test_requests_shutdown_and_exit_at_once_end_with_0(client):
+    client.call("anchorline/status")  # all is loaded
+    ids = [f"plan {number}" for number in range(5)]
+    plans = [
+        {"id": id_, "method": "anchorline/plan", "params": {"prompt": {"body": "Fix it."}}} for id_ in ids
+    ]
+    last = [{"id": "last", "method": "shutdown"}, {"method": "exit"}]
+    client.raw(b"".join(frame({"jsonrpc": "2.0", **message}) for message in [*plans, *last]))
+    client.process.stdin.close()
+    assert client.process.wait(PATIENCE) == 0
+    assert client.answer("last")["result"] is None
+    assert [client.answer(id_).get("error", {}).get("code", CANCELLED) for id_ in ids] == [CANCELLED] * 5
 
 
 def test_shutdown_cancels_what_runs(slow):

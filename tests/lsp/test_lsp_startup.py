@@ -11,7 +11,7 @@ FORBIDDEN = (
 
 PROBE = """
 import asyncio, json, sys
-from anchorline.lsp import server as module
+from anchorline.lsp import main as module
 server = module.create()
 said = []
 

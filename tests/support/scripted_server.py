@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from anchorline.generation import Chunk, Request
-from anchorline.lsp.server import create, run
-from anchorline.lsp.session import Session
+from anchorline.lsp.main import create, run
+from anchorline.lsp.session import EditorSession
 from support.scripted_model import Scripted
 
 
@@ -28,7 +28,7 @@ class Waiting(Scripted):
 
 
 model = Waiting()
-Session.model = property(lambda _session: model)  # type: ignore[assignment,method-assign]
+EditorSession.model = property(lambda _session: model)  # type: ignore[assignment,method-assign]
 server = create()
 
 

@@ -1,12 +1,13 @@
 """The real server with requests that last as long as a test needs: until `test/release` comes."""
 
 import asyncio
+import sys
 import threading
 import time
 
-from anchorline.lsp.server import create, run
+from anchorline.lsp.main import create, run
 
-server = create()
+server = create(sys.argv[1] if len(sys.argv) > 1 else None)
 released = threading.Event()
 
 
@@ -75,7 +76,4 @@ def print_something(_params):
 
 
 if __name__ == "__main__":
-    import sys
-
-    level = sys.argv[1] if len(sys.argv) > 1 else None
-    raise SystemExit(run(server, level))
+    raise SystemExit(run(server))

@@ -2,7 +2,7 @@
 
 import click
 
-from anchorline.lsp.server import main
+from anchorline.lsp.main import main
 
 
 @click.command(name="lsp")

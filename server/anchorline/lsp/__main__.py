@@ -1,5 +1,5 @@
 """``python -m anchorline.lsp`` is ``anchorline lsp``."""
 
-from anchorline.lsp.server import main
+from anchorline.lsp.main import main
 
 main()

@@ -1,30 +1,36 @@
-"""What is known about each document's present version, found out beside the event loop and once.
+"""Analyses of documents: the plan and the findings of each one's newest version.
 
 A plan takes a millisecond, but the refinement of a very long draft a hundred. So documents are analysed in a
 thread: one analysis a document at a time, of the newest version only, shared by all who ask for it.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from pygls.exceptions import JsonRpcContentModified
 
-from anchorline.lsp.documents import Document
+from anchorline.instructions.warm_files import WarmFiles
+from anchorline.lint.check import unreadable
+from anchorline.lint.finding import Finding
+from anchorline.lsp.documents import Document, to_path
+from anchorline.lsp.workspace import with_sources
 from anchorline.plan import Plan
-from anchorline.prompt.model import Prompt
+from anchorline.planner import Planner
+from anchorline.prompt import formats
+from anchorline.prompt.model import Format, Prompt, PromptError
+from anchorline.surroundings import Surroundings
+from anchorline.workspace.look import Sources
 
-if TYPE_CHECKING:
-    from anchorline.lint.finding import Finding
 
-
-class Analysis(msgspec.Struct, frozen=True):
-    """What is known about one version of a document. Without a prompt it is none: a finding says why."""
+class DocumentAnalysis(msgspec.Struct, frozen=True):
+    """The analysis of one version of a document. Without a prompt it is none: a finding says why."""
 
     prompt: Prompt | None = None
     plan: Plan | None = None
-    findings: "tuple[Finding, ...]" = ()
+    findings: tuple[Finding, ...] = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -37,7 +43,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     generation: int
 
 
-class Pending:
+class PendingAnalysis:
     """An analysis to be awaited, of the version that the document had when this was made.
 
     `newest` starts it, or returns the one that runs; it is asked again as long as it has another by then, because
@@ -46,17 +52,17 @@ class Pending:
     """
 
     def __init__(
-        self, newest: "Callable[[], asyncio.Task[Analysis | None]]", is_current: Callable[[], bool]
+        self, newest: "Callable[[], asyncio.Task[DocumentAnalysis | None]]", is_current: Callable[[], bool]
     ) -> None:
         self._newest = newest
         self._task = newest()
         self._is_current = is_current
 
-    def __await__(self) -> Generator[Any, None, Analysis | None]:
-        """Return the analysis; None for a document that is not served."""
+    def __await__(self) -> Generator[Any, None, DocumentAnalysis | None]:
+        """Returns the analysis; None for a document that is not served."""
         return self._wait().__await__()
 
-    async def _wait(self) -> Analysis | None:
+    async def _wait(self) -> DocumentAnalysis | None:
         task = self._task
         while True:
             # Shielded: whoever gives up waiting must not take it from the others.
@@ -68,43 +74,79 @@ class Pending:
             task = newest
 
 
-class _Kept(msgspec.Struct, frozen=True):
+def analyse(
+    snapshot: Snapshot,
+    planner: Planner,
+    surroundings: Surroundings,
+    sources: Sources,
+    kind: Format | None,
+    memory: formats.Memory | None,
+    warm_files: WarmFiles | None,
+) -> DocumentAnalysis:
+    """Returns the analysis of a document. Reads files, so it is not for the event loop.
+
+    `kind` is the format that the document has by its name, `memory` keeps its last version where it is a request body,
+    `warm_files` are the instruction files in what a provider holds.
+    """
+    try:
+        prompt = formats.read(snapshot.data, name=snapshot.name, format=kind, memory=memory)
+    except PromptError as error:
+        return DocumentAnalysis(findings=(unreadable(error, len(snapshot.data)),))
+    prompt = of_document(prompt, snapshot.uri)
+    plan = planner.plan(prompt, with_sources(surroundings, prompt, sources, search=False))
+    path = to_path(snapshot.uri)
+    edits = (
+        warm_files.edits(path.resolve(), snapshot.data, time.time())
+        if warm_files is not None and path is not None
+        else ()
+    )
+    return DocumentAnalysis(prompt, plan, planner.lint(prompt, plan, edits))
+
+
+def of_document(prompt: Prompt, uri: str | None) -> Prompt:
+    """Returns a prompt that is a document with the document as its session: it is the same one after a change."""
+    if uri is None or prompt.format != "markdown" or prompt.session is not None:
+        return prompt
+    return msgspec.structs.replace(prompt, session=uri)
+
+
+class _Running(msgspec.Struct, frozen=True):
     snapshot: Snapshot
-    task: "asyncio.Task[Analysis | None]"
+    task: "asyncio.Task[DocumentAnalysis | None]"
 
 
 class Analyses:
     """The newest analysis of each document. `analyse` makes one; it is awaited for one at a time a document."""
 
-    def __init__(self, analyse: Callable[[Snapshot], Awaitable[Analysis | None]]) -> None:
+    def __init__(self, analyse: Callable[[Snapshot], Awaitable[DocumentAnalysis | None]]) -> None:
         self._analyse = analyse
-        self._kept: dict[str, _Kept] = {}
+        self._newest: dict[str, _Running] = {}
 
-    def of(self, document: Document, generation: int) -> "asyncio.Task[Analysis | None]":
-        """Return the analysis of a document as it stands now; its result is None if a newer version comes."""
-        kept = self._kept.get(document.uri)
+    def of(self, document: Document, generation: int) -> "asyncio.Task[DocumentAnalysis | None]":
+        """Returns the analysis of a document as it stands now; its result is None if a newer version comes."""
+        newest = self._newest.get(document.uri)
         if (
-            kept is None
-            or kept.snapshot.data is not document.data
-            or kept.snapshot.version != document.version
-            or kept.snapshot.generation != generation
+            newest is None
+            or newest.snapshot.data is not document.data
+            or newest.snapshot.version != document.version
+            or newest.snapshot.generation != generation
         ):
             snapshot = Snapshot(document.uri, document.name, document.version, document.data, generation)
-            before = kept.task if kept is not None else None
-            kept = _Kept(snapshot, asyncio.ensure_future(self._run(snapshot, before)))
-            self._kept[document.uri] = kept
-        return kept.task
+            before = newest.task if newest is not None else None
+            newest = _Running(snapshot, asyncio.ensure_future(self._run(snapshot, before)))
+            self._newest[document.uri] = newest
+        return newest.task
 
     async def _run(
-        self, snapshot: Snapshot, before: "asyncio.Task[Analysis | None] | None"
-    ) -> Analysis | None:
+        self, snapshot: Snapshot, before: "asyncio.Task[DocumentAnalysis | None] | None"
+    ) -> DocumentAnalysis | None:
         if before is not None:
             await asyncio.wait([before])
-        kept = self._kept.get(snapshot.uri)
-        if kept is None or kept.snapshot is not snapshot:
+        newest = self._newest.get(snapshot.uri)
+        if newest is None or newest.snapshot is not snapshot:
             return None
         return await self._analyse(snapshot)
 
     def forget(self, uri: str) -> None:
-        """Forget a document that was closed."""
-        self._kept.pop(uri, None)
+        """Forgets a document that was closed."""
+        self._newest.pop(uri, None)

@@ -1,4 +1,4 @@
-"""The documents that the editor has open, as UTF-8 bytes, and positions in them.
+"""Open documents as UTF-8 bytes, and positions in them.
 
 Prompts are read as bytes, so a document keeps bytes. Lines end with LF, CR or CRLF and nothing else (the
 protocol's rule; `str.splitlines` knows eight more), and a position is converted by encoding one line, not by
@@ -56,7 +56,7 @@ class Document:
         return self.uri.split(":", 1)[0].lower() if ":" in self.uri else ""
 
     def change(self, changes: Sequence[types.TextDocumentContentChangeEvent], version: int | None) -> None:
-        """Apply the editor's changes in their order."""
+        """Applies the editor's changes in their order."""
         for change in changes:
             new = to_bytes(change.text)
             if isinstance(change, types.TextDocumentContentChangePartial):
@@ -69,13 +69,13 @@ class Document:
         self.outdate()
 
     def next_version(self) -> "asyncio.Future[None]":
-        """Return what is done as soon as the document is changed or closed. On the event loop only."""
+        """Returns a future that is done once the document is changed or closed. On the event loop only."""
         changed = asyncio.get_running_loop().create_future()
         self._waiting.append(changed)
         return changed
 
     def outdate(self) -> None:
-        """Tell all who wait for it that this version is no longer the newest."""
+        """Wakes all who wait for the next version."""
         waiting, self._waiting = self._waiting, []
         for changed in waiting:
             if not changed.done():
@@ -93,7 +93,7 @@ class Document:
         return self._starts
 
     def line(self, number: int) -> tuple[int, int]:
-        """Return where a line's text starts and ends, in bytes, without its line end."""
+        """Returns where a line's text starts and ends, in bytes, without its line end."""
         starts = self.starts
         start = starts[number]
         end = starts[number + 1] if number + 1 < len(starts) else len(self.data)
@@ -102,7 +102,7 @@ class Document:
         return start, end
 
     def offset(self, position: types.Position) -> int:
-        """Return the byte at a position; beyond a line's end its end, beyond the text its end."""
+        """Returns the byte at a position; beyond a line's end its end, beyond the text its end."""
         if position.line >= len(self.starts):
             return len(self.data)
         start, end = self.line(position.line)
@@ -114,7 +114,7 @@ class Document:
         return start + len(head.decode(codec, "ignore").encode("utf-8"))
 
     def position(self, offset: int) -> types.Position:
-        """Return the position of a byte."""
+        """Returns the position of a byte."""
         offset = max(0, min(offset, len(self.data)))
         number = bisect_right(self.starts, offset) - 1
         start, end = self.line(number)
@@ -125,11 +125,11 @@ class Document:
         return types.Position(number, len(line.decode("utf-8", "ignore").encode(codec)) // width)
 
     def range(self, start: int, end: int) -> types.Range:
-        """Return the range of the bytes `start:end`."""
+        """Returns the range of the bytes `start:end`."""
         return types.Range(self.position(start), self.position(end))
 
     def text(self, start: int, end: int) -> str:
-        """Return the text of the bytes `start:end`."""
+        """Returns the text of the bytes `start:end`."""
         return self.data[start:end].decode("utf-8", "replace")
 
 
@@ -143,15 +143,15 @@ class Documents:
         return iter(self._open.values())
 
     def get(self, uri: str) -> Document | None:
-        """Return an open document. Editors differ in how they escape a URI, so escapes don't count."""
+        """Returns an open document. Editors differ in how they escape a URI, so escapes don't count."""
         return self._open.get(unquote(uri))
 
     def put(self, document: Document) -> None:
-        """Take in a document that was opened."""
+        """Adds a document that was opened."""
         self._open[unquote(document.uri)] = document
 
     def remove(self, uri: str) -> Document | None:
-        """Forget a document that was closed."""
+        """Forgets a document that was closed."""
         document = self._open.pop(unquote(uri), None)
         if document is not None:
             document.outdate()
@@ -159,7 +159,7 @@ class Documents:
 
 
 def to_bytes(text: str) -> bytes:
-    """Encode text in UTF-8; a lone surrogate (half of a character) becomes U+FFFD, of the same width."""
+    """Encodes text in UTF-8; a lone surrogate (half of a character) becomes U+FFFD, of the same width."""
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:
@@ -167,7 +167,7 @@ def to_bytes(text: str) -> bytes:
 
 
 def to_path(uri: str) -> Path | None:
-    """Return the path of a ``file:`` URI; None where it is none, as with a NUL or half an emoji in it."""
+    """Returns the path of a ``file:`` URI; None where it is none, as with a NUL or half an emoji in it."""
     path = to_fs_path(uri) if uri.startswith("file:") else None
     if not path or "\0" in path:
         return None

@@ -1,17 +1,14 @@
-"""From changes in bytes and characters to the editor's text edits."""
+"""Text edits for the editor, from refinements and splices."""
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from lsprotocol import types
 
+from anchorline.cache.markers import Splice, UnmarkableError, splices
 from anchorline.lsp.documents import Document
 from anchorline.plan import Plan, Refinement
 from anchorline.prompt.model import Draft, Prompt
-
-if TYPE_CHECKING:
-    from anchorline.cache.markers import Splice
 
 MARKED_FORMATS = ("anthropic", "openai-chat", "openai-responses")
 
@@ -19,7 +16,7 @@ MARKED_FORMATS = ("anthropic", "openai-chat", "openai-responses")
 def of_refinement(
     document: Document, draft: Draft, refinement: Refinement, base: int = 0
 ) -> list[types.TextEdit]:
-    """Return the edits that turn the draft into its refinement.
+    """Returns the edits that turn the draft into its refinement.
 
     `base` is the byte of the document at which the source of the prompt starts.
     A draft inside a JSON string is replaced as a whole; elsewhere only what changes, so that the cursor and
@@ -47,8 +44,8 @@ def of_refinement(
     ]
 
 
-def of_splices(document: Document, splices: "Iterable[Splice]") -> list[types.TextEdit]:
-    """Return the edits that make the splices."""
+def of_splices(document: Document, splices: Iterable[Splice]) -> list[types.TextEdit]:
+    """Returns the edits that make the splices."""
     return [
         types.TextEdit(
             document.range(splice.offset, splice.offset + len(splice.removed)),
@@ -58,12 +55,10 @@ def of_splices(document: Document, splices: "Iterable[Splice]") -> list[types.Te
     ]
 
 
-def splices_of_plan(prompt: Prompt, plan: Plan) -> "tuple[Splice, ...]":
-    """Return the splices that make a request body carry the plan's anchors; none where it has them."""
+def splices_of_plan(prompt: Prompt, plan: Plan) -> tuple[Splice, ...]:
+    """Returns the splices that make a request body carry the plan's anchors; none where it has them."""
     if prompt.format not in MARKED_FORMATS or all(a.origin == "client" for a in plan.cache.anchors):
         return ()
-    from anchorline.cache.markers import UnmarkableError, splices  # noqa: PLC0415  (not at start)
-
     try:
         return splices(prompt, plan.cache.anchors)
     except UnmarkableError:
@@ -73,7 +68,7 @@ def splices_of_plan(prompt: Prompt, plan: Plan) -> "tuple[Splice, ...]":
 def workspace_edit(
     document: Document, edits: Sequence[types.TextEdit], capabilities: types.ClientCapabilities
 ) -> types.WorkspaceEdit:
-    """Return an edit of one document, tied to its version where the client can check it."""
+    """Returns an edit of one document, tied to its version where the client can check it."""
     workspace = capabilities.workspace
     if workspace and workspace.workspace_edit and workspace.workspace_edit.document_changes:
         identifier = types.OptionalVersionedTextDocumentIdentifier(document.uri, document.version)

@@ -1,4 +1,4 @@
-"""The gateway that runs with the language server, where `gateway.start` says so: found, or started, and attended.
+"""Connects to the gateway, where `gateway.start` says so, and starts one if none runs.
 
 There is one for each port of the machine. Every server holds a request open at it (`/TOKEN/events`), on which it hears
 of warnings; a gateway that a server has started ends when none does so any more. It is a process of its own: nothing of
@@ -18,6 +18,7 @@ from anchorline import files, isolated
 from anchorline.config import Config
 from anchorline.live import proof
 from anchorline.live.proof import StrangerError
+from anchorline.live.token import token
 
 HOST = "127.0.0.1"
 STARTING_S = 20.0
@@ -32,13 +33,13 @@ State = Literal["off", "starting", "running", "failed"]
 log = logging.getLogger(__name__)
 
 
-class Told(msgspec.Struct):
-    """What the gateway says."""
+class GatewayEvent(msgspec.Struct):
+    """What the gateway sends on `/TOKEN/events`."""
 
     warning: str = ""
 
 
-class Gateway:
+class GatewayClient:
     """The gateway as one server sees it. Used on the event loop. `warn` shows a message to the developer."""
 
     def __init__(self, warn: Callable[[str], None]) -> None:
@@ -51,44 +52,42 @@ class Gateway:
         self.address = ""
 
     def apply(self, config: Config) -> None:
-        """Start, stop or find the gateway as the user's settings say."""
-        wanted = config if config.gateway.start else None
-        same = (
-            wanted is not None
-            and self._config is not None
-            and wanted.gateway.port == self._config.gateway.port
+        """Connects to a gateway, or leaves it, as the user's settings say."""
+        new = config if config.gateway.start else None
+        is_same = (
+            new is not None and self._config is not None and new.gateway.port == self._config.gateway.port
         )
-        if same or wanted == self._config:
+        if is_same or new == self._config:
             return
-        self._config = wanted
+        self._config = new
         if self._attending is not None:
             self._attending.cancel()
         self.state, self.reason, self.address = "off", "", ""
-        if wanted is not None:
+        if new is not None:
             self.state = "starting"
-            self._attending = asyncio.ensure_future(self._attend(wanted))
+            self._attending = asyncio.ensure_future(self._attend(new))
 
     async def end(self) -> None:
-        """Leave it; where no other server attends it, it ends."""
+        """Leaves the gateway; where no other server attends it, it ends."""
         if self._attending is not None:
             self._attending.cancel()
             await asyncio.wait([self._attending])
 
     async def _attend(self, config: Config) -> None:
         try:
-            tried = 0
-            while tried <= len(AGAIN_S):
-                await asyncio.sleep(AGAIN_S[tried - 1] if tried else 0.0)
-                reader, writer, address = await self._found(config)
+            tries = 0
+            while tries <= len(AGAIN_S):
+                await asyncio.sleep(AGAIN_S[tries - 1] if tries else 0.0)
+                reader, writer, address = await self._open(config)
                 self.state, self.reason, self.address = "running", "", address
-                since = asyncio.get_running_loop().time()
+                started_at = asyncio.get_running_loop().time()
                 try:
-                    await self._hear(reader)
+                    await self._listen(reader)
                 finally:
                     writer.close()
                 self.state, self.reason = "starting", "it has ended and is started again"
-                steady = asyncio.get_running_loop().time() - since > STEADY_S
-                tried = 1 if steady else tried + 1
+                is_steady = asyncio.get_running_loop().time() - started_at > STEADY_S
+                tries = 1 if is_steady else tries + 1
             self._failed("it ends again and again; run `anchorline gateway` to see why")
         except StrangerError:
             port = config.gateway.port
@@ -102,41 +101,39 @@ class Gateway:
         self.state, self.reason, self.address = "failed", reason, ""
         self._warn(f"Anchorline's gateway does not run: {reason}.")
 
-    async def _found(self, config: Config) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, str]:
-        """Return a connection to the gateway that runs, or to the one that is started now, and its address."""
-        from anchorline.live.token import token  # noqa: PLC0415  (after `initialize` is answered)
-
-        known = await asyncio.to_thread(lambda: token(files.data_folder()))
-        started = False
+    async def _open(self, config: Config) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, str]:
+        """Returns a connection to the gateway that runs, or to the one that is started now, and its address."""
+        secret = await asyncio.to_thread(lambda: token(files.data_folder()))
+        is_started = False
         async with asyncio.timeout(STARTING_S):
             while True:
                 try:
-                    return *await _connect(
-                        config.gateway.port, known
-                    ), f"http://{HOST}:{config.gateway.port}/{known}"
+                    reader, writer = await _connect(config.gateway.port, secret)
                 except ConnectionError:
-                    if not started:
-                        started = True
+                    if not is_started:
+                        is_started = True
                         self._process = await asyncio.to_thread(_start, config)
                     await asyncio.sleep(LOOK_S)
+                else:
+                    return reader, writer, f"http://{HOST}:{config.gateway.port}/{secret}"
 
-    async def _hear(self, reader: asyncio.StreamReader) -> None:
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
         with suppress(ConnectionError, ValueError):  # it has ended
             while line := await reader.readline():
                 if line.startswith(b"data:"):
                     with suppress(msgspec.MsgspecError):
-                        self._warn(msgspec.json.decode(line[5:], type=Told).warning)
+                        self._warn(msgspec.json.decode(line[5:], type=GatewayEvent).warning)
 
 
-async def _connect(port: int, token: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Return a connection on which events come, to a gateway that has proven to be ours before it is told the token.
+async def _connect(port: int, secret: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Returns a connection on which events come, to a gateway that has proven to be ours before it is sent the token.
 
     Raises ConnectionError where nobody listens, StrangerError where another program does.
     """
     reader, writer = await asyncio.open_connection(HOST, port, limit=LINE_BYTES)
     try:
-        await _prove(reader, writer, port, token)
-        await _asked(reader, writer, port, f"/{token}/events")
+        await _prove(reader, writer, port, secret)
+        await _get(reader, writer, port, f"/{secret}/events")
     except (ValueError, asyncio.IncompleteReadError):  # a line without an end, or an answer
         writer.close()
         raise StrangerError from None
@@ -146,16 +143,16 @@ async def _connect(port: int, token: str) -> tuple[asyncio.StreamReader, asyncio
     return reader, writer
 
 
-async def _prove(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, token: str) -> None:
+async def _prove(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, secret: str) -> None:
     challenge = proof.nonce()
-    length = await _asked(reader, writer, port, f"/{proof.NAME}/{challenge}")
+    length = await _get(reader, writer, port, f"/{proof.NAME}/{challenge}")
     answer = await reader.readexactly(length) if length == proof.LENGTH else b""
-    if not proof.proven(token, port, challenge, answer.decode("latin-1")):
+    if not proof.proven(secret, port, challenge, answer.decode("latin-1")):
         raise StrangerError
 
 
-async def _asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, path: str) -> int:
-    """Ask for a path; return the length of the answer that begins, 0 where it does not say."""
+async def _get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, path: str) -> int:
+    """Asks for a path; returns the length of the response that begins, 0 where it does not say."""
     writer.write(f"GET {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\n\r\n".encode())
     status = await reader.readline()
     if not status:
@@ -175,7 +172,7 @@ async def _asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, por
 
 
 def _start(config: Config) -> subprocess.Popen[bytes]:
-    """Start a gateway that outlives this process; it gets the settings on its standard input."""
+    """Starts a gateway that outlives this process; it gets the settings on its standard input."""
     process = subprocess.Popen(  # noqa: S603  (our own program)
         isolated.python("anchorline", "gateway", "--attended"),
         cwd=files.data_folder(),  # which holds the token

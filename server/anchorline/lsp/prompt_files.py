@@ -1,4 +1,4 @@
-"""Which documents are prompts.
+"""Names, languages and schemes of documents that are prompts.
 
 Editors send every document of the languages that they were told to, so the server decides by file name,
 language and scheme. Chat drafts of VS Code are documents as well (`chatSessionInput:`, plain text): they are
@@ -21,7 +21,7 @@ Serving = Literal["prompt", "body", "transcript"]
 
 
 def serving(document: Document, *, chat: bool) -> Serving | None:
-    """Say as what a document is served; None for the many that are no prompt."""
+    """Returns as what a document is served; None for the many that are no prompt."""
     if document.scheme == CHAT_SCHEME:
         return "prompt" if chat else None
     if document.scheme not in SCHEMES:
@@ -37,7 +37,7 @@ def serving(document: Document, *, chat: bool) -> Serving | None:
 
 
 def format_of(document: Document) -> Format | None:
-    """Return the format that a document's kind implies; None where its content has to tell."""
+    """Returns the format that a document's kind implies; None where its content has to tell."""
     if document.scheme == CHAT_SCHEME or document.language in LANGUAGES:
         return "markdown"
     return None

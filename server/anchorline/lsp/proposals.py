@@ -1,6 +1,6 @@
-"""What becomes of a proposal, seen from the document: kept, changed or undone.
+"""Open proposals for documents, and what becomes of each: kept, changed or undone.
 
-A proposal counts as taken when the document becomes exactly what it would make of it, whoever applied it. It is
+A proposal counts as accepted when the document becomes exactly what it would make of it, whoever applied it. It is
 decided when the document is saved, closed or refined again, or at once when it is as it was before. A decision
 that the client reports itself counts instead.
 """
@@ -14,8 +14,8 @@ from lsprotocol import types
 from anchorline.lsp.documents import Document
 from anchorline.outcome import Outcome
 
-LONGEST = 20_000
-"""Characters up to which texts are compared letter by letter."""
+MOST_COMPARED = 20_000
+"""Characters up to which texts are compared one by one."""
 
 
 class Offer(msgspec.Struct):
@@ -26,7 +26,7 @@ class Offer(msgspec.Struct):
     after: bytes
     old: bytes
     new: bytes
-    taken: bool = False
+    accepted: bool = False
 
     @property
     def original(self) -> bytes:
@@ -39,8 +39,8 @@ class Offer(msgspec.Struct):
         return self.before + self.new + self.after
 
 
-class Observed:
-    """The open proposals by document. `decided` gets an outcome for each that was taken."""
+class Proposals:
+    """The open proposals by document. `decided` gets an outcome for each that was accepted."""
 
     def __init__(self, decided: Callable[[Outcome], None]) -> None:
         self._decided = decided
@@ -49,7 +49,7 @@ class Observed:
     def offer(
         self, plan_id: str, document: Document, draft: tuple[int, int], edits: Sequence[types.TextEdit]
     ) -> None:
-        """Watch for a proposal: edits of the document as it stands now, within the bytes of its draft.
+        """Watches a proposal: edits of the document as it stands now, within the bytes of its draft.
 
         The watch on an older proposal ends.
         """
@@ -59,19 +59,19 @@ class Observed:
             self._offers[document.uri] = _offer(plan_id, document, draft, edits)
 
     def changed(self, document: Document) -> None:
-        """Look at a document that has changed."""
+        """Looks at a document that has changed."""
         offer = self._offers.get(document.uri)
         if offer is None:
             return
         if document.data == offer.proposed:
-            offer.taken = True
-        elif document.data == offer.original and offer.taken:
+            offer.accepted = True
+        elif document.data == offer.original and offer.accepted:
             self.settle(document)
 
     def settle(self, document: Document) -> None:
-        """Decide about a proposal that was taken, by what the document holds now."""
+        """Decides about a proposal that was accepted, by what the document holds now."""
         offer = self._offers.get(document.uri)
-        if offer is None or not offer.taken:
+        if offer is None or not offer.accepted:
             return
         del self._offers[document.uri]
         kept = _kept(offer, document.data)
@@ -85,8 +85,8 @@ class Observed:
             outcome = msgspec.structs.replace(outcome, decision="modified", edit_distance=distance)
         self._decided(outcome)
 
-    def told(self, plan_id: str) -> None:
-        """Stop watching a proposal whose decision the client has reported."""
+    def drop(self, plan_id: str) -> None:
+        """Stops watching a proposal whose decision the client has reported."""
         for uri, offer in list(self._offers.items()):
             if offer.plan_id == plan_id:
                 del self._offers[uri]
@@ -108,7 +108,7 @@ def _offer(
 
 
 def _kept(offer: Offer, data: bytes) -> bytes | None:
-    """Return what stands where the draft stood, or None if it can't be told, because more has changed."""
+    """Returns what stands where the draft stood, or None where too much has changed to say."""
     whole = len(data) >= len(offer.before) + len(offer.after)
     if whole and data.startswith(offer.before) and data.endswith(offer.after):
         return data[len(offer.before) : len(data) - len(offer.after)]
@@ -116,8 +116,8 @@ def _kept(offer: Offer, data: bytes) -> bytes | None:
 
 
 def edit_distance(proposed: str, kept: str) -> int:
-    """Return how many characters were replaced, inserted or deleted; of long texts their length, at most."""
-    if max(len(proposed), len(kept)) > LONGEST:
+    """Returns how many characters were replaced, inserted or deleted; of long texts their length, at most."""
+    if max(len(proposed), len(kept)) > MOST_COMPARED:
         return max(len(proposed), len(kept))
     matcher = SequenceMatcher(None, proposed, kept, autojunk=False)
     return sum(max(j - i, m - k) for tag, i, j, k, m in matcher.get_opcodes() if tag != "equal")

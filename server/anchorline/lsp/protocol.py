@@ -22,6 +22,9 @@ EXPLAIN = "anchorline/explain"
 STATUS = "anchorline/status"
 REPORT = "anchorline/report"
 
+PREVIEW_SCHEME = "anchorline"
+"""Of the URIs of previews, which a client asks for with `workspace/textDocumentContent`."""
+
 JSON = Any
 """A decoded JSON value."""
 
@@ -246,4 +249,10 @@ PARAMS: dict[str, type[Any]] = {
     REPORT: ReportParams,
 }
 
-COMMANDS: dict[str, type[Any]] = {method.replace("/", "."): kind for method, kind in PARAMS.items()}
+
+def command(method: str) -> str:
+    """Returns the name of the command that mirrors a request."""
+    return method.replace("/", ".")
+
+
+COMMANDS: dict[str, type[Any]] = {command(method): kind for method, kind in PARAMS.items()}

@@ -1,24 +1,20 @@
-"""`anchorline/explain` and the command `anchorline.explain`: a plan in words."""
-
-from typing import TYPE_CHECKING
+"""`anchorline/explain`: a plan in words."""
 
 import msgspec
-from pygls.exceptions import JsonRpcContentModified, JsonRpcInvalidParams
+from pygls.exceptions import JsonRpcInvalidParams
 
+from anchorline import explain as words
+from anchorline.live.plans import Remembered
 from anchorline.live.recording import NotRecordedError
+from anchorline.lsp import planning
 from anchorline.lsp.protocol import ExplainParams, Explanation, TextDocument
+from anchorline.lsp.server import Server
 from anchorline.lsp.wire.messages import RequestFailed
 from anchorline.plan import Plan
 
-if TYPE_CHECKING:
-    from anchorline.live.plans import Remembered
-    from anchorline.lsp.server import Server
 
-
-async def explain(server: "Server", params: ExplainParams) -> Explanation:
-    """Explain a plan of this session, or one that was recorded before."""
-    from anchorline import explain as words  # noqa: PLC0415  (after `initialize` is answered)
-
+async def explain(server: Server, params: ExplainParams) -> Explanation:
+    """Explains a plan of this session, or one that was recorded before."""
     if params.text_document is not None:
         return _remembered(await _of_document(server, params.text_document))
     plans = server.session.journal.plans
@@ -40,22 +36,16 @@ async def explain(server: "Server", params: ExplainParams) -> Explanation:
     return _explanation(words.markdown(plan), plan)
 
 
-async def _of_document(server: "Server", asked: TextDocument) -> "Remembered":
-    """Return the plan that hover and code lens show: nothing is planned anew, nothing is recorded."""
-    document = server.session.documents.get(asked.uri)
-    if document is None:
-        raise JsonRpcInvalidParams("textDocument is not open")
-    if asked.version is not None and asked.version != document.version:
-        raise JsonRpcContentModified("the document has another version")
-    analysis = await server.session.analysis(document)
+async def _of_document(server: Server, identifier: TextDocument) -> Remembered:
+    """Returns the plan that hover and code lens show: nothing is planned anew, nothing is recorded."""
+    session = server.session
+    analysis = await session.analysis(planning.open_document(session, identifier))
     if analysis is None or analysis.plan is None or analysis.prompt is None:
         raise RequestFailed("this document is no prompt")
-    return server.session.remember(analysis.plan, analysis.prompt)
+    return session.remember(analysis.plan, analysis.prompt)
 
 
-def _remembered(remembered: "Remembered") -> Explanation:
-    from anchorline import explain as words  # noqa: PLC0415  (after `initialize` is answered)
-
+def _remembered(remembered: Remembered) -> Explanation:
     plan, prompt = remembered.plan, remembered.prompt
     text = words.line(plan) if prompt is None else words.markdown(plan, prompt)
     if remembered.outcome is not None:
@@ -67,8 +57,6 @@ def _explanation(markdown: str, plan: Plan) -> Explanation:
     return Explanation(markdown, msgspec.to_builtins(plan))
 
 
-async def command(server: "Server", params: ExplainParams) -> Explanation:
-    """As `explain`, and show it."""
-    explanation = await explain(server, params)
+async def show(server: Server, explanation: Explanation) -> None:
+    """Shows the explanation."""
     server.inform(explanation.markdown)
-    return explanation

@@ -1,27 +1,21 @@
-"""`anchorline/feedback` and the command `anchorline.feedback`: thumbs up or down on a plan."""
-
-from typing import TYPE_CHECKING
+"""`anchorline/feedback`: thumbs up or down on a plan."""
 
 from anchorline.live.recording import NotRecordedError
 from anchorline.lsp.protocol import RECORDING_OFF, Recorded
+from anchorline.lsp.server import Server
 from anchorline.lsp.wire.messages import RequestFailed
 from anchorline.outcome import Feedback
 
-if TYPE_CHECKING:
-    from anchorline.lsp.server import Server
 
-
-async def feedback(server: "Server", params: Feedback) -> Recorded:
-    """Answer once the feedback is on disk."""
+async def feedback(server: Server, params: Feedback) -> Recorded:
+    """Answers once the feedback is on disk."""
     try:
-        written = await server.session.journal.feedback(params)
+        is_recorded = await server.session.journal.feedback(params)
     except NotRecordedError as error:
         raise RequestFailed(f"the feedback was not recorded: {error}") from None
-    return Recorded(recorded=True) if written else RECORDING_OFF
+    return Recorded(recorded=True) if is_recorded else RECORDING_OFF
 
 
-async def command(server: "Server", params: Feedback) -> Recorded:
-    """As `feedback`, and say so."""
-    recorded = await feedback(server, params)
+async def show(server: Server, recorded: Recorded) -> None:
+    """Shows whether the feedback is recorded."""
     server.inform("Feedback recorded." if recorded.recorded else f"Feedback not recorded: {recorded.reason}.")
-    return recorded

@@ -1,74 +1,65 @@
-"""`anchorline/status` and the command `anchorline.status`: what works, what is recorded, what is warm."""
+"""`anchorline/status`: what works, what is recorded, what is warm."""
 
 import time
-from typing import TYPE_CHECKING
 
 from anchorline import __version__
 from anchorline.cache.ledger import longest
 from anchorline.lsp import protocol
+from anchorline.lsp.gateway import GatewayClient
+from anchorline.lsp.server import Server
+from anchorline.lsp.session import EditorSession
 
-if TYPE_CHECKING:
-    from anchorline.lsp.server import Server
+MOST_WARM = 100
 
 
-def status(server: "Server", _params: protocol.StatusParams) -> protocol.Status:
-    """Return the state of the server."""
+async def status(server: Server, _params: protocol.StatusParams) -> protocol.Status:
+    """Returns the state of the server."""
     session = server.session
-    store = session.config.store
-    policy, words = session.journal.policies.state
+    store, recording = session.config.store, session.journal.recording
+    policy, note = session.journal.policies.state
     now = time.time()
     warm = longest(entry for entry in session.journal.warm if entry.is_warm(now))
     return protocol.Status(
         version=__version__,
-        engine=engine(server),
-        store=protocol.StoreState(
-            session.journal.recording.on, store.text, session.journal.recording.problem
-        ),
-        policy=protocol.PolicyState(policy.name, policy.version, words),
+        engine=_engine(session),
+        store=protocol.StoreState(recording.on, store.text, recording.problem),
+        policy=protocol.PolicyState(policy.name, policy.version, note),
         warm=tuple(
             protocol.Warm(entry.provider, entry.model, entry.tokens, entry.ttl, int(entry.expires_at - now))
-            for entry in sorted(warm, key=lambda entry: -entry.tokens)[:100]
+            for entry in sorted(warm, key=lambda entry: -entry.tokens)[:MOST_WARM]
         ),
-        gateway=gateway(server),
+        gateway=_gateway(session.gateway),
     )
 
 
-def gateway(server: "Server") -> protocol.Gateway:
-    """Return where the gateway stands, and where it is."""
-    known = server.session.gateway
-    if known.state != "running":
-        return protocol.Gateway(known.state, known.reason)
-    return protocol.Gateway("running", "", f"{known.address}/anthropic", f"{known.address}/openai/v1")
+def _gateway(gateway: GatewayClient) -> protocol.Gateway:
+    if gateway.state != "running":
+        return protocol.Gateway(gateway.state, gateway.reason)
+    return protocol.Gateway("running", "", f"{gateway.address}/anthropic", f"{gateway.address}/openai/v1")
 
 
-def engine(server: "Server") -> protocol.Engine:
-    """Return where the local model stands."""
-    model = server.session.model
+def _engine(session: EditorSession) -> protocol.Engine:
+    model = session.model
     if model is None:
         return protocol.Engine("", "off", "the local model is switched off (engine.enabled)")
     state = model.status
     return protocol.Engine(state.model, state.state, state.reason, state.device)
 
 
-def command(server: "Server", params: protocol.StatusParams) -> protocol.Status:
-    """As `status`, and show it in one line."""
-    state = status(server, params)
-    if state.store.problem:
-        recording = f"not recording ({state.store.problem})"
+async def show(server: Server, status: protocol.Status) -> None:
+    """Shows the state in one line."""
+    if status.store.problem:
+        recording = f"not recording ({status.store.problem})"
     else:
-        recording = "recording" if state.store.recording else "recording is off"
-    warm = f"{len(state.warm)} warm prefixes"
-    model = f"{state.engine.name} {state.engine.state}".strip() + (
-        f" ({state.engine.reason})" if state.engine.reason else ""
-    )
-    policy = (
-        f"{state.policy.name} {state.policy.version}" if state.policy.name != "heuristic" else "heuristic"
-    )
-    if state.policy.note:
-        policy += f" ({state.policy.note})"
-    at = f" at port {server.session.config.gateway.port}" if state.gateway.state == "running" else ""
-    gateway_ = "" if state.gateway.state == "off" else f", gateway {state.gateway.state}{at}"
+        recording = "recording" if status.store.recording else "recording is off"
+    engine, policy = status.engine, status.policy
+    model = f"{engine.name} {engine.state}".strip() + (f" ({engine.reason})" if engine.reason else "")
+    decider = policy.name if policy.name == "heuristic" else f"{policy.name} {policy.version}"
+    if policy.note:
+        decider += f" ({policy.note})"
+    port = f" at port {server.session.config.gateway.port}" if status.gateway.state == "running" else ""
+    gateway = "" if status.gateway.state == "off" else f", gateway {status.gateway.state}{port}"
     server.inform(
-        f"Anchorline {state.version}: policy {policy}, local model {model}, {recording}, {warm}{gateway_}."
+        f"Anchorline {status.version}: policy {decider}, local model {model}, {recording}, "
+        f"{len(status.warm)} warm prefixes{gateway}."
     )
-    return state

@@ -1,4 +1,4 @@
-"""Notice that the editor is gone.
+"""Watches the editor's process.
 
 Standard input usually closes when the editor dies, but not always: another process may have inherited the
 pipe. `initialize` names the editor's process for this reason.
@@ -15,7 +15,7 @@ POLL_S = 1.0
 
 
 def alive(pid: int) -> bool:
-    """Say whether a process with this id exists."""
+    """Whether a process with this id exists."""
     if sys.platform == "win32":
         handle = _open_process(pid)
         if handle is None:
@@ -31,7 +31,7 @@ def alive(pid: int) -> bool:
 
 
 def watch(pid: int, gone: Callable[[], None]) -> bool:
-    """Call `gone` from a thread once process `pid` has ended.
+    """Calls `gone` from a thread once process `pid` has ended.
 
     Returns False, and watches nothing, when there is no such process now: then the id belongs to another
     namespace (an editor outside of this container), and only standard input tells.

@@ -33,7 +33,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Framer:
-    """Turn a stream of bytes into bodies and faults, without doing any input or output.
+    """Turns a stream of bytes into bodies and faults, without doing any input or output.
 
     Bodies larger than `limit` bytes are refused and never held in memory.
     """
@@ -45,7 +45,7 @@ class Framer:
         self._lost = False
 
     def feed(self, data: bytes) -> Iterator[Body | Fault]:
-        """Take in `data` and yield what is complete. Exhaust it before feeding again."""
+        """Takes in `data` and yields what is complete. Exhaust it before feeding again."""
         self._buffer += data
         while True:
             if self._lost and not self._find_header():
@@ -65,17 +65,17 @@ class Framer:
             yield Body(body)
 
     def reject(self, body: bytes) -> None:
-        """Say that `body`, just yielded, is no JSON: a frame that it swallowed is read again."""
+        """Reads `body`, just yielded, again for a frame that it swallowed: it is no JSON."""
         self._buffer[:0] = body
         self._lost = True
 
     def _find_header(self) -> bool:
-        """Drop everything before the next Content-Length line; say whether there is one."""
-        found = _LENGTH.search(self._buffer)
-        if found is None:
+        """Drops everything before the next Content-Length line; returns whether there is one."""
+        length_line = _LENGTH.search(self._buffer)
+        if length_line is None:
             del self._buffer[:-_LONGEST_LENGTH_LINE]
             return False
-        del self._buffer[: found.start()]
+        del self._buffer[: length_line.start()]
         self._lost = False
         return True
 
@@ -106,8 +106,8 @@ class Framer:
         return None
 
     def _drop_endless(self) -> None:
-        """Drop a header block that does not end, up to where a good frame may begin in it: at its last length."""
-        starts = [found.start() for found in _LENGTH.finditer(self._buffer, 0, MAX_HEADER)]
+        """Drops a header block that does not end, up to where a good frame may begin in it: at its last length."""
+        starts = [match.start() for match in _LENGTH.finditer(self._buffer, 0, MAX_HEADER)]
         last = starts[-1] if starts else 0
         del self._buffer[: last or MAX_HEADER - _LONGEST_LENGTH_LINE]
 

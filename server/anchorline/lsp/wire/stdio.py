@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 def decode(body: bytes) -> JSON:
-    """Return the JSON value of a message. Raises ValueError or RecursionError.
+    """Returns the JSON value of a message. Raises ValueError or RecursionError.
 
     `msgspec` is the fast path; the standard library reads the one thing that it refuses and editors send:
     an escaped lone surrogate.
@@ -41,7 +41,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    """Return the frame of one message."""
+    """Returns the frame of one message."""
     try:
         body = msgspec.json.encode(message)
     except UnicodeEncodeError:
@@ -49,8 +49,8 @@ def encode(message: dict[str, Any]) -> bytes:
     return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
-class Reader:
-    """Read messages from a file descriptor until it ends, and hand each over.
+class MessageReader:
+    """Reads messages from a file descriptor until it ends, and hands each over.
 
     `receive` gets a decoded message, `fault` the reason why bytes were no message (its second argument says
     whether they were a frame at all), `ended` is called once at the end. All run in the reader's thread.
@@ -71,7 +71,7 @@ class Reader:
         self._framer = Framer()
 
     def start(self) -> None:
-        """Start reading in a daemon thread."""
+        """Starts reading in a daemon thread."""
         threading.Thread(target=self._run, name="stdin", daemon=True).start()
 
     def _run(self) -> None:
@@ -98,8 +98,8 @@ class Reader:
                 self._receive(message)
 
 
-class Writer:
-    """Write frames to a binary stream in the order in which they were given, without making the caller wait.
+class MessageWriter:
+    """Writes frames to a binary stream in the order in which they were given, and never makes the caller wait.
 
     `broken` is called once, in any thread, when the other side has gone, or leaves `MOST_WAITING` bytes unread.
     """
@@ -115,7 +115,7 @@ class Writer:
         self._thread.start()
 
     def write(self, data: bytes) -> None:
-        """Queue one frame."""
+        """Queues one frame."""
         with self._counting:
             self._waiting += len(data)
             late = self._waiting > MOST_WAITING
@@ -127,7 +127,7 @@ class Writer:
             self._broken()
 
     def close(self, timeout: float = 1.0) -> None:
-        """Write what is queued, for at most `timeout` seconds."""
+        """Writes what is queued, for at most `timeout` seconds."""
         self._frames.put(None)
         self._thread.join(timeout)
 

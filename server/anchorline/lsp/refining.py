@@ -1,0 +1,187 @@
+"""Refines drafts: the rules' proposal at once, and the local model's where that is better.
+
+What the model writes streams to the client while it writes.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from lsprotocol import types
+from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
+
+from anchorline.generation import LanguageModel
+from anchorline.lsp import edits, planning, protocol
+from anchorline.lsp.documents import Document
+from anchorline.lsp.planning import PlannedPrompt, PlanRequest
+from anchorline.lsp.server import Server
+from anchorline.refine import candidate, templates
+from anchorline.refine.templates import Template
+
+TITLE = "Refining the prompt"
+Report = Callable[[str], None]
+
+
+async def refine(server: Server, request: PlanRequest, params: protocol.RefineParams) -> PlannedPrompt:
+    """Makes a plan whose refinement is the best that the rules and the local model have, and keeps it.
+
+    Raises what `planning.plan` raises; JsonRpcContentModified as soon as the document changes.
+    """
+    session = server.session
+    async with progress(server, params.work_done_token) as report:
+        planned = await planning.decide(session, request)
+        template, model = _template(server), session.model
+        if template is not None and model is not None and planned.prompt.draft is not None:
+            planned = await _improved(server, planned, model, template, params.partial_result_token, report)
+    planning.keep(session, planned)
+    watch(server, planned)
+    return planned
+
+
+async def _improved(
+    server: Server,
+    planned: PlannedPrompt,
+    model: LanguageModel,
+    template: Template,
+    token: protocol.Token | None,
+    report: Report,
+) -> PlannedPrompt:
+    draft, request = planned.prompt.draft, planned.request
+    if draft is None:
+        return planned
+
+    def stream(part: protocol.Proposal | protocol.Written) -> None:
+        if token is not None:
+            server.progress(types.ProgressParams(token, msgspec.to_builtins(part)))
+
+    def write(text: str) -> None:
+        if text:
+            report(f"{model.status.model} writes")
+            stream(protocol.Written(text))
+
+    stream(protocol.Proposal(msgspec.to_builtins(planned.plan.refinement)))
+    forget = model.observe(lambda status: report(f"{status.model} {status.state}"))
+    improving = asyncio.ensure_future(
+        candidate.improve(
+            draft.text,
+            planned.plan.refinement,
+            planned.surroundings,
+            model,
+            template,
+            seconds=server.session.config.refine.model_seconds,
+            told=write,
+        )
+    )
+    awaited: list[asyncio.Future[Any]] = [improving]
+    if request.document is not None:
+        awaited.append(request.document.next_version())
+    try:
+        await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+        planning.check_version(server.session, request)
+        refinement = await improving
+    finally:
+        forget()
+        for future in awaited:
+            future.cancel()
+    return planned._replace(plan=msgspec.structs.replace(planned.plan, refinement=refinement))
+
+
+def asks_model(server: Server) -> bool:
+    """Whether a refinement takes a local model's time."""
+    settings, model = server.session.config.refine, server.session.model
+    return (
+        settings.enabled
+        and settings.model_seconds > 0
+        and model is not None
+        and model.status.state not in ("absent", "failed")
+    )
+
+
+def _template(server: Server) -> Template | None:
+    """Returns the model's instructions; None where it is not to be asked."""
+    settings, model = server.session.config.refine, server.session.model
+    if model is None or not settings.enabled or not settings.model_seconds:
+        return None
+    try:
+        return templates.load(model.status.model, settings.templates)
+    except templates.TemplateError as error:
+        server.session.report(f"Anchorline uses its own template instead of yours: {error}")
+        return templates.load(model.status.model)
+
+
+def edit(server: Server, planned: PlannedPrompt) -> types.WorkspaceEdit | None:
+    """Returns the edit that applies a refinement; None where there is no document or nothing to change."""
+    document, changes = planned.request.document, _changes(planned)
+    if document is None or not changes:
+        return None
+    return edits.workspace_edit(document, changes, server.client_capabilities)
+
+
+def _changes(planned: PlannedPrompt) -> list[types.TextEdit]:
+    draft, document = planned.prompt.draft, planned.request.document
+    if document is None or draft is None:
+        return []
+    return edits.of_refinement(document, draft, planned.plan.refinement, planned.request.base)
+
+
+def watch(server: Server, planned: PlannedPrompt) -> None:
+    """Watches what becomes of a refinement of a document."""
+    document, draft, base = planned.request.document, planned.prompt.draft, planned.request.base
+    if document is not None and draft is not None:
+        span = base + draft.start, base + draft.end
+        server.session.proposals.offer(planned.plan.id, document, span, _changes(planned))
+
+
+async def selection_edits(
+    server: Server, document: Document, selection: protocol.JSON
+) -> list[types.TextEdit]:
+    """Returns the edits that refine a selection, given as a range in plain data."""
+    try:
+        selected = msgspec.convert(selection, protocol.Range)
+    except msgspec.ValidationError as error:
+        raise JsonRpcInvalidParams(str(error)) from None
+    params = protocol.PlanParams(text_document=protocol.TextDocument(document.uri), range=selected)
+    planned = await planning.plan(server.session, planning.resolve(server.session, params))
+    watch(server, planned)
+    return _changes(planned)
+
+
+@asynccontextmanager
+async def progress(server: Server, token: int | str | None) -> AsyncIterator[Report]:
+    """Reports that work goes on, with the client's token or one of our own, new for each run.
+
+    Gives what shows a message beside the title; the same message again is not sent.
+    """
+    if token is None:
+        token = await _create_token(server)
+    if token is None:
+        yield lambda _message: None
+        return
+    shown = ""
+
+    def report(message: str) -> None:
+        nonlocal shown
+        if message != shown:
+            shown = message
+            server.progress(types.ProgressParams(token, types.WorkDoneProgressReport(message=message)))
+
+    server.protocol.cancellable(token)
+    server.progress(types.ProgressParams(token, types.WorkDoneProgressBegin(TITLE, cancellable=True)))
+    try:
+        yield report
+    finally:
+        server.progress(types.ProgressParams(token, types.WorkDoneProgressEnd()))
+
+
+async def _create_token(server: Server) -> str | None:
+    if not server.client_can("window.work_done_progress"):
+        return None
+    token = str(uuid.uuid4())
+    try:
+        await server.window_work_done_progress_create_async(types.WorkDoneProgressCreateParams(token))
+    except JsonRpcException:
+        return None
+    return token
