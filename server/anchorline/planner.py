@@ -32,7 +32,7 @@ from anchorline.route.quality import HeuristicQuality, QualityModel
 from anchorline.route.target import Target, Targets
 from anchorline.route.target import load as load_targets
 from anchorline.surroundings import NOTHING, Surroundings
-from anchorline.trim.dedupe import duplicates
+from anchorline.trim.duplicates import duplicates
 from anchorline.trim.results import Shortened, described
 
 _TOKENS, _SPREAD = attrgetter("tokens"), attrgetter("spread")
@@ -179,17 +179,17 @@ class Planner:
         seen = observed(prompt, total, now)
         judge = predict.Judge(decider.hits, seen)
         warmth = self._warmth(prompt, current, now, totals, judge)
-        timing["warm"] = (now_ := clock()) - mark
-        mark = now_
+        lap = clock()
+        timing["warm"], mark = lap - mark, lap
 
         trims = self._trims(prompt, warmth.last)
-        timing["trim"] = (now_ := clock()) - mark
-        mark = now_
+        lap = clock()
+        timing["trim"], mark = lap - mark, lap
 
         elsewhere = self._elsewhere(prompt, current, now, totals, judge) if self.config.route.enabled else {}
         route = self._route(prompt, current.name, warmth, elsewhere, total, decider.quality, now, course)
-        timing["route"] = (now_ := clock()) - mark
-        mark = now_
+        lap = clock()
+        timing["route"], mark = lap - mark, lap
 
         gaps = decider.gaps.after(seen)
         as_is = self._quote(prompt, current, warmth, gaps, totals, now, judge)

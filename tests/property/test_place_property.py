@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anchorline.cache.boundary_reuse import Boundary, boundaries
-from anchorline.cache.place import Prices, Warm, best_of
+from anchorline.cache.breakpoints import Prices, Warm, best_of
 from anchorline.cache.predict import Warmth, cumulative
 from anchorline.prompt import formats
 

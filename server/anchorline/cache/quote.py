@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from anchorline.cache import lifetime, place
+from anchorline.cache import breakpoints, lifetime
 from anchorline.cache.gaps import Gaps
 from anchorline.cache.lifetime import Bet
 from anchorline.cache.predict import Reach, Warmth
@@ -95,7 +95,9 @@ class Quote(msgspec.Struct, frozen=True):
         bet = lifetime.best(self._bets(), ttl)
         anchors = self.client_anchors()
         if self.provider.mode == "explicit":
-            anchors = place.place(self.prompt, self.provider, self.model, self.warmth, bet, self.totals, mode)
+            anchors = breakpoints.place(
+                self.prompt, self.provider, self.model, self.warmth, bet, self.totals, mode
+            )
         terms = self.terms(anchors)
         return self._cached(anchors, terms, self._reason(bet, anchors)), terms
 
@@ -150,7 +152,7 @@ class Quote(msgspec.Struct, frozen=True):
 
     def client_anchors(self) -> tuple[Anchor, ...]:
         """Returns the anchors that the client has set itself."""
-        return place.clients(self.prompt, self.totals)
+        return breakpoints.clients(self.prompt, self.totals)
 
     def usual_anchors(self) -> tuple[Anchor, ...]:
         """Returns the anchors that it would be sent with if nobody planned it.

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from anchorline.cache import markers
+from anchorline.cache.breakpoints import clients
 from anchorline.cache.markers import Splice, UnmarkableError
-from anchorline.cache.place import clients
 from anchorline.cache.predict import counted
 from anchorline.gateway.refusals import Change
 from anchorline.plan import Anchor, Plan

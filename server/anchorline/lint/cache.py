@@ -14,7 +14,7 @@ from anchorline.prompt import dates
 from anchorline.prompt.model import Prompt, Segment
 from anchorline.prompt.unrendered import blanked
 from anchorline.route.target import Target
-from anchorline.trim.dedupe import duplicates
+from anchorline.trim.duplicates import duplicates
 
 # It begins with a literal, which a search jumps to: with the first eight digits it takes fifteen times as long.
 _UUID = re.compile(rb"-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b")

@@ -10,11 +10,10 @@ from typing import Literal, cast
 import msgspec
 
 from anchorline.refine import cues, specification
-from anchorline.refine.ambiguity import Sign
 from anchorline.refine.cues import Intent
 from anchorline.refine.language import language
 from anchorline.refine.mask import TARGETS, Masked
-from anchorline.refine.specification import unfinished
+from anchorline.refine.specification import Sign, unfinished
 
 Missing = Literal["target", "reference", "symptom", "specification"]
 

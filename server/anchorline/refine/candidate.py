@@ -25,7 +25,7 @@ from anchorline.refine.doubts import settle
 from anchorline.refine.ground import described
 from anchorline.refine.language import english
 from anchorline.refine.mask import Masked
-from anchorline.refine.mentioned import covers, mentioned
+from anchorline.refine.mentions import covers, mentioned
 from anchorline.refine.passages import (
     LONGEST,
     NEAR,
@@ -238,11 +238,11 @@ def _refusals(draft: str, base: Masked, found: Sequence[Change], surroundings: S
 def _unfaithful(old: str, new: str) -> Iterator[str]:
     """Finds words of content that a change drops or brings in, where it does not only spell them otherwise."""
     before, after = Counter(words_of(old)), Counter(words_of(new))
-    gone, new_ = sorted((before - after).keys()), sorted((after - before).keys())
+    gone, fresh = sorted((before - after).keys()), sorted((after - before).keys())
     for word in gone:
-        if word not in _FUNCTION_WORDS and not any(_same(word, other) for other in new_):
+        if word not in _FUNCTION_WORDS and not any(_same(word, other) for other in fresh):
             yield f"drops “{word}”"
-    for word in new_:
+    for word in fresh:
         if word not in _FUNCTION_WORDS and not any(_same(other, word) for other in gone):
             yield f"brings in “{word}”"
 
@@ -296,10 +296,10 @@ def _with(draft: str, proposed: Refinement, found: list[Change], name: str, trou
     if proposed.status == "proposed":
         reasons.insert(0, proposed.reason)
     text = apply(draft, list(composed))
-    better_ = msgspec.structs.replace(
+    improved = msgspec.structs.replace(
         proposed, status="proposed", reason="; ".join(reasons), text=text, edits=edits, engine=name
     )
-    return _told(better_, trouble) if trouble else better_
+    return _told(improved, trouble) if trouble else improved
 
 
 def _told(refinement: Refinement, more: str) -> Refinement:

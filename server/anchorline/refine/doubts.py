@@ -13,7 +13,7 @@ from typing import NamedTuple
 from anchorline.generation import LanguageModel
 from anchorline.refine.language import english
 from anchorline.refine.mask import Masked
-from anchorline.refine.mentioned import mentioned, touches
+from anchorline.refine.mentions import mentioned, touches
 from anchorline.refine.passages import passages
 from anchorline.refine.rewrite import Change
 from anchorline.refine.spelling import one_slip

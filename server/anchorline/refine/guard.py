@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from anchorline.refine import mentioned
+from anchorline.refine import mentions
+from anchorline.refine.filler import fillers
 from anchorline.refine.ground import facts
 from anchorline.refine.language import english, language, script
 from anchorline.refine.mask import ORDERED, Masked
-from anchorline.refine.phrases import fillers
 from anchorline.refine.spelling import correction
 from anchorline.refine.words import common, known, technologies
 from anchorline.surroundings import NOTHING, Surroundings
@@ -117,7 +117,7 @@ def _grounded(text: str, context: tuple[str, ...]) -> bool:
 
 
 def _mentioned(draft: Masked, new: Masked) -> Iterator[str]:
-    for word in sorted(mentioned.words(draft) - Counter(token.lower() for token in _tokens(new.prose))):
+    for word in sorted(mentions.words(draft) - Counter(token.lower() for token in _tokens(new.prose))):
         yield f"changes “{word}”, which the draft speaks of"
 
 

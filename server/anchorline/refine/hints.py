@@ -11,11 +11,10 @@ import msgspec
 
 from anchorline.plan import Hint, Question
 from anchorline.refine import names
-from anchorline.refine.ambiguity import Sign, SignKind
 from anchorline.refine.analyse import Analysis, deictic
 from anchorline.refine.ground import usable
 from anchorline.refine.mask import Masked
-from anchorline.refine.specification import unfinished
+from anchorline.refine.specification import Sign, SignKind, unfinished
 from anchorline.surroundings import Surroundings
 
 

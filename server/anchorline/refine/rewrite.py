@@ -13,10 +13,10 @@ from itertools import pairwise
 from operator import eq
 from typing import NamedTuple
 
+from anchorline.refine.filler import fillers
 from anchorline.refine.language import english, language
 from anchorline.refine.mask import Masked, view
-from anchorline.refine.mentioned import covers, mentioned, touches
-from anchorline.refine.phrases import fillers
+from anchorline.refine.mentions import covers, mentioned, touches
 from anchorline.refine.spelling import SHORTEST, correction
 from anchorline.refine.words import common, known, misspellings
 

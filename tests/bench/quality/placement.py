@@ -20,10 +20,10 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from anchorline.cache.breakpoints import place
 from anchorline.cache.gaps import HazardGaps, observed
 from anchorline.cache.ledger import Entry, MemoryLedger
 from anchorline.cache.lifetime import best, bets
-from anchorline.cache.place import place
 from anchorline.cache.predict import Warmth, assess, cumulative
 from anchorline.cache.rules import load
 from anchorline.prompt import formats

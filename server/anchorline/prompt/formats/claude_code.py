@@ -399,13 +399,13 @@ _PLAIN = (None, "standard", "default", "not_available", "")
 def _told(usage: _Usage) -> Usage:
     """Returns what a line tells of its usage. Most are ordinary, for which what reads them all would be too slow."""
     fresh, output = usage.input_tokens, usage.output_tokens
-    read_, write = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
+    read, write = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
     split, rounds, tools = usage.cache_creation, usage.iterations, usage.server_tool_use
     long: Any = split.get("ephemeral_1h_input_tokens") if type(split) is dict else 0
     if (
-        type(fresh) is type(read_) is type(write) is type(long) is type(output) is int
-        and min(fresh, read_, write, long, output) >= 0
-        and max(fresh, read_, write, output) <= MOST
+        type(fresh) is type(read) is type(write) is type(long) is type(output) is int
+        and min(fresh, read, write, long, output) >= 0
+        and max(fresh, read, write, output) <= MOST
         and usage.speed in _PLAIN
         and usage.service_tier in _PLAIN
         and usage.inference_geo in _PLAIN
@@ -415,7 +415,7 @@ def _told(usage: _Usage) -> Usage:
         )
         and (not tools or (type(tools) is dict and not tools.get("web_search_requests")))
     ):
-        return Usage(fresh, read_, write, output, min(long, write))
+        return Usage(fresh, read, write, output, min(long, write))
     return read_usage(msgspec.to_builtins(usage)) or Usage()
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from anchorline.refine.guard import check
 from anchorline.refine.mask import Masked
-from anchorline.refine.mentioned import mentioned
+from anchorline.refine.mentions import mentioned
 from anchorline.refine.propose import propose
 from anchorline.refine.words import misspellings
 

@@ -5,7 +5,7 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anchorline.cache import lifetime, place
+from anchorline.cache import breakpoints, lifetime
 from anchorline.cache.gaps import HazardGaps, observed
 from anchorline.cache.predict import Warmth, cumulative
 from anchorline.cache.rules import load
@@ -33,7 +33,7 @@ def planned(prompt, warmth=COLD, mode="extend"):
     fresh = totals[-1] - warmth.tokens
     gaps = HazardGaps().after(observed(prompt, totals[-1], 0.0))
     bet = lifetime.best(lifetime.bets(ANTHROPIC, MODEL, gaps, fresh, totals[-1]))
-    return place.place(prompt, ANTHROPIC, MODEL, warmth, bet, totals, mode)
+    return breakpoints.place(prompt, ANTHROPIC, MODEL, warmth, bet, totals, mode)
 
 
 def test_a_new_conversation_is_anchored_at_the_tail_and_at_the_system_prompt():

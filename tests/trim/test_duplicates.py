@@ -3,7 +3,7 @@
 import json
 
 from anchorline.prompt import formats
-from anchorline.trim.dedupe import duplicates
+from anchorline.trim.duplicates import duplicates
 
 OUTPUT = "a line of output that is long enough to matter\n" * 20
 
