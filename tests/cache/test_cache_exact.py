@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from anchorline.cache.lifetime import Action
 from anchorline.cache.rules import load
 from anchorline.replay import account, policies
-from anchorline.replay.account import Paid, Recorded, Rule
-from anchorline.replay.chain import Step, clairvoyant, cost, fixed
+from anchorline.replay.account import Paid, RecordedConversation, Rule
+from anchorline.replay.chain import ChainStep, clairvoyant, cost, fixed
 
 RULES = load()
 MODEL = "claude-opus-4-5"
@@ -20,11 +20,11 @@ FIVE, HOUR = (ANTHROPIC.lifetime(name) for name in ("5m", "1h"))
 
 def recorded(
     *requests: tuple[float, int, int], name: str = "a", head: int = 0, ttls: tuple[str, ...] = ()
-) -> Recorded:
-    return Recorded("s", name, MODEL, tuple(Step(*one) for one in requests), ttls, head)
+) -> RecordedConversation:
+    return RecordedConversation("s", name, MODEL, tuple(ChainStep(*one) for one in requests), ttls, head)
 
 
-def run(rule: Rule, *conversations: Recorded) -> list[Paid]:
+def run(rule: Rule, *conversations: RecordedConversation) -> list[Paid]:
     return list(account.run(conversations, rule, RULES.for_model))
 
 
@@ -97,7 +97,7 @@ chains = st.lists(
     st.tuples(st.floats(1, 8000), st.integers(5000, 200_000), st.floats(0, 1)), min_size=1, max_size=12
 ).map(
     lambda steps: [
-        Step(
+        ChainStep(
             sum(gap for gap, _, _ in steps[: i + 1]),
             tokens,
             round(share * min(tokens, steps[i - 1][1])) if i else 0,
@@ -109,7 +109,7 @@ chains = st.lists(
 
 @given(chains, st.sampled_from([name for name in policies.POLICIES if name != "recorded"]))
 def test_no_policy_is_charged_less_than_the_ideal_bound_or_reads_more_than_was_there(chain, name):
-    conversation = Recorded("s", "a", MODEL, tuple(chain))
+    conversation = RecordedConversation("s", "a", MODEL, tuple(chain))
     paid = run(policies.named([name])[name], conversation)
     actions = [Action(), *(Action(one, k) for one in (FIVE, HOUR) for k in range(4))]
     assert total(paid) >= cost(chain, clairvoyant(actions)(chain)) - 1e-6
@@ -123,10 +123,10 @@ def test_a_conversation_that_only_grows_costs_what_the_ideal_replay_says(chain, 
     growing = []
     for step in chain:
         before = growing[-1].tokens if growing else 0
-        growing.append(Step(step.at, before + step.tokens, before))
+        growing.append(ChainStep(step.at, before + step.tokens, before))
     gaps = [later.at - earlier.at for earlier, later in pairwise(growing)]
     alive = Action(lifetime, pings).alive
     if any(abs(gap - alive) < 1e-3 for gap in gaps):
         return  # to the moment: the two add up the seconds in another order
-    paid = run(always(Action(lifetime, pings)), Recorded("s", "a", MODEL, tuple(growing)))
+    paid = run(always(Action(lifetime, pings)), RecordedConversation("s", "a", MODEL, tuple(growing)))
     assert total(paid) == pytest.approx(cost(growing, fixed(Action(lifetime, pings))))

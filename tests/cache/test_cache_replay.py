@@ -11,15 +11,15 @@ import pytest
 from anchorline.cache.gaps import HazardGaps
 from anchorline.cache.lifetime import Action
 from anchorline.cache.rules import load
-from anchorline.replay.chain import Step, clairvoyant, cost, delta_rule, expected, fixed, moment
+from anchorline.replay.chain import ChainStep, clairvoyant, cost, delta_rule, expected, fixed, moment
 
 ANTHROPIC = load().provider("anthropic")
 FIVE, HOUR = (ANTHROPIC.lifetime(name) for name in ("5m", "1h"))
 BENCH = Path(__file__).parent.parent / "bench"
 
 
-def chain(*requests: tuple[float, int, int]) -> list[Step]:
-    return [Step(at, tokens, shared) for at, tokens, shared in requests]
+def chain(*requests: tuple[float, int, int]) -> list[ChainStep]:
+    return [ChainStep(at, tokens, shared) for at, tokens, shared in requests]
 
 
 def test_a_hit_is_read_and_the_rest_is_written():
@@ -67,7 +67,7 @@ def test_a_policy_sees_nothing_of_what_comes_after():
 
 
 def test_ours_chooses_the_lifetime_before_the_answer_is_there():
-    steps = [Step(0, 50_000, 0, "user", stop) for stop in ("tool_use", "end_turn")]
+    steps = [ChainStep(0, 50_000, 0, "user", stop) for stop in ("tool_use", "end_turn")]
     policy = expected(HazardGaps(), ANTHROPIC)
     assert cost(steps[:1], policy) == cost(steps[1:], policy)
 

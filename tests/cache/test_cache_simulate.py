@@ -9,7 +9,7 @@ import pytest
 
 from anchorline.cache import rules
 from anchorline.replay.provider_cache import Simulator
-from anchorline.replay.request import Billed, Block, Breakpoint, RejectedError, Request
+from anchorline.replay.request import Block, Breakpoint, RejectedError, SimulatedBill, SimulatedRequest
 
 OPUS = "claude-opus-4-8"
 SONNET = "claude-sonnet-4-5"
@@ -29,9 +29,9 @@ def blocks(*names: str, tokens: int = 2000) -> list[Block]:
     ]
 
 
-def tail(parts: list[Block], at: float, ttl: str = "5m", **more: object) -> Request:
+def tail(parts: list[Block], at: float, ttl: str = "5m", **more: object) -> SimulatedRequest:
     """A request with a breakpoint at its end."""
-    return Request(at, parts, [Breakpoint(len(parts) - 1, ttl)], **more)  # type: ignore[arg-type]
+    return SimulatedRequest(at, parts, [Breakpoint(len(parts) - 1, ttl)], **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def simulator() -> Simulator:
     return Simulator(rules.load())
 
 
-def code(billed: Billed) -> str | None:
+def code(billed: SimulatedBill) -> str | None:
     return billed.cause.code if billed.cause is not None else None
 
 
@@ -51,7 +51,7 @@ def test_what_was_written_is_read_and_the_new_part_is_written(simulator: Simulat
 
 
 def test_tokens_behind_the_last_breakpoint_are_not_cached(simulator: Simulator) -> None:
-    billed = simulator.send(Request(0, blocks("sys", "u1", "u2"), [Breakpoint(0)]), OPUS)
+    billed = simulator.send(SimulatedRequest(0, blocks("sys", "u1", "u2"), [Breakpoint(0)]), OPUS)
     assert (billed.written, billed.uncached, billed.total) == ({"5m": 2000}, 4000, 6000)
 
 
@@ -96,7 +96,7 @@ def test_a_second_breakpoint_finds_what_the_tail_does_not(simulator: Simulator) 
     start = blocks("sys", "u1")
     simulator.send(tail(start, 0), OPUS)
     longer = [*start, *blocks(*(f"r{i}" for i in range(30)), tokens=10)]
-    billed = simulator.send(Request(10, longer, [Breakpoint(1), Breakpoint(31)]), OPUS)
+    billed = simulator.send(SimulatedRequest(10, longer, [Breakpoint(1), Breakpoint(31)]), OPUS)
     assert (billed.read, billed.written) == (4000, {"5m": 300})
 
 
@@ -111,10 +111,10 @@ def test_below_the_minimum_nothing_is_cached_and_nothing_says_so_but_the_cause(s
 def test_each_lifetime_is_billed_for_its_own_part(simulator: Simulator) -> None:
     parts = blocks("sys", "u1", "a1")
     marks = [Breakpoint(0, "1h"), Breakpoint(2, "5m")]
-    billed = simulator.send(Request(0, parts, marks), OPUS)
+    billed = simulator.send(SimulatedRequest(0, parts, marks), OPUS)
     assert billed.written == {"1h": 2000, "5m": 4000}
     assert simulator.cache(OPUS).charge(billed) == pytest.approx(2 * 2000 + 1.25 * 4000)
-    later = simulator.send(Request(400, parts, marks), OPUS)
+    later = simulator.send(SimulatedRequest(400, parts, marks), OPUS)
     assert (later.read, later.written) == (2000, {"5m": 4000})
 
 
@@ -145,8 +145,8 @@ def test_what_the_provider_refuses_is_refused_and_leaves_no_trace(
 ) -> None:
     parts = blocks("sys", "u1", "a1", "u2", "a2", "t1")
     with pytest.raises(RejectedError, match=says):
-        simulator.send(Request(0, parts, marks), OPUS)
-    assert simulator.send(Request(1, parts, [Breakpoint(4)]), OPUS).read == 0
+        simulator.send(SimulatedRequest(0, parts, marks), OPUS)
+    assert simulator.send(SimulatedRequest(1, parts, [Breakpoint(4)]), OPUS).read == 0
 
 
 def test_sections_out_of_order_are_refused(simulator: Simulator) -> None:
@@ -157,11 +157,11 @@ def test_sections_out_of_order_are_refused(simulator: Simulator) -> None:
 def test_sessions_of_an_account_share_prefixes_other_accounts_and_models_do_not(simulator: Simulator) -> None:
     parts = blocks("sys", "u1")
     marks = [Breakpoint(0), Breakpoint(1)]
-    simulator.send(Request(0, parts, marks, session="one"), OPUS, "mine")
-    other = Request(10, blocks("sys", "u9"), marks, session="two")
+    simulator.send(SimulatedRequest(0, parts, marks, session="one"), OPUS, "mine")
+    other = SimulatedRequest(10, blocks("sys", "u9"), marks, session="two")
     assert simulator.send(other, OPUS, "mine").read == 2000
     assert simulator.send(other, OPUS, "theirs").read == 0
-    switched = simulator.send(Request(20, parts, marks, session="one"), "claude-sonnet-5", "mine")
+    switched = simulator.send(SimulatedRequest(20, parts, marks, session="one"), "claude-sonnet-5", "mine")
     assert (switched.read, code(switched)) == (0, "model_changed")
 
 
@@ -187,29 +187,33 @@ def test_stripped_thinking_and_the_look_back_leave_only_the_system_prompt(simula
     turn = blocks("sys", "u1")
     work = [*turn, *blocks("t1", *(f"r{i}" for i in range(25)))]
     for at, parts in ((0, turn), (10, work)):
-        simulator.send(Request(at, parts, [Breakpoint(0), Breakpoint(len(parts) - 1)], session="s"), SONNET)
+        simulator.send(
+            SimulatedRequest(at, parts, [Breakpoint(0), Breakpoint(len(parts) - 1)], session="s"), SONNET
+        )
     parts = [*work, *blocks("u2")]
     billed = simulator.send(
-        Request(20, parts, [Breakpoint(0), Breakpoint(len(parts) - 1)], session="s"), SONNET
+        SimulatedRequest(20, parts, [Breakpoint(0), Breakpoint(len(parts) - 1)], session="s"), SONNET
     )
     assert (billed.read, code(billed)) == (2000, "thinking_stripped")
 
 
 def test_an_edit_is_named_with_its_block_and_a_compaction_by_its_name(simulator: Simulator) -> None:
     parts = blocks("sys", "u1", "a1", "u2")
-    simulator.send(Request(0, parts, [Breakpoint(0), Breakpoint(3)], session="s"), OPUS)
+    simulator.send(SimulatedRequest(0, parts, [Breakpoint(0), Breakpoint(3)], session="s"), OPUS)
     edited = blocks("sys", "u1", "A1", "u2")
-    billed = simulator.send(Request(10, edited, [Breakpoint(0), Breakpoint(3)], session="s"), OPUS)
+    billed = simulator.send(SimulatedRequest(10, edited, [Breakpoint(0), Breakpoint(3)], session="s"), OPUS)
     assert (billed.read, code(billed)) == (2000, "edited")
     assert billed.cause is not None
     assert (billed.cause.block, billed.cause.tokens) == (2, 6000)
-    summary = Request(20, blocks("sys", "u8"), [Breakpoint(0), Breakpoint(1)], session="s", compacted=True)
+    summary = SimulatedRequest(
+        20, blocks("sys", "u8"), [Breakpoint(0), Breakpoint(1)], session="s", compacted=True
+    )
     assert code(simulator.send(summary, OPUS)) == "compacted"
 
 
 def test_a_prefix_that_no_breakpoint_held_is_not_read(simulator: Simulator) -> None:
     parts = blocks("sys", "u1", "a1")
-    simulator.send(Request(0, parts, session="s"), OPUS)
+    simulator.send(SimulatedRequest(0, parts, session="s"), OPUS)
     billed = simulator.send(tail(parts, 10, session="s"), OPUS)
     assert (billed.read, code(billed)) == (0, "no_breakpoint")
 
@@ -226,7 +230,7 @@ def test_settings_make_useless_what_the_rules_say(simulator: Simulator) -> None:
         parts = blocks("sys", "u1", tokens=5000)
         for at, value in ((0, "a"), (10, "b"), (20, "a")):
             billed = simulator.send(
-                Request(at, parts, marks, session="s", settings={setting: value}), model, account
+                SimulatedRequest(at, parts, marks, session="s", settings={setting: value}), model, account
             )
             expected = {0: (0, "never_sent"), 10: (kept, "setting_changed")}
             if at in expected:
@@ -236,69 +240,73 @@ def test_settings_make_useless_what_the_rules_say(simulator: Simulator) -> None:
                     billed.read == 10000
                 )  # back to the first value: what was cached under it is still there
     with pytest.raises(ValueError, match="no rule for the setting"):
-        simulator.send(Request(0, parts, settings={"colour": "red"}), OPUS)
+        simulator.send(SimulatedRequest(0, parts, settings={"colour": "red"}), OPUS)
 
 
 def test_anthropics_automatic_breakpoint_takes_a_slot(simulator: Simulator) -> None:
     parts = blocks("sys", "u1", "a1", "u2", "a2", "t1")
-    billed = simulator.send(Request(0, parts, automatic=True), OPUS)
+    billed = simulator.send(SimulatedRequest(0, parts, automatic=True), OPUS)
     assert billed.written == {"5m": 10000}  # thinking can't carry it: the block before does
     four = [Breakpoint(i) for i in range(4)]
     with pytest.raises(RejectedError, match="at most 3"):
-        simulator.send(Request(10, parts, four, automatic=True), OPUS)
+        simulator.send(SimulatedRequest(10, parts, four, automatic=True), OPUS)
     with pytest.raises(RejectedError, match="another lifetime"):
-        simulator.send(Request(10, parts, [Breakpoint(4, "1h")], automatic=True), OPUS)
+        simulator.send(SimulatedRequest(10, parts, [Breakpoint(4, "1h")], automatic=True), OPUS)
 
 
 class TestOpenAI:
     MODEL = "gpt-5.6-sol"
 
     def test_the_implicit_breakpoint_is_at_the_end_and_needs_no_marker(self, simulator: Simulator) -> None:
-        first = Request(0, blocks("sys", "u1"), first_at=2, last_at=9, session="s")
+        first = SimulatedRequest(0, blocks("sys", "u1"), first_at=2, last_at=9, session="s")
         assert simulator.send(first, self.MODEL).written == {"30m": 4000}
         longer = blocks("sys", "u1", "a1", "u2")
-        early = simulator.send(Request(5, longer, last_at=30), self.MODEL)
+        early = simulator.send(SimulatedRequest(5, longer, last_at=30), self.MODEL)
         assert (early.read, code(early)) == (0, "not_readable")  # only a complete response can be read
-        assert simulator.send(Request(10, longer), self.MODEL).read == 4000
+        assert simulator.send(SimulatedRequest(10, longer), self.MODEL).read == 4000
 
     def test_the_clock_runs_from_the_last_use(self, simulator: Simulator) -> None:
         parts = blocks("sys", "u1")
-        simulator.send(Request(0, parts, last_at=100), self.MODEL)
-        assert simulator.send(Request(1890, parts), self.MODEL).read == 4000
-        assert simulator.send(Request(3700, parts), self.MODEL).read == 0
+        simulator.send(SimulatedRequest(0, parts, last_at=100), self.MODEL)
+        assert simulator.send(SimulatedRequest(1890, parts), self.MODEL).read == 4000
+        assert simulator.send(SimulatedRequest(3700, parts), self.MODEL).read == 0
 
     def test_explicit_mode_without_breakpoints_caches_nothing(self, simulator: Simulator) -> None:
         parts = blocks("sys", "u1")
         for at in (0, 10):
-            billed = simulator.send(Request(at, parts, automatic=False), self.MODEL)
+            billed = simulator.send(SimulatedRequest(at, parts, automatic=False), self.MODEL)
             assert (billed.read, billed.uncached) == (0, 4000)
 
     def test_of_more_breakpoints_than_writes_the_newest_count(self, simulator: Simulator) -> None:
         parts = blocks(*(f"r{i}" for i in range(6)))
-        simulator.send(Request(0, parts, [Breakpoint(i) for i in range(5)], automatic=False), self.MODEL)
-        only_first = simulator.send(Request(10, parts[:1], automatic=True), self.MODEL)
+        simulator.send(
+            SimulatedRequest(0, parts, [Breakpoint(i) for i in range(5)], automatic=False), self.MODEL
+        )
+        only_first = simulator.send(SimulatedRequest(10, parts[:1], automatic=True), self.MODEL)
         assert only_first.read == 0
-        assert simulator.send(Request(20, parts[:2], automatic=True), self.MODEL).read == 4000
+        assert simulator.send(SimulatedRequest(20, parts[:2], automatic=True), self.MODEL).read == 4000
 
     def test_the_models_own_blocks_carry_no_breakpoint(self, simulator: Simulator) -> None:
         with pytest.raises(RejectedError, match="can't carry"):
-            simulator.send(Request(0, blocks("sys", "a1"), [Breakpoint(1)]), self.MODEL)
+            simulator.send(SimulatedRequest(0, blocks("sys", "a1"), [Breakpoint(1)]), self.MODEL)
 
     def test_before_5_6_it_is_automatic_in_steps_of_128_and_writes_are_free(
         self, simulator: Simulator
     ) -> None:
         parts = blocks("sys", "u1", tokens=700)
-        first = simulator.send(Request(0, parts), "gpt-5.5")
+        first = simulator.send(SimulatedRequest(0, parts), "gpt-5.5")
         assert (first.read, first.written, first.uncached) == (0, {}, 1400)
-        assert simulator.send(Request(60, [*parts, *blocks("a1")]), "gpt-5.5").read == 1280
+        assert simulator.send(SimulatedRequest(60, [*parts, *blocks("a1")]), "gpt-5.5").read == 1280
         short = blocks("x", tokens=900)
-        simulator.send(Request(70, short), "gpt-5.5")
-        assert simulator.send(Request(80, short), "gpt-5.5").read == 0
+        simulator.send(SimulatedRequest(70, short), "gpt-5.5")
+        assert simulator.send(SimulatedRequest(80, short), "gpt-5.5").read == 0
 
 
 def test_a_local_server_reads_the_longest_common_prefix(simulator: Simulator) -> None:
-    simulator.send(Request(0, blocks("sys", "u1", "a1", tokens=7)), "llama.cpp/qwen")
-    assert simulator.send(Request(10, blocks("sys", "u1", "u2", tokens=7)), "llama.cpp/qwen").read == 14
+    simulator.send(SimulatedRequest(0, blocks("sys", "u1", "a1", tokens=7)), "llama.cpp/qwen")
+    assert (
+        simulator.send(SimulatedRequest(10, blocks("sys", "u1", "u2", tokens=7)), "llama.cpp/qwen").read == 14
+    )
 
 
 def test_an_unknown_provider_caches_nothing(simulator: Simulator) -> None:

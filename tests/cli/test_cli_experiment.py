@@ -17,7 +17,7 @@ from anchorline.plan import Plan, Policy
 from anchorline.store import database
 from anchorline.store.experiments import registry
 from anchorline.store.recorder import Recorder
-from anchorline.trial.versions import Data, Version
+from anchorline.trial.versions import TrainingData, Version
 from support import samples
 
 BODY = {
@@ -41,7 +41,10 @@ def versions(isolated_home: Path) -> tuple[str, str]:
     )
     for number in (1, 2):
         about = Version(
-            f"r-{number}", float(number), Data(10.0, 20.0, 500, 40), metrics={"gap": {"log loss": 0.41}}
+            f"r-{number}",
+            float(number),
+            TrainingData(10.0, 20.0, 500, 40),
+            metrics={"gap": {"log loss": 0.41}},
         )
         registry().add(about, made.save)
     return "r-1", "r-2"

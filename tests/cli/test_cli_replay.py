@@ -14,7 +14,7 @@ from anchorline.outcome import Usage
 from anchorline.replay.comparison import Comparison, compare
 from anchorline.replay.policies import POLICIES
 from anchorline.route.target import load as load_targets
-from anchorline.sessions.request import Billed
+from anchorline.sessions.request import RecordedRequest
 from support.recorded import data_folder
 from support.session_logs import ClaudeLog
 
@@ -42,7 +42,7 @@ def test_a_request_of_a_batch_is_priced_as_one_under_every_policy():
     usage = Usage(input=10, write=20_000, write_1h=20_000)
 
     def compared(tier: str) -> Comparison:
-        request = Billed(
+        request = RecordedRequest(
             id="a", session="s", chain="main", branch=0, model="claude-fable-5", sent_at=1_790_000_000.0, first_at=None,
             trigger="user", switched=False, blocks=1, prefix=b"", input=10, read=0, write_5m=0, write_1h=20_000,
             output=0, ttl="1h", usage=msgspec.structs.replace(usage, tier=tier),

@@ -18,7 +18,7 @@ from anchorline.cli import train as train_command
 from anchorline.cli.main import cli
 from anchorline.learn import evaluation, network
 from anchorline.sessions import importing
-from anchorline.sessions.request import Billed
+from anchorline.sessions.request import RecordedRequest
 from anchorline.store import imports
 from anchorline.store.database import locate
 
@@ -37,7 +37,7 @@ def fill(sessions: int, requests: int = 12) -> None:
                 at += pause
                 whole = 2000 + 100 * index
                 found.append(
-                    Billed(
+                    RecordedRequest(
                         f"{number}-{index}",
                         f"s{number}",
                         "main",
@@ -57,9 +57,9 @@ def fill(sessions: int, requests: int = 12) -> None:
                         "5m",
                     )
                 )
-            mark = importing.Position(1, 1, 1, 1, b"", b"", None)
-            piece = importing.Piece(found, mark, (), True, 1)
-            store.put([imports.File(Path(f"f{number}"), "claude-code", piece, [])])
+            mark = importing.ReadPosition(1, 1, 1, 1, b"", b"", None)
+            piece = importing.FilePart(found, mark, (), True, 1)
+            store.put([imports.ImportedFile(Path(f"f{number}"), "claude-code", piece, [])])
 
 
 def run(*words: str) -> Result:

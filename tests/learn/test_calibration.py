@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from anchorline.learn.calibration import fit
-from anchorline.learn.network import Line
+from anchorline.learn.network import CalibrationLine
 
 
 def test_what_was_too_sure_is_less_sure_afterwards():
@@ -19,7 +19,7 @@ def test_what_was_too_sure_is_less_sure_afterwards():
 def test_few_rows_change_little():
     line = fit([3.0, 3.0], [0.0, 0.0])
     assert line.scale > 0.5
-    assert fit([], []) == Line()
+    assert fit([], []) == CalibrationLine()
 
 
 def test_an_order_is_never_turned_round():

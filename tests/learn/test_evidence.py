@@ -11,7 +11,16 @@ from anchorline.outcome import Usage
 from anchorline.route.pricing import Pricing
 from anchorline.route.target import load as load_targets
 from anchorline.trial import evidence
-from anchorline.trial.evidence import FEWEST, Request, Shadowed, accepted, billed, collect, difference, radius
+from anchorline.trial.evidence import (
+    FEWEST,
+    Shadowed,
+    TrialRequest,
+    accepted,
+    billed,
+    collect,
+    difference,
+    radius,
+)
 from anchorline.trial.experiment import HEURISTIC, Contest, Standing, assign
 
 TARGETS = load_targets()
@@ -20,7 +29,7 @@ MODEL = "claude-sonnet-5"
 AB = Contest("e-1", "r-1", HEURISTIC, "ab", 0.5, "1" * 32, 0.0)
 
 
-def request(plan: str = "p", **fields: object) -> Request:
+def request(plan: str = "p", **fields: object) -> TrialRequest:
     known = {
         "at": 1.0,
         "session": "s",
@@ -29,7 +38,7 @@ def request(plan: str = "p", **fields: object) -> Request:
         "own": MODEL,
         "planned": MODEL,
     }
-    return Request(plan, **{**known, "tokens": 10_000, "expected_usd": 0.01, "p_hit": 0.9, **fields})
+    return TrialRequest(plan, **{**known, "tokens": 10_000, "expected_usd": 0.01, "p_hit": 0.9, **fields})
 
 
 def world(
@@ -39,7 +48,7 @@ def world(
     good: tuple[float, float] = (0.9, 0.9),
     seed: int = 0,
     contest: Contest = AB,
-) -> Iterator[Request]:
+) -> Iterator[TrialRequest]:
     """Yield requests of an A/B in which the challenger reads `better` more of the prefix from the cache."""
     draw = random.Random(seed)
     for number in range(sessions):

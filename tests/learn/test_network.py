@@ -14,13 +14,15 @@ from safetensors.numpy import load_file, save_file
 from anchorline.cache.gaps import Moment
 from anchorline.cache.hits import Return, probability
 from anchorline.learn import features, network
-from anchorline.learn.architecture import Architecture, Known
+from anchorline.learn.architecture import Architecture, KnownModel
 from anchorline.learn.features import Features
 from anchorline.learn.forward import Table
-from anchorline.learn.network import Line
+from anchorline.learn.network import CalibrationLine
 from support import worlds
 
-FORM = Architecture(buckets=512, text=8, hidden=16, models=(Known("large", 1.0), Known("small", 0.1)))
+FORM = Architecture(
+    buckets=512, text=8, hidden=16, models=(KnownModel("large", 1.0), KnownModel("small", 0.1))
+)
 
 
 def noisy(form: Architecture = FORM, seed: int = 0) -> network.Network:
@@ -34,7 +36,10 @@ def noisy(form: Architecture = FORM, seed: int = 0) -> network.Network:
         for name, values in given.arrays.items()
     }
     return network.Network(given.description, network.rounded(arrays)).replaced(
-        calibration={"hit": (Line(0.8, 0.1),), "gap": tuple(Line(1.1, 0.01 * i) for i in range(11))}
+        calibration={
+            "hit": (CalibrationLine(0.8, 0.1),),
+            "gap": tuple(CalibrationLine(1.1, 0.01 * i) for i in range(11)),
+        }
     )
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from anchorline.trial.experiment import Contest, Standing
-from anchorline.trial.versions import ABOUT, LOCK, DamagedError, Data, Registry, Version, new_id
+from anchorline.trial.versions import ABOUT, LOCK, DamagedError, Registry, TrainingData, Version, new_id
 
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes and pipes are POSIX's")
 
@@ -28,7 +28,7 @@ def add(registry: Registry, version: str = "r-1", **fields: object) -> Version:
 
 
 def test_a_version_is_found_with_all_that_is_known_of_it(registry: Registry):
-    data = Data(since=10.0, until=20.0, decisions=500, sessions=40, splits=("train",))
+    data = TrainingData(since=10.0, until=20.0, decisions=500, sessions=40, splits=("train",))
     added = add(registry, data=data, parent="prior-1", seed=7, metrics={"gap": {"loss": 0.5}})
     assert registry.about("r-1") == added
     assert registry.verified("r-1").joinpath("network.json").read_bytes() == b"{}"
@@ -164,9 +164,9 @@ def test_a_damaged_standing_is_refused(registry: Registry, content: bytes):
 
 
 def test_what_was_trained_on_the_past_is_told_with_its_descendants(registry: Registry):
-    add(registry, "r-1", data=Data(since=100.0, until=200.0, decisions=10))
-    add(registry, "r-2", data=Data(since=500.0, until=600.0, decisions=10), parent="r-1")
-    add(registry, "r-3", data=Data(since=500.0, until=600.0, decisions=10), parent="prior-1")
+    add(registry, "r-1", data=TrainingData(since=100.0, until=200.0, decisions=10))
+    add(registry, "r-2", data=TrainingData(since=500.0, until=600.0, decisions=10), parent="r-1")
+    add(registry, "r-3", data=TrainingData(since=500.0, until=600.0, decisions=10), parent="prior-1")
     add(registry, "r-4", parent="r-4")
     (registry.folder / "r-5").mkdir()
     # r-2 learnt from r-1; of what descends from itself (r-4) or says nothing (r-5) nobody can tell.
@@ -175,8 +175,8 @@ def test_what_was_trained_on_the_past_is_told_with_its_descendants(registry: Reg
 
 
 def test_purging_a_version_takes_it_out_of_force(registry: Registry):
-    add(registry, "r-1", data=Data(since=500.0))
-    add(registry, "r-2", data=Data(since=100.0))
+    add(registry, "r-1", data=TrainingData(since=500.0))
+    add(registry, "r-2", data=TrainingData(since=100.0))
     first = Contest("e-1", "r-1", "heuristic", "promoted", 0.9, "0" * 32, 5.0)
     second = msgspec.structs.replace(first, id="e-2", challenger="r-2", champion="r-1")
     registry.put_standing(Standing((first, second)))
@@ -214,6 +214,6 @@ def test_a_purge_waits_until_a_version_is_whole(registry: Registry):
                 purging[0].result(0.2)
             write(folder)
 
-        registry.add(Version("r-1", 1.0, Data(since=1.0)), write_while_purged)
+        registry.add(Version("r-1", 1.0, TrainingData(since=1.0)), write_while_purged)
         assert purging[0].result(60) == ("r-1",)
     assert registry.names() == ()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from anchorline.cache.gaps import STOPS, HazardGaps, Moment
 from anchorline.cache.lifetime import Action, best, bets
 from anchorline.cache.rules import load
-from anchorline.replay.chain import Step, clairvoyant, cost, expected, fixed
+from anchorline.replay.chain import ChainStep, clairvoyant, cost, expected, fixed
 
 RULES = load()
 PROVIDERS = [provider for provider in RULES.providers.values() if provider.lifetimes]
@@ -60,7 +60,7 @@ def test_nothing_is_cheaper_than_knowing_the_future(drawn, pings):
     at, chain, last = 0.0, [], 0
     for wait, tokens, share, stop in drawn:
         at += wait
-        chain.append(Step(at, tokens, int(share * min(last, tokens)), "tool", stop))
+        chain.append(ChainStep(at, tokens, int(share * min(last, tokens)), "tool", stop))
         last = tokens
     actions = [Action(), *(Action(one, count) for one in provider.lifetimes for count in range(pings + 1))]
     bound = cost(chain, clairvoyant(actions)(chain)) - 1e-6

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from anchorline.cache import rules
 from anchorline.replay.provider_cache import Simulator
-from anchorline.replay.request import Block, Breakpoint, RejectedError, Request
+from anchorline.replay.request import Block, Breakpoint, RejectedError, SimulatedRequest
 
 RULES = rules.load()
 MODELS = ("claude-opus-4-8", "claude-sonnet-4-5", "gpt-5.6-sol", "gpt-5.5", "vllm/qwen", "nobody-1")
@@ -20,9 +20,9 @@ KINDS = ("content", "user", "assistant", "thinking", "content")
 
 
 @st.composite
-def requests(draw: Any) -> list[Request]:
+def requests(draw: Any) -> list[SimulatedRequest]:
     """A short history: most prompts begin as an earlier one did; starts in order, gaps at the edges of lifetimes."""
-    found: list[Request] = []
+    found: list[SimulatedRequest] = []
     at = 0.0
     for _ in range(draw(st.integers(2, 9))):
         at += draw(st.sampled_from((1.0, 1.0, 4.0, 100.0, 299.0, 300.0, 301.0, 3600.0)))
@@ -37,7 +37,7 @@ def requests(draw: Any) -> list[Request]:
         marks |= dict(draw(st.lists(st.tuples(st.integers(0, last), st.booleans()), max_size=3)))
         answer = draw(st.sampled_from((None, None, 0.5, 3.0)))
         found.append(
-            Request(
+            SimulatedRequest(
                 at,
                 blocks,
                 tuple(Breakpoint(block, "1h" if long else "5m") for block, long in marks.items()),
@@ -49,17 +49,17 @@ def requests(draw: Any) -> list[Request]:
     return found
 
 
-def default_lifetimes(request: Request, model: str) -> Request:
+def default_lifetimes(request: SimulatedRequest, model: str) -> SimulatedRequest:
     """The same request, with a lifetime that the model's provider knows."""
     if RULES.for_model(model).lifetime("5m") is not None:
         return request
     marks = [Breakpoint(mark.block) for mark in request.breakpoints]
-    return Request(
+    return SimulatedRequest(
         request.at, request.blocks, marks, request.first_at, request.last_at, session=request.session
     )
 
 
-def kept(request: Request, model: str) -> list[Block]:
+def kept(request: SimulatedRequest, model: str) -> list[Block]:
     """The blocks that the provider caches, written as plainly as can be."""
     blocks = list(request.blocks)
     if not RULES.for_model(model).drops_thinking(model):
@@ -71,7 +71,7 @@ def kept(request: Request, model: str) -> list[Block]:
 @settings(max_examples=300, deadline=None)
 @given(history=requests(), model=st.sampled_from(MODELS))
 def test_never_reads_more_than_was_sent_and_never_pays_less_than_clairvoyance(
-    history: list[Request], model: str
+    history: list[SimulatedRequest], model: str
 ) -> None:
     simulator = Simulator(RULES)
     cache = simulator.cache(model)
@@ -107,7 +107,7 @@ class Reference:
         self.minimum = minimum
         self.held: list[dict[str, Any]] = []
 
-    def send(self, request: Request, blocks: list[Block]) -> tuple[int, dict[str, int]] | None:
+    def send(self, request: SimulatedRequest, blocks: list[Block]) -> tuple[int, dict[str, int]] | None:
         """Return (read, written), None where it is refused."""
         names = tuple(block.digest for block in blocks)
         sizes = [sum(block.tokens for block in blocks[: i + 1]) for i in range(len(blocks))]
@@ -116,7 +116,7 @@ class Reference:
         last_of: dict[int, str] = {}
         for mark in request.breakpoints:
             # On which kept block a mark falls: as many blocks are kept up to it.
-            before = Request(0, request.blocks[: mark.block + 1])
+            before = SimulatedRequest(0, request.blocks[: mark.block + 1])
             users = [i for i, block in enumerate(request.blocks) if block.kind == "user"]
             dropped = sum(
                 block.kind == "thinking" and bool(users) and i < users[-1]
@@ -179,7 +179,7 @@ class Reference:
 @pytest.mark.parametrize("model", ["claude-opus-4-8", "claude-sonnet-4-5"])
 @settings(max_examples=400, deadline=None)
 @given(history=requests())
-def test_agrees_with_the_brute_force_reference(model: str, history: list[Request]) -> None:
+def test_agrees_with_the_brute_force_reference(model: str, history: list[SimulatedRequest]) -> None:
     simulator = Simulator(RULES)
     reference = Reference(RULES.for_model(model).minimum(model))
     for request in history:

@@ -17,7 +17,7 @@ from anchorline.outcome import Feedback, Outcome, Usage
 from anchorline.plan import Miss
 from anchorline.report import sums
 from anchorline.sessions import importing
-from anchorline.sessions.request import Billed
+from anchorline.sessions.request import RecordedRequest
 from anchorline.store import database, imports, rows
 from support.history import MODEL, billed, imported, planned, recorded
 
@@ -59,14 +59,14 @@ def test_a_first_message_after_what_no_person_wrote_is_believed_in_as_the_planne
         "input": 10, "read": 20_000, "write_5m": 0, "write_1h": 100, "output": 5, "ttl": "1h",
     }  # fmt: skip
     requests = [
-        Billed(id=name, sent_at=at, first_at=at + 1, trigger=trigger, prefix=name.encode(), **known)
+        RecordedRequest(id=name, sent_at=at, first_at=at + 1, trigger=trigger, prefix=name.encode(), **known)
         for name, at, trigger in (("a", now, "compact"), ("b", now + 60, "user"))
     ]
-    mark = importing.Position(1, 1, 1, 1, b"", b"", None)
+    mark = importing.ReadPosition(1, 1, 1, 1, b"", b"", None)
     with imports.opened(database.locate()) as store:
-        piece = importing.Piece(requests, mark, (), anew=True, bytes=1)
-        store.put([imports.File(Path("a"), "claude-code", piece, [])])
-    expected = hits.probability(hits.returning("1h", 3600.0, 60.0, hits.Message(turns=0)))
+        piece = importing.FilePart(requests, mark, (), anew=True, bytes=1)
+        store.put([imports.ImportedFile(Path("a"), "claude-code", piece, [])])
+    expected = hits.probability(hits.returning("1h", 3600.0, 60.0, hits.PersonMessage(turns=0)))
     (curve,) = report()["calibration"]
     assert [bin_["predicted"] for bin_ in curve["bins"]] == [round(expected, 4)]
 

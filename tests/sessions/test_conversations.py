@@ -4,18 +4,20 @@ import msgspec
 
 from anchorline.cache.rules import load
 from anchorline.replay.recorded import conversations
-from anchorline.sessions.request import Billed
+from anchorline.sessions.request import RecordedRequest
 
 RULES = load()
-PLAIN = Billed("r", "s", "main", 0, "claude-opus-4-5", 0.0, None, "tool", False, 1, b"", 0, 0, 0, 0, 10, None)
+PLAIN = RecordedRequest(
+    "r", "s", "main", 0, "claude-opus-4-5", 0.0, None, "tool", False, 1, b"", 0, 0, 0, 0, 10, None
+)
 
 
-def sent(at: float, read: int, short: int = 0, long: int = 0, **changes: object) -> Billed:
+def sent(at: float, read: int, short: int = 0, long: int = 0, **changes: object) -> RecordedRequest:
     given = {"sent_at": at, "read": read, "write_5m": short, "write_1h": long, "input": 5, **changes}
     return msgspec.structs.replace(PLAIN, **given)
 
 
-def shared(*requests: Billed) -> list[int]:
+def shared(*requests: RecordedRequest) -> list[int]:
     (one,) = conversations(requests, RULES)
     return [step.shared for step in one.steps]
 

@@ -13,8 +13,8 @@ from anchorline.prompt.formats import claude_code
 from anchorline.prompt.model import PromptError
 from anchorline.route.target import load as load_targets
 from anchorline.sessions import importing
-from anchorline.sessions.importing import Piece
-from anchorline.sessions.request import Billed, warm
+from anchorline.sessions.importing import FilePart
+from anchorline.sessions.request import RecordedRequest, warm
 from support.session_logs import START, ClaudeLog, codex_log
 
 NOW = START + 100
@@ -25,19 +25,19 @@ def _small_files_have_a_state(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importing, "STATE_BYTES", 0)
 
 
-def read(path: Path, agent: str = "claude-code", known=None) -> Piece:
+def read(path: Path, agent: str = "claude-code", known=None) -> FilePart:
     piece = importing.read(path, agent, known, path.stat().st_mtime)
     assert piece is not None
     return piece
 
 
-def by_answer(requests: list[Billed]) -> dict[str | None, Billed]:
+def by_answer(requests: list[RecordedRequest]) -> dict[str | None, RecordedRequest]:
     found = {request.answer: request for request in requests}
     assert len(found) == len(requests)
     return found
 
 
-def by_id(requests: list[Billed]) -> dict[str, Billed]:
+def by_id(requests: list[RecordedRequest]) -> dict[str, RecordedRequest]:
     found = {request.id: request for request in requests}
     assert len(found) == len(requests)
     return found

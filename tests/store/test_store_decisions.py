@@ -17,7 +17,7 @@ from anchorline.outcome import Feedback, Iteration, Outcome, Usage
 from anchorline.prompt import formats
 from anchorline.route.target import load as load_targets
 from anchorline.sessions import importing
-from anchorline.sessions.request import Billed
+from anchorline.sessions.request import RecordedRequest
 from anchorline.store import decisions, imports
 from anchorline.store.recorder import Recorder
 from support import samples
@@ -40,19 +40,25 @@ def requests(path: Path) -> list[Decision]:
     return [one for one in read(path) if one.source == "imported"]
 
 
-def put(path: Path, requests: list[Billed]) -> None:
-    mark = importing.Position(1, 1, 1, 1, b"", b"", None)
+def put(path: Path, requests: list[RecordedRequest]) -> None:
+    mark = importing.ReadPosition(1, 1, 1, 1, b"", b"", None)
     with imports.opened(path) as store:
-        store.put([imports.File(Path("a"), "claude-code", importing.Piece(requests, mark, (), True, 1), [])])
+        store.put(
+            [
+                imports.ImportedFile(
+                    Path("a"), "claude-code", importing.FilePart(requests, mark, (), True, 1), []
+                )
+            ]
+        )
 
 
-def billed(id_: str, at: float, **more) -> Billed:
+def billed(id_: str, at: float, **more) -> RecordedRequest:
     given = {
         "id": id_, "session": "s", "chain": "main", "branch": 0, "model": "claude-opus-4-6", "sent_at": at,
         "first_at": at + 1, "trigger": "tool", "switched": False, "blocks": 1, "prefix": id_.encode(), "input": 10,
         "read": 990, "write_5m": 0, "write_1h": 100, "output": 5, "ttl": "1h",
     }  # fmt: skip
-    return Billed(**given | more)
+    return RecordedRequest(**given | more)
 
 
 def named(one: Decision, part: str) -> dict[str, float]:
@@ -140,7 +146,7 @@ def test_what_a_person_said_comes_with_an_import(path: Path, tmp_path: Path):
     file.write_bytes(log.bytes())
     piece = importing.read(file, "claude-code", None, START, features=True)
     with imports.opened(path) as store:
-        store.put([imports.File(file, "claude-code", piece, [])])
+        store.put([imports.ImportedFile(file, "claude-code", piece, [])])
     (found,) = requests(path)
     assert found.features.grams
     assert found.features.draft is not None

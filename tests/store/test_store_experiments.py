@@ -18,7 +18,7 @@ from anchorline.store.experiments import Steps
 from anchorline.store.recorder import Recorder
 from anchorline.trial.evidence import Shadowed, billed
 from anchorline.trial.experiment import HEURISTIC, Contest, NotPossibleError, Standing
-from anchorline.trial.versions import DamagedError, Data, Registry, Version
+from anchorline.trial.versions import DamagedError, Registry, TrainingData, Version
 from support import samples
 
 CONTEST = Contest("e-1", "r-1", HEURISTIC, "ab", 0.25, "0" * 32, 1000.0)
@@ -36,8 +36,8 @@ def write(folder: Path) -> None:
 @pytest.fixture
 def registry() -> Registry:
     found = experiments.registry()
-    found.add(Version("r-1", 1.0, Data(since=100.0, until=200.0)), write)
-    found.add(Version("r-2", 2.0, Data(since=900.0, until=950.0)), write)
+    found.add(Version("r-1", 1.0, TrainingData(since=100.0, until=200.0)), write)
+    found.add(Version("r-2", 2.0, TrainingData(since=900.0, until=950.0)), write)
     return found
 
 

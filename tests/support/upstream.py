@@ -23,7 +23,7 @@ import zstandard
 
 from anchorline.cache.rules import load
 from anchorline.replay.provider_cache import Simulator
-from anchorline.replay.request import Block, Breakpoint, RejectedError, Request
+from anchorline.replay.request import Block, Breakpoint, RejectedError, SimulatedRequest
 from support import published
 
 ERRORS = {
@@ -166,7 +166,7 @@ class Upstream:
         ttl = (request.get("cache_control") or {}).get("ttl") or "default"
         try:
             billed = self.simulator.send(
-                Request(now, sent, marks, settings=settings, automatic=automatic, automatic_ttl=ttl),
+                SimulatedRequest(now, sent, marks, settings=settings, automatic=automatic, automatic_ttl=ttl),
                 request["model"],
             )
         except RejectedError as error:

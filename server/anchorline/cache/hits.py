@@ -128,7 +128,7 @@ class Return(msgspec.Struct, frozen=True):
     model_changed: bool = False
 
 
-class Message(msgspec.Struct, frozen=True):
+class PersonMessage(msgspec.Struct, frozen=True):
     """A person's own message: how many turns of theirs came before it (counted to 2 at least), and what it shows."""
 
     turns: int
@@ -140,7 +140,7 @@ def returning(
     ttl: str,
     lifetime: float,
     age: float,
-    message: Message | None = None,
+    message: PersonMessage | None = None,
     *,
     compacted: bool = False,
     model_changed: bool = False,

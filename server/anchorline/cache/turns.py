@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from anchorline.cache.hits import Message
+from anchorline.cache.hits import PersonMessage
 from anchorline.prompt.model import Kind, Role
 
 SCANNED = 200
 """Segments that are looked at for the turn before: it bounds the time."""
 
 
-class Part(Protocol):
+class TurnPart(Protocol):
     """A segment, as far as turns depend on it."""
 
     @property
@@ -24,7 +24,9 @@ class Part(Protocol):
         ...
 
 
-def message(segments: Sequence[Part], draft: int, sent: int, *, session: bool, drops: bool) -> Message | None:
+def message(
+    segments: Sequence[TurnPart], draft: int, sent: int, *, session: bool, drops: bool
+) -> PersonMessage | None:
     """Returns the person's message that a request brings, None where it brings none.
 
     `draft` is the segment of the newest instruction, `sent` the last segment that a request before had. `session`: the
@@ -35,10 +37,10 @@ def message(segments: Sequence[Part], draft: int, sent: int, *, session: bool, d
     count, thought = _before(segments, draft)
     texts = sum(one.role == "user" and one.kind == "text" for one in segments[sent + 1 :]) if session else 0
     # A body holds what its client keeps of the thinking, which says less than the session does.
-    return Message(count, thoughtless=session and not drops and not thought, commands=texts > 1)
+    return PersonMessage(count, thoughtless=session and not drops and not thought, commands=texts > 1)
 
 
-def _before(segments: Sequence[Part], draft: int) -> tuple[int, bool]:
+def _before(segments: Sequence[TurnPart], draft: int) -> tuple[int, bool]:
     """Returns how many turns of a person came before (counting to 2), and whether the last of them had thinking.
 
     Both are unknown (2, true) where the turn before is longer than `SCANNED`.
@@ -57,14 +59,14 @@ def _before(segments: Sequence[Part], draft: int) -> tuple[int, bool]:
     return (count, thought) if stop == 0 else (2, thought or count == 0)
 
 
-def start(segments: Sequence[Part], draft: int) -> int:
+def start(segments: Sequence[TurnPart], draft: int) -> int:
     """Returns the first of the texts that a person's turn, the one of segment `draft`, begins with."""
     while draft > 0 and segments[draft - 1].role == "user" and segments[draft - 1].kind == "text":
         draft -= 1
     return draft
 
 
-def opens(segments: Sequence[Part], index: int) -> bool:
+def opens(segments: Sequence[TurnPart], index: int) -> bool:
     """Says whether a person's turn begins with this segment; a text right after a tool's result does not."""
     segment = segments[index]
     if segment.kind != "text" or segment.role != "user":

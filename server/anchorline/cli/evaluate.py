@@ -7,7 +7,7 @@ from anchorline.cli import dataset as dataset_command
 from anchorline.cli import progress, tables
 from anchorline.cli.train import skills
 from anchorline.learn.dataset import part
-from anchorline.learn.evaluation import Evaluation, Row, evaluate
+from anchorline.learn.evaluation import Evaluation, Figure, evaluate
 from anchorline.learn.network import NetworkError, load
 from anchorline.store.experiments import registry
 from anchorline.trial.versions import DamagedError
@@ -68,5 +68,5 @@ def _print(name: str, found: Evaluation) -> None:
         click.echo(note, err=True)
 
 
-def _figure(row: Row | None) -> str:
+def _figure(row: Figure | None) -> str:
     return "-" if row is None else f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"

@@ -21,7 +21,7 @@ from anchorline.trial.experiment import PROMOTED_SHARE, SHARE, Contest, NotPossi
 from anchorline.trial.versions import DamagedError
 
 if TYPE_CHECKING:
-    from anchorline.trial.report import Report, Side
+    from anchorline.trial.summary import Side, TrialReport
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -254,9 +254,9 @@ def said(taken: Steps, standing: Standing, words: str, as_json: bool) -> None:
         click.echo(words)
 
 
-def _report(experiment: str | None) -> "Report":
+def _report(experiment: str | None) -> "TrialReport":
     from anchorline.trial.evidence import collect  # noqa: PLC0415  (numpy: 0.1 s, which the other commands save)
-    from anchorline.trial.report import report as put_together  # noqa: PLC0415  (the same)
+    from anchorline.trial.summary import report as put_together  # noqa: PLC0415  (the same)
 
     config = reading.settings().config
     path = database.locate(config.store.path)
@@ -293,7 +293,7 @@ def _report(experiment: str | None) -> "Report":
     )
 
 
-def _show(found: "Report") -> None:
+def _show(found: "TrialReport") -> None:
     console = tables.console()
     click.echo(written.heading(found))
     shadowed = found.evidence.shadowed

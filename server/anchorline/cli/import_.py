@@ -14,7 +14,7 @@ from anchorline.instructions.in_sessions import files_of_session
 from anchorline.prompt.model import PromptError
 from anchorline.route.target import load as load_targets
 from anchorline.sessions import importing
-from anchorline.sessions.importing import Problem
+from anchorline.sessions.importing import LineProblem
 from anchorline.sessions.request import Agent, warm
 from anchorline.store import imports
 from anchorline.store.database import StoreError, locate
@@ -33,7 +33,7 @@ class Summary(msgspec.Struct):
     requests: int = 0
     warm: int = 0
     seconds: float = 0.0
-    problems: list[Problem] = []
+    problems: list[LineProblem] = []
 
 
 @click.group(name="import")
@@ -114,7 +114,7 @@ def _import(agent: Agent, files: list[Path], settings: Config, *, quiet: bool) -
     ):
         if store.notice is not None:
             reading.notice(store.notice)
-        waiting: list[imports.File] = []
+        waiting: list[imports.ImportedFile] = []
         for path in files:
             summary.files += 1
             now = time.time()
@@ -123,7 +123,9 @@ def _import(agent: Agent, files: list[Path], settings: Config, *, quiet: bool) -
                     path, agent, store.position(path, agent), now, features=settings.store.features
                 )
             except (OSError, PromptError) as error:
-                summary.problems.append(Problem(str(path), 0, getattr(error, "strerror", None) or str(error)))
+                summary.problems.append(
+                    LineProblem(str(path), 0, getattr(error, "strerror", None) or str(error))
+                )
                 continue
             finally:
                 step()
@@ -132,7 +134,7 @@ def _import(agent: Agent, files: list[Path], settings: Config, *, quiet: bool) -
                 continue
             held = warm(piece.requests, targets, settings.cache.account, now)
             files_seen = files_of_session(path, agent, piece.requests, held, store.key) if held else None
-            waiting.append(imports.File(path, agent, piece, held, files_seen))
+            waiting.append(imports.ImportedFile(path, agent, piece, held, files_seen))
             if sum(1 + len(one.piece.requests) for one in waiting) >= imports.BATCH:
                 summary.requests += store.put(waiting)
                 waiting.clear()

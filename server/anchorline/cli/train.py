@@ -27,7 +27,7 @@ from anchorline.route.catalog import load as load_catalog
 from anchorline.store import decisions as stored
 from anchorline.store.database import StoreError, locate
 from anchorline.store.experiments import registry
-from anchorline.trial.versions import PRIOR, DamagedError, Data, Version, new_id
+from anchorline.trial.versions import PRIOR, DamagedError, TrainingData, Version, new_id
 
 if TYPE_CHECKING:
     from anchorline.learn.training import Progress
@@ -203,7 +203,9 @@ def _keep(
     version = Version(
         version=new_id(),
         created_at=time.time(),
-        data=Data(min(times), max(times), len(rows), len({one.session for one in rows}), ("train", "held")),
+        data=TrainingData(
+            min(times), max(times), len(rows), len({one.session for one in rows}), ("train", "held")
+        ),
         parent=None if before == SCRATCH else before,
         seed=seed,
         metrics=measured.metrics(),

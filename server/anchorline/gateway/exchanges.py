@@ -27,7 +27,7 @@ from anchorline.live.recording import NotRecordedError
 from anchorline.outcome import Outcome
 from anchorline.prompt.model import Format, PromptError
 from anchorline.route.pricing import Bill, Pricing
-from anchorline.store.answers import Answer
+from anchorline.store.answers import KeptAnswer
 
 CHANGES: dict[Mode, frozenset[Change]] = {
     "observe": frozenset(),
@@ -254,7 +254,7 @@ class Exchanges:
         with suppress(NotRecordedError):  # the developer was told when recording stopped
             await self.journal.outcome(outcome)
 
-    def reused(self, answer: Answer, at: float) -> None:
+    def reused(self, answer: KeptAnswer, at: float) -> None:
         """Counts a request that was answered from the response cache; the provider gave the answer at `at`."""
         bill = self._pricing.bill(answer.usage, answer.model or "", at) if answer.usage is not None else None
         self.metrics.reused(bill.usd if isinstance(bill, Bill) else None)

@@ -30,7 +30,7 @@ from anchorline.prompt.unrendered import system
 from anchorline.refine.mask import entities
 from anchorline.refine.words import misspellings
 from anchorline.store import answers
-from anchorline.store.answers import Answer, AnswerFile, Kept, Question
+from anchorline.store.answers import AnswerFile, Kept, KeptAnswer, Question
 from anchorline.store.database import StoreError
 
 Done = TypeVar("Done")
@@ -177,13 +177,15 @@ class AnswerCopy:
         else:
             self._parts.clear()
 
-    def complete(self, headers: Iterable[tuple[bytes, bytes]], meter: Meter) -> tuple[Answer, bytes] | None:
+    def complete(
+        self, headers: Iterable[tuple[bytes, bytes]], meter: Meter
+    ) -> tuple[KeptAnswer, bytes] | None:
         """Return the answer, None where it is not one to give again: broken off, an error in a stream, too large."""
         if not meter.complete or not self._parts:
             return None
         billed = meter.billed
         kept = tuple((name, value) for name, value in headers if name.lower() not in _LEFT_OUT)
-        return Answer(kept, billed.model, billed.usage), b"".join(self._parts)
+        return KeptAnswer(kept, billed.model, billed.usage), b"".join(self._parts)
 
 
 def asked(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> dict[str, msgspec.Raw] | None:

@@ -16,7 +16,7 @@ from anchorline.instructions.warm_files import MAX_BYTES, Taken, WarmFile, keyed
 from anchorline.prompt import tokens
 from anchorline.prompt.model import PromptError
 from anchorline.prompt.source import lines
-from anchorline.sessions.request import Agent, Billed
+from anchorline.sessions.request import Agent, RecordedRequest
 
 _SCANNED = 64
 """Lines in which a session says where it began and with which instructions."""
@@ -49,7 +49,7 @@ class _Line(msgspec.Struct):
 
 
 def files_of_session(
-    path: Path, agent: Agent, requests: Sequence[Billed], held: Sequence[Entry], key: bytes
+    path: Path, agent: Agent, requests: Sequence[RecordedRequest], held: Sequence[Entry], key: bytes
 ) -> SessionFiles | None:
     """Returns the files in the newest warm prefix of a session file; None where nothing is warm.
 

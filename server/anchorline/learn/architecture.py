@@ -27,7 +27,7 @@ Seconds = Annotated[float, Meta(gt=0, le=1e7)]
 Skill = Annotated[float, Meta(ge=-5, le=5)]
 
 
-class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class KnownModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A model that has an embedding of its own, with its skill in the catalogue."""
 
     id: Annotated[str, Meta(max_length=128)]
@@ -46,7 +46,7 @@ class Architecture(msgspec.Struct, frozen=True):
     moment: Names = MOMENT
     back: Names = RETURN
     times: Annotated[tuple[Seconds, ...], Meta(min_length=1, max_length=64)] = TIMES
-    models: Annotated[tuple[Known, ...], Meta(max_length=1024)] = ()
+    models: Annotated[tuple[KnownModel, ...], Meta(max_length=1024)] = ()
     views: Mapping[Name, tuple[Part, ...]] = msgspec.field(default_factory=lambda: dict(VIEWS))
     offsets: Mapping[Name, Names] = msgspec.field(default_factory=lambda: {"gap": LONGER, "hit": ("odds",)})
     buckets: Annotated[int, Meta(ge=1, le=2**17)] = BUCKETS

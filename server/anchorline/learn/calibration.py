@@ -11,20 +11,20 @@ import numpy.typing as npt
 from anchorline.learn.features import Decision
 from anchorline.learn.forward import Table
 from anchorline.learn.heads import Targets
-from anchorline.learn.network import Line, Network
+from anchorline.learn.network import CalibrationLine, Network
 
 RIDGE = 20.0
 """Weight of the squared distance from the identity."""
 Floats = npt.NDArray[np.float64]
 
 
-def fit(odds: npt.ArrayLike, truth: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Line:
+def fit(odds: npt.ArrayLike, truth: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> CalibrationLine:
     """Return the line of the least logistic loss by Newton's method. `truth` lies in 0 to 1."""
     x = np.asarray(odds, np.float64)
     y = np.asarray(truth, np.float64)
     w = np.ones_like(x) if weights is None else np.asarray(weights, np.float64)
     if not len(x):
-        return Line()
+        return CalibrationLine()
     design = np.stack([x, np.ones_like(x)], axis=1)
     identity = np.array([1.0, 0.0])
 
@@ -45,7 +45,7 @@ def fit(odds: npt.ArrayLike, truth: npt.ArrayLike, weights: npt.ArrayLike | None
         if gained < 1e-9 * max(abs(now), 1.0):
             break
     scale, shift = np.clip(found, (0.0, -10.0), (10.0, 10.0))
-    return Line(float(scale), float(shift))
+    return CalibrationLine(float(scale), float(shift))
 
 
 def calibrated(given: Network, held: Sequence[Decision], heads: Sequence[str]) -> Network:
@@ -73,6 +73,6 @@ def calibrated(given: Network, held: Sequence[Decision], heads: Sequence[str]) -
     return given.replaced(calibration=lines)
 
 
-def _line(odds: npt.ArrayLike, truth: npt.ArrayLike, weights: npt.ArrayLike) -> Line:
+def _line(odds: npt.ArrayLike, truth: npt.ArrayLike, weights: npt.ArrayLike) -> CalibrationLine:
     given = np.ravel(weights) > 0
     return fit(np.ravel(odds)[given], np.ravel(truth)[given], np.ravel(weights)[given])

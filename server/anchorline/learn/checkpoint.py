@@ -13,7 +13,7 @@ from anchorline import files
 FILE = "checkpoint.safetensors"
 
 
-class State(msgspec.Struct, frozen=True):
+class TrainingState(msgspec.Struct, frozen=True):
     """Where a training stands after `epoch` epochs."""
 
     epoch: int
@@ -35,7 +35,7 @@ class Checkpoint:
         self._path = folder / FILE if folder is not None else None
         self._name = name
 
-    def save(self, state: State) -> None:
+    def save(self, state: TrainingState) -> None:
         """Replace what was kept. Raises OSError."""
         if self._path is None:
             return
@@ -49,7 +49,7 @@ class Checkpoint:
         }
         files.write(self._path, save(state.arrays, metadata=about))
 
-    def load(self) -> State | None:
+    def load(self) -> TrainingState | None:
         """Return what was kept of this training; None where there is nothing, or nothing that can be read."""
         if self._path is None or not self._path.is_file():
             return None
@@ -58,7 +58,7 @@ class Checkpoint:
                 about = file.metadata() or {}
             if about.get("name") != self._name:
                 return None
-            return State(
+            return TrainingState(
                 int(about["epoch"]),
                 int(about["best_epoch"]),
                 float(about["best_loss"]),

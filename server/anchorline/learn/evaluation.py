@@ -30,7 +30,7 @@ MOST = 20_000
 METRICS = ("brier", "log_loss", "auc", "ece", "accuracy")
 
 
-class Row(msgspec.Struct, frozen=True):
+class Figure(msgspec.Struct, frozen=True):
     """A figure of one case (``network``, ``rule``, ``marginal``, ``logistic``, ``knn``, ``boosting``) of a head."""
 
     head: str
@@ -46,7 +46,7 @@ class Row(msgspec.Struct, frozen=True):
 class Evaluation(msgspec.Struct, frozen=True):
     """All figures, which heads are to be used, and why; `notes` say what was left out."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[Figure, ...]
     heads: dict[str, Use]
     reasons: dict[str, str]
     notes: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ def evaluate(
 
     `progress` is told the share that is done.
     """
-    rows: list[Row] = []
+    rows: list[Figure] = []
     uses: dict[str, Use] = dict.fromkeys(HEADS, "baseline")
     reasons = {}
     notes = (NO_SKLEARN,) if simple and not has_baselines() else ()
@@ -153,7 +153,7 @@ class _Draws:
         return times[self.of].astype(np.float64)
 
 
-def _figures(head: str, case: str, p: Floats, truth: Floats, weights: Floats, drawn: _Draws) -> list[Row]:
+def _figures(head: str, case: str, p: Floats, truth: Floats, weights: Floats, drawn: _Draws) -> list[Figure]:
     scores = _Scores(p, truth)
     value = scores.figures(weights)
     found = [scores.figures(weights * drawn.weights(times)) for times in drawn.times]
@@ -164,7 +164,7 @@ def _figures(head: str, case: str, p: Floats, truth: Floats, weights: Floats, dr
             continue
         low, high = np.quantile(some, (0.025, 0.975))
         value_, low_, high_ = (round(float(one), 4) for one in (value[metric], low, high))
-        rows.append(Row(head, case, metric, value_, low_, high_, len(truth), drawn.sessions))
+        rows.append(Figure(head, case, metric, value_, low_, high_, len(truth), drawn.sessions))
     return rows
 
 

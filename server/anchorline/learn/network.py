@@ -39,7 +39,7 @@ class NetworkError(Exception):
     """A folder holds no network that this version can use; the message says why and names the file."""
 
 
-class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CalibrationLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`scale` times the log odds plus `shift`. A scale below 1 says that the network was too sure."""
 
     scale: Annotated[float, Meta(ge=0, le=10)] = 1.0
@@ -57,7 +57,7 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     architecture: Architecture
     features: int = VERSION
     format: Literal[1, 2] = 2
-    calibration: dict[str, tuple[Line, ...]] = {}
+    calibration: dict[str, tuple[CalibrationLine, ...]] = {}
     heads: dict[str, Use] = msgspec.field(default_factory=lambda: dict.fromkeys(HEADS, "baseline"))
     provenance: dict[str, Text | float | int | bool | None] = {}
 
@@ -85,7 +85,7 @@ class Network:
         self,
         *,
         arrays: Mapping[str, Floats] | None = None,
-        calibration: dict[str, tuple[Line, ...]] | None = None,
+        calibration: dict[str, tuple[CalibrationLine, ...]] | None = None,
         heads: dict[str, Use] | None = None,
         provenance: dict[str, str | float | int | bool | None] | None = None,
     ) -> "Network":

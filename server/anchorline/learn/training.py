@@ -20,9 +20,9 @@ from mlx import optimizers
 from msgspec import Meta
 
 from anchorline.learn import forward, network
-from anchorline.learn.architecture import HEADS, Architecture, Known
+from anchorline.learn.architecture import HEADS, Architecture, KnownModel
 from anchorline.learn.calibration import calibrated
-from anchorline.learn.checkpoint import Checkpoint, State
+from anchorline.learn.checkpoint import Checkpoint, TrainingState
 from anchorline.learn.features import Decision
 from anchorline.learn.forward import Batch, Floats, Table, Values
 from anchorline.learn.heads import Targets, Wanted
@@ -299,14 +299,14 @@ class _Run:
         }
         return self.first.replaced(arrays=network.rounded(arrays), heads=uses)
 
-    def state(self) -> State:
+    def state(self) -> TrainingState:
         """Return all that is needed to go on."""
         moments = {
             f"{kind}/{name}": np.array(self.optimizer.state[name][kind])
             for name in self.trained
             for kind in "mv"
         }
-        return State(
+        return TrainingState(
             self.done,
             self.best_epoch,
             self.best_loss,
@@ -319,7 +319,7 @@ class _Run:
             },
         )
 
-    def resume(self, state: State) -> None:
+    def resume(self, state: TrainingState) -> None:
         """Go on from a checkpoint."""
         parts: dict[str, Arrays] = {"trained": {}, "best": {}, "m": {}, "v": {}, "at": {}}
         for name, values in state.arrays.items():
@@ -401,7 +401,7 @@ def with_models(given: Network, decisions: Sequence[Decision], skills: Mapping[s
     new = sorted({model for one in decisions for model in one.solve} - known)
     if not new:
         return given
-    models = (*given.form.models, *(Known(model, skills.get(model, UNKNOWN)) for model in new))
+    models = (*given.form.models, *(KnownModel(model, skills.get(model, UNKNOWN)) for model in new))
     arrays = dict(given.arrays)
     arrays["solve.models"] = np.vstack(
         [arrays["solve.models"], np.zeros((len(new), given.form.factors), np.float32)]

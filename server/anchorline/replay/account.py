@@ -14,12 +14,12 @@ import msgspec
 from anchorline.cache.lifetime import Action, ping_every
 from anchorline.cache.rules import Provider
 from anchorline.replay.chain import Asked, Chain, Policy, gap
-from anchorline.replay.provider_cache import Cache
-from anchorline.replay.request import Block, Breakpoint, Request
+from anchorline.replay.provider_cache import ProviderCache
+from anchorline.replay.request import Block, Breakpoint, SimulatedRequest
 from anchorline.route.pricing import Bill
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class RecordedConversation(msgspec.Struct, frozen=True):
     """A conversation's requests to one model, or a sub-agent's, with the lifetimes that its client asked for.
 
     `session` is what it belongs to, `name` is its own. `head` are the tokens of tools and system prompt (0: not known):
@@ -41,7 +41,7 @@ class Rule(msgspec.Struct, frozen=True):
     one), and, unless `tail` is false, at the end of the request.
     """
 
-    policy: Callable[[Recorded, Provider], Policy]
+    policy: Callable[[RecordedConversation, Provider], Policy]
     head: str | None = None
     tail: bool = True
 
@@ -68,7 +68,9 @@ class Paid(msgspec.Struct, frozen=True):
         return self.bill.prompt
 
 
-def run(conversations: Sequence[Recorded], rule: Rule, rules: Callable[[str], Provider]) -> Iterator[Paid]:
+def run(
+    conversations: Sequence[RecordedConversation], rule: Rule, rules: Callable[[str], Provider]
+) -> Iterator[Paid]:
     """Yield what each request is charged under `rule`, a conversation's in order; `rules` gives a model's provider."""
     account = _Account(conversations, rule, rules)
     numbers = count()
@@ -100,23 +102,23 @@ class _Open:
         self.choose = choose
         self.blocks: list[Block] = []
         self.action = Action()
-        self.request: Request | None = None
+        self.request: SimulatedRequest | None = None
         self.paid: Paid | None = None
 
 
 class _Account:
     def __init__(
-        self, conversations: Sequence[Recorded], rule: Rule, rules: Callable[[str], Provider]
+        self, conversations: Sequence[RecordedConversation], rule: Rule, rules: Callable[[str], Provider]
     ) -> None:
         self._recorded = conversations
         self._rule = rule
         self._rules = rules
         self._open = [_Open(rule.policy(one, rules(one.model))) for one in conversations]
-        self._caches: dict[str, Cache] = {}
+        self._caches: dict[str, ProviderCache] = {}
 
-    def _cache(self, model: str) -> Cache:
+    def _cache(self, model: str) -> ProviderCache:
         if model not in self._caches:
-            self._caches[model] = Cache(self._rules(model), model)
+            self._caches[model] = ProviderCache(self._rules(model), model)
         return self._caches[model]
 
     def send(self, number: int, index: int) -> Iterator[Paid]:
@@ -131,7 +133,7 @@ class _Account:
         state.blocks, warm = _blocks(state.blocks, recorded, index)
         cache = self._cache(recorded.model)
         marks = _marks(state.blocks, warm if hit else 0, state.action, self._rule, cache.provider)
-        state.request = Request(step.at, state.blocks, marks)
+        state.request = SimulatedRequest(step.at, state.blocks, marks)
         billed, _ = cache.send(state.request)
         written = sum(billed.written.values())
         state.paid = Paid(number, step.at, billed.read, written, billed.uncached, cache.bill(billed))
@@ -161,7 +163,7 @@ class _Account:
                 yield state.paid
 
 
-def _blocks(before: list[Block], recorded: Recorded, index: int) -> tuple[list[Block], int]:
+def _blocks(before: list[Block], recorded: RecordedConversation, index: int) -> tuple[list[Block], int]:
     """Return a request's blocks, and how many of them are those of the one before, as far as it shares them."""
     step = recorded.steps[index]
     kept: list[Block] = []

@@ -16,7 +16,7 @@ from anchorline.cache.lifetime import Action, best, bets
 from anchorline.cache.rules import Provider
 
 
-class Step(msgspec.Struct, frozen=True):
+class ChainStep(msgspec.Struct, frozen=True):
     """One request: when it started (seconds), its input tokens, how many of them it shares with the one before.
 
     `shared` is 0 for the first request of a chain and after a change of model. `stop`: why its answer ended, `output`:
@@ -31,7 +31,7 @@ class Step(msgspec.Struct, frozen=True):
     output: int = 0
 
 
-Chain = Sequence[Step]
+Chain = Sequence[ChainStep]
 
 
 class Asked(msgspec.Struct, frozen=True):

@@ -10,11 +10,11 @@ import msgspec
 from anchorline.cache.gaps import GapModel
 from anchorline.cache.rules import Rules
 from anchorline.replay import account, policies
-from anchorline.replay.account import Paid, Recorded
+from anchorline.replay.account import Paid, RecordedConversation
 from anchorline.replay.recorded import conversations
 from anchorline.route.pricing import Bill, Pricing, Unpriced
 from anchorline.route.target import Targets
-from anchorline.sessions.request import Billed
+from anchorline.sessions.request import RecordedRequest
 
 DRAWS = 500
 BASE = "recorded"
@@ -29,7 +29,7 @@ class Interval(msgspec.Struct, frozen=True):
     high: float
 
 
-class Line(msgspec.Struct, frozen=True):
+class PolicyCost(msgspec.Struct, frozen=True):
     """One policy: its input cost in USD by what it was paid for, `relative` to no caching at all.
 
     `saved` is the share of the recorded policy's cost that it saves; `days` are the costs by UTC day.
@@ -65,11 +65,11 @@ class Comparison(msgspec.Struct, frozen=True):
     billed_usd: float
     uncached_usd: float
     left_out: LeftOut
-    policies: tuple[Line, ...]
+    policies: tuple[PolicyCost, ...]
 
 
 def compare(
-    requests: Sequence[Billed],
+    requests: Sequence[RecordedRequest],
     names: Sequence[str],
     targets: Targets,
     *,
@@ -110,12 +110,14 @@ def compare(
 class _Decided(msgspec.Struct, frozen=True):
     """A request that a policy decides about, with its bill and the price of a token of its input, in USD."""
 
-    request: Billed
+    request: RecordedRequest
     bill: Bill
     price: float
 
 
-def _decided(requests: Iterable[Billed], rules: Rules, pricing: Pricing) -> tuple[list[_Decided], LeftOut]:
+def _decided(
+    requests: Iterable[RecordedRequest], rules: Rules, pricing: Pricing
+) -> tuple[list[_Decided], LeftOut]:
     decided = []
     automatic = unpriced = 0
     for request in requests:
@@ -152,7 +154,7 @@ class _Sums:
 
 
 def _sums(
-    paid: Iterable[Paid], recorded: Sequence[Recorded], prices: Mapping[tuple[str, float], float]
+    paid: Iterable[Paid], recorded: Sequence[RecordedConversation], prices: Mapping[tuple[str, float], float]
 ) -> _Sums:
     """Add up what a policy was charged; `prices` are by model and time of the request."""
     sums = _Sums()
@@ -168,8 +170,8 @@ def _sums(
     return sums
 
 
-def _line(name: str, sums: _Sums, uncached: float, costs: dict[str, dict[str, float]]) -> Line:
-    return Line(
+def _line(name: str, sums: _Sums, uncached: float, costs: dict[str, dict[str, float]]) -> PolicyCost:
+    return PolicyCost(
         policy=name,
         does=policies.POLICIES[name].does,
         usd=round(sums.usd, 6),

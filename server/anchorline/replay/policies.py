@@ -10,35 +10,35 @@ from typing import NamedTuple
 from anchorline.cache.gaps import GapModel, HazardGaps
 from anchorline.cache.lifetime import Action
 from anchorline.cache.rules import Lifetime, Provider
-from anchorline.replay.account import Recorded, Rule
+from anchorline.replay.account import RecordedConversation, Rule
 from anchorline.replay.chain import Policy, clairvoyant, delta_rule, expected, fixed
 
 PINGS = 3
 """Keep-alive pings after one request, at most, where a policy sends any."""
 
 
-class Named(NamedTuple):
+class NamedPolicy(NamedTuple):
     """A policy to choose by name: what it does, and its rule."""
 
     does: str
     rule: Callable[[GapModel], Rule]
 
 
-def _always(lifetime: str, *, pings: int = 0, head: str | None = None, tail: bool = True) -> Named:
-    def policy(_one: Recorded, provider: Provider) -> Policy:
+def _always(lifetime: str, *, pings: int = 0, head: str | None = None, tail: bool = True) -> NamedPolicy:
+    def policy(_one: RecordedConversation, provider: Provider) -> Policy:
         return fixed(Action(_lifetime(provider, lifetime), pings))
 
     does = f"anchors for {lifetime}" if tail else f"only tools and system, for {lifetime}"
     does += f", tools and system for {head}" if head else ""
     does += f", at most {pings} pings" if pings else ""
-    return Named(does, lambda _: Rule(policy, head, tail))
+    return NamedPolicy(does, lambda _: Rule(policy, head, tail))
 
 
-def _recorded(one: Recorded, provider: Provider) -> Policy:
+def _recorded(one: RecordedConversation, provider: Provider) -> Policy:
     return lambda asked: Action(_lifetime(provider, one.ttls[asked.index]))
 
 
-def _delta(_one: Recorded, provider: Provider) -> Policy:
+def _delta(_one: RecordedConversation, provider: Provider) -> Policy:
     return delta_rule(Action(provider.lifetimes[0]), Action(provider.lifetimes[-1]))
 
 
@@ -46,13 +46,13 @@ def _ours(pings: int) -> Callable[[GapModel], Rule]:
     return lambda gaps: Rule(lambda _, provider: expected(gaps, provider, pings=pings))
 
 
-def _hindsight(one: Recorded, provider: Provider) -> Policy:
+def _hindsight(one: RecordedConversation, provider: Provider) -> Policy:
     actions = [Action(), *(Action(life, k) for life in provider.lifetimes for k in range(PINGS + 1))]
     return clairvoyant(actions, provider.read)(one.steps)
 
 
-POLICIES: Mapping[str, Named] = {
-    "recorded": Named(
+POLICIES: Mapping[str, NamedPolicy] = {
+    "recorded": NamedPolicy(
         "what your client did, simulated: its lifetimes, an anchor at the end", lambda _: Rule(_recorded)
     ),
     "zed": _always("5m", head="1h"),
@@ -60,15 +60,17 @@ POLICIES: Mapping[str, Named] = {
     "continue": _always("5m", tail=False),
     "aider": _always("5m", pings=PINGS),
     "litellm": _always("5m"),
-    "all-1h": Named(
+    "all-1h": NamedPolicy(
         "anchors for 1h, as Claude Code sets them in a main conversation on a plan", _always("1h").rule
     ),
-    "delta-rule": Named("1h where the new part is under 5 % of the prefix, else 5m", lambda _: Rule(_delta)),
-    "ours": Named("Anchorline: the cheapest lifetime in expectation", _ours(0)),
-    "ours-pings": Named(
+    "delta-rule": NamedPolicy(
+        "1h where the new part is under 5 % of the prefix, else 5m", lambda _: Rule(_delta)
+    ),
+    "ours": NamedPolicy("Anchorline: the cheapest lifetime in expectation", _ours(0)),
+    "ours-pings": NamedPolicy(
         f"the same with at most {PINGS} keep-alive pings, which need the gateway", _ours(PINGS)
     ),
-    "clairvoyant": Named(
+    "clairvoyant": NamedPolicy(
         f"knows when each next request comes; at most {PINGS} pings", lambda _: Rule(_hindsight)
     ),
 }

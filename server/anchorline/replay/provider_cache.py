@@ -1,7 +1,8 @@
 """The providers' prompt caches, simulated exactly: what a request reads, writes and pays, and why it misses.
 
-One `Cache` is what a provider holds of one account for one model; a `Simulator` keeps one for each. Feed requests in
-the order of their starts. The rules are the provider's (`providers.toml`); docs/research/simulator.md explains them.
+One `ProviderCache` is what a provider holds of one account for one model; a `Simulator` keeps one for each. Feed
+requests in the order of their starts. The rules are the provider's (`providers.toml`); docs/research/simulator.md
+explains them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,7 +12,7 @@ import msgspec
 from xxhash import xxh3_128_digest
 
 from anchorline.cache.rules import Lifetime, Provider, Rules, canonical
-from anchorline.replay.request import Billed, Block, Cause, RejectedError, Request
+from anchorline.replay.request import Block, MissCause, RejectedError, SimulatedBill, SimulatedRequest
 from anchorline.route.pricing import Bill, in_base_tokens
 
 _WHOLE_RESPONSE = "once the response is complete"
@@ -31,7 +32,7 @@ class _Entry:
         self.below = below
 
 
-class Conversation(msgspec.Struct, frozen=True):
+class LastRequest(msgspec.Struct, frozen=True):
     """The last request of a conversation, to explain the next one's misses.
 
     `path` are its prefix hashes as cached, `raw` as given (with thinking), `cached` is the last block that is held.
@@ -45,7 +46,7 @@ class Conversation(msgspec.Struct, frozen=True):
     settings: bytes
 
 
-class Cache:
+class ProviderCache:
     """What one provider holds of one account for one model."""
 
     def __init__(self, provider: Provider, model: str) -> None:
@@ -56,7 +57,9 @@ class Cache:
         self._entries: dict[bytes, _Entry] = {}
         self._sent: set[bytes] = set()
 
-    def send(self, request: Request, last: Conversation | None = None) -> tuple[Billed, Conversation]:
+    def send(
+        self, request: SimulatedRequest, last: LastRequest | None = None
+    ) -> tuple[SimulatedBill, LastRequest]:
         """Return what `request` is billed, and what explains the conversation's next one. `last`: the one before.
 
         Raises `RejectedError` where the provider would refuse the request, and leaves the cache as it was.
@@ -77,19 +80,21 @@ class Cache:
         self._sent.update(path)
         cached = marks[-1][0] if marks else -1
         total = totals[-1] if totals else 0
-        billed = Billed(read, written, total - read - sum(written.values()), cause)
+        billed = SimulatedBill(read, written, total - read - sum(written.values()), cause)
         settings = repr(sorted(request.settings.items())).encode()
-        return billed, Conversation(self.model, path, raw, totals, cached, settings)
+        return billed, LastRequest(self.model, path, raw, totals, cached, settings)
 
-    def bill(self, billed: Billed) -> Bill:
+    def bill(self, billed: SimulatedBill) -> Bill:
         """Return what is paid for the input, in tokens at the base input price."""
         return in_base_tokens(self.provider, billed.uncached, billed.read, billed.written)
 
-    def charge(self, billed: Billed) -> float:
+    def charge(self, billed: SimulatedBill) -> float:
         """Return all of that."""
         return self.bill(billed).prompt
 
-    def _marks(self, request: Request, blocks: list[Block], totals: list[int]) -> list[tuple[int, Lifetime]]:
+    def _marks(
+        self, request: SimulatedRequest, blocks: list[Block], totals: list[int]
+    ) -> list[tuple[int, Lifetime]]:
         """Return the breakpoints in force: (block, lifetime) in order, those below the minimum left out."""
         provider = self.provider
         if not blocks or provider.mode == "none" or not provider.lifetimes:
@@ -117,7 +122,7 @@ class Cache:
         return [(block, lifetime) for block, lifetime in ordered if totals[block] >= self._minimum]
 
     def _automatic(
-        self, request: Request, blocks: list[Block], marks: dict[int, Lifetime]
+        self, request: SimulatedRequest, blocks: list[Block], marks: dict[int, Lifetime]
     ) -> tuple[int, Lifetime] | None:
         """Return the provider's own breakpoint: the last block that may carry one."""
         rule = self.provider.automatic
@@ -184,7 +189,7 @@ class Cache:
 
     def _write(
         self,
-        request: Request,
+        request: SimulatedRequest,
         path: list[bytes],
         totals: list[int],
         marks: list[tuple[int, Lifetime]],
@@ -231,47 +236,49 @@ class Cache:
 
     def _cause(
         self,
-        request: Request,
+        request: SimulatedRequest,
         path: list[bytes],
         raw: list[bytes],
         totals: list[int],
         marks: list[tuple[int, Lifetime]],
         end: int,
         read: int,
-        last: Conversation | None,
-    ) -> Cause | None:
+        last: LastRequest | None,
+    ) -> MissCause | None:
         """Return why less was read than had been sent before, None where nothing was missed."""
         now = request.at
         total = totals[-1] if totals else 0
         first = end + 1
         if self.provider.mode == "none":
-            return Cause("no_cache", total)
+            return MissCause("no_cache", total)
         if last is None:
             known = next((i for i in range(len(path) - 1, -1, -1) if path[i] in self._sent), -1)
             if known > end:
                 return self._unread(path, totals, marks, known, end, read, now)
             if total < self._minimum:
-                return Cause("below_minimum", total)
-            return Cause("never_sent", 0, first) if end < 0 else None
+                return MissCause("below_minimum", total)
+            return MissCause("never_sent", 0, first) if end < 0 else None
         if total < self._minimum:
-            return Cause("below_minimum", total)
+            return MissCause("below_minimum", total)
         shared = common(path, last.path)
         if last.cached >= 0 and end >= min(last.cached, len(path) - 1) and shared > last.cached:
             return None
         lost = max(last.totals[last.cached] - read, 0) if last.cached >= 0 else 0
         if canonical(last.model) != canonical(self.model):
-            return Cause("model_changed", lost, first)
+            return MissCause("model_changed", lost, first)
         if last.cached >= shared:  # the conversation before is not what this request begins with
             if self._dead(last.path[last.cached], now) and read == 0:
-                return Cause("expired", lost, first, now - self._entries[last.path[last.cached]].expires_at)
+                return MissCause(
+                    "expired", lost, first, now - self._entries[last.path[last.cached]].expires_at
+                )
             settings = repr(sorted(request.settings.items())).encode()
             if request.compacted:
-                return Cause("compacted", lost, shared)
+                return MissCause("compacted", lost, shared)
             if settings != last.settings:
-                return Cause("setting_changed", lost, first)
+                return MissCause("setting_changed", lost, first)
             if self._strips and common(last.raw, raw) > shared:
-                return Cause("thinking_stripped", lost, shared) if end < last.cached else None
-            return Cause("edited", lost, shared)
+                return MissCause("thinking_stripped", lost, shared) if end < last.cached else None
+            return MissCause("edited", lost, shared)
         return self._unread(path, totals, marks, shared - 1, end, read, now)
 
     def _dead(self, prefix: bytes, now: float) -> bool:
@@ -286,22 +293,22 @@ class Cache:
         end: int,
         read: int,
         now: float,
-    ) -> Cause | None:
+    ) -> MissCause | None:
         """Return why the prefix up to block `known`, sent before, was read up to block `end` only."""
         held = [i for i in range(end + 1, known + 1) if path[i] in self._entries]
         if not held:
             short = totals[known] < self._minimum
-            return Cause("below_minimum" if short else "no_breakpoint", totals[known] - read, end + 1)
+            return MissCause("below_minimum" if short else "no_breakpoint", totals[known] - read, end + 1)
         at = held[-1]
         entry = self._entries[path[at]]
         lost = totals[at] - read
         if not self._alive(path[at], now):
-            return Cause("expired", lost, end + 1, now - entry.expires_at)
+            return MissCause("expired", lost, end + 1, now - entry.expires_at)
         if entry.readable_at > now:
-            return Cause("not_readable", lost, end + 1, entry.readable_at - now)
+            return MissCause("not_readable", lost, end + 1, entry.readable_at - now)
         if not marks or at > marks[-1][0]:
-            return Cause("no_breakpoint", lost, end + 1)
-        return Cause("look_back", lost, end + 1)
+            return MissCause("no_breakpoint", lost, end + 1)
+        return MissCause("look_back", lost, end + 1)
 
 
 class Simulator:
@@ -309,18 +316,18 @@ class Simulator:
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
-        self._caches: dict[tuple[str, str, str], Cache] = {}
-        self._last: dict[tuple[str, str], Conversation] = {}
+        self._caches: dict[tuple[str, str, str], ProviderCache] = {}
+        self._last: dict[tuple[str, str], LastRequest] = {}
 
-    def cache(self, model: str, account: str = "default") -> Cache:
+    def cache(self, model: str, account: str = "default") -> ProviderCache:
         """Return the cache of an account for a model, empty at first."""
         provider = self.rules.for_model(model)
         key = (provider.name, account, canonical(model))
         if key not in self._caches:
-            self._caches[key] = Cache(provider, model)
+            self._caches[key] = ProviderCache(provider, model)
         return self._caches[key]
 
-    def send(self, request: Request, model: str, account: str = "default") -> Billed:
+    def send(self, request: SimulatedRequest, model: str, account: str = "default") -> SimulatedBill:
         """Return what a request is billed. Raises `RejectedError` where the provider refuses it."""
         conversation = (account, request.session)
         last = self._last.get(conversation) if request.session else None
@@ -357,7 +364,9 @@ def stripped(blocks: Iterable[Block]) -> list[Block]:
     return [block for i, block in enumerate(given) if i > turn or block.kind != "thinking"]
 
 
-def prefixes(provider: Provider, model: str, blocks: Sequence[Block], request: Request) -> list[bytes]:
+def prefixes(
+    provider: Provider, model: str, blocks: Sequence[Block], request: SimulatedRequest
+) -> list[bytes]:
     """Return the hash of everything up to the end of each block: content, order, and the settings that count there.
 
     A setting enters the chain where the first section begins that a change of it makes useless.

@@ -10,16 +10,16 @@ from statistics import median
 
 from anchorline.cache.hits import is_hit
 from anchorline.cache.rules import Provider, Rules
-from anchorline.replay.account import Recorded
-from anchorline.replay.chain import Step
-from anchorline.sessions.request import Billed
+from anchorline.replay.account import RecordedConversation
+from anchorline.replay.chain import ChainStep
+from anchorline.sessions.request import RecordedRequest
 
 Key = tuple[str, str, int, str]
 
 
-def conversations(requests: Iterable[Billed], rules: Rules) -> list[Recorded]:
+def conversations(requests: Iterable[RecordedRequest], rules: Rules) -> list[RecordedConversation]:
     """Return the conversations: one for each branch of each chain and each model."""
-    grouped: dict[Key, list[Billed]] = {}
+    grouped: dict[Key, list[RecordedRequest]] = {}
     for request in sorted(requests, key=lambda one: one.sent_at):
         key = (request.session, request.chain, request.branch, request.model)
         grouped.setdefault(key, []).append(request)
@@ -30,7 +30,7 @@ def conversations(requests: Iterable[Billed], rules: Rules) -> list[Recorded]:
     ]
 
 
-def _heads(grouped: dict[Key, list[Billed]]) -> dict[tuple[str, bool], int]:
+def _heads(grouped: dict[Key, list[RecordedRequest]]) -> dict[tuple[str, bool], int]:
     """Return what first requests to a model usually read, in conversations and in sub-agents: their head."""
     read: dict[tuple[str, bool], list[int]] = {}
     for (_, chain, branch, model), found in grouped.items():
@@ -39,21 +39,27 @@ def _heads(grouped: dict[Key, list[Billed]]) -> dict[tuple[str, bool], int]:
     return {key: round(median(sizes)) for key, sizes in read.items()}
 
 
-def _conversation(key: Key, found: Sequence[Billed], provider: Provider, usual: int) -> Recorded:
+def _conversation(
+    key: Key, found: Sequence[RecordedRequest], provider: Provider, usual: int
+) -> RecordedConversation:
     head = found[0].read or min(usual, min(one.tokens for one in found) - 1)
     steps, ttls = [], []
-    before: Billed | None = None
+    before: RecordedRequest | None = None
     ttl = "default"
     for request in found:
         shared = _shared(request, before, ttl, head, provider) if before is not None else 0
         ttl = "1h" if request.write_1h else "5m" if request.write_5m else ttl
-        steps.append(Step(request.sent_at, request.tokens, shared, request.trigger))
+        steps.append(ChainStep(request.sent_at, request.tokens, shared, request.trigger))
         ttls.append(ttl)
         before = request
-    return Recorded(key[0], "\0".join(map(str, key)), key[3], tuple(steps), tuple(ttls), max(head, 0))
+    return RecordedConversation(
+        key[0], "\0".join(map(str, key)), key[3], tuple(steps), tuple(ttls), max(head, 0)
+    )
 
 
-def _shared(request: Billed, before: Billed, ttl: str, head: int, provider: Provider) -> int:
+def _shared(
+    request: RecordedRequest, before: RecordedRequest, ttl: str, head: int, provider: Provider
+) -> int:
     whole = min(before.tokens, request.tokens)
     if is_hit(request.bill.first.read, whole):  # so it had all of it in common
         return whole

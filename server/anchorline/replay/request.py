@@ -44,7 +44,7 @@ class Breakpoint(msgspec.Struct, frozen=True):
     ttl: str = "default"
 
 
-class Request(msgspec.Struct, frozen=True):
+class SimulatedRequest(msgspec.Struct, frozen=True):
     """A request as it is sent: `blocks` in the provider's render order.
 
     `at` is its start, `first_at` when the response began, `last_at` when it was complete (None: at once).
@@ -67,7 +67,7 @@ class Request(msgspec.Struct, frozen=True):
     automatic_ttl: str = "default"
 
 
-class Cause(msgspec.Struct, frozen=True):
+class MissCause(msgspec.Struct, frozen=True):
     """Why tokens were not read: `tokens` of them at least had been sent before, `block` is the first one not read.
 
     `seconds`: how long ago the entry expired (``expired``), or how long until it can be read (``not_readable``).
@@ -79,7 +79,7 @@ class Cause(msgspec.Struct, frozen=True):
     seconds: float = 0.0
 
 
-class Billed(msgspec.Struct, frozen=True):
+class SimulatedBill(msgspec.Struct, frozen=True):
     """What a request is charged for: tokens `read`, `written` by lifetime, and `uncached` ones.
 
     `cause` says why less was read than this conversation, or any other one of the account, had sent before.
@@ -88,7 +88,7 @@ class Billed(msgspec.Struct, frozen=True):
     read: int
     written: dict[str, int]
     uncached: int
-    cause: Cause | None = None
+    cause: MissCause | None = None
 
     @property
     def total(self) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from anchorline.report.imported import add_imported
-from anchorline.report.model import Arm, Refinements, Report, Route, Step
+from anchorline.report.model import Arm, ExperimentStep, Refinements, Report, Route
 from anchorline.report.planned import add_pings, add_planned, add_untold
 from anchorline.report.sums import Sums
 from anchorline.route.target import Targets
@@ -47,7 +47,7 @@ def _collected(path: Path, sums: Sums, since: float | None) -> Report:
     refinements = Refinements(0, 0, 0, 0, None, 0, 0)
     routes: tuple[Route, ...] = ()
     arms: tuple[Arm, ...] = ()
-    steps: tuple[Step, ...] = ()
+    steps: tuple[ExperimentStep, ...] = ()
     if path.exists():
         with database.reading(path) as connection:
             connection.row_factory = None  # plain tuples: there may be a hundred thousand
@@ -158,13 +158,13 @@ def _refinements(connection: sqlite3.Connection, since: float, proposed: int) ->
     )
 
 
-def _steps(connection: sqlite3.Connection) -> tuple[Step, ...]:
+def _steps(connection: sqlite3.Connection) -> tuple[ExperimentStep, ...]:
     found = connection.execute(
         "SELECT at, event, version, instead_of, by, reason, experiment, stage, share FROM policy_events "
         "ORDER BY id DESC LIMIT ?",
         [STEPS],
     )
-    return tuple(Step(*row) for row in found)
+    return tuple(ExperimentStep(*row) for row in found)
 
 
 def _count(connection: sqlite3.Connection, query: str, since: float) -> int:

@@ -8,20 +8,20 @@ from anchorline.report.page import bar, document, lines, table
 
 if TYPE_CHECKING:
     from anchorline.trial.evidence import Difference
-    from anchorline.trial.report import Estimated, Point, Report, Side
+    from anchorline.trial.summary import Estimated, Point, Side, TrialReport
 
 COLOURS = {"champion": "quiet", "challenger": "0"}
 STAGES = {"shadow": "in shadow", "ab": "A/B, {:.0%}", "promoted": "promoted, {:.0%}"}
 
 
-def heading(report: "Report") -> str:
+def heading(report: "TrialReport") -> str:
     """Returns what is tried against what, in one line."""
     contest = report.contest
     stage = STAGES[contest.stage].format(contest.share)
     return f"{contest.id}: {_title(report)}, {stage}; {report.ended or 'running'}"
 
 
-def in_shadow(report: "Report") -> str:
+def in_shadow(report: "TrialReport") -> str:
     """Returns what the challenger decided in shadow, in one line."""
     shadowed = report.evidence.shadowed
     return (
@@ -50,7 +50,7 @@ def dollars(usd: float | None) -> str:
     return "not known" if usd is None else f"${usd:,.2f}"
 
 
-def page(report: "Report") -> str:
+def page(report: "TrialReport") -> str:
     """Returns the page."""
     return document(
         _title(report),
@@ -69,7 +69,7 @@ def page(report: "Report") -> str:
     )
 
 
-def _title(report: "Report") -> str:
+def _title(report: "TrialReport") -> str:
     return f"{report.contest.challenger} against {report.contest.champion}"
 
 
@@ -77,7 +77,7 @@ def _note(text: str) -> Html:
     return element("p", element("small", text))
 
 
-def _sides(report: "Report") -> Html:
+def _sides(report: "TrialReport") -> Html:
     if not any(side.requests for side in report.sides):
         return Html()
     most = max([side.cost or 0.0 for side in report.sides] + [1.0])
@@ -158,7 +158,7 @@ def _off_policy(estimates: "Sequence[Estimated]") -> Html:
     )
 
 
-def _metrics(report: "Report") -> Html:
+def _metrics(report: "TrialReport") -> Html:
     """Returns what the network's training has measured."""
     version = report.version
     if version is None or not version.metrics:

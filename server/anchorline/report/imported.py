@@ -11,7 +11,7 @@ from anchorline.cache import hits
 from anchorline.cache.miss_causes import shortfall
 from anchorline.report.model import Cause
 from anchorline.report.once import Requests
-from anchorline.report.sums import Known, Return, Sums, Usage
+from anchorline.report.sums import BilledTokens, ModelFacts, ReportedReturn, Sums
 from anchorline.store import billing, database
 
 BEFORE_S = 86_400.0
@@ -64,7 +64,7 @@ def add_imported(connection: sqlite3.Connection, sums: Sums, since: float, bille
             continue
         known = sums.known(model)
         told_usage = None if more is None else billing.usage(input_, read, written, long, output, more)
-        usage = Usage(input_ + read + written, read, written, long, output, told_usage)
+        usage = BilledTokens(input_ + read + written, read, written, long, output, told_usage)
         chain = chains.get((session, name, branch))
         if chain is None:
             chain = chains[session, name, branch] = _Chain()
@@ -84,8 +84,8 @@ def add_imported(connection: sqlite3.Connection, sums: Sums, since: float, bille
 
 
 def _return(
-    chain: _Chain, known: Known, at: float, trigger: str, switched: bool, usage: Usage
-) -> Return | None:
+    chain: _Chain, known: ModelFacts, at: float, trigger: str, switched: bool, usage: BilledTokens
+) -> ReportedReturn | None:
     """Return whether a request read what the one before it left; None where nothing was left."""
     believed = chain.ends[-1] if chain.ends else 0
     lives = known.lifetimes.get(chain.ttl)
@@ -93,13 +93,13 @@ def _return(
         return None
     compacted = trigger == "compact"
     age = max(0.0, at - chain.at)
-    message = hits.Message(chain.users) if trigger == "user" else None
+    message = hits.PersonMessage(chain.users) if trigger == "user" else None
     p = hits.probability(
         hits.returning(lives.name, lives.seconds, age, message, compacted=compacted, model_changed=switched)
     )
     read = usage.first[1]
     if hits.is_hit(read, believed):
-        return Return("imported", p, believed, None)
+        return ReportedReturn("imported", p, believed, None)
     cause: Cause | None
     if switched:
         cause = "model_changed"
@@ -110,4 +110,4 @@ def _return(
     else:
         short = shortfall(read, believed, tuple(chain.ends)[:-1])
         cause = None if short is None else short.code
-    return Return("imported", p, believed, cause)
+    return ReportedReturn("imported", p, believed, cause)

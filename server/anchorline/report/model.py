@@ -39,7 +39,7 @@ class Cost(msgspec.Struct, frozen=True):
     unpriced: int = 0
 
 
-class Miss(msgspec.Struct, frozen=True):
+class MissCost(msgspec.Struct, frozen=True):
     """Requests that did not read a prefix that was there before; `usd` is what reading it would have saved."""
 
     cause: Cause
@@ -53,7 +53,7 @@ class Hits(msgspec.Struct, frozen=True):
     returns: int
     hits: int
     first: int
-    misses: tuple[Miss, ...]
+    misses: tuple[MissCost, ...]
 
 
 class Bin(msgspec.Struct, frozen=True):
@@ -107,7 +107,7 @@ class Arm(msgspec.Struct, frozen=True):
     plans: int
 
 
-class Step(msgspec.Struct, frozen=True):
+class ExperimentStep(msgspec.Struct, frozen=True):
     """A step of an experiment: `version` was put on trial, promoted, … in the place of `instead_of`, by whom and why.
 
     In its `stage` the version decides about `share` of the sessions (in shadow about none, whatever the share).
@@ -143,7 +143,7 @@ class Report(msgspec.Struct, frozen=True):
     routes: tuple[Route, ...]
     refinements: Refinements
     arms: tuple[Arm, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[ExperimentStep, ...]
     unknown: dict[str, int] = {}
     pings: int = 0
     pings_usd: float | None = 0.0

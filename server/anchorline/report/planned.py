@@ -10,7 +10,7 @@ from anchorline.cache import hits
 from anchorline.cache.miss_causes import shortfall
 from anchorline.plan import LOST
 from anchorline.report.once import Requests, Seen
-from anchorline.report.sums import Return, Sums, Usage
+from anchorline.report.sums import BilledTokens, ReportedReturn, Sums
 from anchorline.route.pricing import BROKEN_OFF, UNTOLD
 from anchorline.store import billing, database, outcomes
 
@@ -123,7 +123,7 @@ def add_planned(
         by_plan = written if ttl == HOUR else 0  # what an earlier version has recorded does not tell
         hour = by_plan if long is None else long
         told = None if more is None else billing.usage(input_, read, written, hour, output, more)
-        usage = Usage(prompt, read, written, hour, output, told)
+        usage = BilledTokens(prompt, read, written, hour, output, told)
         sums.bill(at, known, usage)
         answered[known.shown] += 1
         if warm and tokens:
@@ -131,9 +131,9 @@ def add_planned(
             left = hits.as_billed(warm, tokens, first)
             short = None if hits.is_hit(found_warm, left) else shortfall(found_warm, left)
             cause = None if short is None else short.code
-            sums.come_back(Return("plans", p_hit, left, cause), known, usage, at)
+            sums.come_back(ReportedReturn("plans", p_hit, left, cause), known, usage, at)
         elif miss is not None:
-            sums.come_back(Return("plans", None, miss_tokens, miss), known, usage, at)
+            sums.come_back(ReportedReturn("plans", None, miss_tokens, miss), known, usage, at)
         else:
             sums.first += 1
     return answered, billed
@@ -180,7 +180,7 @@ def add_pings(connection: sqlite3.Connection, sums: Sums, since: float) -> None:
     for at, target, input_, read, written, output, long, more in found:
         told = None if more is None else billing.usage(input_, read, written, long, output, more)
         prompt = input_ + read + written
-        sums.ping(at, sums.known(target), Usage(prompt, read, written, long, output, told))
+        sums.ping(at, sums.known(target), BilledTokens(prompt, read, written, long, output, told))
 
 
 def _believed(text: str) -> tuple[Any, ...] | None:

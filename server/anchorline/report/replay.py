@@ -2,7 +2,7 @@
 
 from itertools import accumulate
 
-from anchorline.replay.comparison import Comparison, Line
+from anchorline.replay.comparison import Comparison, PolicyCost
 from anchorline.report.html import Html, element, join
 from anchorline.report.page import bar, document, key, lines, table
 
@@ -17,7 +17,7 @@ COURSES = {"recorded": "quiet", "ours": "2", "ours-pings": "3", "clairvoyant": "
 """The policies whose cost is drawn from day to day, with their colours."""
 
 
-def saves(line: Line) -> str:
+def saves(line: PolicyCost) -> str:
     """Returns the share of the recorded policy's cost that is saved, with its interval."""
     saved = line.saved
     return "" if line.policy == "recorded" else f"{saved.value:.1%} ({saved.low:.1%} to {saved.high:.1%})"
@@ -67,7 +67,7 @@ def page(comparison: Comparison) -> str:
     )
 
 
-def _paid_for(line: Line, most: float) -> Html:
+def _paid_for(line: PolicyCost, most: float) -> Html:
     label = ", ".join(f"{name} ${getattr(line, field):,.2f}" for _, name, field in PARTS)
     return bar([(colour, getattr(line, field)) for colour, _, field in PARTS], most, label)
 

@@ -9,8 +9,8 @@ from typing import Literal
 import msgspec
 
 from anchorline.cache.rules import Lifetime, Provider
-from anchorline.outcome import Usage as Told
-from anchorline.report.model import Bin, Cause, Cost, Curve, Hits, Miss
+from anchorline.outcome import Usage
+from anchorline.report.model import Bin, Cause, Cost, Curve, Hits, MissCost
 from anchorline.route.pricing import Bill, Prices, Pricing, Unpriced
 from anchorline.route.target import Targets
 
@@ -22,7 +22,7 @@ _Z = 1.96
 _DAY_S = 86_400
 
 
-class Usage(msgspec.Struct, frozen=True, gc=False):
+class BilledTokens(msgspec.Struct, frozen=True, gc=False):
     """Tokens of a whole prompt, and of its answer, as they were billed.
 
     Of the prompt's, `read` were read from the cache, and `written` written to it, `long` of these for an hour. `told`
@@ -34,7 +34,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     written: int
     long: int
     output: int
-    told: Told | None = None
+    told: Usage | None = None
 
     @property
     def first(self) -> tuple[int, int]:
@@ -44,7 +44,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
         return self.told.first.prompt, self.told.first.read
 
 
-class Known(msgspec.Struct, frozen=True):
+class ModelFacts(msgspec.Struct, frozen=True):
     """What is known of a model: its name in requests, its prices, its provider's rules, and what to call it."""
 
     name: str
@@ -54,7 +54,7 @@ class Known(msgspec.Struct, frozen=True):
     shown: str
 
 
-class Return(msgspec.Struct, frozen=True, gc=False):
+class ReportedReturn(msgspec.Struct, frozen=True, gc=False):
     """A request that came back to a prefix of `believed` tokens, and the `cause` where that was not a hit.
 
     `p` is P(hit), None where none was said.
@@ -85,7 +85,7 @@ class Sums:
         self._targets = targets
         self._pricing = Pricing(targets)
         self.unknown: Counter[str] = Counter()
-        self._known: dict[str, Known] = {}
+        self._known: dict[str, ModelFacts] = {}
         self._lines: defaultdict[tuple[int, str], _Line] = defaultdict(_Line)
         self._misses: defaultdict[Cause, list[float]] = defaultdict(lambda: [0, 0.0])
         self._bins: defaultdict[Source, list[list[float]]] = defaultdict(
@@ -96,7 +96,7 @@ class Sums:
         self.first = self.requests = self.unpriced = 0
         self.begin, self.end = inf, -inf
 
-    def known(self, name: str) -> Known:
+    def known(self, name: str) -> ModelFacts:
         """Return what is known of the model that requests call by that name."""
         found = self._known.get(name)
         if found is None:
@@ -105,7 +105,7 @@ class Sums:
             lifetimes = {lifetime.name: lifetime for lifetime in provider.lifetimes}
             if provider.lifetimes:
                 lifetimes.setdefault("default", provider.lifetimes[0])
-            found = self._known[name] = Known(
+            found = self._known[name] = ModelFacts(
                 name, self._pricing.prices(name), provider, lifetimes, target.id
             )
         return found
@@ -115,7 +115,7 @@ class Sums:
         self.begin = min(self.begin, first)
         self.end = max(self.end, last)
 
-    def bill(self, at: float, known: Known, usage: Usage) -> None:
+    def bill(self, at: float, known: ModelFacts, usage: BilledTokens) -> None:
         """Add the bill of a request that was sent then."""
         bill = self._bill(at, known, usage)
         if isinstance(bill, Unpriced):
@@ -125,13 +125,13 @@ class Sums:
         line.usd += bill.usd
         line.uncached_usd += bill.uncached
 
-    def unpriced_request(self, at: float, known: Known, why: Unpriced) -> None:
+    def unpriced_request(self, at: float, known: ModelFacts, why: Unpriced) -> None:
         """Add a request that was sent then, and billed what is not known."""
         self._line(at, known).unpriced += 1
         self.unpriced += 1
         self.unknown[str(why)] += 1
 
-    def _line(self, at: float, known: Known) -> _Line:
+    def _line(self, at: float, known: ModelFacts) -> _Line:
         """Return the line of a request that was sent then, and count it."""
         self.requests += 1
         if not self.begin <= at <= self.end:
@@ -140,7 +140,7 @@ class Sums:
         line.requests += 1
         return line
 
-    def ping(self, at: float, known: Known, usage: Usage) -> None:
+    def ping(self, at: float, known: ModelFacts, usage: BilledTokens) -> None:
         """Add the bill of a keep-alive ping, which is no request."""
         self.pings += 1
         bill = self._bill(at, known, usage)
@@ -154,7 +154,7 @@ class Sums:
         """What the pings cost of which the price is known; None where there are some and none is."""
         return None if self.pings and self._unpriced_pings == self.pings else round(self._pings_usd, 6)
 
-    def _bill(self, at: float, known: Known, usage: Usage) -> Bill | Unpriced:
+    def _bill(self, at: float, known: ModelFacts, usage: BilledTokens) -> Bill | Unpriced:
         prompt, read, written, prices = usage.prompt, usage.read, usage.written, known.prices
         if usage.told is not None:
             return self._pricing.bill(usage.told, known.name, at)
@@ -170,7 +170,7 @@ class Sums:
         line.planned_usd += usd
         line.without_plan_usd += without_plan_usd
 
-    def come_back(self, back: Return, known: Known, usage: Usage, at: float) -> None:
+    def come_back(self, back: ReportedReturn, known: ModelFacts, usage: BilledTokens, at: float) -> None:
         """Add whether a request that was sent then read what was there."""
         self._returns += 1
         hit = back.cause is None
@@ -209,7 +209,7 @@ class Sums:
 
     def hits(self) -> Hits:
         """Return how often prefixes were read, and why not, the most expensive cause first."""
-        misses = [Miss(cause, int(count), round(usd, 6)) for cause, (count, usd) in self._misses.items()]
+        misses = [MissCost(cause, int(count), round(usd, 6)) for cause, (count, usd) in self._misses.items()]
         misses.sort(key=lambda miss: (-miss.usd, -miss.requests))
         return Hits(self._returns, self._hits, self.first, tuple(misses))
 

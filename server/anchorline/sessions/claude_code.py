@@ -10,7 +10,7 @@ from anchorline.prompt import tokens
 from anchorline.prompt.formats.claude_code import Answer, Entry, Session, strips_thinking
 from anchorline.prompt.formats.history import History
 from anchorline.prompt.source import Line
-from anchorline.sessions.request import Billed, Trigger
+from anchorline.sessions.request import RecordedRequest, Trigger
 from anchorline.sessions.said import said
 
 _IDS = re.compile(r"(?:[A-Za-z0-9_.:@<>\[\]-]{0,128}\n)*+\Z")
@@ -42,12 +42,12 @@ class ClaudeCode:
         """Take in a line."""
         self._main.take(line)
 
-    def requests(self) -> list[Billed]:
+    def requests(self) -> list[RecordedRequest]:
         """Return all requests of the file."""
         session = self._main.session or self._agents.session or ""
         return [*self._all(self._main, session, main=True), *self._all(self._agents, session, main=False)]
 
-    def _all(self, lines: Session, session: str, *, main: bool) -> Iterator[Billed]:
+    def _all(self, lines: Session, session: str, *, main: bool) -> Iterator[RecordedRequest]:
         entries = lines.entries
         names = list(lines.places)
         covered: set[int] = set()
@@ -96,7 +96,7 @@ def _names(lines: Session) -> Iterator[str]:
 
 def _along(
     lines: Session, tip: int, covered: set[int], session: str, chain: str, branch: int
-) -> Iterator[Billed]:
+) -> Iterator[RecordedRequest]:
     way = lines.conversation(tip)
     if not way:
         return
@@ -113,7 +113,7 @@ def _along(
             continue
         covered.add(request.place)
         usage = answer.usage or Usage()
-        yield Billed(
+        yield RecordedRequest(
             id=answer.key,
             session=session,
             chain=chain,

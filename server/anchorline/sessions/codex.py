@@ -7,7 +7,7 @@ import msgspec
 from anchorline.prompt import tokens
 from anchorline.prompt.formats.codex import Asked, Frozen, Session, Usage
 from anchorline.prompt.source import Line
-from anchorline.sessions.request import Billed, Trigger
+from anchorline.sessions.request import RecordedRequest, Trigger
 from anchorline.sessions.said import said
 
 _ID = re.compile(r"[A-Za-z0-9_./:@|-]{0,128}\Z")
@@ -24,7 +24,7 @@ class _Reading(Session):
 
     def __init__(self) -> None:
         super().__init__(tokens.unmeasured)
-        self.found: list[Billed] = []
+        self.found: list[RecordedRequest] = []
         self.turn_before = 0
         self.model_before: str | None = None
 
@@ -38,7 +38,7 @@ class _Reading(Session):
         session = self.id or ""
         model = self.model or ""
         self.found.append(
-            Billed(
+            RecordedRequest(
                 id=f"{response}@{at}" if response else f"{session}:{at}:{asked.prefix.hex()}",
                 session=session,
                 chain="agent" if self.agent else "main",
@@ -75,7 +75,7 @@ class Codex:
         """Take in a line."""
         self._reading.take(line)
 
-    def requests(self) -> list[Billed]:
+    def requests(self) -> list[RecordedRequest]:
         """Return the requests since the state that was resumed."""
         return self._reading.found
 

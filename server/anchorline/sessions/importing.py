@@ -13,7 +13,7 @@ from anchorline.prompt.source import PACKED, lines, refused
 from anchorline.sessions import said
 from anchorline.sessions.claude_code import ClaudeCode
 from anchorline.sessions.codex import Codex
-from anchorline.sessions.request import Agent, Billed, Transcript
+from anchorline.sessions.request import Agent, RecordedRequest, Transcript
 
 READERS: dict[Agent, Callable[[], Transcript]] = {"claude-code": ClaudeCode, "codex": Codex}
 NAMES: dict[Agent, str] = {"claude-code": "a Claude Code", "codex": "a Codex"}
@@ -30,7 +30,7 @@ REPLACED = -1
 """The size of a file that was replaced while it was read: the next import reads it anew."""
 
 
-class Position(msgspec.Struct, frozen=True):
+class ReadPosition(msgspec.Struct, frozen=True):
     """How far a file was read: `offset` bytes and `line` lines, and what it was to look at then.
 
     `head` and `tail` are hashes of the first and last 4096 bytes before `offset`: a file that grew still has
@@ -46,7 +46,7 @@ class Position(msgspec.Struct, frozen=True):
     state: bytes | None
 
 
-class Problem(msgspec.Struct, frozen=True):
+class LineProblem(msgspec.Struct, frozen=True):
     """A line that can't be read (0: the file itself)."""
 
     file: str
@@ -54,12 +54,12 @@ class Problem(msgspec.Struct, frozen=True):
     message: str
 
 
-class Piece(msgspec.Struct, frozen=True):
+class FilePart(msgspec.Struct, frozen=True):
     """What was read of a file. `anew`: from its beginning, so that it replaces what was known of it."""
 
-    requests: list[Billed]
-    position: Position
-    problems: tuple[Problem, ...]
+    requests: list[RecordedRequest]
+    position: ReadPosition
+    problems: tuple[LineProblem, ...]
     anew: bool
     bytes: int
 
@@ -92,8 +92,8 @@ def files(paths: tuple[Path, ...]) -> list[Path]:
 
 
 def read(
-    path: Path, agent: Agent, known: Position | None, now: float, *, features: bool = False
-) -> Piece | None:
+    path: Path, agent: Agent, known: ReadPosition | None, now: float, *, features: bool = False
+) -> FilePart | None:
     """Read what is new in a file; None where nothing is. Raises OSError and, for broken gzip, PromptError.
 
     `features`: also what is learnt from a person's messages.
@@ -112,7 +112,7 @@ def read(
             reader = READERS[agent]()
     begin, number = (0, 0) if anew or known is None else (known.offset, known.line)
     keep = not packed and stat.st_size >= STATE_BYTES and now - stat.st_mtime < STATE_S
-    problems: list[Problem] = []
+    problems: list[LineProblem] = []
     offset, left_out = begin, 0
     state: bytes | None = None
     torn = False
@@ -124,24 +124,24 @@ def read(
                 break
             error = refused(line, reader.take)
             if error is not None and len(problems) < PROBLEMS:
-                problems.append(Problem(str(path), line.number, _without_text(error)))
+                problems.append(LineProblem(str(path), line.number, _without_text(error)))
             elif error is not None:
                 left_out += 1
             number, offset = line.number, line.offset + len(line.text) + 1
     except PromptError as error:
-        problems.append(Problem(str(path), error.line or 0, str(error)))
+        problems.append(LineProblem(str(path), error.line or 0, str(error)))
     if left_out:
         problems.append(
-            Problem(str(path), 0, f"{left_out} more lines can't be read. Is it {NAMES[agent]} session?")
+            LineProblem(str(path), 0, f"{left_out} more lines can't be read. Is it {NAMES[agent]} session?")
         )
     requests = said.read(path, reader.requests()) if features else reader.requests()
     if reader.problem is not None:
-        problems.append(Problem(str(path), 0, reader.problem))
+        problems.append(LineProblem(str(path), 0, reader.problem))
     if keep and not torn:
         state = reader.state()
     whole = _same(path, stat, None if anew else known)
     head, tail = (b"", b"") if packed or not whole else _marks(path, offset)
-    position = Position(
+    position = ReadPosition(
         stat.st_size if whole else REPLACED,
         stat.st_mtime_ns,
         offset,
@@ -150,10 +150,10 @@ def read(
         tail,
         zlib.compress(state, 1) if keep and state and whole else None,
     )
-    return Piece(requests, position, tuple(problems), anew, stat.st_size - (0 if packed else begin))
+    return FilePart(requests, position, tuple(problems), anew, stat.st_size - (0 if packed else begin))
 
 
-def _same(path: Path, before: os.stat_result, known: Position | None) -> bool:
+def _same(path: Path, before: os.stat_result, known: ReadPosition | None) -> bool:
     """Tell whether a file has at most grown while it was read, from `known` on or from its beginning."""
     try:
         now = path.stat()
@@ -168,7 +168,7 @@ def _without_text(error: PromptError) -> str:
     return str(error).partition(": ")[2] or "can't be read"
 
 
-def _grew(path: Path, known: Position, size: int) -> bool:
+def _grew(path: Path, known: ReadPosition, size: int) -> bool:
     return size >= known.offset and _marks(path, known.offset) == (known.head, known.tail)
 
 

@@ -29,7 +29,7 @@ class Said(msgspec.Struct, frozen=True):
     draft: tuple[float, ...] | None = None
 
 
-class Billed(msgspec.Struct, frozen=True):
+class RecordedRequest(msgspec.Struct, frozen=True):
     """One request. `id` tells it from all others, and is the same wherever a fork or a copy of a session has it.
 
     `answer` is the response's own id and `request` that of the request, as the provider gave them, where the file says
@@ -88,7 +88,7 @@ class Transcript(Protocol):
         """Take in a line. Raises what decoding raises."""
         ...
 
-    def requests(self) -> list[Billed]:
+    def requests(self) -> list[RecordedRequest]:
         """Return the requests that the lines show; of earlier ones at least those that changed."""
         ...
 
@@ -106,7 +106,7 @@ def conversation(session: str, chain: str = "main") -> str:
     return session if chain in ("main", "agent") else f"{session}/{chain}"
 
 
-def warm(requests: list[Billed], targets: Targets, account: str, now: float) -> list[Entry]:
+def warm(requests: list[RecordedRequest], targets: Targets, account: str, now: float) -> list[Entry]:
     """Return what the providers hold after these requests and has not expired at `now`.
 
     A request that wrote nothing refreshed what it read, under the lifetime of the chain's last write.

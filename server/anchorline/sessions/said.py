@@ -9,7 +9,7 @@ from anchorline.learn import features
 from anchorline.prompt.formats.history import History, words
 from anchorline.prompt.model import PromptError
 from anchorline.prompt.source import opened
-from anchorline.sessions.request import Billed, Said
+from anchorline.sessions.request import RecordedRequest, Said
 
 SCANNED = 200
 """Parts that are looked at for the turn before: it bounds the time."""
@@ -40,7 +40,7 @@ def said(history: History, *, thinking: bool | None = None) -> Said | None:
     return Said(*place, thoughtless=known and not thought, commands=thinking is not None and texts > 1)
 
 
-def read(path: Path, requests: Iterable[Billed]) -> list[Billed]:
+def read(path: Path, requests: Iterable[RecordedRequest]) -> list[RecordedRequest]:
     """Return the requests with the features of what was said. Raises OSError."""
     found = list(requests)
     asked = [(one.said, index) for index, one in enumerate(found) if one.said is not None]

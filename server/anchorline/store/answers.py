@@ -42,7 +42,7 @@ class Question(msgspec.Struct, frozen=True):
     near: bytes | None = None
 
 
-class Answer(msgspec.Struct, frozen=True):
+class KeptAnswer(msgspec.Struct, frozen=True):
     """How a request was answered: the provider's headers, what it was billed, and the model that answered.
 
     Tokens as `Usage` names them, None where they were not told.
@@ -57,7 +57,7 @@ class Kept(msgspec.Struct, frozen=True):
     """An answer that was kept, with its bytes. `exact` is the key that it is kept under, `age` is seconds."""
 
     exact: bytes
-    answer: Answer
+    answer: KeptAnswer
     body: bytes
     age: float
 
@@ -112,14 +112,14 @@ class AnswerFile:
             raise StoreError(database.explain(self.path, error)) from error
         if row is None:
             return None
-        answer = msgspec.json.decode(row[1], type=Answer)
+        answer = msgspec.json.decode(row[1], type=KeptAnswer)
         return Kept(row[0], answer, row[2], max(time.time() - row[3], 0.0))
 
     def used(self, exact: bytes) -> None:
         """Count that an answer was given again."""
         self._write("UPDATE answers SET uses = uses + 1, used_at = ? WHERE exact = ?", [time.time(), exact])
 
-    def keep(self, question: Question, answer: Answer, body: bytes, bounds: Bounds) -> None:
+    def keep(self, question: Question, answer: KeptAnswer, body: bytes, bounds: Bounds) -> None:
         """Keep an answer, and remove what has expired or is over the bounds: what was used longest ago goes first."""
         told = msgspec.json.encode(answer)
         size = len(body) + len(told)

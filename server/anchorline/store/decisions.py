@@ -13,13 +13,13 @@ import msgspec
 
 from anchorline.cache import turns
 from anchorline.cache.gaps import WINDOW, Moment, Pause
-from anchorline.cache.hits import Message, Return, is_hit, returning
+from anchorline.cache.hits import PersonMessage, Return, is_hit, returning
 from anchorline.learn import features
 from anchorline.learn.features import DRAFT, MOMENT, Decision, Features, of_moment, of_return
 from anchorline.outcome import Usage
 from anchorline.prompt.model import Kind, Role
 from anchorline.route.target import Targets
-from anchorline.sessions.request import Billed
+from anchorline.sessions.request import RecordedRequest
 from anchorline.store import billing, database, outcomes, privacy
 from anchorline.store.reader import Reader
 from anchorline.trial.evidence import signs
@@ -119,8 +119,10 @@ def _unpacked(numbers: bytes | None, count: int) -> tuple[float, ...] | None:
     return struct.unpack(f"<{count}f", numbers) if numbers is not None and len(numbers) == 4 * count else None
 
 
-def _imported(billed: Sequence[Billed], noted: Mapping[str, _Noted], targets: Targets) -> Iterator[Decision]:
-    chains: dict[tuple[str, str, int], list[Billed]] = defaultdict(list)
+def _imported(
+    billed: Sequence[RecordedRequest], noted: Mapping[str, _Noted], targets: Targets
+) -> Iterator[Decision]:
+    chains: dict[tuple[str, str, int], list[RecordedRequest]] = defaultdict(list)
     for request in billed:
         if request.model not in AUTOMATIC and request.tokens:
             chains[(request.session, request.chain, request.branch)].append(request)
@@ -130,13 +132,13 @@ def _imported(billed: Sequence[Billed], noted: Mapping[str, _Noted], targets: Ta
 
 
 def _chain(
-    chain: Sequence[Billed],
+    chain: Sequence[RecordedRequest],
     noted: Mapping[str, _Noted],
     targets: Targets,
     seen_until: float,
 ) -> Iterator[Decision]:
     pauses: list[Pause] = []
-    before: Billed | None = None
+    before: RecordedRequest | None = None
     ttl, messages = "default", 0
     for index, request in enumerate(chain):
         if before is not None:
@@ -191,15 +193,15 @@ def _bare(moment: Moment) -> Moment:
     return Moment(moment.trigger, moment.tokens, moment.depth)
 
 
-def _answered(moment: Moment, following: Billed | None) -> Moment:
+def _answered(moment: Moment, following: RecordedRequest | None) -> Moment:
     """Return the moment after the answer: it asked for a tool if a tool's result follows, else it ended the turn."""
     asks = following is not None and following.trigger == "tool"
     return msgspec.structs.replace(moment, stop="tool_use" if asks else "end_turn")
 
 
 def _return(
-    request: Billed,
-    before: Billed,
+    request: RecordedRequest,
+    before: RecordedRequest,
     ttl: str,
     messages: int,
     known: _Noted | None,
@@ -211,7 +213,7 @@ def _return(
         return None
     message = None
     if request.trigger == "user":
-        message = Message(
+        message = PersonMessage(
             messages,
             thoughtless=known is not None and known.thoughtless,
             commands=known is not None and known.commands,

@@ -20,7 +20,7 @@ from anchorline.route.target import Targets
 from anchorline.store import database, outcomes, rows
 from anchorline.store.database import StoreError
 from anchorline.trial import experiment
-from anchorline.trial.evidence import Evidence, Request, Shadowed, collect
+from anchorline.trial.evidence import Evidence, Shadowed, TrialRequest, collect
 from anchorline.trial.experiment import Contest, Stage, Standing
 from anchorline.trial.versions import FOLDER, DamagedError, Registry
 
@@ -67,11 +67,11 @@ def registry() -> Registry:
     return Registry(files.data_folder() / FOLDER)
 
 
-def requests(connection: sqlite3.Connection, contest: Contest) -> list[Request]:
+def requests(connection: sqlite3.Connection, contest: Contest) -> list[TrialRequest]:
     """Return the requests of a contest's stage with what became of each."""
     asked = {"experiment": contest.id, "since": contest.since, "version": contest.challenger}
     found = {
-        row["plan"]: Request(
+        row["plan"]: TrialRequest(
             plan=row["plan"],
             at=row["at"],
             session=row["session"],

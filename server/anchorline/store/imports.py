@@ -17,8 +17,8 @@ from anchorline import files
 from anchorline.cache.ledger import Entry
 from anchorline.instructions.in_sessions import SessionFiles
 from anchorline.learn.features import Features
-from anchorline.sessions.importing import Piece, Position
-from anchorline.sessions.request import Agent, Billed
+from anchorline.sessions.importing import FilePart, ReadPosition
+from anchorline.sessions.request import Agent, RecordedRequest
 from anchorline.store import billing, database, instructions, privacy, rows
 from anchorline.store.database import StoreError
 
@@ -62,12 +62,12 @@ _session = lru_cache(256)(privacy.session)
 _name = lru_cache(256)(privacy.name)
 
 
-class File(msgspec.Struct, frozen=True):
+class ImportedFile(msgspec.Struct, frozen=True):
     """What was read of a file, with what is warm of it, and the instruction files in that."""
 
     path: Path
     agent: Agent
-    piece: Piece
+    piece: FilePart
     warm: list[Entry]
     seen: SessionFiles | None = None
 
@@ -82,26 +82,26 @@ class Imports:
         self._db = db
         self.notice = notice
 
-    def position(self, path: Path, agent: Agent) -> Position | None:
+    def position(self, path: Path, agent: Agent) -> ReadPosition | None:
         """Return how far a file was read as that tool's; None where it was not."""
         row = self._db.execute(
             "SELECT size, mtime_ns, offset, line, head, tail, state FROM imports WHERE file = ? AND agent = ?",
             [privacy.tag(str(path)), agent],
         ).fetchone()
-        return Position(*row) if row is not None else None
+        return ReadPosition(*row) if row is not None else None
 
     @property
     def key(self) -> bytes:
         """The random key of this database, for hashes that must confirm nobody's guess."""
         return database.key(self._db.conn)
 
-    def put(self, files: Iterable[File]) -> int:
+    def put(self, files: Iterable[ImportedFile]) -> int:
         """Write what was read of some files, in one transaction; return how many more of their requests are known."""
         with database.writing(self._db):
             return sum(_put(self._db, one) for one in files)
 
 
-def _put(db: "Database", read: File) -> int:
+def _put(db: "Database", read: ImportedFile) -> int:
     file, piece = privacy.tag(str(read.path)), read.piece
     before = _count(db, file)
     if not piece.requests and before and _of_another(db, file, read.agent):
@@ -140,7 +140,7 @@ def _count(db: "Database", file: str) -> int:
     return count
 
 
-def _row(one: Billed, file: str, agent: Agent) -> dict[str, object]:
+def _row(one: RecordedRequest, file: str, agent: Agent) -> dict[str, object]:
     return {
         "id": privacy.tag(one.id),
         "file": file,

@@ -14,7 +14,7 @@ import msgspec
 from anchorline.cache.ledger import Entry
 from anchorline.instructions.warm_files import WarmFiles
 from anchorline.plan import Plan
-from anchorline.sessions.request import Billed
+from anchorline.sessions.request import RecordedRequest
 from anchorline.store import billing, database, instructions, privacy
 from anchorline.store.database import SCHEMA, StoreError
 
@@ -149,7 +149,7 @@ class Reader:
                 return {}
             return {row[0]: row[1] for row in connection.execute("SELECT prefix, digest FROM replays")}
 
-    def imported(self, since: float) -> list[Billed]:
+    def imported(self, since: float) -> list[RecordedRequest]:
         """Return the recorded requests that were sent from `since` on, in order. Raises StoreError."""
         with self._connected() as connection:
             if connection is None or "imported" not in database.tables(connection):
@@ -226,7 +226,7 @@ def _ledger(connection: sqlite3.Connection, expires_after: float) -> list[Entry]
     return [Entry(*row) for row in found]
 
 
-def _billed(row: sqlite3.Row) -> Billed:
+def _billed(row: sqlite3.Row) -> RecordedRequest:
     values = {**row, "switched": bool(row["switched"])}
     told, agent = values.pop("billing"), values.pop("agent")
     written = (
@@ -237,7 +237,7 @@ def _billed(row: sqlite3.Row) -> Billed:
         writes = row["write_5m"] + row["write_1h"]
         counts = (row["input"], row["read"], writes, row["write_1h"], row["output"])
         values["usage"] = billing.usage(*counts, told)
-    return msgspec.convert(values, Billed)
+    return msgspec.convert(values, RecordedRequest)
 
 
 def _plan(connection: sqlite3.Connection, plan_id: str) -> Plan | None:

@@ -34,7 +34,7 @@ CAPACITY = 512
 BATCH = 128
 
 
-class State(msgspec.Struct, frozen=True):
+class RecorderState(msgspec.Struct, frozen=True):
     """Whether recording goes on, and if not why."""
 
     status: Literal["ok", "stopped"] = "ok"
@@ -74,7 +74,7 @@ class Recorder:
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._state = State()
+        self._state = RecorderState()
         self._dropped = 0
         self._unsaved_drops = 0
         self._closing = False
@@ -83,7 +83,7 @@ class Recorder:
         self._key = b""
 
     @property
-    def state(self) -> State:
+    def state(self) -> RecorderState:
         """Whether recording goes on."""
         return self._state
 
@@ -271,7 +271,7 @@ class Recorder:
     def _stop(self, error: Exception, batch: list[_Job]) -> None:
         message = database.explain(self.path, error)
         with self._changed:
-            self._state = State("stopped", message)
+            self._state = RecorderState("stopped", message)
             jobs = [*batch, *self._jobs]
             self._jobs.clear()
             self._drop(sum(job.done is None for job in jobs))

@@ -42,7 +42,7 @@ BAD = frozenset({"askedagain", "undone", "reverted"})
 Arm = Literal["champion", "challenger"]
 
 
-class Request(msgspec.Struct, frozen=True):
+class TrialRequest(msgspec.Struct, frozen=True):
     """One planned request of an experiment with what became of it, as the store knows it.
 
     `own` is the model that the request named, `planned` the one that its plan named, `answered` the one that answered.
@@ -71,14 +71,14 @@ class Request(msgspec.Struct, frozen=True):
     signals: Mapping[str, bool | int | float] = {}
 
 
-class Billed(msgspec.Struct, frozen=True):
+class RequestCost(msgspec.Struct, frozen=True):
     """What a request was billed, and what it would have cost at the model it named without a cache, in USD."""
 
     usd: float
     uncached_usd: float
 
 
-class Session(msgspec.Struct, frozen=True):
+class TrialSession(msgspec.Struct, frozen=True):
     """What is known of a session. `cost` is relative (see above), None where nothing was billed."""
 
     session: str
@@ -129,7 +129,7 @@ class Shadowed(msgspec.Struct, frozen=True):
 Step = Literal["wait", "advance", "promote", "roll_back"]
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class TrialVerdict(msgspec.Struct, frozen=True):
     """What the evidence asks for, and the sentence that says why."""
 
     step: Step
@@ -140,17 +140,19 @@ class Evidence(msgspec.Struct, frozen=True):
     """What an experiment has shown: the sessions in order, the differences, and the verdict."""
 
     stage: Stage
-    sessions: tuple[Session, ...]
+    sessions: tuple[TrialSession, ...]
     cost: Difference
     acceptance: Difference
     rerouted: int
     failures: int
     challenged: int
     shadowed: Shadowed
-    verdict: Verdict
+    verdict: TrialVerdict
 
 
-def collect(contest: Contest, requests: Sequence[Request], shadowed: Shadowed, targets: Targets) -> Evidence:
+def collect(
+    contest: Contest, requests: Sequence[TrialRequest], shadowed: Shadowed, targets: Targets
+) -> Evidence:
     """Return what the requests of a contest's stage show."""
     sessions = tuple(by_session(requests, targets))
     challenged = [one for one in requests if one.arm == "challenger"]
@@ -167,14 +169,14 @@ def collect(contest: Contest, requests: Sequence[Request], shadowed: Shadowed, t
         failures,
         len(challenged),
         shadowed,
-        Verdict("wait", ""),
+        TrialVerdict("wait", ""),
     )
     return msgspec.structs.replace(found, verdict=verdict(contest, found))
 
 
-def by_session(requests: Iterable[Request], targets: Targets) -> Iterable[Session]:
+def by_session(requests: Iterable[TrialRequest], targets: Targets) -> Iterable[TrialSession]:
     """Yield the sessions in the order in which they began."""
-    found: dict[str, list[Request]] = {}
+    found: dict[str, list[TrialRequest]] = {}
     pricing = Pricing(targets)
     for one in sorted(requests, key=lambda one: one.at):
         if one.session is not None:
@@ -182,7 +184,7 @@ def by_session(requests: Iterable[Request], targets: Targets) -> Iterable[Sessio
     for session, own in found.items():
         paid = [cost for one in own if (cost := billed(one, pricing)) is not None]
         known = [good for one in own if (good := accepted(one)) is not None]
-        yield Session(
+        yield TrialSession(
             session,
             own[0].at,
             own[0].arm,
@@ -194,7 +196,7 @@ def by_session(requests: Iterable[Request], targets: Targets) -> Iterable[Sessio
         )
 
 
-def billed(request: Request, pricing: Pricing) -> Billed | None:
+def billed(request: TrialRequest, pricing: Pricing) -> RequestCost | None:
     """Return what a request cost, with its pings; None where its usage or a price is not known."""
     usage = request.usage
     if usage is None:
@@ -206,10 +208,10 @@ def billed(request: Request, pricing: Pricing) -> Billed | None:
     own = pricing.bill(usage, named, request.at)
     if len(paid) < len(bills) or isinstance(own, Unpriced) or not own.uncached:
         return None
-    return Billed(sum(paid), own.uncached)
+    return RequestCost(sum(paid), own.uncached)
 
 
-def accepted(request: Request) -> bool | None:
+def accepted(request: TrialRequest) -> bool | None:
     """Tell whether a request turned out well, by all that was observed: anything bad outweighs what is good."""
     seen = signs(request.thumbs, request.signals)
     if request.decision is not None:
@@ -231,7 +233,7 @@ def signs(thumbs: int | None, signals: Mapping[str, bool | float]) -> list[bool]
     return seen
 
 
-def _rerouted(request: Request, targets: Targets) -> bool:
+def _rerouted(request: TrialRequest, targets: Targets) -> bool:
     """Tell whether another model answered than the one that the request named."""
     taken = request.planned if request.decision in ("accepted", "modified") else None
     answered = request.answered or taken
@@ -284,48 +286,52 @@ def radius(count: int, variance: float, alpha: float = ALPHA) -> float:
     return sqrt(variance) * sqrt(2 * spread / (count**2 * rho2) * log(1 + sqrt(spread) / (2 * alpha)))
 
 
-def verdict(contest: Contest, found: Evidence) -> Verdict:
+def verdict(contest: Contest, found: Evidence) -> TrialVerdict:
     """Return what the evidence asks for."""
     cost, acceptance, who = found.cost, found.acceptance, contest.challenger
     if contest.stage == "shadow":
         return _shadow(who, found.shadowed)
     if found.failures >= FAILURES and found.failures > FAILURE_SHARE * found.challenged:
-        return Verdict("roll_back", f"{who} failed to decide {found.failures} of {found.challenged} plans")
+        return TrialVerdict(
+            "roll_back", f"{who} failed to decide {found.failures} of {found.challenged} plans"
+        )
     if cost.enough and cost.low > 0:
-        return Verdict("roll_back", f"{who} costs more: {_told(cost)} of the uncached cost")
+        return TrialVerdict("roll_back", f"{who} costs more: {_told(cost)} of the uncached cost")
     if acceptance.enough and acceptance.high < 0:
-        return Verdict("roll_back", f"with {who} less is accepted: {_told(acceptance)}")
+        return TrialVerdict("roll_back", f"with {who} less is accepted: {_told(acceptance)}")
     if contest.stage == "promoted":
-        return Verdict("wait", f"{who} stays: nothing speaks against it")
+        return TrialVerdict("wait", f"{who} stays: nothing speaks against it")
     if not cost.enough:
         few = min(cost.sessions)
-        return Verdict("wait", f"{few} of {FEWEST} sessions with a bill on the smaller side")
+        return TrialVerdict("wait", f"{few} of {FEWEST} sessions with a bill on the smaller side")
     if cost.high >= 0:
-        return Verdict("wait", f"the costs can't be told apart yet: {_told(cost)} of the uncached cost")
+        return TrialVerdict("wait", f"the costs can't be told apart yet: {_told(cost)} of the uncached cost")
     saved = f"{who} costs less: {_told(cost)} of the uncached cost"
     if max(acceptance.sessions) == 0 and not found.rerouted:
-        return Verdict("promote", f"{saved}; the answers came from the same models")
+        return TrialVerdict("promote", f"{saved}; the answers came from the same models")
     if acceptance.enough and acceptance.low > -MARGIN:
-        return Verdict("promote", f"{saved}; acceptance is no worse: {_told(acceptance)}")
+        return TrialVerdict("promote", f"{saved}; acceptance is no worse: {_told(acceptance)}")
     few = min(acceptance.sessions)
     if not acceptance.enough:
-        return Verdict(
+        return TrialVerdict(
             "wait", f"{saved}; acceptance is known of {few} of {FEWEST} sessions on the smaller side"
         )
-    return Verdict(
+    return TrialVerdict(
         "wait", f"{saved}; acceptance may still be more than {MARGIN:.0%} worse: {_told(acceptance)}"
     )
 
 
-def _shadow(who: str, shadowed: Shadowed) -> Verdict:
+def _shadow(who: str, shadowed: Shadowed) -> TrialVerdict:
     if shadowed.failures >= FAILURES and shadowed.failures > FAILURE_SHARE * shadowed.plans:
-        return Verdict("roll_back", f"{who} failed in {shadowed.failures} of {shadowed.plans} shadow plans")
+        return TrialVerdict(
+            "roll_back", f"{who} failed in {shadowed.failures} of {shadowed.plans} shadow plans"
+        )
     if shadowed.plans < SHADOWED or shadowed.sessions < SHADOWED_SESSIONS:
-        return Verdict(
+        return TrialVerdict(
             "wait",
             f"{shadowed.plans} of {SHADOWED} shadow plans, {shadowed.sessions} of {SHADOWED_SESSIONS} sessions",
         )
-    return Verdict(
+    return TrialVerdict(
         "advance",
         f"{shadowed.plans} shadow plans in {shadowed.sessions} sessions, {shadowed.failures} of which failed",
     )

@@ -48,7 +48,7 @@ class DamagedError(Exception):
     """A version or the standing can't be used. The message names the file and says why."""
 
 
-class Data(msgspec.Struct, frozen=True):
+class TrainingData(msgspec.Struct, frozen=True):
     """What a version was trained on: decisions and sessions of this machine from `since` to `until` (epoch seconds).
 
     All None or 0 for the prior, which knows nothing of this machine. `splits` names the splits that were trained on.
@@ -73,7 +73,7 @@ class Version(msgspec.Struct, frozen=True):
 
     version: VersionId
     created_at: float
-    data: Data = Data()
+    data: TrainingData = TrainingData()
     parent: VersionId | None = None
     seed: int = 0
     metrics: dict[str, dict[str, float]] = {}

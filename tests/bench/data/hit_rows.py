@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from anchorline.cache.gaps import Moment
-from anchorline.cache.hits import Message, Return, is_hit, returning
+from anchorline.cache.hits import PersonMessage, Return, is_hit, returning
 from anchorline.cache.rules import Rules
 from anchorline.cache.rules import load as load_rules
-from anchorline.replay.chain import Step, moment
+from anchorline.replay.chain import ChainStep, moment
 
 ALIASES = {"m24": "u08", "m21": "u00", "m23": "u03"}
 """The same persons under two names: never trained on, since the other name's later requests are scored."""
@@ -78,7 +78,7 @@ def _chain(chain: list[dict[str, Any]], session: str, known: set[str], rules: Ru
     lifetime: str | None = None
     turns = 0
     thought = False
-    steps = [Step(_sent(one), _total(one), 0, one["trigger"] or "user") for one in chain]
+    steps = [ChainStep(_sent(one), _total(one), 0, one["trigger"] or "user") for one in chain]
     for index, (before, request) in enumerate(zip([None, *chain], chain, strict=False)):
         new = request["new_blocks"]
         thought |= any(part == "thinking" for _, part, *_ in new)
@@ -91,7 +91,7 @@ def _chain(chain: list[dict[str, Any]], session: str, known: set[str], rules: Ru
             gap = request["first_at"] - before["first_at"]
             claude = request["agent"] == "claude-code"
             texts = sum(role == "user" and part == "text" for role, part, *_ in new)
-            message = Message(turns, thoughtless=claude and not thought, commands=claude and texts > 1)
+            message = PersonMessage(turns, thoughtless=claude and not thought, commands=claude and texts > 1)
             back = returning(
                 lives.name if lives is not None else "idle",
                 lives.seconds if lives is not None else 300,

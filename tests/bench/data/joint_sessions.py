@@ -12,10 +12,10 @@ from anchorline.cache.gaps import Gaps, HazardGaps
 from anchorline.cache.lifetime import best, bets
 from anchorline.cache.quote import OUTPUT_TOKENS
 from anchorline.cache.rules import load as load_rules
-from anchorline.replay.chain import Step, moment
+from anchorline.replay.chain import ChainStep, moment
 from anchorline.replay.recorded import conversations
 from anchorline.route.catalog import Model
-from anchorline.sessions.request import Billed
+from anchorline.sessions.request import RecordedRequest
 
 RULES = load_rules()
 PROVIDER = RULES.provider("anthropic")
@@ -28,7 +28,7 @@ class Asked(NamedTuple):
     `actions` are the write price and the seconds alive that were chosen for it before, by model, new tokens and wish.
     """
 
-    step: Step
+    step: ChainStep
     gaps: Gaps
     said: int | None
     actions: dict[tuple[str, int, str], tuple[float, float]]
@@ -133,9 +133,9 @@ def _sent(row: dict[str, Any]) -> float:
     return float(row["sent_at"] or row["first_at"])
 
 
-def _billed(row: dict[str, Any]) -> Billed:
+def _billed(row: dict[str, Any]) -> RecordedRequest:
     """Return a row as the importers give it. All go to one model: what they have in common is asked."""
-    return Billed(
+    return RecordedRequest(
         id="", session=row["session"], chain=str(row["chain"]), branch=0, model=MODEL, sent_at=_sent(row),
         first_at=row["first_at"], trigger=row["trigger"] or "user", switched=False, blocks=0, prefix=b"",
         input=row["input"], read=row["read"] or 0, write_5m=row["write_5m"] or 0,

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from anchorline.cache.rules import Provider, canonical
-from anchorline.replay.request import Block, Breakpoint, Request
+from anchorline.replay.request import Block, Breakpoint, SimulatedRequest
 
 SIDE_S = 10.0
 """How long after a turn the client's side request starts, in seconds (chosen on train)."""
@@ -122,7 +122,7 @@ class Rebuilder:
         self.changes: dict[tuple[str, str], bool] = {}
         self.ends: dict[tuple[str, str], deque[tuple[int, list[Block], list[Block]]]] = {}
 
-    def requests(self, row: Row) -> Iterator[tuple[Request, bool]]:
+    def requests(self, row: Row) -> Iterator[tuple[SimulatedRequest, bool]]:
         """Yield (request, is it the row's own) for a row: traffic that no log shows first."""
         key = (row.user, canonical(row.model))
         known = self.known.setdefault(key, Known())
@@ -138,11 +138,14 @@ class Rebuilder:
         blocks = [*session.static, *session.messages]
         if known.outside:
             static = session.static[:1]
-            yield Request(row.start - 1, static, [Breakpoint(0, row.ttl)], settings=parameters("")), False
+            yield (
+                SimulatedRequest(row.start - 1, static, [Breakpoint(0, row.ttl)], settings=parameters("")),
+                False,
+            )
         if before is not None and side is not None:
             at = before.last_at + SIDE_S
             yield (
-                Request(
+                SimulatedRequest(
                     at,
                     [*session.static, *side, Block(b"suggest", 50, kind="user")],
                     [Breakpoint(len(session.static) + len(side) - 1, before.ttl)],
@@ -160,7 +163,7 @@ class Rebuilder:
         if heard != len(blocks) - 1:
             marks.append(Breakpoint(len(blocks) - 1, row.ttl))
         yield (
-            Request(
+            SimulatedRequest(
                 row.start,
                 [*blocks, Block(b"end" + str(row.first_at).encode(), row.input)],
                 marks,
@@ -173,11 +176,11 @@ class Rebuilder:
             True,
         )
 
-    def resent(self, session: Session, before: Row) -> Request:
+    def resent(self, session: Session, before: Row) -> SimulatedRequest:
         """Return the last request once more, in the mode that its recorded read has shown."""
         session.resend = False
         blocks = [*session.static, *session.messages]
-        return Request(
+        return SimulatedRequest(
             before.start,
             blocks,
             [Breakpoint(i, before.ttl) for i in (*range(len(session.static)), len(blocks) - 1)][-4:],

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from anchorline.replay.account import Recorded
-from anchorline.replay.chain import Chain, Step
+from anchorline.replay.account import RecordedConversation
+from anchorline.replay.chain import Chain, ChainStep
 
 BLOCK = 64
 
@@ -24,7 +24,7 @@ class Trace(NamedTuple):
     split: str
     static: int
     chains: list[Chain]
-    recorded: list[Recorded]
+    recorded: list[RecordedConversation]
 
 
 def read(path: Path, near_duplicates: Path | None = None) -> list[Trace]:
@@ -50,13 +50,13 @@ def read(path: Path, near_duplicates: Path | None = None) -> list[Trace]:
     return traces
 
 
-def _recorded(trace: str, number: int, requests: list[dict], static: int) -> list[Recorded]:
+def _recorded(trace: str, number: int, requests: list[dict], static: int) -> list[RecordedConversation]:
     """Return a chain's conversations by model. What a model had is compared with its own last request."""
     models: dict[str, list[dict]] = {}
     for request in requests:
         models.setdefault(request["model"], []).append(request)
     return [
-        Recorded(trace, f"{number} {model}", model, _whole(_chain(own)), (), static)
+        RecordedConversation(trace, f"{number} {model}", model, _whole(_chain(own)), (), static)
         for model, own in models.items()
     ]
 
@@ -81,7 +81,7 @@ def _chain(requests: list[dict]) -> Chain:
         if last is not None and last["model"] == request["model"]:
             shared = min(_common(last["hash_rle"], request["hash_rle"]) * BLOCK, request["in"])
         steps.append(
-            Step(
+            ChainStep(
                 request["t"],
                 request["in"],
                 shared,

@@ -31,7 +31,7 @@ from anchorline.cache.gaps import (
     Stage,
     bins,
 )
-from anchorline.replay.chain import Step, gap, moment
+from anchorline.replay.chain import ChainStep, gap, moment
 from bench.data import weka_traces
 from bench.reporting import environment, percentile, show
 
@@ -105,7 +105,7 @@ def request_rows(path: Path) -> list[Row]:
     for (_, session, _), logged in chains.items():
         logged.sort(key=lambda row: row["first_at"])
         steps = [
-            Step(
+            ChainStep(
                 row["first_at"],
                 sum(row[key] or 0 for key in ("input", "read", "write")),
                 0,

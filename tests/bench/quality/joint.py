@@ -38,7 +38,7 @@ import numpy as np
 
 from anchorline import config
 from anchorline.cache.quote import OUTPUT_TOKENS
-from anchorline.replay.chain import Step
+from anchorline.replay.chain import ChainStep
 from anchorline.route.catalog import Model
 from anchorline.route.choose import Situation, choose
 from anchorline.route.quality import HeuristicQuality
@@ -74,7 +74,7 @@ class Open:
         self.answered = False
 
 
-Router = Callable[[Open, Step, str], str]
+Router = Callable[[Open, ChainStep, str], str]
 """Takes a chain as it is before a request, the request and the person's message; names the model."""
 
 
@@ -82,7 +82,7 @@ def blind(pool: Sequence[str], worth: float) -> Router:
     """Return a router that weighs success against list prices, at the tokens of an average request."""
     models = [_model(name) for name in pool]
 
-    def route(state: Open, _step: Step, draft: str) -> str:
+    def route(state: Open, _step: ChainStep, draft: str) -> str:
         features = QUALITY.features(draft, in_session=state.answered)
 
         def value(model: Model) -> float:
@@ -108,7 +108,7 @@ def together(pool: Sequence[str], worth: float) -> Router:
     """Return the route of a plan."""
     settings = config.Route(allow=tuple(pool), success_usd=worth)
 
-    def route(state: Open, step: Step, draft: str) -> str:
+    def route(state: Open, step: ChainStep, draft: str) -> str:
         warm = state.held[state.model].warm(step.at)
         situation = Situation(
             current=state.model,

@@ -28,8 +28,8 @@ from anchorline.cache.predict import Warmth, assess, cumulative
 from anchorline.cache.rules import load
 from anchorline.prompt import formats
 from anchorline.prompt.model import Prompt
-from anchorline.replay.provider_cache import Cache
-from anchorline.replay.request import Block, Breakpoint, Request
+from anchorline.replay.provider_cache import ProviderCache
+from anchorline.replay.request import Block, Breakpoint, SimulatedRequest
 from bench.data.bodies import bodies
 from bench.quality.editor_rules import RULES, Marks
 from bench.reporting import environment, interval, percentile, show
@@ -154,21 +154,21 @@ def _blocks(prompt: Prompt) -> list[Block]:
 
 def cost_of_rule(scenario: Scenario, name: str) -> float:
     """Return the input cost under an editor's rule, in tokens at the base price."""
-    cache = Cache(ANTHROPIC, MODEL)
+    cache = ProviderCache(ANTHROPIC, MODEL)
     total = 0.0
     for at, prompt in scenario:
         total += _send(cache, at, prompt, RULES[name](prompt))
     return total
 
 
-def _send(cache: Cache, at: float, prompt: Prompt, marks: Marks) -> float:
+def _send(cache: ProviderCache, at: float, prompt: Prompt, marks: Marks) -> float:
     breakpoints = [Breakpoint(segment, ttl) for segment, ttl in marks]
-    return cache.charge(cache.send(Request(at, _blocks(prompt), breakpoints))[0])
+    return cache.charge(cache.send(SimulatedRequest(at, _blocks(prompt), breakpoints))[0])
 
 
 def cost_of_ours(scenario: Scenario, ttl: str) -> float:
     """Return the input cost of our anchors; the ledger learns of each request what was anchored."""
-    cache, ledger = Cache(ANTHROPIC, MODEL), MemoryLedger()
+    cache, ledger = ProviderCache(ANTHROPIC, MODEL), MemoryLedger()
     total = 0.0
     for at, prompt in scenario:
         totals = cumulative(prompt)

@@ -25,7 +25,7 @@ import msgspec
 from anchorline.cache import rules
 from anchorline.cache.miss_causes import shortfall
 from anchorline.replay.provider_cache import Simulator
-from anchorline.replay.request import Billed
+from anchorline.replay.request import SimulatedBill
 from bench.data.logged_sessions import Rebuilder, Row, rows
 from bench.reporting import environment, show
 
@@ -38,7 +38,7 @@ class Replayed(msgspec.Struct, frozen=True):
 
     row: Row
     before: Row | None
-    billed: Billed
+    billed: SimulatedBill
     ttl_rule: int
     told: str | None
 

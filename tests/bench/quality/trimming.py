@@ -39,8 +39,8 @@ from anchorline.prompt import formats
 from anchorline.prompt.fingerprint import Chain
 from anchorline.prompt.model import Prompt
 from anchorline.prompt.tokens import estimator
-from anchorline.replay.provider_cache import Cache
-from anchorline.replay.request import Block, Breakpoint, Request
+from anchorline.replay.provider_cache import ProviderCache
+from anchorline.replay.request import Block, Breakpoint, SimulatedRequest
 from anchorline.trim.results import Shortened, Trimmed, decoded, literals, restored_texts
 from bench.data.bodies import bodies
 from bench.reporting import environment, show
@@ -83,7 +83,7 @@ class Arm:
     """One way to send a session, with the cache that it meets."""
 
     def __init__(self) -> None:
-        self.cache = Cache(PROVIDER, MODEL)
+        self.cache = ProviderCache(PROVIDER, MODEL)
         self.cost = 0.0
 
     def send(self, at: float, contents: list[bytes], prompt: Prompt) -> None:
@@ -96,7 +96,7 @@ class Arm:
             blocks.append(Block(Chain().add(content)[0], tokens, segment.section, kind))
         last = next((i for i in range(len(blocks) - 1, -1, -1) if blocks[i].kind != "thinking"), None)
         marks = [Breakpoint(last, "5m")] if last is not None else []
-        billed, _ = self.cache.send(Request(at, blocks, marks))
+        billed, _ = self.cache.send(SimulatedRequest(at, blocks, marks))
         self.cost += self.cache.charge(billed)
 
 

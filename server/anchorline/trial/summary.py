@@ -13,7 +13,7 @@ import numpy as np
 from anchorline.route.pricing import Pricing
 from anchorline.route.target import Targets
 from anchorline.trial import off_policy
-from anchorline.trial.evidence import Arm, Evidence, Request, accepted, billed, difference
+from anchorline.trial.evidence import Arm, Evidence, TrialRequest, accepted, billed, difference
 from anchorline.trial.experiment import Contest
 from anchorline.trial.versions import Version
 
@@ -61,7 +61,7 @@ class Point(msgspec.Struct, frozen=True):
     high: float | None
 
 
-class Report(msgspec.Struct, frozen=True):
+class TrialReport(msgspec.Struct, frozen=True):
     """Everything. `ended` says how an experiment ended that is over; `version` is None where it is no more."""
 
     contest: Contest
@@ -75,15 +75,15 @@ class Report(msgspec.Struct, frozen=True):
 
 def report(
     contest: Contest,
-    requests: Sequence[Request],
+    requests: Sequence[TrialRequest],
     evidence: Evidence,
     targets: Targets,
     *,
     ended: str | None,
     version: Version | None,
-) -> Report:
+) -> TrialReport:
     """Put the report together."""
-    return Report(
+    return TrialReport(
         contest,
         ended,
         evidence,
@@ -94,7 +94,7 @@ def report(
     )
 
 
-def _side(arm: Arm, contest: Contest, requests: Sequence[Request], evidence: Evidence) -> Side:
+def _side(arm: Arm, contest: Contest, requests: Sequence[TrialRequest], evidence: Evidence) -> Side:
     own = [one for one in requests if one.arm == arm]
     sessions = [one for one in evidence.sessions if one.arm == arm]
     costs = [one.cost for one in sessions if one.cost is not None]
@@ -127,7 +127,7 @@ def _course(evidence: Evidence) -> list[Point]:
     return points
 
 
-def _off_policy(contest: Contest, requests: Sequence[Request], targets: Targets) -> list[Estimated]:
+def _off_policy(contest: Contest, requests: Sequence[TrialRequest], targets: Targets) -> list[Estimated]:
     depth: dict[str | None, int] = {}
     costs, good, pricing = [], [], Pricing(targets)
     for one in requests:
@@ -142,7 +142,7 @@ def _off_policy(contest: Contest, requests: Sequence[Request], targets: Targets)
 
 
 def _estimates(
-    contest: Contest, measure: str, known: Sequence[tuple[Request, float, tuple[float, float]]]
+    contest: Contest, measure: str, known: Sequence[tuple[TrialRequest, float, tuple[float, float]]]
 ) -> list[Estimated]:
     if len({one.arm for one, _, _ in known}) < len(ARMS):
         return []
