@@ -342,7 +342,7 @@ class Key(msgspec.Struct, frozen=True):
 
 
 def documented() -> Iterator[Key]:
-    """Yield every setting with its type, default and description, in the order of the documentation."""
+    """Yields every setting with its type, default and description, in the order of the documentation."""
     for section in msgspec.structs.fields(Config):
         for field in msgspec.structs.fields(section.type):
             name = f"{section.name}.{field.name}"
@@ -360,7 +360,7 @@ def _type_name(base: type) -> str:
 
 
 def user_file() -> Path:
-    """Return the user's settings file (`ANCHORLINE_CONFIG` overrides the platform's place)."""
+    """Returns the user's settings file (`ANCHORLINE_CONFIG` overrides the platform's place)."""
     override = os.environ.get("ANCHORLINE_CONFIG")
     if override:
         return Path(override)
@@ -368,7 +368,7 @@ def user_file() -> Path:
 
 
 def here() -> Path | None:
-    """Return the folder that the program runs in; None where that was deleted."""
+    """Returns the folder that the program runs in; None where that was deleted."""
     try:
         return Path.cwd()
     except OSError:
@@ -376,7 +376,7 @@ def here() -> Path | None:
 
 
 def load(root: Path | None = None, editor: Mapping[str, Any] | None = None) -> Loaded:
-    """Read the user's file, then the project's in `root`, then the `editor`'s settings; later ones win.
+    """Reads the user's file, then the project's in `root`, then the `editor`'s settings; later ones win.
 
     The editor's settings are the user's own, so they may say what the user's file may. Never raises.
     """
@@ -403,7 +403,7 @@ def _merge_file(loaded: Loaded, path: Path, *, project: bool) -> Loaded:
 
 
 def _strangers(path: Path) -> str:
-    """Return a project's file: no pipe or device, and of a size at which even the oddest is decoded at once."""
+    """Returns a project's file: no pipe or device, and of a size at which even the oddest is decoded at once."""
     if path.exists() and not path.is_file():
         raise OSError("it is not a plain file")
     with path.open("rb") as file:
@@ -414,7 +414,7 @@ def _strangers(path: Path) -> str:
 
 
 def merge(loaded: Loaded, values: Mapping[str, Any], *, source: str, project: bool) -> Loaded:
-    """Lay `values` (section → key → value) over `loaded`, keeping what does not fit as it was."""
+    """Lays `values` (section → key → value) over `loaded`, keeping what does not fit as it was."""
     problems = list(loaded.problems)
     origins = dict(loaded.origins)
     sections = {field.name: field.type for field in msgspec.structs.fields(Config)}
@@ -467,7 +467,7 @@ def _section(
 
 
 def _wanted(type_: object) -> str:
-    """Return what a setting takes."""
+    """Returns what a setting takes."""
     base, meta = get_args(type_)
     kind = _type_name(base)
     if meta.le is not None:

@@ -79,10 +79,10 @@ class LanguageModel(Protocol):
         """Where it stands now."""
 
     def observe(self, observer: Callable[[Status], None]) -> Callable[[], None]:
-        """Have `observer` called with each new status, on the event loop; the returned function ends that."""
+        """Has `observer` called with each new status, on the event loop; the returned function ends that."""
 
     def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
-        """Yield the answer as it is generated.
+        """Yields the answer as it is generated.
 
         Closing the generator (`aclose`) or cancelling the task that reads it stops the model at its next token;
         the caller need not wait for that. Raises Unavailable, also in the midst of an answer.
@@ -91,7 +91,7 @@ class LanguageModel(Protocol):
     async def score(
         self, text: str, labels: Sequence[str], *, instruction: str = "", chat: bool = True
     ) -> list[float]:
-        """Return the log-probability of each label as the whole continuation of `text`. Raises Unavailable."""
+        """Returns the log-probability of each label as the whole continuation of `text`. Raises Unavailable."""
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        """Return a vector of length 1 for each text: its tokens' last hidden states, averaged. Raises Unavailable."""
+        """Returns a vector of length 1 for each text: its tokens' last hidden states, averaged. Raises Unavailable."""

@@ -1,4 +1,4 @@
-"""Starting programs of our own so that nothing in the folder that a developer has opened is imported or read by them.
+"""Commands of Anchorline's own programs that import and read nothing from the folder that a developer has opened.
 
 ``python -m`` puts the current folder first on the module path: a repository that holds an `anchorline/`, a `pip/` or a
 `queue.py` would have it run. ``-P`` leaves it out (Python 3.11, PEP 587's ``safe_path``), and a folder of our own as
@@ -11,5 +11,5 @@ SAFE_PATH = "-P"
 
 
 def python(module: str, *arguments: str) -> list[str]:
-    """Return the command that runs a module of this Python's. Start it in a folder of our own (`cwd`)."""
+    """Returns the command that runs a module of this Python's. Start it in a folder of our own (`cwd`)."""
     return [sys.executable, SAFE_PATH, "-m", module, *arguments]

@@ -1,4 +1,4 @@
-"""Secrets in text: find them, and mask them before the text is kept.
+"""Finds secrets in text, and masks them before the text is kept.
 
 `RULES` is one table of (name, pattern, example). Finding goes in two steps. First a few literals and one
 expression say where a secret could stand: text without one costs little. Only there the rules are tried.
@@ -68,19 +68,19 @@ def _kinds(text: str) -> int:
 
 
 def _mixed(match: re.Match[str]) -> bool:
-    """Tell a token from a hyphenated name: it has digits and letters and hardly repeats itself."""
+    """Tells a token from a hyphenated name: it has digits and letters and hardly repeats itself."""
     value = match[0]
     return any(c.isdigit() for c in value) and _kinds(value) >= 3 and _entropy(value) >= 3.5
 
 
 def _random(match: re.Match[str]) -> bool:
-    """Tell a token from the name of a function or a test: it has letters and digits and hardly repeats itself."""
+    """Tells a token from the name of a function or a test: it has letters and digits and hardly repeats itself."""
     value = match[0]
     return any(c.isdigit() for c in value) and any(c.isalpha() for c in value) and _entropy(value) >= 3.0
 
 
 def _assigned(match: re.Match[str]) -> bool:
-    """Tell an assigned secret from a placeholder, a type, a call or a name."""
+    """Tells an assigned secret from a placeholder, a type, a call or a name."""
     value = match["secret"]
     if _PLACEHOLDER.match(value):
         return False
@@ -342,7 +342,7 @@ _KEY_WINDOW = 24  # the longest key and what may follow it
 
 
 def _candidates(text: str) -> Iterator[tuple[int, tuple[Rule, ...]]]:
-    """Yield where a secret may start, with the rules to try there."""
+    """Yields where a secret may start, with the rules to try there."""
     for literal in _LITERAL:
         at = text.find(literal)
         while at >= 0:
@@ -370,7 +370,7 @@ def _try(rules: tuple[Rule, ...], text: str, at: int) -> Secret | None:
 
 
 def find(text: str) -> list[Secret]:
-    """Return the secrets in `text` in order, none overlapping another."""
+    """Returns the secrets in `text` in order, none overlapping another."""
     found: list[Secret] = []
     done = 0
     last = -1
@@ -427,7 +427,7 @@ _PUBLISHED = (
 
 
 def example(secret: Secret, text: str) -> bool:
-    """Tell whether a secret of `text` is a placeholder or one that documentation prints: nobody's, no reason to warn.
+    """Tells whether a secret of `text` is a placeholder or one that documentation prints: nobody's, no reason to warn.
 
     Text that is kept is redacted all the same: to take an example for a secret does no harm there.
     """
@@ -443,7 +443,7 @@ def example(secret: Secret, text: str) -> bool:
 
 
 def redact(text: str) -> str:
-    """Return `text` with each secret replaced by ``[redacted: NAME]``."""
+    """Returns `text` with each secret replaced by ``[redacted: NAME]``."""
     secrets = find(text)
     if not secrets:
         return text

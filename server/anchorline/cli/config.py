@@ -72,7 +72,7 @@ def check(context: click.Context, as_json: bool) -> None:
 
 
 def table() -> str:
-    """Return the table of all settings in Markdown."""
+    """Returns the table of all settings in Markdown."""
     lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for key in config.documented():
         default = msgspec.json.encode(key.default).decode()

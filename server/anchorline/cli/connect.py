@@ -1,4 +1,4 @@
-"""`anchorline connect` and `disconnect`: point a client at the gateway, and back."""
+"""`anchorline connect` and `disconnect`: point a client at the gateway, or back at its provider."""
 
 import click
 
@@ -100,7 +100,7 @@ def disconnect(client: str) -> None:
 
 
 def base() -> str:
-    """Return the gateway's address, with its token."""
+    """Returns the gateway's address, with its token."""
     port = reading.settings(project=False).config.gateway.port
     try:
         return f"http://127.0.0.1:{port}/{token.token(files.data_folder())}"

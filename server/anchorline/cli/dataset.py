@@ -1,4 +1,4 @@
-"""`anchorline dataset`: what there is to learn from, as Parquet."""
+"""`anchorline dataset`: builds, exports and describes the training data."""
 
 import time
 from collections import Counter
@@ -116,7 +116,7 @@ def describe(as_json: bool) -> None:
 
 
 def built() -> list[Decision]:
-    """Return what is recorded, after building the dataset from it. Raises click's exceptions."""
+    """Returns what is recorded, after building the dataset from it. Raises click's exceptions."""
     settings = reading.settings().config
     targets = load_targets(settings.files)
     try:
@@ -136,7 +136,7 @@ def built() -> list[Decision]:
 
 
 def folder() -> Path:
-    """Return where the dataset is: beside the database."""
+    """Returns where the dataset is: beside the database."""
     return dataset_folder(_database())
 
 

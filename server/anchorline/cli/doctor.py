@@ -70,7 +70,7 @@ def command(context: click.Context, as_json: bool, measure: bool) -> None:
 
 
 def examine(*, measure: bool = False) -> list[Check]:
-    """Look at everything once; with `measure`, time the local model as well."""
+    """Looks at everything once; with `measure`, time the local model as well."""
     loaded = config.load(config.here())
     return [
         Check("anchorline", "ok", f"{__version__}, Python {platform.python_version()}, {sys.platform}"),
@@ -155,7 +155,7 @@ def _store(settings: Config) -> Check:
 
 
 def _engine(settings: config.Engine, *, measured: bool) -> list[Check]:
-    """Look at what the engine needs; with `measured`, load the model and time it."""
+    """Looks at what the engine needs; with `measured`, load the model and time it."""
     if not settings.enabled:
         return [Check("engine", "ok", "switched off (engine.enabled)")]
     if importlib.util.find_spec("mlx") is None or importlib.util.find_spec("mlx_lm") is None:
@@ -223,7 +223,7 @@ def _speed(settings: config.Engine) -> Check:
 
 
 def _clients(config: Config) -> list[Check]:
-    """Look at each client whose settings name a gateway, this one or another."""
+    """Looks at each client whose settings name a gateway, this one or another."""
     found = [client for client in clients.clients(ANY).values() if _pointed(client)]
     if not found:
         return []
@@ -241,7 +241,7 @@ def _clients(config: Config) -> list[Check]:
 
 
 def _held(running: GatewayState) -> list[Check]:
-    """Say what goes through the gateway unchanged, although its mode says otherwise."""
+    """Says what goes through the gateway unchanged, although its mode says otherwise."""
     asked = running.mode != "observe"
     return [
         Check("gateway", "warning" if asked else "ok", f"unchanged: {one.what} ({one.requests}): {one.why}")

@@ -1,4 +1,4 @@
-"""`anchorline evaluate`: the network's heads beside their baselines."""
+"""`anchorline evaluate`: measures the network's heads and their baselines."""
 
 import click
 import msgspec

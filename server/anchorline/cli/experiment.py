@@ -130,7 +130,7 @@ def report(experiment: str | None, as_json: bool, html: Path | None) -> None:
 )
 @AS_JSON
 def promote(version: str | None, share: float, as_json: bool) -> None:
-    """Have VERSION (default: the one on trial) decide, whatever its experiment has shown.
+    """Let VERSION (default: the one on trial) decide, whatever its experiment has shown.
 
     `anchorline plan`, language servers and gateways follow at once. While it decides, a running server goes on
     comparing it with what it replaced, and takes it back when it does worse. Exits with 1 if there is no such version.
@@ -158,7 +158,7 @@ def promote(version: str | None, share: float, as_json: bool) -> None:
 )
 @AS_JSON
 def rollback(to: str | None, as_json: bool) -> None:
-    """End an experiment that runs, else take the newest promotion back.
+    """Undo the last promotion, or end the experiment that runs.
 
     `anchorline plan`, language servers and gateways follow at once. What can't be read gives way to the heuristic.
     Exits with 1 when there is nothing to go back from.
@@ -211,7 +211,7 @@ class Refused(click.ClickException):
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Turn what may go wrong with a step into a message."""
+    """Turns what may go wrong with a step into a message."""
     try:
         yield
     except (NotPossibleError, DamagedError) as error:
@@ -223,23 +223,23 @@ def refusing() -> Iterator[None]:
 
 
 def steps() -> Steps:
-    """Return what takes steps, under the settings in force."""
+    """Returns what takes steps, under the settings in force."""
     store = reading.settings().config.store
     return Steps(registry(), database.locate(store.path) if store.enabled else None)
 
 
 def check(version: str) -> None:
-    """Refuse a version that could not decide. Raises DamagedError."""
+    """Refuses a version that could not decide. Raises DamagedError."""
     policies.network(registry(), version)
 
 
 def standing_now() -> Standing:
-    """Return what is in force. Raises DamagedError."""
+    """Returns what is in force. Raises DamagedError."""
     return registry().standing()
 
 
 def said(taken: Steps, standing: Standing, words: str, as_json: bool) -> None:
-    """Say what was done, or what is in force now."""
+    """Says what was done, or what is in force now."""
     if taken.problem is not None:
         click.echo(f"anchorline: not in the history: {taken.problem}", err=True)
     if as_json:

@@ -22,7 +22,7 @@ MODES: dict[Mode, str] = {
 
 
 def report(message: str) -> None:
-    """Tell the developer of a problem."""
+    """Tells the developer of a problem."""
     click.echo(f"anchorline: {message}", err=True)
 
 

@@ -1,4 +1,4 @@
-"""`anchorline lint`: the rules over files."""
+"""`anchorline lint`: checks files against the rules."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -57,7 +57,7 @@ def command(context: click.Context, files: tuple[str, ...], format_: Format | No
 
 
 def _unread(path: str, error: PromptError) -> dict[str, object]:
-    """Return the finding of a file that can't be read as a prompt, on the line where that shows."""
+    """Returns the finding of a file that can't be read as a prompt, on the line where that shows."""
     before, finding = b"", check.unreadable(error, (error.offset or 0) + 1)
     with suppress(OSError, PromptError):
         before = read_bytes(Path(path))[: finding.start]
@@ -66,7 +66,7 @@ def _unread(path: str, error: PromptError) -> dict[str, object]:
 
 
 def _row(path: str, before: bytes, finding: Finding) -> dict[str, object]:
-    """Return a finding as it is printed; `before` is the text up to it."""
+    """Returns a finding as it is printed; `before` is the text up to it."""
     line = before.count(b"\n") + 1
     column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
     return {

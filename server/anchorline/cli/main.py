@@ -109,7 +109,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; output that is cut off (`| head`) is no error, output that can't be written is one.
+    """Runs the command line; output that is cut off (`| head`) is no error, output that can't be written is one.
 
     What libraries warn their developers of is not shown, unless Python is told to (`-W`, PYTHONWARNINGS).
     """

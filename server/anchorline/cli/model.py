@@ -84,7 +84,7 @@ def list_command(as_json: bool) -> None:
 
 
 def rows() -> list[Row]:
-    """Return the models of the manifest, then what else is installed."""
+    """Returns the models of the manifest, then what else is installed."""
     receipts = installed.receipts()
     used = _used()
     known = manifest.models() | {name: found.model for name, found in receipts.items()}

@@ -1,4 +1,4 @@
-"""`anchorline plan`: the main job on the command line."""
+"""`anchorline plan`: plans a prompt, prints the plan and records it."""
 
 import difflib
 import sys
@@ -118,7 +118,7 @@ def command(
 
 
 def diff(before: str, after: str) -> str:
-    """Return a unified diff of the draft and its refinement."""
+    """Returns a unified diff of the draft and its refinement."""
     lines = difflib.unified_diff(
         before.splitlines(keepends=True), after.splitlines(keepends=True), "draft", "refined draft", n=1
     )
@@ -135,7 +135,7 @@ def _surroundings(path: Path | None) -> Surroundings:
 
 
 def _known(config: Config) -> tuple[Ledger, dict[bytes, bytes]]:
-    """Return what the database knows to be warm, and in which form tool results were sent.
+    """Returns what the database knows to be warm, and in which form tool results were sent.
 
     Nothing where there is no database or it can't be read.
     """

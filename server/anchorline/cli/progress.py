@@ -13,7 +13,7 @@ from anchorline.cli.terminal import steered, visible
 
 @contextmanager
 def bar(label: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
-    """Show a bar of `total` steps on a terminal, elsewhere nothing; call what is yielded after each step."""
+    """Shows a bar of `total` steps on a terminal, elsewhere nothing. Yields what is to be called after each step."""
     if quiet or not sys.stderr.isatty():
         yield lambda: None
         return
@@ -25,7 +25,7 @@ def bar(label: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def share(label: str, *, quiet: bool) -> Iterator[Callable[[float], None]]:
-    """Show how much is done; call what is yielded with the share, 0 to 1."""
+    """Shows how much is done. Yields what is to be called with the share, 0 to 1."""
     if quiet or not sys.stderr.isatty():
         yield lambda _done: None
         return
@@ -37,7 +37,7 @@ def share(label: str, *, quiet: bool) -> Iterator[Callable[[float], None]]:
 
 @contextmanager
 def download(label: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Show how many of `total` bytes have come (0: nobody knows how many); call what is yielded with the number."""
+    """Shows how many of `total` bytes have come (0: not known). Yields what is to be called with the number."""
     if quiet or not sys.stderr.isatty():
         yield lambda _done: None
         return

@@ -1,4 +1,4 @@
-"""What the commands share: reading a prompt from a path or standard input, and saying what is wrong with it."""
+"""The input of commands: a prompt from a path or standard input, the settings, and how a bad one is named."""
 
 import sys
 from pathlib import Path
@@ -20,7 +20,7 @@ class Unusable(click.ClickException):
 
 
 def prompt(path: str, format_: Format | None) -> Prompt:
-    """Read a prompt from a file, or from standard input for ``-``."""
+    """Reads a prompt from a file, or from standard input for ``-``."""
     try:
         if path == "-":
             return formats.read(sys.stdin.buffer.read(), format=format_)
@@ -37,7 +37,7 @@ def prompt(path: str, format_: Format | None) -> Prompt:
 
 
 def place(error: PromptError) -> str:
-    """Return "line 3, byte 120: " as far as it is known."""
+    """Returns "line 3, byte 120: " as far as it is known."""
     parts = []
     if error.line is not None:
         parts.append(f"line {error.line}")
@@ -47,7 +47,7 @@ def place(error: PromptError) -> str:
 
 
 def settings(*, project: bool = True) -> Loaded:
-    """Load the user's settings, and those of the folder the command runs in; problems go to standard error, once."""
+    """Loads the user's settings, and those of the folder the command runs in; problems go to standard error, once."""
     loaded = load(here() if project else None)
     context = click.get_current_context(silent=True)
     told = context.find_root().meta.setdefault(f"{__name__}.told", set()) if context is not None else set()
@@ -59,5 +59,5 @@ def settings(*, project: bool = True) -> Loaded:
 
 
 def notice(message: str) -> None:
-    """Say on standard error what was done to a file that could not be used as it was."""
+    """Says on standard error what was done to a file that could not be used as it was."""
     click.echo(f"anchorline: {message}", err=True)

@@ -27,7 +27,7 @@ class Since(click.ParamType[float]):
     name = "since"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return epoch seconds."""
+        """Returns epoch seconds."""
         text = str(value)
         ago = _AGO.match(text)
         if ago:
@@ -54,7 +54,7 @@ def _policies(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ..
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with charts.")
 def command(names: tuple[str, ...], since: float | None, as_json: bool, html: Path | None) -> None:
-    """Replay your recorded requests under other caching policies, and say what each would have cost.
+    """Show what your recorded requests would have cost under other caching policies.
 
     All requests that `anchorline import` has read run through a simulation of the provider's cache, once for each
     policy. Only providers whose anchors a client sets are replayed. Exits with 2 when the database can't be read.
@@ -103,7 +103,7 @@ def _nothing(comparison: Comparison, since: float | None) -> None:
 
 
 def nothing_since(since: float) -> str:
-    """Return that there is nothing from then on: which is not that there is nothing at all."""
+    """Returns that there is nothing from then on: which is not that there is nothing at all."""
     day = f"{datetime.fromtimestamp(since).astimezone():%Y-%m-%d %H:%M %Z}"
     return f"Nothing is recorded since {day} (--since); without it, everything that is recorded counts."
 

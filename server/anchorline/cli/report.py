@@ -29,7 +29,7 @@ MOST = 5
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(html: Path | None, since: float | None, as_json: bool) -> None:
-    """Say what came of it: cost with and without the cache, hits, routes, and what you made of proposals.
+    """Show cost with and without the cache, cache hits, model choices, and which suggestions you accepted.
 
     It adds up what the gateway and your editors have recorded, and what `anchorline import` has read. The page
     has charts, works offline and holds sums only. Exits with 2 when the database can't be read.
@@ -82,7 +82,6 @@ def _show(report: Report) -> None:
 
 
 def _costs(report: Report) -> Table:
-
     table = tables.table("model", "requests", "billed", "without a cache", "saved")
     for model in dict.fromkeys(cost.model for cost in report.costs if cost.requests):
         costs = [cost for cost in report.costs if cost.model == model]
@@ -94,7 +93,6 @@ def _costs(report: Report) -> Table:
 
 
 def _misses(report: Report) -> Table:
-
     table = tables.table("not read because", "requests", "would have saved")
     for miss in report.hits.misses:
         table.add_row(miss.cause.replace("_", " "), f"{miss.requests:,}", f"${miss.usd:,.2f}")
@@ -102,7 +100,6 @@ def _misses(report: Report) -> Table:
 
 
 def _routes(report: Report) -> Table:
-
     table = tables.table("proposed model", "tier", "plans", "answered")
     for route in report.routes:
         table.add_row(route.target, route.tier, f"{route.plans:,}", f"{route.answered:,}")
@@ -110,7 +107,7 @@ def _routes(report: Report) -> Table:
 
 
 def _sums(costs: Sequence[Cost]) -> tuple[float | None, float | None]:
-    """Return what was billed, and without a cache; None where the price of nothing is known."""
+    """Returns what was billed, and without a cache; None where the price of nothing is known."""
     usd = [cost.usd for cost in costs if cost.requests and cost.usd is not None]
     uncached = [cost.uncached_usd for cost in costs if cost.requests and cost.uncached_usd is not None]
     billed = any(cost.requests for cost in costs)

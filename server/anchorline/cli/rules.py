@@ -1,4 +1,4 @@
-"""`anchorline rules`: the rules, or one of them."""
+"""`anchorline rules`: lists the rules, or explains one."""
 
 import click
 import msgspec
@@ -35,7 +35,7 @@ def command(code: str | None, as_json: bool, markdown: bool) -> None:
 
 
 def page() -> str:
-    """Return docs/reference/rules.md."""
+    """Returns docs/reference/rules.md."""
     lines = [
         "# Rules",
         "",

@@ -210,7 +210,7 @@ def export_command(*, folder: Path, table: str | None, text: bool, as_json: bool
 
 
 def settings() -> config.Store:
-    """Return the store's settings in the folder that the command runs in; problems go to standard error."""
+    """Returns the store's settings in the folder that the command runs in; problems go to standard error."""
     return reading.settings().config.store
 
 

@@ -16,13 +16,13 @@ WHOLE = 10_000
 
 
 def table(*columns: str, title: str | None = None, boxed: bool = True) -> Table:
-    """Return a table with these columns."""
+    """Returns a table with these columns."""
     folded = (Column(name, overflow="fold") for name in columns)
     return Table(*folded, title=title, title_justify="left", box=HEAVY_HEAD if boxed else None)
 
 
 def console() -> Console:
-    """Return where tables are printed: as they are, since names in them come from files of others."""
+    """Returns where tables are printed: as they are, since names in them come from files of others."""
 
     class Plain(Console):
         """Shows texts as they are: no control character of a cell reaches the terminal."""

@@ -16,7 +16,7 @@ _UNSEEN = re.compile(
 
 
 def visible(text: str) -> str:
-    """Return a text whose control characters can be seen and do nothing. Line ends and tabs stay."""
+    """Returns a text whose control characters can be seen and do nothing. Line ends and tabs stay."""
     return text if text.isascii() and text.isprintable() else _UNSEEN.sub(_escaped, text)
 
 
@@ -31,7 +31,7 @@ class Visible(io.TextIOBase):
         self.steered = stream
 
     def write(self, text: str) -> int:
-        """Write a text; return its length."""
+        """Writes a text, and returns its length."""
         self.steered.write(visible(text))
         return len(text)
 
@@ -45,7 +45,7 @@ class Visible(io.TextIOBase):
 
 
 def guard() -> None:
-    """Have all that this process prints made visible."""
+    """Has all that this process prints made visible."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is not None and not isinstance(stream, Visible):  # there is none under pythonw
@@ -53,5 +53,5 @@ def guard() -> None:
 
 
 def steered(stream: TextIO) -> TextIO:
-    """Return the stream that a library may steer the terminal by."""
+    """Returns the stream that a library may steer the terminal by."""
     return stream.steered if isinstance(stream, Visible) else stream

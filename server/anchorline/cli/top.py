@@ -55,7 +55,7 @@ def command(every: float, once: bool, as_json: bool) -> None:
 
 
 def state(url: str) -> GatewayState:
-    """Return what the running gateway tells of itself at `url`, which holds the token.
+    """Returns what the running gateway tells of itself at `url`, which holds the token.
 
     The token is only said once the gateway has proven to be ours. Raises reading.Unusable where none answers.
     """

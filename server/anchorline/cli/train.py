@@ -1,4 +1,4 @@
-"""`anchorline train`: a network from what is recorded on this machine."""
+"""`anchorline train`: trains the network on the decisions recorded on this machine."""
 
 import sys
 import time
@@ -54,7 +54,11 @@ class Trained(msgspec.Struct, frozen=True):
 
 @click.command(name="train")
 @click.option(
-    "--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="The same gives the same."
+    "--seed",
+    type=click.IntRange(0, 2**31),
+    default=0,
+    show_default=True,
+    help="Seed of the random numbers: the same seed trains the same network.",
 )
 @click.option("--epochs", type=click.IntRange(1, 1000), help="Passes over the data, at most.  [default: 30]")
 @click.option(
@@ -176,13 +180,13 @@ def _train(
 
 
 def skills() -> dict[str, float]:
-    """Return the skills of the catalogue's models by id."""
+    """Returns the skills of the catalogue's models by id."""
     catalog = load_catalog(reading.settings().config.files.models)
     return {model.id: model.skill for model in catalog.models.values()}
 
 
 def _start(version: str | None) -> tuple[str, Network | None]:
-    """Return the version to start from with its network; nothing where none ships. Raises click's exceptions."""
+    """Returns the version to start from with its network; nothing where none ships. Raises click's exceptions."""
     kept = registry()
     if version is None:
         shipped = [name for name in kept.names() if name.startswith(PRIOR)]
@@ -198,7 +202,7 @@ def _start(version: str | None) -> tuple[str, Network | None]:
 def _keep(
     trained: Network, measured: Evaluation, rows: Sequence[Decision], before: str, seed: int
 ) -> tuple[str, str]:
-    """Store a version; return its id and its folder. Raises click's exceptions."""
+    """Stores a version. Returns its id and its folder. Raises click's exceptions."""
     times = [one.at for one in rows]
     version = Version(
         version=new_id(),
@@ -236,7 +240,7 @@ def _load_blas() -> None:
 
 @contextmanager
 def _shown(*, as_json: bool) -> "Iterator[Callable[[Progress], None]]":
-    """Show progress: JSON lines, a bar with the losses on a terminal, a line an epoch elsewhere."""
+    """Shows progress: JSON lines, a bar with the losses on a terminal, a line an epoch elsewhere."""
     if as_json:
         yield lambda now: click.echo(
             msgspec.json.encode({"kind": "progress", **msgspec.to_builtins(now)}).decode()

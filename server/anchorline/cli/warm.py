@@ -30,7 +30,7 @@ class Warm(msgspec.Struct, frozen=True):
 @click.command(name="warm")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(as_json: bool) -> None:
-    """List what the providers are believed to hold now: time left, tokens and dollars at stake.
+    """List the prefixes that providers should still hold: time left, tokens and dollars at stake.
 
     Of a conversation only the longest prefix is listed that each model holds: the shorter ones are part of it. Exits
     with 2 when the database can't be read.
@@ -57,9 +57,7 @@ def command(as_json: bool) -> None:
         click.echo(msgspec.json.encode(whole).decode())
         return
     if not shown:
-        click.echo(
-            "Nothing is warm that Anchorline knows of. `anchorline import claude-code` reads recorded sessions."
-        )
+        click.echo("No cached prefixes are still alive. `anchorline import claude-code` reads past sessions.")
         return
 
     table = tables.table("model", "left", "tokens", "at stake", "lifetime", "from")
@@ -76,7 +74,7 @@ def command(as_json: bool) -> None:
 
 
 def _warm(entry: Entry, pricing: Pricing, now: float) -> Warm:
-    """Return what an entry is worth: what writing it anew costs more than reading it."""
+    """Returns what an entry is worth: what writing it anew costs more than reading it."""
     prices = pricing.prices(entry.model)
     usd = None
     if not isinstance(prices, Unpriced):

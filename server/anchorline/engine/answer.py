@@ -20,7 +20,7 @@ class Answer:
         self.finish: Literal["", "stop", "length"] = ""
 
     def add(self, token: int, *, proposed: bool) -> bool:
-        """Take a token in: `text` is what it adds. Say whether the answer is complete."""
+        """Takes a token in: `text` is what it adds. Returns whether the answer is complete."""
         if token in self._ends:
             self.finish = "stop"
             self.text = self._rest()
@@ -50,7 +50,7 @@ class Stops:
         self.reached = False
 
     def feed(self, text: str) -> str:
-        """Return what is certain to belong to the answer."""
+        """Returns what is certain to belong to the answer."""
         if self.reached:
             return ""
         self._held += text
@@ -64,11 +64,11 @@ class Stops:
         return certain
 
     def rest(self) -> str:
-        """Return what was held back when the answer has ended without a stop string."""
+        """Returns what was held back when the answer has ended without a stop string."""
         return "" if self.reached else self._held
 
     def _pending(self) -> int:
-        """Return how many of the last characters may be the beginning of a stop string."""
+        """Returns how many of the last characters may be the beginning of a stop string."""
         longest = max((len(string) for string in self._strings), default=0)
         return next(
             (

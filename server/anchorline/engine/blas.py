@@ -41,7 +41,7 @@ NONE = Blas("MLX's own, unoptimised", fast=False)
 
 
 def threads() -> int:
-    """Return how many threads to compute with: half of many processors, so that the editor stays quick."""
+    """Returns how many threads to compute with: half of many processors, so that the editor stays quick."""
     try:
         available = len(os.sched_getaffinity(0))
     except AttributeError:
@@ -50,7 +50,7 @@ def threads() -> int:
 
 
 def load() -> Blas:
-    """Load the first BLAS that fits, where one is needed. Call before `mlx.core` is imported."""
+    """Loads the first BLAS that fits, where one is needed. Call before `mlx.core` is imported."""
     if sys.platform != "linux":
         return Blas("Accelerate" if sys.platform == "darwin" else "MLX's own", fast=sys.platform == "darwin")
     if "mlx.core" in sys.modules:
@@ -64,7 +64,7 @@ def load() -> Blas:
 
 
 def find() -> str | None:
-    """Return the name of the first BLAS that fits; None where there is none."""
+    """Returns the name of the first BLAS that fits; None where there is none."""
     for name in _candidates():
         try:
             if _fits(name):
@@ -75,7 +75,7 @@ def find() -> str | None:
 
 
 def _name_processor() -> None:
-    """Tell OpenBLAS what the processor can do, unless the user has.
+    """Tells OpenBLAS what the processor can do, unless the user has.
 
     An OpenBLAS older than the processor does not know its number, and falls back to code for those of 2004: four to
     five times slower.
@@ -101,7 +101,7 @@ def _candidates() -> Iterator[str]:
 
 
 def _fits(name: str) -> bool:
-    """Look at a library without letting its names out. Raises OSError where it can't be loaded."""
+    """Looks at a library without letting its names out. Raises OSError where it can't be loaded."""
     library = ctypes.CDLL(name, mode=ctypes.RTLD_LOCAL)
     if not hasattr(library, "cblas_sgemm"):
         return False
@@ -130,7 +130,7 @@ class _Info(ctypes.Structure):
 
 
 def file(name: str) -> str:
-    """Return the file of a BLAS: the one that its `cblas_sgemm` stands in (dladdr)."""
+    """Returns the file of a BLAS: the one that its `cblas_sgemm` stands in (dladdr)."""
     info = _Info()
     address = ctypes.cast(ctypes.CDLL(name).cblas_sgemm, ctypes.c_void_p)
     found = ctypes.CDLL(None).dladdr(address, ctypes.byref(info))

@@ -1,4 +1,4 @@
-"""From an instruction and a text to the model's tokens.
+"""The model's tokens of an instruction and a text, in its chat template.
 
 The text is a developer's: what looks like a control token in it (`<|im_end|>`) is text to the model as well. And
 where the text begins is known to the token, so that what is computed of the instruction can be kept.
@@ -34,7 +34,7 @@ class Chat:
         self._variables = dict(variables)
 
     def prompt(self, text: str, instruction: str, *, chat: bool) -> Prompt:
-        """Return the tokens of `text` after `instruction`, in the chat template or, without `chat`, as they are."""
+        """Returns the tokens of `text` after `instruction`, in the chat template or, without `chat`, as they are."""
         before, after = self._around(instruction) if chat else (instruction, "")
         constant: list[int] = self._tokenizer.encode(before, add_special_tokens=not chat)
         new = [*self.tokens(text), *self._tokenizer.encode(after, add_special_tokens=False)]
@@ -45,7 +45,7 @@ class Chat:
         return Prompt(constant, new)
 
     def conversation(self, turns: Sequence[Turn]) -> Prompt:
-        """Return the tokens of a conversation in the chat template. None of them is constant."""
+        """Returns the tokens of a conversation in the chat template. None of them is constant."""
         places = [{"role": turn.role, "content": PLACE} for turn in turns]
         rendered = self._rendered(places)
         around = rendered.split(PLACE)
@@ -57,7 +57,7 @@ class Chat:
         return Prompt([], new)
 
     def tokens(self, text: str) -> list[int]:
-        """Return the tokens of a text in which nothing is a control token."""
+        """Returns the tokens of a text in which nothing is a control token."""
         found: list[int] = self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
         return found
 

@@ -1,4 +1,4 @@
-"""The engine as the server sees it: one request at a time to a worker process, streamed and cancellable."""
+"""The engine's client: sends one request at a time to the worker process, streamed and cancellable."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
@@ -66,19 +66,19 @@ class Engine:
         return self._supervisor.pid
 
     def observe(self, observer: Callable[[Status], None]) -> Callable[[], None]:
-        """Have `observer` called with each new status, on the event loop; the returned function ends that."""
+        """Has `observer` called with each new status, on the event loop; the returned function ends that."""
         return self._supervisor.observe(observer)
 
     async def start(self) -> None:
-        """Load the model now, so that the first request need not wait for it. Raises Unavailable."""
+        """Loads the model now, so that the first request need not wait for it. Raises Unavailable."""
         await self._supervisor.running()
 
     async def close(self) -> None:
-        """End the worker."""
+        """Ends the worker."""
         await self._supervisor.close()
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
-        """Yield the answer as it is generated; see `LanguageModel`."""
+        """Yields the answer as it is generated; see `LanguageModel`."""
         async with self._ask(lambda number: Generate(number, request), request.deadline_s) as answer:
             while True:
                 message = await answer()
@@ -94,7 +94,7 @@ class Engine:
     async def score(
         self, text: str, labels: Sequence[str], *, instruction: str = "", chat: bool = True
     ) -> list[float]:
-        """Return the log-probability of each label after `text`; see `LanguageModel`."""
+        """Returns the log-probability of each label after `text`; see `LanguageModel`."""
         asked = partial(Score, text=text, labels=tuple(labels), instruction=instruction, chat=chat)
         async with self._ask(asked) as answer:
             while not isinstance(message := await answer(), Scores):
@@ -102,14 +102,14 @@ class Engine:
             return list(message.values)
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        """Return a vector of length 1 for each text; see `LanguageModel`."""
+        """Returns a vector of length 1 for each text; see `LanguageModel`."""
         async with self._ask(partial(Embed, texts=tuple(texts))) as answer:
             while not isinstance(message := await answer(), Vectors):
                 pass
             return [list(vector) for vector in message.values]
 
     async def count(self, turns: Sequence[Turn], *, deadline_s: float | None = None) -> int:
-        """Return how many tokens a conversation has, in the model's chat template. Raises Unavailable."""
+        """Returns how many tokens a conversation has, in the model's chat template. Raises Unavailable."""
         async with self._ask(partial(Count, turns=tuple(turns)), deadline_s) as answer:
             while not isinstance(message := await answer(), Counted):
                 pass
@@ -119,7 +119,7 @@ class Engine:
     async def _ask(
         self, message: Callable[[int], ToWorker], deadline_s: float | None = None
     ) -> AsyncIterator[Next]:
-        """Have the worker do one thing; gives what waits for its next message.
+        """Has the worker do one thing; gives what waits for its next message.
 
         Left before the end, it tells the worker to stop and does not wait until it has.
         """
@@ -154,7 +154,7 @@ class Engine:
             self._turn.release()
 
     async def _ready_and_free(self) -> None:
-        """Wait until a worker is ready and has ended what was cancelled before."""
+        """Waits until a worker is ready and has ended what was cancelled before."""
         await self._supervisor.free.wait()
         await self._supervisor.running()
 

@@ -38,13 +38,13 @@ class Conversations:
         return cache, held
 
     def keep(self, tokens: Sequence[int], cache: Cache) -> None:
-        """Keep a cache that holds just `tokens`, unless it alone is too large; it is not to be changed any more."""
+        """Keeps a cache that holds just `tokens`, unless it alone is too large; it is not to be changed any more."""
         if len(tokens) >= SHORTEST and sum(layer.nbytes for layer in cache) <= self._most_bytes:
             self._kept.insert_cache(_MODEL, list(tokens), cache)
 
 
 def cut(cache: Cache, held: int) -> bool:
-    """Take back what a pass that was stopped has added to some of the layers; say whether that can be done."""
+    """Takes back what a stopped pass has added to some of the layers. Returns whether that can be done."""
     if not all(isinstance(layer, KVCache) for layer in cache):
         return False
     for layer in cache:

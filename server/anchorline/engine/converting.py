@@ -21,7 +21,7 @@ LAST_WORDS = 500
 
 
 def convert(file: Path, folder: Path) -> None:
-    """Write the model in `file` into `folder` (which exists). Raises ConversionError."""
+    """Writes the model in `file` into `folder` (which exists). Raises ConversionError."""
     command = isolated.python("anchorline.engine.converting", str(file), str(folder))
     try:
         done = subprocess.run(  # noqa: S603  (our own program)
@@ -48,7 +48,7 @@ def convert(file: Path, folder: Path) -> None:
 
 
 def main() -> None:
-    """Convert, within limits; exit with `REFUSED` and the reason where that is not possible."""
+    """Converts, within limits; exit with `REFUSED` and the reason where that is not possible."""
     file, folder = Path(sys.argv[1]), Path(sys.argv[2])
     _limit(file.stat().st_size)
     from anchorline.engine import gguf  # noqa: PLC0415  (imports MLX)

@@ -1,4 +1,4 @@
-"""What can go wrong with a model, for the developer to read."""
+"""Errors of models, with messages for the developer to read."""
 
 
 class PullError(Exception):

@@ -1,4 +1,4 @@
-"""From a GGUF file to a folder that mlx_lm loads: weights, configuration and tokenizer.
+"""Converts a GGUF file into a folder that mlx_lm loads: weights, configuration and tokenizer.
 
 GGUF stores the rows of the query and key projections in the order that llama.cpp's rotary embedding wants (the
 two halves of a head interleaved); mlx_lm wants the halves one after the other. MLX reads the 4- and 8-bit blocks
@@ -9,15 +9,14 @@ layout of the file: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import mlx.core as mx
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from anchorline.engine.errors import ConversionError
 
-if TYPE_CHECKING:
-    import mlx.core as mx
-
-    Weights = dict[str, mx.array]
-
+Weights = dict[str, mx.array]
 GROUP = 32
 """Weights that share a scale and a bias in GGUF's block formats."""
 SPECIAL = 3
@@ -41,12 +40,10 @@ _BLOCK = re.compile(r"blk\.(\d+)\.(\w+)\.(weight|scales|biases)")
 
 
 def convert(file: Path, folder: Path) -> None:
-    """Write the model in `file` into `folder` (which exists).
+    """Writes the model in `file` into `folder` (which exists).
 
     Raises ConversionError, and whatever a damaged file leads to.
     """
-    import mlx.core as mx  # noqa: PLC0415  (the language server never imports MLX)
-
     try:
         weights, metadata = mx.load(str(file), return_metadata=True)
     except (RuntimeError, ValueError) as error:
@@ -70,10 +67,8 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  (what a GGUF file holds)
     return plain[0] if isinstance(plain, list) and len(plain) == 1 else plain
 
 
-def _renamed(weights: "Weights", meta: dict[str, Any]) -> "Weights":
-    """Return the weights by mlx_lm's names, scales, biases and norms in fp32: MLX computes in their type."""
-    import mlx.core as mx  # noqa: PLC0415
-
+def _renamed(weights: Weights, meta: dict[str, Any]) -> Weights:
+    """Returns the weights by mlx_lm's names, scales, biases and norms in fp32: MLX computes in their type."""
     heads = {
         "attn_q": meta["llama.attention.head_count"],
         "attn_k": meta.get("llama.attention.head_count_kv", meta["llama.attention.head_count"]),
@@ -96,12 +91,12 @@ def _renamed(weights: "Weights", meta: dict[str, Any]) -> "Weights":
 
 
 def _halves(rows: "mx.array", heads: int) -> "mx.array":
-    """Return the rows of each head de-interleaved: first half, then second half."""
+    """Returns the rows of each head de-interleaved: first half, then second half."""
     shape = rows.shape
     return rows.reshape(heads, shape[0] // heads // 2, 2, *shape[1:]).swapaxes(1, 2).reshape(shape)
 
 
-def _config(weights: "Weights", meta: dict[str, Any]) -> dict[str, Any]:
+def _config(weights: Weights, meta: dict[str, Any]) -> dict[str, Any]:
     config: dict[str, Any] = {
         "model_type": "llama",
         "architectures": ["LlamaForCausalLM"],
@@ -135,9 +130,7 @@ def _config(weights: "Weights", meta: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tokenizer(folder: Path, meta: dict[str, Any]) -> None:
-    """Write tokenizer.json and its configuration from what the GGUF file says of its BPE."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers  # noqa: PLC0415
-
+    """Writes tokenizer.json and its configuration from what the GGUF file says of its BPE."""
     tokens: list[str] = meta["tokenizer.ggml.tokens"]
     if meta.get("tokenizer.ggml.pre") != "smollm":
         raise ConversionError(f"pre-tokenizer {meta.get('tokenizer.ggml.pre')} is not supported")

@@ -7,7 +7,12 @@ it throws away what it has of a file; here that is kept. Every file is checked a
 import hashlib
 from pathlib import Path
 
+import httpx
 import msgspec
+from huggingface_hub import HfApi, hf_hub_url
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+from huggingface_hub.file_download import http_get
+from huggingface_hub.utils import build_hf_headers, disable_progress_bars, filter_repo_objects
 
 from anchorline.engine import installed
 from anchorline.engine.errors import PullError
@@ -17,12 +22,7 @@ PARTS = ".parts"
 
 
 def fetch(model: Model, place: Path) -> Model:
-    """Have the model's files in `place`; return the model with the commit they are of. Raises PullError."""
-    import httpx  # noqa: PLC0415  (with huggingface_hub, which mlx-lm brings along)
-    from huggingface_hub import HfApi  # noqa: PLC0415
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled  # noqa: PLC0415
-    from huggingface_hub.utils import filter_repo_objects  # noqa: PLC0415
-
+    """Fetches the model's files into `place`. Returns the model with their commit. Raises PullError."""
     try:
         found = HfApi().model_info(model.place, revision=model.revision or None, files_metadata=True)
         stated = {file.rfilename: file for file in found.siblings or () if "/" not in file.rfilename}
@@ -41,10 +41,6 @@ def fetch(model: Model, place: Path) -> Model:
 
 
 def _fetch(model: Model, name: str, commit: str, size: int, expected: str, place: Path) -> None:
-    from huggingface_hub import hf_hub_url  # noqa: PLC0415
-    from huggingface_hub.file_download import http_get  # noqa: PLC0415
-    from huggingface_hub.utils import build_hf_headers, disable_progress_bars  # noqa: PLC0415
-
     disable_progress_bars()
     target = place / name
     if target.exists() and _hash(target, expected) == expected:
@@ -65,7 +61,7 @@ def _fetch(model: Model, name: str, commit: str, size: int, expected: str, place
 
 
 def _hash(file: Path, expected: str) -> str:
-    """Return the hash by which the hub names a file: SHA-256 of a large one, of others git's name of the contents."""
+    """Returns the hash by which the hub names a file: SHA-256 of a large one, of others git's name of the contents."""
     if len(expected) == len(hashlib.sha256().hexdigest()):
         return installed.sha256(file)
     data = file.read_bytes()

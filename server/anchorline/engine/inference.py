@@ -1,11 +1,13 @@
-"""What the worker does with a loaded model: generate, score, embed. In the one thread that owns MLX."""
+"""Generates, scores and embeds with a loaded model, in the one thread of the worker that owns MLX."""
 
 import copy
+import importlib.metadata
 import math
 import resource
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
@@ -13,12 +15,14 @@ import msgspec
 from mlx_lm.generate import wired_limit
 from mlx_lm.models.cache import can_trim_prompt_cache, make_prompt_cache
 
-from anchorline.engine import lookup
+from anchorline.engine import lookup, stopping
 from anchorline.engine.answer import Answer
 from anchorline.engine.chat import Chat, Prompt
 from anchorline.engine.conversations import Conversations, cut
 from anchorline.engine.errors import RefusedError
+from anchorline.engine.installed import Receipt
 from anchorline.engine.loading import Loaded
+from anchorline.engine.loading import load as load_model
 from anchorline.engine.prefix import Cache, Prefixes
 from anchorline.engine.wire import (
     Count,
@@ -54,11 +58,28 @@ class Held(msgspec.Struct):
     found: int = 0
 
 
+def load(
+    folder: Path, receipt: Callable[[], Receipt], stopped: Callable[[], bool], conversation_bytes: int
+) -> "Inference":
+    """Returns the model in `folder`, loaded, once `receipt` has said that its files are whole.
+
+    `stopped` says whether the request at hand was cancelled. Of conversations at most `conversation_bytes` are kept.
+    """
+    verified = receipt()
+    loaded = load_model(folder)
+    if loaded.device == "cpu":
+        stopping.watch(loaded.model, stopped)
+    depends_on = [verified.stamp, loaded.device, *map(importlib.metadata.version, ("mlx", "mlx-lm"))]
+    prefixes = Prefixes(folder, " ".join(depends_on))
+    chat = Chat(loaded.tokenizer, verified.model.template)
+    return Inference(loaded, chat, prefixes, Conversations(conversation_bytes))
+
+
 class Inference:
     """A model at work. Each method yields messages; between two of them the request may be dropped."""
 
     def __init__(self, loaded: Loaded, chat: Chat, prefixes: Prefixes, conversations: Conversations) -> None:
-        self._model, self._tokenizer, self._device = loaded
+        self._model, self._tokenizer, self.device = loaded
         self._chat = chat
         self._prefixes = prefixes
         self._conversations = conversations
@@ -67,7 +88,7 @@ class Inference:
         self._trimmable = can_trim_prompt_cache(make_prompt_cache(self._model))
 
     def generate(self, asked: Generate) -> Generator[Working | Read | Token | Finished, None, None]:
-        """Yield a message for each part of the prompt that is read, for each token, and at the end."""
+        """Yields a message for each part of the prompt that is read, for each token, and at the end."""
         started = time.perf_counter()
         self._held = None
         request = asked.request
@@ -103,7 +124,7 @@ class Inference:
         )
 
     def score(self, asked: Score) -> Generator[Working | Scores, None, None]:
-        """Yield the log-probability of each label after the prompt, which is read once."""
+        """Yields the log-probability of each label after the prompt, which is read once."""
         prompt = self._chat.prompt(asked.text, asked.instruction, chat=asked.chat)
         held, last = yield from self._read(asked.id, prompt)
         following = self._model(mx.array([last]), cache=held.cache)[:, -1]
@@ -121,7 +142,7 @@ class Inference:
         yield Scores(asked.id, tuple(values))
 
     def embed(self, asked: Embed) -> Generator[Working | Vectors, None, None]:
-        """Yield the vector of each text: the mean of its tokens' last hidden states, of length 1."""
+        """Yields the vector of each text: the mean of its tokens' last hidden states, of length 1."""
         vectors = []
         for text in asked.texts:
             tokens = self._chat.tokens(text)
@@ -134,16 +155,16 @@ class Inference:
         yield Vectors(asked.id, tuple(vectors))
 
     def count(self, asked: Count) -> Generator[Counted, None, None]:
-        """Yield how many tokens a conversation has."""
+        """Yields how many tokens a conversation has."""
         yield Counted(asked.id, len(self._chat.conversation(asked.turns)))
 
     def stopped(self) -> None:
-        """Take back what a pass that was stopped has done."""
+        """Takes back what a pass that was stopped has done."""
         if self._held is not None and not cut(self._held.cache, len(self._held.tokens)):
             self._held = None
 
     def rest(self) -> None:
-        """Do what can wait until nobody does: keep what was read, write new prefixes, give memory back."""
+        """Does what can wait until nobody does: keep what was read, write new prefixes, give memory back."""
         if self._held is not None:
             self._conversations.keep(self._held.tokens, self._held.cache)
             self._held = None
@@ -159,7 +180,7 @@ class Inference:
     def _read(
         self, number: int, prompt: Prompt, *, conversation: bool = False
     ) -> Generator[Working, None, tuple[Held, list[int]]]:
-        """Read the prompt but for its last tokens; return what is held then, and those."""
+        """Reads the prompt but for its last tokens. Returns what is held then, and those."""
         constant, new = prompt.constant, prompt.new
         if conversation:
             cache, found = self._conversations.find(new)
@@ -174,7 +195,7 @@ class Inference:
         return held, new[before:]
 
     def _instructed(self, number: int, constant: list[int]) -> Generator[Working, None, Held]:
-        """Return what is held of an instruction, read if it was not kept."""
+        """Returns what is held of an instruction, read if it was not kept."""
         cache = self._prefixes.find(constant) if constant else None
         if cache is not None:
             return Held(cache, list(constant), len(constant))
@@ -185,7 +206,7 @@ class Inference:
         return held
 
     def _prefill(self, number: int, held: Held, tokens: Sequence[int]) -> Iterator[Working]:
-        step = PREFILL[self._device]
+        step = PREFILL[self.device]
         for start in range(0, len(tokens), step):
             part = tokens[start : start + step]
             self._model(mx.array([part]), cache=held.cache)
@@ -200,7 +221,7 @@ class Inference:
         return self._plain(cache, last, request.max_tokens)
 
     def _plain(self, cache: Cache, last: Sequence[int], max_tokens: int) -> Iterator[tuple[int, bool]]:
-        """Yield greedy tokens; the next one is computed while one is used."""
+        """Yields greedy tokens; the next one is computed while one is used."""
         token: Any = mx.argmax(self._model(mx.array([last]), cache=cache)[:, -1], axis=-1)
         mx.async_eval(token)
         for _ in range(max_tokens):

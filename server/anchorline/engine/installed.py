@@ -1,4 +1,4 @@
-"""The folder of installed models: each is one folder that mlx_lm loads, with a receipt of what is in it.
+"""Installed models: each is a folder that mlx_lm loads, with a receipt of its files.
 
 A model is put together in a staging folder and renamed into place, so what has a receipt is whole.
 """
@@ -45,23 +45,23 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 def root() -> Path:
-    """Return the folder of models: `ANCHORLINE_MODELS_DIR`, else `models` in the data folder."""
+    """Returns the folder of models: `ANCHORLINE_MODELS_DIR`, else `models` in the data folder."""
     folder = os.environ.get("ANCHORLINE_MODELS_DIR")
     return Path(folder) if folder else files.data_folder() / "models"
 
 
 def folder(name: str) -> Path:
-    """Return where the model with this id is, or would be."""
+    """Returns where the model with this id is, or would be."""
     return root() / name
 
 
 def staging(name: str) -> Path:
-    """Return the folder in which a model is put together; an interrupted pull goes on from it."""
+    """Returns the folder in which a model is put together; an interrupted pull goes on from it."""
     return root() / f"{STAGING}{name}"
 
 
 def receipt(place: Path) -> Receipt | None:
-    """Return the receipt of the model in `place`; None where none is installed."""
+    """Returns the receipt of the model in `place`; None where none is installed."""
     try:
         return msgspec.json.decode((place / RECEIPT).read_bytes(), type=Receipt)
     except (OSError, msgspec.DecodeError):
@@ -69,7 +69,7 @@ def receipt(place: Path) -> Receipt | None:
 
 
 def receipts() -> dict[str, Receipt]:
-    """Return what is installed, by id."""
+    """Returns what is installed, by id."""
     try:
         places = sorted(path for path in root().iterdir() if not path.name.startswith("."))
     except OSError:
@@ -78,7 +78,7 @@ def receipts() -> dict[str, Receipt]:
 
 
 def sha256(file: Path) -> str:
-    """Return the hash of a file."""
+    """Returns the hash of a file."""
     digest = hashlib.sha256()
     with file.open("rb") as stream:
         while chunk := stream.read(_CHUNK):
@@ -87,7 +87,7 @@ def sha256(file: Path) -> str:
 
 
 def verify(place: Path) -> Receipt:
-    """Return the receipt of the model in `place` after hashing each file. Raises DamagedError."""
+    """Returns the receipt of the model in `place` after hashing each file. Raises DamagedError."""
     found = receipt(place)
     if found is None:
         raise DamagedError(f"{place} holds no installed model: run `anchorline model pull {place.name}`")
@@ -106,7 +106,7 @@ def verify(place: Path) -> Receipt:
 
 
 def install(model: Model, staged: Path) -> Receipt:
-    """Write the receipt of the files in `staged` and rename it into place, over an older installation."""
+    """Writes the receipt of the files in `staged` and renames it into place, over an older installation."""
     contents = {
         file.relative_to(staged).as_posix(): File(file.stat().st_size, sha256(file))
         for file in sorted(staged.rglob("*"))
@@ -127,7 +127,7 @@ def install(model: Model, staged: Path) -> Receipt:
 
 
 def remove(name: str) -> bool:
-    """Remove a model and what an interrupted pull of it left; say whether there was anything."""
+    """Removes a model and what an interrupted pull of it left. Returns whether there was anything."""
     found = False
     for place in (folder(name), staging(name)):
         if place.is_dir():

@@ -1,4 +1,4 @@
-"""A model folder in memory, in the form that its device computes fastest.
+"""Loads a model folder in the form that its device computes fastest.
 
 On a CPU, MLX's matrix products of quantised and of half-precision weights are several times slower than those of
 fp32 in a good BLAS, so there the weights are expanded: four to eight times the memory. On Metal they stay.
@@ -20,7 +20,7 @@ class Loaded(NamedTuple):
 
 
 def load(folder: Path, adapter: Path | None = None) -> Loaded:
-    """Load the model in `folder`, with a LoRA adapter where one is given (mlx_lm's format).
+    """Loads the model in `folder`, with a LoRA adapter where one is given (mlx_lm's format).
 
     Load the BLAS before (`blas.load`). Raises what mlx_lm raises for files that it can't read.
     """

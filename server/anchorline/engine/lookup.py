@@ -31,7 +31,7 @@ class Source:
         self._last = 0
 
     def continuation(self, tail: Sequence[int]) -> list[int]:
-        """Return the tokens that are likely to follow `tail`, at most LONGEST; none where nothing agrees."""
+        """Returns the tokens that are likely to follow `tail`, at most LONGEST; none where nothing agrees."""
         places = self._places.get(tuple(tail[-KEY:]))
         if not places:
             return []
@@ -47,7 +47,7 @@ def generate(
     source: Source,
     max_tokens: int,
 ) -> Generator[tuple[int, bool], None, None]:
-    """Yield greedy tokens, and of each whether it was proposed by lookup.
+    """Yields greedy tokens, and of each whether it was proposed by lookup.
 
     `cache` holds what comes before `prompt` (at least one token) and must be trimmable.
     """

@@ -73,13 +73,13 @@ class _File(msgspec.Struct, frozen=True):
 
 @cache
 def models() -> dict[str, Model]:
-    """Return the models of the manifest by id."""
+    """Returns the models of the manifest by id."""
     file = msgspec.toml.decode((files.shipped() / MANIFEST).read_bytes(), type=_File)
     return {name: msgspec.structs.replace(model, id=name) for name, model in file.model.items()}
 
 
 def find(name: str) -> Model:
-    """Return the model that `name` means: an id of the manifest, or a source. Raises UnknownModelError."""
+    """Returns the model that `name` means: an id of the manifest, or a source. Raises UnknownModelError."""
     known = models()
     if name in known:
         return known[name]
@@ -103,6 +103,6 @@ def find(name: str) -> Model:
 
 
 def default() -> str:
-    """Return the id of this machine's default model."""
+    """Returns the id of this machine's default model."""
     device: Device = "metal" if sys.platform == "darwin" and platform.machine() == "arm64" else "cpu"
     return next(name for name, model in models().items() if device in model.default_on)

@@ -1,4 +1,4 @@
-"""How fast the model is on this machine: through the worker, as a request sees it."""
+"""Measures the speed of a model on this machine, through the worker, as a request sees it."""
 
 import statistics
 
@@ -28,7 +28,7 @@ class Speed(msgspec.Struct, frozen=True):
 
 
 async def measure(engine: Engine, runs: int = RUNS) -> Speed:
-    """Load the model where it is not, and generate a little. Raises Unavailable."""
+    """Loads the model where it is not loaded, and generates a little. Raises Unavailable."""
     await engine.start()
     ready = engine.ready
     assert ready is not None  # noqa: S101  (start() raises otherwise)

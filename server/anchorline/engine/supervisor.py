@@ -1,4 +1,4 @@
-"""The life of the worker: started when needed, watched while it works, started again when it breaks, unloaded."""
+"""Starts the worker when it is needed, watches it at work, restarts it when it breaks, and unloads it."""
 
 import asyncio
 import importlib.util
@@ -76,12 +76,12 @@ class Supervisor:
         return self._process.pid if self._process is not None else None
 
     def observe(self, observer: Callable[[Status], None]) -> Callable[[], None]:
-        """Have `observer` called with each new status; the returned function ends that."""
+        """Has `observer` called with each new status; the returned function ends that."""
         self._observers.append(observer)
         return lambda: self._observers.remove(observer)
 
     async def running(self) -> None:
-        """Wait until a worker is ready, starting one where there is none. Raises Unavailable."""
+        """Waits until a worker is ready, starting one where there is none. Raises Unavailable."""
         if self._process is not None and self.ready is not None:
             return
         if missing := self._missing():
@@ -98,7 +98,7 @@ class Supervisor:
             raise Unavailable(self.status.reason, self.status)
 
     def begin(self, message: ToWorker) -> None:
-        """Give a ready worker something to do; `free` is set when it is done. Raises Unavailable."""
+        """Gives a ready worker something to do; `free` is set when it is done. Raises Unavailable."""
         assert self._process is not None  # noqa: S101  (running() was awaited)
         try:
             self._process.send(message)
@@ -110,12 +110,12 @@ class Supervisor:
         self._after(self._patience.stall, self._watch)
 
     def cancel(self, number: int) -> None:
-        """Have the worker stop a request at its next token."""
+        """Has the worker stop a request at its next token."""
         if self._process is not None:
             self._process.send(Cancel(number))
 
     async def close(self) -> None:
-        """End the worker."""
+        """Ends the worker."""
         if self._starting is not None:
             self._starting.cancel()
         ending, self._process = self._process, None
@@ -137,7 +137,7 @@ class Supervisor:
                 observer(status)
 
     def _missing(self) -> str:
-        """Say what is missing for an engine at all."""
+        """Says what is missing for an engine at all."""
         if not self._settings.enabled:
             return "the local model is switched off (engine.enabled)"
         if importlib.util.find_spec("mlx") is None or importlib.util.find_spec("mlx_lm") is None:
@@ -161,7 +161,7 @@ class Supervisor:
     # How it starts and how it ends
 
     async def _start(self, pause: float = 0.0) -> None:
-        """Start a worker and wait until it is ready. What goes wrong ends in a status, not in an exception."""
+        """Starts a worker and wait until it is ready. What goes wrong ends in a status, not in an exception."""
         self._failed = None
         self._reason = ""
         await asyncio.sleep(pause)
@@ -228,7 +228,7 @@ class Supervisor:
         return asyncio.get_running_loop().time()
 
     def _after(self, seconds: float | None, then: Callable[[], None] = lambda: None) -> None:
-        """Do the one thing that waits for a time: watch a busy worker, or unload an idle one."""
+        """Does the one thing that waits for a time: watch a busy worker, or unload an idle one."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, then)

@@ -1,4 +1,4 @@
-"""What client and worker say to each other: JSON messages, each after its length in four bytes.
+"""The messages between client and worker: JSON, each after its length in four bytes.
 
 A request has a number, and every message about it carries that; 0 is what no request asked for. The worker does
 one thing at a time; only `Cancel` may come in between.
@@ -153,6 +153,6 @@ from_worker = msgspec.json.Decoder(FromWorker)
 
 
 def frame(message: Message) -> bytes:
-    """Return a message with its length before it."""
+    """Returns a message with its length before it."""
     body = msgspec.json.encode(message)
     return LENGTH.pack(len(body)) + body

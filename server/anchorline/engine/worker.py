@@ -4,7 +4,6 @@ One thread owns MLX and does one request at a time; another reads what comes in,
 between two tokens, and ends the process when the other side is gone.
 """
 
-import importlib.metadata
 import os
 import queue
 import threading
@@ -15,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from anchorline.engine import blas, installed, stopping
+from anchorline.engine import blas, installed
 from anchorline.engine.errors import DamagedError, RefusedError
 from anchorline.engine.stopping import StoppedError
 from anchorline.engine.wire import (
@@ -55,14 +54,14 @@ class Pipes:
         os.dup2(2, 1)
 
     def send(self, message: FromWorker) -> None:
-        """Write a message. Without a reader the process ends."""
+        """Writes a message. Without a reader the process ends."""
         try:
             self._target.write(frame(message))
         except OSError:
             os._exit(0)
 
     def received(self) -> Iterator[ToWorker]:
-        """Yield what comes in, until the other side is gone."""
+        """Yields what comes in, until the other side is gone."""
         while len(header := self._source.read(LENGTH.size)) == LENGTH.size:
             (size,) = LENGTH.unpack(header)
             if size > LONGEST or len(body := self._source.read(size)) < size:
@@ -90,19 +89,19 @@ class Inbox:
         os._exit(0)
 
     def next(self) -> ToWorker:
-        """Wait for the next message."""
+        """Waits for the next message."""
         message = self._waiting.get()
         if not isinstance(message, Load):
             self._working = message.id
         return message
 
     def is_cancelled(self) -> bool:
-        """Say whether the last message's request was cancelled. They come in order, so the latest number tells."""
+        """Tells whether the last message's request was cancelled. They come in order, so the latest number tells."""
         return self._working <= self._cancelled
 
 
 def main() -> None:
-    """Load the model that the first message names, then do what the others ask for."""
+    """Loads the model that the first message names, then does what the others ask for."""
     os.umask(0o077)
     _go_first()
     pipes = Pipes()
@@ -133,35 +132,24 @@ def main() -> None:
 
 
 def _go_first() -> None:
-    """Where memory runs out, Linux shall end this process and not the editor."""
+    """Makes Linux end this process and not the editor where memory runs out."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("800")
 
 
-def _load(load: Load, inbox: Inbox) -> "tuple[Inference, Ready]":
+def _load(message: Load, inbox: Inbox) -> "tuple[Inference, Ready]":
     started = time.perf_counter()
-    folder = Path(load.folder)
+    folder = Path(message.folder)
     with ThreadPoolExecutor(1) as beside:  # hashing takes as long as importing
         verified = beside.submit(installed.verify, folder)
         fast = blas.load()
-        from anchorline.engine.chat import Chat  # noqa: PLC0415  (after the BLAS)
-        from anchorline.engine.conversations import Conversations  # noqa: PLC0415
-        from anchorline.engine.inference import Inference  # noqa: PLC0415
-        from anchorline.engine.loading import load as load_model  # noqa: PLC0415
-        from anchorline.engine.prefix import Prefixes  # noqa: PLC0415
+        from anchorline.engine.inference import load  # noqa: PLC0415  (MLX, which must find the BLAS loaded)
 
-        receipt = verified.result()
-    loaded = load_model(folder)
-    if loaded.device == "cpu":
-        stopping.watch(loaded.model, inbox.is_cancelled)
-    depends_on = [receipt.stamp, loaded.device, *map(importlib.metadata.version, ("mlx", "mlx-lm"))]
-    prefixes = Prefixes(folder, " ".join(depends_on))
-    chat = Chat(loaded.tokenizer, receipt.model.template)
-    inference = Inference(loaded, chat, prefixes, Conversations(load.conversation_bytes))
+        inference = load(folder, verified.result, inbox.is_cancelled, message.conversation_bytes)
     for _ in inference.generate(Generate(0, FIRST)):
         pass
     took = time.perf_counter() - started
-    return inference, Ready(loaded.device, fast.library, fast.fast, fast.threads, took)
+    return inference, Ready(inference.device, fast.library, fast.fast, fast.threads, took)
 
 
 def _serve(
@@ -194,7 +182,7 @@ def _is_memory(error: Exception) -> bool:
 
 
 def _reason(error: Exception, what: str) -> str:
-    """Say what happened; not in the exception's words, which may quote a prompt, unless they are about files."""
+    """Says what happened; not in the exception's words, which may quote a prompt, unless they are about files."""
     if isinstance(error, RefusedError):
         return str(error)
     if _is_memory(error):

@@ -32,7 +32,7 @@ class Rule(msgspec.Struct, frozen=True):
 RULES = (
     Rule(
         "AL101",
-        "unclear reference",
+        "Unclear reference",
         "The draft says \u201cthis\u201d or \u201cit\u201d, names nothing that it could mean, and no code "
         "is selected. "
         "The model has to guess from the conversation, or asks back.",
@@ -42,7 +42,7 @@ RULES = (
     ),
     Rule(
         "AL102",
-        "no target named",
+        "No target named",
         "The draft asks for a change but names no file, symbol or code to change, and the editor shows none.",
         "fix the bug",
         "target",
@@ -50,7 +50,7 @@ RULES = (
     ),
     Rule(
         "AL103",
-        "nothing said about what goes wrong",
+        "Nothing said about what goes wrong",
         "A fix is asked for without an error message, a symptom or what should happen instead; the editor "
         "reports "
         "no problem there either. A stated symptom is the difference between a fix and a guess.",
@@ -60,7 +60,7 @@ RULES = (
     ),
     Rule(
         "AL104",
-        "incomplete specification",
+        "Incomplete specification",
         "A function is to be completed from its docstring, and the docstring breaks off, does not say what the "
         "result is, shows no input with its result, or leaves a choice open. One example settles most readings.",
         'def mean(numbers):\\n    """Return the mean."""',
@@ -69,7 +69,7 @@ RULES = (
     ),
     Rule(
         "AL106",
-        "no such file",
+        "No such file",
         "The draft names a file that is not in the workspace. The model would search for it, or create it.",
         "fix the typo in `src/confg.py`",
         "file",
