@@ -286,7 +286,7 @@ def test_a_large_prompt_that_goes_into_an_expired_cache_is_warned_of_in_dollars(
         return [one for one in planner.lint(prompt, planner.plan(prompt, now=age)) if one.code == "AL208"]
 
     (finding,) = findings(900.0, 60_000)
-    assert "60000 tokens expired 10 min ago" in finding.message
+    assert "60,000 tokens expired 10 min ago" in finding.message
     assert re.search(r"again costs \$0\.\d\d; warm it was \$0\.0\d", finding.message)
     assert findings(100.0, 60_000) == []
     assert findings(900.0, 5_000) == []
