@@ -41,7 +41,7 @@ class Access(msgspec.Struct, frozen=True):
     port: int
 
     def admit(self, raw_path: bytes, query: bytes, headers: Headers) -> Admitted:
-        """Return what a request asks for. Raises Refused."""
+        """Returns what a request asks for. Raises Refused."""
         hosts = (f"127.0.0.1:{self.port}".encode(), f"localhost:{self.port}".encode())
         named = [value for name, value in headers if name == b"host"]
         if len(named) != 1 or named[0].lower() not in hosts:

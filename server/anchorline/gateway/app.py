@@ -88,7 +88,7 @@ class App:
         self._exchanges = exchanges
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        """Serve one request (ASGI)."""
+        """Serves one request (ASGI)."""
         try:
             target = self._access.admit(scope["raw_path"], scope["query_string"], scope["headers"])
             if target.proof:
@@ -123,7 +123,7 @@ class App:
         return upstream
 
     async def _exchange(self, call: Call, send: Send) -> None:
-        """Forward a request until its answer is complete, or its client has gone."""
+        """Forwards a request until its answer is complete, or its client has gone."""
         keeping = None
         held = self._exchanges is not None and self._exchanges.held(call.sender.credential)
         if self._answers is not None and call.format is not None and not held:
@@ -146,7 +146,7 @@ class App:
     async def _again(
         self, answers: ResponseCache, call: Call, format_: Format, send: Send
     ) -> tuple[AnswerCopy | None, bool]:
-        """Give an answer again, if one is kept. Return what keeps the provider's otherwise; whether it was given."""
+        """Gives an answer again, if one is kept. Returns what keeps the provider's otherwise; whether it was given."""
         now = self._clock()
         found = await answers.find(call.upstream, call.path, format_, call.headers, call.body, now)
         if found is None:
@@ -216,7 +216,7 @@ class App:
     async def _answer(
         self, call: Call, exchange: Exchange | None, stack: AsyncExitStack
     ) -> aiohttp.ClientResponse | LocalAnswer:
-        """Return the begun answer: of the local model, or of the provider to the request as planned, or as it was."""
+        """Returns the begun answer: of the local model, or of the provider to the request as planned, or as it was."""
         sent = call.body
         if exchange is not None and self._exchanges is not None:
             sent = await self._exchanges.prepare(exchange)
@@ -242,7 +242,7 @@ class App:
 
     @asynccontextmanager
     async def _sent(self, call: Call, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Hold the provider's answer to a request: as it came, or with another body in the same encoding."""
+        """Holds the provider's answer to a request: as it came, or with another body in the same encoding."""
         whole = call.incoming.complete
         if call.encoding:
             changed = body is not call.body
@@ -255,7 +255,7 @@ class App:
 
 
 async def _told(answer: aiohttp.ClientResponse) -> bytes:
-    """Return the beginning of what a refusal says, and let its connection go."""
+    """Returns the beginning of what a refusal says, and lets its connection go."""
     try:
         async with asyncio.timeout(TOLD_S):
             told = await answer.content.read(TOLD_BYTES)
@@ -266,7 +266,7 @@ async def _told(answer: aiohttp.ClientResponse) -> bytes:
 
 
 async def _looked_at(call: Call) -> Call:
-    """Return a request with what its body is: a prompt to answer, or to count, if it can be read at all."""
+    """Returns a request with what its body is: a prompt to answer, or to count, if it can be read at all."""
     if call.method != "POST" or not call.incoming.complete:
         return call
     format_, count = format_of(call.upstream.name, call.path), counted(call.upstream.name, call.path)
@@ -284,7 +284,7 @@ async def _looked_at(call: Call) -> Call:
 
 
 async def _show(send: Send, name: str, state: metrics.GatewayState) -> None:
-    """LocalAnswer with what went through: for Prometheus, or as JSON for `anchorline top`."""
+    """Answers with what went through: for Prometheus, or as JSON for `anchorline top`."""
     kind, body = (
         (metrics.TYPE, metrics.prometheus(state))
         if name == "metrics"
@@ -294,14 +294,14 @@ async def _show(send: Send, name: str, state: metrics.GatewayState) -> None:
 
 
 async def _say(send: Send, kind: bytes, body: bytes) -> None:
-    """LocalAnswer in the gateway's own name."""
+    """Answers in the gateway's own name."""
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
 def _request_id(headers: tuple[tuple[bytes, bytes], ...]) -> str:
-    """Return the name that Anthropic gives a request: its clients write that down, beside the answer's own id."""
+    """Returns the name that Anthropic gives a request: its clients write that down, beside the answer's own id."""
     found = (value.decode("latin-1").strip() for name, value in headers if name.lower() == b"request-id")
     return next(found, "")
 
@@ -316,7 +316,7 @@ def _length(headers: list[tuple[bytes, bytes]]) -> int | None:
 
 
 async def refuse(send: Send, status: int, reason: str, *, close: bool = False) -> None:
-    """LocalAnswer in the gateway's own name, in a form that the providers' libraries can show."""
+    """Answers in the gateway's own name, in a form that the providers' libraries can show."""
     message = {"type": "error", "error": {"type": "anchorline_error", "message": f"Anchorline: {reason}"}}
     body = msgspec.json.encode(message)
     headers = [

@@ -55,7 +55,7 @@ class Client(msgspec.Struct, frozen=True):
 
 
 def clients(base: str, *, first_party: bool = False) -> dict[str, Client]:
-    """Return the clients by name; `base` is the gateway's address with its token.
+    """Returns the clients by name; `base` is the gateway's address with its token.
 
     With `first_party`, Claude Code is told that this address is Anthropic's own.
     """
@@ -235,7 +235,7 @@ def _zed() -> Path:
 
 
 def connect(client: Client) -> Path:
-    """Set the client's settings; return the copy of the file as it was. Raises UnwritableError and OSError."""
+    """Sets the client's settings; returns the copy of the file as it was. Raises UnwritableError and OSError."""
     file = _file(client)
     existed = file.exists()
     before = file.read_bytes() if existed else b""
@@ -270,7 +270,7 @@ def _connected(client: Client, document: Document) -> Document:
 
 
 def disconnect(client: Client) -> bool:
-    """Take out what `connect` has set; tell whether there was something. Raises UnwritableError and OSError.
+    """Takes out what `connect` has set; returns whether there was something. Raises UnwritableError and OSError.
 
     A file that nobody else has changed since is byte for byte what it was; in another one, each value that is still
     ours is as it was.
@@ -298,7 +298,7 @@ def disconnect(client: Client) -> bool:
 
 
 def _disconnected(client: Client, document: Document, earlier: Document) -> str:
-    """Return the text of a document without what is still ours in it."""
+    """Returns the text of a document without what is still ours in it."""
     for path, value in (client.values | client.defaults | client.former).items():
         if ours(document.get(path), value):
             restore(document, path, earlier)
@@ -306,7 +306,7 @@ def _disconnected(client: Client, document: Document, earlier: Document) -> str:
 
 
 def hindrance(client: Client) -> str:
-    """Return which other setting keeps a connected client from using the gateway; empty where none does."""
+    """Returns which other setting keeps a connected client from using the gateway; empty where none does."""
     found = settings(client)
     for path, value in client.unless.items():
         other = found.get(path) if found is not None else None
@@ -317,7 +317,7 @@ def hindrance(client: Client) -> str:
 
 
 def settings(client: Client) -> Document | None:
-    """Return what is in a client's settings file; None where there is none, or none that can be read."""
+    """Returns what is in a client's settings file; None where there is none, or none that can be read."""
     if client.file is None or not client.file.exists():
         return None
     try:
@@ -327,7 +327,7 @@ def settings(client: Client) -> Document | None:
 
 
 def ours(value: object, wanted: object) -> bool:
-    """Tell whether a value is what `connect` sets, with whatever port and token."""
+    """Returns whether a value is what `connect` sets, with whatever port and token."""
     return _anywhere(value) == _anywhere(wanted)
 
 
@@ -338,7 +338,7 @@ def _anywhere(value: object) -> object:
 
 
 def _kept(copy: Path) -> bytes | None:
-    """Return a file as it was before; None where there was none."""
+    """Returns a file as it was before; None where there was none."""
     content = copy.read_bytes()
     return None if content == NO_FILE else content
 

@@ -28,7 +28,7 @@ Inflate = Callable[[bytes], Iterable[bytes]]
 
 
 def decoder(encoding: str) -> Inflate | None:
-    """Return what undoes a content encoding, piece by piece, or None where it is not known."""
+    """Returns what undoes a content encoding, piece by piece, or None where it is not known."""
     made = None
     for name in reversed(encoding.split(",")):
         one = _undo(name.strip())
@@ -89,7 +89,7 @@ class _Gzip:
 
 
 def _framed(data: bytes) -> bool:
-    """Tell whether deflated bytes begin as gzip (RFC 1952) or zlib (RFC 1950) has it."""
+    """Returns whether deflated bytes begin as gzip (RFC 1952) or zlib (RFC 1950) has it."""
     return data.startswith(b"\x1f\x8b") or (
         data[0] & 15 == zlib.DEFLATED and int.from_bytes(data[:2]) % 31 == 0
     )
@@ -113,7 +113,7 @@ class _Zstd:
 
 
 def unpacked(body: bytes, encoding: str, limit: int) -> bytes | None:
-    """Return a body without its encoding; None where that is not known, is not what it says, or holds over `limit`."""
+    """Returns a body without its encoding; None where that is not known, is not what it says, or holds over `limit`."""
     try:
         inflate, parts, size = decoder(encoding), [], 0
         for piece in inflate(body) if inflate is not None else ():
@@ -127,7 +127,7 @@ def unpacked(body: bytes, encoding: str, limit: int) -> bytes | None:
 
 
 def packed(body: bytes, encoding: str) -> bytes:
-    """Return a body in an encoding that `unpacked` has undone."""
+    """Returns a body in an encoding that `unpacked` has undone."""
     for name in encoding.split(","):
         body = _pack(body, name.strip())
     return body

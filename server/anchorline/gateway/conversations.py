@@ -1,4 +1,4 @@
-"""The conversations that go through: when their requests were sent, and what they were billed.
+"""Remembers the conversations of requests: when each was sent, what it was billed, where it was routed.
 
 A conversation is known by the session that its client names and by its last request: the next one begins with all of
 it. Its pauses say when the next request will come, and its usage how many tokens there are. Where it was routed to is
@@ -25,7 +25,7 @@ class Conversations:
         self._capacity = capacity
 
     def recall(self, prompt: Prompt) -> Prompt:
-        """Return the prompt with what is known of its conversation's requests."""
+        """Returns the prompt with what is known of its conversation's requests."""
         if self._sent:
             for segment in reversed(prompt.segments):
                 known = self._sent.get((prompt.session, segment.prefix))
@@ -34,7 +34,7 @@ class Conversations:
         return prompt
 
     def note(self, prompt: Prompt, sent: Sent) -> None:
-        """Remember a request that was sent with its whole prompt cached; `prompt` is as `recall` gave it."""
+        """Remembers a request that was sent with its whole prompt cached; `prompt` is as `recall` gave it."""
         if prompt.sent:
             self._sent.pop((prompt.session, prompt.sent[-1].prefix), None)
         key = prompt.session, sent.prefix
@@ -59,11 +59,11 @@ class Routes:
         self._capacity = capacity
 
     def recall(self, prompt: Prompt) -> ConversationRoute | None:
-        """Return where the conversation was sent, None for a new one."""
+        """Returns where the conversation was sent, None for a new one."""
         return self._known.get(_beginning(prompt))
 
     def note(self, prompt: Prompt, routed: ConversationRoute) -> None:
-        """Remember where a conversation's request was sent."""
+        """Remembers where a conversation's request was sent."""
         key = _beginning(prompt)
         self._known[key] = routed
         self._known.move_to_end(key)
@@ -72,7 +72,7 @@ class Routes:
 
 
 def _beginning(prompt: Prompt) -> tuple[str | None, bytes, str | None]:
-    """Return the session that its client names, its first message, and its model.
+    """Returns the session that its client names, its first message, and its model.
 
     The system prompt and the tools may change within a conversation, and other conversations have the same ones. The
     requests beside one (for its title) name its session and begin otherwise.
@@ -83,6 +83,6 @@ def _beginning(prompt: Prompt) -> tuple[str | None, bytes, str | None]:
 
 
 def whole(prompt: Prompt, anchors: tuple[Anchor, ...], *, by_itself: bool) -> bool:
-    """Tell whether the provider keeps all of a prompt: its last block is anchored, or anchored by the provider."""
+    """Returns whether the provider keeps all of a prompt: its last block is anchored, or anchored by the provider."""
     last = len(prompt.segments) - 1
     return last >= 0 and (by_itself or (bool(anchors) and anchors[-1].segment == last))

@@ -33,7 +33,7 @@ class _System(msgspec.Struct):
 
 
 def credential(upstream: Upstream, headers: Iterable[tuple[bytes, bytes]], body: bytes = b"") -> Credential:
-    """Return the kind of credential that the provider sees with a request.
+    """Returns the kind of credential that the provider sees with a request.
 
     By the tokens' own prefixes, a login's claims and headers, the upstream, and where none of them says it, by whether
     the body attests itself as Claude Code's do at Anthropic's own API. In doubt it is a plan.
@@ -70,7 +70,7 @@ def _tokens(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
 
 
 def _is_login(token: str, upstream: str) -> bool:
-    """Tell whether a token is one of ChatGPT's: a JWT (RFC 7519) with its claims, or of which nothing says otherwise.
+    """Returns whether a token is ChatGPT's: a JWT (RFC 7519) with its claims, or of which nothing says otherwise.
 
     Other services' are JWTs as well (Azure's, a company's own gateway's), and name their issuer.
     """
@@ -88,7 +88,7 @@ def _is_login(token: str, upstream: str) -> bool:
 
 
 def _attested(body: bytes) -> bool:
-    """Tell whether a body begins its system prompt with an attribution that attests the body."""
+    """Returns whether a body begins its system prompt with an attribution that attests the body."""
     if _ATTESTED not in body:
         return False
     try:

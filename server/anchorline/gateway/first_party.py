@@ -1,4 +1,4 @@
-"""Claude Code's first-party variable: whether what it asserts of the gateway is true."""
+"""Whether Claude Code may take the gateway for Anthropic's own API."""
 
 from urllib.parse import urlsplit
 
@@ -8,7 +8,7 @@ HOST = "api.anthropic.com"
 
 
 def refusal(config: Config) -> str:
-    """Return why Claude Code can't take the gateway for Anthropic's own address; empty where it can.
+    """Returns why Claude Code can't take the gateway for Anthropic's own address; empty where it can.
 
     It may where Anthropic's API gets each byte as the client sent it: the attribution line of such requests is reported
     to attest the body, so a changed one may be refused or billed otherwise.

@@ -31,7 +31,7 @@ class Incoming:
         self._complete = asyncio.Event()
 
     async def read(self, limit: int) -> bytes:
-        """Return the body, or as much of it as goes just beyond `limit` bytes. Raises LeftError and SlowError."""
+        """Returns the body, or as much of it as goes just beyond `limit` bytes. Raises LeftError and SlowError."""
         parts: list[bytes] = []
         size = 0
         try:
@@ -49,13 +49,13 @@ class Incoming:
         return not self._more
 
     async def rest(self, begun: bytes) -> AsyncIterator[bytes]:
-        """Yield what was read, and then the pieces that follow, as they come."""
+        """Yields what was read, and then the pieces that follow, as they come."""
         yield begun
         while self._more:
             yield await self._piece()
 
     async def left(self) -> None:
-        """Return when the client has gone away, or everything was sent to it."""
+        """Returns when the client has gone away, or everything was sent to it."""
         await self._complete.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass

@@ -37,18 +37,18 @@ class Member(NamedTuple):
 
 
 def empty(text: str) -> bool:
-    """Tell whether there is nothing in a text yet, not even an object."""
+    """Returns whether there is nothing in a text yet, not even an object."""
     return not text.strip("\ufeff \t\r\n")
 
 
 def get(text: str, path: Sequence[str]) -> str | None:
-    """Return the text of the value at `path`; None where there is none. Raises JsoncError."""
+    """Returns the text of the value at `path`; None where there is none. Raises JsoncError."""
     found = _find(_read(text), path)
     return None if found is None else text[found.start : found.end]
 
 
 def put(text: str, path: Sequence[str], value: object) -> str:
-    """Set the value at `path`, with the objects around it; what is no object there gives way. Raises JsoncError."""
+    """Sets the value at `path`, with the objects around it; what is no object there gives way. Raises JsoncError."""
     if empty(text):
         text += "{}\n"
     holder = _read(text)
@@ -68,13 +68,13 @@ def put(text: str, path: Sequence[str], value: object) -> str:
 
 
 def replace(text: str, path: Sequence[str], raw: str) -> str:
-    """Write `raw`, a value's text, for the value at `path`, which is there. Raises JsoncError."""
+    """Writes `raw`, a value's text, for the value at `path`, which is there. Raises JsoncError."""
     found = _find(_read(text), path)
     return text if found is None else _replaced(text, found, raw)
 
 
 def drop(text: str, path: Sequence[str]) -> str:
-    """Take out the member at `path`, with its comma, and its line if nothing else is on it. Raises JsoncError."""
+    """Takes out the member at `path`, with its comma, and its line if nothing else is on it. Raises JsoncError."""
     holder = _find(_read(text), path[:-1])
     if holder is None or holder.members is None or path[-1] not in holder.members:
         return text
@@ -103,7 +103,7 @@ def _replaced(text: str, value: Value, raw: str) -> str:
 
 
 def _added(text: str, holder: Value, key: str, value: object) -> str:
-    """Return the text with a member more, after the object's last one."""
+    """Returns the text with a member more, after the object's last one."""
     newline = "\r\n" if "\r\n" in text else "\n"
     last = max(holder.members.values(), key=lambda one: one.value.end) if holder.members else None
     if last is None:
@@ -147,7 +147,7 @@ def _indent(text: str, at: int) -> str:
 
 
 def _unit(text: str) -> str:
-    """Return what one level is indented by: that of the first indented line."""
+    """Returns what one level is indented by: that of the first indented line."""
     found = re.search(r"^([ \t]+)\S", text, re.MULTILINE)
     return found.group(1) if found is not None else "  "
 
@@ -211,7 +211,7 @@ class _Reader:
         return Value(start, self._at, None)
 
     def _elements(self, end: str) -> Iterator[None]:
-        """Stand at each element of an object or array, one after the other, and then behind `end`."""
+        """Stands at each element of an object or array, one after the other, and then behind `end`."""
         self._at = _blank(self._text, self._at + 1)
         while self._text[self._at : self._at + 1] != end:
             yield

@@ -148,7 +148,7 @@ class Keepalive:
         return len(self._kept)
 
     def begin(self, kept: KeptPrefix) -> None:
-        """Keep a prefix warm as long as that is worth it; its request is answered."""
+        """Keeps a prefix warm as long as that is worth it; its request is answered."""
         if not self._most or self._refused[kept.model] >= REFUSALS or len(kept.body) > BODY_BYTES:
             return
         self._stop(kept.prefix)
@@ -158,12 +158,12 @@ class Keepalive:
             self._stop(next(iter(self._kept)))
 
     def seen(self, prompt: Prompt) -> None:
-        """Stop for the conversation that a request goes on with."""
+        """Stops for the conversation that a request goes on with."""
         for segment in prompt.segments if self._kept else ():
             self._stop(segment.prefix)
 
     async def close(self) -> None:
-        """Stop for all, once the pings that are under way are answered and written down."""
+        """Stops for all, once the pings that are under way are answered and written down."""
         tasks = [task for _, task in self._kept.values()]
         for prefix in list(self._kept):
             self._stop(prefix)
@@ -209,7 +209,7 @@ class Keepalive:
         return True
 
     async def _ping(self, kept: KeptPrefix, number: int) -> bool:
-        """Send one; return whether the prefix was warm, and is so again."""
+        """Sends one; returns whether the prefix was warm, and is so again."""
         started = time.time()
         spent = _Spent(started, kept.usd)
         self._spent.append(spent)
@@ -259,7 +259,7 @@ class Keepalive:
 
 
 def _since(started: float) -> Callable[[], float]:
-    """Return what tells the seconds since an epoch second: by the clock that can be set, and by the one that can't.
+    """Returns what tells the seconds since an epoch second: by the clock that can be set, and by the one that can't.
 
     The larger one counts: one may be set back, the other stands still while a laptop sleeps.
     """
@@ -269,7 +269,7 @@ def _since(started: float) -> Callable[[], float]:
 
 
 async def _within(over: asyncio.Event, seconds: float) -> bool:
-    """Tell whether the end comes within so many seconds."""
+    """Returns whether the end comes within so many seconds."""
     try:
         async with asyncio.timeout(max(seconds, 0.0)):
             return await over.wait()

@@ -1,4 +1,4 @@
-"""The language servers that attend the gateway: each holds one request open, and hears of warnings on it.
+"""Sends warnings to the language servers that listen to the gateway: each holds one request open.
 
 `/TOKEN/events` answers with server-sent events until one side goes. A gateway that a language server has started ends
 with the last of them; one that somebody has started by hand does not.
@@ -26,7 +26,7 @@ class WarningEvent(msgspec.Struct, frozen=True):
 
 
 class Listeners:
-    """Those that are there. `ended` is called when the gateway is to end with them; None: it goes on.
+    """The language servers that listen. `ended` is called when the gateway is to end with them; None: it goes on.
 
     Used on the event loop.
     """
@@ -37,24 +37,24 @@ class Listeners:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Wait for the first."""
+        """Waits for the first."""
         self._wait(FIRST_S)
 
     def tell(self, warning: str) -> None:
-        """Tell all."""
+        """Tells all of them."""
         for queue in self._there:
             if queue.qsize() < WAITING:  # the place left is for the end
                 queue.put_nowait(WarningEvent(warning))
 
     def close(self) -> None:
-        """Let all go."""
+        """Lets all go."""
         self._ended = None
         for queue in self._there:
             if not queue.full():  # else its end is in it
                 queue.put_nowait(None)
 
     async def listen(self, receive: Receive, send: Send) -> None:
-        """Serve one until it goes."""
+        """Serves one until it goes."""
         queue: asyncio.Queue[WarningEvent | None] = asyncio.Queue(WAITING + 1)
         self._there.add(queue)
         leaving = asyncio.ensure_future(_left(receive))

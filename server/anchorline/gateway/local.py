@@ -68,7 +68,7 @@ class RefusedError(Exception):
 
 
 def named(body: bytes) -> bool:
-    """Tell whether a request names the local model."""
+    """Returns whether a request names the local model."""
     try:
         return bool(half_pairs.decoded(_named, body).model == NAME)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -79,7 +79,7 @@ class Content(Protocol):
     """An answer's bytes."""
 
     def iter_any(self) -> AsyncIterator[bytes]:
-        """Yield them as they come."""
+        """Yields them as they come."""
         ...
 
 
@@ -93,7 +93,7 @@ class LocalAnswer:
         self._pieces = pieces
 
     def iter_any(self) -> AsyncIterator[bytes]:
-        """Yield the bytes as they come."""
+        """Yields the bytes as they come."""
         return self._pieces()
 
     def close(self) -> None:
@@ -107,12 +107,12 @@ class LocalTier:
         self._engine = engine
 
     def has(self, model: str) -> bool:
-        """Tell whether it is this model: others of the tier may be an upstream's."""
+        """Returns whether it is this model: others of the tier may be an upstream's."""
         return model == self._engine.status.model
 
     @asynccontextmanager
     async def request(self, format_: Format, body: bytes, model: str = NAME) -> AsyncIterator[LocalAnswer]:
-        """Hold the answer to a request, begun; `model` is the name that it is said to be of."""
+        """Holds the answer to a request, begun; `model` is the name that it is said to be of."""
         try:
             asked, request = _read(body)
         except RefusedError as error:
@@ -134,7 +134,7 @@ class LocalTier:
                 yield LocalAnswer(200, "application/json", lambda: self._whole(spoken, first, chunks))
 
     async def count(self, format_: Format, body: bytes) -> LocalAnswer:
-        """Return the answer to how many tokens a request has: as its own usage will tell it."""
+        """Returns the answer to how many tokens a request has: as its own usage will tell it."""
         try:
             _, request = _read(body)
             tokens = await self._engine.count(request.turns, deadline_s=ANSWER_S)
@@ -205,7 +205,7 @@ def _whole(status: int, message: object) -> LocalAnswer:
 
 
 def _read(body: bytes) -> tuple[_Body, Request]:
-    """Return a request and what the engine is asked for. Raises RefusedError."""
+    """Returns a request and what the engine is asked for. Raises RefusedError."""
     try:
         asked = _body(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -214,7 +214,7 @@ def _read(body: bytes) -> tuple[_Body, Request]:
 
 
 def asking(body: _Body) -> Request:
-    """Return what the engine is asked for. Raises RefusedError."""
+    """Returns what the engine is asked for. Raises RefusedError."""
     said = [("system", one) for one in (body.system, body.instructions) if one]
     turns: list[Turn] = []
     for role, content in [*said, *_items(body)]:
@@ -262,7 +262,7 @@ def _call(call: dict[str, Any]) -> str:
 
 
 def _text(content: Any) -> str:  # noqa: ANN401  (whatever a client sends)
-    """Return the text of a content. Raises RefusedError for what is none."""
+    """Returns the text of a content. Raises RefusedError for what is none."""
     if content is None:
         return ""
     if isinstance(content, str):

@@ -1,4 +1,4 @@
-"""How an answer of the local model is said in each provider's API: whole, or event by event."""
+"""Writes an answer of the local model in each provider's API: whole, or event by event."""
 
 import time
 from typing import Literal, Protocol
@@ -23,28 +23,28 @@ class Speech(Protocol):
     """One answer in the making."""
 
     def begin(self, input_: int, read: int) -> bytes:
-        """Return the events before its text, by the prompt's tokens: those that were read for it, and before it."""
+        """Returns the events before its text, by the prompt's tokens: those that were read for it, and before it."""
         ...
 
     def piece(self, text: str) -> bytes:
-        """Return the event of a piece of its text."""
+        """Returns the event of a piece of its text."""
         ...
 
     def end(self, ended: Ended) -> bytes:
-        """Return the events after its text."""
+        """Returns the events after its text."""
         ...
 
     def error(self, message: str) -> bytes:
-        """Return the event of an answer that breaks off."""
+        """Returns the event of an answer that breaks off."""
         ...
 
     def whole(self, ended: Ended) -> bytes:
-        """Return it in one piece."""
+        """Returns it in one piece."""
         ...
 
 
 def of(format_: Format, model: str, *, include_usage: bool) -> Speech:
-    """Return an answer in the API of a request's format."""
+    """Returns an answer in the API of a request's format."""
     if format_ == "anthropic":
         return Messages(model)
     return Chat(model, include_usage=include_usage) if format_ == "openai-chat" else Responses(model)
@@ -70,7 +70,7 @@ class Messages:
         self._base: Json = {"id": f"msg_{_name()}", "type": "message", "role": "assistant", "model": model}
 
     def begin(self, input_: int, read: int) -> bytes:
-        """Return the events before its text, which tell what was read as well as the last ones."""
+        """Returns the events before its text, which tell what was read as well as the last ones."""
         usage = self._usage(Ended("stop", input_, read))
         rest: Json = {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
         block = {"type": "text", "text": ""}
@@ -79,13 +79,13 @@ class Messages:
         )
 
     def piece(self, text: str) -> bytes:
-        """Return the event of a piece of its text."""
+        """Returns the event of a piece of its text."""
         self._text.append(text)
         delta = {"type": "text_delta", "text": text}
         return _event({"type": "content_block_delta", "index": 0, "delta": delta})
 
     def end(self, ended: Ended) -> bytes:
-        """Return the events after its text."""
+        """Returns the events after its text."""
         delta = {"stop_reason": self._reason(ended), "stop_sequence": None}
         return (
             _event({"type": "content_block_stop", "index": 0})
@@ -94,11 +94,11 @@ class Messages:
         )
 
     def error(self, message: str) -> bytes:
-        """Return the event of an answer that breaks off."""
+        """Returns the event of an answer that breaks off."""
         return _event({"type": "error", "error": {"type": "api_error", "message": message}})
 
     def whole(self, ended: Ended) -> bytes:
-        """Return it in one piece."""
+        """Returns it in one piece."""
         content = [{"type": "text", "text": "".join(self._text)}]
         reason = self._reason(ended)
         rest = {"content": content, "stop_reason": reason, "stop_sequence": None, "usage": self._usage(ended)}
@@ -127,16 +127,16 @@ class Chat:
         self._base: Json = {"id": f"chatcmpl-{_name()}", "created": int(time.time()), "model": model}
 
     def begin(self, input_: int, read: int) -> bytes:  # noqa: ARG002  (told at the end)
-        """Return the events before its text."""
+        """Returns the events before its text."""
         return self._chunk({"role": "assistant", "content": ""})
 
     def piece(self, text: str) -> bytes:
-        """Return the event of a piece of its text."""
+        """Returns the event of a piece of its text."""
         self._text.append(text)
         return self._chunk({"content": text})
 
     def end(self, ended: Ended) -> bytes:
-        """Return the events after its text."""
+        """Returns the events after its text."""
         last = self._chunk({}, ended.finish)
         if self._include_usage:
             usage = {"object": "chat.completion.chunk", "choices": [], "usage": self._usage(ended)}
@@ -144,11 +144,11 @@ class Chat:
         return last + b"data: [DONE]\n\n"
 
     def error(self, message: str) -> bytes:
-        """Return the event of an answer that breaks off."""
+        """Returns the event of an answer that breaks off."""
         return _data({"error": {"type": "server_error", "message": message}})
 
     def whole(self, ended: Ended) -> bytes:
-        """Return it in one piece."""
+        """Returns it in one piece."""
         message = {"role": "assistant", "content": "".join(self._text)}
         choice = {"index": 0, "message": message, "finish_reason": ended.finish, "logprobs": None}
         rest = {"object": "chat.completion", "choices": [choice], "usage": self._usage(ended)}
@@ -187,7 +187,7 @@ class Responses:
         }
 
     def begin(self, input_: int, read: int) -> bytes:  # noqa: ARG002  (told at the end)
-        """Return the events before its text."""
+        """Returns the events before its text."""
         started = self._base | {"status": "in_progress", "output": [], "usage": None}
         item = {
             "type": "message",
@@ -204,12 +204,12 @@ class Responses:
         )
 
     def piece(self, text: str) -> bytes:
-        """Return the event of a piece of its text."""
+        """Returns the event of a piece of its text."""
         self._text.append(text)
         return self._part("response.output_text.delta", delta=text, logprobs=[])
 
     def end(self, ended: Ended) -> bytes:
-        """Return the events after its text."""
+        """Returns the events after its text."""
         text = "".join(self._text)
         kind = "response.completed" if ended.finish == "stop" else "response.incomplete"
         return (
@@ -220,11 +220,11 @@ class Responses:
         )
 
     def error(self, message: str) -> bytes:
-        """Return the event of an answer that breaks off."""
+        """Returns the event of an answer that breaks off."""
         return self._event("error", code="server_error", message=message, param=None)
 
     def whole(self, ended: Ended) -> bytes:
-        """Return it in one piece."""
+        """Returns it in one piece."""
         return msgspec.json.encode(self._response(ended))
 
     def _event(self, kind: str, **members: object) -> bytes:

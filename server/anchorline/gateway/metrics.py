@@ -1,4 +1,4 @@
-"""What went through since the gateway was started: for `anchorline top`, and for Prometheus."""
+"""Metrics of the requests since the gateway was started: for `anchorline top` and Prometheus."""
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
@@ -146,7 +146,7 @@ class Metrics:
         self._last: deque[FinishedRequest] = deque(maxlen=LAST)
 
     def add(self, passed: FinishedRequest) -> None:
-        """Take in a request that is over."""
+        """Takes in a request that is over."""
         self._requests[str(passed.status)] += 1
         if passed.usd is not None or passed.unpriced:
             self._usd.add(passed.usd)
@@ -165,12 +165,12 @@ class Metrics:
         self._last.append(passed)
 
     def reused(self, usd: float | None) -> None:
-        """Take in a request that was answered from the response cache: what it would have cost."""
+        """Takes in a request that was answered from the response cache: what it would have cost."""
         self.counts.reused += 1
         self._reused.add(usd)
 
     def pinged(self, usd: float | None) -> None:
-        """Take in a keep-alive ping: what it cost."""
+        """Takes in a keep-alive ping: what it cost."""
         self.counts.pings += 1
         self._pings.add(usd)
 
@@ -184,7 +184,7 @@ class Metrics:
         plans: str,
         unchanged: Iterable[Unchanged],
     ) -> GatewayState:
-        """Return everything."""
+        """Returns everything."""
         held = longest(one for one in warm if one.is_warm(at))
         return GatewayState(
             at,
@@ -216,7 +216,7 @@ class Metrics:
 
 
 def hit(usage: Usage | None, cache: CachePlan, estimate: int) -> bool | None:
-    """Tell whether the prefix that was believed warm was read. It is an estimate, as the whole is that was billed."""
+    """Returns whether the prefix that was believed warm was read, by an estimate; None where nothing says so."""
     if usage is None or not cache.warm_tokens or not estimate:
         return None
     first = usage.first
@@ -224,7 +224,7 @@ def hit(usage: Usage | None, cache: CachePlan, estimate: int) -> bool | None:
 
 
 def prometheus(state: GatewayState) -> bytes:
-    """Return the state in Prometheus' text format."""
+    """Returns the state in Prometheus' text format."""
     return "\n".join([*_lines(state), ""]).encode()
 
 

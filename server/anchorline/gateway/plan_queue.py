@@ -1,4 +1,4 @@
-"""Requests that wait for their plan: made one at a time in a thread, first those whose sending waits for it.
+"""Queues requests for planning, one at a time in a thread, first those whose sending waits for it.
 
 What waits is bounded by its bytes, and how long a request is held back for its plan by time: one that is late makes
 room for the next, and is planned for the record once no other is held back. So a burst is planned in full, and where
@@ -41,7 +41,7 @@ class _Line(Generic[Item, Plan]):
         self._bytes = 0
 
     def put(self, waiting: _Waiting[Item, Plan]) -> bool:
-        """Append, unless there is too much; tell whether that was done."""
+        """Appends, unless there is too much; returns whether that was done."""
         if self._waiting and self._bytes + waiting.size > WAITING_BYTES:
             return False
         self._waiting.append(waiting)
@@ -49,7 +49,7 @@ class _Line(Generic[Item, Plan]):
         return True
 
     def next(self) -> _Waiting[Item, Plan] | None:
-        """Take out the first one."""
+        """Takes out the first one."""
         if not self._waiting:
             return None
         waiting = self._waiting.popleft()
@@ -68,11 +68,11 @@ class PlanQueue(Generic[Item, Plan]):
         self._working: asyncio.Task[None] | None = None
 
     async def run(self, work: Callable[[], object]) -> None:
-        """Do something in the thread of the plans."""
+        """Does something in the thread of the plans."""
         await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     def put(self, item: Item, size: int, *, held: bool) -> "asyncio.Future[Plan] | None":
-        """Have a plan made; None where too much waits. `size` is the body's, in bytes.
+        """Has a plan made; None where too much waits. `size` is the body's, in bytes.
 
         `held`: the request is held back for it, up to `DEADLINE_S`. The future fails as `plan` does, and by FullError.
         """
@@ -111,7 +111,7 @@ class PlanQueue(Generic[Item, Plan]):
         return self._others.next()
 
     def close(self) -> None:
-        """Make no more plans."""
+        """Makes no more plans."""
         if self._working is not None:
             self._working.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""What providers refused of our changes, and when each kind of change is tried again.
+"""Remembers which changes providers refused, and when each kind of change is tried again.
 
 A changed request that is answered with an error is sent once more as it was. Only if that is accepted was it the change
 that was refused: a prompt that is too long, an empty account or an unknown beta are refused either way. The kind of
@@ -49,7 +49,7 @@ class Refusal(msgspec.Struct, frozen=True):
     told: bytes
 
     def names(self, change: Change, model: str) -> bool:
-        """Tell whether it speaks of a kind of change; `model` is the one that the request was routed to."""
+        """Returns whether it speaks of a kind of change; `model` is the one that the request was routed to."""
         told = self.told.lower()
         if change == "route":
             return self.status not in REFUSING or (bool(model) and model.lower().encode() in told)
@@ -71,7 +71,7 @@ class Refusals:
         self._pauses: OrderedDict[Conversation, dict[Change, Pause]] = OrderedDict()
 
     def allowed(self, conversation: Conversation, may: frozenset[Change], at: float) -> frozenset[Change]:
-        """Return the kinds of change that may be made now: of those left out for long enough, one."""
+        """Returns the kinds of change that may be made now: of those left out for long enough, one."""
         pauses = self._pauses.get(conversation)
         if not pauses:
             return may
@@ -82,7 +82,7 @@ class Refusals:
     def refused(
         self, conversation: Conversation, made: frozenset[Change], refusal: Refusal, model: str, at: float
     ) -> dict[Change, Pause]:
-        """Note that changes were refused in a request of `at`, routed to `model`; return what is left out now."""
+        """Notes that changes were refused in a request of `at`, routed to `model`; returns what is left out now."""
         pauses = dict(self._pauses.get(conversation, {}))
         named = frozenset(change for change in made if refusal.names(change, model))
         blamed = made & pauses.keys() or named or made  # one that is on trial, one that it names, else all
@@ -100,7 +100,7 @@ class Refusals:
         return {change: pauses[change] for change in sorted(blamed)}
 
     def accepted(self, conversation: Conversation, made: Iterable[Change]) -> None:
-        """Note that changes were accepted: they are made again."""
+        """Notes that changes were accepted: they are made again."""
         pauses = self._pauses.get(conversation)
         if pauses:
             self._pauses[conversation] = {
@@ -108,7 +108,7 @@ class Refusals:
             }
 
     def pauses(self, at: float) -> list[tuple[Conversation, Change, Pause]]:
-        """Return all that is left out at a moment."""
+        """Returns all that is left out at a moment."""
         return [
             (conversation, change, pause)
             for conversation, pauses in self._pauses.items()

@@ -91,7 +91,7 @@ class ResponseCache:
         self._told = False
 
     async def start(self) -> None:
-        """Open the file."""
+        """Opens the file."""
         self._file = await self._in_thread(lambda: AnswerFile(self._path))
         if self._near:  # what it compiles, no request has to wait for
             await self._in_thread(lambda: normal("Please look at it."))
@@ -105,7 +105,7 @@ class ResponseCache:
         body: bytes,
         now: float,
     ) -> tuple[Question, Kept | None, str] | None:
-        """Return what was asked, the answer that is kept to it, and how it was found (`exact`, `near`).
+        """Returns what was asked, the answer that is kept to it, and how it was found (`exact`, `near`).
 
         None where the request has to be answered by the provider and its answer is not to be kept.
         """
@@ -127,12 +127,12 @@ class ResponseCache:
         return await self._in_thread(find)
 
     def used(self, kept: Kept) -> None:
-        """Count that an answer was given again. Nobody waits for that."""
+        """Counts that an answer was given again. Nobody waits for that."""
         if self._file is not None:
             self._pool.submit(self._tried, partial(self._file.used, kept.exact))
 
     def keep(self, keeping: "AnswerCopy", headers: Iterable[tuple[bytes, bytes]], meter: Meter) -> None:
-        """Keep an answer that has ended, if it is complete. Nobody waits for that."""
+        """Keeps an answer that has ended, if it is complete. Nobody waits for that."""
         made = keeping.complete(headers, meter)
         if self._file is not None and made is not None:
             self._pool.submit(
@@ -140,7 +140,7 @@ class ResponseCache:
             )
 
     async def end(self) -> None:
-        """Close the file once everything is written."""
+        """Closes the file once everything is written."""
         if self._file is not None:
             file, self._file = self._file, None
             await self._in_thread(file.close)
@@ -170,7 +170,7 @@ class AnswerCopy:
         self._size = 0
 
     def feed(self, chunk: bytes) -> None:
-        """Take in bytes of the answer."""
+        """Takes in bytes of the answer."""
         self._size += len(chunk)
         if self._size <= BODY_BYTES:
             self._parts.append(chunk)
@@ -180,7 +180,7 @@ class AnswerCopy:
     def complete(
         self, headers: Iterable[tuple[bytes, bytes]], meter: Meter
     ) -> tuple[KeptAnswer, bytes] | None:
-        """Return the answer, None where it is not one to give again: broken off, an error in a stream, too large."""
+        """Returns the answer, None where it is not one to give again: broken off, an error in a stream, too large."""
         if not meter.complete or not self._parts:
             return None
         billed = meter.billed
@@ -189,7 +189,7 @@ class AnswerCopy:
 
 
 def asked(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> dict[str, msgspec.Raw] | None:
-    """Return the members of a request that may be answered from the cache, None for any other."""
+    """Returns the members of a request that may be answered from the cache, None for any other."""
     mark = header(headers, MARK)
     if mark == "off" or len(body) > BODY_BYTES:
         return None
@@ -243,7 +243,7 @@ class RequestKey:
         self.exact = _hash(key, [b"exact", *self._common, *_flat(self._parts)])
 
     def near(self, body: bytes, format_: Format, memory: Memory) -> bytes | None:
-        """Return the hash of the context and of the draft's normal form, None where there is no (short) draft."""
+        """Returns the hash of the context and of the draft's normal form, None where there is no (short) draft."""
         try:
             draft = formats.read(body, format=format_, memory=memory).draft
         except PromptError:
@@ -272,7 +272,7 @@ def _counting(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
 
 
 def normal(text: str) -> str:
-    """Return an instruction's normal form: two with the same one ask for the same.
+    """Returns an instruction's normal form: two with the same one ask for the same.
 
     Runs of spaces inside a line count as one, and a frequent misspelling of a long word is the word, unless spelling is
     what the text is about. Code, paths, names and quotes stay as they are. Case, punctuation and politeness count:

@@ -62,17 +62,17 @@ class Connection(HttpToolsProtocol):
     _offered = False
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first head."""
+        """Begins to wait for the first head."""
         super().connection_made(transport)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
+        """Waits no more."""
         self._head_came()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count the bytes of a head."""
+        """Counts the bytes of a head."""
         if self._head is not None:
             self._size += len(data)
             if self._size > HEAD_BYTES + len(data) or (self._size > HEAD_BYTES and b"\r\n\r\n" not in data):
@@ -96,21 +96,21 @@ class Connection(HttpToolsProtocol):
         self.send_400_response("Invalid HTTP request received.")
 
     def _declined(self, method: bytes) -> bytes:
-        """Return the head that was just parsed, without its offer."""
+        """Returns the head that was just parsed, without its offer."""
         self._offer = tuple(header for header in self.headers if header[0] == b"upgrade")
         lines = [b"%b %b HTTP/%b" % (method, self.url, self.parser.get_http_version().encode())]
         lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
         return b"\r\n".join((*lines, b"\r\n"))
 
     def on_message_begin(self) -> None:
-        """Begin to wait for the next head, on a connection that is kept."""
+        """Begins to wait for the next head, on a connection that is kept."""
         super().on_message_begin()
         self._offered = False
         if self._head is None:
             self._await_head()
 
     def on_headers_complete(self) -> None:
-        """Take the head."""
+        """Takes the head."""
         if self.parser.should_upgrade():
             self._offered = True
             return
@@ -120,7 +120,7 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Take the end of a request."""
+        """Takes the end of a request."""
         if not self._offered:
             super().on_message_complete()
 
@@ -147,7 +147,7 @@ def run(
     *,
     attended: bool = False,
 ) -> None:
-    """Serve until the process is asked to end (SIGINT, SIGTERM), or with `attended` until no language server is there.
+    """Serves until the process is asked to end (SIGINT, SIGTERM), or with `attended` until no language server is there.
 
     `ready` is called once requests are answered.
 
@@ -182,17 +182,17 @@ class _Server(uvicorn.Server):
     listeners: Listeners
 
     def end(self) -> None:
-        """Stop serving."""
+        """Stops serving."""
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let the language servers go first: their requests never end by themselves."""
+        """Lets the language servers go first: their requests never end by themselves."""
         self.listeners.close()
         await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop serving at SIGINT and SIGTERM; at once when it is said twice."""
+        """Stops serving at SIGINT and SIGTERM; at once when it is said twice."""
         before = {name: signal.signal(name, self.handle_exit) for name in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
@@ -252,7 +252,7 @@ async def _serve(
 
 
 async def _tidy(exchanges: Exchanges) -> None:
-    """Have all garbage collected while no request waits for its plan: that takes ten milliseconds and more."""
+    """Has all garbage collected while no request waits for its plan: that takes ten milliseconds and more."""
     while True:
         await asyncio.sleep(TIDY_S)
         for _ in range(TIDY_LOOKS):
@@ -263,7 +263,7 @@ async def _tidy(exchanges: Exchanges) -> None:
 
 
 def _raise_file_limit() -> None:
-    """Take as many files as the system allows: every connection is one, and has one to its provider."""
+    """Takes as many files as the system allows: every connection is one, and has one to its provider."""
     if sys.platform == "win32":
         return
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -32,27 +32,27 @@ class Document(ABC):
 
     @abstractmethod
     def get(self, path: Keys) -> object:
-        """Return the value at `path`; None where there is none."""
+        """Returns the value at `path`; None where there is none."""
 
     @abstractmethod
     def item(self, path: Keys) -> object:
-        """Return what stands at `path` as it is written; None where there is nothing."""
+        """Returns what stands at `path` as it is written; None where there is nothing."""
 
     @abstractmethod
     def put(self, path: Keys, value: object) -> None:
-        """Set the value at `path`, and the objects around it; what is no object there gives way."""
+        """Sets the value at `path`, and the objects around it; what is no object there gives way."""
 
     @abstractmethod
     def put_item(self, path: Keys, item: object) -> None:
-        """Set what stands at `path` to an `item` of another document of this kind."""
+        """Sets what stands at `path` to an `item` of another document of this kind."""
 
     @abstractmethod
     def drop(self, path: Keys) -> None:
-        """Take out what is at `path`."""
+        """Takes out what is at `path`."""
 
 
 def read(file: Path, content: bytes) -> Document:
-    """Return the document in a file, told by its name: TOML, or JSON with comments. Raises UnwritableError."""
+    """Returns the document in a file, told by its name: TOML, or JSON with comments. Raises UnwritableError."""
     try:
         text = content.decode()
         return _Toml(text) if file.suffix == ".toml" else _Json(text)
@@ -61,7 +61,7 @@ def read(file: Path, content: bytes) -> Document:
 
 
 def restore(document: Document, path: Keys, earlier: Document) -> None:
-    """Have `path` as it was in an earlier document, and the objects around it that are empty now."""
+    """Has `path` as it was in an earlier document, and the objects around it that are empty now."""
     for depth in range(len(path), 0, -1):
         part = path[:depth]
         if depth < len(path) and document.get(part) != {}:

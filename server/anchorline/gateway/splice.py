@@ -1,4 +1,4 @@
-"""What is changed in a request: byte splices of its body, never a serialisation of it."""
+"""Changes a request by byte splices of its body, never by serialising it."""
 
 from collections.abc import Iterable, Sequence
 
@@ -30,12 +30,12 @@ class ChangedBody(msgspec.Struct, frozen=True):
 
 
 def as_sent(prompt: Prompt) -> tuple[Anchor, ...]:
-    """Return the breakpoints that a request carries as its client sends it."""
+    """Returns the breakpoints that a request carries as its client sends it."""
     return clients(prompt, counted(prompt)[0])
 
 
 def shortened(prompt: Prompt, trims: Sequence[Trimmed]) -> list[Splice]:
-    """Return the splices that send tool results as they were trimmed."""
+    """Returns the splices that send tool results as they were trimmed."""
     found = []
     for trim in trims:
         start = prompt.segments[trim.segment].start
@@ -46,7 +46,7 @@ def shortened(prompt: Prompt, trims: Sequence[Trimmed]) -> list[Splice]:
 
 
 def routed(body: bytes, model: str) -> list[Splice]:
-    """Return the splice that names another model; none where the body has no such member, or has it twice."""
+    """Returns the splice that names another model; none where the body has no such member, or has it twice."""
     for member in layout.members(body, layout.space(body, 0)):
         if member.key == b'"model"':
             name = msgspec.json.encode(model)
@@ -57,7 +57,7 @@ def routed(body: bytes, model: str) -> list[Splice]:
 
 
 def prewarming(body: bytes) -> bytes | None:
-    """Return the request that reads the same prefix and has nothing generated; None where its provider refuses that.
+    """Returns the request that reads the same prefix and has nothing generated; None where its provider refuses that.
 
     For Anthropic's rule (``max_tokens`` of 0). What else a request asks for stays: it is part of what is cached.
     """
@@ -90,7 +90,7 @@ def planned(
     *,
     marked: bool = True,
 ) -> ChangedBody:
-    """Return the body with `trims` and `route` made, and where it is to be `marked` the plan's breakpoints set.
+    """Returns the body with `trims` and `route` made, and where it is to be `marked` the plan's breakpoints set.
 
     These take the place of the client's. Never raises.
     """
@@ -125,7 +125,7 @@ def _made(
 
 
 def _marks(prompt: Prompt, plan: Plan, targets: Targets) -> bool:
-    """Tell whether the request takes the markers of the provider that it is planned for."""
+    """Returns whether the request takes the markers of the provider that it is planned for."""
     provider = targets.rules.provider(plan.cache.provider)
     if provider.passthrough:
         provider = targets.find(prompt.model or plan.route.target).provider

@@ -84,11 +84,11 @@ class Upstream(msgspec.Struct, frozen=True):
         return urlsplit(self.base).hostname or ""
 
     def url(self, path: str) -> URL:
-        """Return where a request to a path goes: at ChatGPT's own backend, which has no versions, without one."""
+        """Returns where a request to a path goes: at ChatGPT's own backend, which has no versions, without one."""
         return URL(self.base + (path.removeprefix("/v1") if self.host == CHATGPT else path), encoded=True)
 
     def headers(self, given: RawHeaders) -> "CIMultiDict[str]":
-        """Return the headers to send: the client's, in their order, without those of its connection."""
+        """Returns the headers to send: the client's, in their order, without those of its connection."""
         given = list(given)
         dropped = _ONWARD | _named(given)
         if self.key is not None:
@@ -104,7 +104,7 @@ class Upstream(msgspec.Struct, frozen=True):
 
 
 def upstreams(settings: Gateway) -> dict[str, Upstream]:
-    """Return the providers by the name that they have in a path. Raises KeyMissingError, ValueError for a bad URL."""
+    """Returns the providers by the name that they have in a path. Raises KeyMissingError, ValueError for a bad URL."""
     found = {}
     for name, base, source in (
         ("anthropic", settings.anthropic, settings.anthropic_key),
@@ -158,7 +158,7 @@ class Upstreams:
         self._fresh = _session(aiohttp.TCPConnector(limit=0, force_close=True))
 
     def find(self, name: str) -> Upstream | None:
-        """Return a provider by its name in a path."""
+        """Returns a provider by its name in a path."""
         return self._found.get(name)
 
     @asynccontextmanager
@@ -171,7 +171,7 @@ class Upstreams:
         body: bytes | AsyncIterable[bytes],
         size: int | None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Hold the answer to a request, begun: its `content` yields the bytes as they come.
+        """Holds the answer to a request, begun: its `content` yields the bytes as they come.
 
         `size` is the body's where it is known. Raises aiohttp.ClientError, or TimeoutError, when entered.
         """
@@ -205,13 +205,13 @@ class Upstreams:
             yield answer
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Closes all connections."""
         await self._session.close()
         await self._fresh.close()
 
 
 def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-    """Return a session that adds nothing, and tells whether a request's connection was kept from an earlier one."""
+    """Returns a session that adds nothing, and tells whether a request's connection was kept from an earlier one."""
     connections = aiohttp.TraceConfig()
     connections.on_connection_reuseconn.append(_reused)
     connections.on_connection_create_start.append(_created)
@@ -240,7 +240,7 @@ async def _pieces(body: bytes) -> AsyncIterable[bytes]:
 
 
 def answered(given: RawHeaders, status: int) -> list[tuple[bytes, bytes]]:
-    """Return an answer's headers for the client: the upstream's, without those of its connection."""
+    """Returns an answer's headers for the client: the upstream's, without those of its connection."""
     given = list(given)
     dropped = CONNECTION | _named(given)
     if status == 304:
@@ -249,7 +249,7 @@ def answered(given: RawHeaders, status: int) -> list[tuple[bytes, bytes]]:
 
 
 def _named(headers: RawHeaders) -> frozenset[bytes]:
-    """Return the headers that `Connection` says belong to it."""
+    """Returns the headers that `Connection` says belong to it."""
     return frozenset(
         one.strip().lower()
         for name, value in headers
@@ -259,7 +259,7 @@ def _named(headers: RawHeaders) -> frozenset[bytes]:
 
 
 def _text(value: bytes) -> str:
-    """Return a header as text from which `_Writer` makes the same bytes."""
+    """Returns a header as text from which `_Writer` makes the same bytes."""
     return value.decode("utf-8", "surrogateescape")
 
 
@@ -270,7 +270,7 @@ class _Writer(http_writer.StreamWriter):
     """
 
     async def write_headers(self, status_line: str, headers: "CIMultiDict[str]") -> None:
-        """Write the head of a request. Raises ValueError for a control character."""
+        """Writes the head of a request. Raises ValueError for a control character."""
         if not any(_ESCAPED.search(value) for value in headers.values()):
             await super().write_headers(status_line, headers)
             return
@@ -285,7 +285,7 @@ client_reqrep.StreamWriter = _Writer  # type: ignore[attr-defined]  # aiohttp ha
 
 
 def _proxy(base: str) -> str | None:
-    """Return the proxy that the environment (or the system) has for a URL."""
+    """Returns the proxy that the environment (or the system) has for a URL."""
     parts = urlsplit(base)
     host = parts.hostname or ""
     if host in _THIS_MACHINE or proxy_bypass(host):

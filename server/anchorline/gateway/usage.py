@@ -1,4 +1,4 @@
-"""What an answer says of its usage, read from its bytes on their way to the client.
+"""Reads the usage of an answer from its bytes on their way to the client.
 
 Anthropic Messages, OpenAI chat completions and Responses, whole or streamed as server-sent events, compressed or not.
 Nothing here may fail: what can't be read is not known.
@@ -106,7 +106,7 @@ class Meter:
         return not (self._over or self._ended or self._last)
 
     def feed(self, chunk: bytes) -> None:
-        """Take in bytes of the answer."""
+        """Takes in bytes of the answer."""
         unpacked = 0
         try:
             for data in self._inflate(chunk) if self._inflate is not None else ():
@@ -119,7 +119,7 @@ class Meter:
             self._inflate = None
 
     def end(self) -> None:
-        """Read what a whole answer says: it is complete."""
+        """Reads what a whole answer says: it is complete."""
         text = b"".join(self._rest)
         self._rest = []
         if not self._begun:
@@ -147,7 +147,7 @@ class Meter:
             self._give_up()
 
     def _begin(self, data: bytes) -> bytes:
-        """Tell a stream from a whole answer by its first bytes: relays give them each other's content type."""
+        """Tells a stream from a whole answer by its first bytes: relays give them each other's content type."""
         self._begun = True
         data = data.removeprefix(_BOM)
         start = data.lstrip()
@@ -158,7 +158,7 @@ class Meter:
         self._inflate, self._rest, self._event = None, [], []
 
     def _lines(self, data: bytes) -> bytes:
-        """Read the whole lines of a stream, whose lines end with LF, CR or both; return what is left."""
+        """Reads the whole lines of a stream, whose lines end with LF, CR or both; returns what is left."""
         if self._return and data.startswith(b"\n"):
             data = data[1:]
         if data:
@@ -175,7 +175,7 @@ class Meter:
         return data
 
     def _line(self, line: bytes) -> None:
-        """Take a line of a stream into its event; an empty one ends that."""
+        """Takes a line of a stream into its event; an empty one ends that."""
         if line.startswith(b"data:"):
             line = line[5:].strip()
             # Some relays leave the empty line out. No JSON has one of these begin where the other has ended.
@@ -189,7 +189,7 @@ class Meter:
             self._dispatch()
 
     def _dispatch(self) -> None:
-        """Look at an event: few of them are worth a decoder."""
+        """Looks at an event: few of them are worth a decoder."""
         if not self._event:
             return
         text = self._event[0] if len(self._event) == 1 else b"\n".join(self._event)
@@ -237,7 +237,7 @@ class Meter:
 
 
 def _events(text: bytes) -> Iterator[_Event]:
-    """Yield what is told in JSON: one answer or event, or a list of them."""
+    """Yields what is told in JSON: one answer or event, or a list of them."""
     try:
         if text.lstrip(_BOM + b" \t\r\n").startswith(b"["):
             yield from msgspec.json.decode(text.removeprefix(_BOM), type=list[_Event])
@@ -248,7 +248,7 @@ def _events(text: bytes) -> Iterator[_Event]:
 
 
 def _inners(raw: msgspec.Raw) -> Iterable[_Inner]:
-    """Return the objects that a member has: one, those of its list, or none."""
+    """Returns the objects that a member has: one, those of its list, or none."""
     text = bytes(raw)
     try:
         if text.startswith(b"{"):
@@ -259,7 +259,7 @@ def _inners(raw: msgspec.Raw) -> Iterable[_Inner]:
 
 
 def _missed(diagnostics: Any) -> tuple[str, int] | None:  # noqa: ANN401  (a beta's: it may change)
-    """Return Anthropic's reason of a miss and its tokens."""
+    """Returns Anthropic's reason of a miss and its tokens."""
     reason = diagnostics.get("cache_miss_reason") if isinstance(diagnostics, dict) else None
     if not isinstance(reason, dict):
         return None
@@ -271,7 +271,7 @@ def _missed(diagnostics: Any) -> tuple[str, int] | None:  # noqa: ANN401  (a bet
 
 
 def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
-    """Return the value of a header in lower case, empty where there is none."""
+    """Returns the value of a header in lower case, empty where there is none."""
     return next(
         (value.decode("latin-1").strip().lower() for key, value in headers if key.lower() == name), ""
     )

@@ -59,7 +59,7 @@ class Journal:
         self._forgot_at = time.time()
 
     def begin(self, config: Config) -> None:
-        """Open the store, and follow the policies, as the settings say."""
+        """Opens the store, and follows the policies, as the settings say."""
         self.recording.apply(config.store)
         self.policies.apply(config)
 
@@ -93,7 +93,7 @@ class Journal:
                 await asyncio.wait([remembered.recording])
 
     def _shadow(self, remembered: Remembered, prompt: Prompt) -> Shadow | None:
-        """Return the version that decides about a plan's prompt in shadow, and what makes that decision."""
+        """Returns the version that decides about a plan's prompt in shadow, and what makes that decision."""
         decider = self.policies.shadow(remembered.plan)
         if decider is None:
             return None
@@ -105,7 +105,7 @@ class Journal:
         return decider.policy.version, made
 
     async def outcome(self, outcome: Outcome) -> bool:
-        """Take in an outcome: returns once it is on disk, or False where recording is off.
+        """Takes in an outcome: returns once it is on disk, or False where recording is off.
 
         Raises NotRecordedError. What it tells about the cache holds from the next plan on, recorded or not.
         """
@@ -128,7 +128,7 @@ class Journal:
         return True
 
     async def feedback(self, feedback: Feedback) -> bool:
-        """Return once feedback is on disk, or False where recording is off. Raises NotRecordedError."""
+        """Returns once feedback is on disk, or False where recording is off. Raises NotRecordedError."""
         if not self.recording.enabled:
             return False
         await self._queue_plan(self.plans.get(feedback.plan_id))
@@ -137,7 +137,7 @@ class Journal:
         return True
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Add entries to the ledger, and forget those that expired long ago."""
+        """Adds entries to the ledger, and forgets those that expired long ago."""
         for entry in entries:
             self.ledger.put(entry)
         if entries:
@@ -149,7 +149,7 @@ class Journal:
             self._warmed()
 
     def expire(self, now: float) -> None:
-        """Drop what is no longer warm from `warm`."""
+        """Drops what is no longer warm from `warm`."""
         self._keep_warm(self.warm, now)
 
     def _keep_warm(self, entries: Iterable[Entry], now: float) -> None:
@@ -160,7 +160,7 @@ class Journal:
         self._received(entries, instructions)
 
     async def end(self, wait_s: float = WRITING_S) -> None:
-        """Close what is open, once the background is done or `wait_s` seconds are over."""
+        """Closes what is open, once the background is done or `wait_s` seconds are over."""
         try:
             async with asyncio.timeout(wait_s):
                 while self._tasks:

@@ -24,7 +24,7 @@ class SafeFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return one line, and a line for each place of an exception."""
+        """Returns one line, and a line for each place of an exception."""
         own = record.name == OWN or record.name.startswith(OWN + ".")
         text = record.getMessage() if own else f"logged at {record.module}:{record.lineno}"
         line = f"{self.formatTime(record)} {record.levelname.lower()} {record.name}: {_one_line(text)}"
@@ -34,7 +34,7 @@ class SafeFormatter(logging.Formatter):
 
 
 def describe(error: BaseException | None, where: types.TracebackType | None) -> str:
-    """Return an exception's type and the places it passed, without its message."""
+    """Returns an exception's type and the places it passed, without its message."""
     places = [f"  at {frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(where)]
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
@@ -48,7 +48,7 @@ def _one_line(text: str) -> str:
 
 
 def configure(level: str) -> None:
-    """Send every log record and every uncaught exception to standard error in the safe form."""
+    """Sends every log record and every uncaught exception to standard error in the safe form."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(SafeFormatter())
     root = logging.getLogger()
@@ -62,7 +62,7 @@ def configure(level: str) -> None:
 
 
 def set_level(level: str) -> None:
-    """Set the least severe level that is written."""
+    """Sets the least severe level that is written."""
     logging.getLogger().setLevel(LEVELS.get(level, logging.WARNING))
 
 

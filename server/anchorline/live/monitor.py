@@ -1,4 +1,4 @@
-"""The monitor: what an experiment has shown is acted on, by whichever server sees it first."""
+"""Takes the next step of an experiment once its evidence asks for it, in whichever server sees that first."""
 
 import logging
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def look(contest: Contest, config: Config) -> str | None:
-    """Take the step that the evidence asks for, if any; return what to tell the developer.
+    """Takes the step that the evidence asks for, if any; returns what to tell the developer.
 
     Another server may be faster: then nothing is done here.
     """

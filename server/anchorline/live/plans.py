@@ -1,4 +1,4 @@
-"""The plans of this session that somebody may still report an outcome on."""
+"""The newest plans, each with what its outcome will need."""
 
 import asyncio
 from collections import OrderedDict
@@ -19,7 +19,7 @@ CAPACITY = 256
 PROMPTS = 16
 
 
-class Held(msgspec.Struct, frozen=True):
+class AnchoredPrefix(msgspec.Struct, frozen=True):
     """A prefix that the provider holds once a request was sent: its hash, its tokens and its lifetime."""
 
     prefix: bytes
@@ -41,7 +41,7 @@ class Remembered(msgspec.Struct):
     own: str
     routed: str
     account: str
-    held: tuple[Held, ...]
+    held: tuple[AnchoredPrefix, ...]
     prompt: Prompt | None
     planner: "Planner"
     target: str | None
@@ -67,15 +67,15 @@ class Plans:
         sent: Sequence[Anchor] | None = None,
         cache: CachePlan | None = None,
     ) -> Remembered:
-        """Remember a plan that was shown; `planner` made it, for `target` where the client named a model.
+        """Remembers a plan that was shown; `planner` made it, for `target` where the client named a model.
 
         `sent` are the anchors that the request is really sent with, to `target`, where that is known, and `cache` is
         what is then to be expected.
         """
-        known = self._plans.get(plan.id)
-        if known is not None:
+        remembered = self._plans.get(plan.id)
+        if remembered is not None:
             self._plans.move_to_end(plan.id)
-            return known
+            return remembered
         own = planner.model(prompt, target)
         added = Remembered(
             plan,
@@ -97,7 +97,7 @@ class Plans:
         return added
 
     def get(self, plan_id: str) -> Remembered | None:
-        """Return a plan by its id."""
+        """Returns a plan by its id."""
         return self._plans.get(plan_id)
 
     @property
@@ -106,7 +106,7 @@ class Plans:
         return next(reversed(self._plans.values()), None)
 
     def outcome_of(self, plan: Plan) -> Outcome | None:
-        """Return the newest outcome of a plan for the same prompt or draft."""
+        """Returns the newest outcome of a plan for the same prompt or draft."""
         for remembered in reversed(self._plans.values()):
             same = remembered.plan.prompt_hash == plan.prompt_hash or (
                 plan.draft_hash is not None and remembered.plan.draft_hash == plan.draft_hash
@@ -118,22 +118,24 @@ class Plans:
 
 def _held(
     plan: Plan, prompt: Prompt, planner: "Planner", own: str, sent: Sequence[Anchor] | None
-) -> Iterator[Held]:
-    """Yield the anchored prefixes, and the whole prompt where the provider anchors its end by itself."""
+) -> Iterator[AnchoredPrefix]:
+    """Yields the anchored prefixes, and the whole prompt where the provider anchors its end by itself."""
     provider = planner.targets.find(plan.route.target if sent is None else own).provider
     for anchor in plan.cache.anchors if sent is None else sent:
         lifetime = provider.lifetime(anchor.ttl)
         if lifetime is not None:
             prefix = prompt.segments[anchor.segment].prefix
-            yield Held(prefix, anchor.prefix_tokens, lifetime.name, lifetime.seconds)
+            yield AnchoredPrefix(prefix, anchor.prefix_tokens, lifetime.name, lifetime.seconds)
     lifetime = provider.lifetime(prompt.automatic_ttl or "default")
     by_itself = provider.mode == "automatic" or provider.implicit or prompt.automatic_ttl is not None
     if by_itself and lifetime is not None and prompt.segments:
-        yield Held(prompt.segments[-1].prefix, plan.tokens.estimate, lifetime.name, lifetime.seconds)
+        yield AnchoredPrefix(
+            prompt.segments[-1].prefix, plan.tokens.estimate, lifetime.name, lifetime.seconds
+        )
 
 
 def entries(remembered: Remembered, outcome: Outcome) -> Iterator[Entry]:
-    """Yield what the provider holds after the request.
+    """Yields what the provider holds after the request.
 
     Nothing when it reported neither a read nor a write. The clock runs from the start of the request. The
     model is the one that the outcome names; where it names none, the proposed one if the developer took the plan,

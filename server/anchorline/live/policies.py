@@ -1,4 +1,4 @@
-"""Which policy decides in a running server: what the registry's file says, followed while the server runs.
+"""Follows the registry's file: which policy decides in a running server.
 
 Planning reads one attribute. Whether the file was replaced is asked every `WATCH_S` from a thread, and a network is
 loaded there; then the new policies take the place of the old at once. What can't be loaded is decided by the heuristic,
@@ -43,7 +43,7 @@ class InForce(msgspec.Struct, frozen=True):
     problems: dict[str, str]
 
     def of(self, conversation: str | None) -> "Decider":
-        """Return who decides about a conversation, with the side and its probability in the policy."""
+        """Returns who decides about a conversation, with the side and its probability in the policy."""
         from anchorline.trial.experiment import HEURISTIC, assign  # noqa: PLC0415  (not at start)
 
         assigned = assign(self.standing, conversation)
@@ -64,7 +64,7 @@ class InForce(msgspec.Struct, frozen=True):
         return "; ".join([*words, *self.problems.values()])
 
     def shadow(self, plan: Plan) -> "Decider | None":
-        """Return who decides in shadow about what `plan` was made for."""
+        """Returns who decides in shadow about what `plan` was made for."""
         trial = self.standing.trial
         if trial is None or trial.stage != "shadow" or plan.policy.experiment != trial.id:
             return None
@@ -89,7 +89,7 @@ class Policies:
         self._look_at = 0.0
 
     def of(self, conversation: str | None) -> "Decider":
-        """Return who decides about a conversation: the heuristic until the file was read."""
+        """Returns who decides about a conversation: the heuristic until the file was read."""
         now = self._in_force
         if now is None:
             from anchorline.planner import Decider  # noqa: PLC0415  (not at start)
@@ -98,7 +98,7 @@ class Policies:
         return now.of(conversation)
 
     def shadow(self, plan: Plan) -> "Decider | None":
-        """Return who decides in shadow about what `plan` was made for."""
+        """Returns who decides in shadow about what `plan` was made for."""
         return self._in_force.shadow(plan) if self._in_force is not None else None
 
     @property
@@ -110,17 +110,17 @@ class Policies:
         return now.deciders.get(now.standing.champion, now.heuristic).policy, now.note
 
     def apply(self, config: Config) -> None:
-        """Follow the registry's file, and look after experiments in the store that the settings name."""
+        """Follows the registry's file, and looks after experiments in the store that the settings name."""
         self._config = config
         if self._following is None:
             self._following = asyncio.ensure_future(self._follow())
 
     async def loaded(self) -> None:
-        """Return once the file was read."""
+        """Returns once the file was read."""
         await self._loaded.wait()
 
     def noted(self) -> None:
-        """Note that an outcome was recorded."""
+        """Notes that an outcome was recorded."""
         self._news = True
 
     async def _follow(self) -> None:
@@ -159,7 +159,7 @@ class Policies:
                 await self._look()
 
     async def end(self) -> None:
-        """Follow no more."""
+        """Follows no more."""
         following, self._following = self._following, None
         if following is not None:
             following.cancel()
@@ -167,7 +167,7 @@ class Policies:
 
 
 def _replaced(signature: Signature, first: bool) -> tuple[Signature, InForce] | None:
-    """Return what is in force now, if the file is another one than before."""
+    """Returns what is in force now, if the file is another one than before."""
     from anchorline.store.experiments import registry  # noqa: PLC0415  (not at start)
 
     found = registry()
@@ -180,7 +180,7 @@ def _replaced(signature: Signature, first: bool) -> tuple[Signature, InForce] | 
 
 
 def read(registry: "Registry") -> InForce:
-    """Load what is in force. Never raises: what can't be loaded is among the problems."""
+    """Loads what is in force. Never raises: what can't be loaded is among the problems."""
     from anchorline.planner import Decider  # noqa: PLC0415
     from anchorline.trial.experiment import Standing  # noqa: PLC0415  (not at start)
     from anchorline.trial.versions import DamagedError  # noqa: PLC0415
@@ -203,7 +203,7 @@ def read(registry: "Registry") -> InForce:
 
 
 def network(registry: "Registry", version: str) -> "Decider":
-    """Load a version, and have it decide once, which must not fail. Raises DamagedError."""
+    """Loads a version, and have it decide once, which must not fail. Raises DamagedError."""
     from anchorline.cache.gaps import Moment  # noqa: PLC0415
     from anchorline.cache.hits import Return  # noqa: PLC0415  (numpy: only where a network decides)
     from anchorline.learn import policy  # noqa: PLC0415

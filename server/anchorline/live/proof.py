@@ -20,15 +20,15 @@ class StrangerError(Exception):
 
 
 def nonce() -> str:
-    """Return a challenge that was never made before."""
+    """Returns a challenge that was never made before."""
     return secrets.token_hex(32)
 
 
 def proof(token: str, port: int, challenge: str) -> str:
-    """Return the answer to a challenge."""
+    """Returns the answer to a challenge."""
     return hmac.new(token.encode(), f"anchorline gateway {port} {challenge}".encode(), "sha256").hexdigest()
 
 
 def proven(token: str, port: int, challenge: str, answer: str) -> bool:
-    """Tell whether an answer to a challenge comes from a program that knows the token."""
+    """Returns whether an answer to a challenge comes from a program that knows the token."""
     return hmac.compare_digest(proof(token, port, challenge).encode(), answer.encode("utf-8", "replace"))

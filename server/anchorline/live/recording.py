@@ -1,4 +1,4 @@
-"""The store, as a running server sees it: opened after the start, used from a thread, and allowed to fail.
+"""Records plans and outcomes for a running server: opens the store after the start, and may fail.
 
 When the database can't be used, plans go on, recording stops, and the developer is told once.
 """
@@ -68,7 +68,7 @@ class Recording:
         return self.enabled and self.problem is None
 
     def apply(self, settings: Store) -> None:
-        """Open, close or change the store as the settings say."""
+        """Opens, closes or changes the store as the settings say."""
         if settings == self._settings:
             return
         before, self._settings = self._opened, settings
@@ -99,7 +99,7 @@ class Recording:
         return recorder
 
     def _take_new(self, entries: Iterable[Entry], known: "WarmFiles") -> None:
-        """Pass on the entries that are not known, or that live longer than was known.
+        """Passes on the entries that are not known, or that live longer than was known.
 
         What has expired is not told again, so that it need not be known any longer.
         """
@@ -110,7 +110,7 @@ class Recording:
         self._take(new, known)
 
     async def _watch(self, path: "Path") -> None:
-        """Take what other programs (a second editor, an import) write into the ledger."""
+        """Takes what other programs (a second editor, an import) write into the ledger."""
         from anchorline.store.reader import Watcher  # noqa: PLC0415  (imported with the recorder)
 
         watcher = Watcher(path)
@@ -154,22 +154,22 @@ class Recording:
             await self._in_thread(lambda: recorder.shadow(plan, made(), version))
 
     async def outcome(self, outcome: Outcome) -> None:
-        """Return once the outcome is on disk. Raises NotRecordedError."""
+        """Returns once the outcome is on disk. Raises NotRecordedError."""
         await self._written(lambda recorder: recorder.outcome(outcome))
 
     async def feedback(self, feedback: Feedback) -> None:
-        """Return once the feedback is on disk. Raises NotRecordedError."""
+        """Returns once the feedback is on disk. Raises NotRecordedError."""
         await self._written(lambda recorder: recorder.feedback(feedback))
 
     async def ledger(self, entries: list[Entry], known: "tuple[WarmFile, ...]") -> None:
-        """Write what a provider holds, and the instruction files in it. Without an acknowledgement."""
+        """Writes what a provider holds, and the instruction files in it. Without an acknowledgement."""
         self._known.update((_key(entry), entry.expires_at) for entry in entries)
         recorder = await self._recorder()
         if recorder is not None and entries:
             recorder.ledger(entries, known)
 
     async def recorded(self, plan_id: str | None) -> Plan | None:
-        """Return a plan that was recorded, without the texts that are not kept (None: the newest one).
+        """Returns a plan that was recorded, without the texts that are not kept (None: the newest one).
 
         Raises NotRecordedError where the database can't be read.
         """
@@ -188,24 +188,24 @@ class Recording:
             raise NotRecordedError(str(error)) from None
 
     async def instructions(self) -> "WarmFiles":
-        """Return what is recorded of instruction files in warm prefixes."""
+        """Returns what is recorded of instruction files in warm prefixes."""
         from anchorline.instructions.warm_files import WarmFiles  # noqa: PLC0415  (not at start)
 
         recorder = await self._recorder()
         return WarmFiles() if recorder is None else (await self._in_thread(lambda: _read(recorder)))[1]
 
     async def opened(self) -> None:
-        """Return once the ledger on disk was read, or can't be."""
+        """Returns once the ledger on disk was read, or can't be."""
         await self._recorder()
 
     async def replays(self, made: Mapping[bytes, bytes]) -> None:
-        """Write in which form tool results were sent. Without an acknowledgement."""
+        """Writes in which form tool results were sent. Without an acknowledgement."""
         recorder = await self._recorder()
         if recorder is not None:
             recorder.replays(made)
 
     async def known_replays(self) -> dict[bytes, bytes]:
-        """Return in which form tool results were sent by earlier processes; nothing where that can't be read."""
+        """Returns in which form tool results were sent by earlier processes; nothing where that can't be read."""
         recorder = await self._recorder()
         if recorder is None:
             return {}
@@ -244,7 +244,7 @@ class Recording:
             await self._in_thread(lambda: recorder.close(CLOSE_S))
 
     async def close(self) -> None:
-        """Write what is queued and close, within `CLOSE_S`."""
+        """Writes what is queued and closes, within `CLOSE_S`."""
         opened, self._opened = self._opened, None
         await self._unwatch()
         await asyncio.wait([asyncio.ensure_future(self._close(opened))], timeout=CLOSE_S)
@@ -264,7 +264,7 @@ def _open(settings: Store, told: Callable[[str], None]) -> "tuple[Recorder, list
 
 
 def _read(recorder: "Recorder") -> "tuple[list[Entry], WarmFiles]":
-    """Return what was recorded of the cache."""
+    """Returns what was recorded of the cache."""
     from anchorline.instructions.warm_files import WarmFiles  # noqa: PLC0415  (not at start)
     from anchorline.store import database  # noqa: PLC0415
     from anchorline.store.reader import Reader  # noqa: PLC0415

@@ -14,7 +14,7 @@ UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 def token(folder: Path) -> str:
-    """Return the token that is kept in `folder`, made at the first call, for the owner's eyes only (0600).
+    """Returns the token that is kept in `folder`, made at the first call, for the owner's eyes only (0600).
 
     Raises OSError where it can be neither read nor made.
     """
@@ -28,19 +28,19 @@ def token(folder: Path) -> str:
 
 
 def renewed(folder: Path) -> str:
-    """Return a new token in the place of the one that is kept. Clients have to be connected again. Raises OSError."""
+    """Returns a new token in the place of the one that is kept. Clients have to be connected again. Raises OSError."""
     files.make_folder(folder)
     with files.lock(folder / f"{FILE}-lock"):
         return _made(folder / FILE)
 
 
 def passing() -> str:
-    """Return a token that is kept nowhere, for a gateway whose disk takes no file."""
+    """Returns a token that is kept nowhere, for a gateway whose disk takes no file."""
     return secrets.token_urlsafe(BYTES)
 
 
 def _kept(path: Path) -> str | None:
-    """Return the token in the file; None where there is none, or one that was cut short."""
+    """Returns the token in the file; None where there is none, or one that was cut short."""
     try:
         known = path.read_bytes().strip()
     except FileNotFoundError:
