@@ -4,10 +4,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from anchorline.cache.ledger import Entry, MemoryLedger
 from anchorline.config import Config
+from anchorline.instructions.warm_files import WarmFile, WarmFiles
 from anchorline.live.plans import Plans, Remembered, entries
 from anchorline.live.policies import Policies
 from anchorline.live.recording import Recording, Shadow
@@ -15,11 +15,8 @@ from anchorline.outcome import Feedback, Outcome
 from anchorline.plan import Plan
 from anchorline.prompt.model import Prompt
 
-if TYPE_CHECKING:
-    from anchorline.instructions.warm_files import WarmFile, WarmFiles
-
-    Files = Callable[[Remembered, Sequence[Entry]], Awaitable[tuple[WarmFile, ...]]]
-    Received = Callable[[list[Entry], WarmFiles], None]
+Files = Callable[[Remembered, Sequence[Entry]], Awaitable[tuple[WarmFile, ...]]]
+Received = Callable[[list[Entry], WarmFiles], None]
 
 EXPIRED_KEPT_S = 7 * 86_400
 """Expired entries explain a miss for a week."""
@@ -44,8 +41,8 @@ class Journal:
         *,
         warmed: Callable[[], None] = lambda: None,
         policy_changed: Callable[[], None] = lambda: None,
-        received: "Received" = lambda _entries, _instructions: None,
-        files: "Files | None" = None,
+        received: Received = lambda _entries, _instructions: None,
+        files: Files | None = None,
     ) -> None:
         self.ledger = MemoryLedger()
         self.plans = Plans()
@@ -63,14 +60,14 @@ class Journal:
         self.recording.apply(config.store)
         self.policies.apply(config)
 
-    def background(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
+    def background(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Runs something that `end` waits for."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
         return task
 
-    def _finished(self, task: "asyncio.Task[None]") -> None:
+    def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("something was not recorded", exc_info=error)
@@ -155,7 +152,7 @@ class Journal:
     def _keep_warm(self, entries: Iterable[Entry], now: float) -> None:
         self.warm = [entry for entry in entries if entry.is_warm(now)]
 
-    def _receive(self, entries: list[Entry], instructions: "WarmFiles") -> None:
+    def _receive(self, entries: list[Entry], instructions: WarmFiles) -> None:
         self.add(entries)
         self._received(entries, instructions)
 

@@ -3,6 +3,7 @@
 import logging
 
 from anchorline.config import Config
+from anchorline.route.target import load as load_targets
 from anchorline.store import database, experiments
 from anchorline.store.database import StoreError
 from anchorline.trial.evidence import Evidence
@@ -17,8 +18,6 @@ def look(contest: Contest, config: Config) -> str | None:
 
     Another server may be faster: then nothing is done here.
     """
-    from anchorline.route.target import load as load_targets  # noqa: PLC0415  (not at start)
-
     path = database.locate(config.store.path)
     steps = experiments.Steps(experiments.registry(), path)
     try:

@@ -3,17 +3,15 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from anchorline.cache.ledger import Entry
 from anchorline.outcome import Outcome
 from anchorline.plan import Anchor, CachePlan, Plan
+from anchorline.planner import Planner
 from anchorline.prompt.model import Prompt
-
-if TYPE_CHECKING:
-    from anchorline.planner import Planner
+from anchorline.store import privacy
 
 CAPACITY = 256
 PROMPTS = 16
@@ -43,7 +41,7 @@ class Remembered(msgspec.Struct):
     account: str
     held: tuple[AnchoredPrefix, ...]
     prompt: Prompt | None
-    planner: "Planner"
+    planner: Planner
     target: str | None
     recording: asyncio.Task[None] | None = None
     outcome: Outcome | None = None
@@ -62,7 +60,7 @@ class Plans:
         self,
         plan: Plan,
         prompt: Prompt,
-        planner: "Planner",
+        planner: Planner,
         target: str | None = None,
         sent: Sequence[Anchor] | None = None,
         cache: CachePlan | None = None,
@@ -117,7 +115,7 @@ class Plans:
 
 
 def _held(
-    plan: Plan, prompt: Prompt, planner: "Planner", own: str, sent: Sequence[Anchor] | None
+    plan: Plan, prompt: Prompt, planner: Planner, own: str, sent: Sequence[Anchor] | None
 ) -> Iterator[AnchoredPrefix]:
     """Yields the anchored prefixes, and the whole prompt where the provider anchors its end by itself."""
     provider = planner.targets.find(plan.route.target if sent is None else own).provider
@@ -141,8 +139,6 @@ def entries(remembered: Remembered, outcome: Outcome) -> Iterator[Entry]:
     model is the one that the outcome names; where it names none, the proposed one if the developer took the plan,
     else the request's own.
     """
-    from anchorline.store import privacy  # noqa: PLC0415  (with the first outcome: opens SQLite)
-
     usage = outcome.usage
     if usage is None or not (usage.read or usage.write):
         return

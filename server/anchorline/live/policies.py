@@ -11,17 +11,18 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from anchorline.cache.gaps import Moment
+from anchorline.cache.hits import Return
 from anchorline.config import Config
+from anchorline.live import monitor
 from anchorline.plan import Plan, Policy
-
-if TYPE_CHECKING:
-    from anchorline.planner import Decider
-    from anchorline.trial.experiment import Standing
-    from anchorline.trial.versions import Registry
+from anchorline.planner import Decider
+from anchorline.store.experiments import registry
+from anchorline.trial.experiment import HEURISTIC, Standing, assign
+from anchorline.trial.versions import DamagedError, Registry
 
 WATCH_S = 2.0
 """How often the file is looked at: a few microseconds each."""
@@ -37,15 +38,13 @@ Signature = tuple[int, int, int] | None
 class InForce(msgspec.Struct, frozen=True):
     """What decides now. `deciders` are the networks by version, `problems` says why others can't decide."""
 
-    standing: "Standing"
-    heuristic: "Decider"
-    deciders: "dict[str, Decider]"
+    standing: Standing
+    heuristic: Decider
+    deciders: dict[str, Decider]
     problems: dict[str, str]
 
-    def of(self, conversation: str | None) -> "Decider":
+    def of(self, conversation: str | None) -> Decider:
         """Returns who decides about a conversation, with the side and its probability in the policy."""
-        from anchorline.trial.experiment import HEURISTIC, assign  # noqa: PLC0415  (not at start)
-
         assigned = assign(self.standing, conversation)
         decider = self.deciders.get(assigned.version, self.heuristic)
         own = decider.policy
@@ -63,7 +62,7 @@ class InForce(msgspec.Struct, frozen=True):
         words = [f"{trial.challenger} is on trial ({trial.stage})"] if trial is not None else []
         return "; ".join([*words, *self.problems.values()])
 
-    def shadow(self, plan: Plan) -> "Decider | None":
+    def shadow(self, plan: Plan) -> Decider | None:
         """Returns who decides in shadow about what `plan` was made for."""
         trial = self.standing.trial
         if trial is None or trial.stage != "shadow" or plan.policy.experiment != trial.id:
@@ -88,16 +87,14 @@ class Policies:
         self._news = False
         self._look_at = 0.0
 
-    def of(self, conversation: str | None) -> "Decider":
+    def of(self, conversation: str | None) -> Decider:
         """Returns who decides about a conversation: the heuristic until the file was read."""
         now = self._in_force
         if now is None:
-            from anchorline.planner import Decider  # noqa: PLC0415  (not at start)
-
             return Decider()
         return now.of(conversation)
 
-    def shadow(self, plan: Plan) -> "Decider | None":
+    def shadow(self, plan: Plan) -> Decider | None:
         """Returns who decides in shadow about what `plan` was made for."""
         return self._in_force.shadow(plan) if self._in_force is not None else None
 
@@ -150,8 +147,6 @@ class Policies:
         ):
             self._news = False
             begun = time.monotonic()
-            from anchorline.live import monitor  # noqa: PLC0415  (where an experiment runs)
-
             done = await asyncio.to_thread(monitor.look, contest, self._config)
             self._look_at = time.monotonic() + (time.monotonic() - begun) / LOAD
             if done is not None:
@@ -168,8 +163,6 @@ class Policies:
 
 def _replaced(signature: Signature, first: bool) -> tuple[Signature, InForce] | None:
     """Returns what is in force now, if the file is another one than before."""
-    from anchorline.store.experiments import registry  # noqa: PLC0415  (not at start)
-
     found = registry()
     try:
         status = os.stat(found.standing_file)  # noqa: PTH116  (its identity is what counts)
@@ -179,12 +172,8 @@ def _replaced(signature: Signature, first: bool) -> tuple[Signature, InForce] | 
     return (now, read(found)) if first or now != signature else None
 
 
-def read(registry: "Registry") -> InForce:
+def read(registry: Registry) -> InForce:
     """Loads what is in force. Never raises: what can't be loaded is among the problems."""
-    from anchorline.planner import Decider  # noqa: PLC0415
-    from anchorline.trial.experiment import Standing  # noqa: PLC0415  (not at start)
-    from anchorline.trial.versions import DamagedError  # noqa: PLC0415
-
     problems: dict[str, str] = {}
     try:
         standing = registry.standing()
@@ -202,14 +191,11 @@ def read(registry: "Registry") -> InForce:
     return InForce(standing, Decider(), deciders, problems)
 
 
-def network(registry: "Registry", version: str) -> "Decider":
+def network(registry: Registry, version: str) -> Decider:
     """Loads a version, and have it decide once, which must not fail. Raises DamagedError."""
-    from anchorline.cache.gaps import Moment  # noqa: PLC0415
-    from anchorline.cache.hits import Return  # noqa: PLC0415  (numpy: only where a network decides)
+    # numpy and the networks take three times as long to import as all else here: only where one decides.
     from anchorline.learn import policy  # noqa: PLC0415
     from anchorline.learn.network import NetworkError  # noqa: PLC0415
-    from anchorline.planner import Decider  # noqa: PLC0415
-    from anchorline.trial.versions import DamagedError  # noqa: PLC0415
 
     folder = registry.verified(version)
     try:

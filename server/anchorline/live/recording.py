@@ -8,21 +8,21 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 from anchorline.cache.ledger import Entry
 from anchorline.config import Store
+from anchorline.instructions.warm_files import WarmFile, WarmFiles
 from anchorline.outcome import Feedback, Outcome
 from anchorline.plan import CachePlan, Plan
 from anchorline.prompt.model import Prompt
+from anchorline.store import database
+from anchorline.store.database import StoreError
+from anchorline.store.reader import Reader, Watcher
+from anchorline.store.recorder import Recorder
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from anchorline.instructions.warm_files import WarmFile, WarmFiles
-    from anchorline.store.recorder import Recorder
-
-    Opening = asyncio.Task[Recorder | None]
+Opening = asyncio.Task[Recorder | None]
 
 Done = TypeVar("Done")
 Shadow: TypeAlias = tuple[str, Callable[[], Plan]]
@@ -44,9 +44,7 @@ class Recording:
     thread reads the database, and makes of a plan and its prompt what is written of them.
     """
 
-    def __init__(
-        self, report: Callable[[str], None], take: "Callable[[list[Entry], WarmFiles], None]"
-    ) -> None:
+    def __init__(self, report: Callable[[str], None], take: Callable[[list[Entry], WarmFiles], None]) -> None:
         self._report = report
         self._take = take
         self._told: set[str] = set()
@@ -75,9 +73,7 @@ class Recording:
         self.problem = None
         self._opened = asyncio.ensure_future(self._reopen(before, settings))
 
-    async def _reopen(
-        self, before: "asyncio.Task[Recorder | None] | None", settings: Store
-    ) -> "Recorder | None":
+    async def _reopen(self, before: asyncio.Task[Recorder | None] | None, settings: Store) -> Recorder | None:
         await self._unwatch()
         await self._close(before)
         if not settings.enabled:
@@ -98,7 +94,7 @@ class Recording:
         self._watching = asyncio.ensure_future(self._watch(recorder.path))
         return recorder
 
-    def _take_new(self, entries: Iterable[Entry], known: "WarmFiles") -> None:
+    def _take_new(self, entries: Iterable[Entry], known: WarmFiles) -> None:
         """Passes on the entries that are not known, or that live longer than was known.
 
         What has expired is not told again, so that it need not be known any longer.
@@ -109,10 +105,8 @@ class Recording:
         self._known.update((_key(entry), entry.expires_at) for entry in new if entry.expires_at > now)
         self._take(new, known)
 
-    async def _watch(self, path: "Path") -> None:
+    async def _watch(self, path: Path) -> None:
         """Takes what other programs (a second editor, an import) write into the ledger."""
-        from anchorline.store.reader import Watcher  # noqa: PLC0415  (imported with the recorder)
-
         watcher = Watcher(path)
         try:
             while True:
@@ -161,7 +155,7 @@ class Recording:
         """Returns once the feedback is on disk. Raises NotRecordedError."""
         await self._written(lambda recorder: recorder.feedback(feedback))
 
-    async def ledger(self, entries: list[Entry], known: "tuple[WarmFile, ...]") -> None:
+    async def ledger(self, entries: list[Entry], known: tuple[WarmFile, ...]) -> None:
         """Writes what a provider holds, and the instruction files in it. Without an acknowledgement."""
         self._known.update((_key(entry), entry.expires_at) for entry in entries)
         recorder = await self._recorder()
@@ -176,9 +170,6 @@ class Recording:
         recorder = await self._recorder()
         if recorder is None:
             return None
-        from anchorline.store.database import StoreError  # noqa: PLC0415  (imported with the recorder)
-        from anchorline.store.reader import Reader  # noqa: PLC0415
-
         reader = Reader(recorder.path)
         try:
             return await self._in_thread(
@@ -187,10 +178,8 @@ class Recording:
         except StoreError as error:
             raise NotRecordedError(str(error)) from None
 
-    async def instructions(self) -> "WarmFiles":
+    async def instructions(self) -> WarmFiles:
         """Returns what is recorded of instruction files in warm prefixes."""
-        from anchorline.instructions.warm_files import WarmFiles  # noqa: PLC0415  (not at start)
-
         recorder = await self._recorder()
         return WarmFiles() if recorder is None else (await self._in_thread(lambda: _read(recorder)))[1]
 
@@ -209,34 +198,29 @@ class Recording:
         recorder = await self._recorder()
         if recorder is None:
             return {}
-        from anchorline.store.database import StoreError  # noqa: PLC0415  (imported with the recorder)
-        from anchorline.store.reader import Reader  # noqa: PLC0415
-
         try:
             return await self._in_thread(Reader(recorder.path).replays)
         except StoreError as error:
             log.warning("what was sent before can't be read (%s)", type(error).__name__)
             return {}
 
-    async def _written(self, write: "Callable[[Recorder], Future[None]]") -> None:
+    async def _written(self, write: Callable[[Recorder], Future[None]]) -> None:
         recorder = await self._recorder()
         if recorder is None:
             raise NotRecordedError(self.problem or "recording is off (store.enabled)")
-        from anchorline.store.database import StoreError  # noqa: PLC0415  (imported with the recorder)
-
         try:
             await asyncio.wrap_future(write(recorder))
         except StoreError as error:
             raise NotRecordedError(str(error)) from None
 
-    async def _recorder(self) -> "Recorder | None":
+    async def _recorder(self) -> Recorder | None:
         # Shielded: a cancelled request must not cancel the opening that all others wait for.
         return await asyncio.shield(self._opened) if self._opened is not None else None
 
     async def _in_thread(self, work: Callable[[], Done]) -> Done:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
-    async def _close(self, opened: "Opening | None") -> None:
+    async def _close(self, opened: Opening | None) -> None:
         if opened is None:
             return
         recorder = await asyncio.shield(opened)
@@ -254,21 +238,14 @@ def _key(entry: Entry) -> tuple[str, str, str, bytes]:
     return (entry.provider, entry.account, entry.model, entry.prefix)
 
 
-def _open(settings: Store, told: Callable[[str], None]) -> "tuple[Recorder, list[Entry], WarmFiles]":
-    from anchorline.store import database  # noqa: PLC0415  (not at start)
-    from anchorline.store.recorder import Recorder  # noqa: PLC0415
-
+def _open(settings: Store, told: Callable[[str], None]) -> tuple[Recorder, list[Entry], WarmFiles]:
     path = database.locate(settings.path)
     recorder = Recorder(path, settings.text, told, features=settings.features)
     return recorder, *_read(recorder)
 
 
-def _read(recorder: "Recorder") -> "tuple[list[Entry], WarmFiles]":
+def _read(recorder: Recorder) -> tuple[list[Entry], WarmFiles]:
     """Returns what was recorded of the cache."""
-    from anchorline.instructions.warm_files import WarmFiles  # noqa: PLC0415  (not at start)
-    from anchorline.store import database  # noqa: PLC0415
-    from anchorline.store.reader import Reader  # noqa: PLC0415
-
     reader, now = Reader(recorder.path), time.time()
     try:
         return reader.ledger(now), reader.instructions(now)
