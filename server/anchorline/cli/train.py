@@ -112,8 +112,8 @@ def _train(
 ) -> None:
     _load_blas()
     try:
-        from anchorline.learn.mlx_network import on_metal  # noqa: PLC0415
-        from anchorline.learn.training import Settings, train  # noqa: PLC0415
+        from anchorline.learn.mlx_network import on_metal  # noqa: PLC0415  (MLX, after the BLAS, and not on every platform)
+        from anchorline.learn.training import Settings, train  # noqa: PLC0415  (the same)
     except ImportError as error:
         raise click.ClickException(f"training needs MLX, which is not installed here: {error}") from error
 

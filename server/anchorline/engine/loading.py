@@ -26,7 +26,7 @@ def load(folder: Path, adapter: Path | None = None) -> Loaded:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # transformers misses torch, which nobody needs here
-        import mlx.core as mx  # noqa: PLC0415
+        import mlx.core as mx  # noqa: PLC0415  (MLX, which must find the BLAS loaded; the same below)
         from mlx.utils import tree_flatten, tree_unflatten  # noqa: PLC0415
         from mlx_lm import utils  # noqa: PLC0415
 

@@ -51,7 +51,7 @@ def generate(
 
     `cache` holds what comes before `prompt` (at least one token) and must be trimmable.
     """
-    import mlx.core as mx  # noqa: PLC0415  (in the worker only)
+    import mlx.core as mx  # noqa: PLC0415  (MLX, which must find the BLAS loaded; the same below)
     from mlx_lm.models.cache import trim_prompt_cache  # noqa: PLC0415
 
     answer = [int(mx.argmax(model(mx.array([prompt]), cache=cache)[0, -1]).item())]
