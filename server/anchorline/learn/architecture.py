@@ -71,19 +71,19 @@ class Architecture(msgspec.Struct, frozen=True):
         return self.text + self.dense + len(self.parts) + 1
 
     def view(self, head: str) -> tuple[float, ...]:
-        """Return 1 or 0 for the words and for each of the dense parts: whether the head sees it."""
+        """Returns 1 or 0 for the words and for each of the dense parts: whether the head sees it."""
         seen = self.views.get(head, PARTS)
         dense = tuple(float(part in seen) for part in PARTS)
         return (dense[0], *dense)
 
     def columns(self, head: str) -> list[int]:
-        """Return the places of a head's offsets among the dense numbers. Raises ValueError for an unknown name."""
+        """Returns the places of a head's offsets among the dense numbers. Raises ValueError for an unknown name."""
         names = [name for part in self.parts for name in part]
         return [names.index(name) for name in self.offsets.get(head, ())]
 
 
 def shapes(form: Architecture) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every array. Those that begin with ``scale.`` standardise and are not trained."""
+    """Returns the shape of every array. Those that begin with ``scale.`` standardise and are not trained."""
     both = form.hidden + form.seen
     found: dict[str, tuple[int, ...]] = {
         "scale.mean": (form.dense,),

@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def fit(odds: npt.ArrayLike, truth: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> CalibrationLine:
-    """Return the line of the least logistic loss by Newton's method. `truth` lies in 0 to 1."""
+    """Returns the line of the least logistic loss by Newton's method. `truth` lies in 0 to 1."""
     x = np.asarray(odds, np.float64)
     y = np.asarray(truth, np.float64)
     w = np.ones_like(x) if weights is None else np.asarray(weights, np.float64)
@@ -49,7 +49,7 @@ def fit(odds: npt.ArrayLike, truth: npt.ArrayLike, weights: npt.ArrayLike | None
 
 
 def calibrated(given: Network, held: Sequence[Decision], heads: Sequence[str]) -> Network:
-    """Return the network with calibrations of `heads` that were fitted on `held`; other heads keep theirs."""
+    """Returns the network with calibrations of `heads` that were fitted on `held`; other heads keep theirs."""
     lines = {name: found for name, found in given.description.calibration.items() if name not in heads}
     plain = given.replaced(calibration={})
     if not held:

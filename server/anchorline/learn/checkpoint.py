@@ -24,7 +24,7 @@ class TrainingState(msgspec.Struct, frozen=True):
 
 
 def forget(folder: Path) -> None:
-    """Remove the checkpoint in `folder`: what it led to is kept. Raises OSError."""
+    """Removes the checkpoint in `folder`: what it led to is kept. Raises OSError."""
     (folder / FILE).unlink(missing_ok=True)
 
 
@@ -36,7 +36,7 @@ class Checkpoint:
         self._name = name
 
     def save(self, state: TrainingState) -> None:
-        """Replace what was kept. Raises OSError."""
+        """Replaces what was kept. Raises OSError."""
         if self._path is None:
             return
         files.make_folder(self._path.parent)
@@ -50,7 +50,7 @@ class Checkpoint:
         files.write(self._path, save(state.arrays, metadata=about))
 
     def load(self) -> TrainingState | None:
-        """Return what was kept of this training; None where there is nothing, or nothing that can be read."""
+        """Returns what was kept of this training; None where there is nothing, or nothing that can be read."""
         if self._path is None or not self._path.is_file():
             return None
         try:

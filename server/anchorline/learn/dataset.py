@@ -39,18 +39,18 @@ class Cuts(msgspec.Struct, frozen=True):
 
 
 def by_name(name: str) -> Part:
-    """Return the part of a session or user."""
+    """Returns the part of a session or user."""
     place = int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()) / 2**64
     return "train" if place < SHARES[0] else "held" if place < sum(SHARES) else "test"
 
 
 def by_time(at: float, cuts: Cuts) -> Part:
-    """Return the part of a moment."""
+    """Returns the part of a moment."""
     return "train" if at < cuts.held else "held" if at < cuts.test else "test"
 
 
 def cuts(times: Iterable[float]) -> Cuts:
-    """Return the times that divide `times` by `SHARES`."""
+    """Returns the times that divide `times` by `SHARES`."""
     ordered = sorted(times)
     if not ordered:
         return Cuts(0.0, 0.0)
@@ -112,7 +112,7 @@ def write(
     moments: Cuts | None = None,
     texts: "dict[str, str] | None" = None,
 ) -> About:
-    """Write a dataset; the months that it has replace those that were there. Raises DatasetError.
+    """Writes a dataset; the months that it has replace those that were there. Raises DatasetError.
 
     `moments` divide the time (None: those of the dataset in `folder`, else by `SHARES`). `texts` are drafts by
     decision, where they are to be written.
@@ -149,7 +149,7 @@ def _told(about: About) -> bytes:
 
 
 def about(folder: Path) -> About | None:
-    """Return what a dataset says of itself; None where there is none. Raises DatasetError."""
+    """Returns what a dataset says of itself; None where there is none. Raises DatasetError."""
     path = folder / ABOUT
     if not path.is_file():
         return None
@@ -165,7 +165,7 @@ def about(folder: Path) -> About | None:
 
 
 def read(folder: Path) -> list[Decision]:
-    """Return a dataset's decisions that have the features of this version, in order of time. Raises DatasetError."""
+    """Returns a dataset's decisions that have the features of this version, in order of time. Raises DatasetError."""
     if about(folder) is None:
         raise DatasetError(f"{folder}: there is no dataset; `anchorline dataset build` makes one")
     found: list[Decision] = []
@@ -181,7 +181,7 @@ def read(folder: Path) -> list[Decision]:
 
 
 def part(decisions: Iterable[Decision], wanted: Part) -> list[Decision]:
-    """Return the decisions whose sessions fall into a part."""
+    """Returns the decisions whose sessions fall into a part."""
     return [one for one in decisions if by_name(one.session) == wanted]
 
 

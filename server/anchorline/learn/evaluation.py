@@ -52,7 +52,7 @@ class Evaluation(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
     def metrics(self) -> dict[str, dict[str, float]]:
-        """Return the network's figures by head and name, and the rule's Brier scores."""
+        """Returns the network's figures by head and name, and the rule's Brier scores."""
         found: dict[str, dict[str, float]] = {}
         for row in self.rows:
             if row.case == "network":
@@ -72,7 +72,7 @@ def evaluate(
     simple: bool = False,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Evaluation:
-    """Measure heads on `test`. The baselines are fitted on `train`; `simple`: also those of scikit-learn.
+    """Measures heads on `test`. The baselines are fitted on `train`; `simple`: also those of scikit-learn.
 
     `progress` is told the share that is done.
     """
@@ -112,7 +112,7 @@ def _cases(
     simple: bool,
     progress: Callable[[float], None],
 ) -> dict[str, Floats]:
-    """Return the answers of each case to all of a head's questions."""
+    """Returns the answers of each case to all of a head's questions."""
     known = questions.ask(head, train, form, skills)
     cases: dict[str, list[Floats]] = {"network": [], "rule": [], "marginal": []}
     for place, one in enumerate(asked):
@@ -149,7 +149,7 @@ class _Draws:
         ]
 
     def weights(self, times: npt.NDArray[np.int64]) -> Floats:
-        """Return how often each row was drawn."""
+        """Returns how often each row was drawn."""
         return times[self.of].astype(np.float64)
 
 
@@ -169,7 +169,7 @@ def _figures(head: str, case: str, p: Floats, truth: Floats, weights: Floats, dr
 
 
 def figures(p: Floats, truth: Floats, weights: Floats | None = None) -> dict[str, float]:
-    """Return the metrics of answers; what can't be said is not a number. ECE has ten bins of equal width."""
+    """Returns the metrics of answers; what can't be said is not a number. ECE has ten bins of equal width."""
     return _Scores(p, truth).figures(np.ones(len(p)) if weights is None else weights)
 
 
@@ -189,7 +189,7 @@ class _Scores:
         _, self._rank = np.unique(p, return_inverse=True)
 
     def figures(self, weights: Floats) -> dict[str, float]:
-        """Return the metrics under these weights of the answers."""
+        """Returns the metrics under these weights of the answers."""
         total = float(weights.sum())
         if not total:
             return dict.fromkeys(METRICS, float("nan"))
@@ -204,7 +204,7 @@ class _Scores:
 
 
 def _verdict(cases: Mapping[str, Floats], truth: Floats, weights: Floats, drawn: _Draws) -> tuple[Use, str]:
-    """Return whether the network is to be used, and why, from Brier scores."""
+    """Returns whether the network is to be used, and why, from Brier scores."""
     errors = {case: (p - truth) ** 2 for case, p in cases.items()}
     rival = "rule" if "rule" in cases else "marginal"
     difference = weights * (errors["network"] - errors[rival])
@@ -222,14 +222,14 @@ def _verdict(cases: Mapping[str, Floats], truth: Floats, weights: Floats, drawn:
 
 
 def has_baselines() -> bool:
-    """Tell whether scikit-learn is there."""
+    """Says whether scikit-learn is there."""
     return find_spec("sklearn") is not None
 
 
 def baselines(
     train: Floats, truth: Floats, weights: Floats, test: Floats, seed: int = 0
 ) -> dict[str, Floats]:
-    """Return the probability of yes for the rows of `test`, by each of `BASELINES` fitted on the train rows.
+    """Returns the probability of yes for the rows of `test`, by each of `BASELINES` fitted on the train rows.
 
     A network has to be measured against simple models, for ever. They need scikit-learn.
     """

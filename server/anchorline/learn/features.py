@@ -55,7 +55,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 def of(draft: str | None = None, moment: Moment | None = None, back: Return | None = None) -> Features:
-    """Return the features of what is known."""
+    """Returns the features of what is known."""
     return Features(
         grams(draft) if draft else (),
         of_draft(draft) if draft else None,
@@ -77,7 +77,7 @@ _SIZES = (3, 4, 5)
 
 
 def grams(text: str) -> tuple[int, ...]:
-    """Return the buckets of words, numbers and marks, of pairs, and of three to five characters inside of words."""
+    """Returns the buckets of words, numbers and marks, of pairs, and of three to five characters inside of words."""
     words = _PIECES.findall(_ends(text).lower())
     found = dict.fromkeys(_bucket(word) for word in words)
     for pair in pairwise(words):
@@ -117,7 +117,7 @@ _NUMBER = re.compile(r"\b\d+\b")
 
 
 def of_draft(text: str) -> tuple[float, ...]:
-    """Return the numbers that `DRAFT` names."""
+    """Returns the numbers that `DRAFT` names."""
     seen = _ends(text)
     size = len(seen) or 1
     lines = text.count("\n")
@@ -184,7 +184,7 @@ corrects."""
 
 
 def of_moment(moment: Moment, table: HazardGaps = _RULE) -> tuple[float, ...]:
-    """Return the numbers that `MOMENT` names. `table` is the one that the network corrects."""
+    """Returns the numbers that `MOMENT` names. `table` is the one that the network corrects."""
     pauses = moment.pauses[-WINDOW:]
     paces = [log1p(pauses[0][0]) if pauses else 0.0] * len(RATES)
     turn, long = -1.0, 0.0
@@ -248,7 +248,7 @@ RETURN = (
 
 
 def of_return(back: Return, coefficients: Mapping[str, float] = hits.COEFFICIENTS) -> tuple[float, ...]:
-    """Return the numbers that `RETURN` names. `coefficients` are those of `odds`."""
+    """Returns the numbers that `RETURN` names. `coefficients` are those of `odds`."""
     lifetime = hits.kind(back.ttl, back.lifetime)
     return (
         hits.odds_of(back, coefficients),

@@ -63,7 +63,7 @@ class Table:
         return len(self.present)
 
     def batch(self, rows: npt.NDArray[np.int64]) -> Batch:
-        """Return some rows."""
+        """Returns some rows."""
         sizes = (self.ends - self.starts)[rows]
         some = np.flatnonzero(sizes)
         slot = np.zeros(len(rows), np.int32)
@@ -78,12 +78,12 @@ class Table:
         return Batch(self.grams[taken], shares, slot, self.dense[rows], self.present[rows])
 
     def all(self) -> Batch:
-        """Return all rows."""
+        """Returns all rows."""
         return self.batch(np.arange(len(self)))
 
 
 def _stacked(values: Iterable[tuple[float, ...] | None], width: int, name: str) -> tuple[Floats, Floats]:
-    """Return the values as rows, zeros where they are not known, and whether they are."""
+    """Returns the values as rows, zeros where they are not known, and whether they are."""
     rows = list(values)
     for row in rows:
         if row is not None and len(row) != width:
@@ -108,7 +108,7 @@ def trunk(
     xp: Module,
     drop: Callable[[Values], Values] = lambda values: values,
 ) -> Values:
-    """Return z. `view` hides parts (see `Architecture.view`), `drop` is applied to h while training."""
+    """Returns z. `view` hides parts (see `Architecture.view`), `drop` is applied to h while training."""
     present = batch.present * xp.array(view, dtype=xp.float32)
     text = xp.zeros((len(batch.slot), form.text), dtype=xp.float32)
     if view[0]:
@@ -130,23 +130,23 @@ def trunk(
 
 
 def gap(arrays: Arrays, z: Values, batch: Batch, columns: Values) -> Values:
-    """Return the log odds that the gap is longer than each time, if longer than the one before (n × times)."""
+    """Returns the log odds that the gap is longer than each time, if longer than the one before (n × times)."""
     return _offset(z @ arrays["gap.weight"] + arrays["gap.bias"], batch, columns)
 
 
 def hit(arrays: Arrays, z: Values, batch: Batch, columns: Values) -> Values:
-    """Return the log odds that the cache hits (n × 1)."""
+    """Returns the log odds that the cache hits (n × 1)."""
     return _offset(z @ arrays["hit.weight"] + arrays["hit.bias"], batch, columns)
 
 
 def solve(arrays: Arrays, z: Values, embeddings: Values, biases: Values) -> Values:
-    """Return the log odds that each model solves each prompt (n × models)."""
+    """Returns the log odds that each model solves each prompt (n × models)."""
     prompt = z @ arrays["solve.prompt"] + arrays["solve.prompt_bias"]
     return z @ arrays["solve.easy"] + prompt @ embeddings.T + biases
 
 
 def models(arrays: Arrays, skills: Values, own: Values, own_bias: Values) -> tuple[Values, Values]:
-    """Return embeddings (models × factors) and biases: what the skill gives, and `own` for models that were seen."""
+    """Returns embeddings (models × factors) and biases: what the skill gives, and `own` for models that were seen."""
     embeddings = arrays["solve.base"] + skills[:, None] * arrays["solve.skill"] + own
     odds = arrays["solve.odds"]
     return embeddings, odds[0] + skills * odds[1] + own_bias

@@ -45,7 +45,7 @@ class Supply(msgspec.Struct, frozen=True):
 
 
 def supply(decisions: Iterable[Decision]) -> dict[str, Supply]:
-    """Count the labels of each head."""
+    """Counts the labels of each head."""
     counts = {name: [0, 0, 0] for name in HEADS}
     sessions: dict[str, set[str]] = {name: set() for name in HEADS}
     for one in decisions:
@@ -61,7 +61,7 @@ def supply(decisions: Iterable[Decision]) -> dict[str, Supply]:
 
 
 def missing(head: Head, found: Supply) -> str | None:
-    """Return how much more a head needs before it can be trained; None where there is enough."""
+    """Returns how much more a head needs before it can be trained; None where there is enough."""
     lacks = [
         f"{wanted - have} more {what.removesuffix('s') if wanted - have == 1 else what}"
         for wanted, have, what in (
@@ -82,7 +82,7 @@ RARER = {
 
 
 def _labels(one: Decision) -> dict[str, tuple[int, int]]:
-    """Return how many labels a decision has for each head, and how many of them are positive."""
+    """Returns how many labels a decision has for each head, and how many of them are positive."""
     long = one.gap is not None and one.gap > LONG
     known = one.gap is not None and (not one.censored or long)
     return {
@@ -127,7 +127,7 @@ class Targets:
                     self.solve_weight[row, places[model]] = one.weights.get("solve", 1.0)
 
     def batch(self, rows: Ints) -> Wanted:
-        """Return the labels of some rows."""
+        """Returns the labels of some rows."""
         return Wanted(
             self.gap[rows],
             self.gap_weight[rows],

@@ -38,15 +38,15 @@ class MlxNetwork(Network):
 
 
 def on_metal(network: Network) -> Network:
-    """Return the network on Metal, for many decisions at once; as it is where there is no Metal."""
+    """Returns the network on Metal, for many decisions at once; as it is where there is no Metal."""
     return MlxNetwork(network) if mx.metal.is_available() else network
 
 
 def moved(batch: Batch) -> Batch:
-    """Return a batch with MLX's arrays."""
+    """Returns a batch with MLX's arrays."""
     return Batch(*map(mx.array, batch))
 
 
 def places(columns: dict[str, npt.NDArray[np.int64] | None]) -> dict[str, Any]:
-    """Return the places of the heads' offsets as MLX's arrays."""
+    """Returns the places of the heads' offsets as MLX's arrays."""
     return {head: None if found is None else mx.array(found) for head, found in columns.items()}

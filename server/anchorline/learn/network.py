@@ -78,7 +78,7 @@ class Network:
         return sum(values.size for name, values in self.arrays.items() if not name.startswith("scale."))
 
     def uses(self, head: str) -> bool:
-        """Tell whether a head is better than its baseline, and so to be asked."""
+        """Says whether a head is better than its baseline, and so to be asked."""
         return self.description.heads.get(head) == "network"
 
     def replaced(
@@ -89,7 +89,7 @@ class Network:
         heads: dict[str, Use] | None = None,
         provenance: dict[str, str | float | int | bool | None] | None = None,
     ) -> "Network":
-        """Return a network in which some parts are others."""
+        """Returns a network in which some parts are others."""
         found = self.description
         if calibration is not None:
             found = msgspec.structs.replace(found, calibration=calibration)
@@ -100,17 +100,17 @@ class Network:
         return Network(found, self.arrays if arrays is None else arrays)
 
     def gaps(self, features: Features) -> Gaps:
-        """Return the distribution of the time to the next request."""
+        """Returns the distribution of the time to the next request."""
         odds = self.gap_odds(self._one(features))[0]
         beyond = np.cumprod(1.0 / (1.0 + np.exp(-odds)))
         return Gaps(self.form.times, tuple(beyond.tolist()))
 
     def hit(self, features: Features) -> float:
-        """Return the probability that at least 90 % of the prefix is read from the cache."""
+        """Returns the probability that at least 90 % of the prefix is read from the cache."""
         return float(_probability(self.hit_odds(self._one(features))[0]))
 
     def solve(self, features: Features, skills: Mapping[str, float]) -> dict[str, float]:
-        """Return the probability that each model solves the prompt; `skills` are the catalogue's.
+        """Returns the probability that each model solves the prompt; `skills` are the catalogue's.
 
         A model that the network never saw gets the embedding of its skill.
         """
@@ -118,19 +118,19 @@ class Network:
         return dict(zip(skills, _probability(odds).tolist(), strict=True))
 
     def gap_odds(self, batch: Batch) -> Floats:
-        """Return log odds, calibrated: longer than each time, if longer than the one before (n × times)."""
+        """Returns log odds, calibrated: longer than each time, if longer than the one before (n × times)."""
         return self._calibrated("gap", self._gap(batch))
 
     def hit_odds(self, batch: Batch) -> Floats:
-        """Return log odds, calibrated (n)."""
+        """Returns log odds, calibrated (n)."""
         return self._calibrated("hit", self._hit(batch))[:, 0]
 
     def solve_odds(self, batch: Batch, models: Iterable[tuple[str, float]]) -> Floats:
-        """Return log odds, calibrated (n × models). `models` are names with skills."""
+        """Returns log odds, calibrated (n × models). `models` are names with skills."""
         return self._calibrated("solve", self._solve(batch, *self.embeddings(list(models))))
 
     def embeddings(self, models: Sequence[tuple[str, float]]) -> tuple[Floats, Floats]:
-        """Return embeddings and biases of models, given as names with skills."""
+        """Returns embeddings and biases of models, given as names with skills."""
         own = np.zeros((len(models), self.form.factors), np.float32)
         own_bias = np.zeros(len(models), np.float32)
         skills = np.array([skill for _, skill in models], np.float32)
@@ -171,7 +171,7 @@ class Network:
         return found
 
     def save(self, folder: Path) -> None:
-        """Write both files, each whole or not at all, for the owner alone. Raises OSError."""
+        """Writes both files, each whole or not at all, for the owner alone. Raises OSError."""
         files.make_folder(folder)
         kept = {
             name: np.ascontiguousarray(values.astype(np.float16 if name in HALF else np.float32))
@@ -183,13 +183,13 @@ class Network:
 
 
 def columns(form: Architecture) -> dict[str, npt.NDArray[np.int64] | None]:
-    """Return the places of each head's offsets, None where it has none. Raises ValueError for an unknown name."""
+    """Returns the places of each head's offsets, None where it has none. Raises ValueError for an unknown name."""
     places = {head: form.columns(head) for head in HEADS}
     return {head: np.array(found, np.int64) if found else None for head, found in places.items()}
 
 
 def load(folder: Path) -> Network:
-    """Read a network. Raises NetworkError where it is not one, is damaged, or is for other features than these."""
+    """Reads a network. Raises NetworkError where it is not one, is damaged, or is for other features than these."""
     path = folder / DESCRIPTION
     try:
         if path.stat().st_size > MOST_BYTES:
@@ -210,7 +210,7 @@ def load(folder: Path) -> Network:
 
 
 def _of_heads(given: Description) -> Description:
-    """Return the description in the newest format: of the heads that there are."""
+    """Returns the description in the newest format: of the heads that there are."""
     views = {head: view for head, view in given.architecture.views.items() if head in HEADS}
     return msgspec.structs.replace(
         given,
@@ -222,7 +222,7 @@ def _of_heads(given: Description) -> Description:
 
 
 def untrained(form: Architecture, seed: int = 0) -> Network:
-    """Return a network of random weights that says nothing yet: heads start at their offsets."""
+    """Returns a network of random weights that says nothing yet: heads start at their offsets."""
     draw = np.random.default_rng(seed)
     both = form.hidden + form.seen
     spreads = {
@@ -242,7 +242,7 @@ def untrained(form: Architecture, seed: int = 0) -> Network:
 
 
 def rounded(arrays: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Return the arrays with the precision that they are kept in."""
+    """Returns the arrays with the precision that they are kept in."""
     return {
         name: values.astype(np.float16).astype(np.float32) if name in HALF else values.astype(np.float32)
         for name, values in arrays.items()

@@ -21,7 +21,7 @@ class NetworkGaps:
         self._network = trained
 
     def after(self, moment: Moment) -> Gaps:
-        """Return the distribution of the time to the next request."""
+        """Returns the distribution of the time to the next request."""
         return self._network.gaps(features.of(moment=moment))
 
 
@@ -32,7 +32,7 @@ class NetworkHits:
         self._network = trained
 
     def probability(self, back: Return, moment: Moment | None = None) -> float:
-        """Return the probability that at least 90 % of the prefix is read from the cache."""
+        """Returns the probability that at least 90 % of the prefix is read from the cache."""
         return self._network.hit(features.of(moment=moment, back=back))
 
 
@@ -52,7 +52,7 @@ class NetworkQuality:
         self._skills: dict[str, float] = {}
 
     def features(self, draft: str, *, in_session: bool) -> quality.Features:
-        """Look at a draft once, for all candidates."""
+        """Looks at a draft once, for all candidates."""
         found = self._heuristic.features(draft, in_session=in_session)
         if in_session or not draft:
             return found
@@ -61,7 +61,7 @@ class NetworkQuality:
         return Seen(found.easy, found.gain, numbers, self._network.solve(numbers, self._skills.copy()))
 
     def p_success(self, features: quality.Features, model: Model) -> float:
-        """Return the probability that a model solves the prompt."""
+        """Returns the probability that a model solves the prompt."""
         if not isinstance(features, Seen):
             return self._heuristic.p_success(features, model)
         if model.id not in features.solved or self._skills[model.id] != model.skill:
@@ -79,7 +79,7 @@ class Heads(msgspec.Struct, frozen=True):
 
 
 def load(folder: Path) -> Heads:
-    """Read a network. Raises NetworkError."""
+    """Reads a network. Raises NetworkError."""
     trained = network.load(folder)
     return Heads(
         NetworkGaps(trained) if trained.uses("gap") else HazardGaps(),

@@ -46,7 +46,7 @@ def ask(
     skills: Mapping[str, float],
     network: Network | None = None,
 ) -> list[Question]:
-    """Return a head's questions on decisions, answered by `network` where one is given."""
+    """Returns a head's questions on decisions, answered by `network` where one is given."""
     asked = _ASKED[head]
     rows = [one for one in decisions if _known(one, head)]
     return asked(rows, form, skills, network) if rows else []
@@ -132,7 +132,7 @@ def _solve(
 
 
 def _heuristic(rows: Sequence[Decision], skills: Sequence[float]) -> Floats:
-    """Return what the length of a draft says, which is all that the features keep of what the heuristic looks at."""
+    """Returns what the length of a draft says, which is all that the features keep of what the heuristic looks at."""
     heuristic = HeuristicQuality()
     found = []
     for one, skill in zip(rows, skills, strict=True):

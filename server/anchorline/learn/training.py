@@ -90,7 +90,7 @@ def train(
     checkpoint: "Path | None" = None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Network:
-    """Return a network that was trained on `decisions` and calibrated on `held`, which are of other sessions.
+    """Returns a network that was trained on `decisions` and calibrated on `held`, which are of other sessions.
 
     It begins as `start`, or untrained in the form `form`. `skills` are the catalogue's, of models that are new to it.
     Its heads are all still marked ``baseline``: whether they are better is for an evaluation on a third set of sessions
@@ -157,7 +157,7 @@ class _Run:
         self.best_loss = self._relative(self.base)
 
     def _showing(self, head: str) -> int:
-        """Return how many rows have all that a head sees."""
+        """Returns how many rows have all that a head sees."""
         view = np.array(self.form.view(head)) > 0
         return int((self.table.present[:, view] > 0).all(axis=1).sum())
 
@@ -167,7 +167,7 @@ class _Run:
         return self.done >= self.settings.epochs or self.done - self.best_epoch >= self.settings.patience
 
     def epoch(self, progress: Callable[[Progress], None]) -> None:
-        """Go over all decisions once, in an order that seed and epoch give."""
+        """Goes over all decisions once, in an order that seed and epoch give."""
         begun = time.monotonic()
         settings, sums = self.settings, dict.fromkeys(self.heads, 0.0)
         order = np.random.default_rng((settings.seed, self.done)).permutation(len(self.table))
@@ -198,19 +198,19 @@ class _Run:
         progress(self.standing(self.steps, means, held, time.monotonic()))
 
     def _step(self, slopes: Arrays) -> None:
-        """Go one step. The embeddings of the words go a smaller one: nearly every draft has words of its own."""
+        """Goes one step. The embeddings of the words go a smaller one: nearly every draft has words of its own."""
         words, share = self.trained.get("grams"), self.settings.words
         self.trained = self.optimizer.apply_gradients(slopes, self.trained)
         if words is not None:
             self.trained["grams"] = words + share * (self.trained["grams"] - words)
 
     def _relative(self, held: Mapping[str, float]) -> float:
-        """Return the sum of the heads' losses as shares of those before the training, so that each counts alike."""
+        """Returns the sum of the heads' losses as shares of those before the training, so that each counts alike."""
         weights = self.settings.weights
         return sum(weights.get(head, 1.0) * value / self.base[head] for head, value in held.items())
 
     def standing(self, step: int, means: dict[str, float], held: dict[str, float], begun: float) -> Progress:
-        """Return where the training stands after a step of an epoch that has `begun`."""
+        """Returns where the training stands after a step of an epoch that has `begun`."""
         epoch = self.done if step == self.steps else self.done + 1
         seconds = self.seconds + max(time.monotonic() - begun, 0.0)
         return Progress(
@@ -218,7 +218,7 @@ class _Run:
         )
 
     def _prior(self, batch: Batch) -> dict[str, Values]:
-        """Return what the network said at first, for the heads that are to keep it."""
+        """Returns what the network said at first, for the heads that are to keep it."""
         found = {}
         plain = self.first
         if "gap" in self.kept:
@@ -249,7 +249,7 @@ class _Run:
     def _losses(
         self, trained: Arrays, batch: Batch, wanted: Wanted, drop: Callable[[Values], Values]
     ) -> tuple[dict[str, Values], dict[str, Values]]:
-        """Return log odds and mean losses by head."""
+        """Returns log odds and mean losses by head."""
         arrays = {**self.fixed, **trained}
         asked = {*self.heads, *self.kept}
         views = {self.form.view(head) for head in asked}
@@ -272,7 +272,7 @@ class _Run:
         return odds, {head: value for head, value in losses.items() if head in self.heads}
 
     def _held(self) -> dict[str, float]:
-        """Return the mean losses on the held-out sessions."""
+        """Returns the mean losses on the held-out sessions."""
         sums, weights = dict.fromkeys(self.heads, 0.0), dict.fromkeys(self.heads, 0.0)
         for first in range(0, len(self.held_table), 1024):
             rows = np.arange(first, min(first + 1024, len(self.held_table)))
@@ -291,7 +291,7 @@ class _Run:
         return {head: value / weights[head] for head, value in sums.items() if weights[head]}
 
     def best_network(self) -> Network:
-        """Return the network of the best epoch, with the precision that it is kept in."""
+        """Returns the network of the best epoch, with the precision that it is kept in."""
         arrays = {name: np.array(values) for name, values in {**self.fixed, **self.best}.items()}
         uses: dict[str, network.Use] = {
             head: "baseline" if head in self.heads else self.first.description.heads.get(head, "baseline")
@@ -300,7 +300,7 @@ class _Run:
         return self.first.replaced(arrays=network.rounded(arrays), heads=uses)
 
     def state(self) -> TrainingState:
-        """Return all that is needed to go on."""
+        """Returns all that is needed to go on."""
         moments = {
             f"{kind}/{name}": np.array(self.optimizer.state[name][kind])
             for name in self.trained
@@ -320,7 +320,7 @@ class _Run:
         )
 
     def resume(self, state: TrainingState) -> None:
-        """Go on from a checkpoint."""
+        """Goes on from a checkpoint."""
         parts: dict[str, Arrays] = {"trained": {}, "best": {}, "m": {}, "v": {}, "at": {}}
         for name, values in state.arrays.items():
             part, _, rest = name.partition("/")
@@ -335,12 +335,12 @@ class _Run:
 
 
 def _mean(odds: Values, truth: Values, weights: Values, rows: Values) -> Values:
-    """Return the logistic loss for each row."""
+    """Returns the logistic loss for each row."""
     return (weights * (mx.logaddexp(odds, 0.0) - odds * truth)).sum() / mx.maximum(rows.sum(), 1e-6)
 
 
 def _squares(trained: Arrays, head: str) -> Values:
-    """Return the sum of squares of a head's own weights."""
+    """Returns the sum of squares of a head's own weights."""
     total = mx.array(0.0)
     for name, values in trained.items():
         if name.startswith(f"{head}.") and "bias" not in name and name != "solve.odds":
@@ -365,7 +365,7 @@ def _fingerprint(
     heads: Sequence[str],
     settings: Settings,
 ) -> str:
-    """Return what names this very training: settings, data and where it starts."""
+    """Returns what names this very training: settings, data and where it starts."""
     found = blake2b(msgspec.msgpack.encode((settings, tuple(heads), first.form)), digest_size=16)
     for name, values in sorted(first.arrays.items()):
         found.update(name.encode() + values.tobytes())
@@ -381,7 +381,7 @@ UNKNOWN = 0.5
 
 
 def standardised(given: Network, decisions: Sequence[Decision]) -> Network:
-    """Return a network that takes the decisions' numbers as of mean 0 and deviation 1, where they are known."""
+    """Returns a network that takes the decisions' numbers as of mean 0 and deviation 1, where they are known."""
     form, arrays = given.form, dict(given.arrays)
     table, first = Table([one.features for one in decisions], form), 0
     mean, deviation = np.zeros(form.dense, np.float32), np.ones(form.dense, np.float32)
@@ -396,7 +396,7 @@ def standardised(given: Network, decisions: Sequence[Decision]) -> Network:
 
 
 def with_models(given: Network, decisions: Sequence[Decision], skills: Mapping[str, float]) -> Network:
-    """Return a network with an embedding for every model that answered; a new one starts as its skill says."""
+    """Returns a network with an embedding for every model that answered; a new one starts as its skill says."""
     known = {one.id for one in given.form.models}
     new = sorted({model for one in decisions for model in one.solve} - known)
     if not new:

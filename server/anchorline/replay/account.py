@@ -71,7 +71,7 @@ class Paid(msgspec.Struct, frozen=True):
 def run(
     conversations: Sequence[RecordedConversation], rule: Rule, rules: Callable[[str], Provider]
 ) -> Iterator[Paid]:
-    """Yield what each request is charged under `rule`, a conversation's in order; `rules` gives a model's provider."""
+    """Yields what each request is charged under `rule`, a conversation's in order; `rules` gives a model's provider."""
     account = _Account(conversations, rule, rules)
     numbers = count()
     waiting = [
@@ -122,7 +122,7 @@ class _Account:
         return self._caches[model]
 
     def send(self, number: int, index: int) -> Iterator[Paid]:
-        """Send a request; yield what the one before was charged, now that its pings are over."""
+        """Sends a request; yields what the one before was charged, now that its pings are over."""
         recorded, state = self._recorded[number], self._open[number]
         step = recorded.steps[index]
         if state.paid is not None:
@@ -139,7 +139,7 @@ class _Account:
         state.paid = Paid(number, step.at, billed.read, written, billed.uncached, cache.bill(billed))
 
     def ping(self, number: int, at: float) -> None:
-        """Send a conversation's last request again, without output."""
+        """Sends a conversation's last request again, without output."""
         state = self._open[number]
         if state.request is None or state.paid is None:
             return
@@ -149,7 +149,7 @@ class _Account:
         state.paid = msgspec.structs.replace(state.paid, pings=pings, sent=state.paid.sent + 1)
 
     def next_ping(self, number: int, index: int, sent: int) -> float | None:
-        """Return when a request's next ping is due; None where the next request comes first, or no more may be."""
+        """Returns when a request's next ping is due; None where the next request comes first, or no more may be."""
         action = self._open[number].action
         steps = self._recorded[number].steps
         if action.lifetime is None or sent >= action.paid(gap(steps, index)):
@@ -157,14 +157,14 @@ class _Account:
         return steps[index].at + (sent + 1) * ping_every(action.lifetime)
 
     def rest(self) -> Iterator[Paid]:
-        """Yield what the last request of each conversation was charged."""
+        """Yields what the last request of each conversation was charged."""
         for state in self._open:
             if state.paid is not None:
                 yield state.paid
 
 
 def _blocks(before: list[Block], recorded: RecordedConversation, index: int) -> tuple[list[Block], int]:
-    """Return a request's blocks, and how many of them are those of the one before, as far as it shares them."""
+    """Returns a request's blocks, and how many of them are those of the one before, as far as it shares them."""
     step = recorded.steps[index]
     kept: list[Block] = []
     tokens = 0
@@ -185,7 +185,7 @@ def _blocks(before: list[Block], recorded: RecordedConversation, index: int) -> 
 def _marks(
     blocks: Sequence[Block], warm: int, action: Action, rule: Rule, provider: Provider
 ) -> list[Breakpoint]:
-    """Return the breakpoints. Where nothing is to be written, one at the end of the `warm` blocks reads these."""
+    """Returns the breakpoints. Where nothing is to be written, one at the end of the `warm` blocks reads these."""
     if action.lifetime is None and rule.tail and rule.head is None:
         return [Breakpoint(warm - 1)] if warm else []
     chosen = action.lifetime.name if action.lifetime is not None else None

@@ -46,7 +46,7 @@ Policy = Callable[[Asked], Action]
 
 
 def cost(chain: Chain, policy: Policy, read: float = 0.1) -> float:
-    """Return the input cost of a chain, in tokens at the base price. After the last request all pings are paid."""
+    """Returns the input cost of a chain, in tokens at the base price. After the last request all pings are paid."""
     total = 0.0
     alive, last = -1.0, inf
     for index, step in enumerate(chain):
@@ -58,7 +58,7 @@ def cost(chain: Chain, policy: Policy, read: float = 0.1) -> float:
 
 
 def clairvoyant(actions: Sequence[Action], read: float = 0.1) -> Callable[[Chain], Policy]:
-    """Return the choices among `actions` that cost a chain least: they know the future.
+    """Returns the choices among `actions` that cost a chain least: they know the future.
 
     Going backwards, the rest of a chain costs so much if a request misses, and so much if it hits.
     """
@@ -87,12 +87,12 @@ def clairvoyant(actions: Sequence[Action], read: float = 0.1) -> Callable[[Chain
 
 
 def fixed(action: Action) -> Policy:
-    """Return the rule of most editors: the same for every request."""
+    """Returns the rule of most editors: the same for every request."""
     return lambda _: action
 
 
 def delta_rule(short: Action, long: Action, share: float = 0.05) -> Policy:
-    """Return the rule "`long` where the new part is under `share` of the prefix, else `short`"."""
+    """Returns the rule "`long` where the new part is under `share` of the prefix, else `short`"."""
 
     def choose(asked: Asked) -> Action:
         tokens = asked.chain[asked.index].tokens
@@ -102,7 +102,7 @@ def delta_rule(short: Action, long: Action, share: float = 0.05) -> Policy:
 
 
 def expected(gaps: GapModel, provider: Provider, *, pings: int = 0) -> Policy:
-    """Return the cheapest action in expectation, as the planner takes it.
+    """Returns the cheapest action in expectation, as the planner takes it.
 
     The lifetime is chosen before the answer is there, the pings when it is: its end says whether the agent goes on.
     """
@@ -122,7 +122,7 @@ def expected(gaps: GapModel, provider: Provider, *, pings: int = 0) -> Policy:
 
 
 def moment(chain: Chain, index: int) -> Moment:
-    """Return what is known when a request of a chain is sent."""
+    """Returns what is known when a request of a chain is sent."""
     first = max(index - WINDOW, 0)
     steps = chain[first : index + 1]
     pauses: list[Pause] = [
@@ -133,5 +133,5 @@ def moment(chain: Chain, index: int) -> Moment:
 
 
 def gap(chain: Chain, index: int) -> float:
-    """Return the seconds from the start of a request to the start of the next one, inf after the last."""
+    """Returns the seconds from the start of a request to the start of the next one, inf after the last."""
     return chain[index + 1].at - chain[index].at if index + 1 < len(chain) else inf

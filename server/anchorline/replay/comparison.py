@@ -76,7 +76,7 @@ def compare(
     gaps: GapModel | None = None,
     done: Callable[[str], None] = lambda _: None,
 ) -> Comparison:
-    """Replay `requests` under the policies `names`; `done` is told of each one that is through.
+    """Replays `requests` under the policies `names`; `done` is told of each one that is through.
 
     Raises KeyError for a name that is no policy.
     """
@@ -156,7 +156,7 @@ class _Sums:
 def _sums(
     paid: Iterable[Paid], recorded: Sequence[RecordedConversation], prices: Mapping[tuple[str, float], float]
 ) -> _Sums:
-    """Add up what a policy was charged; `prices` are by model and time of the request."""
+    """Adds up what a policy was charged; `prices` are by model and time of the request."""
     sums = _Sums()
     for one in paid:
         conversation = recorded[one.conversation]

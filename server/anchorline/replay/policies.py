@@ -78,11 +78,11 @@ POLICIES: Mapping[str, NamedPolicy] = {
 
 
 def named(names: Iterable[str], gaps: GapModel | None = None) -> dict[str, Rule]:
-    """Return some policies' rules; ours use `gaps`, else the model that ships. Raises KeyError for an unknown name."""
+    """Returns some policies' rules; ours use `gaps`, else the model that ships. Raises KeyError for an unknown name."""
     model = gaps or HazardGaps()
     return {name: POLICIES[name].rule(model) for name in names}
 
 
 def _lifetime(provider: Provider, name: str) -> Lifetime | None:
-    """Return the provider's lifetime of that name, else its first one."""
+    """Returns the provider's lifetime of that name, else its first one."""
     return provider.lifetime(name) or provider.lifetime("default")

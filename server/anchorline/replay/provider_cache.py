@@ -60,7 +60,7 @@ class ProviderCache:
     def send(
         self, request: SimulatedRequest, last: LastRequest | None = None
     ) -> tuple[SimulatedBill, LastRequest]:
-        """Return what `request` is billed, and what explains the conversation's next one. `last`: the one before.
+        """Returns what `request` is billed, and what explains the conversation's next one. `last`: the one before.
 
         Raises `RejectedError` where the provider would refuse the request, and leaves the cache as it was.
         """
@@ -85,17 +85,17 @@ class ProviderCache:
         return billed, LastRequest(self.model, path, raw, totals, cached, settings)
 
     def bill(self, billed: SimulatedBill) -> Bill:
-        """Return what is paid for the input, in tokens at the base input price."""
+        """Returns what is paid for the input, in tokens at the base input price."""
         return in_base_tokens(self.provider, billed.uncached, billed.read, billed.written)
 
     def charge(self, billed: SimulatedBill) -> float:
-        """Return all of that."""
+        """Returns all of that."""
         return self.bill(billed).prompt
 
     def _marks(
         self, request: SimulatedRequest, blocks: list[Block], totals: list[int]
     ) -> list[tuple[int, Lifetime]]:
-        """Return the breakpoints in force: (block, lifetime) in order, those below the minimum left out."""
+        """Returns the breakpoints in force: (block, lifetime) in order, those below the minimum left out."""
         provider = self.provider
         if not blocks or provider.mode == "none" or not provider.lifetimes:
             return []
@@ -124,7 +124,7 @@ class ProviderCache:
     def _automatic(
         self, request: SimulatedRequest, blocks: list[Block], marks: dict[int, Lifetime]
     ) -> tuple[int, Lifetime] | None:
-        """Return the provider's own breakpoint: the last block that may carry one."""
+        """Returns the provider's own breakpoint: the last block that may carry one."""
         rule = self.provider.automatic
         own = (
             rule.lifetime
@@ -143,7 +143,7 @@ class ProviderCache:
         return at, lifetime
 
     def _found(self, path: list[bytes], marks: list[tuple[int, Lifetime]], now: float) -> int:
-        """Return the last block of the longest prefix that is read, or -1."""
+        """Returns the last block of the longest prefix that is read, or -1."""
         provider = self.provider
         if not marks:
             return -1
@@ -182,7 +182,7 @@ class ProviderCache:
         return False
 
     def _readable_tokens(self, totals: list[int], end: int) -> int:
-        """Return the tokens up to block `end`, in the provider's steps."""
+        """Returns the tokens up to block `end`, in the provider's steps."""
         tokens = totals[end] if end >= 0 else 0
         tokens -= tokens % self.provider.increment
         return tokens if tokens >= self._minimum else 0
@@ -196,7 +196,7 @@ class ProviderCache:
         end: int,
         read: int,
     ) -> dict[str, int]:
-        """Refresh what was read, hold what is marked; return the tokens written by lifetime."""
+        """Refreshes what was read, holds what is marked; returns the tokens written by lifetime."""
         provider = self.provider
         if not marks:
             return {}
@@ -245,7 +245,7 @@ class ProviderCache:
         read: int,
         last: LastRequest | None,
     ) -> MissCause | None:
-        """Return why less was read than had been sent before, None where nothing was missed."""
+        """Returns why less was read than had been sent before, None where nothing was missed."""
         now = request.at
         total = totals[-1] if totals else 0
         first = end + 1
@@ -294,7 +294,7 @@ class ProviderCache:
         read: int,
         now: float,
     ) -> MissCause | None:
-        """Return why the prefix up to block `known`, sent before, was read up to block `end` only."""
+        """Returns why the prefix up to block `known`, sent before, was read up to block `end` only."""
         held = [i for i in range(end + 1, known + 1) if path[i] in self._entries]
         if not held:
             short = totals[known] < self._minimum
@@ -320,7 +320,7 @@ class Simulator:
         self._last: dict[tuple[str, str], LastRequest] = {}
 
     def cache(self, model: str, account: str = "default") -> ProviderCache:
-        """Return the cache of an account for a model, empty at first."""
+        """Returns the cache of an account for a model, empty at first."""
         provider = self.rules.for_model(model)
         key = (provider.name, account, canonical(model))
         if key not in self._caches:
@@ -328,7 +328,7 @@ class Simulator:
         return self._caches[key]
 
     def send(self, request: SimulatedRequest, model: str, account: str = "default") -> SimulatedBill:
-        """Return what a request is billed. Raises `RejectedError` where the provider refuses it."""
+        """Returns what a request is billed. Raises `RejectedError` where the provider refuses it."""
         conversation = (account, request.session)
         last = self._last.get(conversation) if request.session else None
         billed, sent = self.cache(model, account).send(request, last)
@@ -340,7 +340,7 @@ class Simulator:
 def _limited(
     provider: Provider, marks: list[tuple[int, Lifetime]], automatic: tuple[int, Lifetime] | None
 ) -> list[tuple[int, Lifetime]]:
-    """Return the breakpoints within the provider's number: more are refused, or the newest are taken."""
+    """Returns the breakpoints within the provider's number: more are refused, or the newest are taken."""
     if automatic is not None and automatic[0] in dict(marks):
         automatic = None
     slots = provider.max_breakpoints - (1 if automatic is not None else 0)
@@ -358,7 +358,7 @@ def _markable(provider: Provider, block: Block) -> bool:
 
 
 def stripped(blocks: Iterable[Block]) -> list[Block]:
-    """Return the blocks without the thinking of finished turns: what stands before the person's last message."""
+    """Returns the blocks without the thinking of finished turns: what stands before the person's last message."""
     given = list(blocks)
     turn = next((i for i in range(len(given) - 1, -1, -1) if given[i].kind == "user"), -1)
     return [block for i, block in enumerate(given) if i > turn or block.kind != "thinking"]
@@ -367,7 +367,7 @@ def stripped(blocks: Iterable[Block]) -> list[Block]:
 def prefixes(
     provider: Provider, model: str, blocks: Sequence[Block], request: SimulatedRequest
 ) -> list[bytes]:
-    """Return the hash of everything up to the end of each block: content, order, and the settings that count there.
+    """Returns the hash of everything up to the end of each block: content, order, and the settings that count there.
 
     A setting enters the chain where the first section begins that a change of it makes useless.
     """
@@ -395,7 +395,7 @@ def prefixes(
 
 
 def positions(given: Sequence[Block], kept: Sequence[Block]) -> list[int]:
-    """Return, for each block given, the last block kept up to it: where its breakpoint falls."""
+    """Returns, for each block given, the last block kept up to it: where its breakpoint falls."""
     positions = []
     at = -1
     for block in given:
@@ -406,7 +406,7 @@ def positions(given: Sequence[Block], kept: Sequence[Block]) -> list[int]:
 
 
 def common(one: Sequence[bytes], other: Sequence[bytes]) -> int:
-    """Return how many prefixes two chains share. Both are chains, so the first difference can be bisected."""
+    """Returns how many prefixes two chains share. Both are chains, so the first difference can be bisected."""
     low, high = 0, min(len(one), len(other))
     while low < high:
         middle = (low + high) // 2

@@ -18,7 +18,7 @@ Key = tuple[str, str, int, str]
 
 
 def conversations(requests: Iterable[RecordedRequest], rules: Rules) -> list[RecordedConversation]:
-    """Return the conversations: one for each branch of each chain and each model."""
+    """Returns the conversations: one for each branch of each chain and each model."""
     grouped: dict[Key, list[RecordedRequest]] = {}
     for request in sorted(requests, key=lambda one: one.sent_at):
         key = (request.session, request.chain, request.branch, request.model)
@@ -31,7 +31,7 @@ def conversations(requests: Iterable[RecordedRequest], rules: Rules) -> list[Rec
 
 
 def _heads(grouped: dict[Key, list[RecordedRequest]]) -> dict[tuple[str, bool], int]:
-    """Return what first requests to a model usually read, in conversations and in sub-agents: their head."""
+    """Returns what first requests to a model usually read, in conversations and in sub-agents: their head."""
     read: dict[tuple[str, bool], list[int]] = {}
     for (_, chain, branch, model), found in grouped.items():
         if not branch and found[0].read:

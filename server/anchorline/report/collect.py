@@ -29,7 +29,7 @@ _DECIDED = """
 
 
 def collect(path: Path, targets: Targets, since: float | None = None) -> Report:
-    """Return the report of what was recorded from `since` on; an empty one where there is no database.
+    """Returns the report of what was recorded from `since` on; an empty one where there is no database.
 
     Raises StoreError when the database can't be read.
     """
@@ -88,7 +88,7 @@ def _collected(path: Path, sums: Sums, since: float | None) -> Report:
 def _add_plans(
     connection: sqlite3.Connection, sums: Sums, since: float
 ) -> tuple[dict[tuple[str, str], list[int]], tuple[Arm, ...], int]:
-    """Add what plans expected.
+    """Adds what plans expected.
 
     Returns how many there were by model and tier (with those kept on it), the arms, and how many proposed a draft.
     """

@@ -33,7 +33,7 @@ class _Chain:
 
 
 def add_imported(connection: sqlite3.Connection, sums: Sums, since: float, billed: Requests) -> None:
-    """Add all requests since then that are not in `billed`."""
+    """Adds all requests since then that are not in `billed`."""
     told = "billing, answer, request" if database.knows_answers(connection) else "NULL, NULL, NULL"
     found = connection.execute(
         "SELECT session, chain, branch, model, sent_at, first_at, trigger, switched, agent, "  # noqa: S608
@@ -86,7 +86,7 @@ def add_imported(connection: sqlite3.Connection, sums: Sums, since: float, bille
 def _return(
     chain: _Chain, known: ModelFacts, at: float, trigger: str, switched: bool, usage: BilledTokens
 ) -> ReportedReturn | None:
-    """Return whether a request read what the one before it left; None where nothing was left."""
+    """Returns whether a request read what the one before it left; None where nothing was left."""
     believed = chain.ends[-1] if chain.ends else 0
     lives = known.lifetimes.get(chain.ttl)
     if not believed or lives is None or believed < known.provider.minimum_tokens:

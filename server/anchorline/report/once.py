@@ -32,7 +32,7 @@ class Seen(msgspec.Struct, gc=False):
     taken: bool = False
 
     def far(self, at: float) -> float:
-        """Return how many seconds a time lies outside of the answer; infinite where that is too many to be of it."""
+        """Returns how many seconds a time lies outside of the answer; infinite where that is too many to be of it."""
         away = max(self.at - at, at - self.at - (self.seconds or 0.0), 0.0)
         return away if away <= (UNTIMED_S if self.seconds is None else NEAR_S) else inf
 
@@ -51,13 +51,13 @@ class Requests:
         self._billed: defaultdict[Bill, list[Seen]] = defaultdict(list)
 
     def note(self, seen: Seen) -> None:
-        """Take in a request."""
+        """Takes in a request."""
         if seen.answer is not None:
             self._named[seen.answer].append(seen)
         self._billed[seen.bill].append(seen)
 
     def take(self, at: float, answer: str | None, request: str | None, bill: Bill) -> bool:
-        """Tell whether a request of the other side is one of these, and count that as found.
+        """Says whether a request of the other side is one of these, and count that as found.
 
         `at` is when its answer began.
         """

@@ -67,7 +67,7 @@ _DECODE = msgspec.json.Decoder(_Plan).decode
 def add_planned(
     connection: sqlite3.Connection, sums: Sums, since: float, *, imported: bool = True
 ) -> tuple[Counter[str], Requests]:
-    """Add what became of plans; return how often each model answered, and the requests that were billed.
+    """Adds what became of plans; returns how often each model answered, and the requests that were billed.
 
     These are left out where nothing is `imported`, as nothing is compared with them.
     """
@@ -144,7 +144,7 @@ def _exists(connection: sqlite3.Connection, query: str) -> bool:
 
 
 def add_untold(connection: sqlite3.Connection, sums: Sums, since: float) -> None:
-    """Add the answered requests whose answer did not tell its usage, or broke off before: they were billed as well."""
+    """Adds the answered requests whose answer did not tell its usage, or broke off before: they were billed as well."""
     found = connection.execute(
         "SELECT coalesce(sent_at, recorded_at), coalesce(outcomes.target, plans.target, ''), "  # noqa: S608
         "signals LIKE '%\"broken_off\":true%' FROM outcomes JOIN plans ON plans.id = outcomes.plan "
@@ -158,7 +158,7 @@ def add_untold(connection: sqlite3.Connection, sums: Sums, since: float) -> None
 
 
 def _shared(connection: sqlite3.Connection) -> list[tuple[str, str | None]]:
-    """Return the ids of imported answers that have the same one, with those of their requests."""
+    """Returns the ids of imported answers that have the same one, with those of their requests."""
     found = connection.execute(
         "SELECT answer, request FROM imported WHERE answer IN "
         "(SELECT answer FROM imported WHERE answer IS NOT NULL GROUP BY answer HAVING count(*) > 1)"
@@ -167,7 +167,7 @@ def _shared(connection: sqlite3.Connection) -> list[tuple[str, str | None]]:
 
 
 def add_pings(connection: sqlite3.Connection, sums: Sums, since: float) -> None:
-    """Add the keep-alive pings: billed as requests are, and apart from these."""
+    """Adds the keep-alive pings: billed as requests are, and apart from these."""
     newest = (database.read_schema(connection) or 0) >= database.ANSWERS
     found = connection.execute(
         "SELECT coalesce(sent_at, recorded_at), coalesce(outcomes.target, plans.target, ''), "  # noqa: S608
@@ -184,7 +184,7 @@ def add_pings(connection: sqlite3.Connection, sums: Sums, since: float) -> None:
 
 
 def _believed(text: str) -> tuple[Any, ...] | None:
-    """Return what the columns would have of a plan; None where its JSON is of another version."""
+    """Returns what the columns would have of a plan; None where its JSON is of another version."""
     try:
         plan = _DECODE(text)
     except msgspec.DecodeError:

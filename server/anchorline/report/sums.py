@@ -74,7 +74,7 @@ class _Line:
         self.usd = self.uncached_usd = self.planned_usd = self.without_plan_usd = 0.0
 
     def known(self, usd: float) -> float | None:
-        """Return dollars of the requests; None where the price of none of them is known."""
+        """Returns dollars of the requests; None where the price of none of them is known."""
         return None if self.unpriced and self.unpriced == self.requests else round(usd, 6)
 
 
@@ -97,7 +97,7 @@ class Sums:
         self.begin, self.end = inf, -inf
 
     def known(self, name: str) -> ModelFacts:
-        """Return what is known of the model that requests call by that name."""
+        """Returns what is known of the model that requests call by that name."""
         found = self._known.get(name)
         if found is None:
             target = self._targets.find(name)
@@ -111,12 +111,12 @@ class Sums:
         return found
 
     def span(self, first: float, last: float) -> None:
-        """Take in when something began and ended."""
+        """Takes in when something began and ended."""
         self.begin = min(self.begin, first)
         self.end = max(self.end, last)
 
     def bill(self, at: float, known: ModelFacts, usage: BilledTokens) -> None:
-        """Add the bill of a request that was sent then."""
+        """Adds the bill of a request that was sent then."""
         bill = self._bill(at, known, usage)
         if isinstance(bill, Unpriced):
             self.unpriced_request(at, known, bill)
@@ -126,13 +126,13 @@ class Sums:
         line.uncached_usd += bill.uncached
 
     def unpriced_request(self, at: float, known: ModelFacts, why: Unpriced) -> None:
-        """Add a request that was sent then, and billed what is not known."""
+        """Adds a request that was sent then, and billed what is not known."""
         self._line(at, known).unpriced += 1
         self.unpriced += 1
         self.unknown[str(why)] += 1
 
     def _line(self, at: float, known: ModelFacts) -> _Line:
-        """Return the line of a request that was sent then, and count it."""
+        """Returns the line of a request that was sent then, and count it."""
         self.requests += 1
         if not self.begin <= at <= self.end:
             self.span(at, at)
@@ -141,7 +141,7 @@ class Sums:
         return line
 
     def ping(self, at: float, known: ModelFacts, usage: BilledTokens) -> None:
-        """Add the bill of a keep-alive ping, which is no request."""
+        """Adds the bill of a keep-alive ping, which is no request."""
         self.pings += 1
         bill = self._bill(at, known, usage)
         if isinstance(bill, Unpriced):
@@ -164,14 +164,14 @@ class Sums:
         return rates.bill(prompt - read - written, read, written, usage.long, usage.output)
 
     def expect(self, day: int, name: str, plans: int, usd: float, without_plan_usd: float) -> None:
-        """Add what plans of one day (counted from 1970-01-01) and model expected."""
+        """Adds what plans of one day (counted from 1970-01-01) and model expected."""
         line = self._lines[day, self.known(name).shown]
         line.plans += plans
         line.planned_usd += usd
         line.without_plan_usd += without_plan_usd
 
     def come_back(self, back: ReportedReturn, known: ModelFacts, usage: BilledTokens, at: float) -> None:
-        """Add whether a request that was sent then read what was there."""
+        """Adds whether a request that was sent then read what was there."""
         self._returns += 1
         hit = back.cause is None
         self._hits += hit
@@ -191,7 +191,7 @@ class Sums:
             found[2] += hit
 
     def costs(self) -> tuple[Cost, ...]:
-        """Return the costs by day and model."""
+        """Returns the costs by day and model."""
         return tuple(
             Cost(
                 datetime.fromtimestamp(day * _DAY_S, UTC).date().isoformat(),
@@ -208,13 +208,13 @@ class Sums:
         )
 
     def hits(self) -> Hits:
-        """Return how often prefixes were read, and why not, the most expensive cause first."""
+        """Returns how often prefixes were read, and why not, the most expensive cause first."""
         misses = [MissCost(cause, int(count), round(usd, 6)) for cause, (count, usd) in self._misses.items()]
         misses.sort(key=lambda miss: (-miss.usd, -miss.requests))
         return Hits(self._returns, self._hits, self.first, tuple(misses))
 
     def calibration(self) -> tuple[Curve, ...]:
-        """Return P(hit) against what happened."""
+        """Returns P(hit) against what happened."""
         return tuple(
             Curve(source, tuple(_bin(index, *bin_) for index, bin_ in enumerate(bins) if bin_[0]))
             for source, bins in sorted(self._bins.items(), reverse=True)
@@ -229,7 +229,7 @@ def _bin(index: int, count: float, predicted: float, hits: float) -> Bin:
 
 
 def wilson(share: float, count: float) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson 1927), which holds for few cases and near 0 and 1."""
+    """Returns the 95 % interval of a share (Wilson 1927), which holds for few cases and near 0 and 1."""
     square = _Z * _Z / count
     middle = (share + square / 2) / (1 + square)
     half = _Z * sqrt(share * (1 - share) / count + square / count / 4) / (1 + square)

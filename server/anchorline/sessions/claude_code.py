@@ -39,11 +39,11 @@ class ClaudeCode:
         self.problem: str | None = None
 
     def take(self, line: Line) -> None:
-        """Take in a line."""
+        """Takes in a line."""
         self._main.take(line)
 
     def requests(self) -> list[RecordedRequest]:
-        """Return all requests of the file."""
+        """Returns all requests of the file."""
         session = self._main.session or self._agents.session or ""
         return [*self._all(self._main, session, main=True), *self._all(self._agents, session, main=False)]
 
@@ -67,7 +67,7 @@ class ClaudeCode:
             covered.add(newest)
 
     def state(self) -> bytes:
-        """Return what is needed to go on; nothing where an id has not the form of one and could be text."""
+        """Returns what is needed to go on; nothing where an id has not the form of one and could be text."""
         names = [*_names(self._main), *_names(self._agents)]
         together = "\n".join([*names, ""])  # one match for all takes a fifth of the time
         if not _IDS.match(together) or together.count("\n") != len(names):
@@ -78,7 +78,7 @@ class ClaudeCode:
         return msgspec.msgpack.encode(_State(main, agents))
 
     def resume(self, state: bytes) -> None:
-        """Go on from `state`."""
+        """Goes on from `state`."""
         found = msgspec.msgpack.decode(state, type=_State)
         for session, chain in ((self._main, found.main), (self._agents, found.agents)):
             session.go_on(chain.entries, chain.answers, chain.places, chain.session)

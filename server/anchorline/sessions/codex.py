@@ -72,15 +72,15 @@ class Codex:
         self._reading = _Reading()
 
     def take(self, line: Line) -> None:
-        """Take in a line."""
+        """Takes in a line."""
         self._reading.take(line)
 
     def requests(self) -> list[RecordedRequest]:
-        """Return the requests since the state that was resumed."""
+        """Returns the requests since the state that was resumed."""
         return self._reading.found
 
     def state(self) -> bytes:
-        """Return what is needed to go on; nothing where an id has not the form of one and could be text."""
+        """Returns what is needed to go on; nothing where an id has not the form of one and could be text."""
         reading = self._reading
         names = (reading.id, reading.model, *(part.block.tool for part in reading.history.parts))
         if not all(_ID.match(one) for one in names if one is not None):
@@ -88,7 +88,7 @@ class Codex:
         return msgspec.msgpack.encode(_State(reading.frozen(), reading.turn_before, reading.model_before))
 
     def resume(self, state: bytes) -> None:
-        """Go on from `state`."""
+        """Goes on from `state`."""
         found = msgspec.msgpack.decode(state, type=_State)
         reading = self._reading
         reading.resume(found.session)

@@ -65,7 +65,7 @@ class FilePart(msgspec.Struct, frozen=True):
 
 
 def homes(agent: Agent) -> tuple[Path, ...]:
-    """Return the folders in which a tool keeps its sessions: under its own environment variable, else its default.
+    """Returns the folders in which a tool keeps its sessions: under its own environment variable, else its default.
 
     Codex moves a session that its user archives out of the first one.
     """
@@ -76,7 +76,7 @@ def homes(agent: Agent) -> tuple[Path, ...]:
 
 
 def files(paths: tuple[Path, ...]) -> list[Path]:
-    """Return the session files at and below `paths`, each once, in a fixed order.
+    """Returns the session files at and below `paths`, each once, in a fixed order.
 
     A packed file beside the plain one of its name is the same session: a client was just packing it.
     """
@@ -94,7 +94,7 @@ def files(paths: tuple[Path, ...]) -> list[Path]:
 def read(
     path: Path, agent: Agent, known: ReadPosition | None, now: float, *, features: bool = False
 ) -> FilePart | None:
-    """Read what is new in a file; None where nothing is. Raises OSError and, for broken gzip, PromptError.
+    """Reads what is new in a file; None where nothing is. Raises OSError and, for broken gzip, PromptError.
 
     `features`: also what is learnt from a person's messages.
     """
@@ -154,7 +154,7 @@ def read(
 
 
 def _same(path: Path, before: os.stat_result, known: ReadPosition | None) -> bool:
-    """Tell whether a file has at most grown while it was read, from `known` on or from its beginning."""
+    """Says whether a file has at most grown while it was read, from `known` on or from its beginning."""
     try:
         now = path.stat()
         grown = (now.st_dev, now.st_ino) == (before.st_dev, before.st_ino) and now.st_size >= before.st_size
@@ -164,7 +164,7 @@ def _same(path: Path, before: os.stat_result, known: ReadPosition | None) -> boo
 
 
 def _without_text(error: PromptError) -> str:
-    """Return what is wrong with a line in the decoder's words: they name places and types, never content."""
+    """Returns what is wrong with a line in the decoder's words: they name places and types, never content."""
     return str(error).partition(": ")[2] or "can't be read"
 
 

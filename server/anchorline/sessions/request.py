@@ -85,29 +85,29 @@ class Transcript(Protocol):
     problem: str | None
 
     def take(self, line: Line) -> None:
-        """Take in a line. Raises what decoding raises."""
+        """Takes in a line. Raises what decoding raises."""
         ...
 
     def requests(self) -> list[RecordedRequest]:
-        """Return the requests that the lines show; of earlier ones at least those that changed."""
+        """Returns the requests that the lines show; of earlier ones at least those that changed."""
         ...
 
     def state(self) -> bytes:
-        """Return what is needed to go on from here, without text."""
+        """Returns what is needed to go on from here, without text."""
         ...
 
     def resume(self, state: bytes) -> None:
-        """Go on from `state`. Raises msgspec.DecodeError where it is no state of this version."""
+        """Goes on from `state`. Raises msgspec.DecodeError where it is no state of this version."""
         ...
 
 
 def conversation(session: str, chain: str = "main") -> str:
-    """Return what the ledger calls a conversation, whoever has seen it: its session, and which agent of it."""
+    """Returns what the ledger calls a conversation, whoever has seen it: its session, and which agent of it."""
     return session if chain in ("main", "agent") else f"{session}/{chain}"
 
 
 def warm(requests: list[RecordedRequest], targets: Targets, account: str, now: float) -> list[Entry]:
-    """Return what the providers hold after these requests and has not expired at `now`.
+    """Returns what the providers hold after these requests and has not expired at `now`.
 
     A request that wrote nothing refreshed what it read, under the lifetime of the chain's last write.
     """

@@ -16,7 +16,7 @@ SCANNED = 200
 
 
 def said(history: History, *, thinking: bool | None = None) -> Said | None:
-    """Return the newest turn's message; None where it has no words of a person's own.
+    """Returns the newest turn's message; None where it has no words of a person's own.
 
     `thinking` says whether a session of this kind and model shows the thinking of the turn before; None: never.
     """
@@ -41,7 +41,7 @@ def said(history: History, *, thinking: bool | None = None) -> Said | None:
 
 
 def read(path: Path, requests: Iterable[RecordedRequest]) -> list[RecordedRequest]:
-    """Return the requests with the features of what was said. Raises OSError."""
+    """Returns the requests with the features of what was said. Raises OSError."""
     found = list(requests)
     asked = [(one.said, index) for index, one in enumerate(found) if one.said is not None]
     with opened(path) as stream:

@@ -83,7 +83,7 @@ class Status(msgspec.Struct, frozen=True):
 
 
 def locate(setting: str = "") -> Path:
-    """Return the path of the file: beside the database, which `setting` may name."""
+    """Returns the path of the file: beside the database, which `setting` may name."""
     return database.locate(setting).with_name(FILE_NAME)
 
 
@@ -104,7 +104,7 @@ class AnswerFile:
         self.key: bytes = row[0]
 
     def find(self, column: Literal["exact", "near"], asked: bytes, oldest: float) -> Kept | None:
-        """Return the newest answer kept after `oldest` of a question with this hash."""
+        """Returns the newest answer kept after `oldest` of a question with this hash."""
         query = f"SELECT exact, answer, body, kept_at FROM answers WHERE {column} = ? AND kept_at > ?"  # noqa: S608
         try:
             row = self._connection.execute(f"{query} ORDER BY kept_at DESC", [asked, oldest]).fetchone()
@@ -116,11 +116,11 @@ class AnswerFile:
         return Kept(row[0], answer, row[2], max(time.time() - row[3], 0.0))
 
     def used(self, exact: bytes) -> None:
-        """Count that an answer was given again."""
+        """Counts that an answer was given again."""
         self._write("UPDATE answers SET uses = uses + 1, used_at = ? WHERE exact = ?", [time.time(), exact])
 
     def keep(self, question: Question, answer: KeptAnswer, body: bytes, bounds: Bounds) -> None:
-        """Keep an answer, and remove what has expired or is over the bounds: what was used longest ago goes first."""
+        """Keeps an answer, and removes what has expired or is over the bounds: what was used longest ago goes first."""
         told = msgspec.json.encode(answer)
         size = len(body) + len(told)
         if size > bounds.size // SHARE:
@@ -148,12 +148,12 @@ class AnswerFile:
             raise StoreError(database.explain(self.path, error)) from error
 
     def close(self) -> None:
-        """Close."""
+        """Closes."""
         self._connection.close()
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    """Open the file, and where needed make it: alone, since SQLite does not wait where two programs change its mode."""
+    """Opens the file, made where needed: alone, since SQLite does not wait where two programs change its mode."""
     try:
         database.protect(path)
         with files.lock(path.with_name(f"{path.name}-lock")):
@@ -178,7 +178,7 @@ def _refuse_newer(path: Path, connection: sqlite3.Connection) -> None:
 
 
 def status(path: Path) -> Status:
-    """Return what the file holds. Raises StoreError."""
+    """Returns what the file holds. Raises StoreError."""
     if not path.exists():
         return Status(str(path), exists=False)
     query = "SELECT count(*), sum(size), sum(uses), min(kept_at), max(kept_at) FROM answers"
@@ -199,7 +199,7 @@ def status(path: Path) -> Status:
 
 
 def purge(path: Path, before: float | None = None) -> int:
-    """Remove answers that were kept before `before` (epoch seconds), or all, from every byte on disk; return how many.
+    """Removes answers kept before `before` (epoch seconds), or all, from every byte on disk; returns how many.
 
     A gateway may go on meanwhile. A file that can't be read as one of ours is removed where all are to go. Raises
     StoreError.

@@ -27,7 +27,7 @@ _NOTHING = More()
 
 
 def more(usage: Usage) -> str | None:
-    """Return what the column `billing` holds of a usage; None for an ordinary request. Names are kept, and no text."""
+    """Returns what the column `billing` holds of a usage; None for an ordinary request. Names are kept, and no text."""
     iterations = tuple(
         msgspec.structs.replace(
             one, kind=privacy.name(one.kind), model=privacy.name(one.model) if one.model is not None else None
@@ -46,7 +46,7 @@ def more(usage: Usage) -> str | None:
 
 
 def usage(input_: int, read: int, write: int, write_1h: int, output: int, billing: str | None) -> Usage:
-    """Return the usage that the columns hold."""
+    """Returns the usage that the columns hold."""
     if billing is None:
         return Usage(input_, read, write, output, write_1h)
     try:
@@ -69,7 +69,7 @@ def usage(input_: int, read: int, write: int, write_1h: int, output: int, billin
 
 
 def outcome(row: sqlite3.Row, ttl: str | None) -> Usage | None:
-    """Return the usage of a row of `outcomes`, None where it has none.
+    """Returns the usage of a row of `outcomes`, None where it has none.
 
     What an earlier version has recorded does not tell what was written for an hour: then it is by `ttl`, its plan's.
     """
@@ -84,5 +84,5 @@ def outcome(row: sqlite3.Row, ttl: str | None) -> Usage | None:
 
 
 def pinged(connection: sqlite3.Connection) -> str:
-    """Return, in SQL, whether a row of `outcomes` is one of a keep-alive ping: that is no request."""
+    """Returns, in SQL, whether a row of `outcomes` is one of a keep-alive ping: that is no request."""
     return f"(ping IS NOT NULL OR {_PING})" if database.knows_answers(connection) else _PING

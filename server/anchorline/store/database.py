@@ -90,28 +90,28 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 def locate(setting: str = "") -> Path:
-    """Return the database's path: `setting`, else in ``ANCHORLINE_DATA_DIR``, else the platform's folder."""
+    """Returns the database's path: `setting`, else in ``ANCHORLINE_DATA_DIR``, else the platform's folder."""
     return Path(setting).expanduser() if setting else files.data_folder() / FILE_NAME
 
 
 def members(path: Path) -> tuple[Path, ...]:
-    """Return the files that a database may consist of."""
+    """Returns the files that a database may consist of."""
     return (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm"))
 
 
 def damaged(path: Path) -> list[Path]:
-    """Return what was set aside of earlier, damaged databases, oldest first."""
+    """Returns what was set aside of earlier, damaged databases, oldest first."""
     return sorted(path.parent.glob(f"{path.name}.damaged-*")) if path.parent.is_dir() else []
 
 
 def code(error: sqlite3.Error) -> int:
-    """Return SQLite's primary result code of an error, or -1 where the module itself raised it."""
+    """Returns SQLite's primary result code of an error, or -1 where the module itself raised it."""
     extended = getattr(error, "sqlite_errorcode", None)
     return -1 if extended is None else extended & 0xFF
 
 
 def explain(path: Path, error: Exception) -> str:
-    """Return one sentence part on what is wrong with the database at `path`."""
+    """Returns one sentence part on what is wrong with the database at `path`."""
     if isinstance(error, StoreError):
         return str(error)
     if isinstance(error, sqlite3.Error):
@@ -122,17 +122,17 @@ def explain(path: Path, error: Exception) -> str:
 
 
 def is_busy(error: sqlite3.Error) -> bool:
-    """Tell whether waiting may help."""
+    """Says whether waiting may help."""
     return code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Tell whether the file itself is broken."""
+    """Says whether the file itself is broken."""
     return code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def identity(path: Path) -> Identity | None:
-    """Return which plain file `path` leads to, or None where there is none."""
+    """Returns which plain file `path` leads to, or None where there is none."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -141,7 +141,7 @@ def identity(path: Path) -> Identity | None:
 
 
 def protect(path: Path) -> None:
-    """Make folder and file, for the owner's eyes only.
+    """Makes folder and file, for the owner's eyes only.
 
     Folders that are made here, and the platform's own folder for Anchorline, are 0700. An existing folder
     that somebody chose is left as it is. An existing file is changed by name, never opened: closing a second
@@ -168,7 +168,7 @@ def protect(path: Path) -> None:
 
 
 def check_plain(path: Path) -> None:
-    """Raise StoreError where a file of the database is a folder, a pipe or a device: SQLite would wait for a pipe."""
+    """Raises StoreError where a file of the database is a folder, a pipe or a device: SQLite would wait for a pipe."""
     for file in members(path):
         if file.is_dir():
             raise StoreError(f"{file}: this is a folder, not a database file")
@@ -177,7 +177,7 @@ def check_plain(path: Path) -> None:
 
 
 def unwritable(path: Path) -> str | None:
-    """Return what will keep rows from being written, as far as that shows without writing; None where nothing does."""
+    """Returns what will keep rows from being written, as far as that shows without writing; None where nothing does."""
     place = next(folder for folder in (path.parent, *path.parent.parents) if folder.exists())
     if not place.is_dir():
         return f"{place}: this is no folder"
@@ -190,7 +190,7 @@ def unwritable(path: Path) -> str | None:
 
 
 def open_for_writing(path: Path) -> Opened:
-    """Open, and where needed create, migrate or replace, the database at `path`.
+    """Opens the database at `path`, created, migrated or replaced where needed.
 
     A damaged file is set aside under another name, and a new one is begun. Raises StoreError for one of a
     newer Anchorline or of another program, and where the file can't be opened or written.
@@ -222,7 +222,7 @@ def _lock(path: Path) -> Path:
 
 
 def set_aside(path: Path, known: Identity) -> str | None:
-    """Rename a damaged database; return what to tell, or None when another program has already done it.
+    """Renames a damaged database; returns what to tell, or None when another program has already done it.
 
     Alone: between the renaming of the file and that of its log, another program would begin a new database, and
     its log would be taken for the damaged one's. Raises StoreError.
@@ -266,7 +266,7 @@ def _connect(path: Path) -> "Database":
 
 
 def refuse_foreign(path: Path, connection: sqlite3.Connection) -> None:
-    """Raise StoreError when the file belongs to another program.
+    """Raises StoreError when the file belongs to another program.
 
     Its tables are read at once: between two reads another editor may make them all, and the file would look like
     somebody else's.
@@ -279,7 +279,7 @@ def refuse_foreign(path: Path, connection: sqlite3.Connection) -> None:
 
 
 def refuse_newer(path: Path, connection: sqlite3.Connection) -> None:
-    """Raise StoreError when the file belongs to a newer Anchorline: it may be read, never written."""
+    """Raises StoreError when the file belongs to a newer Anchorline: it may be read, never written."""
     schema = read_schema(connection)
     if schema is not None and schema > SCHEMA:
         raise StoreError(
@@ -289,12 +289,12 @@ def refuse_newer(path: Path, connection: sqlite3.Connection) -> None:
 
 
 def knows_answers(connection: sqlite3.Connection) -> bool:
-    """Tell whether a database has what migration `ANSWERS` brings."""
+    """Says whether a database has what migration `ANSWERS` brings."""
     return (read_schema(connection) or 0) >= ANSWERS
 
 
 def read_schema(connection: sqlite3.Connection) -> int | None:
-    """Return the number of the last migration applied, or None where there is none."""
+    """Returns the number of the last migration applied, or None where there is none."""
     table = "SELECT 1 FROM sqlite_master WHERE name = '_sqlite_migrations'"
     if connection.execute(table).fetchone() is None:
         return None
@@ -308,13 +308,13 @@ def read_schema(connection: sqlite3.Connection) -> int | None:
 
 
 def key(connection: sqlite3.Connection) -> bytes:
-    """Return the random key of a database that is open."""
+    """Returns the random key of a database that is open."""
     row = connection.execute("SELECT value FROM about WHERE name = 'key'").fetchone()
     return bytes.fromhex(row[0])
 
 
 def tables(connection: sqlite3.Connection) -> tuple[str, ...]:
-    """Return which of `TABLES` the file has: one of an earlier schema, that is only read, has fewer."""
+    """Returns which of `TABLES` the file has: one of an earlier schema, that is only read, has fewer."""
     found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     return tuple(table for table in TABLES if table in found)
 
@@ -332,7 +332,7 @@ def _migrate(db: "Database") -> None:
 
 @contextmanager
 def writing(db: "Database") -> Iterator[None]:
-    """Hold one transaction that takes the write lock first.
+    """Holds one transaction that takes the write lock first.
 
     `Database.atomic` begins a deferred one: after a read it can't wait for another program's write and fails
     with SQLITE_BUSY_SNAPSHOT at once. Inside this one `atomic` makes savepoints.
@@ -347,7 +347,7 @@ def writing(db: "Database") -> Iterator[None]:
 
 
 def close(db: "Database") -> None:
-    """Let SQLite update its statistics, and close."""
+    """Lets SQLite update its statistics, and closes."""
     with suppress(sqlite3.Error):  # it is only statistics, so it does not wait for others
         db.execute("PRAGMA busy_timeout = 100")
         db.execute("PRAGMA optimize")
@@ -356,7 +356,7 @@ def close(db: "Database") -> None:
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Hold a read-only connection to the database. Raises StoreError, also for another program's file."""
+    """Holds a read-only connection to the database. Raises StoreError, also for another program's file."""
     with read_only(path) as connection:
         refuse_foreign(path, connection)
         yield connection
@@ -364,7 +364,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def read_only(path: Path) -> Iterator[sqlite3.Connection]:
-    """Hold a read-only connection to a SQLite file, also in a read-only folder. Raises StoreError."""
+    """Holds a read-only connection to a SQLite file, also in a read-only folder. Raises StoreError."""
     check_plain(path)
     uri = path.absolute().as_uri() + "?mode=ro"
     try:

@@ -39,7 +39,7 @@ class _Noted(msgspec.Struct, frozen=True):
 
 
 def read(path: Path, targets: Targets) -> list[Decision]:
-    """Return all decisions in order of time. Raises StoreError."""
+    """Returns all decisions in order of time. Raises StoreError."""
     reader = Reader(path)
     billed = reader.imported(0.0)
     if not path.exists():
@@ -60,7 +60,7 @@ def read(path: Path, targets: Targets) -> list[Decision]:
 
 
 def _twice(connection: sqlite3.Connection) -> set[str]:
-    """Return the imported requests that have a plan as well, by their provider's ids: the plan shows more of them."""
+    """Returns the imported requests that have a plan as well, by their provider's ids: the plan shows more of them."""
     if not database.knows_answers(connection):
         return set()
     found = connection.execute(
@@ -72,7 +72,7 @@ def _twice(connection: sqlite3.Connection) -> set[str]:
 
 
 def texts(path: Path) -> dict[str, str]:
-    """Return the drafts that are kept, by plan. Raises StoreError."""
+    """Returns the drafts that are kept, by plan. Raises StoreError."""
     if not path.exists():
         return {}
     with database.reading(path) as connection:
@@ -82,7 +82,7 @@ def texts(path: Path) -> dict[str, str]:
 
 
 def oldest(path: Path) -> float | None:
-    """Return when the first was sent of all that is recorded, epoch seconds; None for nothing. Raises StoreError."""
+    """Returns when the first was sent of all that is recorded, epoch seconds; None for nothing. Raises StoreError."""
     if not path.exists():
         return None
     with database.reading(path) as connection:
@@ -194,7 +194,7 @@ def _bare(moment: Moment) -> Moment:
 
 
 def _answered(moment: Moment, following: RecordedRequest | None) -> Moment:
-    """Return the moment after the answer: it asked for a tool if a tool's result follows, else it ended the turn."""
+    """Returns the moment after the answer: it asked for a tool if a tool's result follows, else it ended the turn."""
     asks = following is not None and following.trigger == "tool"
     return msgspec.structs.replace(moment, stop="tool_use" if asks else "end_turn")
 
@@ -207,7 +207,7 @@ def _return(
     known: _Noted | None,
     targets: Targets,
 ) -> Return | None:
-    """Return the request as one that comes back to the prefix of the one before; None where that left none."""
+    """Returns the request as one that comes back to the prefix of the one before; None where that left none."""
     lifetime = targets.find(before.model).provider.lifetime(ttl)
     if lifetime is None:
         return None
@@ -295,7 +295,7 @@ def _planned(
 
 
 def _plans(connection: sqlite3.Connection, targets: Targets) -> Iterator[_Planned]:
-    """Yield the plans that were sent, in order of time."""
+    """Yields the plans that were sent, in order of time."""
     thumbs = dict(connection.execute("SELECT plan, thumbs FROM feedback ORDER BY id").fetchall())
     recorded = outcomes.read(connection, f"NOT {billing.pinged(connection)}")
     in_columns = (database.read_schema(connection) or 0) >= database.BELIEFS
@@ -331,7 +331,7 @@ def _planned_return(
     segments: Mapping[str, _Segment],
     targets: Targets,
 ) -> Return | None:
-    """Return a plan as one that comes back to the prefix of the one before; None where that left none.
+    """Returns a plan as one that comes back to the prefix of the one before; None where that left none.
 
     What it says of a person's message is what the planner saw of it: both look at the same segments.
     """
@@ -360,7 +360,7 @@ Way = list[str]
 
 
 def _way(last: str | None, segments: Mapping[str, _Segment]) -> Way:
-    """Return the segments of a prompt from the first to the last."""
+    """Returns the segments of a prompt from the first to the last."""
     way: Way = []
     while last is not None and last in segments:
         way.append(last)

@@ -63,12 +63,12 @@ class Event(msgspec.Struct, frozen=True):
 
 
 def registry() -> Registry:
-    """Return the registry in the data folder."""
+    """Returns the registry in the data folder."""
     return Registry(files.data_folder() / FOLDER)
 
 
 def requests(connection: sqlite3.Connection, contest: Contest) -> list[TrialRequest]:
-    """Return the requests of a contest's stage with what became of each."""
+    """Returns the requests of a contest's stage with what became of each."""
     asked = {"experiment": contest.id, "since": contest.since, "version": contest.challenger}
     found = {
         row["plan"]: TrialRequest(
@@ -106,12 +106,12 @@ def requests(connection: sqlite3.Connection, contest: Contest) -> list[TrialRequ
 
 
 def shadowed(connection: sqlite3.Connection, contest: Contest) -> Shadowed:
-    """Return what a contest's challenger decided in shadow."""
+    """Returns what a contest's challenger decided in shadow."""
     return Shadowed(*connection.execute(_SHADOWS, [contest.id]).fetchone())
 
 
 def events(connection: sqlite3.Connection) -> list[Event]:
-    """Return all steps, the oldest first."""
+    """Returns all steps, the oldest first."""
     if "policy_events" not in database.tables(connection):
         return []
     found = connection.execute(
@@ -122,7 +122,7 @@ def events(connection: sqlite3.Connection) -> list[Event]:
 
 
 def latest(events: list[Event], experiment: str | None) -> Contest | None:
-    """Return the newest experiment, or the one with this id, in its last stage. Its key is not kept."""
+    """Returns the newest experiment, or the one with this id, in its last stage. Its key is not kept."""
     for event in reversed(events):
         begins = event.event in ("started", "advanced", "promoted") and event.experiment and event.stage
         if begins and experiment in (None, event.experiment):
@@ -139,7 +139,7 @@ def latest(events: list[Event], experiment: str | None) -> Contest | None:
 
 
 def ended(events: list[Event], contest: Contest) -> str:
-    """Return how an experiment ended that is over."""
+    """Returns how an experiment ended that is over."""
     for event in events:
         over = event.event in ("stopped", "promoted", "rolled back", "removed")
         if over and event.version == contest.challenger and event.at > contest.since:
@@ -148,7 +148,7 @@ def ended(events: list[Event], contest: Contest) -> str:
 
 
 def evidence(path: Path, contest: Contest, targets: Targets) -> Evidence:
-    """Return what a contest's stage has shown. Raises StoreError."""
+    """Returns what a contest's stage has shown. Raises StoreError."""
     with database.reading(path) as connection:
         if "shadows" not in database.tables(connection):
             return collect(contest, [], Shadowed(), targets)
@@ -164,7 +164,7 @@ class Steps:
         self._path = path
 
     def start(self, version: str, stage: Stage, share: float, by: By = "developer") -> Standing:
-        """Put a version on trial. Raises NotPossibleError, DamagedError, StoreError, OSError."""
+        """Puts a version on trial. Raises NotPossibleError, DamagedError, StoreError, OSError."""
 
         def step(standing: Standing) -> tuple[Standing, Contest]:
             self.registry.verified(version)
@@ -174,7 +174,7 @@ class Steps:
         return self._take("started", step, by, f"begins in {'shadow' if stage == 'shadow' else 'A/B'}")
 
     def advance(self, contest: Contest, reason: str, by: By = "monitor") -> Standing:
-        """Let a trial go on to A/B, if it is still the one that runs. Raises as `start` does."""
+        """Lets a trial go on to A/B, if it is still the one that runs. Raises as `start` does."""
 
         def step(standing: Standing) -> tuple[Standing, Contest]:
             _check(standing.trial, contest)
@@ -184,7 +184,7 @@ class Steps:
         return self._take("advanced", step, by, reason)
 
     def stop(self, by: By = "developer", reason: str = "stopped by hand") -> Standing:
-        """End the trial. Raises as `start` does."""
+        """Ends the trial. Raises as `start` does."""
 
         def step(standing: Standing) -> tuple[Standing, Contest]:
             return experiment.stopped(standing), _running(standing.trial)
@@ -194,7 +194,7 @@ class Steps:
     def promote(
         self, version: str, share: float, reason: str, by: By = "developer", *, of: Contest | None = None
     ) -> Standing:
-        """Have a version decide; `of` is the trial that it has won, which must still run. Raises as `start` does."""
+        """Has a version decide; `of` is the trial that it has won, which must still run. Raises as `start` does."""
 
         def step(standing: Standing) -> tuple[Standing, Contest]:
             if of is not None:
@@ -208,7 +208,7 @@ class Steps:
     def roll_back(
         self, reason: str, by: By = "developer", *, to: str | None = None, of: Contest | None = None
     ) -> Standing:
-        """Go back to what decided before, where `of` is given only if that contest is still in force.
+        """Goes back to what decided before, where `of` is given only if that contest is still in force.
 
         Raises as `start` does. What is in force but can't be read gives way to the heuristic.
         """
@@ -256,7 +256,7 @@ class Steps:
 
     @contextmanager
     def _locked(self) -> Iterator[Callable[[Event], None]]:
-        """Hold the database's write lock; yield what writes a step down.
+        """Holds the database's write lock; yields what writes a step down.
 
         Where the database can't be opened, steps are taken all the same, and `problem` says why the history lacks them.
         """
@@ -292,6 +292,6 @@ def _running(contest: Contest | None) -> Contest:
 
 
 def _check(now: Contest | None, meant: Contest) -> None:
-    """Refuse a step that another program has taken already."""
+    """Refuses a step that another program has taken already."""
     if now is None or (now.id, now.stage) != (meant.id, meant.stage):
         raise experiment.NotPossibleError("this experiment is over already")

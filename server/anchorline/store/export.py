@@ -17,12 +17,12 @@ from anchorline.store.database import TABLES, StoreError
 
 
 def tables(*, text: bool) -> tuple[str, ...]:
-    """Return the tables that an export has: `texts` only where `text` asks for it."""
+    """Returns the tables that an export has: `texts` only where `text` asks for it."""
     return TABLES if text else tuple(table for table in TABLES if table != "texts")
 
 
 def export(path: Path, folder: Path, names: tuple[str, ...]) -> dict[str, int]:
-    """Write each table of `names` to ``folder/NAME.jsonl``; return the rows by table.
+    """Writes each table of `names` to ``folder/NAME.jsonl``; returns the rows by table.
 
     All are of one moment. A file is complete or not there; files are the owner's alone. Raises StoreError.
     """
@@ -40,7 +40,7 @@ def export(path: Path, folder: Path, names: tuple[str, ...]) -> dict[str, int]:
 
 
 def stream(path: Path, name: str, target: IO[bytes]) -> int:
-    """Write one table to an open file; return the number of rows. Raises StoreError."""
+    """Writes one table to an open file; returns the number of rows. Raises StoreError."""
     with database.reading(path) as connection:
         return _write(connection, name, target)
 

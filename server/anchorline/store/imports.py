@@ -83,7 +83,7 @@ class Imports:
         self.notice = notice
 
     def position(self, path: Path, agent: Agent) -> ReadPosition | None:
-        """Return how far a file was read as that tool's; None where it was not."""
+        """Returns how far a file was read as that tool's; None where it was not."""
         row = self._db.execute(
             "SELECT size, mtime_ns, offset, line, head, tail, state FROM imports WHERE file = ? AND agent = ?",
             [privacy.tag(str(path)), agent],
@@ -96,7 +96,7 @@ class Imports:
         return database.key(self._db.conn)
 
     def put(self, files: Iterable[ImportedFile]) -> int:
-        """Write what was read of some files, in one transaction; return how many more of their requests are known."""
+        """Writes what was read of some files, in one transaction; returns how many more of their requests are known."""
         with database.writing(self._db):
             return sum(_put(self._db, one) for one in files)
 
@@ -130,7 +130,7 @@ def _put(db: "Database", read: ImportedFile) -> int:
 
 
 def _of_another(db: "Database", file: str, agent: Agent) -> bool:
-    """Tell whether a file was read as another tool's: an import by mistake takes nothing of it away."""
+    """Says whether a file was read as another tool's: an import by mistake takes nothing of it away."""
     row = db.execute("SELECT 1 FROM imports WHERE file = ? AND agent != ?", [file, agent]).fetchone()
     return row is not None
 
@@ -168,7 +168,7 @@ def _row(one: RecordedRequest, file: str, agent: Agent) -> dict[str, object]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Imports]:
-    """Open the database for an import, one at a time: what two read of one file would be mixed. Raises StoreError."""
+    """Opens the database for an import, one at a time: what two read of one file would be mixed. Raises StoreError."""
     found = database.open_for_writing(path)
     try:
         with _alone(path):

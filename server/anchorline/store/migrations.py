@@ -269,7 +269,7 @@ def experiments(db: Database) -> None:
 
 @migrations(name="0007_beliefs")
 def beliefs(db: Database) -> None:
-    """Give plans as columns what the dashboard adds up of them, and all of it an index: it never reads a plan's JSON.
+    """Gives plans as columns what the dashboard adds up of them, and all of it an index: it never reads a plan's JSON.
 
     Plans that are there get it from their JSON, 100 000 of them in a few seconds. One that a program of an earlier
     version goes on to record has no `tokens` there.

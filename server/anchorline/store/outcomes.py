@@ -33,7 +33,7 @@ class PlanOutcome(msgspec.Struct, frozen=True):
 def read(
     connection: sqlite3.Connection, where: str = "1", values: Mapping[str, object] | None = None
 ) -> dict[str, list[sqlite3.Row]]:
-    """Return the rows of outcomes by plan, oldest first. `where` is a condition on `outcomes`, with its `values`."""
+    """Returns the rows of outcomes by plan, oldest first. `where` is a condition on `outcomes`, with its `values`."""
     found: dict[str, list[sqlite3.Row]] = {}
     for row in connection.execute(
         f"SELECT outcomes.*, {billing.pinged(connection)} AS pinged FROM outcomes WHERE {where} ORDER BY id",  # noqa: S608
@@ -44,7 +44,7 @@ def read(
 
 
 def combine(rows: Sequence[sqlite3.Row], ttl: str | None) -> PlanOutcome:
-    """Return the outcomes of a plan as one; `rows` are those of `read`, `ttl` is the plan's."""
+    """Returns the outcomes of a plan as one; `rows` are those of `read`, `ttl` is the plan's."""
     own = [row for row in reversed(rows) if not row["pinged"]]
     billed = next((row for row in own if row["input_tokens"] is not None), None)
     ordered = own if billed is None else [billed, *own]
@@ -68,10 +68,10 @@ def _first(rows: Sequence[sqlite3.Row], column: str) -> Any:  # noqa: ANN401  (o
 
 
 def newest(column: str, pinged: str, plan: str = "plans.id") -> str:
-    """Return the rule in SQL: the id of the newest outcome of a plan that says a column, pings left out."""
+    """Returns the rule in SQL: the id of the newest outcome of a plan that says a column, pings left out."""
     return f"(SELECT max(id) FROM outcomes WHERE plan = {plan} AND {column} IS NOT NULL AND NOT {pinged})"  # noqa: S608
 
 
 def said(column: str, pinged: str) -> str:
-    """Return the rule in SQL for what the billed outcome, joined as `outcomes`, may leave open."""
+    """Returns the rule in SQL for what the billed outcome, joined as `outcomes`, may leave open."""
     return f"coalesce(outcomes.{column}, (SELECT {column} FROM outcomes WHERE id = {newest(column, pinged)}))"  # noqa: S608

@@ -36,23 +36,23 @@ _FAILURE = re.compile(r"[A-Za-z_]{1,48}(?:Error|Exception|Timeout)\b")
 
 
 def tag(data: bytes | str, key: bytes = b"") -> str:
-    """Return a tagged BLAKE2b hash of 16 bytes, with a key where guesses must not be confirmed."""
+    """Returns a tagged BLAKE2b hash of 16 bytes, with a key where guesses must not be confirmed."""
     content = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     return "b2:" + hashlib.blake2b(content, digest_size=16, key=key).hexdigest()
 
 
 def name(text: str) -> str:
-    """Return `text` where it has the form of a name (of a model, an engine), else nothing."""
+    """Returns `text` where it has the form of a name (of a model, an engine), else nothing."""
     return text if _NAME.match(text) and not redact.find(text) else ""
 
 
 def plan_id(text: str) -> str:
-    """Return `text` where it has the form of a plan's id, else a hash of it."""
+    """Returns `text` where it has the form of a plan's id, else a hash of it."""
     return text if _ID.match(text) and not redact.find(text) else tag(text)
 
 
 def session(text: str) -> str:
-    """Return the hash that stands for a session: its own name may be a path."""
+    """Returns the hash that stands for a session: its own name may be a path."""
     return text if text.startswith("b2:") and _HASH.match(text) else tag(text)
 
 
@@ -65,7 +65,7 @@ def _hash(text: str) -> str:
 
 
 def strip(plan: Plan) -> Plan:
-    """Return `plan` without anything that could quote a prompt. Stripping twice changes nothing more.
+    """Returns `plan` without anything that could quote a prompt. Stripping twice changes nothing more.
 
     Numbers, positions, codes and statuses stay, and so do names of models and providers. Emptied: the refined
     text, the text and reason of each edit, messages of hints, questions, and all reasons. Of a failure only
@@ -138,7 +138,7 @@ def _strip_refinement(refinement: Refinement) -> Refinement:
 
 
 def texts(plan: Plan, draft: str | None, mode: TextMode) -> dict[str, str]:
-    """Return what `texts` keeps of a plan by kind: nothing, or draft, refined draft and the whole plan."""
+    """Returns what `texts` keeps of a plan by kind: nothing, or draft, refined draft and the whole plan."""
     if mode == "off":
         return {}
     kept = {} if draft is None else {"draft": masked(draft, mode)}
@@ -150,7 +150,7 @@ def texts(plan: Plan, draft: str | None, mode: TextMode) -> dict[str, str]:
 
 
 def masked(text: str, mode: TextMode) -> str:
-    """Return `text` as `mode` keeps it, always valid UTF-8."""
+    """Returns `text` as `mode` keeps it, always valid UTF-8."""
     valid = text.encode("utf-8", "replace").decode()
     return valid if mode == "full" else redact.redact(valid)
 
@@ -182,7 +182,7 @@ class Purged(msgspec.Struct, frozen=True):
 
 
 def purge(path: Path, before: float | None = None) -> Purged:
-    """Remove what was recorded before the epoch second `before`, or everything, from every byte on disk.
+    """Removes what was recorded before the epoch second `before`, or everything, from every byte on disk.
 
     Networks that were trained on any of it go as well; what they decided falls back to what was there before. So do
     the dataset and the dashboard that were built from the database. Rows are overwritten with zeros, the file is
@@ -213,17 +213,17 @@ def purge(path: Path, before: float | None = None) -> Purged:
 
 
 def dataset_folder(path: Path) -> Path:
-    """Return where the dataset is that is built from the database at `path`."""
+    """Returns where the dataset is that is built from the database at `path`."""
     return path.parent / "dataset"
 
 
 def dashboard_file() -> Path:
-    """Return where the dashboard is that the language server writes."""
+    """Returns where the dashboard is that the language server writes."""
     return files.data_folder() / "report.html"
 
 
 def _purge_derived(path: Path) -> tuple[str, ...]:
-    """Remove dataset, unfinished training and dashboard: all can be made again from what is left."""
+    """Removes dataset, unfinished training and dashboard: all can be made again from what is left."""
     folder, dashboard = dataset_folder(path), dashboard_file()
     found = []
     try:
@@ -247,7 +247,7 @@ def _purge_versions(before: float | None) -> tuple[str, ...]:
 
 
 def _note(db: "Database", gone: tuple[str, ...]) -> None:
-    """Write into the history which versions are gone: what is left of it goes on from there."""
+    """Writes into the history which versions are gone: what is left of it goes on from there."""
     with database.writing(db):
         for version in gone:
             db.execute(

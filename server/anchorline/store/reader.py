@@ -47,7 +47,7 @@ class Reader:
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection | None]:
-        """Hold a connection, or None where there is nothing to read yet. Raises StoreError."""
+        """Holds a connection, or None where there is nothing to read yet. Raises StoreError."""
         if not self.path.exists():
             yield None
             return
@@ -55,7 +55,7 @@ class Reader:
             yield connection if database.read_schema(connection) else None
 
     def status(self) -> Status:
-        """Return what is recorded. Never raises: what is wrong stands in `problem`."""
+        """Returns what is recorded. Never raises: what is wrong stands in `problem`."""
         damaged = tuple(str(file) for file in database.damaged(self.path))
         status = Status(str(self.path), self.path.exists(), damaged=damaged)
         try:
@@ -97,7 +97,7 @@ class Reader:
         )
 
     def knows(self, plan_id: str) -> bool:
-        """Tell whether a plan is recorded. Raises StoreError."""
+        """Says whether a plan is recorded. Raises StoreError."""
         with self._connected() as connection:
             if connection is None:
                 return False
@@ -107,7 +107,7 @@ class Reader:
             return row is not None
 
     def plan(self, plan_id: str) -> Plan | None:
-        """Return a recorded plan: whole where its text was kept, else without reasons and texts.
+        """Returns a recorded plan: whole where its text was kept, else without reasons and texts.
 
         None where it is not recorded. Raises StoreError when the database can't be read.
         """
@@ -115,7 +115,7 @@ class Reader:
             return None if connection is None else _plan(connection, privacy.plan_id(plan_id))
 
     def last_plan(self) -> Plan | None:
-        """Return the newest plan, as `plan` does."""
+        """Returns the newest plan, as `plan` does."""
         with self._connected() as connection:
             if connection is None:
                 return None
@@ -125,7 +125,7 @@ class Reader:
             return _plan(connection, row["id"]) if row else None
 
     def ledger(self, now: float) -> list[Entry]:
-        """Return what providers are believed to hold, with what expired in the week before `now`.
+        """Returns what providers are believed to hold, with what expired in the week before `now`.
 
         Raises StoreError when the database can't be read.
         """
@@ -135,12 +135,12 @@ class Reader:
             return _ledger(connection, now - database.LEDGER_KEPT_S)
 
     def instructions(self, now: float) -> WarmFiles:
-        """Return which instruction files are part of prefixes that are warm. Raises StoreError."""
+        """Returns which instruction files are part of prefixes that are warm. Raises StoreError."""
         with self._connected() as connection:
             return WarmFiles() if connection is None else instructions.read(connection, now)
 
     def replays(self) -> dict[bytes, bytes]:
-        """Return in which form tool results were sent, as `Recorder.replays` took it.
+        """Returns in which form tool results were sent, as `Recorder.replays` took it.
 
         Raises StoreError when the database can't be read.
         """
@@ -150,7 +150,7 @@ class Reader:
             return {row[0]: row[1] for row in connection.execute("SELECT prefix, digest FROM replays")}
 
     def imported(self, since: float) -> list[RecordedRequest]:
-        """Return the recorded requests that were sent from `since` on, in order. Raises StoreError."""
+        """Returns the recorded requests that were sent from `since` on, in order. Raises StoreError."""
         with self._connected() as connection:
             if connection is None or "imported" not in database.tables(connection):
                 return []
@@ -185,7 +185,7 @@ class Watcher:
         self._version = -1
 
     def changed(self) -> Changed | None:
-        """Return what has not expired, where something was written since the last call; else None."""
+        """Returns what has not expired, where something was written since the last call; else None."""
         try:
             if self._connection is None or database.identity(self._path) != self._identity:
                 self._open()
@@ -210,7 +210,7 @@ class Watcher:
             self._connection = sqlite3.connect(uri, uri=True, timeout=0.1, check_same_thread=False)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Closes the connection."""
         connection, self._connection, self._version = self._connection, None, -1
         if connection is not None:
             connection.close()

@@ -93,16 +93,16 @@ class Recorder:
         return self._dropped
 
     def plan(self, plan: Plan, prompt: Prompt, cache: CachePlan | None = None) -> None:
-        """Record a plan, if there is room; `cache` is what to expect as the request is sent, if not by the plan."""
+        """Records a plan, if there is room; `cache` is what to expect as the request is sent, if not by the plan."""
         noted = rows.note(plan, prompt, self.text, cache, features=self.features)
         self._offer(lambda db, key: rows.put_plan(db, key, noted))
 
     def shadow(self, plan: Plan, shadow: Plan, version: str) -> None:
-        """Record what the policy `version` decided in shadow where `plan` was made, if there is room."""
+        """Records what the policy `version` decided in shadow where `plan` was made, if there is room."""
         self._offer(lambda db, _: rows.put_shadow(db, plan, shadow, version))
 
     def ledger(self, entries: Iterable[Entry], known: Iterable[WarmFile] = ()) -> None:
-        """Record what providers hold now, and the instruction files in it, if there is room."""
+        """Records what providers hold now, and the instruction files in it, if there is room."""
         held, files = tuple(entries), tuple(known)
 
         def write(db: "Database", _key: bytes) -> None:
@@ -113,22 +113,22 @@ class Recorder:
             self._offer(write)
 
     def replays(self, made: Mapping[bytes, bytes]) -> None:
-        """Record in which form tool results were sent, if there is room."""
+        """Records in which form tool results were sent, if there is room."""
         now = time.time()
         self._offer(lambda db, _: rows.put_replays(db, made, now))
 
     def outcome(self, outcome: Outcome) -> "Future[None]":
-        """Record an outcome; the future is done when it is on disk, or fails with StoreError."""
+        """Records an outcome; the future is done when it is on disk, or fails with StoreError."""
         now = time.time()
         return self._submit(lambda db, _: rows.put_outcome(db, outcome, now))
 
     def feedback(self, feedback: Feedback) -> "Future[None]":
-        """Record thumbs; the future is done when they are on disk, or fails with StoreError."""
+        """Records thumbs; the future is done when they are on disk, or fails with StoreError."""
         now, mode = time.time(), self.text
         return self._submit(lambda db, _: rows.put_feedback(db, feedback, mode, now))
 
     def close(self, timeout: float = 5.0) -> bool:
-        """Write what is queued and close, within `timeout` seconds; tell whether all was written."""
+        """Writes what is queued and close, within `timeout` seconds; tell whether all was written."""
         with self._changed:
             self._closing = True
             self._give_up_at = time.monotonic() + timeout
@@ -182,7 +182,7 @@ class Recorder:
         self._changed.notify_all()
 
     def _take(self) -> list[_Job]:
-        """Wait for something to write; an empty list means the end."""
+        """Waits for something to write; an empty list means the end."""
         with self._changed:
             while not self._jobs and not self._closing:
                 self._changed.wait()
@@ -206,7 +206,7 @@ class Recorder:
             self._shut()
 
     def _write(self, batch: list[_Job]) -> dict[int, StoreError]:
-        """Commit `batch`; return the jobs whose row could not be made, by identity, each with its error."""
+        """Commits `batch`; returns the jobs whose row could not be made, by identity, each with its error."""
         repairs = 0
         while True:
             try:
@@ -249,7 +249,7 @@ class Recorder:
         return failures
 
     def _database(self) -> "Database":
-        """Return the open database; open it again where the file was moved or deleted meanwhile."""
+        """Returns the open database; open it again where the file was moved or deleted meanwhile."""
         if self._opened is not None and database.identity(self.path) != self._opened.identity:
             self._shut()
         if self._opened is None:

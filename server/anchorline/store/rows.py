@@ -62,7 +62,7 @@ class PlanNote(msgspec.Struct, frozen=True):
 def note(
     plan: Plan, prompt: Prompt, mode: TextMode, cache: CachePlan | None = None, *, features: bool = False
 ) -> PlanNote:
-    """Take from a plan and its prompt what is recorded; `features`: also what is learnt from."""
+    """Takes from a plan and its prompt what is recorded; `features`: also what is learnt from."""
     draft = prompt.draft
     seen = None
     if features:
@@ -96,7 +96,7 @@ def insert(db: "Database", table: str, row: Mapping[str, object], conflict: str 
 
 
 def put_plan(db: "Database", key: bytes, noted: PlanNote) -> None:
-    """Record a plan, its request and the segments that are new. A plan recorded before is replaced."""
+    """Records a plan, its request and the segments that are new. A plan recorded before is replaced."""
     whole = noted.plan
     plan = privacy.strip(whole)
     route, cost = plan.route, plan.cost
@@ -192,7 +192,7 @@ def put_features(
     thoughtless: bool = False,
     commands: bool = False,
 ) -> None:
-    """Record the features of a plan or an imported request; buckets sorted, in 16 bits, numbers in 32."""
+    """Records the features of a plan or an imported request; buckets sorted, in 16 bits, numbers in 32."""
     row = {
         "id": identity,
         "at": at,
@@ -211,7 +211,7 @@ def _packed(numbers: tuple[float, ...] | None) -> bytes | None:
 
 
 def _put_segments(db: "Database", key: bytes, segments: tuple[Segment, ...]) -> str | None:
-    """Record the end of the prompt that is not known yet; return the last segment's hash.
+    """Records the end of the prompt that is not known yet; returns the last segment's hash.
 
     A row stands for everything up to its end, so that prompts which begin alike share rows, and `parent`
     leads back to the beginning. The hashes are keyed with a random key of this database: an export confirms
@@ -244,7 +244,7 @@ def _put_segments(db: "Database", key: bytes, segments: tuple[Segment, ...]) -> 
 
 
 def put_shadow(db: "Database", plan: Plan, shadow: Plan, version: str) -> None:
-    """Record what the policy `version` decided in shadow where `plan` was made."""
+    """Records what the policy `version` decided in shadow where `plan` was made."""
     own, other = privacy.strip(plan), privacy.strip(shadow)
     insert(
         db,
@@ -273,7 +273,7 @@ def _anchors(plan: Plan) -> list[tuple[int, str]]:
 
 
 def put_outcome(db: "Database", outcome: Outcome, now: float) -> None:
-    """Record an outcome. One for a plan that is not here is kept too, with `known` 0."""
+    """Records an outcome. One for a plan that is not here is kept too, with `known` 0."""
     plan = privacy.plan_id(outcome.plan_id)
     usage = outcome.usage
     signals = {
@@ -306,7 +306,7 @@ def put_outcome(db: "Database", outcome: Outcome, now: float) -> None:
 
 
 def put_feedback(db: "Database", feedback: Feedback, mode: TextMode, now: float) -> None:
-    """Record thumbs. The note is text: only its length is kept in mode ``off``."""
+    """Records thumbs. The note is text: only its length is kept in mode ``off``."""
     plan = privacy.plan_id(feedback.plan_id)
     insert(
         db,
@@ -326,7 +326,7 @@ def put_feedback(db: "Database", feedback: Feedback, mode: TextMode, now: float)
 
 
 def put_ledger(db: "Database", entries: Iterable[Entry]) -> None:
-    """Record what a provider holds; of two entries for one prefix the later expiry wins.
+    """Records what a provider holds; of two entries for one prefix the later expiry wins.
 
     A model comes from the request, so an entry whose model is no name is not taken.
     """
@@ -338,7 +338,7 @@ def put_ledger(db: "Database", entries: Iterable[Entry]) -> None:
 
 
 def forget_expired(db: "Database", now: float) -> None:
-    """Remove what expired so long ago that it explains nothing any more."""
+    """Removes what expired so long ago that it explains nothing any more."""
     for table in ("ledger", "instructions"):
         limit = now - database.LEDGER_KEPT_S
         db.execute(f"DELETE FROM {table} WHERE expires_at < ?", [limit])  # noqa: S608  (the two above)
@@ -346,7 +346,7 @@ def forget_expired(db: "Database", now: float) -> None:
 
 
 def put_replays(db: "Database", replays: Mapping[bytes, bytes], now: float) -> None:
-    """Record in which form tool results were sent: by the prefix up to each one, the digest of its form."""
+    """Records in which form tool results were sent: by the prefix up to each one, the digest of its form."""
     for prefix, digest in replays.items():
         insert(db, "replays", {"prefix": prefix, "digest": digest, "sent_at": now}, "REPLACE")
 

@@ -153,7 +153,7 @@ class Evidence(msgspec.Struct, frozen=True):
 def collect(
     contest: Contest, requests: Sequence[TrialRequest], shadowed: Shadowed, targets: Targets
 ) -> Evidence:
-    """Return what the requests of a contest's stage show."""
+    """Returns what the requests of a contest's stage show."""
     sessions = tuple(by_session(requests, targets))
     challenged = [one for one in requests if one.arm == "challenger"]
     rerouted = sum(_rerouted(one, targets) for one in requests)
@@ -175,7 +175,7 @@ def collect(
 
 
 def by_session(requests: Iterable[TrialRequest], targets: Targets) -> Iterable[TrialSession]:
-    """Yield the sessions in the order in which they began."""
+    """Yields the sessions in the order in which they began."""
     found: dict[str, list[TrialRequest]] = {}
     pricing = Pricing(targets)
     for one in sorted(requests, key=lambda one: one.at):
@@ -197,7 +197,7 @@ def by_session(requests: Iterable[TrialRequest], targets: Targets) -> Iterable[T
 
 
 def billed(request: TrialRequest, pricing: Pricing) -> RequestCost | None:
-    """Return what a request cost, with its pings; None where its usage or a price is not known."""
+    """Returns what a request cost, with its pings; None where its usage or a price is not known."""
     usage = request.usage
     if usage is None:
         return None
@@ -212,7 +212,7 @@ def billed(request: TrialRequest, pricing: Pricing) -> RequestCost | None:
 
 
 def accepted(request: TrialRequest) -> bool | None:
-    """Tell whether a request turned out well, by all that was observed: anything bad outweighs what is good."""
+    """Says whether a request turned out well, by all that was observed: anything bad outweighs what is good."""
     seen = signs(request.thumbs, request.signals)
     if request.decision is not None:
         seen.append(request.decision != "rejected")
@@ -220,7 +220,7 @@ def accepted(request: TrialRequest) -> bool | None:
 
 
 def signs(thumbs: int | None, signals: Mapping[str, bool | float]) -> list[bool]:
-    """Return what is known of an answer: each thing that was observed, good or bad."""
+    """Returns what is known of an answer: each thing that was observed, good or bad."""
     seen: list[bool] = []
     if thumbs is not None:
         seen.append(thumbs > 0)
@@ -234,7 +234,7 @@ def signs(thumbs: int | None, signals: Mapping[str, bool | float]) -> list[bool]
 
 
 def _rerouted(request: TrialRequest, targets: Targets) -> bool:
-    """Tell whether another model answered than the one that the request named."""
+    """Says whether another model answered than the one that the request named."""
     taken = request.planned if request.decision in ("accepted", "modified") else None
     answered = request.answered or taken
     if answered is None or request.own is None:
@@ -243,7 +243,7 @@ def _rerouted(request: TrialRequest, targets: Targets) -> bool:
 
 
 def difference(values: Iterable[tuple[Arm, float, float | None]], *, share: bool = False) -> Difference:
-    """Return challenger less champion of (arm, propensity, value), by session; without a value none is counted.
+    """Returns challenger less champion of (arm, propensity, value), by session; without a value none is counted.
 
     Each session's term is mean₁ − mean₀ ± (value − mean of its arm) / propensity, doubly robust with the arms' means as
     the model; the difference is the mean of the terms. `share`: the values are shares, of which it may be that nothing
@@ -273,13 +273,13 @@ def difference(values: Iterable[tuple[Arm, float, float | None]], *, share: bool
 
 
 def _least(count: int, propensity: float) -> float:
-    """Return the sum of a side's squared terms, had one more session than were seen turned out otherwise."""
+    """Returns the sum of a side's squared terms, had one more session than were seen turned out otherwise."""
     rare = 1 / (count + 2)
     return count * rare * (1 - rare) / propensity**2
 
 
 def radius(count: int, variance: float, alpha: float = ALPHA) -> float:
-    """Return the half-width of the one-sided confidence sequence after `count` terms."""
+    """Returns the half-width of the one-sided confidence sequence after `count` terms."""
     # The paper's rho is free: this one makes the interval tightest at TIGHTEST terms. Its own alpha is two-sided.
     rho2 = (-2 * log(2 * alpha) + log(-2 * log(2 * alpha) + 1)) / TIGHTEST
     spread = count * rho2 + 1
@@ -287,7 +287,7 @@ def radius(count: int, variance: float, alpha: float = ALPHA) -> float:
 
 
 def verdict(contest: Contest, found: Evidence) -> TrialVerdict:
-    """Return what the evidence asks for."""
+    """Returns what the evidence asks for."""
     cost, acceptance, who = found.cost, found.acceptance, contest.challenger
     if contest.stage == "shadow":
         return _shadow(who, found.shadowed)

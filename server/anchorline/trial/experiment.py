@@ -93,7 +93,7 @@ def assign(standing: Standing, session: str | None) -> Assignment:
 
 
 def _uniform(contest: Contest, session: str) -> float:
-    """Return a number from 0 to below 1 that the session and the contest's key fix."""
+    """Returns a number from 0 to below 1 that the session and the contest's key fix."""
     text = session.encode("utf-8", "surrogatepass")
     hashed = blake2b(text, key=bytes.fromhex(contest.key), digest_size=7).digest()
     return (int.from_bytes(hashed) >> 3) / (1 << 53)
@@ -111,7 +111,7 @@ def started(standing: Standing, contest: Contest) -> Standing:
 
 
 def advanced(standing: Standing, now: float) -> Standing:
-    """Let a trial go on from shadow to A/B. Raises NotPossibleError where none is in shadow."""
+    """Lets a trial go on from shadow to A/B. Raises NotPossibleError where none is in shadow."""
     trial = standing.trial
     if trial is None or trial.stage != "shadow":
         raise NotPossibleError("no experiment is in its shadow stage")
@@ -121,14 +121,14 @@ def advanced(standing: Standing, now: float) -> Standing:
 
 
 def stopped(standing: Standing) -> Standing:
-    """End a trial, with nothing changed. Raises NotPossibleError where there is none."""
+    """Ends a trial, with nothing changed. Raises NotPossibleError where there is none."""
     if standing.trial is None:
         raise NotPossibleError("no experiment is running")
     return msgspec.structs.replace(standing, trial=None)
 
 
 def promoted(standing: Standing, contest: Contest) -> Standing:
-    """Have a version decide from now on. A trial ends. Raises NotPossibleError where it does so already."""
+    """Has a version decide from now on. A trial ends. Raises NotPossibleError where it does so already."""
     if contest.challenger == standing.champion:
         raise NotPossibleError(f"{contest.challenger} decides already")
     kept = (one for one in standing.promoted if one.challenger != contest.challenger)
@@ -136,7 +136,7 @@ def promoted(standing: Standing, contest: Contest) -> Standing:
 
 
 def rolled_back(standing: Standing, to: str | None = None) -> Standing:
-    """End a trial where one runs, else go back to what decided before; or go back as far as `to`.
+    """Ends a trial where one runs, else go back to what decided before; or go back as far as `to`.
 
     Raises NotPossibleError where there is nothing to go back from, or `to` did not decide before.
     """
@@ -151,7 +151,7 @@ def rolled_back(standing: Standing, to: str | None = None) -> Standing:
 
 
 def without(standing: Standing, gone: frozenset[str]) -> Standing:
-    """Return what stays in force once some versions are no more."""
+    """Returns what stays in force once some versions are no more."""
     kept = _each_after_the_other(one for one in standing.promoted if one.challenger not in gone)
     trial = standing.trial
     if trial is not None and not gone.isdisjoint({trial.challenger, trial.champion}):
@@ -160,7 +160,7 @@ def without(standing: Standing, gone: frozenset[str]) -> Standing:
 
 
 def _each_after_the_other(contests: Iterable[Contest]) -> tuple[Contest, ...]:
-    """Return contests in which each challenger has replaced the one before it."""
+    """Returns contests in which each challenger has replaced the one before it."""
     found: list[Contest] = []
     for one in contests:
         champion = found[-1].challenger if found else HEURISTIC

@@ -59,7 +59,7 @@ def log(
     rewards: Sequence[float],
     groups: Sequence[int] | None = None,
 ) -> Log:
-    """Return a log. Raises ValueError where lengths differ, or a propensity is not in (0, 1]."""
+    """Returns a log. Raises ValueError where lengths differ, or a propensity is not in (0, 1]."""
     count = len(actions)
     given = Log(
         np.asarray(actions, np.int64),
@@ -77,7 +77,7 @@ def log(
 
 
 def snips(logged: Log, target: Floats) -> Estimate:
-    """Return the self-normalised estimate. `target` (n × actions) is the policy's probability of each action."""
+    """Returns the self-normalised estimate. `target` (n × actions) is the policy's probability of each action."""
     weights = _weights(logged, target)
     total = weights.sum()
     if not total:
@@ -88,7 +88,7 @@ def snips(logged: Log, target: Floats) -> Estimate:
 
 
 def doubly_robust(logged: Log, target: Floats, model: Floats) -> Estimate:
-    """Return the doubly robust estimate. `model` (n × actions) is the reward that a model expects of each action.
+    """Returns the doubly robust estimate. `model` (n × actions) is the reward that a model expects of each action.
 
     The model must not have been fitted on the row that it is asked about: see `fitted`.
     """
@@ -101,7 +101,7 @@ def doubly_robust(logged: Log, target: Floats, model: Floats) -> Estimate:
 
 
 def fitted(logged: Log, features: Floats, actions: int, *, folds: int = 5, ridge: float = 1.0) -> Floats:
-    """Return a model of the reward (n × actions), each row by a ridge regression for each action on the other folds.
+    """Returns a model of the reward (n × actions), each row by a ridge regression for each action on the other folds.
 
     `features` (n × k) are standardised here. Groups are never split. An action that a fold lacks is expected to
     earn the fold's mean.
@@ -141,7 +141,7 @@ def _weights(logged: Log, target: Floats) -> Floats:
 
 
 def _interval(value: float, terms: Floats, groups: Ints, weights: Floats) -> Estimate:
-    """Return the estimate with the interval of a sum of independent groups' terms, whose mean is 0."""
+    """Returns the estimate with the interval of a sum of independent groups' terms, whose mean is 0."""
     _, index = np.unique(groups, return_inverse=True)
     sums = np.bincount(index, weights=terms)
     count = len(sums)

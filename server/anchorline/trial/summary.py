@@ -82,7 +82,7 @@ def report(
     ended: str | None,
     version: Version | None,
 ) -> TrialReport:
-    """Put the report together."""
+    """Puts the report together."""
     return TrialReport(
         contest,
         ended,

@@ -81,7 +81,7 @@ class Version(msgspec.Struct, frozen=True):
 
 
 def new_id(now: float | None = None) -> str:
-    """Return an id for a version that is trained now."""
+    """Returns an id for a version that is trained now."""
     moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
     return f"r-{moment}-{secrets.token_hex(2)}"
 
@@ -100,13 +100,13 @@ class Registry:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold the registry: what is read of it stays so until it is written. Raises OSError."""
+        """Holds the registry: what is read of it stays so until it is written. Raises OSError."""
         self._make_folder()
         with files.lock(self.folder / LOCK):
             yield
 
     def standing(self) -> Standing:
-        """Return what is in force: the heuristic, where nothing else was said. Raises DamagedError."""
+        """Returns what is in force: the heuristic, where nothing else was said. Raises DamagedError."""
         try:
             return msgspec.json.decode(_read(self.standing_file, LARGEST_JSON), type=Standing)
         except FileNotFoundError:
@@ -115,17 +115,17 @@ class Registry:
             raise DamagedError(f"{self.standing_file}: {_reason(error)}") from error
 
     def put_standing(self, standing: Standing) -> None:
-        """Put something in force, in one step. Raises OSError."""
+        """Puts something in force, in one step. Raises OSError."""
         self._make_folder()
         files.write(self.standing_file, msgspec.json.format(msgspec.json.encode(standing), indent=1))
 
     def names(self) -> tuple[str, ...]:
-        """Return the ids of all versions, damaged ones as well, the newest last."""
+        """Returns the ids of all versions, damaged ones as well, the newest last."""
         found = {name for place in (self._shipped, self.folder) for name in _folders(place)}
         return tuple(sorted(found, key=lambda name: (name.startswith("r-"), name)))
 
     def path(self, version: str) -> Path:
-        """Return the folder of a version. Raises DamagedError where there is none."""
+        """Returns the folder of a version. Raises DamagedError where there is none."""
         if _ID.match(version):
             for place in (self.folder, self._shipped):
                 if (place / version / ABOUT).is_file():
@@ -138,7 +138,7 @@ class Registry:
         raise DamagedError(f"there is no version {version!r} in {self.folder}; known: {known}")
 
     def about(self, version: str) -> Version:
-        """Return what is known of a version. Raises DamagedError."""
+        """Returns what is known of a version. Raises DamagedError."""
         file = self.path(version) / ABOUT
         try:
             found = msgspec.json.decode(_read(file, LARGEST_JSON), type=Version)
@@ -149,7 +149,7 @@ class Registry:
         return found
 
     def verified(self, version: str) -> Path:
-        """Return the folder of a version whose files are as they were written. Raises DamagedError."""
+        """Returns the folder of a version whose files are as they were written. Raises DamagedError."""
         about, folder = self.about(version), self.path(version)
         for name, stored in about.files.items():
             if not _FILE.match(name):
@@ -195,7 +195,7 @@ class Registry:
         return whole
 
     def trained_before(self, limit: float) -> tuple[str, ...]:
-        """Return the versions that know something recorded before an epoch second, by themselves or by an ancestor.
+        """Returns the versions that know something recorded before an epoch second, by themselves or by an ancestor.
 
         A version of which nobody can say so any more, because it is damaged, is among them.
         """
@@ -217,7 +217,7 @@ class Registry:
         return tuple(name for name in _folders(self.folder) if knows(name))
 
     def purge(self, limit: float) -> tuple[str, ...]:
-        """Remove what `trained_before` tells, and what was never finished; return the versions that are gone.
+        """Removes what `trained_before` tells, and what was never finished; returnss the versions that are gone.
 
         What they decide falls back to what was there before. Raises OSError.
         """
@@ -239,7 +239,7 @@ class Registry:
 
 
 def _folders(place: Path) -> list[str]:
-    """Return the names below `place` that may be versions."""
+    """Returns the names below `place` that may be versions."""
     if not place.is_dir():
         return []
     return sorted(
@@ -248,7 +248,7 @@ def _folders(place: Path) -> list[str]:
 
 
 def _read(file: Path, most: int) -> bytes:
-    """Return the content of a plain file of at most `most` bytes. Raises OSError and ValueError."""
+    """Returns the content of a plain file of at most `most` bytes. Raises OSError and ValueError."""
     if not stat.S_ISREG(file.lstat().st_mode):  # before it is opened: opening a pipe would wait
         raise ValueError("it is not a plain file")
     with file.open("rb") as stream:
