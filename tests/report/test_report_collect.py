@@ -165,8 +165,8 @@ def test_a_ping_stands_for_no_request_and_is_added_up_apart():
     assert (found["requests"], found["pings"]) == (1, 1)
     assert found["pings_usd"] == pytest.approx((0.1 * 4200 * 2 + 10) / 1e6, abs=1e-6)
     shown = CliRunner().invoke(cli, ["report"]).output
-    assert "1 requests were billed" in shown
-    assert "1 keep-alive pings, not in this, cost $0.00" in shown
+    assert "1 request: $" in shown
+    assert "1 keep-alive pings, not included, cost $0.00" in shown
 
 
 def test_what_an_editor_tells_of_a_request_that_passed_the_gateway_counts_once():
@@ -220,7 +220,7 @@ def test_an_answer_that_told_no_usage_was_billed_as_well(tmp_path):
 def test_the_summary_names_what_a_developer_asks_for(tmp_path):
     imported(tmp_path / "sessions", gap=7200)
     shown = CliRunner().invoke(cli, ["report"]).stdout
-    for words in ("claude-opus-4-6", "expired", "without a cache", "0 of 1 returns"):
+    for words in ("claude-opus-4-6", "expired", "without a cache", "0 of 1 follow-up requests"):
         assert words in shown
 
 

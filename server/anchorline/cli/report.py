@@ -70,8 +70,8 @@ def _show(report: Report) -> None:
             click.echo(nothing_since(report.since))
             return
         click.echo(
-            "Nothing is recorded yet. `anchorline import claude-code` reads recorded sessions, "
-            "`anchorline gateway` records requests as they pass."
+            "No requests recorded yet. Import past sessions (`anchorline import claude-code`) or record new ones "
+            "(`anchorline gateway`)."
         )
         return
     console = tables.console()
@@ -93,7 +93,8 @@ def _costs(report: Report) -> Table:
 
 
 def _misses(report: Report) -> Table:
-    table = tables.table("not read because", "requests", "would have saved")
+
+    table = tables.table("cache miss", "requests", "cost")
     for miss in report.hits.misses:
         table.add_row(miss.cause.replace("_", " "), f"{miss.requests:,}", f"${miss.usd:,.2f}")
     return table
@@ -121,27 +122,31 @@ def _dollars(usd: float | None) -> str:
 def _summary(report: Report) -> str:
     usd, uncached = _sums(report.costs)
     hits, refined = report.hits, report.refinements
+    requests = f"{report.requests:,} request{'s' * (report.requests != 1)}"
     parts = [
-        f"{report.requests:,} requests were billed {_dollars(usd)}; without a cache they cost {_dollars(uncached)}."
-        if usd is not None
-        else f"What {report.requests:,} requests were billed is not known."
+        f"{requests}: {_dollars(usd)} billed, {_dollars(uncached)} without a cache."
+        if usd is not None and report.requests
+        else f"{requests}, of which no price is known."
+        if report.requests
+        else "No requests recorded yet. Import past sessions (`anchorline import claude-code`) or record new ones "
+        "(`anchorline gateway`)."
     ]
     if report.pings:
-        parts.append(f"{report.pings:,} keep-alive pings, not in this, cost {_dollars(report.pings_usd)}.")
+        parts.append(f"{report.pings:,} keep-alive pings, not included, cost {_dollars(report.pings_usd)}.")
     if report.unpriced:
-        unknown = sorted(report.unknown.items(), key=lambda one: -one[1])
-        told = "; ".join(f"{what}: {count:,}" for what, count in unknown[:MOST])
+        unknown = sorted(report.unknown.items(), key=lambda reason: -reason[1])
+        reasons = "; ".join(f"{what}: {count:,}" for what, count in unknown[:MOST])
         more = f" and {len(unknown) - MOST:,} others" if len(unknown) > MOST else ""
         parts.append(
-            f"{report.unpriced:,} requests are not in these dollars ({told}{more}); `files.models` can name a price."
+            f"{report.unpriced:,} requests have no known price ({reasons}{more}). Add one with `files.models`."
         )
     if hits.returns:
         parts.append(
-            f"{hits.hits:,} of {hits.returns:,} returns to a prefix read it ({hits.hits / hits.returns:.0%})."
+            f"Cache hit rate {hits.hits / hits.returns:.0%} ({hits.hits:,} of {hits.returns:,} follow-up requests)."
         )
     if refined.proposed:
         parts.append(
-            f"Of {refined.proposed:,} refined drafts {refined.accepted:,} were accepted, {refined.modified:,} "
-            f"modified, {refined.rejected:,} rejected."
+            f"Suggestions: {refined.proposed:,}, of which {refined.accepted:,} accepted, {refined.modified:,} edited, "
+            f"{refined.rejected:,} rejected."
         )
     return " ".join(parts)

@@ -7,6 +7,7 @@ import msgspec
 
 from anchorline.cache.ledger import Entry, longest
 from anchorline.cli import reading, tables
+from anchorline.figures import usd
 from anchorline.route.pricing import Pricing, Unpriced
 from anchorline.route.target import load as load_targets
 from anchorline.store.database import StoreError, locate
@@ -48,38 +49,43 @@ def command(as_json: bool) -> None:
         raise reading.Unusable(str(error)) from error
     pricing = Pricing(load_targets(settings.files))
     shown = [_warm(entry, pricing, now) for entry in longest(entries)]
-    shown.sort(key=lambda one: one.left_s)
-    tokens = sum(one.tokens for one in shown)
-    known = [one.usd for one in shown if one.usd is not None]
-    usd = round(sum(known), 6) if known or not shown else None
+    shown.sort(key=lambda prefix: prefix.left_s)
+    tokens = sum(prefix.tokens for prefix in shown)
+    prices = [prefix.usd for prefix in shown if prefix.usd is not None]
+    total = round(sum(prices), 6) if prices or not shown else None
     if as_json:
-        whole = {"warm": shown, "tokens": tokens, "usd": usd}
+        whole = {"warm": shown, "tokens": tokens, "usd": total}
         click.echo(msgspec.json.encode(whole).decode())
         return
     if not shown:
-        click.echo("No cached prefixes are still alive. `anchorline import claude-code` reads past sessions.")
+        click.echo(
+            f"No cached prefixes are still alive. ({expired:,} imported requests have all expired.)"
+            if (expired := reader.status().counts.get("imported", 0))
+            else "No cached prefixes: no requests recorded yet. Import past sessions (`anchorline import claude-code`) "
+            "or record new ones (`anchorline gateway`)."
+        )
         return
 
     table = tables.table("model", "left", "tokens", "at stake", "lifetime", "from")
-    for one in shown:
-        left = f"{one.left_s // 60}:{one.left_s % 60:02}"
-        stake = "not known" if one.usd is None else f"${one.usd:.4f}"
-        table.add_row(one.model, left, f"{one.tokens:,}", stake, one.ttl, one.source)
+    for prefix in shown:
+        left = f"{prefix.left_s // 60}:{prefix.left_s % 60:02}"
+        stake = usd(prefix.usd)
+        table.add_row(prefix.model, left, f"{prefix.tokens:,}", stake, prefix.ttl, prefix.source)
     tables.console().print(table)
-    missing = len(shown) - len(known)
-    without = f" without {missing} at a price that is not known" if missing and known else ""
+    missing = len(shown) - len(prices)
+    without = f" not counting {missing} without a known price" if missing and prices else ""
     click.echo(
-        f"{tokens:,} tokens, {'not known what is' if usd is None else f'${usd:.2f}'} at stake{without}"
+        f"{tokens:,} tokens, {'not known what is' if total is None else f'${total:.2f}'} at stake{without}"
     )
 
 
 def _warm(entry: Entry, pricing: Pricing, now: float) -> Warm:
     """Returns what an entry is worth: what writing it anew costs more than reading it."""
     prices = pricing.prices(entry.model)
-    usd = None
+    loss = None
     if not isinstance(prices, Unpriced):
         rates = prices.rates(now, entry.tokens)
-        usd = entry.tokens * ((rates.write_1h if entry.ttl == "1h" else rates.write) - rates.read)
+        loss = entry.tokens * ((rates.write_1h if entry.ttl == "1h" else rates.write) - rates.read)
     return Warm(
         entry.provider,
         entry.account,
@@ -88,6 +94,6 @@ def _warm(entry: Entry, pricing: Pricing, now: float) -> Warm:
         entry.tokens,
         entry.ttl,
         int(entry.expires_at - now),
-        None if usd is None else round(usd, 6),
+        None if loss is None else round(loss, 6),
         entry.source,
     )
