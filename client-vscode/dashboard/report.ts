@@ -14,7 +14,7 @@ export interface Report {
   routes: readonly Route[];
   refinements: Refinements;
   arms: readonly Arm[];
-  steps: readonly Step[];
+  steps: readonly ExperimentStep[];
   unknown: Record<string, number>;
   pings: number;
   pings_usd: number | null;
@@ -39,11 +39,11 @@ export interface Hits {
   returns: number;
   hits: number;
   first: number;
-  misses: readonly Miss[];
+  misses: readonly MissCost[];
 }
 
 /** Requests that did not read a prefix that was there before; `usd` is what reading it would have saved. */
-export interface Miss {
+export interface MissCost {
   cause: "expired" | "model_changed" | "compacted" | "prefix_edited" | "thinking_stripped" | "history_changed" | "not_readable" | "dropped";
   requests: number;
   usd: number;
@@ -96,7 +96,7 @@ export interface Arm {
 }
 
 /** A step of an experiment: `version` was put on trial, promoted, … in the place of `instead_of`, by whom and why. */
-export interface Step {
+export interface ExperimentStep {
   at: number;
   event: string;
   version: string;

@@ -1,7 +1,7 @@
 /** Which models were proposed, what became of refined drafts, and which policies decided. */
 import { drawing } from "../charts";
 import { element, table } from "../elements";
-import type { Report, Step } from "../report";
+import type { ExperimentStep, Report } from "../report";
 import { count, date, percent, shareOf, sum } from "../words";
 
 export function routes(report: Report): HTMLElement | undefined {
@@ -104,7 +104,7 @@ export function experiments({ arms, steps }: Report): HTMLElement {
     section.append(
       table({
         caption: "Steps, the newest first",
-        head: ["Step", "Version", "Instead of", "When", "By", "Why"],
+        head: ["ExperimentStep", "Version", "Instead of", "When", "By", "Why"],
         rows: steps.map((step) => [
           step.event,
           step.version,
@@ -120,7 +120,7 @@ export function experiments({ arms, steps }: Report): HTMLElement {
 }
 
 /** What the newest step has put in force. */
-function standing(step: Step | undefined): string {
+function standing(step: ExperimentStep | undefined): string {
   if (step === undefined) {
     return "No experiment is running.";
   }
