@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import secrets
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from anchorline import files
 
 FILE = "gateway.token"
 BYTES = 24
+_FORM = re.compile(rb"[A-Za-z0-9_-]{%d,}" % BYTES)
+"""It stands in addresses as it is."""
+_LONGEST = 1024
 UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 """Errors of a disk that takes no file."""
 
@@ -40,12 +44,15 @@ def passing() -> str:
 
 
 def _kept(path: Path) -> str | None:
-    """Returns the token in the file; None where there is none, or one that was cut short."""
+    """Returns the token in the file; None where there is none, or what stands there can be none."""
     try:
-        known = path.read_bytes().strip()
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise OSError(errno.EINVAL, "it is not a plain file", str(path))
+        with path.open("rb") as file:
+            known = file.read(_LONGEST).strip()
     except FileNotFoundError:
         return None
-    if len(known) < BYTES or not known.isascii():
+    if not _FORM.fullmatch(known):
         return None
     if os.name == "posix" and path.stat().st_mode & 0o077:
         path.chmod(0o600)
