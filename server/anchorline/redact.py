@@ -29,7 +29,8 @@ class Rule(msgspec.Struct, frozen=True):
     """One kind of secret.
 
     `pattern` matches at one of `heads` (literals), and its group ``secret``, or all of it, is what is masked.
-    A rule with `key` has no heads: it matches at a ``:`` or ``=`` that follows the key. `sure` has the last
+    A rule with `key` has no heads: it matches at a ``:`` or ``=`` that follows the key. `before` is what of the secret
+    stands before its head. `sure` has the last
     word, for shapes that harmless text has too. `example` is made up, in pieces, so that no scanner of
     repositories takes this file for a leak.
     """
@@ -39,6 +40,7 @@ class Rule(msgspec.Struct, frozen=True):
     example: str
     heads: tuple[str, ...] = ()
     key: re.Pattern[str] | None = None
+    before: re.Pattern[str] | None = None
     sure: Callable[[re.Match[str]], bool] | None = None
 
 
@@ -107,13 +109,15 @@ def _rule(
     *example: str,
     heads: tuple[str, ...] = (),
     key: str | None = None,
+    before: str | None = None,
     sure: Callable[[re.Match[str]], bool] | None = None,
 ) -> Rule:
     compiled = re.compile(rf"(?i:{key})[\"'`\]\s\\\\]{{0,3}}\Z") if key else None
-    return Rule(name, re.compile(pattern), "".join(example), heads, compiled, sure)
+    begins = re.compile(rf"{before}\Z") if before else None
+    return Rule(name, re.compile(pattern), "".join(example), heads, compiled, begins, sure)
 
 
-_APART = r"(?:(?<![A-Za-z0-9_-])|(?<=\\\\[a-z])|(?<=%[0-9A-Fa-f]{2}))"
+_APART = r"(?:(?<![A-Za-z0-9_-])|(?<=\\[a-z])|(?<=%[0-9A-Fa-f]{2}))"
 r"""What must stand before a form that words may end in: no letter or digit,
 or one that is part of a literal ``\n`` or ``%22``."""
 _RIGHT = r"(?![A-Za-z0-9_-])"
@@ -268,9 +272,46 @@ RULES = (
     ),
     _rule(
         "mailgun-token",
-        _APART + r"key-[a-f0-9]{32}(?![A-Za-z0-9])",
+        r"(?:(?<![A-Za-z-])|(?<=\\[a-z])|(?<=%[0-9A-Fa-f]{2}))key-[a-f0-9]{32}(?![A-Za-z0-9-])",
         *("key", "-", "0a1b2c3d" * 4),
         heads=("key-",),
+    ),
+    _rule(
+        "discord-token",  # its first part is the base64 of a number, whose first digit is one of these
+        r"[MNO][A-Za-z0-9]{23,27}+\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,38}+",
+        *("MT", _sample(22), ".", _sample(6), ".", _sample(38)),
+        heads=("MT", "Mj", "Mz", "ND", "NT", "Nj", "Nz", "OD", "OT"),
+        sure=_random,
+    ),
+    _rule(
+        "telegram-token",
+        r":AA[A-Za-z0-9_-]{33}" + _RIGHT,
+        *("1234567", "890:", "AA", _sample(33)),
+        heads=(":AA",),
+        before=r"[0-9]{8,10}",
+        sure=_random,
+    ),
+    _rule(
+        "azure-key",  # of storage, Cosmos DB, Batch and API Management: Microsoft's mark stands in each
+        r"(?:APIM|ACDb|\+(?:ABa|AMC|ASt))[A-Za-z0-9+/]{5}[AQgw]==",
+        *(_sample(76), "+A", "St", _sample(5), "A=="),
+        heads=("APIM", "ACDb", "+ABa", "+AMC", "+ASt"),
+        before=r"[A-Za-z0-9+/]{76}",
+    ),
+    _rule(
+        "azure-service-key",  # of service bus, event hubs, relay and IoT
+        r"(?:AIoT|\+(?:ASb|AEh|ARm))[A-P][A-Za-z0-9+/]{5}=",
+        *(_sample(33), "+A", "Sb", "C", _sample(5), "="),
+        heads=("AIoT", "+ASb", "+AEh", "+ARm"),
+        before=r"[A-Za-z0-9+/]{33}",
+    ),
+    _rule(
+        "azure-client-secret",
+        r"Q~[A-Za-z0-9_~.-]{31,34}+(?![A-Za-z0-9_~-])",
+        *("q7R8", "Q~", _sample(34)),
+        heads=("Q~",),
+        before=r"[A-Za-z0-9_~.-]{3}[0-9]",
+        sure=_random,
     ),
     _rule(
         "jwt",
@@ -339,6 +380,7 @@ _MARK = re.compile(
     rf"""(?:(?<={_KEY_END}.)|(?<={_KEY_END}["'`\s\]].)|(?<={_KEY_END}["'\]][\]\s].)|(?<={_KEY_END}\\["'].))))"""
 )
 _KEY_WINDOW = 24  # the longest key and what may follow it
+_BEFORE_WINDOW = 76  # the longest part of a secret before its head
 
 
 def _candidates(text: str) -> Iterator[tuple[int, tuple[Rule, ...]]]:
@@ -363,8 +405,12 @@ def _try(rules: tuple[Rule, ...], text: str, at: int) -> Secret | None:
         match = rule.pattern.match(text, at)
         if not match or (rule.key and not rule.key.search(text, max(0, at - _KEY_WINDOW), at)):
             continue
+        begin = rule.before and rule.before.search(text, max(0, at - _BEFORE_WINDOW), at)
+        if rule.before and not begin:
+            continue
         if rule.sure is None or rule.sure(match):
             start, end = match.span("secret" if "secret" in rule.pattern.groupindex else 0)
+            start = begin.start() if begin else start
             return Secret(start, end, rule.name)
     return None
 

@@ -32,15 +32,22 @@ def test_an_example_is_found_inside_json(rule: redact.Rule) -> None:
     assert [found.name for found in redact.find('{"content": "' + escaped + '"}')] == [rule.name]
 
 
+@pytest.mark.parametrize("rule", [rule for rule in redact.RULES if rule.before], ids=lambda rule: rule.name)
+def test_a_secret_is_masked_with_what_stands_before_its_mark(rule: redact.Rule) -> None:
+    assert redact.redact(f"{rule.example}, please") == f"[redacted: {rule.name}], please"
+
+
 @pytest.mark.parametrize(
     "rule",
-    [rule for rule in redact.RULES if rule.heads and rule.name != "mailgun-token"],
+    [rule for rule in redact.RULES if rule.heads],
     ids=lambda rule: rule.name,
 )
 @pytest.mark.parametrize(
     "before", ["a line\\n", "a\\t", "\\r\\n", "KEY_", "key", "%22", "%3D", "3", "-", "\u200b"]
 )
 def test_what_stands_before_a_token_does_not_hide_it(rule: redact.Rule, before: str) -> None:
+    if rule.name == "mailgun-token" and before in ("-", "key"):
+        pytest.skip("a word that ends in key-, with a hash")
     assert rule.example not in redact.redact(before + rule.example)
 
 
