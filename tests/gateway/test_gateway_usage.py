@@ -11,6 +11,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anchorline.gateway import usage
 from anchorline.gateway.usage import ANSWER_BYTES, Meter
 from anchorline.outcome import Iteration, Usage
 
@@ -336,6 +337,30 @@ HALVES = (PLAIN[: len(PLAIN) // 2], PLAIN[len(PLAIN) // 2 :])
 def test_packed_streams_are_read_piece_by_piece(encoding, packed, size):
     chunks = [packed[start : start + size] for start in range(0, len(packed), size)]
     assert streamed(*chunks, encoding=encoding).billed.usage == TOLD
+
+
+@pytest.mark.parametrize("line", [b"\n", b"x\n", b"data:\n", b"\r", b": ping\n\n"])
+def test_a_stream_of_endless_lines_is_not_read_on(monkeypatch, line):
+    monkeypatch.setattr(usage, "MAX_LINES", 10_000)
+    looked_at = []
+    monkeypatch.setattr(usage.Meter, "_line", lambda self, text: looked_at.append(text))
+    meter = usage.Meter("text/event-stream", "")
+    meter.feed(b"data: {}\n\n")
+    for _ in range(100):
+        meter.feed(line * 1000)
+    assert len(looked_at) <= 10_000
+    meter.end()
+    assert meter.billed.usage is None
+    assert not meter.complete
+
+
+def test_an_event_of_endless_empty_lines_is_given_up(monkeypatch):
+    monkeypatch.setattr(usage, "ANSWER_BYTES", 10_000)
+    meter = usage.Meter("text/event-stream", "")
+    for _ in range(200):
+        meter.feed(b"data:\n" * 100)
+    assert not meter.complete
+    assert not meter._event
 
 
 @pytest.mark.parametrize(

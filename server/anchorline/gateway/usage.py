@@ -20,6 +20,8 @@ ANSWER_BYTES = 16 << 20
 
 MAX_VALUES = 100_000
 """An answer or event of more members and elements is not read: decoded they would take a hundred times its bytes."""
+MAX_LINES = 1_000_000
+"""A stream of more lines is not read on: the longest answers have some hundred thousand, and each takes time."""
 
 
 class _Inner(msgspec.Struct):
@@ -85,6 +87,7 @@ class Meter:
         self._begun = self._over = self._return = False
         self._rest: list[bytes] = []
         self._size = 0
+        self._lines_left = MAX_LINES
         self._event: list[bytes] = []
         self._event_size = 0
         self._told: dict[str, Any] = {}
@@ -167,6 +170,10 @@ class Meter:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if b"\n" not in data:
             return data
+        self._lines_left -= data.count(b"\n")
+        if self._lines_left < 0:
+            self._give_up()
+            return b""
         *lines, data = data.split(b"\n")
         lines[0] = b"".join((*self._rest, lines[0]))
         self._rest, self._size = [], 0
@@ -182,7 +189,7 @@ class Meter:
             if self._event and self._event[-1].endswith(b"}") and line.startswith((b"{", b"[DONE]")):
                 self._dispatch()
             self._event.append(line)
-            self._event_size += len(line)
+            self._event_size += len(line) + 1
             if self._event_size > ANSWER_BYTES:
                 self._give_up()
         elif not line:
