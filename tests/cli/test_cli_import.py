@@ -1,5 +1,6 @@
 """`anchorline import`: idempotent, resumable, and without text."""
 
+import gzip
 import json
 import os
 import shutil
@@ -7,14 +8,18 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 import zstandard
 from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from anchorline.cli.main import cli
+from anchorline.sessions import importing, said
 from anchorline.store import imports
 from anchorline.store.database import StoreError, locate
 from support.session_logs import ClaudeLog, codex_log
@@ -214,6 +219,89 @@ def test_an_import_that_was_killed_goes_on(tmp_path: Path, isolated_home: Path):
     shutil.rmtree(path.parent)
     run("claude-code", str(folder))
     assert dump(path) == resumed
+
+
+@given(
+    lines=st.lists(
+        st.tuples(
+            st.sampled_from(["user", "answer", "result", "compact", "agent", "switch"]), st.integers(0, 6)
+        ),
+        max_size=40,
+    ),
+    cuts=st.lists(st.integers(0, 40), max_size=3),
+    part=st.integers(1, 5),
+    crash=st.integers(0, 6),
+    compressed=st.booleans(),
+)
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_the_books_are_the_same_in_any_parts_and_after_any_crash(
+    lines, cuts, part, crash, compressed, isolated_home: Path
+):
+    now = time.time()
+    log = _log_of(lines, now)
+    home, path = isolated_home / "data", isolated_home / ("s.jsonl.gz" if compressed else "s.jsonl")
+    pack = gzip.compress if compressed else bytes
+
+    def books() -> dict[str, list[tuple]]:
+        found = dump(database(isolated_home))
+        positions = [row[:1] + row[3:] for row in found.pop("imports")]  # without the times
+        return found | {"positions": [row[:-1] for row in positions]}
+
+    shutil.rmtree(home, ignore_errors=True)
+    path.write_bytes(pack(log.bytes()))
+    os.utime(path, (now, now))
+    run("claude-code", str(path))
+    whole = books()
+    shutil.rmtree(home)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(imports, "PART", part)
+        patch.setattr(said, "BATCH", part)
+        patch.setattr(importing, "STATE_BYTES", 0)
+        for cut in sorted(cuts):
+            path.write_bytes(pack(b"".join(log.lines[:cut])))
+            os.utime(path, (now - 100 + cut, now - 100 + cut))
+            run("claude-code", str(path))
+        path.write_bytes(pack(log.bytes()))
+        os.utime(path, (now, now))
+        with pytest.MonkeyPatch.context() as crashing:
+            written = imports._put_requests
+            left = iter(range(crash))
+
+            def put_or_crash(*given, **more) -> None:
+                if next(left, None) is None:
+                    raise StoreError("the power went")
+                written(*given, **more)
+
+            crashing.setattr(imports, "_put_requests", put_or_crash)
+            CliRunner().invoke(cli, ["import", "claude-code", str(path)])
+        run("claude-code", str(path))
+        parts = books()
+    assert parts == whole
+
+
+def _log_of(lines: list[tuple[str, int]], now: float) -> ClaudeLog:
+    log = ClaudeLog(start=now - 100)
+    ids = []
+    for number, (kind, back) in enumerate(lines):
+        if kind == "switch" and ids:  # another branch
+            log.newest = ids[max(0, len(ids) - 1 - back)]
+        elif kind == "answer":
+            ids.append(log.answer(f"m{number}", read=back * 1000))
+        elif kind == "agent":
+            log.user("Look for it.", isSidechain=True, agentId=f"a{back}")
+            log.answer(f"m{number}", isSidechain=True, agentId=f"a{back}")
+        elif kind == "result":
+            ids.append(log.result(f"t{number}"))
+        elif kind == "compact":
+            ids.append(log.user("All that was said.", isCompactSummary=True))
+        else:
+            ids.append(log.user(f"Do {number}."))
+    return log
 
 
 def _begun(path: Path) -> bool:

@@ -58,8 +58,8 @@ def fill(sessions: int, requests: int = 12) -> None:
                     )
                 )
             mark = importing.ReadPosition(1, 1, 1, 1, b"", b"", None)
-            piece = importing.FilePart(found, mark, (), True, 1)
-            store.put([imports.ImportedFile(Path(f"f{number}"), "claude-code", piece, [])])
+            piece = importing.FilePart(found, mark, [], True, 1)
+            store.put([imports.ImportedFile(Path(f"f{number}"), "claude-code", found, piece, [])])
 
 
 def run(*words: str) -> Result:

@@ -221,7 +221,7 @@ def test_session_files(tmp_path: Path):
         for read in (
             claude_code.read,
             codex.read,
-            lambda path: importing.read(path, agent, None, 2e9, features=True),
+            lambda path: list(importing.read(path, agent, None, 2e9, features=True).requests),
         ):
             with suppress(PromptError):
                 read(file)

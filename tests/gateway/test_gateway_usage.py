@@ -11,7 +11,6 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anchorline.gateway import usage
 from anchorline.gateway.usage import ANSWER_BYTES, Meter
 from anchorline.outcome import Iteration, Usage
 
@@ -341,10 +340,10 @@ def test_packed_streams_are_read_piece_by_piece(encoding, packed, size):
 
 @pytest.mark.parametrize("line", [b"\n", b"x\n", b"data:\n", b"\r", b": ping\n\n"])
 def test_a_stream_of_endless_lines_is_not_read_on(monkeypatch, line):
-    monkeypatch.setattr(usage, "MAX_LINES", 10_000)
+    monkeypatch.setattr("anchorline.gateway.usage.MAX_LINES", 10_000)
     looked_at = []
-    monkeypatch.setattr(usage.Meter, "_line", lambda self, text: looked_at.append(text))
-    meter = usage.Meter("text/event-stream", "")
+    monkeypatch.setattr(Meter, "_line", lambda self, text: looked_at.append(text))
+    meter = Meter("text/event-stream", "")
     meter.feed(b"data: {}\n\n")
     for _ in range(100):
         meter.feed(line * 1000)
@@ -355,8 +354,8 @@ def test_a_stream_of_endless_lines_is_not_read_on(monkeypatch, line):
 
 
 def test_an_event_of_endless_empty_lines_is_given_up(monkeypatch):
-    monkeypatch.setattr(usage, "ANSWER_BYTES", 10_000)
-    meter = usage.Meter("text/event-stream", "")
+    monkeypatch.setattr("anchorline.gateway.usage.ANSWER_BYTES", 10_000)
+    meter = Meter("text/event-stream", "")
     for _ in range(200):
         meter.feed(b"data:\n" * 100)
     assert not meter.complete

@@ -64,8 +64,8 @@ def test_a_first_message_after_what_no_person_wrote_is_believed_in_as_the_planne
     ]
     mark = importing.ReadPosition(1, 1, 1, 1, b"", b"", None)
     with imports.opened(database.locate()) as store:
-        piece = importing.FilePart(requests, mark, (), anew=True, bytes=1)
-        store.put([imports.ImportedFile(Path("a"), "claude-code", piece, [])])
+        piece = importing.FilePart(requests, mark, [], anew=True, bytes=1)
+        store.put([imports.ImportedFile(Path("a"), "claude-code", requests, piece, [])])
     expected = hits.probability(hits.returning("1h", 3600.0, 60.0, hits.PersonMessage(turns=0)))
     (curve,) = report()["calibration"]
     assert [bin_["predicted"] for bin_ in curve["bins"]] == [round(expected, 4)]

@@ -12,7 +12,7 @@ from anchorline.prompt import source
 from anchorline.prompt.formats import claude_code
 from anchorline.prompt.model import PromptError
 from anchorline.route.target import load as load_targets
-from anchorline.sessions import importing
+from anchorline.sessions import importing, request
 from anchorline.sessions.importing import FilePart
 from anchorline.sessions.request import RecordedRequest, warm
 from support.session_logs import START, ClaudeLog, codex_log
@@ -27,8 +27,13 @@ def _small_files_have_a_state(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def read(path: Path, agent: str = "claude-code", known=None) -> FilePart:
     piece = importing.read(path, agent, known, path.stat().st_mtime)
+    return taken(piece)
+
+
+def taken(piece: FilePart | None) -> FilePart:
+    """Return a piece with its requests in a list."""
     assert piece is not None
-    return piece
+    return msgspec.structs.replace(piece, requests=list(piece.requests))
 
 
 def by_answer(requests: list[RecordedRequest]) -> dict[str | None, RecordedRequest]:
@@ -134,7 +139,7 @@ def test_all_that_a_usage_tells_is_kept(tmp_path: Path):
     path = tmp_path / "s1.jsonl"
     path.write_bytes(log.bytes())
     piece = read(path)
-    assert piece.problems == ()
+    assert piece.problems == []
     first, second = piece.requests
     assert (first.input, first.output, first.tokens) == (180_003, 3507, 10_503)
     usage = first.bill
@@ -201,10 +206,10 @@ def test_a_file_that_grew_is_read_from_where_it_ended(tmp_path: Path, agent: str
     for cut in range(0, len(content), 97):  # most of these are in the middle of a line
         path.write_bytes(content[:cut])
         first = read(path, agent)
-        assert first.problems == ()
+        assert first.problems == []
         path.write_bytes(content)
         rest = read(path, agent, first.position)
-        assert rest.problems == ()
+        assert rest.problems == []
         assert not rest.anew
         assert rest.bytes == len(content) - content[:cut].rfind(b"\n") - 1
         assert by_id(first.requests) | by_id(rest.requests) == whole
@@ -337,6 +342,29 @@ def test_a_request_that_wrote_nothing_refreshes_under_the_chains_lifetime(tmp_pa
     assert [entry.ttl for entry in entries] == ["1h", "1h"]
 
 
+def test_of_many_requests_the_newest_are_kept_with_what_earlier_ones_tell(tmp_path: Path, monkeypatch):
+    log = ClaudeLog()
+    log.user("fix it")
+    log.answer("m0")
+    log.user("All that was said.", isCompactSummary=True)
+    log.answer("m1")
+    unwritten = {"input_tokens": 3, "cache_read_input_tokens": 10_000, "output_tokens": 7}
+    for number in range(2, 30):
+        log.user("go on")
+        log.add("assistant", {"id": f"m{number}", "model": "claude-opus-4-6", "role": "assistant",
+                              "content": [{"type": "text", "text": "ok"}], "usage": unwritten})  # fmt: skip
+    path = tmp_path / "s.jsonl"
+    path.write_bytes(log.bytes())
+    every = read(path).requests
+    monkeypatch.setattr(request, "NEWEST", 3)
+    newest = request.Newest()
+    assert len(list(newest.passing(reversed(every)))) == len(every)
+    kept = newest.requests()
+    assert [one.answer for one in kept] == ["m0", "m1", "m27", "m28", "m29"]
+    targets = load_targets()
+    assert warm(kept, targets, "default", NOW)[-3:] == warm(every, targets, "default", NOW)[-3:]
+
+
 @pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz"])
 def test_what_a_person_said_is_seen_as_numbers_only(tmp_path: Path, suffix: str):
     log = conversation()
@@ -347,7 +375,7 @@ def test_what_a_person_said_is_seen_as_numbers_only(tmp_path: Path, suffix: str)
     log.answer("m4")
     path = tmp_path / f"s1{suffix}"
     path.write_bytes(gzip.compress(log.bytes()) if suffix.endswith("gz") else log.bytes())
-    piece = importing.read(path, "claude-code", None, NOW, features=True)
+    piece = taken(importing.read(path, "claude-code", None, NOW, features=True))
     found = by_answer(piece.requests)
     assert found["m1"].said.grams == features.grams("fix it")
     assert found["m3"].said.grams == features.grams("now rename it")
@@ -359,7 +387,7 @@ def test_what_a_person_said_is_seen_as_numbers_only(tmp_path: Path, suffix: str)
 def test_what_codex_was_asked_is_seen_as_numbers(tmp_path: Path):
     path = tmp_path / "c.jsonl"
     path.write_bytes(codex_log())
-    piece = importing.read(path, "codex", None, NOW, features=True)
+    piece = taken(importing.read(path, "codex", None, NOW, features=True))
     said = [one.said for one in piece.requests if one.trigger == "user"]
     assert [one.grams for one in said] == [features.grams(f"question {turn}") for turn in range(len(said))]
     assert not any(one.thoughtless or one.commands for one in said)
@@ -381,7 +409,7 @@ def test_a_turn_without_thinking_shows(tmp_path: Path):
     for thinking in (True, False):
         path = tmp_path / f"{thinking}.jsonl"
         path.write_bytes(log(thinking=thinking))
-        piece = importing.read(path, "claude-code", None, NOW, features=True)
+        piece = taken(importing.read(path, "claude-code", None, NOW, features=True))
         assert piece.requests[-1].said.thoughtless is not thinking
 
 
@@ -408,6 +436,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_read_anew_the_next_time(tmp
     second = importing.read(path, "claude-code", first.position, START)
     assert second is not None
     assert second.anew
+    second = taken(second)
     assert {one.session for one in second.requests} == {"new"}
     assert len(second.requests) == 9
 
@@ -417,5 +446,5 @@ def test_a_small_file_that_unpacks_to_endless_lines_is_refused_at_once(tmp_path:
     with gzip.open(file, "wb") as packed:
         for _ in range(8):
             packed.write(b"\n" * 1_000_000)
-    with pytest.raises(PromptError, match="more than 4000000 lines"):
+    with pytest.raises(PromptError, match="more than 500000 lines"):
         list(source.lines(file))

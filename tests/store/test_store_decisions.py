@@ -46,7 +46,7 @@ def put(path: Path, requests: list[RecordedRequest]) -> None:
         store.put(
             [
                 imports.ImportedFile(
-                    Path("a"), "claude-code", importing.FilePart(requests, mark, (), True, 1), []
+                    Path("a"), "claude-code", requests, importing.FilePart(requests, mark, [], True, 1), []
                 )
             ]
         )
@@ -146,7 +146,7 @@ def test_what_a_person_said_comes_with_an_import(path: Path, tmp_path: Path):
     file.write_bytes(log.bytes())
     piece = importing.read(file, "claude-code", None, START, features=True)
     with imports.opened(path) as store:
-        store.put([imports.ImportedFile(file, "claude-code", piece, [])])
+        store.put([imports.ImportedFile(file, "claude-code", list(piece.requests), piece, [])])
     (found,) = requests(path)
     assert found.features.grams
     assert found.features.draft is not None

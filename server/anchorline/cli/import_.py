@@ -3,6 +3,7 @@
 import gc
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ from anchorline.prompt.model import PromptError
 from anchorline.route.target import load as load_targets
 from anchorline.sessions import importing
 from anchorline.sessions.importing import LineProblem
-from anchorline.sessions.request import Agent, warm
+from anchorline.sessions.request import Agent, Newest, warm
 from anchorline.store import imports
 from anchorline.store.database import StoreError, locate
 
@@ -122,6 +123,17 @@ def _import(agent: Agent, files: list[Path], settings: Config, *, quiet: bool) -
                 piece = importing.read(
                     path, agent, store.position(path, agent), now, features=settings.store.features
                 )
+                if piece is None:
+                    summary.unchanged += 1
+                    continue
+                newest = Newest()
+                requests = newest.passing(piece.requests)
+                last = list(islice(requests, imports.PART))
+                added = None
+                if len(last) == imports.PART:
+                    summary.requests += store.put(waiting)  # before: whoever has a request first keeps it
+                    waiting.clear()
+                    last, added = store.put_parts(path, agent, last, requests, anew=piece.anew)
             except (OSError, PromptError) as error:
                 summary.problems.append(
                     LineProblem(str(path), 0, getattr(error, "strerror", None) or str(error))
@@ -129,13 +141,10 @@ def _import(agent: Agent, files: list[Path], settings: Config, *, quiet: bool) -
                 continue
             finally:
                 step()
-            if piece is None:
-                summary.unchanged += 1
-                continue
-            held = warm(piece.requests, targets, settings.cache.account, now)
-            files_seen = files_of_session(path, agent, piece.requests, held, store.key) if held else None
-            waiting.append(imports.ImportedFile(path, agent, piece, held, files_seen))
-            if sum(1 + len(one.piece.requests) for one in waiting) >= imports.BATCH:
+            held = warm(newest.requests(), targets, settings.cache.account, now)
+            files_seen = files_of_session(path, agent, newest.requests(), held, store.key) if held else None
+            waiting.append(imports.ImportedFile(path, agent, last, piece, held, files_seen, added))
+            if sum(1 + len(one.requests) for one in waiting) >= imports.BATCH:
                 summary.requests += store.put(waiting)
                 waiting.clear()
             summary.bytes += piece.bytes

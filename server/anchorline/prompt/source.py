@@ -23,8 +23,10 @@ from anchorline.prompt.model import PromptError
 
 MAX_LINE = 64 * 1024 * 1024
 MAX_BYTES = 1024 * 1024 * 1024
-MAX_LINES = 4_000_000
-"""A session of a gigabyte has some hundred thousand; a packed file of a megabyte may unpack to a thousand million."""
+MAX_LINES = 500_000
+"""A session of a gigabyte has some hundred thousand; a packed file of a megabyte may unpack to a thousand million.
+
+Of each line of a conversation some hundred bytes are kept until the file is read, so this bounds the memory."""
 FIRST = 16
 """Lines by which the format of a session file is told."""
 PACKED = (".gz", ".zst")

@@ -42,10 +42,11 @@ class ClaudeCode:
         """Takes in a line."""
         self._main.take(line)
 
-    def requests(self) -> list[RecordedRequest]:
-        """Returns all requests of the file."""
+    def requests(self) -> Iterator[RecordedRequest]:
+        """Yields all requests of the file."""
         session = self._main.session or self._agents.session or ""
-        return [*self._all(self._main, session, main=True), *self._all(self._agents, session, main=False)]
+        yield from self._all(self._main, session, main=True)
+        yield from self._all(self._agents, session, main=False)
 
     def _all(self, lines: Session, session: str, *, main: bool) -> Iterator[RecordedRequest]:
         entries = lines.entries

@@ -1,6 +1,7 @@
 """Codex's session files: requests one after the other. A sub-agent has a file of its own."""
 
 import re
+from collections.abc import Iterator
 
 import msgspec
 
@@ -75,9 +76,9 @@ class Codex:
         """Takes in a line."""
         self._reading.take(line)
 
-    def requests(self) -> list[RecordedRequest]:
-        """Returns the requests since the state that was resumed."""
-        return self._reading.found
+    def requests(self) -> Iterator[RecordedRequest]:
+        """Yields the requests since the state that was resumed."""
+        yield from self._reading.found
 
     def state(self) -> bytes:
         """Returns what is needed to go on; nothing where an id has not the form of one and could be text."""

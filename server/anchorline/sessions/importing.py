@@ -3,7 +3,7 @@
 import hashlib
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -24,6 +24,8 @@ STATE_S = 7 * 86_400
 """A file that was not written for so long is likely finished: it is read anew should it grow."""
 STATE_BYTES = 1_000_000
 """A smaller file is read anew should it grow: that costs less than to keep the state of all files."""
+STATE_LINES = 200_000
+"""So is one of more lines: its state would take as much memory as the file."""
 
 
 REPLACED = -1
@@ -55,11 +57,15 @@ class LineProblem(msgspec.Struct, frozen=True):
 
 
 class FilePart(msgspec.Struct, frozen=True):
-    """What was read of a file. `anew`: from its beginning, so that it replaces what was known of it."""
+    """What was read of a file. `anew`: from its beginning, so that it replaces what was known of it.
 
-    requests: list[RecordedRequest]
+    The requests are found while they are taken, once: a file has more than fit into memory well. `problems` is whole
+    when they all are taken.
+    """
+
+    requests: Iterable[RecordedRequest]
     position: ReadPosition
-    problems: tuple[LineProblem, ...]
+    problems: list[LineProblem]
     anew: bool
     bytes: int
 
@@ -94,9 +100,10 @@ def files(paths: tuple[Path, ...]) -> list[Path]:
 def read(
     path: Path, agent: Agent, known: ReadPosition | None, now: float, *, features: bool = False
 ) -> FilePart | None:
-    """Reads what is new in a file; None where nothing is. Raises OSError and, for broken gzip, PromptError.
+    """Reads what is new in a file; None where nothing is. Raises OSError.
 
-    `features`: also what is learnt from a person's messages.
+    `features`: also what is learnt from a person's messages; then taking the requests raises OSError and PromptError
+    too, where the file has gone meanwhile.
     """
     stat = path.stat()
     if known is not None and (known.size, known.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
@@ -119,7 +126,7 @@ def read(
     try:
         for line in lines(path, begin, number):
             if not line.complete:  # it may just be being written: it is read once more when it is whole
-                torn, state = True, reader.state() if keep else None
+                torn, state = True, reader.state() if keep and number <= STATE_LINES else None
                 refused(line, reader.take)
                 break
             error = refused(line, reader.take)
@@ -134,10 +141,7 @@ def read(
         problems.append(
             LineProblem(str(path), 0, f"{left_out} more lines can't be read. Is it {NAMES[agent]} session?")
         )
-    requests = said.read(path, reader.requests()) if features else reader.requests()
-    if reader.problem is not None:
-        problems.append(LineProblem(str(path), 0, reader.problem))
-    if keep and not torn:
+    if keep and not torn and number <= STATE_LINES:
         state = reader.state()
     whole = _same(path, stat, None if anew else known)
     head, tail = (b"", b"") if packed or not whole else _marks(path, offset)
@@ -150,7 +154,16 @@ def read(
         tail,
         zlib.compress(state, 1) if keep and state and whole else None,
     )
-    return FilePart(requests, position, tuple(problems), anew, stat.st_size - (0 if packed else begin))
+    requests = _requests(path, reader, problems, features=features)
+    return FilePart(requests, position, problems, anew, stat.st_size - (0 if packed else begin))
+
+
+def _requests(
+    path: Path, reader: Transcript, problems: list[LineProblem], *, features: bool
+) -> Iterator[RecordedRequest]:
+    yield from said.read(path, reader.requests()) if features else reader.requests()
+    if reader.problem is not None:
+        problems.append(LineProblem(str(path), 0, reader.problem))
 
 
 def _same(path: Path, before: os.stat_result, known: ReadPosition | None) -> bool:

@@ -1,5 +1,7 @@
 """A request as a recorded session shows it: what was sent, when, and what was billed. No text."""
 
+import heapq
+from collections.abc import Iterable, Iterator
 from typing import Literal, Protocol
 
 import msgspec
@@ -12,6 +14,8 @@ from anchorline.route.target import Targets
 
 Agent = Literal["claude-code", "codex"]
 Trigger = Literal["user", "tool", "compact"]
+NEWEST = 10_000
+"""Requests of a session file that are looked at for what is warm: they take hours to send."""
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -80,7 +84,7 @@ class RecordedRequest(msgspec.Struct, frozen=True):
 
 
 class Transcript(Protocol):
-    """A session file while it is read. `problem` says what was left out."""
+    """A session file while it is read. `problem` says what was left out, once all requests are taken."""
 
     problem: str | None
 
@@ -88,8 +92,8 @@ class Transcript(Protocol):
         """Takes in a line. Raises what decoding raises."""
         ...
 
-    def requests(self) -> list[RecordedRequest]:
-        """Returns the requests that the lines show; of earlier ones at least those that changed."""
+    def requests(self) -> Iterator[RecordedRequest]:
+        """Yields the requests that the lines show; of earlier ones at least those that changed."""
         ...
 
     def state(self) -> bytes:
@@ -104,6 +108,47 @@ class Transcript(Protocol):
 def conversation(session: str, chain: str = "main") -> str:
     """Returns what the ledger calls a conversation, whoever has seen it: its session, and which agent of it."""
     return session if chain in ("main", "agent") else f"{session}/{chain}"
+
+
+class Newest:
+    """The newest requests of a file, however many it has, with those earlier ones that tell something of them.
+
+    These are of each chain the last one that wrote, which set the lifetime, and of the conversation the first one and
+    the last one after a compaction.
+    """
+
+    def __init__(self) -> None:
+        self._newest: list[tuple[float, int, RecordedRequest]] = []
+        self._earlier: dict[tuple[str, ...], tuple[float, int, RecordedRequest]] = {}
+        self._count = 0
+
+    def passing(self, requests: Iterable[RecordedRequest]) -> Iterator[RecordedRequest]:
+        """Yields further requests, in any order, and takes them in."""
+        for request in requests:
+            item = request.sent_at, self._count, request
+            self._count += 1
+            if len(self._newest) < NEWEST:
+                heapq.heappush(self._newest, item)
+            else:
+                self._leave(heapq.heappushpop(self._newest, item))
+            yield request
+
+    def _leave(self, item: tuple[float, int, RecordedRequest]) -> None:
+        request, earlier = item[2], self._earlier
+        if request.ttl is not None:
+            self._keep_later("ttl", request.session, request.chain, item=item)
+        if request.chain == "main" and request.branch == 0:
+            earlier["first",] = min(earlier.get(("first",), item), item)
+            if request.trigger == "compact":
+                self._keep_later("compact", item=item)
+
+    def _keep_later(self, *key: str, item: tuple[float, int, RecordedRequest]) -> None:
+        self._earlier[key] = max(self._earlier.get(key, item), item)
+
+    def requests(self) -> list[RecordedRequest]:
+        """Returns them by time."""
+        items = {item[1]: item for item in (*self._earlier.values(), *self._newest)}
+        return [request for _, _, request in sorted(items.values())]
 
 
 def warm(requests: list[RecordedRequest], targets: Targets, account: str, now: float) -> list[Entry]:

@@ -1,6 +1,7 @@
 """What a person said in a session, as numbers: the words are looked at once and not kept."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -8,11 +9,13 @@ import msgspec
 from anchorline.learn import features
 from anchorline.prompt.formats.history import History, words
 from anchorline.prompt.model import PromptError
-from anchorline.prompt.source import opened
+from anchorline.prompt.source import MAX_LINES, PACKED, opened
 from anchorline.sessions.request import RecordedRequest, Said
 
 SCANNED = 200
 """Parts that are looked at for the turn before: it bounds the time."""
+BATCH = 1000
+"""Requests whose messages are read at once."""
 
 
 def said(history: History, *, thinking: bool | None = None) -> Said | None:
@@ -40,9 +43,19 @@ def said(history: History, *, thinking: bool | None = None) -> Said | None:
     return Said(*place, thoughtless=known and not thought, commands=thinking is not None and texts > 1)
 
 
-def read(path: Path, requests: Iterable[RecordedRequest]) -> list[RecordedRequest]:
-    """Returns the requests with the features of what was said. Raises OSError."""
-    found = list(requests)
+def read(path: Path, requests: Iterable[RecordedRequest]) -> Iterator[RecordedRequest]:
+    """Yields the requests with the features of what was said. Raises OSError.
+
+    A plain file is gone back in for each batch of requests. Of a packed one, which would be unpacked anew for that, all
+    requests are one batch.
+    """
+    left = iter(requests)
+    batch = MAX_LINES if path.suffix in PACKED else BATCH
+    while some := list(islice(left, batch)):
+        yield from _with_features(path, some)
+
+
+def _with_features(path: Path, found: list[RecordedRequest]) -> list[RecordedRequest]:
     asked = [(one.said, index) for index, one in enumerate(found) if one.said is not None]
     with opened(path) as stream:
         for message, index in sorted(asked, key=lambda one: one[0].start):

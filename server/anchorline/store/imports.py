@@ -1,6 +1,7 @@
 """Imported sessions: a file's rows and how far it was read are written in one transaction.
 
-A crash leaves whole files behind: the next import goes on there.
+A crash leaves whole files behind: the next import goes on there. A file of very many requests is written in parts, and
+how far it was read with the last one: after a crash the next import reads it once more.
 """
 
 import sqlite3
@@ -8,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,19 +59,26 @@ WAIT_S = 60.0
 """How long an import waits for another one."""
 BATCH = 1000
 """Rows that are written at once: a transaction writes whole pages of the indexes, however few rows there are."""
+PART = 10_000
+"""Requests of a file that are held in memory and written at once."""
 
 _session = lru_cache(256)(privacy.session)
 _name = lru_cache(256)(privacy.name)
 
 
 class ImportedFile(msgspec.Struct, frozen=True):
-    """What was read of a file, with what is warm of it, and the instruction files in that."""
+    """What was read of a file, with what is warm of it, and the instruction files in that.
+
+    `requests` are all of them, or the last part after others that made the file's rows `added` more.
+    """
 
     path: Path
     agent: Agent
+    requests: list[RecordedRequest]
     piece: FilePart
     warm: list[Entry]
     seen: SessionFiles | None = None
+    added: int | None = None
 
 
 class Imports:
@@ -95,6 +104,35 @@ class Imports:
         """The random key of this database, for hashes that must confirm nobody's guess."""
         return database.key(self._db.conn)
 
+    def put_parts(
+        self,
+        path: Path,
+        agent: Agent,
+        part: list[RecordedRequest],
+        following: Iterator[RecordedRequest],
+        *,
+        anew: bool,
+    ) -> tuple[list[RecordedRequest], int | None]:
+        """Write all but the last part of a file's requests; return that, and what the others made the rows more.
+
+        `part` is the first one; the sum is None where it is the only one. `anew`: the file was read from its beginning,
+        so that they replace all that is known of it.
+        """
+        added: int | None = None
+        while further := list(islice(following, PART)):
+            added = (added or 0) + self._put_part(path, agent, part, anew=anew and added is None)
+            part = further
+        return part, added
+
+    def _put_part(self, path: Path, agent: Agent, requests: list[RecordedRequest], *, anew: bool) -> int:
+        with database.writing(self._db):
+            file = privacy.tag(str(path))
+            before = _count(self._db, file)
+            if anew:  # what follows may not come: how far the file was read is not known until then
+                self._db.execute("DELETE FROM imports WHERE file = ? AND agent = ?", [file, agent])
+            _put_requests(self._db, file, agent, requests, anew=anew)
+            return _count(self._db, file) - before
+
     def put(self, files: Iterable[ImportedFile]) -> int:
         """Writes what was read of some files, in one transaction; returns how many more of their requests are known."""
         with database.writing(self._db):
@@ -104,13 +142,25 @@ class Imports:
 def _put(db: "Database", read: ImportedFile) -> int:
     file, piece = privacy.tag(str(read.path)), read.piece
     before = _count(db, file)
-    if not piece.requests and before and _of_another(db, file, read.agent):
+    if not read.requests and before and _of_another(db, file, read.agent):
         return 0
-    if piece.anew:
+    _put_requests(db, file, read.agent, read.requests, anew=piece.anew and read.added is None)
+    rows.put_ledger(db, read.warm)
+    if read.seen is not None:
+        instructions.replace(db, read.seen)
+    position = msgspec.structs.asdict(piece.position)
+    rows.insert(db, "imports", {"file": file, "agent": read.agent, **position}, conflict="REPLACE")
+    return max((read.added or 0) + _count(db, file) - before, 0)
+
+
+def _put_requests(
+    db: "Database", file: str, agent: Agent, requests: list[RecordedRequest], *, anew: bool
+) -> None:
+    if anew:
         db.execute("DELETE FROM features WHERE id IN (SELECT id FROM imported WHERE file = ?)", [file])
         db.execute("DELETE FROM imported WHERE file = ?", [file])
-    db.conn.executemany(_PUT[read.agent], (_row(one, file, read.agent) for one in piece.requests))
-    for one in piece.requests:
+    db.conn.executemany(_PUT[agent], (_row(one, file, agent) for one in requests))
+    for one in requests:
         said = one.said
         if said is not None and said.draft is not None:
             rows.put_features(
@@ -121,12 +171,6 @@ def _put(db: "Database", read: ImportedFile) -> int:
                 thoughtless=said.thoughtless,
                 commands=said.commands,
             )
-    rows.put_ledger(db, read.warm)
-    if read.seen is not None:
-        instructions.replace(db, read.seen)
-    position = msgspec.structs.asdict(piece.position)
-    rows.insert(db, "imports", {"file": file, "agent": read.agent, **position}, conflict="REPLACE")
-    return max(_count(db, file) - before, 0)
 
 
 def _of_another(db: "Database", file: str, agent: Agent) -> bool:

@@ -9,6 +9,7 @@ request itself: the entry whose `at` is `Prompt.now`.
 """
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -219,6 +220,7 @@ class Session:
         self.places: dict[str, int] = {}
         self._measure = measure
         self._newest: dict[tuple[str | None, str | None], int] = {}
+        self._last = ""
 
     def take(self, line: Line) -> None:
         """Takes in one line. A line that a resumed session repeats is left out."""
@@ -242,6 +244,9 @@ class Session:
     def put(self, line: Line, head: _Head) -> None:
         """Takes in a line that is decoded and new, whichever chain it is of."""
         uuid = head.uuid or ""
+        if head.parent == self._last:
+            head.parent = self._last  # most lines hang on the one before: one string for both
+        self._last = uuid
         entry = _entry(line, head, self._measure)
         if entry.role == "assistant" and isinstance(head, _Line) and head.message is not UNSET:
             answer = self._answer(entry, uuid, head.message, head.request)
@@ -260,7 +265,9 @@ class Session:
                 answer.usage = usage
             return known
         place = self._newest[message.id, request] = len(self.answers)
-        self.answers.append(Answer(message.id, request, uuid, entry.at, message.model or "", usage))
+        self.answers.append(
+            Answer(message.id, request, uuid, entry.at, sys.intern(message.model or ""), usage)
+        )
         return place
 
     def _goes_on(self, entry: Entry, answer: int, request: str | None, usage: Usage | None) -> bool:
