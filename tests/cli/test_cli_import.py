@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anchorline.cli.main import cli
-from anchorline.sessions import importing, said
+from anchorline.sessions import importing, messages
 from anchorline.store import imports
 from anchorline.store.database import StoreError, locate
 from support.session_logs import ClaudeLog, codex_log
@@ -260,7 +260,7 @@ def test_the_books_are_the_same_in_any_parts_and_after_any_crash(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(imports, "PART", part)
-        patch.setattr(said, "BATCH", part)
+        patch.setattr(messages, "BATCH", part)
         patch.setattr(importing, "STATE_BYTES", 0)
         for cut in sorted(cuts):
             path.write_bytes(pack(b"".join(log.lines[:cut])))

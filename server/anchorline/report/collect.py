@@ -7,9 +7,9 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
-from anchorline.report.imported import add_imported
+from anchorline.report.imported_requests import add_imported
 from anchorline.report.model import Arm, ExperimentStep, Refinements, Report, Route
-from anchorline.report.planned import add_pings, add_planned, add_untold
+from anchorline.report.planned_requests import add_pings, add_planned, add_untold
 from anchorline.report.sums import Sums
 from anchorline.route.target import Targets
 from anchorline.store import billing, database, outcomes

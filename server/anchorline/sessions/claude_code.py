@@ -10,8 +10,8 @@ from anchorline.prompt import tokens
 from anchorline.prompt.formats.claude_code import Answer, Entry, Session, strips_thinking
 from anchorline.prompt.formats.history import History
 from anchorline.prompt.source import Line
+from anchorline.sessions.messages import said
 from anchorline.sessions.request import RecordedRequest, Trigger
-from anchorline.sessions.said import said
 
 _IDS = re.compile(r"(?:[A-Za-z0-9_.:@<>\[\]-]{0,128}\n)*+\Z")
 MAX_WAYS = 200

@@ -8,8 +8,8 @@ import msgspec
 from anchorline.prompt import tokens
 from anchorline.prompt.formats.codex import Asked, Frozen, Session, Usage
 from anchorline.prompt.source import Line
+from anchorline.sessions.messages import said
 from anchorline.sessions.request import RecordedRequest, Trigger
-from anchorline.sessions.said import said
 
 _ID = re.compile(r"[A-Za-z0-9_./:@|-]{0,128}\Z")
 

@@ -10,7 +10,7 @@ import msgspec
 
 from anchorline.prompt.model import PromptError
 from anchorline.prompt.source import PACKED, lines, refused
-from anchorline.sessions import said
+from anchorline.sessions import messages
 from anchorline.sessions.claude_code import ClaudeCode
 from anchorline.sessions.codex import Codex
 from anchorline.sessions.request import Agent, RecordedRequest, Transcript
@@ -161,7 +161,7 @@ def read(
 def _requests(
     path: Path, reader: Transcript, problems: list[LineProblem], *, features: bool
 ) -> Iterator[RecordedRequest]:
-    yield from said.read(path, reader.requests()) if features else reader.requests()
+    yield from messages.read(path, reader.requests()) if features else reader.requests()
     if reader.problem is not None:
         problems.append(LineProblem(str(path), 0, reader.problem))
 

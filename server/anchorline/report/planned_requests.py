@@ -9,7 +9,7 @@ import msgspec
 from anchorline.cache import hits
 from anchorline.cache.miss_causes import shortfall
 from anchorline.plan import LOST
-from anchorline.report.once import Requests, Seen
+from anchorline.report.duplicates import Requests, Seen
 from anchorline.report.sums import BilledTokens, ReportedReturn, Sums
 from anchorline.route.pricing import BROKEN_OFF, UNTOLD
 from anchorline.store import billing, database, outcomes

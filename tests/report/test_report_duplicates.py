@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anchorline.report.once import NEAR_S, Requests, Seen
+from anchorline.report.duplicates import NEAR_S, Requests, Seen
 
 BILL = (1000, 900, 20)
 

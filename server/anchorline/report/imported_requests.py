@@ -9,8 +9,8 @@ from collections import deque
 
 from anchorline.cache import hits
 from anchorline.cache.miss_causes import shortfall
+from anchorline.report.duplicates import Requests
 from anchorline.report.model import Cause
-from anchorline.report.once import Requests
 from anchorline.report.sums import BilledTokens, ModelFacts, ReportedReturn, Sums
 from anchorline.store import billing, database
 
