@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from support.examples import examples
 from support.recorded import data_folder
 
 MODEL = "smollm2-135m"
@@ -20,7 +21,7 @@ FOLDERS = {
 }
 """Folders whose tests have a marker as a whole. The fast part of the tests has none of them."""
 
-settings.register_profile("untimed", deadline=None)  # how long an example takes is not what is tested
+settings.register_profile("untimed", examples())
 settings.load_profile("untimed")
 
 

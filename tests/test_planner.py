@@ -5,7 +5,7 @@ import json
 import jsonschema
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorline import explain
@@ -17,6 +17,7 @@ from anchorline.planner import Planner
 from anchorline.prompt import formats
 from anchorline.prompt.model import Prompt, PromptError, Sent
 from anchorline.trim.results import Shortened
+from support.examples import examples
 from support.json_texts import anthropic_bodies
 
 SYSTEM = "Follow the rules of this repository. " * 300
@@ -176,7 +177,7 @@ def test_whatever_breaks_the_prompt_goes_through_unchanged_and_one_is_told(monke
     jsonschema.validate(json.loads(msgspec.json.encode(plan)), schema())
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(anthropic_bodies(), st.sampled_from(["respect", "extend", "replace"]))
 def test_any_body_gets_a_plan_whose_anchors_strip_to_the_original(body: bytes, mode: str):
     try:

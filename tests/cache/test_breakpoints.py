@@ -2,7 +2,7 @@
 
 import json
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorline.cache import breakpoints, lifetime
@@ -10,6 +10,7 @@ from anchorline.cache.gaps import HazardGaps, observed
 from anchorline.cache.predict import Warmth, cumulative
 from anchorline.cache.rules import load
 from anchorline.prompt import formats
+from support.examples import examples
 
 RULES = load()
 ANTHROPIC = RULES.provider("anthropic")
@@ -89,7 +90,7 @@ def test_replace_takes_them_out():
     )
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     turns=st.integers(1, 30),
     markers=st.dictionaries(st.integers(0, 30), st.sampled_from(["5m", "1h", "2h", "nonsense"]), max_size=6),

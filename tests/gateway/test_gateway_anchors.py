@@ -8,7 +8,7 @@ from typing import Any
 import anthropic
 import openai
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorline.cache import markers
@@ -18,6 +18,7 @@ from anchorline.gateway.splice import planned
 from anchorline.planner import Planner
 from anchorline.prompt import formats
 from anchorline.prompt.model import PromptError
+from support.examples import examples
 from support.gateways import Gateway, call, gateway
 from support.json_texts import anthropic_bodies
 from support.upstream import Running, Upstream
@@ -141,7 +142,7 @@ def test_the_outcome_belongs_to_what_was_sent(tmp_path):
 PLANNERS = [Planner(Config(cache=Cache(anchors=mode)), MemoryLedger()) for mode in ("extend", "replace")]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(anthropic_bodies(), st.sampled_from(PLANNERS))
 def test_without_the_splices_the_original_is_back(body: bytes, planner: Planner) -> None:
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
@@ -19,6 +19,7 @@ from anchorline.learn.features import Features
 from anchorline.learn.forward import Table
 from anchorline.learn.network import CalibrationLine
 from support import worlds
+from support.examples import examples
 
 FORM = Architecture(
     buckets=512, text=8, hidden=16, models=(KnownModel("large", 1.0), KnownModel("small", 0.1))
@@ -44,7 +45,7 @@ def noisy(form: Architecture = FORM, seed: int = 0) -> network.Network:
 
 
 @given(seed=st.integers(0, 1000), count=st.integers(1, 9))
-@settings(max_examples=15)
+@examples(15)
 def test_mlx_and_numpy_agree(seed: int, count: int):
     pytest.importorskip("mlx.core")
     from anchorline.learn.mlx_network import MlxNetwork
@@ -173,7 +174,7 @@ def test_cut_and_missing_files_are_refused(tmp_path: Path):
 
 
 @given(text=st.text(max_size=3000))
-@settings(max_examples=50)
+@examples(50)
 def test_any_draft_has_features(text: str):
     found = features.of(text)
     assert all(0 <= bucket < 2**15 for bucket in found.grams)

@@ -5,11 +5,12 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorline.prompt import tokens
 from anchorline.prompt.formats import claude_code, codex
+from support.examples import examples
 
 KINDS = (
     "tool",
@@ -111,7 +112,7 @@ def test_recorded_prompts_are_estimated_well(data: Path) -> None:
         assert estimated == pytest.approx(counted, rel=0.08)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     st.one_of(st.binary(max_size=3000), st.text(max_size=3000).map(str.encode)),
     st.sampled_from(["text", "tool_use", "tool_result", "thinking", "image", "other"]),

@@ -2,13 +2,14 @@
 
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorline.cache.gaps import STOPS, HazardGaps, Moment
 from anchorline.cache.lifetime import Action, best, bets
 from anchorline.cache.rules import load
 from anchorline.replay.chain import ChainStep, clairvoyant, cost, expected, fixed
+from support.examples import examples
 
 RULES = load()
 PROVIDERS = [provider for provider in RULES.providers.values() if provider.lifetimes]
@@ -53,7 +54,7 @@ def test_the_best_action_is_no_worse_than_any_other_or_nothing(moment, provider,
     assert len(candidates) == len(provider.lifetimes) * (pings + 1)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(steps, st.integers(0, 3))
 def test_nothing_is_cheaper_than_knowing_the_future(drawn, pings):
     provider = RULES.provider("anthropic")

@@ -2,13 +2,14 @@
 
 import json
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from anchorline.cache import markers
 from anchorline.plan import Anchor
 from anchorline.prompt import formats
 from anchorline.prompt.model import Prompt, PromptError
+from support.examples import examples
 from support.json_texts import anthropic_bodies
 
 
@@ -29,7 +30,7 @@ def anchors(prompt: Prompt, chosen: set[int], ttl: str) -> list[Anchor]:
     ]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(anthropic_bodies(), st.sets(st.integers(0, 12)), st.sampled_from(["5m", "1h"]))
 def test_stripping_the_splices_gives_the_original_bytes_back(body: bytes, chosen: set[int], ttl: str) -> None:
     prompt = read(body)
@@ -37,7 +38,7 @@ def test_stripping_the_splices_gives_the_original_bytes_back(body: bytes, chosen
     assert markers.strip(markers.apply(body, changes), changes) == body
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(anthropic_bodies(), st.sets(st.integers(0, 12)), st.sampled_from(["5m", "1h"]))
 def test_a_marked_body_is_the_same_prompt_with_exactly_these_markers(
     body: bytes, chosen: set[int], ttl: str
@@ -54,7 +55,7 @@ def test_a_marked_body_is_the_same_prompt_with_exactly_these_markers(
         ]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(anthropic_bodies())
 def test_segments_are_slices_of_what_the_decoder_sees(body: bytes) -> None:
     prompt = read(body)
@@ -70,7 +71,7 @@ def test_segments_are_slices_of_what_the_decoder_sees(body: bytes) -> None:
             assert value == decoded["tools"][segment.message]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(anthropic_bodies())
 def test_no_anchors_is_the_identity(body: bytes) -> None:
     prompt = read(body)
@@ -78,7 +79,7 @@ def test_no_anchors_is_the_identity(body: bytes) -> None:
     assert markers.apply(body, markers.splices(prompt, own)) == body
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(anthropic_bodies(), st.data())
 def test_reading_on_is_reading_anew(body: bytes, data: st.DataObject) -> None:
     """What a Memory of an earlier body adds is speed: the prompt is the same."""

@@ -4,13 +4,14 @@ import json
 from itertools import combinations, pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorline.cache.boundary_reuse import Boundary, boundaries
 from anchorline.cache.breakpoints import Prices, Warm, best_of
 from anchorline.cache.predict import Warmth, cumulative
 from anchorline.prompt import formats
+from support.examples import examples
 
 PRICES = [Prices(0.1, 1.25, 1.25), Prices(0.1, 2.0, 1.25), Prices(0.05, 1.25, 1.25), Prices(0.1, 1.0, 1.0)]
 
@@ -50,7 +51,7 @@ def worth(chosen: list[Boundary], prices: Prices, warm: Warm) -> float:
     return total
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(case=cases(), free=st.integers(0, 4))
 def test_it_finds_what_trying_every_choice_finds(case, free):
     nodes, prices, warm = case
@@ -68,7 +69,7 @@ def test_it_finds_what_trying_every_choice_finds(case, free):
     assert [node for node in chosen if node.anchored] == there
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(case=cases())
 def test_a_further_anchor_never_lowers_the_expected_saving(case):
     nodes, prices, warm = case
@@ -76,7 +77,7 @@ def test_a_further_anchor_never_lowers_the_expected_saving(case):
     assert all(more >= fewer - 1e-6 for fewer, more in pairwise(savings))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     turns=st.integers(1, 40),
     marks=st.lists(st.integers(0, 40), max_size=4),

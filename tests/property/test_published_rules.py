@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hypothesis import assume, event, given, settings
+from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
 from anchorline.cache import markers
@@ -13,6 +13,7 @@ from anchorline.gateway.splice import planned
 from anchorline.planner import Planner
 from anchorline.prompt import formats
 from support import published
+from support.examples import examples
 from support.upstream import Upstream, blocks
 
 WORDS = "a rule that everybody follows, and why it is one. "
@@ -164,7 +165,7 @@ def sent(data: bytes, form: Any, mode: Any, ttl: str, which: int) -> dict[str, A
     return json.loads(changed.body)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(bodies(), modes, st.sampled_from(["auto", "5m", "1h"]), st.integers(-1, 30))
 def test_messages_that_are_accepted_are_accepted_as_planned(data: bytes, mode: Any, ttl: str, which: int):
     given_body = json.loads(data)
@@ -177,7 +178,7 @@ def test_messages_that_are_accepted_are_accepted_as_planned(data: bytes, mode: A
         event("mended" if published.anthropic(body) is None else "refused in any case")
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(chats(), modes, st.sampled_from(["auto", "1h"]), st.integers(-1, 30))
 def test_chats_that_are_accepted_are_accepted_as_planned(data: bytes, mode: Any, ttl: str, which: int):
     assume(published.chat(json.loads(data)) is None)
@@ -188,7 +189,7 @@ def test_chats_that_are_accepted_are_accepted_as_planned(data: bytes, mode: Any,
         assert "cache_control" not in json.dumps(body).replace('"cache_control": null', "")
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.one_of(bodies(), chats()), modes, st.integers(-1, 30))
 def test_the_model_is_sent_the_same(data: bytes, mode: Any, which: int):
     form = "anthropic" if b'"max_tokens"' in data else "openai-chat"

@@ -1,6 +1,6 @@
 """What holds for every draft: nothing is lost, nothing is invented, and a refined draft needs no refinement."""
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from anchorline.plan import Refinement
@@ -10,6 +10,7 @@ from anchorline.refine.mask import ORDERED, Masked, entities
 from anchorline.refine.propose import propose
 from anchorline.refine.rewrite import Change, apply
 from anchorline.surroundings import NOTHING, Diagnostic, Selection, Surroundings
+from support.examples import examples
 
 PIECES = st.sampled_from(
     [
@@ -41,7 +42,7 @@ def made(draft: str, refined: Refinement) -> str:
     return apply(draft, [Change(e.start, e.end, e.text, e.reason, "") for e in refined.edits])
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(DRAFTS, PLACES)
 @example("Please could you maybe fix this?", Surroundings(selection=Selection("a.py", 1, 2), symbol="f"))
 @example("1. a\n2. b\n2. b\n", NOTHING)
@@ -58,7 +59,7 @@ def test_a_refined_draft_proposes_nothing_more(draft: str, place: Surroundings) 
         assert refined.edits == ()
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(DRAFTS, PLACES)
 def test_every_proposal_passes_the_guard_and_keeps_its_blocks(draft: str, place: Surroundings) -> None:
     refined = propose(draft, place)
@@ -68,13 +69,13 @@ def test_every_proposal_passes_the_guard_and_keeps_its_blocks(draft: str, place:
         assert before == [entity.text for entity in entities(refined.text) if entity.kind in ORDERED]
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(DRAFTS, PLACES)
 def test_the_same_draft_gets_the_same_answer(draft: str, place: Surroundings) -> None:
     assert propose(draft, place) == propose(draft, place)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(DRAFTS)
 def test_hints_and_edits_stay_within_the_draft(draft: str) -> None:
     refined = propose(draft)
@@ -85,7 +86,7 @@ def test_hints_and_edits_stay_within_the_draft(draft: str) -> None:
     assert all(edits[i].end <= edits[i + 1].start for i in range(len(edits) - 1))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(DRAFTS)
 def test_entities_are_slices_in_order_and_the_view_keeps_length(draft: str) -> None:
     masked = Masked(draft)
@@ -97,7 +98,7 @@ def test_entities_are_slices_in_order_and_the_view_keeps_length(draft: str) -> N
         position = end
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(DRAFTS, DRAFTS)
 def test_the_guard_answers_for_any_candidate(draft: str, candidate: str) -> None:
     verdict = check(draft, candidate)
@@ -112,7 +113,7 @@ WRITTEN = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(DRAFTS, PLACES, st.lists(WRITTEN, min_size=6, max_size=6), st.integers(0, 3))
 @example(
     "Fix the crsh in `a`, it must not fail agan.",

@@ -4,12 +4,13 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorline.cache import rules
 from anchorline.replay.provider_cache import Simulator
 from anchorline.replay.request import Block, Breakpoint, RejectedError, SimulatedRequest
+from support.examples import examples
 
 RULES = rules.load()
 MODELS = ("claude-opus-4-8", "claude-sonnet-4-5", "gpt-5.6-sol", "gpt-5.5", "vllm/qwen", "nobody-1")
@@ -68,7 +69,7 @@ def kept(request: SimulatedRequest, model: str) -> list[Block]:
     return [b for i, b in enumerate(blocks) if b.kind != "thinking" or not users or i > users[-1]]
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(history=requests(), model=st.sampled_from(MODELS))
 def test_never_reads_more_than_was_sent_and_never_pays_less_than_clairvoyance(
     history: list[SimulatedRequest], model: str
@@ -177,7 +178,7 @@ class Reference:
 
 
 @pytest.mark.parametrize("model", ["claude-opus-4-8", "claude-sonnet-4-5"])
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(history=requests())
 def test_agrees_with_the_brute_force_reference(model: str, history: list[SimulatedRequest]) -> None:
     simulator = Simulator(RULES)

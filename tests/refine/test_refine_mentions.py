@@ -1,7 +1,7 @@
 """Words that a draft speaks of stay as they are written; the same words used in it are corrected."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorline.refine.guard import check
@@ -9,6 +9,7 @@ from anchorline.refine.mask import Masked
 from anchorline.refine.mentions import mentioned
 from anchorline.refine.propose import propose
 from anchorline.refine.words import misspellings
+from support.examples import examples
 
 SLIPS = st.sampled_from(
     sorted(word for word, right in misspellings().items() if len(word) > 4 and " " not in right)
@@ -44,21 +45,21 @@ def written(draft: str) -> str:
     return draft if refined.text is None else refined.text
 
 
-@settings(max_examples=600)
+@examples(600)
 @given(st.sampled_from(ABOUT_SLIPS), SLIPS)
 def test_a_misspelling_that_is_the_subject_stays(template: str, word: str) -> None:
     draft = template.format(word, misspellings()[word])
     assert written(draft) == draft
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.sampled_from(ABOUT_ASIDES), ASIDES)
 def test_filler_and_politeness_that_are_the_subject_stay(template: str, words: str) -> None:
     draft = template.format(words)
     assert written(draft) == draft
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.sampled_from(ABOUT_SLIPS), SLIPS)
 def test_nor_may_a_model_change_them(template: str, word: str) -> None:
     draft = template.format(word, misspellings()[word])
@@ -84,7 +85,7 @@ def test_words_that_are_used_are_still_corrected(draft: str, refined: str) -> No
     assert written(draft) == refined
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(
     st.one_of(
         st.text(max_size=300),

@@ -1,7 +1,7 @@
 """Whatever a tool gives, what is sent of it restores every byte."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorline.trim.calls import Call, Origin
@@ -10,6 +10,7 @@ from anchorline.trim.kinds import Kind
 from anchorline.trim.marks import Line, Rendered, own, read, written
 from anchorline.trim.repeats import EarlierLines
 from anchorline.trim.terminal import rendered
+from support.examples import examples
 from trim.outputs import OUTPUT
 
 
@@ -33,7 +34,7 @@ def back(sent: str, kinds: tuple[Kind, ...]) -> str:
     return written(restored(read(sent), kinds))
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(st.lists(st.tuples(OUTPUT, st.sampled_from(CALLS)), min_size=1, max_size=6))
 def test_the_reader_restores_every_byte(results: list[tuple[str, Call | None]]):
     earlier, later = EarlierLines(), EarlierLines()
@@ -53,7 +54,7 @@ def test_the_reader_restores_every_byte(results: list[tuple[str, Call | None]]):
         assert sent.count("[= ") > 0 or sent == output
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.binary(max_size=400).map(lambda data: data.decode("latin-1")))
 def test_rubbish_is_restored(output: str):
     sent, _ = shortened(output, KINDS, Asked(None))

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorline.cache import markers
@@ -14,6 +14,7 @@ from anchorline.prompt import formats
 from anchorline.prompt.model import Prompt
 from anchorline.trim.results import Shortened, restored_texts
 from bench.data.bodies import bodies
+from support.examples import examples
 from support.session_logs import ClaudeLog
 from trim.outputs import OUTPUT
 from trim.requests import FORMS, request, sent, texts
@@ -36,7 +37,7 @@ def test_every_form_of_a_tool_result(form: str):
     assert restores(body, made)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     st.lists(OUTPUT, min_size=1, max_size=6),
     st.sampled_from(FORMS),
