@@ -54,10 +54,10 @@ class Stops:
         if self.reached:
             return ""
         self._held += text
-        places = [place for string in self._strings if (place := self._held.find(string)) >= 0]
-        if places:
+        positions = [position for string in self._strings if (position := self._held.find(string)) >= 0]
+        if positions:
             self.reached = True
-            end = min(places)
+            end = min(positions)
         else:
             end = len(self._held) - self._pending()
         certain, self._held = self._held[:end], self._held[end:]

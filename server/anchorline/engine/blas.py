@@ -133,5 +133,5 @@ def file(name: str) -> str:
     """Returns the file of a BLAS: the one that its `cblas_sgemm` stands in (dladdr)."""
     info = _Info()
     address = ctypes.cast(ctypes.CDLL(name).cblas_sgemm, ctypes.c_void_p)
-    found = ctypes.CDLL(None).dladdr(address, ctypes.byref(info))
-    return os.path.realpath(os.fsdecode(info.file)) if found and info.file else name
+    success = ctypes.CDLL(None).dladdr(address, ctypes.byref(info))
+    return os.path.realpath(os.fsdecode(info.file)) if success and info.file else name

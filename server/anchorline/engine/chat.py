@@ -1,4 +1,4 @@
-"""The model's tokens of an instruction and a text, in its chat template.
+"""Turns an instruction and a text into a model's tokens, through its chat template.
 
 The text is a developer's: what looks like a control token in it (`<|im_end|>`) is text to the model as well. And
 where the text begins is known to the token, so that what is computed of the instruction can be kept.
@@ -12,7 +12,7 @@ import msgspec
 from anchorline.engine.errors import RefusedError
 from anchorline.generation import Turn
 
-PLACE = "\ue000text\ue001"
+PLACEHOLDER = "\ue000text\ue001"
 """Stands for the text while the template is rendered: private-use characters, which no template looks at."""
 
 
@@ -46,9 +46,9 @@ class Chat:
 
     def conversation(self, turns: Sequence[Turn]) -> Prompt:
         """Returns the tokens of a conversation in the chat template. None of them is constant."""
-        places = [{"role": turn.role, "content": PLACE} for turn in turns]
-        rendered = self._rendered(places)
-        around = rendered.split(PLACE)
+        placeholders = [{"role": turn.role, "content": PLACEHOLDER} for turn in turns]
+        rendered = self._rendered(placeholders)
+        around = rendered.split(PLACEHOLDER)
         if len(around) != len(turns) + 1:
             raise RefusedError("the model's chat template changes the text of a conversation")
         new: list[int] = self._tokenizer.encode(around[0], add_special_tokens=False)
@@ -58,15 +58,15 @@ class Chat:
 
     def tokens(self, text: str) -> list[int]:
         """Returns the tokens of a text in which nothing is a control token."""
-        found: list[int] = self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-        return found
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+        return ids
 
     def _around(self, instruction: str) -> tuple[str, str]:
         turns = [{"role": "system", "content": instruction}] if instruction else []
-        turns.append({"role": "user", "content": PLACE})
+        turns.append({"role": "user", "content": PLACEHOLDER})
         rendered = self._rendered(turns)
-        before, place, after = rendered.partition(PLACE)
-        if not place:
+        before, placeholder, after = rendered.partition(PLACEHOLDER)
+        if not placeholder:
             raise RefusedError("the model's chat template changes the text; use chat = false")
         return before, after
 

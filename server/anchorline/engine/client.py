@@ -95,8 +95,8 @@ class Engine:
         self, text: str, labels: Sequence[str], *, instruction: str = "", chat: bool = True
     ) -> list[float]:
         """Returns the log-probability of each label after `text`; see `LanguageModel`."""
-        asked = partial(Score, text=text, labels=tuple(labels), instruction=instruction, chat=chat)
-        async with self._ask(asked) as answer:
+        request = partial(Score, text=text, labels=tuple(labels), instruction=instruction, chat=chat)
+        async with self._ask(request) as answer:
             while not isinstance(message := await answer(), Scores):
                 pass
             return list(message.values)
@@ -123,15 +123,15 @@ class Engine:
 
         Left before the end, it tells the worker to stop and does not wait until it has.
         """
-        allowed = self._settings.deadline_seconds if deadline_s is None else deadline_s
-        deadline = asyncio.get_running_loop().time() + allowed
+        limit_s = self._settings.deadline_seconds if deadline_s is None else deadline_s
+        deadline = asyncio.get_running_loop().time() + limit_s
 
         async def in_time(awaited: Awaitable[Awaited]) -> Awaited:
             try:
                 async with asyncio.timeout_at(deadline):
                     return await awaited
             except TimeoutError:
-                raise Unavailable(f"no answer within {allowed:g} s", self.status) from None
+                raise Unavailable(f"no answer within {limit_s:g} s", self.status) from None
 
         async def answer() -> FromWorker:
             received = await in_time(self._answers.get())

@@ -1,4 +1,4 @@
-"""What the model has computed of the last conversations, so that a further turn reads only what is new in it.
+"""The KV caches of recent conversations, so that a further turn prefills only what is new in it.
 
 A request mostly repeats the one before it and the answer to that. Kept in the worker's memory only: it goes with the
 process, at the latest when an idle model is unloaded. Found by the longest common prefix of the tokens, by mlx_lm's own
@@ -26,7 +26,7 @@ class Conversations:
         self._kept = LRUPromptCache(MOST, most_bytes)
 
     def find(self, tokens: Sequence[int]) -> tuple[Cache | None, int]:
-        """Return a cache to go on from and how many of the tokens it holds: never the last one, which is to be read."""
+        """Returns a cache to go on from and how many of the tokens it holds: never the last, which is to be read."""
         wanted = list(tokens[:-1])
         cache, rest = self._kept.fetch_nearest_cache(_MODEL, wanted)
         held = len(wanted) - len(rest)

@@ -1,4 +1,4 @@
-"""Converting a GGUF file in a process of its own: MLX's reader trusts the file, and what it says of sizes.
+"""Converts a GGUF file in a process of its own: MLX's reader trusts the file, and what it says of sizes.
 
 A file of a stranger may end that process, or fill it up to its limits, and nothing else:
 `python -m anchorline.engine.converting FILE FOLDER` converts; where it can't, it says why on standard error.

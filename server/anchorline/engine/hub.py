@@ -1,4 +1,4 @@
-"""Fetching a model from the Hugging Face hub: one commit, file by file, going on where an earlier pull stopped.
+"""Fetches a model from the Hugging Face hub: one commit, file by file, going on where an earlier pull stopped.
 
 huggingface_hub downloads, with the user's own settings for it (HF_ENDPOINT, HF_TOKEN, proxies), but when it is ended
 it throws away what it has of a file; here that is kept. Every file is checked against the hash that the hub states.
@@ -21,36 +21,38 @@ from anchorline.engine.manifest import FILES, Model
 PARTS = ".parts"
 
 
-def fetch(model: Model, place: Path) -> Model:
-    """Fetches the model's files into `place`. Returns the model with their commit. Raises PullError."""
+def fetch(model: Model, folder: Path) -> Model:
+    """Fetches the model's files into `folder`. Returns the model with their commit. Raises PullError."""
     try:
-        found = HfApi().model_info(model.place, revision=model.revision or None, files_metadata=True)
-        stated = {file.rfilename: file for file in found.siblings or () if "/" not in file.rfilename}
+        info = HfApi().model_info(model.location, revision=model.revision or None, files_metadata=True)
+        stated = {file.rfilename: file for file in info.siblings or () if "/" not in file.rfilename}
         for name in filter_repo_objects(stated, allow_patterns=list(FILES)):
             file = stated[name]
             expected = file.lfs.sha256 if file.lfs is not None else file.blob_id
-            _fetch(model, name, found.sha, file.size, expected, place)
+            _fetch(model, name, info.sha, file.size, expected, folder)
     except (OfflineModeIsEnabled, httpx.TransportError) as error:
         raise PullError(
             f"{model.id}: the hub can't be reached ({type(error).__name__}). What has come is kept: pull again when "
             "you are online, or install a folder that you have with `anchorline model pull path:FOLDER`"
         ) from error
     except (HfHubHTTPError, HFValidationError) as error:
-        raise PullError(f"{model.id}: the hub refuses {model.place}: {str(error).splitlines()[0]}") from error
-    return msgspec.structs.replace(model, revision=found.sha)
+        raise PullError(
+            f"{model.id}: the hub refuses {model.location}: {str(error).splitlines()[0]}"
+        ) from error
+    return msgspec.structs.replace(model, revision=info.sha)
 
 
-def _fetch(model: Model, name: str, commit: str, size: int, expected: str, place: Path) -> None:
+def _fetch(model: Model, name: str, commit: str, size: int, expected: str, folder: Path) -> None:
     disable_progress_bars()
-    target = place / name
+    target = folder / name
     if target.exists() and _hash(target, expected) == expected:
         return
-    part = place / PARTS / f"{name}.{expected[:16]}"
+    part = folder / PARTS / f"{name}.{expected[:16]}"
     part.parent.mkdir(exist_ok=True)
     part.touch()
     with part.open("r+b") as stream:
         have = stream.seek(0, 2)
-        url = hf_hub_url(model.place, name, revision=commit)
+        url = hf_hub_url(model.location, name, revision=commit)
         http_get(url, stream, resume_size=have, headers=build_hf_headers(), expected_size=size)
     if _hash(part, expected) != expected:
         part.unlink()

@@ -51,11 +51,11 @@ _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class Held(msgspec.Struct):
-    """A cache, the tokens that it holds, and how many of them it was found with."""
+    """A cache, the tokens that it holds, and how many of them were cached before."""
 
     cache: Cache
     tokens: list[int]
-    found: int = 0
+    cached: int = 0
 
 
 def load(
@@ -87,11 +87,11 @@ class Inference:
         self._context = getattr(self._model.args, "max_position_embeddings", None) or sys.maxsize
         self._trimmable = can_trim_prompt_cache(make_prompt_cache(self._model))
 
-    def generate(self, asked: Generate) -> Generator[Working | Read | Token | Finished, None, None]:
+    def generate(self, message: Generate) -> Generator[Working | Read | Token | Finished, None, None]:
         """Yields a message for each part of the prompt that is read, for each token, and at the end."""
         started = time.perf_counter()
         self._held = None
-        request = asked.request
+        request = message.request
         if request.turns:
             prompt = self._chat.conversation(request.turns)
         else:
@@ -100,22 +100,22 @@ class Inference:
         answer = Answer(self._tokenizer, request)
         first = started
         with wired_limit(self._model):
-            held, last = yield from self._read(asked.id, prompt, conversation=bool(request.turns))
-            yield Read(asked.id, len(prompt), held.found)
+            held, last = yield from self._read(message.id, prompt, conversation=bool(request.turns))
+            yield Read(message.id, len(prompt), held.cached)
             for token, proposed in self._tokens(held.cache, last, request):
                 if not answer.count:
                     first = time.perf_counter()
                 held.tokens += [*last, token]
                 last = []
                 ended = answer.add(token, proposed=proposed)
-                yield Token(asked.id, answer.text)
+                yield Token(message.id, answer.text)
                 if ended:
                     break
         yield Finished(
-            id=asked.id,
+            id=message.id,
             finish=answer.finish,
             prompt=len(prompt),
-            cached=held.found,
+            cached=held.cached,
             generated=answer.count,
             proposed=answer.proposed,
             prefill_s=first - started,
@@ -123,13 +123,13 @@ class Inference:
             peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT,
         )
 
-    def score(self, asked: Score) -> Generator[Working | Scores, None, None]:
+    def score(self, message: Score) -> Generator[Working | Scores, None, None]:
         """Yields the log-probability of each label after the prompt, which is read once."""
-        prompt = self._chat.prompt(asked.text, asked.instruction, chat=asked.chat)
-        held, last = yield from self._read(asked.id, prompt)
+        prompt = self._chat.prompt(message.text, message.instruction, chat=message.chat)
+        held, last = yield from self._read(message.id, prompt)
         following = self._model(mx.array([last]), cache=held.cache)[:, -1]
         values = []
-        for label in asked.labels:
+        for label in message.labels:
             tokens = self._chat.tokens(label)
             self._check(len(prompt) + len(tokens), least=len(prompt) + 1)
             logits = following
@@ -138,25 +138,25 @@ class Inference:
                 logits = mx.concatenate([following, self._model(mx.array([tokens[:-1]]), cache=own)[0]])
             chosen = mx.take_along_axis(logits, mx.array(tokens)[:, None], axis=-1)[:, 0]
             values.append(float((chosen - mx.logsumexp(logits, axis=-1)).sum().item()))
-            yield Working(asked.id)
-        yield Scores(asked.id, tuple(values))
+            yield Working(message.id)
+        yield Scores(message.id, tuple(values))
 
-    def embed(self, asked: Embed) -> Generator[Working | Vectors, None, None]:
+    def embed(self, message: Embed) -> Generator[Working | Vectors, None, None]:
         """Yields the vector of each text: the mean of its tokens' last hidden states, of length 1."""
         vectors = []
-        for text in asked.texts:
+        for text in message.texts:
             tokens = self._chat.tokens(text)
             self._check(len(tokens))
             hidden = self._model.model(mx.array([tokens]))[0]
             values: list[float] = hidden.astype(mx.float32).mean(axis=0).tolist()
             length = math.hypot(*values)
             vectors.append(tuple(value / length for value in values))
-            yield Working(asked.id)
-        yield Vectors(asked.id, tuple(vectors))
+            yield Working(message.id)
+        yield Vectors(message.id, tuple(vectors))
 
-    def count(self, asked: Count) -> Generator[Counted, None, None]:
+    def count(self, message: Count) -> Generator[Counted, None, None]:
         """Yields how many tokens a conversation has."""
-        yield Counted(asked.id, len(self._chat.conversation(asked.turns)))
+        yield Counted(message.id, len(self._chat.conversation(message.turns)))
 
     def stopped(self) -> None:
         """Takes back what a pass that was stopped has done."""
@@ -183,9 +183,9 @@ class Inference:
         """Reads the prompt but for its last tokens. Returns what is held then, and those."""
         constant, new = prompt.constant, prompt.new
         if conversation:
-            cache, found = self._conversations.find(new)
-            held = self._held = Held(cache or make_prompt_cache(self._model), new[:found], found)
-            new = new[found:]
+            cache, count = self._conversations.find(new)
+            held = self._held = Held(cache or make_prompt_cache(self._model), new[:count], count)
+            new = new[count:]
         else:
             if len(constant) < SHORTEST:
                 constant, new = [], [*constant, *new]

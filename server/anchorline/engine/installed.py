@@ -60,10 +60,10 @@ def staging(name: str) -> Path:
     return root() / f"{STAGING}{name}"
 
 
-def receipt(place: Path) -> Receipt | None:
-    """Returns the receipt of the model in `place`; None where none is installed."""
+def receipt(path: Path) -> Receipt | None:
+    """Returns the receipt of the model in `path`; None where none is installed."""
     try:
-        return msgspec.json.decode((place / RECEIPT).read_bytes(), type=Receipt)
+        return msgspec.json.decode((path / RECEIPT).read_bytes(), type=Receipt)
     except (OSError, msgspec.DecodeError):
         return None
 
@@ -71,10 +71,10 @@ def receipt(place: Path) -> Receipt | None:
 def receipts() -> dict[str, Receipt]:
     """Returns what is installed, by id."""
     try:
-        places = sorted(path for path in root().iterdir() if not path.name.startswith("."))
+        paths = sorted(path for path in root().iterdir() if not path.name.startswith("."))
     except OSError:
         return {}
-    return {path.name: found for path in places if (found := receipt(path)) is not None}
+    return {path.name: record for path in paths if (record := receipt(path)) is not None}
 
 
 def sha256(file: Path) -> str:
@@ -86,14 +86,14 @@ def sha256(file: Path) -> str:
     return digest.hexdigest()
 
 
-def verify(place: Path) -> Receipt:
-    """Returns the receipt of the model in `place` after hashing each file. Raises DamagedError."""
-    found = receipt(place)
-    if found is None:
-        raise DamagedError(f"{place} holds no installed model: run `anchorline model pull {place.name}`")
-    for name, expected in found.files.items():
-        file = place / name
-        again = f"run `anchorline model pull {place.name}` again"
+def verify(path: Path) -> Receipt:
+    """Returns the receipt of the model in `path` after hashing each file. Raises DamagedError."""
+    record = receipt(path)
+    if record is None:
+        raise DamagedError(f"{path} holds no installed model: run `anchorline model pull {path.name}`")
+    for name, expected in record.files.items():
+        file = path / name
+        again = f"run `anchorline model pull {path.name}` again"
         try:
             size = file.stat().st_size
             if size != expected.size:
@@ -102,7 +102,7 @@ def verify(place: Path) -> Receipt:
                 raise DamagedError(f"{file} has changed since it was installed (wrong SHA-256): {again}")
         except OSError as error:
             raise DamagedError(f"{file} can't be read ({error.strerror or error}): {again}") from error
-    return found
+    return record
 
 
 def install(model: Model, staged: Path) -> Receipt:
@@ -114,23 +114,23 @@ def install(model: Model, staged: Path) -> Receipt:
     }
     for kept in staged.glob(".*"):
         shutil.rmtree(kept)  # parts that an interrupted pull would have gone on from
-    written = Receipt(model, contents)
-    (staged / RECEIPT).write_bytes(msgspec.json.format(msgspec.json.encode(written)))
-    place = folder(model.id)
+    record = Receipt(model, contents)
+    (staged / RECEIPT).write_bytes(msgspec.json.format(msgspec.json.encode(record)))
+    path = folder(model.id)
     old = root() / f".old-{model.id}"
     shutil.rmtree(old, ignore_errors=True)
-    if place.exists():
-        place.rename(old)
-    staged.rename(place)
+    if path.exists():
+        path.rename(old)
+    staged.rename(path)
     shutil.rmtree(old, ignore_errors=True)
-    return written
+    return record
 
 
 def remove(name: str) -> bool:
     """Removes a model and what an interrupted pull of it left. Returns whether there was anything."""
-    found = False
-    for place in (folder(name), staging(name)):
-        if place.is_dir():
-            found = True
-            shutil.rmtree(place)
-    return found
+    removed = False
+    for path in (folder(name), staging(name)):
+        if path.is_dir():
+            removed = True
+            shutil.rmtree(path)
+    return removed

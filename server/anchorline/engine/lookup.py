@@ -25,19 +25,19 @@ class Source:
 
     def __init__(self, tokens: Sequence[int]) -> None:
         self._tokens = list(tokens)
-        self._places: dict[tuple[int, ...], list[int]] = {}
+        self._offsets: dict[tuple[int, ...], list[int]] = {}
         for end in range(KEY, len(self._tokens)):
-            self._places.setdefault(tuple(self._tokens[end - KEY : end]), []).append(end)
+            self._offsets.setdefault(tuple(self._tokens[end - KEY : end]), []).append(end)
         self._last = 0
 
     def continuation(self, tail: Sequence[int]) -> list[int]:
         """Returns the tokens that are likely to follow `tail`, at most LONGEST; none where nothing agrees."""
-        places = self._places.get(tuple(tail[-KEY:]))
-        if not places:
+        offsets = self._offsets.get(tuple(tail[-KEY:]))
+        if not offsets:
             return []
-        place = next((place for place in places if place >= self._last), places[0])
-        self._last = place
-        return self._tokens[place : place + LONGEST]
+        offset = next((offset for offset in offsets if offset >= self._last), offsets[0])
+        self._last = offset
+        return self._tokens[offset : offset + LONGEST]
 
 
 def generate(
@@ -60,11 +60,11 @@ def generate(
     while len(answer) < max_tokens:
         guess = source.continuation(answer)[: min(reach, max_tokens - len(answer) - 1)]
         logits = model(mx.array([[answer[-1], *guess]]), cache=cache)[0]
-        said: list[int] = mx.argmax(logits, axis=-1).tolist()
-        right = next((at for at, guessed in enumerate(guess) if said[at] != guessed), len(guess))
+        tokens: list[int] = mx.argmax(logits, axis=-1).tolist()
+        right = next((at for at, guessed in enumerate(guess) if tokens[at] != guessed), len(guess))
         trim_prompt_cache(cache, len(guess) - right)
         if guess:
             reach = min(2 * reach, LONGEST) if right == len(guess) else SHORTEST
-        answer.extend(said[: right + 1])
+        answer.extend(tokens[: right + 1])
         for at in range(right + 1):
-            yield said[at], at < right
+            yield tokens[at], at < right

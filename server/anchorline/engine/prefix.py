@@ -1,4 +1,4 @@
-"""What the model has computed of an instruction, kept in memory and on disk, so that only the draft is new work.
+"""The KV caches of instructions, kept in memory and on disk, so that only the draft is prefilled.
 
 The files lie in the model's own folder (0600) and go with it. They hold the instruction's keys and values only, never
 anything of a prompt. A file is named by all that it depends on, so it is either right or not found.

@@ -81,8 +81,8 @@ class Process:
     async def _listen(self) -> None:
         stream = self._process.stderr
         assert stream is not None  # noqa: S101
-        while said := await stream.read(1 << 16):
-            self._last_words = (self._last_words + said)[-LAST_WORDS:]
+        while chunk := await stream.read(1 << 16):
+            self._last_words = (self._last_words + chunk)[-LAST_WORDS:]
 
     def _reason(self, code: int) -> str:
         if code < 0:

@@ -152,8 +152,8 @@ class Supervisor:
         return installed.folder(self.status.model)
 
     def _stamp(self) -> str:
-        found = installed.receipt(self._folder)
-        return f"{found.stamp} {(self._folder / installed.RECEIPT).stat().st_mtime_ns}" if found else ""
+        receipt = installed.receipt(self._folder)
+        return f"{receipt.stamp} {(self._folder / installed.RECEIPT).stat().st_mtime_ns}" if receipt else ""
 
     def _worth_a_try(self, since: float, stamp: str) -> bool:
         return self._now() - since >= self._patience.cool or self._stamp() != stamp

@@ -177,8 +177,8 @@ def _serve(
 
 
 def _is_memory(error: Exception) -> bool:
-    said = str(error).lower()
-    return isinstance(error, MemoryError) or "alloc" in said or "out of memory" in said
+    message = str(error).lower()
+    return isinstance(error, MemoryError) or "alloc" in message or "out of memory" in message
 
 
 def _reason(error: Exception, what: str) -> str:
@@ -187,8 +187,8 @@ def _reason(error: Exception, what: str) -> str:
         return str(error)
     if _is_memory(error):
         return f"{what}: there is not enough memory"
-    said = f": {error}" if isinstance(error, OSError | ImportError) else ""
-    return f"{what} ({type(error).__name__}{said})"
+    detail = f": {error}" if isinstance(error, OSError | ImportError) else ""
+    return f"{what} ({type(error).__name__}{detail})"
 
 
 if __name__ == "__main__":
