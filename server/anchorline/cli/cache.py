@@ -39,21 +39,21 @@ def status(as_json: bool) -> None:
     """
     config = reading.settings(project=False).config
     try:
-        found = answers.status(answers.locate(config.store.path))
+        cached = answers.status(answers.locate(config.store.path))
     except StoreError as error:
         raise reading.Unusable(str(error)) from error
     if as_json:
         settings = msgspec.to_builtins(config.answers)
-        shown = {"settings": settings, "reuse": config.answers.reuse, **msgspec.to_builtins(found)}
+        shown = {"settings": settings, "reuse": config.answers.reuse, **msgspec.to_builtins(cached)}
         click.echo(msgspec.json.format(msgspec.json.encode(shown)).decode())
         return
-    click.echo(f"file     {found.path}" + ("" if found.exists else " (nothing is kept yet)"))
+    click.echo(f"file     {cached.path}" + ("" if cached.exists else " (nothing is kept yet)"))
     click.echo(f"reuse    answers.reuse = {config.answers.reuse}, for {config.answers.hours:g} hours")
-    click.echo(f"answers  {found.entries:,} of at most {config.answers.entries:,}")
-    click.echo(f"size     {found.size:,} bytes of at most {config.answers.megabytes << 20:,}")
-    click.echo(f"given    {found.uses:,} times again")
-    if found.oldest is not None and found.newest is not None:
-        click.echo(f"time     {_moment(found.oldest)} to {_moment(found.newest)}")
+    click.echo(f"answers  {cached.entries:,} of at most {config.answers.entries:,}")
+    click.echo(f"size     {cached.size:,} bytes of at most {config.answers.megabytes << 20:,}")
+    click.echo(f"given    {cached.uses:,} times again")
+    if cached.oldest is not None and cached.newest is not None:
+        click.echo(f"time     {_moment(cached.oldest)} to {_moment(cached.newest)}")
 
 
 @command.command()

@@ -50,9 +50,9 @@ def command(client: str, write: bool, first_party: bool) -> None:
       anchorline connect codex --write
       anchorline connect claude-code --write --first-party
     """
-    found = clients.clients(base(), first_party=first_party)[client]
+    entry = clients.clients(base(), first_party=first_party)[client]
     config = reading.settings(project=False).config
-    note = f"{found.note}\n{ROUTED}" if config.gateway.mode == "route" else found.note
+    note = f"{entry.note}\n{ROUTED}" if config.gateway.mode == "route" else entry.note
     if first_party:
         if client != "claude-code":
             raise click.UsageError("--first-party is for claude-code")
@@ -60,19 +60,19 @@ def command(client: str, write: bool, first_party: bool) -> None:
         if reason:
             raise click.ClickException(f"--first-party: {reason}")
     if not write:
-        click.echo(f"{found.title}{f', in {found.file}' if found.file else ''}:\n\n{found.shown}\n")
+        click.echo(f"{entry.title}{f', in {entry.file}' if entry.file else ''}:\n\n{entry.shown}\n")
         click.echo(note)
         return
     try:
-        copy = clients.connect(found)
+        copy = clients.connect(entry)
     except UnwritableError as error:
-        click.echo(f"{found.shown}\n")
+        click.echo(f"{entry.shown}\n")
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise reading.Unusable(f"{error.filename}: {error.strerror}") from error
-    other = clients.hindrance(found)
+    other = clients.hindrance(entry)
     now = f"does not use the gateway yet: {other}." if other else "uses the gateway now"
-    click.echo(f"{found.title} {now} ({found.file}).\n{note}")
+    click.echo(f"{entry.title} {now} ({entry.file}).\n{note}")
     click.echo(f"The file as it was: {copy}. Start the gateway with `anchorline gateway`.")
 
 
@@ -87,16 +87,16 @@ def disconnect(client: str) -> None:
     Example:
       anchorline disconnect claude-code
     """
-    found = clients.clients(base())[client]
+    entry = clients.clients(base())[client]
     try:
-        done = clients.disconnect(found)
+        done = clients.disconnect(entry)
     except UnwritableError as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise reading.Unusable(f"{error.filename}: {error.strerror}") from error
     if not done:
-        raise click.ClickException(f"{found.title} was not connected by `anchorline connect --write`.")
-    click.echo(f"{found.title} no longer uses the gateway ({found.file}).")
+        raise click.ClickException(f"{entry.title} was not connected by `anchorline connect --write`.")
+    click.echo(f"{entry.title} no longer uses the gateway ({entry.file}).")
 
 
 def base() -> str:

@@ -120,19 +120,19 @@ def built() -> list[Decision]:
     settings = reading.settings().config
     targets = load_targets(settings.files)
     try:
-        found = stored.read(_database(), targets)
-        if not found:
+        decisions = stored.read(_database(), targets)
+        if not decisions:
             raise click.ClickException(
                 f"{_database()}: nothing to learn from is recorded yet; `anchorline import claude-code` or "
                 "`anchorline import codex` reads the sessions that you have"
             )
         with files.lock(folder().with_name(f"{folder().name}-lock")):  # another program may build it as well
-            dataset.write(found, folder())
+            dataset.write(decisions, folder())
     except (StoreError, dataset.DatasetError) as error:
         raise reading.Unusable(str(error)) from error
     except OSError as error:
         raise reading.Unusable(f"{error.filename}: {error.strerror}") from error
-    return found
+    return decisions
 
 
 def folder() -> Path:
@@ -144,45 +144,45 @@ def _database() -> Path:
     return locate(reading.settings().config.store.path)
 
 
-def _show(decisions: Sequence[Decision], place: Path, *, as_json: bool, seconds: float = 0.0) -> None:
-    found = _summary(decisions, place, seconds)
+def _show(decisions: Sequence[Decision], path: Path, *, as_json: bool, seconds: float = 0.0) -> None:
+    summary = _summary(decisions, path, seconds)
     if as_json:
-        click.echo(msgspec.json.encode(found).decode())
+        click.echo(msgspec.json.encode(summary).decode())
         return
 
     click.echo(
-        f"{found.decisions} decisions of {found.sessions} sessions in {place} (schema {found.schema}): "
-        + ", ".join(f"{count} {source}" for source, count in found.sources.items())
+        f"{summary.decisions} decisions of {summary.sessions} sessions in {path} (schema {summary.schema}): "
+        + ", ".join(f"{count} {source}" for source, count in summary.sources.items())
     )
-    click.echo("by session: " + ", ".join(f"{count} {part}" for part, count in found.parts.items()))
-    click.echo(f"by time: held out from {found.held_from}, test from {found.test_from}")
-    click.echo("by month: " + ", ".join(f"{month} {count}" for month, count in found.months.items()))
+    click.echo("by session: " + ", ".join(f"{count} {part}" for part, count in summary.parts.items()))
+    click.echo(f"by time: held out from {summary.held_from}, test from {summary.test_from}")
+    click.echo("by month: " + ", ".join(f"{month} {count}" for month, count in summary.months.items()))
     table = tables.table("head", "labels", "rarer", "sessions", "still needs")
-    for name, labels in found.heads.items():
-        lacks = found.missing[name] or "nothing"
+    for name, labels in summary.heads.items():
+        lacks = summary.missing[name] or "nothing"
         table.add_row(name, str(labels.labels), str(labels.rare), str(labels.sessions), lacks)
     tables.console().print(table)
 
 
-def _summary(decisions: Sequence[Decision], place: Path, seconds: float) -> Summary:
-    about = dataset.about(place)
-    cuts = about.moments if about is not None else dataset.cuts(one.at for one in decisions)
-    found = supply(dataset.part(decisions, "train"))
-    parts = Counter(dataset.by_name(one.session) for one in decisions)
-    months = Counter(datetime.fromtimestamp(one.at, UTC).strftime("%Y-%m") for one in decisions)
+def _summary(decisions: Sequence[Decision], path: Path, seconds: float) -> Summary:
+    about = dataset.about(path)
+    cuts = about.moments if about is not None else dataset.cuts(decision.at for decision in decisions)
+    heads = supply(dataset.part(decisions, "train"))
+    parts = Counter(dataset.by_name(decision.session) for decision in decisions)
+    months = Counter(datetime.fromtimestamp(decision.at, UTC).strftime("%Y-%m") for decision in decisions)
     return Summary(
-        folder=str(place),
+        folder=str(path),
         schema=dataset.SCHEMA,
         features=VERSION,
         decisions=len(decisions),
-        sessions=len({one.session for one in decisions}),
+        sessions=len({decision.session for decision in decisions}),
         months=dict(sorted(months.items())),
-        sources=dict(sorted(Counter(one.source for one in decisions).items())),
+        sources=dict(sorted(Counter(decision.source for decision in decisions).items())),
         parts={part: parts[part] for part in dataset.PARTS},
         held_from=_day(cuts.held),
         test_from=_day(cuts.test),
-        heads=found,
-        missing={name: missing(head, found[name]) for name, head in HEADS.items()},
+        heads=heads,
+        missing={name: missing(head, heads[name]) for name, head in HEADS.items()},
         seconds=round(seconds, 3),
     )
 

@@ -85,11 +85,11 @@ def examine(*, measure: bool = False) -> list[Check]:
 
 
 def _libraries() -> list[Check]:
-    found = [
+    versions = [
         f"{name} {importlib.metadata.version(name)}"
         for name in ("pygls", "lsprotocol", "sqlite-utils", "msgspec")
     ]
-    return [Check("libraries", "ok", ", ".join(found))]
+    return [Check("libraries", "ok", ", ".join(versions))]
 
 
 def _settings(loaded: config.Loaded) -> list[Check]:
@@ -129,12 +129,14 @@ def _age(name: str, what: str, days: int, problems: tuple[config.Problem, ...]) 
 
 
 def _policy() -> Check:
-    found = policies.read(registry())
-    if found.problems:
+    in_force = policies.read(registry())
+    if in_force.problems:
         advice = "the heuristic decides; `anchorline rollback --to heuristic` ends the trouble"
-        return Check("policy", "warning", found.note, advice)
+        return Check("policy", "warning", in_force.note, advice)
     return Check(
-        "policy", "ok", f"{found.standing.champion} decides" + (f"; {found.note}" if found.note else "")
+        "policy",
+        "ok",
+        f"{in_force.standing.champion} decides" + (f"; {in_force.note}" if in_force.note else ""),
     )
 
 
@@ -142,11 +144,11 @@ def _store(settings: Config) -> Check:
     if not settings.store.enabled:
         return Check("store", "ok", "switched off (store.enabled)")
     path = locate(settings.store.path)
-    found = Reader(path).status()
-    if found.problem is not None:
-        broken = found.schema is None
+    status = Reader(path).status()
+    if status.problem is not None:
+        broken = status.schema is None
         advice = "plans go on without it, and nothing is recorded" if broken else "update Anchorline"
-        return Check("store", "error" if broken else "warning", found.problem, advice)
+        return Check("store", "error" if broken else "warning", status.problem, advice)
     problem = unwritable(path)
     if problem is not None:
         return Check("store", "error", problem, "plans go on, and nothing is recorded")
@@ -174,20 +176,20 @@ def _device() -> Check:
         return Check(
             "engine", "ok", f"{version} on {'Metal' if platform.machine() == 'arm64' else 'the CPU'}"
         )
-    found = blas.find()
-    if found is None:
+    library = blas.find()
+    if library is None:
         return Check(
             "engine",
             "warning",
             f"{version} on the CPU with its own, unoptimised BLAS: many times slower",
             blas.ADVICE,
         )
-    return Check("engine", "ok", f"{version} on the CPU, BLAS {blas.file(found)}, {blas.threads()} threads")
+    return Check("engine", "ok", f"{version} on the CPU, BLAS {blas.file(library)}, {blas.threads()} threads")
 
 
 def _model(name: str) -> Check:
-    place = installed.folder(name)
-    if installed.receipt(place) is None:
+    folder = installed.folder(name)
+    if installed.receipt(folder) is None:
         return Check(
             "local model",
             "ok",
@@ -195,10 +197,10 @@ def _model(name: str) -> Check:
             f"`anchorline model pull {name}` installs it",
         )
     try:
-        receipt = installed.verify(place)
+        receipt = installed.verify(folder)
     except DamagedError as error:
         return Check("local model", "error", str(error))
-    return Check("local model", "ok", f"{name}, {receipt.size / 1e6:,.0f} MB in {place}")
+    return Check("local model", "ok", f"{name}, {receipt.size / 1e6:,.0f} MB in {folder}")
 
 
 def _speed(settings: config.Engine) -> Check:
@@ -213,39 +215,43 @@ def _speed(settings: config.Engine) -> Check:
         speed = asyncio.run(run())
     except Unavailable as error:
         return Check("model speed", "error", str(error))
-    said = (
+    figures = (
         f"prefill {speed.prefill_tokens_per_s:g}, decode {speed.decode_tokens_per_s:g} tokens/s; first token after "
         f"{speed.first_token_ms:.0f} ms of {speed.prompt_tokens}; {speed.peak_memory_mb:g} MB"
     )
     slow = speed.decode_tokens_per_s < SLOW_TOKENS_PER_S
     advice = "a smaller model, a free processor or Apple silicon would be faster" if slow else ""
-    return Check("model speed", "ok", said, advice)
+    return Check("model speed", "ok", figures, advice)
 
 
 def _clients(config: Config) -> list[Check]:
     """Looks at each client whose settings name a gateway, this one or another."""
-    found = [client for client in clients.clients(ANY).values() if _pointed(client)]
-    if not found:
+    connected = [client for client in clients.clients(ANY).values() if _pointed(client)]
+    if not connected:
         return []
     try:
         address = base()
     except reading.Unusable as error:
-        return [Check(client.name, "error", str(error)) for client in found]
+        return [Check(client.name, "error", str(error)) for client in connected]
     try:
         running = state(f"{address}/status")
     except reading.Unusable:
         running = None
     now = clients.clients(address)
     held = _held(running) if running is not None else []
-    return [*(_client(now[client.name], config, running) for client in found), *held]
+    return [*(_client(now[client.name], config, running) for client in connected), *held]
 
 
 def _held(running: GatewayState) -> list[Check]:
     """Says what goes through the gateway unchanged, although its mode says otherwise."""
-    asked = running.mode != "observe"
+    changes = running.mode != "observe"
     return [
-        Check("gateway", "warning" if asked else "ok", f"unchanged: {one.what} ({one.requests}): {one.why}")
-        for one in running.held
+        Check(
+            "gateway",
+            "warning" if changes else "ok",
+            f"unchanged: {unchanged.what} ({unchanged.requests}): {unchanged.why}",
+        )
+        for unchanged in running.held
     ]
 
 

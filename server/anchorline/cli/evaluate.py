@@ -43,28 +43,29 @@ def command(version: str | None, as_json: bool) -> None:
     if not test:
         raise click.ClickException("no session is in the test part yet; import more sessions")
     with progress.share("Measuring", quiet=as_json) as show:
-        found = evaluate(network, part(decisions, "train"), test, skills=skills(), simple=True, progress=show)
+        evaluation = evaluate(
+            network, part(decisions, "train"), test, skills=skills(), simple=True, progress=show
+        )
     if as_json:
-        shown = {"version": name, "used": network.description.heads, **msgspec.to_builtins(found)}
+        shown = {"version": name, "used": network.description.heads, **msgspec.to_builtins(evaluation)}
         click.echo(msgspec.json.encode(shown).decode())
     else:
-        _print(name, found)
+        _print(name, evaluation)
 
 
-def _print(name: str, found: Evaluation) -> None:
-
+def _print(name: str, evaluation: Evaluation) -> None:
     console = tables.console()
-    for head in dict.fromkeys(row.head for row in found.rows):
-        rows = [row for row in found.rows if row.head == head]
+    for head in dict.fromkeys(row.head for row in evaluation.rows):
+        rows = [row for row in evaluation.rows if row.head == head]
         title = f"{head}: {rows[0].n} answers in {rows[0].sessions} held-out sessions"
         table = tables.table("", *SHOWN, title=title)
         for case in dict.fromkeys(row.case for row in rows):
             by_metric = {row.metric: row for row in rows if row.case == case}
             table.add_row(case, *(_figure(by_metric.get(metric)) for metric in SHOWN))
         console.print(table)
-    for head, reason in found.reasons.items():
-        click.echo(f"{name} {head}: {found.heads[head]}, {reason}")
-    for note in found.notes:
+    for head, reason in evaluation.reasons.items():
+        click.echo(f"{name} {head}: {evaluation.heads[head]}, {reason}")
+    for note in evaluation.notes:
         click.echo(note, err=True)
 
 

@@ -74,7 +74,9 @@ def start(version: str, stage: str, share: float, as_json: bool) -> None:
         standing = taken.start(version, "shadow" if stage == "shadow" else "ab", share)
     trial = standing.trial
     where = "in shadow: it changes nothing yet" if stage == "shadow" else f"in {share:.0%} of the sessions"
-    said(taken, standing, f"{version} is on trial {where}. Experiment {trial.id if trial else ''}.", as_json)
+    announce(
+        taken, standing, f"{version} is on trial {where}. Experiment {trial.id if trial else ''}.", as_json
+    )
 
 
 @command.command()
@@ -89,7 +91,7 @@ def stop(as_json: bool) -> None:
     with refusing():
         taken = steps()
         standing = taken.stop()
-    said(taken, standing, f"The experiment has ended; {standing.champion} decides.", as_json)
+    announce(taken, standing, f"The experiment has ended; {standing.champion} decides.", as_json)
 
 
 @command.command()
@@ -105,16 +107,16 @@ def report(experiment: str | None, as_json: bool, html: Path | None) -> None:
       anchorline experiment report --html experiment.html
       anchorline experiment report e-20261126-101500-77d0 --json
     """
-    found = _report(experiment)
+    trial = _report(experiment)
     if html is not None:
         try:
-            files.write(html, written.page(found))
+            files.write(html, written.page(trial))
         except OSError as error:
             raise reading.Unusable(f"{html}: {error.strerror or error}") from error
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+        click.echo(msgspec.json.format(msgspec.json.encode(trial)).decode())
         return
-    _show(found)
+    _show(trial)
     if html is not None:
         click.echo(f"Charts: {html}")
 
@@ -149,7 +151,7 @@ def promote(version: str | None, share: float, as_json: bool) -> None:
         check(version)
         taken = steps()
         standing = taken.promote(version, share, "promoted by hand")
-    said(taken, standing, f"{version} decides in {share:.0%} of the sessions.", as_json)
+    announce(taken, standing, f"{version} decides in {share:.0%} of the sessions.", as_json)
 
 
 @click.command(name="rollback")
@@ -171,7 +173,7 @@ def rollback(to: str | None, as_json: bool) -> None:
     with refusing():
         taken = steps()
         standing = taken.roll_back("rolled back by hand", to=to)
-    said(taken, standing, f"{standing.champion} decides.", as_json)
+    announce(taken, standing, f"{standing.champion} decides.", as_json)
 
 
 @click.command(name="history")
@@ -238,7 +240,7 @@ def standing_now() -> Standing:
     return registry().standing()
 
 
-def said(taken: Steps, standing: Standing, words: str, as_json: bool) -> None:
+def announce(taken: Steps, standing: Standing, words: str, as_json: bool) -> None:
     """Says what was done, or what is in force now."""
     if taken.problem is not None:
         click.echo(f"anchorline: not in the history: {taken.problem}", err=True)
@@ -247,7 +249,7 @@ def said(taken: Steps, standing: Standing, words: str, as_json: bool) -> None:
         shown = {
             "decides": standing.champion,
             "trial": msgspec.to_builtins(trial) if trial is not None else None,
-            "promoted": [one.challenger for one in standing.promoted],
+            "promoted": [promotion.challenger for promotion in standing.promoted],
         }
         click.echo(msgspec.json.encode(shown).decode())
     else:
@@ -293,34 +295,34 @@ def _report(experiment: str | None) -> "TrialReport":
     )
 
 
-def _show(found: "TrialReport") -> None:
+def _show(report: "TrialReport") -> None:
     console = tables.console()
-    click.echo(written.heading(found))
-    shadowed = found.evidence.shadowed
+    click.echo(written.heading(report))
+    shadowed = report.evidence.shadowed
     if shadowed.plans:
-        click.echo(written.in_shadow(found))
-    if any(side.requests for side in found.sides) and found.contest.stage != "shadow":
-        table = tables.table("", *(f"{side.arm}\n{side.policy}" for side in found.sides))
+        click.echo(written.in_shadow(report))
+    if any(side.requests for side in report.sides) and report.contest.stage != "shadow":
+        table = tables.table("", *(f"{side.arm}\n{side.policy}" for side in report.sides))
         for name, shown in _MEASURES:
-            table.add_row(name, *(shown(side) for side in found.sides))
+            table.add_row(name, *(shown(side) for side in report.sides))
         console.print(table)
-        click.echo(f"Cost:       {written.difference(found.evidence.cost)}")
-        click.echo(f"Acceptance: {written.difference(found.evidence.acceptance)}")
-    if found.off_policy:
+        click.echo(f"Cost:       {written.difference(report.evidence.cost)}")
+        click.echo(f"Acceptance: {written.difference(report.evidence.acceptance)}")
+    if report.off_policy:
         click.echo("Had one policy decided everywhere:")
         table = tables.table("policy", "", "value", "95 % interval", "effective n")
-        for one in found.off_policy:
-            doubt = "" if one.believable else " (too few)"
-            interval = f"{one.low:.1%} to {one.high:.1%}"
+        for estimate in report.off_policy:
+            doubt = "" if estimate.believable else " (too few)"
+            interval = f"{estimate.low:.1%} to {estimate.high:.1%}"
             table.add_row(
-                one.policy,
-                f"{one.measure}, {one.estimator}",
-                f"{one.value:.1%}",
+                estimate.policy,
+                f"{estimate.measure}, {estimate.estimator}",
+                f"{estimate.value:.1%}",
                 interval,
-                f"{one.effective:.0f}{doubt}",
+                f"{estimate.effective:.0f}{doubt}",
             )
         console.print(table)
-    click.echo(f"Verdict: {found.evidence.verdict.reason}.")
+    click.echo(f"Verdict: {report.evidence.verdict.reason}.")
 
 
 _MEASURES: "tuple[tuple[str, Callable[[Side], str]], ...]" = (

@@ -1,4 +1,4 @@
-"""`anchorline import`: read what Claude Code and Codex have recorded, without keeping text."""
+"""`anchorline import`: imports sessions of Claude Code and Codex, without keeping text."""
 
 import gc
 import sys
@@ -80,21 +80,21 @@ def _run(agent: Agent, paths: tuple[Path, ...], *, as_json: bool) -> None:
     settings = reading.settings().config
     if not settings.store.enabled:
         raise click.ClickException("recording is off (store.enabled)")
-    places = paths or importing.homes(agent)
-    if not any(place.exists() for place in places):
-        raise reading.Unusable(f"{places[0]}: there is no such folder. Name the sessions' files or folders")
+    sources = paths or importing.homes(agent)
+    if not any(source.exists() for source in sources):
+        raise reading.Unusable(f"{sources[0]}: there is no such folder. Name the sessions' files or folders")
     started = time.perf_counter()
     gc.disable()  # hundreds of thousands of small objects, none in a cycle: looking for some takes long
     try:
-        summary = _import(agent, importing.files(places), settings, quiet=as_json)
+        summary = _import(agent, importing.files(sources), settings, quiet=as_json)
     except StoreError as error:
         raise reading.Unusable(str(error)) from error
     finally:
         gc.enable()
     summary.seconds = round(time.perf_counter() - started, 3)
     for problem in summary.problems:
-        place = f"{problem.file}:{problem.line}" if problem.line else problem.file
-        click.echo(f"{place}: {problem.message}", err=True)
+        position = f"{problem.file}:{problem.line}" if problem.line else problem.file
+        click.echo(f"{position}: {problem.message}", err=True)
     if as_json:
         click.echo(msgspec.json.encode(summary).decode())
     else:
@@ -144,7 +144,7 @@ def _import(agent: Agent, files: list[Path], settings: Config, *, quiet: bool) -
             held = warm(newest.requests(), targets, settings.cache.account, now)
             files_seen = files_of_session(path, agent, newest.requests(), held, store.key) if held else None
             waiting.append(imports.ImportedFile(path, agent, last, piece, held, files_seen, added))
-            if sum(1 + len(one.requests) for one in waiting) >= imports.BATCH:
+            if sum(1 + len(file.requests) for file in waiting) >= imports.BATCH:
                 summary.requests += store.put(waiting)
                 waiting.clear()
             summary.bytes += piece.bytes

@@ -19,11 +19,13 @@ from anchorline.prompt.source import read_bytes
 @click.command(name="lint")
 @click.argument("files", nargs=-1, required=True)
 @click.option(
-    "--format", "format_", type=click.Choice(FORMATS), help="Format of the files, if it can't be told."
+    "--format", "file_format", type=click.Choice(FORMATS), help="Format of the files, if it can't be told."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
-def command(context: click.Context, files: tuple[str, ...], format_: Format | None, as_json: bool) -> None:
+def command(
+    context: click.Context, files: tuple[str, ...], file_format: Format | None, as_json: bool
+) -> None:
     """Check FILES (``-``: standard input) against the rules.
 
     Exits with 1 if a finding is an error or a warning, with 2 if a file can't be read (AL401).
@@ -33,26 +35,26 @@ def command(context: click.Context, files: tuple[str, ...], format_: Format | No
       anchorline lint .github/prompts/*.prompt.md
     """
     planner = Planner(reading.settings().config, MemoryLedger())
-    found: list[dict[str, object]] = []
+    rows: list[dict[str, object]] = []
     unreadable = 0
     for path in files:
         try:
-            prompt = reading.prompt(path, format_)
+            prompt = reading.prompt(path, file_format)
         except reading.Unusable as error:
             unreadable += 1
             if isinstance(error.__cause__, PromptError):
-                found.append(_unread(path, error.__cause__))
+                rows.append(_unread(path, error.__cause__))
             else:
                 error.show()
             continue
         findings = planner.lint(prompt, planner.plan(prompt))
-        found += [_row(path, prompt.load(0, finding.start), finding) for finding in findings]
+        rows += [_row(path, prompt.load(0, finding.start), finding) for finding in findings]
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode({"findings": found})).decode())
+        click.echo(msgspec.json.format(msgspec.json.encode({"findings": rows})).decode())
     else:
-        for row in found:
+        for row in rows:
             click.echo("{file}:{line}:{column}: {code} {severity}: {message}".format(**row))
-    serious = any(row["severity"] in ("error", "warning") for row in found)
+    serious = any(row["severity"] in ("error", "warning") for row in rows)
     context.exit(reading.Unusable.exit_code if unreadable else 1 if serious else 0)
 
 

@@ -54,17 +54,17 @@ def list_command(as_json: bool) -> None:
     Example:
       anchorline model list --json
     """
-    found = rows()
+    models = rows()
     if as_json:
         click.echo(
             msgspec.json.format(
-                msgspec.json.encode({"folder": installed.root(), "models": found}, enc_hook=str)
+                msgspec.json.encode({"folder": installed.root(), "models": models}, enc_hook=str)
             )
         )
         return
 
     table = tables.table("model", "state", "size", "licence", "source")
-    for row in found:
+    for row in models:
         state = (
             ("in use" if row.used else "installed")
             if row.installed
@@ -87,8 +87,8 @@ def rows() -> list[Row]:
     """Returns the models of the manifest, then what else is installed."""
     receipts = installed.receipts()
     used = _used()
-    known = manifest.models() | {name: found.model for name, found in receipts.items()}
-    return [_row(name, model, receipts.get(name), used=name == used) for name, model in known.items()]
+    models = manifest.models() | {name: receipt.model for name, receipt in receipts.items()}
+    return [_row(name, model, receipts.get(name), used=name == used) for name, model in models.items()]
 
 
 def _row(name: str, model: Model, receipt: Receipt | None, *, used: bool) -> Row:
@@ -130,12 +130,12 @@ def pull(name: str, as_json: bool) -> None:
         raise click.ClickException(
             f"interrupted: {model.id} is not installed. Pull it again to go on from here"
         ) from None
-    place = installed.folder(model.id)
+    folder = installed.folder(model.id)
     if as_json:
-        shown = {"id": model.id, "folder": str(place), "size": receipt.size, "files": receipt.files}
+        shown = {"id": model.id, "folder": str(folder), "size": receipt.size, "files": receipt.files}
         click.echo(msgspec.json.format(msgspec.json.encode(shown)))
         return
-    click.echo(f"{model.id} is installed in {place} ({_megabytes(receipt.size)}).")
+    click.echo(f"{model.id} is installed in {folder} ({_megabytes(receipt.size)}).")
     if model.id != _used():
         click.echo(f"`anchorline model use {model.id}` makes it the one that refines.")
 
@@ -187,16 +187,16 @@ def remove(name: str, yes: bool) -> None:
     Example:
       anchorline model remove smollm2-135m
     """
-    place = installed.folder(_find(name).id)
-    if not yes and place.exists():
-        click.confirm(f"Remove {place}?", abort=True, err=True)
+    folder = installed.folder(_find(name).id)
+    if not yes and folder.exists():
+        click.confirm(f"Remove {folder}?", abort=True, err=True)
     try:
-        found = installed.remove(place.name)
+        removed = installed.remove(folder.name)
     except OSError as error:
-        raise reading.Unusable(f"{error.filename or place}: {error.strerror or error}") from error
-    if not found:
+        raise reading.Unusable(f"{error.filename or folder}: {error.strerror or error}") from error
+    if not removed:
         raise click.ClickException(f"{name} is not installed")
-    click.echo(f"Removed {place}.")
+    click.echo(f"Removed {folder}.")
 
 
 @command.command()

@@ -1,4 +1,4 @@
-"""`anchorline outcome`: record what became of a plan, for editors and scripts without the language server."""
+"""`anchorline outcome`: records what became of a plan, for editors and scripts without the language server."""
 
 import re
 import time
@@ -112,7 +112,7 @@ def command(
         usage = None
         if any(count is not None for count in tokens):
             usage = Usage(input_tokens or 0, read_tokens or 0, write_tokens or 0, output_tokens or 0)
-        said = (
+        has_outcome = (
             any(value is not None for value in (target, decision, edit_distance, usage, latency_ms))
             or signals
         )
@@ -130,7 +130,7 @@ def command(
         feedback = _feedback(plan_id, thumbs, note)
     except msgspec.ValidationError as error:
         raise click.UsageError(str(error)) from error
-    if not said and feedback is None:
+    if not has_outcome and feedback is None:
         raise click.ClickException("There is nothing to record: give a decision, tokens, a signal or thumbs.")
     chosen = settings()
     if not chosen.enabled:
@@ -138,13 +138,13 @@ def command(
     path = database.locate(chosen.path)
     recorder = Recorder(path, chosen.text, on_notice=reading.notice)
     try:
-        waiting = [recorder.outcome(outcome)] if said else []
+        waiting = [recorder.outcome(outcome)] if has_outcome else []
         if feedback is not None:
             waiting.append(recorder.feedback(feedback))
         deadline = time.monotonic() + TIMEOUT_S
         for future in waiting:
             future.result(max(0.0, deadline - time.monotonic()))
-        known = Reader(path).knows(plan_id)
+        plan_recorded = Reader(path).knows(plan_id)
     except StoreError as error:
         raise reading.Unusable(str(error)) from error
     except TimeoutError as error:
@@ -153,11 +153,11 @@ def command(
         recorder.close()
     kept = bool(note) and chosen.text != "off"
     if as_json:
-        shown = {"recorded": True, "planId": plan_id, "known": known, "noteKept": kept}
+        shown = {"recorded": True, "planId": plan_id, "known": plan_recorded, "noteKept": kept}
         click.echo(msgspec.json.encode(shown).decode())
         return
     click.echo(f"Recorded for {plan_id}.")
-    if not known:
+    if not plan_recorded:
         click.echo("That plan is not in this database: the outcome is kept, marked as without a plan.")
     if note and not kept:
         click.echo("The note was not kept: store.text is off.")

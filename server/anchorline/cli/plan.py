@@ -36,7 +36,9 @@ WRITE_S = 10.0
 
 @click.command(name="plan")
 @click.argument("file", required=False)
-@click.option("--format", "format_", type=click.Choice(FORMATS), help="Format of FILE, if it can't be told.")
+@click.option(
+    "--format", "file_format", type=click.Choice(FORMATS), help="Format of FILE, if it can't be told."
+)
 @click.option("--model", "target", help="Model that the prompt is set to go to.")
 @click.option(
     "--surroundings",
@@ -60,7 +62,7 @@ WRITE_S = 10.0
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 def command(
     file: str | None,
-    format_: Format | None,
+    file_format: Format | None,
     target: str | None,
     surroundings: Path | None,
     record: bool,
@@ -86,9 +88,9 @@ def command(
     if file is None:
         raise click.UsageError("name a FILE, or - for standard input")
     config = reading.settings().config
-    prompt = reading.prompt(file, format_)
+    prompt = reading.prompt(file, file_format)
     in_force = policies.read(registry())
-    ledger, replays = _known(config)
+    ledger, replays = _recorded(config)
     shortened = Shortened(replays)
     planner = Planner(config, ledger, deciders=in_force.of, shortened=shortened)
     plan = planner.plan(prompt, _surroundings(surroundings), target=target)
@@ -134,7 +136,7 @@ def _surroundings(path: Path | None) -> Surroundings:
         raise reading.Unusable(f"{path}: {error}") from error
 
 
-def _known(config: Config) -> tuple[Ledger, dict[bytes, bytes]]:
+def _recorded(config: Config) -> tuple[Ledger, dict[bytes, bytes]]:
     """Returns what the database knows to be warm, and in which form tool results were sent.
 
     Nothing where there is no database or it can't be read.

@@ -19,24 +19,24 @@ class Unusable(click.ClickException):
     exit_code = 2
 
 
-def prompt(path: str, format_: Format | None) -> Prompt:
+def prompt(path: str, file_format: Format | None) -> Prompt:
     """Reads a prompt from a file, or from standard input for ``-``."""
     try:
         if path == "-":
-            return formats.read(sys.stdin.buffer.read(), format=format_)
-        found = formats.read_file(Path(path), format=format_)
+            return formats.read(sys.stdin.buffer.read(), format=file_format)
+        contents = formats.read_file(Path(path), format=file_format)
     except PromptError as error:
-        raise Unusable(f"{path}: {place(error)}{error}") from error
+        raise Unusable(f"{path}: {position(error)}{error}") from error
     except OSError as error:
         raise Unusable(f"{path}: {error.strerror or error}") from error
-    for line in found.left_out[:NAMED]:
+    for line in contents.left_out[:NAMED]:
         click.echo(f"{path}: {line}; the line is left out", err=True)
-    if len(found.left_out) > NAMED:
-        click.echo(f"{path}: {len(found.left_out) - NAMED} more lines are left out", err=True)
-    return found
+    if len(contents.left_out) > NAMED:
+        click.echo(f"{path}: {len(contents.left_out) - NAMED} more lines are left out", err=True)
+    return contents
 
 
-def place(error: PromptError) -> str:
+def position(error: PromptError) -> str:
     """Returns "line 3, byte 120: " as far as it is known."""
     parts = []
     if error.line is not None:
@@ -50,10 +50,12 @@ def settings(*, project: bool = True) -> Loaded:
     """Loads the user's settings, and those of the folder the command runs in; problems go to standard error, once."""
     loaded = load(here() if project else None)
     context = click.get_current_context(silent=True)
-    told = context.find_root().meta.setdefault(f"{__name__}.told", set()) if context is not None else set()
+    reported = (
+        context.find_root().meta.setdefault(f"{__name__}.reported", set()) if context is not None else set()
+    )
     for problem in loaded.problems:
-        if problem not in told:
-            told.add(problem)
+        if problem not in reported:
+            reported.add(problem)
             click.echo(f"anchorline: {problem}", err=True)
     return loaded
 

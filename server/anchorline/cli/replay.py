@@ -38,8 +38,8 @@ class Since(click.ParamType[float]):
             self.fail(f"{text!r} is neither an age (30d, 12h, 2w) nor a date (2026-11-23)", param, ctx)
 
 
-def _policies(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(name.strip() for one in given for name in one.split(",")))
+def _policies(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for value in values for name in value.split(",")))
     for name in names:
         if name not in POLICIES:
             raise click.BadParameter(f"{name!r} is none of {', '.join(POLICIES)}")

@@ -64,7 +64,6 @@ def _collect(since: float | None) -> Report:
 
 
 def _show(report: Report) -> None:
-
     if not report.requests and not any(route.plans for route in report.routes):
         if report.since is not None:
             click.echo(nothing_since(report.since))
@@ -93,7 +92,6 @@ def _costs(report: Report) -> Table:
 
 
 def _misses(report: Report) -> Table:
-
     table = tables.table("cache miss", "requests", "cost")
     for miss in report.hits.misses:
         table.add_row(miss.cause.replace("_", " "), f"{miss.requests:,}", f"${miss.usd:,.2f}")

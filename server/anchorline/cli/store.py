@@ -51,35 +51,35 @@ def status(as_json: bool) -> None:
       anchorline store status --json
     """
     chosen = settings()
-    found = Reader(database.locate(chosen.path)).status()
+    state = Reader(database.locate(chosen.path)).status()
     if as_json:
-        shown = {"enabled": chosen.enabled, "text": chosen.text, **msgspec.to_builtins(found)}
+        shown = {"enabled": chosen.enabled, "text": chosen.text, **msgspec.to_builtins(state)}
         _print_json(shown)
     else:
-        _print_status(chosen, found)
-    if found.problem and found.schema is None:
-        raise reading.Unusable(found.problem)
+        _print_status(chosen, state)
+    if state.problem and state.schema is None:
+        raise reading.Unusable(state.problem)
 
 
-def _print_status(chosen: config.Store, found: Status) -> None:
-    click.echo(f"database   {found.path}" + ("" if found.exists else " (nothing is recorded yet)"))
+def _print_status(chosen: config.Store, state: Status) -> None:
+    click.echo(f"database   {state.path}" + ("" if state.exists else " (nothing is recorded yet)"))
     click.echo(f"recording  {'on' if chosen.enabled else 'off'}")
-    kept = ", ".join(f"{count} {mode}" for mode, count in sorted(found.texts.items())) or "none"
+    kept = ", ".join(f"{count} {mode}" for mode, count in sorted(state.texts.items())) or "none"
     click.echo(f"text       store.text = {chosen.text}; kept now: {kept}")
-    if found.schema is not None:
-        click.echo(f"size       {found.size:,} bytes, schema {found.schema}")
-        click.echo(f"time       {_moment(found.oldest)} to {_moment(found.newest)}")
-        if found.dropped:
-            click.echo(f"dropped    {found.dropped} plans or ledger updates found the queue full")
+    if state.schema is not None:
+        click.echo(f"size       {state.size:,} bytes, schema {state.schema}")
+        click.echo(f"time       {_moment(state.oldest)} to {_moment(state.newest)}")
+        if state.dropped:
+            click.echo(f"dropped    {state.dropped} plans or ledger updates found the queue full")
 
         table = tables.table("table", "rows")
-        for name, count in found.counts.items():
+        for name, count in state.counts.items():
             table.add_row(name, str(count))
         tables.console().print(table)
-    for file in found.damaged:
+    for file in state.damaged:
         click.echo(f"damaged    {file} (kept as it was; `anchorline store purge --all` removes it)")
-    if found.problem and found.schema is not None:
-        click.echo(f"problem    {found.problem}")
+    if state.problem and state.schema is not None:
+        click.echo(f"problem    {state.problem}")
 
 
 def _moment(at: float | None) -> str:

@@ -30,7 +30,7 @@ def console() -> Console:
         def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401  (rich's own options)
             return super().render_str(visible(text), **how)
 
-    found = Plain(file=steered(sys.stdout), highlight=False, markup=False, emoji=False)
-    if not found.is_terminal and not os.environ.get("COLUMNS"):
-        found.width = WHOLE
-    return found
+    output = Plain(file=steered(sys.stdout), highlight=False, markup=False, emoji=False)
+    if not output.is_terminal and not os.environ.get("COLUMNS"):
+        output.width = WHOLE
+    return output

@@ -59,21 +59,23 @@ def state(url: str) -> GatewayState:
 
     The token is only said once the gateway has proven to be ours. Raises reading.Unusable where none answers.
     """
-    _, _, place, token, name = url.split("/", 4)
-    host, _, port = place.partition(":")
+    _, _, address, token, name = url.split("/", 4)
+    host, _, port = address.partition(":")
     challenge = proof.nonce()
     try:
         with closing(HTTPConnection(host, int(port), timeout=TIMEOUT_S)) as gateway:
             gateway.request("GET", f"/{proof.NAME}/{challenge}")
             answer = gateway.getresponse().read(proof.LENGTH + 1)
             if not proof.proven(token, int(port), challenge, answer.decode("latin-1")):
-                raise reading.Unusable(f"another program answers at {place}: set gateway.port to a free one")
+                raise reading.Unusable(
+                    f"another program answers at {address}: set gateway.port to a free one"
+                )
             gateway.request("GET", f"/{token}/{name}")
             return msgspec.json.decode(gateway.getresponse().read(), type=GatewayState)
     except (OSError, HTTPException, msgspec.MsgspecError) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise reading.Unusable(
-            f"no gateway answers at {place} ({why}); start one with `anchorline gateway`"
+            f"no gateway answers at {address} ({why}); start one with `anchorline gateway`"
         ) from error
 
 
@@ -106,25 +108,25 @@ def _view(state: GatewayState) -> Group:
     requests = tables.table(
         "time", "model", "status", "in", "read", "out", "P(hit)", "hit", "USD", "first byte", boxed=False
     )
-    for one in reversed(state.last):
-        requests.add_row(*_row(one))
+    for request in reversed(state.last):
+        requests.add_row(*_row(request))
     warm = tables.table("warm: model", "tokens", "for", "left", boxed=False)
     for held in sorted(state.warm, key=lambda held: -held.tokens)[:10]:
         warm.add_row(held.model, f"{held.tokens:,}", held.ttl, f"{held.left:.0f} s")
     return Group(Text(visible("\n".join(lines) + "\n")), requests, Text(), warm)
 
 
-def _row(one: FinishedRequest) -> tuple[str, ...]:
-    usage = one.usage
+def _row(request: FinishedRequest) -> tuple[str, ...]:
+    usage = request.usage
     return (
-        datetime.fromtimestamp(one.at).astimezone().strftime("%H:%M:%S"),
-        one.model,
-        str(one.status),
+        datetime.fromtimestamp(request.at).astimezone().strftime("%H:%M:%S"),
+        request.model,
+        str(request.status),
         f"{usage.input + usage.read + usage.write:,}" if usage else "-",
         f"{usage.read:,}" if usage else "-",
         f"{usage.output:,}" if usage else "-",
-        f"{one.p_hit:.0%}",
-        {True: "yes", False: "no", None: "-"}[one.hit] + (f" ({one.miss})" if one.miss else ""),
-        f"{one.usd:.4f}" if one.usd is not None else "-",
-        f"{one.first_byte:.2f} s" if one.first_byte is not None else "-",
+        f"{request.p_hit:.0%}",
+        {True: "yes", False: "no", None: "-"}[request.hit] + (f" ({request.miss})" if request.miss else ""),
+        f"{request.usd:.4f}" if request.usd is not None else "-",
+        f"{request.first_byte:.2f} s" if request.first_byte is not None else "-",
     )

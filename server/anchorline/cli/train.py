@@ -84,8 +84,8 @@ def command(*, seed: int, epochs: int | None, start: str | None, as_json: bool) 
     """
     decisions = dataset_command.built()
     parts = {name: part(decisions, name) for name in PARTS}
-    found = supply(parts["train"])
-    lacks = {name: missing(head, found[name]) for name, head in HEADS.items()}
+    labels = supply(parts["train"])
+    lacks = {name: missing(head, labels[name]) for name, head in HEADS.items()}
     heads = [name for name, lack in lacks.items() if lack is None]
     refused = {name: lack for name, lack in lacks.items() if lack is not None}
     for name, lack in refused.items():
@@ -118,7 +118,7 @@ def _train(
         raise click.ClickException(f"training needs MLX, which is not installed here: {error}") from error
 
     settings = Settings(seed=seed) if epochs is None else Settings(seed=seed, epochs=epochs)
-    place, known = dataset_command.folder(), skills()
+    folder, model_skills = dataset_command.folder(), skills()
     last: list[Progress] = []
     begun = time.monotonic()
     try:
@@ -133,9 +133,9 @@ def _train(
                 parts["held"],
                 heads=heads,
                 start=start,
-                skills=known,
+                skills=model_skills,
                 settings=settings,
-                checkpoint=place,
+                checkpoint=folder,
                 progress=progress,
             )
         with bars.share("Measuring", quiet=as_json) as show_share:
@@ -143,7 +143,7 @@ def _train(
                 on_metal(trained),
                 parts["train"],
                 parts["test"],
-                skills=known,
+                skills=model_skills,
                 heads=heads,
                 progress=show_share,
             )
@@ -159,13 +159,13 @@ def _train(
     }
     learnt = [*parts["train"], *parts["held"]]
     result = _keep(trained.replaced(heads=uses), measured, learnt, before, settings.seed)
-    forget(place)
+    forget(folder)
     summary = Trained(
         version=result[0],
         folder=result[1],
         start=before,
         decisions=len(parts["train"]),
-        sessions=len({one.session for one in parts["train"]}),
+        sessions=len({decision.session for decision in parts["train"]}),
         epochs=last[0].epoch,
         seconds=round(time.monotonic() - begun, 2),
         parameters=trained.parameters,
@@ -203,12 +203,12 @@ def _keep(
     trained: Network, measured: Evaluation, rows: Sequence[Decision], before: str, seed: int
 ) -> tuple[str, str]:
     """Stores a version. Returns its id and its folder. Raises click's exceptions."""
-    times = [one.at for one in rows]
+    times = [decision.at for decision in rows]
     version = Version(
         version=new_id(),
         created_at=time.time(),
         data=TrainingData(
-            min(times), max(times), len(rows), len({one.session for one in rows}), ("train", "held")
+            min(times), max(times), len(rows), len({decision.session for decision in rows}), ("train", "held")
         ),
         parent=None if before == SCRATCH else before,
         seed=seed,
@@ -247,7 +247,7 @@ def _shown(*, as_json: bool) -> "Iterator[Callable[[Progress], None]]":
         )
         return
     if not sys.stderr.isatty():
-        yield lambda now: click.echo(_told(now), err=True) if now.step == now.steps else None
+        yield lambda now: click.echo(_epoch_line(now), err=True) if now.step == now.steps else None
         return
 
     columns = (
@@ -265,12 +265,12 @@ def _shown(*, as_json: bool) -> "Iterator[Callable[[Progress], None]]":
             bar.update(task, description=words, completed=done, total=now.epochs * now.steps)
             if now.step == now.steps:
                 bar.update(task, losses=_losses(now))
-                bar.console.print(_told(now), highlight=False)
+                bar.console.print(_epoch_line(now), highlight=False)
 
         yield show
 
 
-def _told(now: "Progress") -> str:
+def _epoch_line(now: "Progress") -> str:
     best = "" if now.best == now.epoch else f" (best: epoch {now.best})"
     return f"epoch {now.epoch}: {_losses(now)}{best}"
 
@@ -283,13 +283,14 @@ def _losses(now: "Progress") -> str:
     )
 
 
-def _print(found: Trained) -> None:
+def _print(summary: Trained) -> None:
     click.echo(
-        f"{found.version}: trained on {found.decisions} decisions of {found.sessions} sessions, {found.epochs} epochs "
-        f"in {found.seconds:.1f} s, from {found.start}; {found.parameters / 1e6:.1f} M parameters"
+        f"{summary.version}: trained on {summary.decisions} decisions of {summary.sessions} sessions, "
+        f"{summary.epochs} epochs in {summary.seconds:.1f} s, from {summary.start}; "
+        f"{summary.parameters / 1e6:.1f} M parameters"
     )
-    for head, use in found.heads.items():
-        why = found.reasons.get(head) or found.refused.get(head, "")
-        kept = "not trained: needs " if head in found.refused else ""
+    for head, use in summary.heads.items():
+        why = summary.reasons.get(head) or summary.refused.get(head, "")
+        kept = "not trained: needs " if head in summary.refused else ""
         click.echo(f"  {head:6} {use:9} {kept}{why}")
-    click.echo(f"It decides nothing yet: `anchorline experiment start {found.version}` tries it.")
+    click.echo(f"It decides nothing yet: `anchorline experiment start {summary.version}` tries it.")
