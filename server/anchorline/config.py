@@ -466,9 +466,9 @@ def _section(
     return taken
 
 
-def _wanted(type_: object) -> str:
+def _wanted(annotation: object) -> str:
     """Returns what a setting takes."""
-    base, meta = get_args(type_)
+    base, meta = get_args(annotation)
     kind = _type_name(base)
     if meta.le is not None:
         low = f"from {meta.ge}" if meta.ge is not None else f"over {meta.gt}"

@@ -12,7 +12,7 @@ from anchorline.prompt.model import Prompt, Segment
 
 
 def line(plan: Plan) -> str:
-    """Return the plan in one line."""
+    """Returns the plan in one line."""
     if plan.failure is not None:
         return f"Anchorline: no plan ({plan.failure})"
     cache = plan.cache
@@ -29,19 +29,19 @@ SHOWN = 60
 
 
 def summary(refinement: Refinement, draft: str) -> str:
-    """Return a refinement in a few plain lines: what is proposed, why, and what is asked."""
+    """Returns a refinement in a few plain lines: what is proposed, why, and what is asked."""
     if refinement.text is None:
         lines = [f"Nothing to refine: {refinement.reason}."]
     else:
-        count_ = len(refinement.edits)
-        lines = [f"{count_} change{'s' * (count_ != 1)} ({refinement.reason}):"]
+        changes = len(refinement.edits)
+        lines = [f"{changes} change{'s' * (changes != 1)} ({refinement.reason}):"]
         lines += [f"- {change}" for change in _changes(refinement, draft)]
     lines += [f"? {question.text}" for question in refinement.questions]
     return "\n".join(lines)
 
 
 def refined(refinement: Refinement, draft: str) -> str:
-    """Return a refinement as a Markdown document: the text, the difference, the reasons, what is asked."""
+    """Returns a refinement as a Markdown document: the text, the difference, the reasons, what is asked."""
     lines = ["# Refined prompt", ""]
     if refinement.text is None:
         lines += [f"Nothing is proposed: {refinement.reason}.", ""]
@@ -73,12 +73,12 @@ def _changes(refinement: Refinement, draft: str) -> Iterator[str]:
 
 
 def _short(text: str) -> str:
-    line_ = " ".join(text.split())
-    return line_ if len(line_) <= SHOWN else line_[: SHOWN - 1] + "…"
+    single_line = " ".join(text.split())
+    return single_line if len(single_line) <= SHOWN else single_line[: SHOWN - 1] + "…"
 
 
 def _fenced(kind: str, text: str) -> list[str]:
-    """Return a fence that no fence of the text ends."""
+    """Returns a fence that no fence of the text ends."""
     longest = max((len(match[0]) for match in re.finditer(r"`{3,}", text)), default=2)
     fence = "`" * (longest + 1)
     return [f"{fence}{kind}", text, fence, ""]
@@ -89,7 +89,7 @@ _ACTIVE = re.compile(r"(?<!\\)((?:\\\\)*)(!(?=\[)|\](?=[(\[:])|<(?=[A-Za-z/!?]))
 
 
 def harmless(text: str) -> str:
-    """Return a line of Markdown in which no link, image or HTML is active: names and texts in it are others'.
+    """Returns a line of Markdown in which no link, image or HTML is active: names and texts in it are others'.
 
     What stands in code spans, as CommonMark finds them, is shown as it is in any case.
     """
@@ -104,7 +104,7 @@ def harmless(text: str) -> str:
 
 
 def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
-    """Return the whole plan with its reasons, as Markdown. `prompt` adds where each anchor stands."""
+    """Returns the whole plan with its reasons, as Markdown. `prompt` adds where each anchor stands."""
     if plan.failure is not None:
         return f"**No plan.** {plan.failure} The prompt is sent as it is.\n"
     tokens, cache, route, cost = plan.tokens, plan.cache, plan.route, plan.cost
@@ -184,14 +184,14 @@ def _sentence(text: str) -> str:
 
 
 def _policy(policy: Policy) -> list[str]:
-    """Return what a reader should know about who decided: nothing, where it is the heuristic as ever."""
+    """Returns what a reader should know about who decided: nothing, where it is the heuristic as ever."""
     if policy.reason:
         return [f"**Policy** {policy.name}, because {policy.reason}", ""]
     return [] if policy.name == "heuristic" else [f"**Policy** {policy.name} {policy.version}", ""]
 
 
 def happened(plan: Plan, outcome: Outcome) -> str:
-    """Return what became of a plan: the decision, what was billed, and why less was read than was believed warm."""
+    """Returns what became of a plan: the decision, what was billed, and why less was read than was believed warm."""
     words: list[str] = [outcome.decision or "sent"]
     usage = outcome.usage
     if usage is not None:
@@ -212,7 +212,7 @@ def happened(plan: Plan, outcome: Outcome) -> str:
 
 
 def segment(part: Segment, up_to: int) -> str:
-    """Return what a segment is and how many tokens it has; `up_to` is how many the prompt has up to its end."""
+    """Returns what a segment is and how many tokens it has; `up_to` is how many the prompt has up to its end."""
     kind = _KINDS.get(part.kind, part.kind.replace("_", " ").capitalize())
     return f"{kind}: about {count(part.tokens)} tokens ({count(up_to)} from the start of the prompt)."
 

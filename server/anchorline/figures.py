@@ -2,7 +2,7 @@
 
 
 def usd(amount: float | None) -> str:
-    """Return dollars with as many digits as matter; ``not known`` where there are none."""
+    """Returns dollars with as many digits as matter; ``not known`` where there are none."""
     if amount is None:
         return "not known"
     sign, size = "-" * (amount < 0), abs(amount)
@@ -11,15 +11,15 @@ def usd(amount: float | None) -> str:
 
 
 def count(number: int) -> str:
-    """Return a number with groups of three digits."""
+    """Returns a number with groups of three digits."""
     return f"{number:,}"
 
 
 def likely(probability: float) -> str:
-    """Return a probability in percent; never 100, which would be a promise."""
+    """Returns a probability in percent; never 100, which would be a promise."""
     return ">99%" if probability > 0.99 else f"{probability:.0%}"
 
 
 def span(seconds: int) -> str:
-    """Return minutes and seconds, as in 3:10."""
+    """Returns minutes and seconds, as in 3:10."""
     return f"{seconds // 60}:{seconds % 60:02d}"

@@ -1,4 +1,4 @@
-"""Text from a language model on this machine: what refinement asks for and what it gets.
+"""The interface of a local language model: its requests, answers and status.
 
 Whoever decides knows only this; `anchorline.engine` implements it with MLX in a process of its own. A model may be
 absent, still loading or broken at any moment: then `Unavailable` is raised within the deadline, with the

@@ -1,4 +1,4 @@
-"""What really happened to a plan: the developer's decision, the provider's own token counts, the signals after.
+"""The outcome of a plan: the developer's decision, the provider's token counts, and the signals after.
 
 Names are the protocol's (camelCase on the wire); the store keeps every field.
 """
@@ -60,7 +60,7 @@ class Usage(msgspec.Struct, frozen=True, rename="camel"):
     @property
     def messages(self) -> tuple[Iteration, ...]:
         """The inferences that read the prompt itself, in order: one, but where the provider's own tools ran."""
-        own = tuple(one for one in self.iterations if one.kind in MESSAGES)
+        own = tuple(iteration for iteration in self.iterations if iteration.kind in MESSAGES)
         counts = (self.input, self.read, self.write, self.output, self.write_1h)
         return own or (Iteration("message", None, *counts),)
 

@@ -231,7 +231,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of a Plan, the same with each version of msgspec."""
+    """Returns the JSON Schema (2020-12) of a Plan, the same with each version of msgspec."""
     generated = msgspec.json.schema(Plan)
     _make_canonical(generated)
     return {
@@ -242,11 +242,11 @@ def schema() -> dict[str, Any]:
 
 
 def _make_canonical(node: object) -> None:
-    """Take the indentation out of docstrings and put `null` last: versions of msgspec differ in both."""
+    """Takes the indentation out of docstrings and puts `null` last: versions of msgspec differ in both."""
     if isinstance(node, dict):
         if isinstance(node.get("description"), str):
             node["description"] = inspect.cleandoc(node["description"])
         if "anyOf" in node:
-            node["anyOf"].sort(key=lambda one: one.get("type") == "null")
+            node["anyOf"].sort(key=lambda option: option.get("type") == "null")
     for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
         _make_canonical(inner)

@@ -1,4 +1,4 @@
-"""The one use case: a prompt, what surrounds it, and a policy give a plan.
+"""The planner: makes a plan from a prompt, its surroundings and a policy.
 
 Everything decided here is a pure function of the prompt, the surroundings, the ledger, the settings and the moment:
 the same input gives the same plan (but for its id and its timings). Nothing is stored, sent or changed.
@@ -250,8 +250,8 @@ class Planner:
         """
         if target:
             return target
-        known = (self.targets.catalog.named(label) for label in prompt.models)
-        first = next((model for model in known if model is not None), None)
+        models = (self.targets.catalog.named(label) for label in prompt.models)
+        first = next((model for model in models if model is not None), None)
         return first.id if first is not None else prompt.model or self.config.route.model
 
     def _warmth(

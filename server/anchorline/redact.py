@@ -417,7 +417,7 @@ def _try(rules: tuple[Rule, ...], text: str, at: int) -> Secret | None:
 
 def find(text: str) -> list[Secret]:
     """Returns the secrets in `text` in order, none overlapping another."""
-    found: list[Secret] = []
+    secrets: list[Secret] = []
     done = 0
     last = -1
     for at, rules in _candidates(text):
@@ -425,13 +425,13 @@ def find(text: str) -> list[Secret]:
             done = 0
         last = at
         if at >= done and (secret := _try(rules, text, at)):
-            found.append(secret)
+            secrets.append(secret)
             done = secret.end
-    if len(found) < 2:
-        return found
-    found.sort()
-    apart = found[:1]
-    for secret in found[1:]:
+    if len(secrets) < 2:
+        return secrets
+    secrets.sort()
+    apart = secrets[:1]
+    for secret in secrets[1:]:
         before = apart[-1]
         if secret.start >= before.end:
             apart.append(secret)
