@@ -163,7 +163,7 @@ def test_cache_control_in_a_chat_is_seen_and_no_part_of_the_prefix(message: dict
 
     text = json.dumps(message)
     marked, plain = read(text), read(text.replace(', "cache_control": {"type": "ephemeral"}', ""))
-    assert [(mark.segment, mark.place) for mark in marked.markers] == [(0, place)]
+    assert [(mark.segment, mark.standing) for mark in marked.markers] == [(0, place)]
     assert marked.segments[0].prefix == plain.segments[0].prefix
 
 

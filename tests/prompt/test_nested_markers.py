@@ -50,7 +50,7 @@ HOLDERS = {
 @pytest.mark.parametrize("holder", HOLDERS)
 def test_a_marker_within_a_block_is_seen_and_changes_no_prefix(holder: str):
     marked, plain = read(HOLDERS[holder](text("found", **HOUR))), read(HOLDERS[holder](text("found")))
-    assert [(mark.segment, mark.ttl, mark.place) for mark in marked.markers] == [(0, "1h", "nested")]
+    assert [(mark.segment, mark.ttl, mark.standing) for mark in marked.markers] == [(0, "1h", "nested")]
     assert marked.segments[0].prefix == plain.segments[0].prefix
     assert marked.tokens == plain.tokens
 
@@ -59,7 +59,7 @@ def test_they_come_in_the_order_in_which_they_are_rendered():
     prompt = read(
         {"cache_control": {"type": "ephemeral", "ttl": "5m"}, **result(text("a", **HOUR), text("b", **MARK))}
     )
-    assert [(mark.ttl, mark.place) for mark in prompt.markers] == [
+    assert [(mark.ttl, mark.standing) for mark in prompt.markers] == [
         ("1h", "nested"), ("default", "nested"), ("5m", "block"),
     ]  # fmt: skip
 

@@ -102,7 +102,7 @@ def test_a_toolset_is_left_out_where_all_of_it_is_deferred(members: dict, sent: 
 def test_a_schema_may_speak_of_defer_loading():
     schema = {"type": "object", "properties": {"defer_loading": {"type": "boolean"}, "cache_control": {}}}
     prompt = read([ASK], [{"name": "load", "input_schema": schema, **MARK}])
-    assert [(mark.segment, mark.place) for mark in prompt.markers] == [(0, "block")]
+    assert [(mark.segment, mark.standing) for mark in prompt.markers] == [(0, "block")]
 
 
 def test_pointers_count_the_tools_that_are_left_out():
@@ -112,7 +112,7 @@ def test_pointers_count_the_tools_that_are_left_out():
 
 def test_a_marker_on_a_deferred_tool_is_seen_and_marks_nothing():
     prompt = read([ASK], [tool("read", **MARK), later("releases", **MARK)])
-    assert [(mark.segment, mark.place) for mark in prompt.markers] == [(0, "block"), (0, "deferred")]
+    assert [(mark.segment, mark.standing) for mark in prompt.markers] == [(0, "block"), (0, "deferred")]
 
 
 OLD = [said("user", text("Old question. " + LONG, **MARK)), said("assistant", text("Old answer. " + LONG))]
@@ -131,7 +131,7 @@ def test_what_stands_before_a_compaction_block_is_not_sent():
     ]  # fmt: skip
     assert prompt.compacted
     assert prompt.tokens < read([*NEW[1:]], [tool("read")], system="Be brief.").tokens + 60
-    assert [(mark.segment, mark.place) for mark in prompt.markers] == [(1, "compacted")]
+    assert [(mark.segment, mark.standing) for mark in prompt.markers] == [(1, "compacted")]
 
 
 def test_the_last_compaction_block_counts():

@@ -8,12 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorline.cache.boundary_reuse import Boundary, boundaries
-from anchorline.cache.breakpoints import Prices, Warm, best_of
+from anchorline.cache.breakpoints import CachePrices, WarmPrefix, best_of
 from anchorline.cache.predict import Warmth, cumulative
 from anchorline.prompt import formats
 from support.examples import examples
 
-PRICES = [Prices(0.1, 1.25, 1.25), Prices(0.1, 2.0, 1.25), Prices(0.05, 1.25, 1.25), Prices(0.1, 1.0, 1.0)]
+PRICES = [
+    CachePrices(0.1, 1.25, 1.25),
+    CachePrices(0.1, 2.0, 1.25),
+    CachePrices(0.05, 1.25, 1.25),
+    CachePrices(0.1, 1.0, 1.0),
+]
 
 
 @st.composite
@@ -28,7 +33,7 @@ def cases(draw: st.DrawFn):
         p = draw(st.floats(0, 1))
         nodes.append(Boundary(segment, tokens, p, "free", draw(st.integers(0, 5)) == 0))
     end = draw(st.integers(-1, max(segments, default=-1)))
-    warm = Warm(
+    warm = WarmPrefix(
         end,
         draw(st.integers(0, tokens)) if end >= 0 else 0,
         draw(st.floats(0, 1)) if end >= 0 else 0.0,
@@ -37,7 +42,7 @@ def cases(draw: st.DrawFn):
     return nodes, draw(st.sampled_from(PRICES)), warm
 
 
-def worth(chosen: list[Boundary], prices: Prices, warm: Warm) -> float:
+def worth(chosen: list[Boundary], prices: CachePrices, warm: WarmPrefix) -> float:
     """What anchors save in expectation, token by token of the definition rather than by intervals."""
     total, before = 0.0, 0
     for node in chosen:
@@ -98,7 +103,7 @@ def test_no_fixed_rule_expects_to_save_more_of_a_conversation(turns, marks, warm
     warm = min(warm, len(totals) - 1)
     warmth = Warmth(warm, totals[warm] if warm >= 0 else 0, 0.9 if warm >= 0 else 0.0, None, ())
     found = boundaries(prompt, warmth, totals, 0.95, 300, 20)
-    prefix = Warm(warm, warmth.tokens, warmth.p_hit, 20)
+    prefix = WarmPrefix(warm, warmth.tokens, warmth.p_hit, 20)
     rule = [
         Boundary(mark, totals[mark], next(one.p for one in found if one.segment >= mark))
         for mark in sorted({min(mark, turns) for mark in marks})

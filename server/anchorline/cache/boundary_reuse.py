@@ -1,4 +1,4 @@
-"""Which part of a prompt is asked for again: the boundaries worth an anchor, each with its probability.
+"""The boundaries of a prompt worth an anchor, each with the probability that its prefix is asked for again.
 
 Two sources ask for a prefix. The next request of the conversation shares everything up to the first change: rarely the
 tail is edited, less often what stands before the newest turn, the system prompt or the tools. And other conversations
@@ -59,11 +59,11 @@ def boundaries(
     if tail < 0:
         return []
     head = tools = 0
-    for one in segments:
-        if one.section == "messages":
+    for segment in segments:
+        if segment.section == "messages":
             break
         head += 1
-        tools += one.section == "tools"
+        tools += segment.section == "tools"
     turn = segments[tail].message
     start = tail
     while start >= head and segments[start].message == turn:
@@ -72,10 +72,10 @@ def boundaries(
     moment, steady = _changing(prompt, warmth, head)
     edited = any(miss.code == "prefix_edited" for miss in warmth.misses)
     within = f"{seconds // 60} min" if seconds < 3600 else f"{seconds // 3600} h"
-    found: dict[int, Boundary] = {}
+    by_segment: dict[int, Boundary] = {}
 
     def add(segment: int, share: float, reason: str) -> None:
-        if segment < 0 or segment in found:
+        if segment < 0 or segment in by_segment:
             return
         other = others
         if moment <= segment:
@@ -85,7 +85,7 @@ def boundaries(
         p = p_next * share
         if segment < head:
             p = 1.0 - (1.0 - p) * (1.0 - other)
-        found[segment] = Boundary(segment, totals[segment], p, reason)
+        by_segment[segment] = Boundary(segment, totals[segment], p, reason)
 
     add(tail, TAIL, f"the next request comes within {within} with probability {p_next:.2f}")
     if start >= head:
@@ -101,7 +101,7 @@ def boundaries(
         add(
             warm, share, "the warm prefix ends here, further back than the provider looks, or before a change"
         )
-    return sorted(found.values(), key=lambda boundary: boundary.segment)
+    return sorted(by_segment.values(), key=lambda boundary: boundary.segment)
 
 
 def before(prompt: Prompt, index: int) -> int:
@@ -122,6 +122,6 @@ def _changing(prompt: Prompt, warmth: Warmth, head: int) -> tuple[int, float]:
     for index in range(warmth.last + 1, head):
         segment = segments[index]
         if segment.section == "system" and dates.times(blanked(prompt.load(segment.start, segment.end))):
-            seen = warmth.last >= 0 and any(one.role == "assistant" for one in segments[head:])
+            seen = warmth.last >= 0 and any(later.role == "assistant" for later in segments[head:])
             return index, (1.0 - SYSTEM) / (2.0 - SYSTEM) if seen else UNTRIED
     return len(segments), 1.0

@@ -1,4 +1,4 @@
-"""Where to put cache breakpoints, and for how long.
+"""The choice of cache breakpoints: their segments and their lifetime.
 
 An anchor pays if the prefix up to it is asked for again while it is warm. `boundaries` says how probable that is at
 the few places after which it falls; `best_of` takes those of largest expected saving, at most as many as the provider
@@ -13,9 +13,9 @@ from operator import attrgetter
 
 import msgspec
 
+from anchorline.cache import markers
 from anchorline.cache.boundary_reuse import Boundary, boundaries
 from anchorline.cache.lifetime import Bet, rewrite
-from anchorline.cache.markers import lifetime as asked
 from anchorline.cache.predict import Warmth
 from anchorline.cache.rules import Lifetime, Provider
 from anchorline.plan import Anchor
@@ -38,19 +38,19 @@ def place(
     free = provider.max_breakpoints - provider.implicit - len(others)
     if lifetime is None or free <= 0:
         return tuple(kept)
-    found = boundaries(prompt, warmth, totals, bet.p_reuse, lifetime.seconds, provider.lookback)
-    if not found:
+    candidates = boundaries(prompt, warmth, totals, bet.p_reuse, lifetime.seconds, provider.lookback)
+    if not candidates:
         return tuple(kept)
     minimum = provider.minimum(model)
     taken = {anchor.segment for anchor in kept}
-    nodes = [node for node in found if node.tokens >= minimum and node.segment not in taken]
+    nodes = [node for node in candidates if node.tokens >= minimum and node.segment not in taken]
     ttls = (
         {node.segment: _ordered(lifetime, node.segment, others, provider) for node in nodes} if others else {}
     )
     nodes = [node for node in nodes if ttls.get(node.segment, "") is not None]
-    tail = found[-1]
+    tail = candidates[-1]
     for anchor in kept:
-        later = next((node for node in found if node.segment >= anchor.segment), tail)
+        later = next((node for node in candidates if node.segment >= anchor.segment), tail)
         nodes.append(Boundary(anchor.segment, anchor.prefix_tokens, later.p, anchored=True))
     if provider.implicit or prompt.automatic_ttl:  # the provider anchors the tail itself
         nodes = [node for node in nodes if node.segment != tail.segment]
@@ -61,8 +61,8 @@ def place(
         free -= 1
     if taken:
         nodes.sort(key=lambda node: node.segment)
-    prices = Prices(provider.read_price(model), lifetime.write, rewrite(provider))
-    warm = Warm(warmth.last, warmth.tokens, warmth.p_hit, provider.lookback)
+    prices = CachePrices(provider.read_price(model), lifetime.write, rewrite(provider))
+    warm = WarmPrefix(warmth.last, warmth.tokens, warmth.p_hit, provider.lookback)
     for node in best_of(nodes, free, prices, warm)[1]:
         if node.reason:
             ttl = ttls.get(node.segment) or lifetime.name
@@ -72,7 +72,7 @@ def place(
     return tuple(kept)
 
 
-class Prices(msgspec.Struct, frozen=True):
+class CachePrices(msgspec.Struct, frozen=True):
     """Multiples of the base input price: reading, writing now, and writing later what was not found."""
 
     read: float
@@ -80,8 +80,8 @@ class Prices(msgspec.Struct, frozen=True):
     rewrite: float
 
 
-class Warm(msgspec.Struct, frozen=True):
-    """What this request itself may read: up to `segment` (-1: nothing), `tokens`, with probability `p`.
+class WarmPrefix(msgspec.Struct, frozen=True):
+    """The prefix that this request itself may read: up to `segment` (-1: nothing), `tokens`, with probability `p`.
 
     It is found from an anchor there, or at most `lookback` blocks behind it (None: any number).
     """
@@ -93,7 +93,7 @@ class Warm(msgspec.Struct, frozen=True):
 
 
 def best_of(
-    nodes: Sequence[Boundary], free: int, prices: Prices, warm: Warm
+    nodes: Sequence[Boundary], free: int, prices: CachePrices, warm: WarmPrefix
 ) -> tuple[float, tuple[Boundary, ...]]:
     """Returns the largest expected saving, in tokens at the base price, and the boundaries that carry an anchor.
 
@@ -106,7 +106,7 @@ def best_of(
     and all of them fit, an anchor between others never costs anything: only the last one is to be chosen.
     """
     if sum([not node.anchored for node in nodes]) <= free and all(
-        one.p >= other.p for one, other in pairwise(nodes)
+        earlier.p >= later.p for earlier, later in pairwise(nodes)
     ):
         return _all_up_to(nodes, prices, warm)
     unit, premium = prices.rewrite - prices.read, prices.write - 1.0
@@ -131,21 +131,25 @@ def best_of(
             if near and (last is None or last.segment < warm.segment):
                 gain += warm.p * unit * warm.tokens
             for k in range(own, free + 1):
-                way = start if last is None and k == own else rows[j][k - own] if last is not None else None
-                if way is not None and ((old := row[k]) is None or way[0] + gain > old[0]):
-                    row[k] = (way[0] + gain, (*way[1], i))
+                candidate = (
+                    start if last is None and k == own else rows[j][k - own] if last is not None else None
+                )
+                if candidate is not None and ((old := row[k]) is None or candidate[0] + gain > old[0]):
+                    row[k] = (candidate[0] + gain, (*candidate[1], i))
             if last is not None and last.anchored:
                 break
         rows.append(row)
         if i >= least:
-            for way in row:
-                if way is not None and (best is None or way[0] > best[0]):
-                    best = way
+            for candidate in row:
+                if candidate is not None and (best is None or candidate[0] > best[0]):
+                    best = candidate
     saving, path = best if best is not None else start
     return saving, tuple(nodes[i] for i in path)
 
 
-def _all_up_to(nodes: Sequence[Boundary], prices: Prices, warm: Warm) -> tuple[float, tuple[Boundary, ...]]:
+def _all_up_to(
+    nodes: Sequence[Boundary], prices: CachePrices, warm: WarmPrefix
+) -> tuple[float, tuple[Boundary, ...]]:
     """Returns the best saving of anchors at all nodes up to some last one, and these nodes."""
     unit, premium = prices.rewrite - prices.read, prices.write - 1.0
     saving = 0.0
@@ -169,19 +173,19 @@ def clients(prompt: Prompt, totals: Sequence[int]) -> tuple[Anchor, ...]:
 
     A marker within a block counts as one at its end: what follows it there is the smaller part.
     """
-    found = {
+    anchors = {
         mark.segment: Anchor(
             mark.segment,
             prompt.pointer(mark.segment),
             totals[mark.segment],
-            asked(prompt, mark),
+            markers.lifetime(prompt, mark),
             "set by the client",
             "client",
         )
         for mark in prompt.markers
         if mark.acts
     }
-    return tuple(anchor for _, anchor in sorted(found.items()))
+    return tuple(anchor for _, anchor in sorted(anchors.items()))
 
 
 def _others(prompt: Prompt, mode: str) -> list[tuple[float, str]]:
@@ -190,12 +194,12 @@ def _others(prompt: Prompt, mode: str) -> list[tuple[float, str]]:
     They are the client's markers that stay, one on what is not rendered (after its segment) in any mode, and the
     automatic breakpoint, which is last.
     """
-    found = [
-        (mark.segment + (0.5 if mark.place == "unrendered" else 0.0), asked(prompt, mark))
+    slots = [
+        (mark.segment + (0.5 if mark.standing == "unrendered" else 0.0), markers.lifetime(prompt, mark))
         for mark in prompt.markers
-        if mark.place == "unrendered" or (mark.acts and mode != "replace")
+        if mark.standing == "unrendered" or (mark.acts and mode != "replace")
     ]
-    return [*found, (inf, prompt.automatic_ttl)] if prompt.automatic_ttl else found
+    return [*slots, (inf, prompt.automatic_ttl)] if prompt.automatic_ttl else slots
 
 
 def _ordered(
@@ -208,11 +212,11 @@ def _ordered(
     """
     if not provider.longer_first:
         return wanted.name
-    known = [(at, found) for at, name in others if (found := provider.lifetime(name)) is not None]
-    after = [found for at, found in known if at > index]
+    neighbours = [(at, lifetime) for at, name in others if (lifetime := provider.lifetime(name)) is not None]
+    after = [lifetime for at, lifetime in neighbours if at > index]
     least = max([wanted, *after], key=_SECONDS)
-    most = min([found for at, found in known if at < index], key=_SECONDS, default=least)
-    if any(one.seconds > most.seconds for one in after):
+    most = min([lifetime for at, lifetime in neighbours if at < index], key=_SECONDS, default=least)
+    if any(later.seconds > most.seconds for later in after):
         return None
     return min(least, most, key=_SECONDS).name
 

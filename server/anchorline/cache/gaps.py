@@ -1,4 +1,4 @@
-"""How soon a prefix is asked for again, if at all.
+"""The distribution of the time until a prefix is asked for again, if at all.
 
 `GapModel` is the interface that every later model serves as well: a `Moment` (what the session has shown when a request
 is about to be sent) gives `Gaps`, the distribution of the time to the next request. The first one, `HazardGaps`, is a
@@ -22,13 +22,13 @@ Pause = tuple[float, bool]
 """Seconds between the starts of two successive requests, and whether a user's own message ended it."""
 
 WINDOW = 24
-"""How many pauses back a moment looks: the averages below hardly see further, and every plan computes them."""
+"""Number of pauses that a moment looks back: the averages below hardly see further, and every plan computes them."""
 
 TABLE = Path(__file__).with_name("gaps.toml")
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """What is known of a conversation at a request.
+    """The state of a conversation at a request.
 
     `trigger` is what the request answers. `pauses` are the last ones, the one that this request ended being the last
     (empty: not known, or the first request). `depth` counts the requests before, `tokens` is the whole input, `elapsed`
@@ -101,7 +101,7 @@ class GapModel(Protocol):
         ...
 
 
-class Scores(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class HazardScores(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A logistic score: one intercept for each time, and one coefficient for each bin of each feature."""
 
     intercepts: tuple[float, ...]
@@ -109,10 +109,10 @@ class Scores(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is predicted before an answer, or after it: longer than the first time, and longer than each further one."""
+    """The regressions before an answer, or after it: longer than the first time, and longer than each further one."""
 
-    first: Scores
-    further: Scores
+    first: HazardScores
+    further: HazardScores
 
 
 class Hazards(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -144,9 +144,9 @@ class HazardGaps:
         """Returns the distribution. The stages differ: an answer's end says much about what comes next."""
         table = self.table
         stage = table.after if moment.stop in STOPS else table.before
-        found = bins(moment, table.edges)
-        first = _total(stage.first, found)
-        further = _total(stage.further, found)
+        feature_bins = bins(moment, table.edges)
+        first = _total(stage.first, feature_bins)
+        further = _total(stage.further, feature_bins)
         longer = 1.0 / (1.0 + exp(-first - stage.first.intercepts[0]))
         beyond = [longer**power for _, power in table.early]
         beyond.append(longer)
@@ -167,16 +167,16 @@ def bins(moment: Moment, edges: Mapping[str, Sequence[float]]) -> list[tuple[str
     that a user's message ended. long: how many of the last were over five minutes, the recent ones counting more.
     run: requests since the user's last message.
     """
-    found = [
+    feature_bins = [
         ("trigger", TRIGGERS.index(moment.trigger)),
         ("depth", bisect_right(edges["depth"], moment.depth)),
         ("tokens", bisect_right(edges["tokens"], moment.tokens)),
     ]
     if moment.stop in STOPS:
-        found.append(("stop", len(TRIGGERS) * STOPS.index(moment.stop) + found[0][1]))
+        feature_bins.append(("stop", len(TRIGGERS) * STOPS.index(moment.stop) + feature_bins[0][1]))
     pauses = moment.pauses[-WINDOW:]
     if not pauses:
-        return found
+        return feature_bins
     pace = tempo = log1p(pauses[0][0])
     turn, long, run = -1.0, 0.0, 0
     for seconds, by_user in pauses:
@@ -191,19 +191,19 @@ def bins(moment: Moment, edges: Mapping[str, Sequence[float]]) -> list[tuple[str
             turn = size if turn < 0 else turn + 0.4 * (size - turn)
             run = 0
     values = (exp(size) - 1, exp(pace) - 1, exp(tempo) - 1, exp(turn) - 1, long, run, moment.elapsed)
-    found.extend(
+    feature_bins.extend(
         (name, bisect_right(edges[name], value)) for name, value in zip(HISTORY, values, strict=True)
     )
-    return found
+    return feature_bins
 
 
 HISTORY = ("pause", "pace", "tempo", "turn", "long", "run", "elapsed")
 """The features that need a conversation's pauses."""
 
 
-def _total(scores: Scores, found: Sequence[tuple[str, int]]) -> float:
+def _total(scores: HazardScores, feature_bins: Sequence[tuple[str, int]]) -> float:
     coefficients = scores.coefficients
-    return sum(coefficients[name][index] for name, index in found)
+    return sum(coefficients[name][index] for name, index in feature_bins)
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""How probably a cached prefix is read again: the rule as the prior, and what the rule can't know.
+"""The probability that a cached prefix is read again: the rule as the prior, corrected by a small model.
 
 The rule (same model, no compaction, younger than its lifetime) is right nine times in ten on the requests that matter.
 A small logistic model corrects it:
@@ -165,7 +165,7 @@ def returning(
 class HitModel(Protocol):
     """Predicts whether the cache is read: this table, or a trained network."""
 
-    def probability(self, back: Return, moment: "Moment | None" = None) -> float:
+    def probability(self, request: Return, moment: "Moment | None" = None) -> float:
         """Returns the probability that at least 90 % of the prefix is read. `moment`: as far as it is known."""
         ...
 
@@ -173,24 +173,24 @@ class HitModel(Protocol):
 class TableHits:
     """The table in this file."""
 
-    def probability(self, back: Return, moment: "Moment | None" = None) -> float:  # noqa: ARG002  (it asks for less)
+    def probability(self, request: Return, moment: "Moment | None" = None) -> float:  # noqa: ARG002  (it asks for less)
         """Returns the probability that at least 90 % of the prefix is read from the cache."""
-        return probability(back)
+        return probability(request)
 
 
-def probability(back: Return, coefficients: Mapping[str, float] = COEFFICIENTS) -> float:
+def probability(request: Return, coefficients: Mapping[str, float] = COEFFICIENTS) -> float:
     """Returns the probability that at least 90 % of the prefix is read from the cache."""
-    return 1 / (1 + exp(-odds_of(back, coefficients)))
+    return 1 / (1 + exp(-odds_of(request, coefficients)))
 
 
-def odds_of(back: Return, coefficients: Mapping[str, float] = COEFFICIENTS) -> float:
+def odds_of(request: Return, coefficients: Mapping[str, float] = COEFFICIENTS) -> float:
     """Returns its log odds."""
-    before = odds = prior(back)
-    for name, value in terms(back):
+    before = odds = prior(request)
+    for name, value in terms(request):
         odds += coefficients.get(name, 0.0) * value
     if before < 0:
         odds = min(odds, -UNDECIDED)
-    elif not back.thoughtless:
+    elif not request.thoughtless:
         odds = max(odds, UNDECIDED)
     return odds
 
@@ -202,33 +202,33 @@ def kind(ttl: str, lifetime: float) -> str:
     return "1h" if lifetime >= 3600 else "idle"
 
 
-def prior(back: Return) -> float:
+def prior(request: Return) -> float:
     """Returns the log odds that the rule gives."""
-    if back.compacted or back.model_changed:
+    if request.compacted or request.model_changed:
         return GONE
-    if back.age <= back.lifetime:
+    if request.age <= request.lifetime:
         return ALIVE
-    return LINGERS if kind(back.ttl, back.lifetime) == "idle" else EXPIRED
+    return LINGERS if kind(request.ttl, request.lifetime) == "idle" else EXPIRED
 
 
-def terms(back: Return) -> list[tuple[str, float]]:
+def terms(request: Return) -> list[tuple[str, float]]:
     """Returns the facts that count here, each with its value."""
-    if back.compacted:
+    if request.compacted:
         return [("compacted", 1.0)]
-    if back.model_changed:
+    if request.model_changed:
         return [("model_changed", 1.0)]
-    lifetime = kind(back.ttl, back.lifetime)
-    found = _age(lifetime if back.age <= back.lifetime else f"{lifetime} expired", back.age)
-    if back.user and back.age <= back.lifetime * GRACE:
+    lifetime = kind(request.ttl, request.lifetime)
+    facts = _age(lifetime if request.age <= request.lifetime else f"{lifetime} expired", request.age)
+    if request.user and request.age <= request.lifetime * GRACE:
         who = "claude" if lifetime in ("5m", "1h") else "automatic"
-        found.append((f"user:{who}", 1.0))
-        if back.first:
-            found.append((f"first:{who}", 1.0))
-        if back.thoughtless:
-            found.append(("thoughtless", 1.0))
-        if back.commands:
-            found.append(("commands", 1.0))
-    return found
+        facts.append((f"user:{who}", 1.0))
+        if request.first:
+            facts.append((f"first:{who}", 1.0))
+        if request.thoughtless:
+            facts.append(("thoughtless", 1.0))
+        if request.commands:
+            facts.append(("commands", 1.0))
+    return facts
 
 
 def _age(row: str, age: float) -> list[tuple[str, float]]:

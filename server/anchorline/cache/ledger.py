@@ -1,4 +1,4 @@
-"""The ledger: what each provider is believed to hold now.
+"""The ledger of the prefixes that each provider is believed to hold now.
 
 A prefix is identified by the hash of everything up to its end (`Segment.prefix`). It is warm until it
 expires; a read refreshes it, and the clock runs from the *start* of a request (Anthropic's rule, the
@@ -43,10 +43,10 @@ class Entry(msgspec.Struct, frozen=True):
 def longest(entries: Iterable[Entry]) -> list[Entry]:
     """Returns of each conversation the longest prefix that each model holds, and all that are of no conversation."""
     best: dict[tuple[object, ...], Entry] = {}
-    for one in entries:
-        key = (one.provider, one.account, one.model, one.conversation or one.prefix)
-        if key not in best or (one.tokens, one.expires_at) > (best[key].tokens, best[key].expires_at):
-            best[key] = one
+    for entry in entries:
+        key = (entry.provider, entry.account, entry.model, entry.conversation or entry.prefix)
+        if key not in best or (entry.tokens, entry.expires_at) > (best[key].tokens, best[key].expires_at):
+            best[key] = entry
     return list(best.values())
 
 
@@ -91,7 +91,7 @@ Held = Mapping[bytes, tuple[Entry, ...]]
 
 
 class Ledger(Protocol):
-    """What the planner asks of a ledger."""
+    """The interface of a ledger that the planner reads."""
 
     def held(self, provider: str, account: str) -> Held:
         """Returns the entries of one account, expired ones among them (they explain a miss)."""
@@ -116,7 +116,7 @@ class MemoryLedger:
         held[entry.prefix] = with_entry(held.get(entry.prefix, ()), entry)
 
     def forget_before(self, moment: float) -> int:
-        """Drops what expired before `moment` (epoch seconds); return how many entries that were."""
+        """Drops what expired before `moment` (epoch seconds) and returns how many entries that were."""
         dropped = 0
         for held in self._accounts.values():
             for prefix, entries in list(held.items()):
@@ -131,6 +131,6 @@ class MemoryLedger:
 
 def with_entry(entries: tuple[Entry, ...], entry: Entry) -> tuple[Entry, ...]:
     """Returns the entries of one prefix with a further one, or without it if a later expiry is known."""
-    others = tuple(known for known in entries if known.model != entry.model)
-    same = [known for known in entries if known.model == entry.model]
-    return (*others, max((*same, entry), key=lambda known: known.expires_at))
+    others = tuple(other for other in entries if other.model != entry.model)
+    same = [other for other in entries if other.model == entry.model]
+    return (*others, max((*same, entry), key=lambda other: other.expires_at))

@@ -1,4 +1,4 @@
-"""What keeps a prefix warm, and the cheapest of it in expectation.
+"""The actions that keep a prefix warm, and the cheapest of them in expectation.
 
 An action is a lifetime for what is written now, and a number of keep-alive pings: requests without output that read
 the prefix just before it expires. For a prefix of T tokens, W of them to be written, in tokens at the base input price,
@@ -36,7 +36,7 @@ class Action(msgspec.Struct, frozen=True):
 
     @property
     def write(self) -> float:
-        """What a new token costs, in multiples of the base input price."""
+        """The price of a new token, in multiples of the base input price."""
         return self.lifetime.write if self.lifetime is not None else 1.0
 
     def paid(self, gap: float) -> int:
@@ -48,7 +48,7 @@ class Action(msgspec.Struct, frozen=True):
 
 
 class Bet(msgspec.Struct, frozen=True):
-    """What one action is expected to cost and to save, in tokens at the base input price."""
+    """The expected cost and saving of one action, in tokens at the base input price."""
 
     action: Action
     premium: float
@@ -86,7 +86,7 @@ def bets(provider: Provider, model: str, gaps: Gaps, fresh: int, prefix: int, *,
     """
     read = provider.read_price(model)
     again = rewrite(provider)
-    found = []
+    options = []
     for lifetime in provider.lifetimes:
         premium = (lifetime.write - 1) * fresh
         every = ping_every(lifetime)
@@ -94,8 +94,8 @@ def bets(provider: Provider, model: str, gaps: Gaps, fresh: int, prefix: int, *,
             if count:
                 premium += read * prefix * (1 - gaps.within(count * every))
             p_reuse = gaps.within(lifetime.seconds + count * every)
-            found.append(Bet(Action(lifetime, count), premium, p_reuse * (again - read) * prefix, p_reuse))
-    return found
+            options.append(Bet(Action(lifetime, count), premium, p_reuse * (again - read) * prefix, p_reuse))
+    return options
 
 
 def prolonging(
@@ -114,14 +114,14 @@ def prolonging(
         return NOTHING
     read, every = provider.read_price(model), ping_every(lifetime)
     expiry = gaps.within(waited - every + lifetime.seconds)
-    found, premium = [], 0.0
+    options, premium = [], 0.0
     for count in range(1, pings + 1):
         latest = waited + (count - 1) * every
         premium += read * prefix * (1 - gaps.within(latest)) / left
         p_reuse = (gaps.within(latest + lifetime.seconds) - expiry) / left
         saving = p_reuse * (rewrite(provider) - read) * prefix
-        found.append(Bet(Action(lifetime, count), premium, saving, p_reuse))
-    return max((NOTHING, *found), key=lambda bet: bet.gain)
+        options.append(Bet(Action(lifetime, count), premium, saving, p_reuse))
+    return max((NOTHING, *options), key=lambda bet: bet.gain)
 
 
 def best(candidates: Sequence[Bet], wanted: str = "auto") -> Bet:

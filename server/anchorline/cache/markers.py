@@ -1,4 +1,4 @@
-"""Writing anchors into a request body by splicing bytes, and taking them out again.
+"""Writes anchors into a request body by splicing bytes, and takes them out again.
 
 A body is never parsed and serialised again: that would change bytes that the provider has cached. A splice says
 which bytes go and which come at an offset of the original, so that `strip` gives back exactly what was there.
@@ -44,10 +44,10 @@ def accepted(prompt: Prompt, provider: Provider) -> bool:
     A chat body takes `cache_control` where OpenRouter or LiteLLM answers it: these name a model with its vendor
     (openrouter.ai/docs, prompt-caching). For another name its client has to have set one itself.
     """
-    known = marking(prompt).marker
-    if provider.mode != "explicit" or provider.marker is None or provider.marker != known:
+    marker = marking(prompt).marker
+    if provider.mode != "explicit" or provider.marker is None or provider.marker != marker:
         return False
-    if prompt.format != "openai-chat" or known.member != CACHE_CONTROL:
+    if prompt.format != "openai-chat" or marker.member != CACHE_CONTROL:
         return True
     own = [mark for mark in prompt.markers if mark.acts and member(prompt, mark) == CACHE_CONTROL]
     return "/" in (prompt.model or "") or bool(own)
@@ -70,7 +70,9 @@ def lifetime(prompt: Prompt, mark: Marker) -> str:
         return mark.ttl
     name = member(prompt, mark)
     owner = next(
-        one for one in load().providers.values() if one.marker is not None and one.marker.member == name
+        provider
+        for provider in load().providers.values()
+        if provider.marker is not None and provider.marker.member == name
     )
     return owner.lifetimes[0].name
 
@@ -134,11 +136,11 @@ def is_blank(content: bytes) -> bool:
 
 def _words(content: bytes, name: bytes) -> tuple[int, int]:
     """Returns where the value of an object's member stands, the last one's of that name; (-1, -1) without one."""
-    found = (-1, -1)
-    for one in layout.members(content, 0):
-        if one.key == name:
-            found = (one.start, one.end)
-    return found
+    span = (-1, -1)
+    for part in layout.members(content, 0):
+        if part.key == name:
+            span = (part.start, part.end)
+    return span
 
 
 def _filled(literal: bytes) -> bool:
@@ -167,10 +169,10 @@ def from_code(prompt: Prompt, index: int) -> bool:
     if segment.kind == "tool_use":
         return b'"caller"' in content and _CALLER.search(content) is not None
     call = _CALL.search(content)
-    for one in reversed(prompt.segments[:index]) if call is not None else ():
-        if one.section != "messages" or one.message < segment.message - 1:
+    for earlier in reversed(prompt.segments[:index]) if call is not None else ():
+        if earlier.section != "messages" or earlier.message < segment.message - 1:
             break
-        if one.kind == "tool_use" and call is not None and call[1] in (use := _content(prompt, one)):
+        if earlier.kind == "tool_use" and call is not None and call[1] in (use := _content(prompt, earlier)):
             return b'"caller"' in use and _CALLER.search(use) is not None
     return False
 
@@ -206,14 +208,14 @@ def splices(prompt: Prompt, anchors: Sequence[Anchor]) -> tuple[Splice, ...]:
     removed = [
         mark
         for mark in prompt.markers
-        if mark.place != "unrendered" and not (mark.acts and mark.segment in kept)
+        if mark.standing != "unrendered" and not (mark.acts and mark.segment in kept)
     ]
     if not added and not any(mark.acts for mark in removed):
         return ()
-    found = [Splice(mark.start, prompt.load(mark.start, mark.end), b"") for mark in removed]
+    changes = [Splice(mark.start, prompt.load(mark.start, mark.end), b"") for mark in removed]
     for anchor in added:
-        found += _insert(prompt, anchor.segment, anchor.ttl)
-    return tuple(sorted(found, key=lambda splice: (splice.offset, len(splice.removed))))
+        changes += _insert(prompt, anchor.segment, anchor.ttl)
+    return tuple(sorted(changes, key=lambda splice: (splice.offset, len(splice.removed))))
 
 
 def _insert(prompt: Prompt, index: int, ttl: str) -> list[Splice]:
@@ -252,8 +254,8 @@ def apply(body: bytes, changes: Sequence[Splice]) -> bytes:
 def strip(body: bytes, changes: Sequence[Splice]) -> bytes:
     """Returns the body as it was before the splices were made. Raises ValueError if they were not."""
     shift = 0
-    back = []
+    inverse = []
     for change in changes:
-        back.append(Splice(change.offset + shift, change.inserted, change.removed))
+        inverse.append(Splice(change.offset + shift, change.inserted, change.removed))
         shift += len(change.inserted) - len(change.removed)
-    return apply(body, back)
+    return apply(body, inverse)

@@ -1,4 +1,4 @@
-"""Why a request read less from the cache than was believed warm, told from its bill.
+"""The cause of a miss, from the bill of a request that read less than was believed warm.
 
 Before it is sent, only what is known of the conversation can foretell a miss (`predict.py`). The bill says more: where
 the read ended. docs/research/simulator.md says how often each of these occurs in recorded sessions.
@@ -56,5 +56,5 @@ def shortfall(read: int, believed: int, ends: Iterable[int] = ()) -> Shortfall |
     return Shortfall("history_changed", text, read, believed)
 
 
-def _near(one: int, other: int) -> bool:
-    return abs(one - other) <= max(FEW, NEAR * other)
+def _near(count: int, other: int) -> bool:
+    return abs(count - other) <= max(FEW, NEAR * other)

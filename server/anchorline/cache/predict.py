@@ -1,4 +1,4 @@
-"""What is warm now, how probably the cache will hit, and why not if it will not.
+"""A prompt's warm prefix, the probability that the cache hits, and the cause of a miss.
 
 The rule: the same model, no compaction, and less time since the last request than the entry lives. `hits` turns it into
 a probability. What is said of a miss is what the ledger or the session can prove: see `_gone`.
@@ -37,7 +37,7 @@ _TOKENS = attrgetter("tokens")
 
 
 class Warmth(msgspec.Struct, frozen=True):
-    """What is believed warm of a prompt: everything up to segment `last` (-1: nothing), `tokens` of it.
+    """The prefix of a prompt that is believed warm: everything up to segment `last` (-1: nothing), `tokens` of it.
 
     `expires_in` is in seconds, None where the lifetime has passed. `misses` may speak of what was lost behind `last`.
     """
@@ -49,7 +49,7 @@ class Warmth(msgspec.Struct, frozen=True):
     misses: tuple[Miss, ...]
 
 
-class _Found(msgspec.Struct, frozen=True, gc=False):
+class _Match(msgspec.Struct, frozen=True, gc=False):
     """An entry whose prefix the prompt begins with, up to segment `index`."""
 
     index: int
@@ -62,10 +62,10 @@ class _Search(msgspec.Struct, frozen=True):
     `stripped` is warm but of no use, since the provider takes thinking out of what it covers.
     """
 
-    warm: _Found | None
-    expired: _Found | None
+    warm: _Match | None
+    expired: _Match | None
     foreign: Entry | None
-    stripped: _Found | None
+    stripped: _Match | None
 
 
 class Reach(msgspec.Struct, frozen=True):
@@ -90,9 +90,9 @@ class Judge(msgspec.Struct, frozen=True):
     hits: HitModel = TableHits()
     moment: Moment | None = None
 
-    def probability(self, back: Return) -> float:
+    def probability(self, request: Return) -> float:
         """Returns the probability that at least 90 % of the prefix is read from the cache."""
-        return self.hits.probability(back, self.moment)
+        return self.hits.probability(request, self.moment)
 
 
 TABLE = Judge()
@@ -121,25 +121,25 @@ def assess(
     useful = _stripped_from(prompt) if drops else len(prompt.segments)
     search = _search(prompt, held, model, now, useful, reach)
     warm, expired = search.warm, search.expired
-    found = _believed(prompt, warm, now, totals, drops, judge) if warm is not None else None
-    if found is not None and warm is not None and (held_at_all := _cached(warm.entry, minimum)) < 1.0:
-        found = msgspec.structs.replace(found, p_hit=found.p_hit * held_at_all)
+    warmth = _believed(prompt, warm, now, totals, drops, judge) if warm is not None else None
+    if warmth is not None and warm is not None and (held_at_all := _cached(warm.entry, minimum)) < 1.0:
+        warmth = msgspec.structs.replace(warmth, p_hit=warmth.p_hit * held_at_all)
         if held_at_all < MAYBE:
             text = f"about {warm.entry.tokens:,} tokens were sent, and {model} caches from {minimum:,} up"
-            return Warmth(-1, 0, max(found.p_hit, NEVER_SENT), None, (Miss("below_minimum", text),))
+            return Warmth(-1, 0, max(warmth.p_hit, NEVER_SENT), None, (Miss("below_minimum", text),))
     if expired is not None:
         entry = expired.entry
         text = f"{entry.tokens:,} tokens expired {_duration(now - entry.expires_at)} ago"
         old = _believed(prompt, expired, now, totals, drops, judge)
-        if old.p_hit >= MAYBE and (found is None or old.p_hit * old.tokens > found.p_hit * found.tokens):
-            found = old
-        if found is None:
+        if old.p_hit >= MAYBE and (warmth is None or old.p_hit * old.tokens > warmth.p_hit * warmth.tokens):
+            warmth = old
+        if warmth is None:
             return Warmth(-1, 0, old.p_hit, None, (Miss("expired", text, entry.tokens),))
-        lost = 0 if found is old else max(entry.tokens - found.tokens, 0)
-        return msgspec.structs.replace(found, misses=(Miss("expired", text, lost),))
+        lost = 0 if warmth is old else max(entry.tokens - warmth.tokens, 0)
+        return msgspec.structs.replace(warmth, misses=(Miss("expired", text, lost),))
     gone = _gone(prompt, held, search, model, now) if reach is None else None
-    if found is not None:
-        return found if gone is None else msgspec.structs.replace(found, misses=(gone,))
+    if warmth is not None:
+        return warmth if gone is None else msgspec.structs.replace(warmth, misses=(gone,))
     if search.foreign is not None:
         text = f"what was sent before went to {search.foreign.model}; another model starts from nothing"
         return Warmth(-1, 0, MODEL_CHANGED, None, (Miss("model_changed", text),))
@@ -173,11 +173,11 @@ def counted(prompt: Prompt, now: float = inf) -> tuple[list[int], int]:
             break
     else:
         return totals, 0
-    billed, known = sent.input + (sent.read or 0) + (sent.write or 0), totals[end]
-    more = billed - known
+    billed, estimate = sent.input + (sent.read or 0) + (sent.write or 0), totals[end]
+    more = billed - estimate
     if more >= 0:
         return [total + more for total in totals], end + 1
-    share = billed / known
+    share = billed / estimate
     return [round(total * share) for total in totals[: end + 1]] + [
         total + more for total in totals[end + 1 :]
     ], end + 1
@@ -198,10 +198,10 @@ def _search(
     prompt: Prompt, held: Held, model: str, now: float, useful: int, reach: Reach | None = None
 ) -> _Search:
     """Looks the prompt's prefixes up, the longest first; those that end at segment `useful` or later can't be read."""
-    warm: _Found | None = None
-    expired: _Found | None = None
+    warm: _Match | None = None
+    expired: _Match | None = None
     foreign: Entry | None = None
-    stripped: _Found | None = None
+    stripped: _Match | None = None
     segments = prompt.segments
     name = canonical(model)
     for index in range(len(segments) - 1, -1, -1) if held else ():
@@ -212,25 +212,25 @@ def _search(
                 foreign = foreign or entry
             elif index >= useful:
                 if entry.is_warm(now):
-                    stripped = stripped or _Found(index, entry)
+                    stripped = stripped or _Match(index, entry)
             elif entry.is_warm(now):
-                warm = _Found(index, entry)
+                warm = _Match(index, entry)
             elif entry.expires_at <= now:
-                expired = expired or _Found(index, entry)
+                expired = expired or _Match(index, entry)
         if warm is not None:
             break
     return _Search(warm, expired, foreign, stripped)
 
 
 def _believed(
-    prompt: Prompt, found: _Found, now: float, totals: Sequence[int], drops: bool, judge: Judge
+    prompt: Prompt, match: _Match, now: float, totals: Sequence[int], drops: bool, judge: Judge
 ) -> Warmth:
     """Returns how warm an entry is that fits."""
-    entry, index = found.entry, found.index
-    back = _return(prompt, index, entry, now, drops)
+    entry, index = match.entry, match.index
+    request = _return(prompt, index, entry, now, drops)
     left = entry.expires_at - now
     tokens = max(entry.tokens, totals[index])
-    return Warmth(index, tokens, judge.probability(back), left if left > 0 else None, ())
+    return Warmth(index, tokens, judge.probability(request), left if left > 0 else None, ())
 
 
 def _return(prompt: Prompt, index: int, entry: Entry, now: float, drops: bool) -> Return:
@@ -249,7 +249,7 @@ def _stripped_from(prompt: Prompt) -> int:
     """
     segments, draft = prompt.segments, prompt.draft
     first = len(segments)
-    if draft is None or any(one.role == "assistant" for one in segments[draft.segment :]):
+    if draft is None or any(segment.role == "assistant" for segment in segments[draft.segment :]):
         return first
     for index in range(turns.start(segments, draft.segment) - 1, -1, -1):
         if turns.opens(segments, index):
@@ -284,7 +284,7 @@ def _gone(prompt: Prompt, held: Held, search: _Search, model: str, now: float) -
     following = warm.index + 1
     if following == len(segments) or segments[following].role == "assistant":
         return None  # what was sent last goes on with the model's answer
-    if not any(one.role == "assistant" for one in segments[:following]):
+    if not any(segment.role == "assistant" for segment in segments[:following]):
         return None
     lost = 0
     for entry in chain.from_iterable(held.values()):
@@ -301,9 +301,10 @@ def _thinking(lost: int) -> Miss:
 
 
 def _edited(prompt: Prompt, segment: int, lost: int) -> Miss:
-    place = prompt.pointer(segment)
+    pointer = prompt.pointer(segment)
     return Miss(
-        "prefix_edited", f"{lost} cached tokens no longer fit: the prompt was changed at {place} or after it"
+        "prefix_edited",
+        f"{lost} cached tokens no longer fit: the prompt was changed at {pointer} or after it",
     )
 
 

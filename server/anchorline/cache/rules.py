@@ -1,4 +1,4 @@
-"""How each provider caches prompts: dated data (`providers.toml`), with the user's own file laid over it.
+"""The providers' caching rules: dated data (`providers.toml`), with the user's own file laid over it.
 
 Prices are multipliers of the base price of an uncached input token, lifetimes seconds, sizes tokens.
 docs/reference/providers.md documents every key and says how to override one.
@@ -29,14 +29,14 @@ T = TypeVar("T")
 
 
 class Lifetime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long an entry lives after `Provider.clock`, and what writing it costs."""
+    """The time an entry lives after `Provider.clock`, and the price of writing it."""
 
     name: str
     seconds: Annotated[int, Meta(gt=0)]
     write: Multiplier
 
 
-class Marker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class MarkerRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The JSON member that marks a content block: ``"member": value``, with the lifetime under `ttl_key`.
 
     An empty `ttl_key` means that a lifetime can't be asked for block by block.
@@ -48,7 +48,7 @@ class Marker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Marked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the cache of an automatic provider costs in a request that sets markers of its own; None: as ever."""
+    """The price of an automatic provider's cache in a request that sets markers of its own; None: as ever."""
 
     write: Multiplier
     read: Multiplier | None = None
@@ -95,7 +95,7 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     invalidation: dict[str, tuple[str, ...]] = {}
     assistant_markable: bool = False
     unmarkable: tuple[str, ...] = ()
-    marker: Marker | None = None
+    marker: MarkerRule | None = None
     automatic: Automatic | None = None
     strips_thinking: bool = False
     thinking_kept: tuple[str, ...] = ()
@@ -139,8 +139,8 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def write_price(self, lifetime: str = "default") -> float:
         """Returns what writing a token into the cache costs, as a share of the base price (1: no more)."""
-        found = self.lifetime(lifetime)
-        return found.write if found is not None else 1.0
+        match = self.lifetime(lifetime)
+        return match.write if match is not None else 1.0
 
     def drops_thinking(self, model: str) -> bool:
         """Says whether a plain user message removes earlier turns' thinking, and what was cached after it."""
@@ -182,12 +182,12 @@ class Rules(msgspec.Struct, frozen=True):
 
         Knows dated ids, Bedrock's ``us.anthropic.…-v1:0``, OpenRouter's ``vendor/model`` and ``agent/model``.
         """
-        found = self._memo.get(model)
-        if found is None:
+        provider = self._memo.get(model)
+        if provider is None:
             if len(self._memo) > 500:  # model names come from outside
                 self._memo.clear()
-            found = self._memo[model] = self._resolve(model.lower()).narrowed(model)
-        return found
+            provider = self._memo[model] = self._resolve(model.lower()).narrowed(model)
+        return provider
 
     def _resolve(self, model: str) -> Provider:
         vendor, slash, rest = model.partition("/")
@@ -195,8 +195,8 @@ class Rules(msgspec.Struct, frozen=True):
         if not slash:
             return named or NONE
         if named is None:
-            routers = (one for one in self.providers.values() if one.passthrough)
-            named = next((one for one in routers if vendor in one.vendors), None)
+            routers = (provider for provider in self.providers.values() if provider.passthrough)
+            named = next((provider for provider in routers if vendor in provider.vendors), None)
             if named is None:
                 return self._resolve(rest)
         elif named.passthrough:
@@ -311,8 +311,8 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def located(name: str, error: msgspec.ValidationError, kept: str) -> tuple[str, str]:
     """Splits msgspec's message into the key it speaks of, below `name`, and what is wrong there."""
-    message, _, place = str(error).partition(" - at `$")
-    return name + place.rstrip("`"), f"{message}; {kept}"
+    message, _, path = str(error).partition(" - at `$")
+    return name + path.rstrip("`"), f"{message}; {kept}"
 
 
 def longest(table: Mapping[str, T], model: str, otherwise: T) -> T:

@@ -15,12 +15,12 @@ class TurnPart(Protocol):
 
     @property
     def kind(self) -> Kind:
-        """What it is."""
+        """The kind of its content."""
         ...
 
     @property
     def role(self) -> Role:
-        """Who it is from."""
+        """The speaker it is from."""
         ...
 
 
@@ -35,7 +35,9 @@ def message(
     if draft <= sent:
         return None
     count, thought = _before(segments, draft)
-    texts = sum(one.role == "user" and one.kind == "text" for one in segments[sent + 1 :]) if session else 0
+    texts = (
+        sum(part.role == "user" and part.kind == "text" for part in segments[sent + 1 :]) if session else 0
+    )
     # A body holds what its client keeps of the thinking, which says less than the session does.
     return PersonMessage(count, thoughtless=session and not drops and not thought, commands=texts > 1)
 

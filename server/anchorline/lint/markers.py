@@ -17,7 +17,7 @@ _REMOVE = "Remove the breakpoint"
 
 def check(prompt: Prompt, provider: Provider, model: str) -> Iterator[Finding]:
     """Yields the findings; each says what is to be changed, if that is sure."""
-    found = [mark for mark in prompt.markers if mark.place != "null"]
+    found = [mark for mark in prompt.markers if mark.standing != "null"]
     known = provider.marker.member if provider.marker is not None else ""
     if prompt.format == "openai-chat" and known != markers.CACHE_CONTROL and "/" not in model:
         for mark in (one for one in found if markers.member(prompt, one) == markers.CACHE_CONTROL):
@@ -27,7 +27,7 @@ def check(prompt: Prompt, provider: Provider, model: str) -> Iterator[Finding]:
     yield from _too_short(prompt, provider, model, found)
     yield from _order(prompt, provider, found)
     for mark in found:
-        if mark.place == "deferred":
+        if mark.standing == "deferred":
             yield _unwanted(
                 prompt, "AL210", "a tool that is loaded when it is found carries no breakpoint", mark
             )
@@ -77,7 +77,7 @@ def _order(prompt: Prompt, provider: Provider, found: Sequence[Marker]) -> Itera
                 f"the automatic breakpoint, of {automatic.seconds} s, may not follow one of {own.seconds} s"
             )
             yield _lasting(prompt, provider, mark, automatic, message)
-        elif automatic is not None and automatic != own and (mark.place, mark.segment) == ("block", last):
+        elif automatic is not None and automatic != own and (mark.standing, mark.segment) == ("block", last):
             message = "the automatic breakpoint falls on this block, with another lifetime"
             yield _lasting(prompt, provider, mark, automatic, message)
         shortest = own if shortest is None else min(shortest, own, key=lambda one: one.seconds)
@@ -96,13 +96,13 @@ def _lasting(prompt: Prompt, provider: Provider, mark: Marker, lifetime: Lifetim
 def _place(prompt: Prompt, mark: Marker) -> Iterator[Finding]:
     segment = prompt.segments[mark.segment]
     start, end = segment.start, segment.end
-    if mark.place == "nested":
+    if mark.standing == "nested":
         start, end = _block_around(prompt, segment.start, segment.end, mark)
     block = prompt.load(start, end)
     if markers.is_blank(block):
         fix = (Splice(mark.start, prompt.load(mark.start, mark.end), b""),)
         yield Finding("AL206", "the block holds no text", "error", start, end, fix, _REMOVE)
-    elif mark.place == "block" and segment.kind == "thinking":
+    elif mark.standing == "block" and segment.kind == "thinking":
         yield _unwanted(prompt, "AL211", "thinking carries no breakpoint", mark)
     elif prompt.format == "anthropic" and markers.from_code(prompt, mark.segment):
         yield _unwanted(

@@ -1,4 +1,4 @@
-"""Images and documents in a block: where their base64 stands, and what is known of them from their headers.
+"""Images and documents in a block: the offsets of their base64, and their sizes as their headers give them.
 
 A provider counts an image by its pixels and a PDF by its pages, wherever they stand, so their base64 is no text.
 A payload is found by walking the block once (strings are skipped by the regular expression engine, payloads by a search
@@ -88,7 +88,7 @@ class Image(NamedTuple):
 
 
 class Attached(NamedTuple):
-    """What a block holds beside its text: images, pages of documents, and tokens of what else is base64 in it."""
+    """A block's content beside its text: images, pages of documents, and tokens of what else is base64 in it."""
 
     images: tuple[Image, ...] = ()
     pages: int = 0
@@ -114,10 +114,10 @@ def may_hold(content: bytes) -> bool:
 
 def within(content: bytes) -> tuple[Attached, bytes]:
     """Returns what is attached in a block, and the block without it. A block that can't be walked has nothing."""
-    found = _Walk(content)
-    images = list(found.unknown)
-    pages, tokens = found.pages, 0
-    for payload in found.payloads:
+    walk = _Walk(content)
+    images = list(walk.unknown)
+    pages, tokens = walk.pages, 0
+    for payload in walk.payloads:
         encoded = content[payload.start : payload.end]
         if b"\\" in encoded:
             encoded = encoded.replace(b"\\/", b"/").replace(b"\\n", b"").replace(b"\\r", b"")
@@ -130,7 +130,7 @@ def within(content: bytes) -> tuple[Attached, bytes]:
             tokens += size // _BYTES_A_TOKEN[kind]
         else:
             pages += _by_size(size)
-    return Attached(tuple(images), pages, tokens), _without(content, found.cuts)
+    return Attached(tuple(images), pages, tokens), _without(content, walk.cuts)
 
 
 def payloads(content: bytes) -> list[Payload]:
@@ -167,7 +167,7 @@ class _Walk:
             self.payloads, self.cuts, self.unknown, self.pages = [], [], [], 0
 
     def _value(self, position: int, depth: int) -> int:
-        """Walk through a value; return its end."""
+        """Walks through a value and returns its end."""
         first = self._content[position : position + 1]
         if depth > _DEEPEST or first not in (b"{", b"["):
             return layout.skip(self._content, position)
@@ -329,17 +329,17 @@ _cache: OrderedDict[bytes, int] = OrderedDict()
 def _pdf_pages(encoded: bytes) -> int:
     """Returns the pages of a PDF; where they can't be counted, by its size."""
     digest = xxh3_128_digest(encoded)
-    known = _cache.get(digest)
-    if known is None:
+    pages = _cache.get(digest)
+    if pages is None:
         try:
-            known = _counted(_base64(encoded))
+            pages = _counted(_base64(encoded))
         except ValueError:
-            known = 0
-        known = known or _by_size(len(encoded) * 3 // 4)
-        _cache[digest] = known
+            pages = 0
+        pages = pages or _by_size(len(encoded) * 3 // 4)
+        _cache[digest] = pages
         while len(_cache) > _REMEMBERED:
             _cache.popitem(last=False)
-    return known
+    return pages
 
 
 def _by_size(size: int) -> int:

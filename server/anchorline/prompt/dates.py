@@ -1,4 +1,4 @@
-"""Moments in a text: a date with a time of day, or what is said to be the present time.
+"""Moments in a text: a date with a time of day, or the present time as the text states it.
 
 They change from one request to the next. A date alone does not, unless it is said to be today's; a moment that stands
 there as an example, or says when something was done, does not either.
@@ -53,16 +53,16 @@ _STANDS = re.compile(
 
 def times(text: bytes) -> list[tuple[int, int]]:
     """Returns where a text tells a moment, in order."""
-    found: list[tuple[int, int]] = []
+    spans: list[tuple[int, int]] = []
     if _TIME.search(text):  # most texts have none, and this is a fast search
-        found += [match.span() for match in re.finditer(_ISO, text)]
-        found += [_with_day(text, *match.span()) for match in re.finditer(_NAMED, text)]
+        spans += [match.span() for match in re.finditer(_ISO, text)]
+        spans += [_with_day(text, *match.span()) for match in re.finditer(_NAMED, text)]
         for match in re.finditer(_SLASHED, text):
             before = _BEFORE_SLASH.search(text, max(match.start() - 6, 0), match.start())
             if before is not None:
-                found.append((before.start(), match.end()))
-    found = [span for span in found if not _STANDS.search(text, max(span[0] - 40, 0), span[0])]
-    return sorted(found + _said(_NOW, text))
+                spans.append((before.start(), match.end()))
+    spans = [span for span in spans if not _STANDS.search(text, max(span[0] - 40, 0), span[0])]
+    return sorted(spans + _said(_NOW, text))
 
 
 def days(text: bytes) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Fingerprints: which content is this, and is this prefix one that was sent before.
+"""Fingerprints: hashes that identify a content, and a prefix that was sent before.
 
 xxh3-128 is not a cryptographic hash: fingerprints compare a developer's own prompts with each other, in
 memory and in their own database. What is stored about content for good is hashed again with blake2b (store/).
@@ -18,7 +18,7 @@ class Chain:
         self.prefix = prefix
 
     def add(self, content: bytes, tag: bytes = b"") -> tuple[bytes, bytes]:
-        """Takes in the next segment; return (digest of its content, prefix hash up to its end), 16 bytes each.
+        """Takes in the next segment and returns (digest of its content, prefix hash up to its end), 16 bytes each.
 
         `tag` is what tells equal contents in different places apart, such as the role.
         """
@@ -27,6 +27,6 @@ class Chain:
         return digest, prefix
 
     def extend(self, digest: bytes, tag: bytes = b"") -> bytes:
-        """As `add`, for content of which only the digest is kept; return the prefix hash."""
+        """Takes in a segment of which only the digest is kept, and returns the prefix hash."""
         self.prefix = prefix = xxh3_128_digest(self.prefix + tag + digest)
         return prefix

@@ -18,7 +18,7 @@ _ESCAPES = re.compile(
 
 def replaced(text: bytes) -> bytes:
     """Returns JSON with U+FFFD for each half of a pair, at the same length."""
-    return _ESCAPES.sub(lambda found: found[0] if found.lastgroup == "fine" else b"\\ufffd", text)
+    return _ESCAPES.sub(lambda match: match[0] if match.lastgroup == "fine" else b"\\ufffd", text)
 
 
 def decoded(decode: Callable[[bytes], Value], text: bytes) -> Value:

@@ -1,4 +1,4 @@
-"""Where the values of a JSON text stand, in bytes.
+"""Byte offsets of the values in a JSON text.
 
 Splicing a marker into a request body needs exact offsets, and no JSON decoder gives them. These functions walk
 a text *that a decoder has already accepted*; they are iterative (depth is no danger) and never look at numbers
@@ -111,7 +111,7 @@ def elements(text: bytes, position: int) -> Iterator[tuple[int, int]]:
 
 
 def spans(text: bytes, position: int, values: Sequence[bytes]) -> tuple[list[int], int]:
-    """Place the `values` of an array whose first element starts at or after `position`.
+    """Locates the `values` of an array whose first element starts at or after `position`.
 
     Faster than `elements`, since a decoder has told how long each value is: only what stands between them is
     read. Returns their starts and the position after the last one.

@@ -25,6 +25,7 @@ Kind = Literal[
     "other",
 ]
 Role = Literal["system", "user", "assistant", "tool"]
+Standing = Literal["block", "nested", "deferred", "compacted", "unrendered", "null"]
 Format = Literal["markdown", "anthropic", "openai-chat", "openai-responses", "claude-code", "codex"]
 
 
@@ -58,7 +59,7 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
 class Marker(msgspec.Struct, frozen=True):
     """A cache marker that the client itself has set; the bytes `start:end` are it, with one of the commas around it.
 
-    `place`: ``block`` marks the end of `segment`, ``nested`` a block within it (in a tool's result, in a document).
+    `standing`: ``block`` marks the end of `segment`, ``nested`` a block within it (in a tool's result, in a document).
     The others mark nothing: a tool that is not loaded (``deferred``), what stands before a compaction block
     (``compacted``) or is not rendered (``unrendered``), an empty member (``null``). `segment` is the one before these,
     -1 where there is none.
@@ -68,12 +69,12 @@ class Marker(msgspec.Struct, frozen=True):
     ttl: str
     start: int
     end: int
-    place: Literal["block", "nested", "deferred", "compacted", "unrendered", "null"] = "block"
+    standing: Standing = "block"
 
     @property
     def acts(self) -> bool:
         """Whether it marks a prefix that is sent to the model."""
-        return self.place in ("block", "nested")
+        return self.standing in ("block", "nested")
 
 
 class Draft(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Which conversation a request belongs to, in its client's own words: the name that its session files have as well.
+"""The session of a request by the name its client gives it, which its session files have as well.
 
 What the clients send, as seen on the wire (2026-11):
 
@@ -52,9 +52,9 @@ class Metadata(msgspec.Struct):
 
 def of_headers(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     """Returns the name that a request's headers tell, None where they tell none."""
-    found = {name.lower(): value for name, value in headers}
-    session = next((known for name in _NAMING if (known := _name(found.get(name, b"")))), None)
-    agent = _name(found.get(_AGENT, b""))
+    fields = {name.lower(): value for name, value in headers}
+    session = next((session_name for name in _NAMING if (session_name := _name(fields.get(name, b"")))), None)
+    agent = _name(fields.get(_AGENT, b""))
     return f"{session}/{agent}" if session and agent else session
 
 
@@ -72,10 +72,10 @@ def of_metadata(metadata: msgspec.Raw | msgspec.UnsetType) -> str | None:
     Claude Code's ``user_id`` ends with ``_session_ID``, or is JSON with a ``session_id``.
     """
     try:
-        known = msgspec.json.decode(metadata or b"{}", type=Metadata)
+        fields = msgspec.json.decode(metadata or b"{}", type=Metadata)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    user = known.user_id or ""
+    user = fields.user_id or ""
     if user.startswith("{"):
         try:
             return _checked(msgspec.json.decode(user, type=_User).session_id)
@@ -83,7 +83,7 @@ def of_metadata(metadata: msgspec.Raw | msgspec.UnsetType) -> str | None:
             return None
     if (match := _USER_ID.search(user)) is not None:
         return match[1]
-    return _checked(known.thread_id) or _checked(known.session_id) or _checked(known.session)
+    return _checked(fields.thread_id) or _checked(fields.session_id) or _checked(fields.session)
 
 
 def of_cache_key(key: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Session files as byte streams: plain, gzip or zstd (told by the magic bytes), read line by line.
+"""Session files as byte streams: plain, gzip or zstd (by their magic bytes), read line by line.
 
 Offsets are bytes of the decompressed stream, so that a segment can be found again without keeping its text.
 """
@@ -30,7 +30,7 @@ Of each line of a conversation some hundred bytes are kept until the file is rea
 FIRST = 16
 """Lines by which the format of a session file is told."""
 PACKED = (".gz", ".zst")
-"""What the name of a packed session file ends with."""
+"""Suffixes of a packed session file's name."""
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _CHUNK = 256 * 1024
@@ -168,30 +168,30 @@ def loader(path: Path) -> Callable[[int, int], bytes]:
 
 
 def each(path: Path, take: Callable[[Line], None]) -> tuple[PromptError, ...]:
-    """Calls `take` with every line; return what is wrong with those that it could not take, which are left out.
+    """Calls `take` with every line and returns the errors of those that it could not take, which are left out.
 
     A last line that has no newline yet and can't be read is not named: a live session is just writing it. Raises as
     `lines`.
     """
-    found = []
+    errors = []
     for line in lines(path):
         error = refused(line, take)
         if error is not None and line.complete:
-            found.append(error)
-    return tuple(found)
+            errors.append(error)
+    return tuple(errors)
 
 
 def refused(line: Line, take: Callable[[Line], None]) -> PromptError | None:
-    """Calls `take` with a line; return what is wrong with the line, or None where it was taken."""
+    """Calls `take` with a line and returns what is wrong with it, or None where it was taken."""
     try:
         if not line.text.isascii():
             line.text.decode()
         _take(line, take)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, LayoutError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        found = PromptError(f"line {line.number}: {reason}", offset=line.offset, line=line.number)
-        found.__cause__ = error
-        return found
+        refusal = PromptError(f"line {line.number}: {reason}", offset=line.offset, line=line.number)
+        refusal.__cause__ = error
+        return refusal
     return None
 
 

@@ -22,7 +22,7 @@ Family = Literal["anthropic", "anthropic-4.6", "openai", "other"]
 """A tokenizer: Claude since Opus 4.7 and Sonnet 5, Claude before, OpenAI's, and what is not known."""
 
 
-class Features(NamedTuple):
+class SegmentFeatures(NamedTuple):
     """Counts of a segment.
 
     `size` is bytes; of the sample of them that was looked at (`seen` bytes) `punctuation`, `pairs` of
@@ -41,8 +41,8 @@ class Features(NamedTuple):
     attached: Attached = NOTHING
 
 
-_NOTHING = Features(0)
-Measure = Callable[[bytes, Kind], Features]
+_NOTHING = SegmentFeatures(0)
+Measure = Callable[[bytes, Kind], SegmentFeatures]
 
 
 class Coefficients(NamedTuple):
@@ -161,12 +161,12 @@ def estimator(family: str, model: str | None = None) -> Callable[[bytes, Kind], 
     return run
 
 
-def measure(data: bytes, kind: Kind = "text") -> Features:
+def measure(data: bytes, kind: Kind = "text") -> SegmentFeatures:
     """Counts a segment's features. Of more than 128 bytes two pieces are looked at: length costs nothing."""
     size = len(data)
     wrapped = 1 if data[:1] == b"{" else 0
     if kind == "thinking":
-        return Features(_sealed(data), wrapped=wrapped)
+        return SegmentFeatures(_sealed(data), wrapped=wrapped)
     attached = NOTHING
     if kind in _HOLDING and wrapped and (kind != "tool_result" or _holding(data)):
         attached, data = within(data)
@@ -182,15 +182,15 @@ def measure(data: bytes, kind: Kind = "text") -> Features:
     count = sample.translate(_CLASSES).count
     wide = 0 if sample.isascii() else count(b"u")
     counts = (size, len(sample) or 1, count(b"."), count(b".."), count(b"0"), wide, wrapped, attached)
-    return tuple.__new__(Features, counts)  # a third of the time of Features(…)
+    return tuple.__new__(SegmentFeatures, counts)  # a third of the time of SegmentFeatures(…)
 
 
-def unmeasured(data: bytes, kind: Kind = "text") -> Features:  # noqa: ARG001  (the signature of `measure`)
-    """As `measure` where no estimate is asked for: an import has the provider's own counts."""
+def unmeasured(data: bytes, kind: Kind = "text") -> SegmentFeatures:  # noqa: ARG001  (the signature of `measure`)
+    """Stands in for `measure` where no estimate is needed: an import has the provider's own counts."""
     return _NOTHING
 
 
-def weigh(features: Features, kind: Kind, family: str, model: str | None = None) -> int:
+def weigh(features: SegmentFeatures, kind: Kind, family: str, model: str | None = None) -> int:
     """Returns the tokens of what was measured, for a family of models; at least 1. `model`: how images count."""
     size, seen, punctuation, pairs, digits, wide, wrapped, attached = features
     a, b, c, d, e, _, _, _, sealed, base = COEFFICIENTS.get(family, _OPENAI)
@@ -215,8 +215,8 @@ def spread(kind: Kind, family: str) -> float:
     """
     if kind in ("image", "document"):
         return 0.5
-    known = _SPREADS.get(family)
-    return _UNKNOWN_SPREAD if known is None else known.get(kind, _SPREAD)
+    spreads = _SPREADS.get(family)
+    return _UNKNOWN_SPREAD if spreads is None else spreads.get(kind, _SPREAD)
 
 
 def _holding(data: bytes) -> bool:

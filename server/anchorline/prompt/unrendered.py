@@ -1,4 +1,4 @@
-"""What stands in a request and is no part of its prefix: the provider does not render it.
+"""Parts of a request that the provider does not render, and that are no part of its prefix.
 
 Its bytes are sent as they are, but it is no segment, or left out of its segment's digest and tokens: it identifies
 nothing, counts nothing, and is never marked or moved.
@@ -24,9 +24,9 @@ _BLOCKS = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 def attribution(content: bytes) -> tuple[int, int] | None:
     """Returns where the attribution stands in a system block, a system message or a JSON string that begins with it."""
-    found = _IN_BLOCK.search(content, 0, _HEAD) if content.startswith(b"{") else None
-    found = found or _IN_STRING.match(content)
-    return None if found is None else found.span(1)
+    match = _IN_BLOCK.search(content, 0, _HEAD) if content.startswith(b"{") else None
+    match = match or _IN_STRING.match(content)
+    return None if match is None else match.span(1)
 
 
 def of_agent(content: bytes) -> bool:

@@ -110,9 +110,9 @@ def _along(
         history.compacted, turn = False, history.turn
         switched = model is not None and model != answer.model
         model = answer.model
-        if request.place in covered:
+        if request.number in covered:
             continue
-        covered.add(request.place)
+        covered.add(request.number)
         usage = answer.usage or Usage()
         yield RecordedRequest(
             id=answer.key,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import msgspec
 
 from anchorline.prompt import tokens
-from anchorline.prompt.formats.codex import Asked, Frozen, Session, Usage
+from anchorline.prompt.formats.codex import Frozen, SentRequest, Session, TokenUsage
 from anchorline.prompt.source import Line
 from anchorline.sessions.messages import said
 from anchorline.sessions.request import RecordedRequest, Trigger
@@ -29,7 +29,7 @@ class _Reading(Session):
         self.turn_before = 0
         self.model_before: str | None = None
 
-    def billed(self, at: float, asked: Asked, usage: Usage, response: str | None) -> None:
+    def billed(self, at: float, asked: SentRequest, usage: TokenUsage, response: str | None) -> None:
         """Note a request."""
         history = self.history
         trigger: Trigger = (

@@ -26,8 +26,8 @@ from anchorline.cache.gaps import (
     TRIGGERS,
     HazardGaps,
     Hazards,
+    HazardScores,
     Moment,
-    Scores,
     Stage,
     bins,
 )
@@ -174,13 +174,13 @@ def _stage(known: Sequence[tuple[Moment, float, float]]) -> Stage:
     return Stage(_scores(*first, offsets), _scores(*further, offsets))
 
 
-def _scores(coefficients: np.ndarray, intercepts: np.ndarray, offsets: dict[str, int]) -> Scores:
+def _scores(coefficients: np.ndarray, intercepts: np.ndarray, offsets: dict[str, int]) -> HazardScores:
     by_feature = {
         name: tuple(round(float(one), 3) for one in coefficients[offsets[name] : offsets[name] + size])
         for name, size in WIDTHS.items()
     }
     kept = {name: values for name, values in by_feature.items() if any(values)}
-    return Scores(tuple(round(float(one), 3) for one in intercepts), kept)
+    return HazardScores(tuple(round(float(one), 3) for one in intercepts), kept)
 
 
 def _logistic(

@@ -138,8 +138,8 @@ def row(parts: tuple[Part, ...]) -> tuple[np.ndarray, int]:
     for part in parts:
         block = part.block
         f = block.features
-        if block.known is not None:
-            told += block.known
+        if block.billed_tokens is not None:
+            told += block.billed_tokens
         elif block.kind == "thinking":
             values["sealed"] += f.size
             values["thinking"] += 1
@@ -215,7 +215,7 @@ def judge(steps: list[Step]) -> list[Judged]:
                 if part.block.kind == "thinking"
                 else part.block.features.size
                 for part in step.parts
-                if part.block.known is None
+                if part.block.billed_tokens is None
             )
             kind = kind_of(step)
             found.append(
@@ -237,7 +237,7 @@ def _total_spread(step: Step, spreads: dict[str, float]) -> float:
     wide = 0.0
     for part in step.prompt:
         block = part.block
-        if block.known is None:
+        if block.billed_tokens is None:
             estimate = tokens.weigh(block.features, block.kind, step.family)
             wide += spreads.get(block.kind, spreads[""]) * estimate
     return wide / step.total
@@ -250,8 +250,8 @@ def unseen(steps: list[Step]) -> list[float]:
         if step.prompt and step.session not in first:
             shown = sum(
                 tokens.weigh(part.block.features, part.block.kind, step.family)
-                if part.block.known is None
-                else part.block.known
+                if part.block.billed_tokens is None
+                else part.block.billed_tokens
                 for part in step.prompt
             )
             first[step.session] = step.total - shown

@@ -1,4 +1,4 @@
-"""Reading a prompt from any format that is known."""
+"""Reads a prompt of any format: a request body, a session file, Markdown."""
 
 import codecs
 from contextlib import suppress
@@ -65,13 +65,13 @@ class _Shape(
         own = (self.model_id, self.inference, self.config)
         if self.anthropic_version is UNSET and any(member is not UNSET for member in own):
             return True
-        blocks = [one.content for one in self.speakers[:_LOOKED_AT]]
+        contents = [speaker.content for speaker in self.speakers[:_LOOKED_AT]]
         if isinstance(self.system, Raw):
-            blocks.append(self.system)
-        for content in blocks:
+            contents.append(self.system)
+        for content in contents:
             with suppress(msgspec.MsgspecError):
-                members = [set(one) for one in msgspec.json.decode(content, type=list[dict[str, Raw]])]
-                if any("type" not in one and one & _CONVERSE for one in members):
+                blocks = [set(block) for block in msgspec.json.decode(content, type=list[dict[str, Raw]])]
+                if any("type" not in members and members & _CONVERSE for members in blocks):
                     return True
         return False
 
@@ -83,7 +83,7 @@ class _Shape(
         """
         if self.max_completion_tokens is not UNSET:
             return True
-        roles = [one.role for one in self.speakers]
+        roles = [speaker.role for speaker in self.speakers]
         if roles[:1] == ["system"] or not {"developer", "tool", "function"}.isdisjoint(roles):
             return True
         return self.max_tokens is UNSET and "/" in (self.model or "")
@@ -167,8 +167,8 @@ def read(
     Raises PromptError naming what is wrong and where.
     """
     data = _unmarked(data)
-    known = format or (memory and memory.format(data)) or detect(data, name)
-    dialect = _DIALECTS.get(known)
+    document_format = format or (memory and memory.format(data)) or detect(data, name)
+    dialect = _DIALECTS.get(document_format)
     if dialect is not None:
         try:
             return body.read(data, dialect, memory)
@@ -178,9 +178,9 @@ def read(
                 raise
             prompt = body.read(mended, dialect, memory)
             return msgspec.structs.replace(prompt, load=lambda start, end: data[start:end])
-    if known == "markdown":
+    if document_format == "markdown":
         return markdown.read(data, name)
-    raise PromptError(f"{known} is read from a file: use read_file")
+    raise PromptError(f"{document_format} is read from a file: use read_file")
 
 
 def _unmarked(data: bytes) -> bytes:

@@ -14,7 +14,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from anchorline.prompt import layout, session
 from anchorline.prompt.formats.builder import Builder, Section, automatic, spaced, text_block
-from anchorline.prompt.formats.dialect import Dialect, Frame, Place
+from anchorline.prompt.formats.dialect import Dialect, Frame, ItemSpan
 from anchorline.prompt.formats.message import place_message
 from anchorline.prompt.model import Draft, Format, Kind, Role, Segment
 from anchorline.prompt.tokens import family
@@ -64,7 +64,9 @@ class _Tool(_Loading):
         """Whether nothing of it is sent to the model before it is found."""
         if self.type != "mcp_toolset":
             return self.defer_loading is True
-        loaded = any(one is not None and one.defer_loading is False for one in (self.configs or {}).values())
+        loaded = any(
+            config is not None and config.defer_loading is False for config in (self.configs or {}).values()
+        )
         return self.default_config.defer_loading is True and not loaded
 
 
@@ -85,7 +87,7 @@ _BEGINNINGS: dict[bytes, Kind] = {
     b'{"tool_use_id":"': "tool_result",
     b'{"type":"thinkin': "thinking",
 }
-"""How nearly every block begins: telling its kind must not cost a decode."""
+"""First bytes of nearly every block: telling its kind must not cost a decode."""
 
 _KINDS: dict[bytes, Kind] = {
     b"text": "text",
@@ -120,8 +122,8 @@ class Anthropic(Dialect):
 
     def family(self, model: str | None) -> str:
         """Returns the tokenizer: Claude's, also where the model goes by another name."""
-        found = family(model)
-        return found if found.startswith("anthropic") else "anthropic"
+        tokenizer = family(model)
+        return tokenizer if tokenizer.startswith("anthropic") else "anthropic"
 
     def decode(self, text: bytes) -> tuple[Frame, list[Any]]:
         """Returns the frame and the messages."""
@@ -136,19 +138,19 @@ class Anthropic(Dialect):
         ]
         return body, turns
 
-    def place(self, body: bytes, position: int, items: Sequence[_Turn]) -> list[Place]:
+    def place(self, body: bytes, position: int, items: Sequence[_Turn]) -> list[ItemSpan]:
         """Finds each message's end and the starts of its blocks (or of its one string)."""
-        places: list[Place] = []
+        spans: list[ItemSpan] = []
         position = layout.space(body, position)
         for role, blocks in items:
-            if places:
+            if spans:
                 position = position + 1 if body.startswith(b",{", position) else layout.comma(body, position)
-            place = _place_compact(body, position, role, blocks) if blocks else None
-            if place is None:
-                place = place_message(body, position, blocks)
-            places.append(place)
-            position = place.end
-        return places
+            span = _place_compact(body, position, role, blocks) if blocks else None
+            if span is None:
+                span = place_message(body, position, blocks)
+            spans.append(span)
+            position = span.end
+        return spans
 
     def preamble(self, builder: Builder, frame: Frame, places: dict[bytes, int]) -> None:
         """Adds tools, then system, then a trace of the settings that invalidate the messages."""
@@ -181,31 +183,31 @@ class Anthropic(Dialect):
             if setting is not UNSET:
                 builder.chain.add(bytes(setting), b"settings")
 
-    def extend(self, builder: Builder, items: Sequence[_Turn], places: Sequence[Place], index: int) -> None:
+    def extend(self, builder: Builder, items: Sequence[_Turn], spans: Sequence[ItemSpan], index: int) -> None:
         """Adds one segment a content block, from the last compaction block on."""
-        if places and builder.body.find(b'"compaction"', _first_start(places[0])) >= 0:
+        if spans and builder.body.find(b'"compaction"', _first_start(spans[0])) >= 0:
             at = _compacted(items)
             if at is not None:
-                self._resume(builder, items, places, index, at)
+                self._resume(builder, items, spans, index, at)
                 return
-        self._extend(builder, items, places, index)
+        self._extend(builder, items, spans, index)
 
     def _resume(
         self,
         builder: Builder,
         items: Sequence[_Turn],
-        places: Sequence[Place],
+        spans: Sequence[ItemSpan],
         index: int,
         at: tuple[int, int],
     ) -> None:
         """Begins the conversation at the compaction block `at`: (number of the turn, of the block in it)."""
         number, first = at
         builder.compact(index + number)
-        for (_, blocks), place in zip(items[:number], places, strict=False):
-            for start, content in _placed(blocks, place):
+        for (_, blocks), span in zip(items[:number], spans, strict=False):
+            for start, content in _placed(blocks, span):
                 builder.skip(start, content, "compacted")
         role, blocks = items[number]
-        for block, (start, content) in enumerate(_placed(blocks, places[number])):
+        for block, (start, content) in enumerate(_placed(blocks, spans[number])):
             where = index + number, block
             if block < first:
                 builder.skip(start, content, "compacted")
@@ -213,23 +215,25 @@ class Anthropic(Dialect):
                 builder.add("text", role, start, content, "messages", *where, rendered=_shown)
             else:
                 builder.add(_kind(content), role, start, content, "messages", *where)
-        self._extend(builder, items[number + 1 :], places[number + 1 :], index + number + 1)
+        self._extend(builder, items[number + 1 :], spans[number + 1 :], index + number + 1)
 
-    def _extend(self, builder: Builder, items: Sequence[_Turn], places: Sequence[Place], index: int) -> None:
+    def _extend(
+        self, builder: Builder, items: Sequence[_Turn], spans: Sequence[ItemSpan], index: int
+    ) -> None:
         run: list[tuple[Role, list[bytes]]] = []
         starts: list[int] = []
-        for number, ((role, blocks), place) in enumerate(zip(items, places, strict=True), index):
-            if blocks is not None and isinstance(place.starts, int):
+        for number, ((role, blocks), span) in enumerate(zip(items, spans, strict=True), index):
+            if blocks is not None and isinstance(span.starts, int):
                 run.append((role, blocks))
-                starts.append(place.starts)
+                starts.append(span.starts)
                 continue
             builder.add_turns(run, starts, number - len(run), _BEGINNINGS, _kind)
             run, starts = [], []
-            if blocks is not None and not isinstance(place.starts, int):
-                for block, (start, content) in enumerate(zip(place.starts, blocks, strict=True)):
+            if blocks is not None and not isinstance(span.starts, int):
+                for block, (start, content) in enumerate(zip(span.starts, blocks, strict=True)):
                     builder.add(_kind(content), role, start, content, "messages", number, block)
-            elif isinstance(place.starts, int):
-                _add_string(builder, "text", role, place.starts, "messages", number)
+            elif isinstance(span.starts, int):
+                _add_string(builder, "text", role, span.starts, "messages", number)
         builder.add_turns(run, starts, index + len(items) - len(run), _BEGINNINGS, _kind)
 
     def draft(self, body: bytes, segments: Sequence[Segment]) -> Draft | None:
@@ -270,8 +274,8 @@ def _clears_results(context_management: Raw | UnsetType) -> bool:
         edits = msgspec.json.decode(context_management, type=_ContextManagement | None)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return True
-    known = ("clear_thinking", "compact")
-    return edits is not None and not all((edit.type or "").startswith(known) for edit in edits.edits)
+    other_edits = ("clear_thinking", "compact")
+    return edits is not None and not all((edit.type or "").startswith(other_edits) for edit in edits.edits)
 
 
 def _add_string(builder: Builder, kind: Kind, role: Role, start: int, section: Section, message: int) -> None:
@@ -303,19 +307,19 @@ def deferred(tool: bytes) -> bytes | None:
     return bytes(read.name) if read.deferred else None
 
 
-def _first_start(place: Place) -> int:
-    if isinstance(place.starts, int):
-        return place.starts
-    return place.starts[0] if place.starts else place.end
+def _first_start(span: ItemSpan) -> int:
+    if isinstance(span.starts, int):
+        return span.starts
+    return span.starts[0] if span.starts else span.end
 
 
-def _placed(blocks: list[bytes] | None, place: Place) -> list[tuple[int, bytes]]:
+def _placed(blocks: list[bytes] | None, span: ItemSpan) -> list[tuple[int, bytes]]:
     """Returns the blocks of a message with their starts; none where its content is one string."""
     if blocks is None:
         return []
-    if not isinstance(place.starts, int):
-        return list(zip(place.starts, blocks, strict=True))
-    ends = accumulate((len(block) + 1 for block in blocks), initial=place.starts)
+    if not isinstance(span.starts, int):
+        return list(zip(span.starts, blocks, strict=True))
+    ends = accumulate((len(block) + 1 for block in blocks), initial=span.starts)
     return list(zip(ends, blocks, strict=False))
 
 
@@ -349,8 +353,8 @@ def _kind(content: bytes) -> Kind:
     return _KINDS.get(name) or ("tool_result" if name.endswith(b"tool_result") else "other")
 
 
-def _place_compact(body: bytes, position: int, role: Role, blocks: list[bytes]) -> Place | None:
-    """Place a message that is written as nearly every client writes it, without white space."""
+def _place_compact(body: bytes, position: int, role: Role, blocks: list[bytes]) -> ItemSpan | None:
+    """Locates a message that is written as nearly every client writes it, without white space."""
     head = _HEADS[role]
     if not body.startswith(head, position):
         return None
@@ -359,7 +363,7 @@ def _place_compact(body: bytes, position: int, role: Role, blocks: list[bytes]) 
     end = start + len(content)
     if not (body.startswith(content, start) and body.startswith(b"]}", end)):
         return None
-    return Place(end + 2, start)
+    return ItemSpan(end + 2, start)
 
 
 def _text_start(body: bytes, segment: Segment) -> int | None:

@@ -1,4 +1,4 @@
-"""Request bodies: what Anthropic Messages, OpenAI chat and OpenAI Responses have in common.
+"""Request bodies: the part common to Anthropic Messages, OpenAI chat and OpenAI Responses.
 
 A body is an object with one long array (the conversation) and a few other members (the frame: model, tools,
 system, …). It is decoded once by msgspec, which leaves the conversation's parts as raw bytes, and the parts'
@@ -18,7 +18,7 @@ from msgspec import Raw
 
 from anchorline.prompt import layout
 from anchorline.prompt.formats.builder import Builder
-from anchorline.prompt.formats.dialect import Dialect, Frame, Place
+from anchorline.prompt.formats.dialect import Dialect, Frame, ItemSpan
 from anchorline.prompt.formats.memory import Memory, Parsed
 from anchorline.prompt.model import Marker, Prompt, PromptError
 
@@ -56,9 +56,11 @@ def refusing() -> Iterator[None]:
     except msgspec.MsgspecError as error:
         if str(error) == "Input data was truncated":  # msgspec's own words
             raise PromptError("JSON is cut off: it ends before it is complete") from error
-        _, found, rest = str(error).rpartition("(byte ")  # msgspec's own way to say it
+        _, separator, rest = str(error).rpartition("(byte ")  # msgspec's own way to say it
         digits = rest.rstrip(")")
-        raise PromptError(str(error), offset=int(digits) if found and digits.isdigit() else None) from error
+        raise PromptError(
+            str(error), offset=int(digits) if separator and digits.isdigit() else None
+        ) from error
     except UnicodeDecodeError as error:
         raise PromptError(f"invalid UTF-8: {error.reason}", offset=error.start) from error
     except RecursionError as error:
@@ -70,7 +72,7 @@ def refusing() -> Iterator[None]:
 def _whole(body: bytes, dialect: Dialect) -> Parsed:
     frame, items = dialect.decode(body)
     places: dict[bytes, int] = {}
-    spans: list[Place] = []
+    spans: list[ItemSpan] = []
     position = layout.space(body, 0)
     members = list(_members(body, position, dialect, frame, items, spans))
     places.update(members)  # of members that repeat the last counts, as it does for every decoder
@@ -87,7 +89,7 @@ def _whole(body: bytes, dialect: Dialect) -> Parsed:
 
 
 def _members(
-    body: bytes, position: int, dialect: Dialect, frame: Frame, items: Sequence[Any], spans: list[Place]
+    body: bytes, position: int, dialect: Dialect, frame: Frame, items: Sequence[Any], spans: list[ItemSpan]
 ) -> Iterator[tuple[bytes, int]]:
     """Yields (encoded key, start of its value) for the members of the body, and fill in `spans`.
 
@@ -109,8 +111,10 @@ def _members(
             position = layout.space(body, position + 1)
 
 
-def _array(body: bytes, start: int, dialect: Dialect, items: Sequence[Any], spans: list[Place]) -> int | None:
-    """Place the conversation that starts at `start`; None where another one of the same name is the real one."""
+def _array(
+    body: bytes, start: int, dialect: Dialect, items: Sequence[Any], spans: list[ItemSpan]
+) -> int | None:
+    """Locates the conversation that starts at `start`; None where another one of the same name is the real one."""
     try:
         placed = dialect.place(body, start + 1, items)
     except layout.LayoutError:
@@ -142,7 +146,7 @@ def _continued(body: bytes, dialect: Dialect, old: Parsed, count: int) -> Parsed
     head = b"{" + dialect.array + b":["
     tail = head + body[position:]
     frame, items = dialect.decode(tail)
-    spans: list[Place] = []
+    spans: list[ItemSpan] = []
     places: dict[bytes, int] = {}
     shift = position - len(head)
     for key, start in _members(tail, 0, dialect, frame, items, spans):
@@ -152,7 +156,7 @@ def _continued(body: bytes, dialect: Dialect, old: Parsed, count: int) -> Parsed
     # What stood behind the conversation, of either body, counts anew: it may be gone.
     late = any(key in places or old.places.get(key, -1) > old.array_start for key in dialect.before)
     places[dialect.array] = old.array_start
-    spans = [place.moved(shift) for place in spans]
+    spans = [span.moved(shift) for span in spans]
     for name in frame.__struct_fields__:
         key = b'"' + name.encode() + b'"'
         if key not in places and old.places.get(key, len(body)) < old.array_start:
@@ -188,7 +192,7 @@ def _continued(body: bytes, dialect: Dialect, old: Parsed, count: int) -> Parsed
 
 
 def _of_head(mark: Marker, first: int) -> bool:
-    return mark.segment < first and mark.place != "compacted"
+    return mark.segment < first and mark.standing != "compacted"
 
 
 def _finish(
@@ -197,7 +201,7 @@ def _finish(
     frame: Frame,
     places: dict[bytes, int],
     items: Sequence[Any],
-    spans: Sequence[Place],
+    spans: Sequence[ItemSpan],
     builder: Builder,
     preamble: int,
     seed: bytes,
@@ -209,7 +213,7 @@ def _finish(
         raise layout.LayoutError(places[dialect.array])
     segments = builder.segments
     dialect.extend(builder, items, spans, len(ends))
-    ends += [place.end for place in spans]
+    ends += [span.end for span in spans]
     prompt = Prompt(
         format=dialect.format,
         segments=tuple(segments),

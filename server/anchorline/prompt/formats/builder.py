@@ -1,4 +1,4 @@
-"""Collecting a body's segments in render order, without their cache markers."""
+"""A builder that collects a body's segments in render order, without their cache markers."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,11 +12,10 @@ from xxhash import xxh3_128_digest
 
 from anchorline.prompt import layout
 from anchorline.prompt.fingerprint import Chain
-from anchorline.prompt.model import Kind, Marker, Role, Segment
+from anchorline.prompt.model import Kind, Marker, Role, Segment, Standing
 from anchorline.prompt.tokens import estimator, spread
 
 Section = Literal["tools", "system", "messages"]
-Standing = Literal["block", "nested", "deferred", "compacted", "unrendered", "null"]
 
 _TAGS: dict[Role, bytes] = {"system": b"s", "user": b"u", "assistant": b"a", "tool": b"t"}
 
@@ -84,14 +83,14 @@ class Builder:
             content = rendered(content)
         if kind == "tool_result":
             content = short_result(content, self._output)
-        found = self._found(content) if self.deferred and kind in _REFERRING else []
-        digest = xxh3_128_digest(b"".join([same_as or content, *found]))
+        tools = self._referred_tools(content) if self.deferred and kind in _REFERRING else []
+        digest = xxh3_128_digest(b"".join([same_as or content, *tools]))
         prefix = self.chain.extend(digest, _TAGS[role])
         if kind == "tool_result":
             # The same output comes back under another call id: what it holds is what identifies it.
             digest = xxh3_128_digest(content[content.find(self._output) :])
         tokens, wide = self._estimate(content, kind), self._spreads[kind]
-        tokens += sum([self._estimate(tool, "tool") for tool in found])
+        tokens += sum([self._estimate(tool, "tool") for tool in tools])
         self._append(Segment(kind, role, start, end, digest, prefix, tokens, wide, section, message, block))
 
     def add_turns(
@@ -118,14 +117,14 @@ class Builder:
                 kind = kind_by(content[:16]) or kind_of(content)
                 if kind == "tool_result":
                     content = short_result(content, output)  # noqa: PLW2901
-                found = self._found(content) if deferred and kind in _REFERRING else None
-                digest = digest_of(b"".join([content, *found]) if found else content)
+                tools = self._referred_tools(content) if deferred and kind in _REFERRING else None
+                digest = digest_of(b"".join([content, *tools]) if tools else content)
                 prefix = digest_of(prefix + tag + digest)
                 if kind == "tool_result":
                     digest = digest_of(content[content.find(output) :])
                 tokens = estimate(content, kind)
-                if found:
-                    tokens += sum([estimate(tool, "tool") for tool in found])
+                if tools:
+                    tokens += sum([estimate(tool, "tool") for tool in tools])
                 append(
                     Segment(
                         kind,
@@ -164,27 +163,27 @@ class Builder:
             for mark in self.markers
         ]
 
-    def skip(self, start: int, content: bytes, place: Literal["compacted", "unrendered"]) -> None:
+    def skip(self, start: int, content: bytes, standing: Literal["compacted", "unrendered"]) -> None:
         """Notes the markers of a block that becomes no segment."""
-        self._passed(start, content, place)
+        self._passed(start, content, standing)
 
     def look_from(self, position: int) -> None:
         """Looks for markers from `position` on: segments are added in render order, not in the body's."""
-        found = [at for name in self._names if (at := self.body.find(name, position)) >= 0]
-        self._marked = min(found, default=-1)
+        offsets = [at for name in self._names if (at := self.body.find(name, position)) >= 0]
+        self._marked = min(offsets, default=-1)
 
-    def _passed(self, start: int, content: bytes, place: Standing) -> bytes:
-        """Returns a block that becomes no segment, without its markers, and note these."""
-        end, known = start + len(content), len(self.markers)
+    def _passed(self, start: int, content: bytes, standing: Standing) -> bytes:
+        """Returns a block that becomes no segment, without its markers, and notes these."""
+        end, count = start + len(content), len(self.markers)
         if 0 <= self._marked < end:
             content = self._without_markers(start, end)
         last = len(self.segments) - 1
-        self.markers[known:] = [
-            Marker(last, mark.ttl, mark.start, mark.end, place) for mark in self.markers[known:]
+        self.markers[count:] = [
+            Marker(last, mark.ttl, mark.start, mark.end, standing) for mark in self.markers[count:]
         ]
         return content
 
-    def _found(self, content: bytes) -> list[bytes]:
+    def _referred_tools(self, content: bytes) -> list[bytes]:
         """Returns the definitions of the deferred tools that a block refers to: they are rendered in its place.
 
         Source: platform.claude.com, tool-search-tool ("automatically expanded into full tool definitions").
@@ -194,20 +193,20 @@ class Builder:
         return [tool for name in _NAMED.findall(content) if (tool := self.deferred.get(name)) is not None]
 
     def _without_markers(self, start: int, end: int) -> bytes:
-        """Returns a segment's bytes without its own cache marker and those within it, and note them."""
+        """Returns a segment's bytes without its own cache marker and those within it, and notes them."""
         if self._marked < start:
             self.look_from(start)
         if not start <= self._marked < end or self.body[start : start + 1] != b"{":
             return self.body[start:end]
-        found = list(self._marks(start, "block"))
-        self.markers += found
+        marks = list(self._marks(start, "block"))
+        self.markers += marks
         parts, position = [], start
-        for mark in sorted(found, key=_START):
+        for mark in sorted(marks, key=_START):
             parts.append(self.body[position : mark.start])
             position = mark.end
         return b"".join([*parts, self.body[position:end]])
 
-    def _marks(self, position: int, place: Standing) -> Iterator[Marker]:
+    def _marks(self, position: int, standing: Standing) -> Iterator[Marker]:
         """Yields the markers of the block at `position`: those of the blocks within it, then its own.
 
         What a tool is called with, and its schema, may have members of any name: they are not looked into.
@@ -223,9 +222,9 @@ class Builder:
                 else:
                     cut, after = member.key_start, layout.space(body, member.end)
                     after = layout.comma(body, after) if body.startswith(b",", after) else member.end
-                set_ = value == b"{"
-                ttl = lifetime(body[member.start : member.end]) if set_ else ""
-                own.append(Marker(segment, ttl, cut, after, place if set_ else "null"))
+                is_set = value == b"{"
+                ttl = lifetime(body[member.start : member.end]) if is_set else ""
+                own.append(Marker(segment, ttl, cut, after, standing if is_set else "null"))
             else:
                 before = member.end
                 if member.key in _WITHIN:
@@ -290,7 +289,7 @@ _ONE_TEXT = (
         re.compile(rb"\s*,\s*" + _TYPE + rb"\s*\}\s*\]"),
     ),
 )
-"""How a list of one block of text begins and ends, with its members in either order."""
+"""First and last bytes of a list of one block of text, with its members in either order."""
 
 
 class _Lifetime(msgspec.Struct):

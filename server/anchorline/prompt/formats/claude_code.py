@@ -92,11 +92,11 @@ class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     agent: str | None = None
 
 
-class Request(NamedTuple):
-    """A request that the lines show: what was sent is `history` at this moment. `place` is that of its answer."""
+class SessionRequest(NamedTuple):
+    """A request that the lines show: what was sent is `history` at this moment. `number` is that of its answer."""
 
     at: float
-    place: int
+    number: int
     answer: Answer
     history: History
 
@@ -178,18 +178,18 @@ def read(path: Path) -> Prompt:
     """
     session = Session()
     left_out = each(path, session.take)
-    way = session.conversation()
-    if not way:
+    branch = session.conversation()
+    if not branch:
         raise (
             left_out[0]
             if left_out
             else PromptError("no message of a conversation in this file", offset=0, line=1)
         )
     history = History()
-    sent = tuple(_sent(request) for request in session.requests(way, history))
-    answered = (session.answered(entry) for entry in reversed(way))
+    sent = tuple(_sent(request) for request in session.requests(branch, history))
+    answered = (session.answered(entry) for entry in reversed(branch))
     model = next((answer.model for answer in answered if answer is not None), None)
-    if way[-1].role == "user" and strips_thinking(model):
+    if branch[-1].role == "user" and strips_thinking(model):
         history.strip_thinking()
     load = loader(path)
     return Prompt(
@@ -256,19 +256,19 @@ class Session:
         self.entries.append(entry)
 
     def _answer(self, entry: Entry, uuid: str, message: _Message, request: str | None) -> int:
-        """Returns which response a line is of, and take in what it tells of that."""
+        """Returns the number of the response that a line is of, and takes in what it tells of that."""
         usage = _told(message.usage) if message.usage is not None else None
-        known = self._newest.get((message.id, request)) if message.id is not None else None
-        if known is not None and self._goes_on(entry, known, request, usage):
-            answer = self.answers[known]
+        previous = self._newest.get((message.id, request)) if message.id is not None else None
+        if previous is not None and self._goes_on(entry, previous, request, usage):
+            answer = self.answers[previous]
             if usage is not None and (answer.usage is None or usage.output >= answer.usage.output):
                 answer.usage = usage
-            return known
-        place = self._newest[message.id, request] = len(self.answers)
+            return previous
+        index = self._newest[message.id, request] = len(self.answers)
         self.answers.append(
             Answer(message.id, request, uuid, entry.at, sys.intern(message.model or ""), usage)
         )
-        return place
+        return index
 
     def _goes_on(self, entry: Entry, answer: int, request: str | None, usage: Usage | None) -> bool:
         """Says whether a line is of a response that has its ids, which a relay may give to all.
@@ -282,26 +282,26 @@ class Session:
             return True
         current = self._before(entry, len(entries))
         while current >= 0:
-            one = entries[current]
-            if one.role == "assistant":
-                return one.answer == answer
-            if one.role == "user" and (one.human or one.summary or not same):
+            ancestor = entries[current]
+            if ancestor.role == "assistant":
+                return ancestor.answer == answer
+            if ancestor.role == "user" and (ancestor.human or ancestor.summary or not same):
                 return False
-            current = self._before(one, current)
+            current = self._before(ancestor, current)
         return False
 
-    def _before(self, entry: Entry, place: int) -> int:
+    def _before(self, entry: Entry, index: int) -> int:
         """Returns the line that one hangs on; the one before it where that is not in the file."""
         if entry.parent is None:
             return -1
-        return min(self.places.get(entry.parent, place - 1), place - 1)
+        return min(self.places.get(entry.parent, index - 1), index - 1)
 
     def go_on(
         self, entries: list[Entry], answers: list[Answer], places: dict[str, int], session: str | None
     ) -> None:
         """Goes on from what another reading of the file has taken in."""
         self.entries, self.answers, self.places, self.session = entries, answers, places, session
-        self._newest = {(one.id, one.request): place for place, one in enumerate(answers)}
+        self._newest = {(answer.id, answer.request): index for index, answer in enumerate(answers)}
 
     def answered(self, entry: Entry) -> Answer | None:
         """Returns the response of a line if a model gave it: the client writes some answers itself."""
@@ -310,14 +310,14 @@ class Session:
             return None
         return answer
 
-    def requests(self, way: Sequence[Entry], history: History) -> Iterator[Request]:
-        """Let `history` grow along the way and stop at each request; in the end it holds the prompt to plan.
+    def requests(self, branch: Sequence[Entry], history: History) -> Iterator[SessionRequest]:
+        """Grows `history` along the branch and yields at each request; in the end it holds the prompt to plan.
 
-        A response that the way ends with is left out, since nothing shows that it was sent back.
+        A response that the branch ends with is left out, since nothing shows that it was sent back.
         """
-        last = way[-1].answer
+        last = branch[-1].answer
         current: int | None = None
-        for entry in way:
+        for entry in branch:
             if entry.answer is not None and entry.answer != current:
                 current = entry.answer
                 answer = self.answered(entry)
@@ -325,13 +325,13 @@ class Session:
                     if strips_thinking(answer.model):
                         history.strip_thinking()
                     at = history.now if history.now is not None else entry.at
-                    yield Request(at or 0.0, current, answer, history)
+                    yield SessionRequest(at or 0.0, current, answer, history)
                 if current == last:
                     return
             _grow(history, entry)
 
     def conversation(self, tip: int | None = None) -> list[Entry]:
-        """Returns the messages on the way to the newest one, in the order in which they are sent.
+        """Returns the branch of messages up to the newest one, in the order in which they are sent.
 
         `tip` leads to that entry instead, on a branch that was left.
 
@@ -340,12 +340,12 @@ class Session:
         the line before. At a compaction the way goes on, so that it is known what was sent before.
         """
         entries = self.entries
-        taken = self._way(len(entries) - 1 if tip is None else tip)
+        taken = self._lines_up_to(len(entries) - 1 if tip is None else tip)
         ids = {entries[index].answer for index in taken}
         ids.discard(None)
         answers = [entry for entry in entries if entry.answer in ids]
         calls = {block.tool for entry in answers for block in entry.blocks if block.tool}
-        way: list[Entry] = []
+        branch: list[Entry] = []
         end = 0  # of the newest response
         for index, entry in enumerate(entries):
             if not entry.blocks:
@@ -353,21 +353,21 @@ class Session:
             if entry.role == "assistant":
                 if index not in taken and entry.answer not in ids:
                     continue
-                if end and way[end - 1].answer == entry.answer:
-                    way.insert(end, entry)
+                if end and branch[end - 1].answer == entry.answer:
+                    branch.insert(end, entry)
                     end += 1
                 else:
-                    way.append(entry)
-                    end = len(way)
+                    branch.append(entry)
+                    end = len(branch)
             elif index in taken or any(block.tool in calls for block in entry.blocks if block.tool):
-                way.append(entry)
-        return way
+                branch.append(entry)
+        return branch
 
     def root(self, tip: int) -> int:
-        """Returns the entry that the way to `tip` begins with."""
-        return min(self._way(tip), default=tip)
+        """Returns the entry that the branch up to `tip` begins with."""
+        return min(self._lines_up_to(tip), default=tip)
 
-    def _way(self, current: int) -> set[int]:
+    def _lines_up_to(self, current: int) -> set[int]:
         entries = self.entries
         while current >= 0 and not entries[current].blocks:
             current -= 1
@@ -426,11 +426,11 @@ def _told(usage: _Usage) -> Usage:
     return read_usage(msgspec.to_builtins(usage)) or Usage()
 
 
-def _same_prompt(one: Usage | None, other: Usage | None) -> bool:
+def _same_prompt(usage: Usage | None, other: Usage | None) -> bool:
     """Says whether two lines tell the same of their prompt."""
-    if one is None or other is None:
-        return one is other
-    return one.read == other.read and one.input == other.input and one.write == other.write
+    if usage is None or other is None:
+        return usage is other
+    return usage.read == other.read and usage.input == other.input and usage.write == other.write
 
 
 def _blocks(content: bytes, offset: int, measure: tokens.Measure, *, own: bool) -> tuple[Block, ...]:
@@ -484,7 +484,7 @@ def _grow(history: History, entry: Entry) -> None:
         history.now = entry.at
 
 
-def _sent(request: Request) -> Sent:
+def _sent(request: SessionRequest) -> Sent:
     answer = request.answer
     usage = (answer.usage or Usage()).messages[-1]
     return Sent(

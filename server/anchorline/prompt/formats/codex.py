@@ -74,7 +74,7 @@ class _Compacted(msgspec.Struct):
     message: Raw = _ABSENT
 
 
-class Usage(msgspec.Struct, frozen=True):
+class TokenUsage(msgspec.Struct, frozen=True):
     """A response's usage, or that of a session so far; `input_tokens` has those in it that were read and written."""
 
     input_tokens: Total = 0
@@ -83,11 +83,11 @@ class Usage(msgspec.Struct, frozen=True):
     reasoning_output_tokens: Total = 0
     output_tokens: Total = 0
 
-    def since(self, before: "Usage") -> "Usage | None":
+    def since(self, before: "TokenUsage") -> "TokenUsage | None":
         """Returns what was added to `before`; None where counting began anew."""
         mine, others = msgspec.structs.astuple(self), msgspec.structs.astuple(before)
-        added = [one - other for one, other in zip(mine, others, strict=True)]
-        return Usage(*added) if min(added) >= 0 else None
+        added = [count - other for count, other in zip(mine, others, strict=True)]
+        return TokenUsage(*added) if min(added) >= 0 else None
 
     @property
     def read(self) -> int:
@@ -106,15 +106,15 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class _Info(msgspec.Struct):
-    total_token_usage: Usage | None = None
-    last_token_usage: Usage | None = None
+    total_token_usage: TokenUsage | None = None
+    last_token_usage: TokenUsage | None = None
 
 
 class _Record(msgspec.Struct):
     thread_id: str | None = None
     response_id: str | None = None
-    usage: Usage | None = None
-    thread_token_usage: Usage | None = None
+    usage: TokenUsage | None = None
+    thread_token_usage: TokenUsage | None = None
 
 
 class _Event(msgspec.Struct):
@@ -177,7 +177,7 @@ def read(path: Path) -> Prompt:
     )
 
 
-class Asked(NamedTuple):
+class SentRequest(NamedTuple):
     """A request whose usage has not been told yet. `first_at` is the time of the response's first line."""
 
     at: float | None
@@ -196,10 +196,10 @@ class Frozen(msgspec.Struct, frozen=True, array_like=True):
     id: str | None
     model: str | None
     agent: bool
-    asked: Asked | None
-    newest: Asked | None
+    asked: SentRequest | None
+    newest: SentRequest | None
     ends_with_answer: bool
-    total: Usage | None
+    total: TokenUsage | None
     began: float | None
     forked: bool
 
@@ -214,11 +214,11 @@ class Session:
         self.model: str | None = None
         self.sent: list[Sent] = []
         self.agent = False
-        self._asked: Asked | None = None
-        self._newest: Asked | None = None
+        self._asked: SentRequest | None = None
+        self._newest: SentRequest | None = None
         self._ends_with_answer = False
         self._first_at: float | None = None
-        self._total: Usage | None = None
+        self._total: TokenUsage | None = None
         self._began: float | None = None
         self._forked = False
 
@@ -228,7 +228,7 @@ class Session:
         payload = bytes(head.payload)
         at = epoch(head.timestamp)
         if head.type == "response_item":
-            self._item(payload, _place(line, payload), at)
+            self._item(payload, _offset(line, payload), at)
         elif head.type == "event_msg":
             event = msgspec.json.decode(payload, type=_Event)
             if event.type == "token_count" and event.info is not None:
@@ -236,16 +236,16 @@ class Session:
             elif event.type in ("turn_aborted", "task_started"):
                 self._asked = None  # what was under way has no usage of its own
         elif head.type == "token_usage_record":
-            told = msgspec.json.decode(payload, type=_Record)
-            copied = told.thread_id not in (None, self.id)
-            self._told(told.usage, told.thread_token_usage, at, told.response_id, copied=copied)
+            record = msgspec.json.decode(payload, type=_Record)
+            copied = record.thread_id not in (None, self.id)
+            self._told(record.usage, record.thread_token_usage, at, record.response_id, copied=copied)
         elif head.type == "turn_context":
             self.model = msgspec.json.decode(payload, type=_Context).model or self.model
             self._asked = None
         elif head.type == "session_meta":
-            self._begin(payload, _place(line, payload))
+            self._begin(payload, _offset(line, payload))
         elif head.type == "compacted":
-            self._compact(payload, _place(line, payload))
+            self._compact(payload, _offset(line, payload))
 
     def frozen(self) -> "Frozen":
         """Returns all that is known, to go on from later: hashes, places and counts, no text."""
@@ -285,9 +285,11 @@ class Session:
     def sending(self) -> None:
         """Notes that a request is sent, since the first line of its response follows."""
         history = self.history
-        self._asked = self._newest = Asked(history.now, history.prefix, len(history.parts), self._first_at)
+        self._asked = self._newest = SentRequest(
+            history.now, history.prefix, len(history.parts), self._first_at
+        )
 
-    def _begin(self, payload: bytes, place: int) -> None:
+    def _begin(self, payload: bytes, offset: int) -> None:
         meta = msgspec.json.decode(payload, type=_Meta)
         if self.id is not None or self.history.parts:
             self._forked = self._forked or meta.id != self.id  # it comes with what is copied
@@ -297,7 +299,7 @@ class Session:
         if tools[:1] == b"[":
             raws = [bytes(raw) for raw in _LIST.decode(tools)]
             starts, _ = layout.spans(tools, 1, raws)
-            at = place + value(payload, b"dynamic_tools", tools)
+            at = offset + value(payload, b"dynamic_tools", tools)
             for start, raw in zip(starts, raws, strict=True):
                 self.history.add(
                     _block("tool", at + start, raw, self._measure), "system", fresh=True, section="tools"
@@ -306,14 +308,14 @@ class Session:
         if raw[:1] == b"{":
             text = bytes(msgspec.json.decode(raw, type=_Text).text)
             if text[:1] == b'"':
-                at = place + value(payload, b"base_instructions", raw) + value(raw, b"text", text)
+                at = offset + value(payload, b"base_instructions", raw) + value(raw, b"text", text)
                 self.history.add(
                     _block("system", at, text, self._measure), "system", fresh=True, section="system"
                 )
         self.id = meta.id
         self.agent = b'"subagent"' in bytes(meta.source)
 
-    def _item(self, payload: bytes, place: int, at: float | None) -> None:
+    def _item(self, payload: bytes, offset: int, at: float | None) -> None:
         item = msgspec.json.decode(payload, type=_Item)
         answer = item.role == "assistant" or item.type in _ANSWERS or item.type.endswith("_call")
         if answer and self._asked is None:
@@ -322,14 +324,14 @@ class Session:
         if not answer and at is not None:
             self.history.now = at
         self._ends_with_answer = answer
-        self._add(item, payload, place)
+        self._add(item, payload, offset)
 
-    def _add(self, item: _Item, payload: bytes, place: int) -> None:
+    def _add(self, item: _Item, payload: bytes, offset: int) -> None:
         history = self.history
         content = bytes(item.content)
         role: Role
         if item.type in ("message", "agent_message") and content != b"null":
-            start = place + value(payload, b"content", content)
+            start = offset + value(payload, b"content", content)
             from_agent = item.type == "agent_message"  # its task stands in for a person's words
             role = "user" if from_agent else _ROLES.get(item.role or "", "system")
             blocks = _content(role, content, start, self._measure, own=not from_agent)
@@ -350,12 +352,12 @@ class Session:
             kind = "image" if item.type == "image_generation_call" else "tool_use"
         elif item.type.endswith("_output"):
             kind, role = "tool_result", "tool"
-        block = _block(kind, place, payload, self._measure, item.call_id)
+        block = _block(kind, offset, payload, self._measure, item.call_id)
         if kind == "tool_result" and block.features.size > MAX_OUTPUT:
             block = msgspec.structs.replace(block, features=block.features._replace(size=MAX_OUTPUT))
         history.add(block, role, fresh=True)
 
-    def _compact(self, payload: bytes, place: int) -> None:
+    def _compact(self, payload: bytes, offset: int) -> None:
         compacted = msgspec.json.decode(payload, type=_Compacted)
         self.history.replace()
         self._asked = None
@@ -363,17 +365,17 @@ class Session:
         if items[:1] == b"[":
             raws = [bytes(raw) for raw in _LIST.decode(items)]
             starts, _ = layout.spans(items, 1, raws)
-            start = place + value(payload, b"replacement_history", items)
+            start = offset + value(payload, b"replacement_history", items)
             for relative, raw in zip(starts, raws, strict=True):
                 self._add(msgspec.json.decode(raw, type=_Item), raw, start + relative)
         elif summary != b"null":
-            start = place + value(payload, b"message", summary)
+            start = offset + value(payload, b"message", summary)
             self.history.add(_block("text", start, summary, self._measure), "user", fresh=True)
 
     def _told(
         self,
-        last: Usage | None,
-        total: Usage | None,
+        last: TokenUsage | None,
+        total: TokenUsage | None,
         at: float | None,
         response: str | None = None,
         *,
@@ -397,7 +399,7 @@ class Session:
             usage = total
         asked, self._asked = self._asked, None
         if asked is None:  # of its answer nothing was written down
-            asked = Asked(self.history.now, self.history.prefix, len(self.history.parts), at)
+            asked = SentRequest(self.history.now, self.history.prefix, len(self.history.parts), at)
         sent = asked.at if asked.at is not None else at
         if usage is None or sent is None:
             return
@@ -410,7 +412,7 @@ class Session:
         """Says whether a response was copied from the session that this one was forked from."""
         return at is not None and (at - sent < REPLAY or (self._began is not None and at < self._began))
 
-    def billed(self, at: float, asked: Asked, usage: Usage, response: str | None) -> None:  # noqa: ARG002
+    def billed(self, at: float, asked: SentRequest, usage: TokenUsage, response: str | None) -> None:  # noqa: ARG002
         """Notes a request that was sent at `at`, what was billed for it, and the response's id where it is known."""
         self.sent.append(
             Sent(
@@ -425,7 +427,7 @@ class Session:
         )
 
 
-def _place(line: Line, payload: bytes) -> int:
+def _offset(line: Line, payload: bytes) -> int:
     start = len(line.text) - 1 - len(payload)  # as the client writes it, it is the last member
     if not line.text.startswith(b'"payload":', start - 10):
         start = value(line.text, b"payload", payload)
@@ -441,16 +443,16 @@ def _block(kind: Kind, start: int, raw: bytes, measure: tokens.Measure, tool: st
 
 
 def _content(
-    role: Role, content: bytes, place: int, measure: tokens.Measure, *, own: bool = True
+    role: Role, content: bytes, offset: int, measure: tokens.Measure, *, own: bool = True
 ) -> list[Block]:
-    """Returns the blocks of a message's content, which stands at `place`; `own`: a person may have written it."""
+    """Returns the blocks of a message's content, which stands at `offset`; `own`: a person may have written it."""
     if content[:1] != b"[":
-        return [_block("text", place, content, measure)]
+        return [_block("text", offset, content, measure)]
     raws = [bytes(raw) for raw in _LIST.decode(content)]
     starts, _ = layout.spans(content, 1, raws)
     blocks = []
     for relative, raw in zip(starts, raws, strict=True):
-        start = place + relative
+        start = offset + relative
         text = bytes(msgspec.json.decode(raw, type=_Text).text)
         kind: Kind = "text" if role in ("user", "assistant") else "system"
         if text == b"null" and b"_image" in raw[:40]:

@@ -1,4 +1,4 @@
-"""What one body format says of itself: its members, its items, what they become."""
+"""The interface of a body format: its members, its items, and the segments they become."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -23,12 +23,14 @@ class Frame(msgspec.Struct):
     @property
     def thinned(self) -> bool:
         """Whether OpenRouter may take messages out of the middle (openrouter.ai/docs, message transforms)."""
-        transforms, plugins = (b"" if one is UNSET else bytes(one) for one in (self.transforms, self.plugins))
+        transforms, plugins = (
+            b"" if member is UNSET else bytes(member) for member in (self.transforms, self.plugins)
+        )
         return b'"middle-out"' in transforms or b'"context-compression"' in plugins
 
 
-class Place(NamedTuple):
-    """Where an item of the conversation stands: its end, and the starts of its parts (one, if it has none).
+class ItemSpan(NamedTuple):
+    """The span of a conversation's item: its end, and the starts of its parts (one, if it has none).
 
     One number for `starts` means that the parts stand from there on with one byte between them, a comma.
     """
@@ -36,16 +38,16 @@ class Place(NamedTuple):
     end: int
     starts: int | list[int]
 
-    def moved(self, by: int) -> "Place":
-        """Returns the place in a text that has `by` more bytes before it."""
+    def moved(self, by: int) -> "ItemSpan":
+        """Returns the span in a text that has `by` more bytes before it."""
         starts = self.starts
-        return Place(
+        return ItemSpan(
             self.end + by, starts + by if isinstance(starts, int) else [start + by for start in starts]
         )
 
 
 class Dialect(ABC):
-    """What one body format says of itself."""
+    """The interface that each body format implements."""
 
     format: ClassVar[Format]
     array: ClassVar[bytes]
@@ -64,7 +66,7 @@ class Dialect(ABC):
         """Returns the frame and the conversation's items."""
 
     @abstractmethod
-    def place(self, body: bytes, position: int, items: Sequence[Any]) -> list[Place]:
+    def place(self, body: bytes, position: int, items: Sequence[Any]) -> list[ItemSpan]:
         """Finds the items of the conversation, the first of which stands at or after `position`."""
 
     @abstractmethod
@@ -72,7 +74,7 @@ class Dialect(ABC):
         """Adds what is rendered before the conversation."""
 
     @abstractmethod
-    def extend(self, builder: Builder, items: Sequence[Any], places: Sequence[Place], index: int) -> None:
+    def extend(self, builder: Builder, items: Sequence[Any], spans: Sequence[ItemSpan], index: int) -> None:
         """Adds the segments of the conversation's items, of which the first is number `index`."""
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""A session as it grows: what the next request holds, kept as offsets and hashes, never as text."""
+"""A session as it grows: the content of its next request, kept as offsets and hashes, never as text."""
 
 import json
 from collections.abc import Callable
@@ -17,21 +17,21 @@ _TAGS: dict[Role, bytes] = {"system": b"s", "user": b"u", "assistant": b"a", "to
 
 
 class Block(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """One content block of a session file: where its bytes stand, and what is known of them.
+    """One content block of a session file: the offsets of its bytes, and what they hold.
 
     `tool` is the id of a tool's call or answer, `words:words_end` the bytes of the JSON string with a
-    person's own words (`words_end` 0: there are none), `known` the tokens where the provider has told them.
+    person's own words (`words_end` 0: there are none), `billed_tokens` its tokens where the provider reports them.
     """
 
     kind: Kind
     start: int
     end: int
     digest: bytes
-    features: tokens.Features
+    features: tokens.SegmentFeatures
     tool: str | None = None
     words: int = 0
     words_end: int = 0
-    known: int | None = None
+    billed_tokens: int | None = None
 
 
 class Part(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -105,11 +105,11 @@ class History:
 
     def tell(self, first: int, thinking: int) -> None:
         """Notes what the provider has told: the tokens of all thinking among the parts from `first` on."""
-        places = [i for i in range(first, len(self.parts)) if self.parts[i].block.kind == "thinking"]
-        for place in places:
-            part = self.parts[place]
-            block = msgspec.structs.replace(part.block, known=round(thinking / len(places)))
-            self.parts[place] = msgspec.structs.replace(part, block=block)
+        indices = [i for i in range(first, len(self.parts)) if self.parts[i].block.kind == "thinking"]
+        for index in indices:
+            part = self.parts[index]
+            block = msgspec.structs.replace(part.block, billed_tokens=round(thinking / len(indices)))
+            self.parts[index] = msgspec.structs.replace(part, block=block)
 
     def segments(self, model: str | None) -> tuple[Segment, ...]:
         """Returns the parts as segments, with estimates for this model."""
@@ -123,8 +123,8 @@ class History:
                 digest=block.digest,
                 prefix=part.prefix,
                 tokens=tokens.weigh(block.features, block.kind, family, model)
-                if block.known is None
-                else block.known,
+                if block.billed_tokens is None
+                else block.billed_tokens,
                 spread=tokens.spread(block.kind, family),
                 section=part.section,
                 message=part.message,

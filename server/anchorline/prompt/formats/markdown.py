@@ -83,21 +83,21 @@ def read(data: bytes, name: str | None = None) -> Prompt:
 def _models(front: bytes) -> tuple[str, ...]:
     """Returns the models that a front matter names: one, or a list in either of YAML's forms."""
     named = _MODEL.search(front.decode().replace("\r\n", "\n"))
-    found = []
+    models = []
     for line in named.group(1).split("\n") if named else ():
         for name in _NAME.finditer(line.strip().removeprefix("- ")):
             quoted = name.group(1) if name.group(1) is not None else name.group(2)
             plain = _COMMENT.sub("", name.group(3) or "").strip() if quoted is None else quoted.strip()
             if plain:
-                found.append(plain[:128])
+                models.append(plain[:128])
             if quoted is None and _COMMENT.search(name.group(3)):
                 break
-    return tuple(found)
+    return tuple(models)
 
 
 def fences(data: bytes, position: int) -> list[tuple[int, int]]:
     """Returns (start, end) of the fenced blocks from `position` on; one that is never closed ends with the text."""
-    found = []
+    spans = []
     opened: re.Match[bytes] | None = None
     for line in _FENCE.finditer(data, position):
         mark = line.group(1)
@@ -105,8 +105,8 @@ def fences(data: bytes, position: int) -> list[tuple[int, int]]:
             if mark.startswith(b"~") or b"`" not in line.group(2):
                 opened = line
         elif mark.startswith(opened.group(1)) and not line.group(2).strip():
-            found.append((opened.start(), line.end()))
+            spans.append((opened.start(), line.end()))
             opened = None
     if opened is not None:
-        found.append((opened.start(), len(data)))
-    return found
+        spans.append((opened.start(), len(data)))
+    return spans

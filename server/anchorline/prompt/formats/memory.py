@@ -1,4 +1,4 @@
-"""The bodies that were read last, so that of a conversation's next request only what is new is read."""
+"""A memory of the last bodies, so that of a conversation's next request only what is new is read."""
 
 from bisect import bisect_right
 from collections import deque
@@ -45,11 +45,11 @@ class Memory:
                 return old.prompt.format
         return None
 
-    def longest(self, format_: Format, body: bytes) -> tuple[Parsed, int] | None:
+    def longest(self, body_format: Format, body: bytes) -> tuple[Parsed, int] | None:
         """Returns the remembered body that shares most items with `body`, and how many."""
         best: tuple[Parsed, int] | None = None
         for old in tuple(self._parsed):
-            if old.prompt.format == format_ and body.startswith(old.body[: old.array_start + 1]):
+            if old.prompt.format == body_format and body.startswith(old.body[: old.array_start + 1]):
                 count = _shared(old, body)
                 if count and (best is None or count > best[1]):
                     best = (old, count)
@@ -70,12 +70,12 @@ _CHUNK = 1 << 15
 
 def _shared(old: Parsed, body: bytes) -> int:
     """Counts the items of `old` that `body` starts with, byte for byte."""
-    known = old.body
+    old_body = old.body
     position, most = 0, min(old.ends[-1], len(body)) if old.ends else 0
-    while position < most and known[position : position + _CHUNK] == body[position : position + _CHUNK]:
+    while position < most and old_body[position : position + _CHUNK] == body[position : position + _CHUNK]:
         position += _CHUNK
     count = bisect_right(old.ends, min(position, most))
     # The first difference lies within one chunk: which items still end before it?
-    while count < len(old.ends) and body.startswith(known[position : old.ends[count]], position):
+    while count < len(old.ends) and body.startswith(old_body[position : old.ends[count]], position):
         count += 1
     return count

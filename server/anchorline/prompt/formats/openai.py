@@ -15,7 +15,7 @@ from msgspec import UNSET, Raw, UnsetType
 from anchorline.prompt import layout, session
 from anchorline.prompt.formats.anthropic import deferred, string_draft
 from anchorline.prompt.formats.builder import Builder, automatic, spaced, text_block
-from anchorline.prompt.formats.dialect import Dialect, Frame, Place
+from anchorline.prompt.formats.dialect import Dialect, Frame, ItemSpan
 from anchorline.prompt.formats.message import place_message
 from anchorline.prompt.model import Draft, Format, Kind, Role, Segment
 from anchorline.prompt.tokens import family
@@ -70,7 +70,7 @@ class _ResponsesFrame(_OpenAIFrame):
         truncated = self.truncation is not UNSET and bytes(self.truncation) not in (b"null", b'"disabled"')
         stored = (self.previous_response_id, self.conversation)
         return not (truncated or self.thinned) and all(
-            one is UNSET or bytes(one) == b"null" for one in stored
+            member is UNSET or bytes(member) == b"null" for member in stored
         )
 
 
@@ -97,7 +97,7 @@ _BEGINNINGS: dict[bytes, tuple[Kind, Role]] = {
     b'{"role":"assistant","con': ("text", "assistant"),
 }
 _BEGINNING = 24
-"""How most items begin: telling their kind must not cost a decode."""
+"""First bytes of most items: telling their kind must not cost a decode."""
 
 _PARTS: dict[str | None, Kind] = {
     "image_url": "image",
@@ -109,7 +109,7 @@ _PARTS: dict[str | None, Kind] = {
 
 
 class _OpenAI(Dialect):
-    """What both have in common."""
+    """The part that chat completions and Responses have in common."""
 
     markers: ClassVar[tuple[bytes, ...]] = (b'"prompt_cache_breakpoint"', b'"cache_control"')
     text_part: ClassVar[bytes]
@@ -118,22 +118,22 @@ class _OpenAI(Dialect):
         """Returns the tokenizer of the model: this API is spoken by more than OpenAI."""
         return family(model)
 
-    def place(self, body: bytes, position: int, items: Sequence[Raw]) -> list[Place]:
+    def place(self, body: bytes, position: int, items: Sequence[Raw]) -> list[ItemSpan]:
         """Finds each item's start and end."""
         values = [bytes(item) for item in items]
         starts, _ = layout.spans(body, position, values)
-        return [Place(start + len(value), start) for start, value in zip(starts, values, strict=True)]
+        return [ItemSpan(start + len(value), start) for start, value in zip(starts, values, strict=True)]
 
-    def extend(self, builder: Builder, items: Sequence[Raw], places: Sequence[Place], index: int) -> None:
+    def extend(self, builder: Builder, items: Sequence[Raw], spans: Sequence[ItemSpan], index: int) -> None:
         """Adds each item, or its parts."""
-        for number, (item, place) in enumerate(zip(items, places, strict=True), index):
+        for number, (item, span) in enumerate(zip(items, spans, strict=True), index):
             content = bytes(item)
-            known = _BEGINNINGS.get(content[:_BEGINNING])
-            if known is not None:
-                kind, role = known
-                builder.add(kind, role, place.end - len(content), content, "messages", number)
+            beginning = _BEGINNINGS.get(content[:_BEGINNING])
+            if beginning is not None:
+                kind, role = beginning
+                builder.add(kind, role, span.end - len(content), content, "messages", number)
             else:
-                self._add(builder, content, place.end - len(content), number)
+                self._add(builder, content, span.end - len(content), number)
 
     def _add(self, builder: Builder, content: bytes, start: int, index: int) -> None:
         fields = _decode_item(content)
@@ -272,11 +272,11 @@ class Responses(_OpenAI):
 
 def _member(body: bytes, position: int, name: str) -> int:
     """Returns where the value of an object's member starts: the last one's, where there are several."""
-    found = -1
+    start = -1
     for member in layout.members(body, position):
         if msgspec.json.decode(member.key) == name:
-            found = member.start
-    return found
+            start = member.start
+    return start
 
 
 def _item_kind(name: str | None) -> tuple[Kind, Role]:
