@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anchorline.trim.calls import Call, Origin
+from anchorline.trim.calls import Origin, ToolCall
 from anchorline.trim.forms import KINDS, restored, shortened
 from anchorline.trim.kinds import Kind
 from anchorline.trim.marks import Line, Rendered, own, read, written
@@ -15,18 +15,18 @@ from trim.outputs import OUTPUT
 
 
 class Asked(Origin):
-    def __init__(self, call: Call | None) -> None:
+    def __init__(self, call: ToolCall | None) -> None:
         self.call = call
 
 
 CALLS = [
     None,
-    Call("read"),
-    Call("grep"),
-    Call("bash", "cat log.txt", "cat log.txt"),
-    Call("bash", "rg -n x", "rg -n x"),
-    Call("bash", "pip install x", "pip install x"),
-    Call("bash", "pip install x", "pip install x"),
+    ToolCall("read"),
+    ToolCall("grep"),
+    ToolCall("bash", "cat log.txt", "cat log.txt"),
+    ToolCall("bash", "rg -n x", "rg -n x"),
+    ToolCall("bash", "pip install x", "pip install x"),
+    ToolCall("bash", "pip install x", "pip install x"),
 ]
 
 
@@ -36,7 +36,7 @@ def back(sent: str, kinds: tuple[Kind, ...]) -> str:
 
 @examples(400)
 @given(st.lists(st.tuples(OUTPUT, st.sampled_from(CALLS)), min_size=1, max_size=6))
-def test_the_reader_restores_every_byte(results: list[tuple[str, Call | None]]):
+def test_the_reader_restores_every_byte(results: list[tuple[str, ToolCall | None]]):
     earlier, later = EarlierLines(), EarlierLines()
     for output, call in results:
         sent, used = shortened(output, (*KINDS, earlier), Asked(call))
@@ -64,7 +64,7 @@ def test_rubbish_is_restored(output: str):
 def test_what_a_file_holds_keeps_its_escape_codes_and_ends_of_lines():
     text = "\x1b[31mred\x1b[0m\r\n" * 9 + " 10%\r 20%\r\n" * 9 + "last"
     for command in ("cat colours.txt", "git show HEAD:colours.txt", "sed -n 1,9p colours.txt"):
-        sent, used = shortened(text, KINDS, Asked(Call("bash", command, command)))
+        sent, used = shortened(text, KINDS, Asked(ToolCall("bash", command, command)))
         assert "terminal_rendering" not in used
         assert sent.startswith("\x1b[31mred\x1b[0m\r\n")
         assert back(sent, KINDS) == text
@@ -72,7 +72,7 @@ def test_what_a_file_holds_keeps_its_escape_codes_and_ends_of_lines():
 
 def test_what_a_command_draws_is_rendered_and_says_so():
     text = "".join(f"\r {n:3d}% |{'#' * n:100}|" for n in range(101)) + "\nSuccessfully installed x\n"
-    sent, used = shortened(text, KINDS, Asked(Call("bash", "pip install x", "pip install x")))
+    sent, used = shortened(text, KINDS, Asked(ToolCall("bash", "pip install x", "pip install x")))
     assert used == ("terminal_rendering",)
     assert sent.split("\n") == [
         "[= terminal rendering: 100 overwritten states of lines left out]",

@@ -2,18 +2,18 @@
 
 import pytest
 
-from anchorline.trim.calls import Call, Origin
+from anchorline.trim.calls import Origin, ToolCall
 from anchorline.trim.kinds import EqualLines, FoundLines, LineNumbers
 from anchorline.trim.marks import Again, Found, Padded
 
 
 class Asked(Origin):
-    def __init__(self, call: Call | None) -> None:
+    def __init__(self, call: ToolCall | None) -> None:
         self.call = call
 
 
-GREP = Asked(Call("grep"))
-BASH = Asked(Call("bash", "ls var", '{"command":"ls var"}'))
+GREP = Asked(ToolCall("grep"))
+BASH = Asked(ToolCall("bash", "ls var", '{"command":"ls var"}'))
 
 
 def numbered(first: int, last: int, width: int = 6, sign: str = "\t") -> list[str]:
@@ -112,11 +112,11 @@ def test_a_file_s_name_is_no_match(lines: list[str], origin: Origin):
     assert FoundLines().shorten(lines, origin) == lines
 
 
-@pytest.mark.parametrize("origin", [BASH, Asked(None), Asked(Call("read"))])
+@pytest.mark.parametrize("origin", [BASH, Asked(None), Asked(ToolCall("read"))])
 def test_only_a_search_finds_lines(origin: Origin):
     assert FoundLines().shorten(FOUND, origin) == FOUND
 
 
 @pytest.mark.parametrize("command", ["rg -n call src", "git grep -n call", "cd src && grep -rn call ."])
 def test_a_search_may_be_a_command(command: str):
-    assert FoundLines().shorten(FOUND, Asked(Call("bash", command, command))) != FOUND
+    assert FoundLines().shorten(FOUND, Asked(ToolCall("bash", command, command))) != FOUND

@@ -1,6 +1,6 @@
 """Lines that stand in an earlier output: whoever follows the pointers has the output back, byte for byte."""
 
-from anchorline.trim.calls import Call, Origin
+from anchorline.trim.calls import Origin, ToolCall
 from anchorline.trim.marks import Above, Literal, own, read, written
 from anchorline.trim.repeats import EarlierLines
 
@@ -9,7 +9,7 @@ FILE = [f"    value_{n} = compute_something({n}, flag=True)  # step" for n in ra
 
 class Nobody(Origin):
     def __init__(self) -> None:
-        self.call: Call | None = None
+        self.call: ToolCall | None = None
 
 
 def numbered(lines: list[str], first: int = 1) -> str:

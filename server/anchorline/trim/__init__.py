@@ -1,1 +1,1 @@
-"""What can be left out of a prompt without a loss."""
+"""Trims: parts that a prompt is sent without, and without a loss."""

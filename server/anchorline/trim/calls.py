@@ -1,4 +1,4 @@
-"""What a tool was asked that gave a result: the call with the result's id, before it in the conversation."""
+"""The call that a tool result answers: the one with the result's id, before it in the conversation."""
 
 import re
 from contextlib import suppress
@@ -34,7 +34,7 @@ _SEARCH = re.compile(r"(?:\b|(?<=\\n))(?:rg|[ef]?grep|ag|ack)\b")
 _COMMANDS = ("command", "cmd")
 
 
-class Call(msgspec.Struct, frozen=True):
+class ToolCall(msgspec.Struct, frozen=True):
     """A tool's name in lower case, and the command if it was asked for one; `given` is all that it was asked."""
 
     tool: str
@@ -62,7 +62,7 @@ class Origin:
         return call is not None and call.command is not None and drawn(call.command)
 
     @cached_property
-    def call(self) -> Call | None:
+    def call(self) -> ToolCall | None:
         """The call, or None where it is not in the request or can't be read."""
         prompt, segments = self._prompt, self._prompt.segments
         own = segments[self._segment]
@@ -78,7 +78,7 @@ class Origin:
         return None
 
 
-def _call(content: bytes, name: bytes) -> Call | None:
+def _call(content: bytes, name: bytes) -> ToolCall | None:
     """Returns the call with the id `name` (a JSON string) in what the model wrote."""
     try:
         value = msgspec.json.decode(content)
@@ -92,7 +92,7 @@ def _call(content: bytes, name: bytes) -> Call | None:
     return None
 
 
-def _read(call: dict[str, Any]) -> Call:
+def _read(call: dict[str, Any]) -> ToolCall:
     """Returns what the forms of a call have in common: Anthropic's, chat's, and the Responses API's."""
     function = call.get("function")
     asked: dict[str, Any] = function if isinstance(function, dict) else call
@@ -105,7 +105,7 @@ def _read(call: dict[str, Any]) -> Call:
     command = None
     if isinstance(given, dict) and (tool in _SHELLS or tool.endswith(".exec")):
         command = _command(next((given[key] for key in _COMMANDS if given.get(key)), None))
-    return Call(tool, command, text)
+    return ToolCall(tool, command, text)
 
 
 def _command(given: object) -> str | None:

@@ -1,4 +1,4 @@
-"""Which shell commands draw on a terminal, and show nothing that a file holds.
+"""The shell commands that draw on a terminal, and show nothing that a file holds.
 
 Their output may be rendered (`anchorline.trim.terminal`), which can't be undone. So this is a list of what is known to
 be safe, command by command: what it does not name, and every line that a shell would expand, is left alone. ``cat``,

@@ -1,4 +1,4 @@
-"""A later copy of a block that can be a reference to the first one.
+"""Later copies of a block, each of which can be a reference to the first.
 
 Only what is new may be trimmed. Bytes that the provider already holds cost a tenth; changing one of them means to
 pay for all that follows again. Where the prefix is cold nothing is held, so everything may.
@@ -47,6 +47,6 @@ def duplicates(prompt: Prompt, warm: int) -> tuple[Trim, ...]:
     return tuple(trims)
 
 
-def _same(one: Segment, other: Segment) -> bool:
-    """Guard against a collision of hashes, which are not cryptographic: what else is known must fit."""
-    return one.kind == other.kind and one.tokens == other.tokens
+def _same(segment: Segment, other: Segment) -> bool:
+    """Says whether kind and size fit as well: the hashes are not cryptographic, so they may collide."""
+    return segment.kind == other.kind and segment.tokens == other.tokens

@@ -41,7 +41,7 @@ def shortened(text: str, kinds: Sequence[Kind], origin: Origin) -> tuple[str, tu
 def _applied(
     lines: list[Line], given: list[Line], some: Sequence[Kind], kinds: Sequence[Kind], origin: Origin
 ) -> tuple[str, tuple[TrimKind, ...]]:
-    """Apply `some` of the kinds, each one that `kinds` restore `given` from."""
+    """Applies `some` of the kinds, each one that `kinds` restore `given` from."""
     used: list[TrimKind] = []
     sent = written(lines)
     for kind in some:

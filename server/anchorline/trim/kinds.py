@@ -43,10 +43,10 @@ class LineNumbers:
         """Leaves the spaces out where every numbered line is aligned to the same width."""
         width = saved = 0
         for line in lines:
-            found = _ALIGNED.match(line) if isinstance(line, str) else None
-            if found is not None and found[1]:
-                width = width or len(found[0])
-                saved += len(found[1])
+            match = _ALIGNED.match(line) if isinstance(line, str) else None
+            if match is not None and match[1]:
+                width = width or len(match[0])
+                saved += len(match[1])
         mark = Padded(width)
         if saved <= len(str(mark)):
             return lines
@@ -54,14 +54,14 @@ class LineNumbers:
         return [*(_ALIGNED.sub(r"\2", line, 1) if isinstance(line, str) else line for line in lines), mark]
 
     def restore(self, lines: list[Line]) -> list[Line]:
-        """Align the line numbers again."""
+        """Aligns the line numbers again."""
         at = next((n for n, line in enumerate(lines) if isinstance(line, Padded)), -1)
         if at < 0:
             return lines
         mark = lines[at]
         width = mark.width if isinstance(mark, Padded) else 0
         return [
-            _DIGITS.sub(lambda found: found[0].rjust(width), line, 1) if isinstance(line, str) else line
+            _DIGITS.sub(lambda match: match[0].rjust(width), line, 1) if isinstance(line, str) else line
             for line in (*lines[:at], *lines[at + 1 :])
         ]
 
@@ -84,7 +84,7 @@ class EqualLines:
         return kept if len(kept) < len(lines) else lines
 
     def restore(self, lines: list[Line]) -> list[Line]:
-        """Repeat the lines."""
+        """Repeats the lines."""
         made: list[Line] = []
         room = LARGEST
         for line in lines:
@@ -107,8 +107,8 @@ class FoundLines:
     name: TrimKind = "found_path"
 
     def shorten(self, lines: list[Line], origin: Origin) -> list[Line]:
-        """Name the path once, above its lines."""
-        paths = {found[1] for line in lines if isinstance(line, str) and (found := _MATCH.match(line))}
+        """Names the path once, above its lines."""
+        paths = {match[1] for line in lines if isinstance(line, str) and (match := _MATCH.match(line))}
         if not paths or not origin.searches:
             return lines
         kept: list[Line] = []
@@ -132,9 +132,9 @@ class FoundLines:
             if isinstance(line, Found) and line.lines * len(line.path) <= room:
                 path, left = line.path, line.lines
                 room -= left * len(path)
-            elif left > 0 and isinstance(line, str) and (found := _NUMBER.match(line)):
+            elif left > 0 and isinstance(line, str) and (match := _NUMBER.match(line)):
                 left -= 1
-                yield f"{path}{found[1]}{line}"
+                yield f"{path}{match[1]}{line}"
             else:
                 left = 0
                 yield line
@@ -152,9 +152,9 @@ def _path(line: Line, paths: set[str]) -> str | None:
     """Returns in which of the files a search found a line; None where it is no line of its output."""
     if not isinstance(line, str):
         return None
-    found = _MATCH.match(line)
-    if found is not None:
-        return found[1]
+    match = _MATCH.match(line)
+    if match is not None:
+        return match[1]
     for context in _CONTEXT.finditer(line):
         path = line[: context.start()]
         if path in paths or _ends(path, paths):

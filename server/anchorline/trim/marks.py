@@ -104,17 +104,17 @@ def mark(line: str) -> Mark | None:
 
 
 def _read(line: str) -> Mark | None:
-    if found := _ABOVE.fullmatch(line):
-        first, last, result, number = found.groups()
+    if match := _ABOVE.fullmatch(line):
+        first, last, result, number = match.groups()
         return Above(int(result), int(first), int(last or first), int(number) if number else None)
-    if found := _AGAIN.fullmatch(line):
-        return Again(int(found[1]))
-    if found := _FOUND.fullmatch(line):
-        return Found(int(found[1]), found[2])
-    if found := _PADDED.fullmatch(line):
-        return Padded(int(found[1]))
-    if (found := _RENDERED.fullmatch(line)) and (found[1] or found[2]):
-        return Rendered(int(found[1] or 0), int(found[2] or 0))
+    if match := _AGAIN.fullmatch(line):
+        return Again(int(match[1]))
+    if match := _FOUND.fullmatch(line):
+        return Found(int(match[1]), match[2])
+    if match := _PADDED.fullmatch(line):
+        return Padded(int(match[1]))
+    if (match := _RENDERED.fullmatch(line)) and (match[1] or match[2]):
+        return Rendered(int(match[1] or 0), int(match[2] or 0))
     return Literal() if line == str(Literal()) else None
 
 

@@ -21,7 +21,7 @@ PAIR, LONG = 40, 160
 _NUMBERED = re.compile(r"([1-9][0-9]{0,8})(?=[→\t:-])")
 
 
-class _Text(msgspec.Struct, frozen=True, gc=False):
+class _OutputLine(msgspec.Struct, frozen=True, gc=False):
     """A line without its number. `number` is -1 where it has none; `rest` begins with what follows the number."""
 
     number: int
@@ -36,7 +36,7 @@ class _Text(msgspec.Struct, frozen=True, gc=False):
         return f"{self.number + by}{self.rest}" if self.number >= 0 else self.rest
 
 
-class _Place(msgspec.Struct, frozen=True, gc=False):
+class _Position(msgspec.Struct, frozen=True, gc=False):
     result: int
     line: int
 
@@ -47,8 +47,8 @@ class EarlierLines:
     name: TrimKind = "earlier_lines"
 
     def __init__(self) -> None:
-        self._results: list[list[_Text | None]] = []
-        self._places: dict[int, _Place] = {}
+        self._results: list[list[_OutputLine | None]] = []
+        self._positions: dict[int, _Position] = {}
 
     def add(self, texts: Sequence[list[Line]], *, stays: bool = True) -> None:
         """Takes in the next tool result: the lines of its texts, as they are sent.
@@ -60,11 +60,11 @@ class EarlierLines:
         self._results.append(lines)
         if stays:
             for index, key in _keys(lines):
-                self._places[key] = _Place(result, index)
+                self._positions[key] = _Position(result, index)
 
     def shorten(self, lines: list[Line], origin: Origin) -> list[Line]:  # noqa: ARG002
-        """Replace each run of lines that stands in an earlier result by where it stands."""
-        if not self._places:
+        """Replaces each run of lines that stands in an earlier result by where it stands."""
+        if not self._positions:
             return lines
         texts = [_text(line) for line in lines]
         keys: dict[int, list[int]] = {}
@@ -73,13 +73,13 @@ class EarlierLines:
         kept: list[Line] = []
         index = 0
         while index < len(lines):
-            found = self._run(texts, index, keys.get(index, ()))
-            if found is None:
+            run = self._run(texts, index, keys.get(index, ()))
+            if run is None:
                 kept.append(lines[index])
                 index += 1
                 continue
-            place, count = found
-            kept.append(self._mark(place, texts[index : index + count]))
+            position, count = run
+            kept.append(self._mark(position, texts[index : index + count]))
             index += count
         return kept
 
@@ -109,42 +109,42 @@ class EarlierLines:
         return [text.moved(shift) for text in texts]
 
     def _run(
-        self, lines: Sequence[_Text | None], start: int, keys: Sequence[int]
-    ) -> tuple[_Place, int] | None:
+        self, lines: Sequence[_OutputLine | None], start: int, keys: Sequence[int]
+    ) -> tuple[_Position, int] | None:
         """Returns where the longest run that begins with line `start` stands, and its lines; None if not worth it."""
-        best: tuple[_Place, int] | None = None
+        best: tuple[_Position, int] | None = None
         for key in keys:
-            place = self._places.get(key)
-            if place is not None:
-                count = _shared(lines, start, self._results[place.result], place.line)
+            position = self._positions.get(key)
+            if position is not None:
+                count = _shared(lines, start, self._results[position.result], position.line)
                 if count and (best is None or count > best[1]):
-                    best = place, count
+                    best = position, count
         if best is None:
             return None
         size = sum(text.size + 1 for text in lines[start : start + best[1]] if text is not None)
         return best if size >= WORTH else None
 
-    def _mark(self, place: _Place, lines: Sequence[_Text | None]) -> Above:
-        stands = self._results[place.result]
+    def _mark(self, position: _Position, lines: Sequence[_OutputLine | None]) -> Above:
+        stands = self._results[position.result]
         number: int | None = None
         for offset, line in enumerate(lines):
-            old = stands[place.line + offset]
+            old = stands[position.line + offset]
             if line is not None and old is not None and line.number >= 0:
                 number = line.number if line.number != old.number else None
                 break
-        return Above(place.result + 1, place.line + 1, place.line + len(lines), number)
+        return Above(position.result + 1, position.line + 1, position.line + len(lines), number)
 
 
-def _text(line: Line) -> _Text | None:
+def _text(line: Line) -> _OutputLine | None:
     """Returns a line of the output; None for one that stands for others, or looks like it."""
     if not isinstance(line, str) or line.startswith(BEGINNING):
         return None
-    found = _NUMBERED.match(line)
-    return _Text(-1, line) if found is None else _Text(int(found[1]), line[found.end() :])
+    match = _NUMBERED.match(line)
+    return _OutputLine(-1, line) if match is None else _OutputLine(int(match[1]), line[match.end() :])
 
 
-def _keys(lines: Sequence[_Text | None]) -> Iterator[tuple[int, int]]:
-    """Yields (line, key) for each place at which a run may be found."""
+def _keys(lines: Sequence[_OutputLine | None]) -> Iterator[tuple[int, int]]:
+    """Yields (line, key) for each line at which a run may begin."""
     following = iter(lines)
     next(following, None)
     for index, line in enumerate(lines):
@@ -157,12 +157,14 @@ def _keys(lines: Sequence[_Text | None]) -> Iterator[tuple[int, int]]:
             yield index, hash((line.rest, after.rest))
 
 
-def _shared(lines: Sequence[_Text | None], start: int, others: Sequence[_Text | None], place: int) -> int:
+def _shared(
+    lines: Sequence[_OutputLine | None], start: int, others: Sequence[_OutputLine | None], other_start: int
+) -> int:
     """Returns how many lines are the same from there on, their numbers all shifted by the same."""
     shift: int | None = None
     count = 0
-    while start + count < len(lines) and place + count < len(others):
-        line, other = lines[start + count], others[place + count]
+    while start + count < len(lines) and other_start + count < len(others):
+        line, other = lines[start + count], others[other_start + count]
         if (
             line is None
             or other is None

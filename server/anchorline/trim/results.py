@@ -62,11 +62,11 @@ class Trimmed(msgspec.Struct, frozen=True):
 
     @property
     def saved(self) -> int:
-        """How many bytes are saved."""
+        """The bytes that are saved."""
         return sum(piece.end - piece.start - len(piece.text) for piece in self.pieces)
 
 
-class _Text(msgspec.Struct, frozen=True, gc=False):
+class _SentText(msgspec.Struct, frozen=True, gc=False):
     """Text `number` of a tool result, a JSON string with the digest `was`, is sent as `piece`.
 
     Where it stands may differ from request to request, since clients put a cache marker before it.
@@ -80,19 +80,19 @@ class _Text(msgspec.Struct, frozen=True, gc=False):
 class _Form(msgspec.Struct, frozen=True, gc=False):
     """The form in which a tool result is sent. No texts: as it came."""
 
-    texts: tuple[_Text, ...]
+    texts: tuple[_SentText, ...]
     kinds: tuple[TrimKind, ...]
     digest: bytes
 
     def placed(self, content: bytes) -> tuple[Piece, ...] | None:
         """Returns where to replace what in a tool result; None where it holds something else."""
-        found: list[tuple[int, int]] | None = None
+        spans: list[tuple[int, int]] | None = None
         pieces = []
         for text in self.texts:
             piece = text.piece
             if xxh3_64_digest(content[piece.start : piece.end]) != text.was:
-                found = literals(content) if found is None else found
-                start, end = found[text.number] if text.number < len(found) else (0, 0)
+                spans = literals(content) if spans is None else spans
+                start, end = spans[text.number] if text.number < len(spans) else (0, 0)
                 if xxh3_64_digest(content[start:end]) != text.was:
                     return None
                 piece = Piece(start, end, piece.text)
@@ -103,12 +103,12 @@ class _Form(msgspec.Struct, frozen=True, gc=False):
 class Shortened:
     """Shortens the tool results of conversations, the same way for ever.
 
-    `known` are the forms that earlier processes sent: the prefix hash up to a tool result → the digest of its form.
+    `digests` are the forms that earlier processes sent: the prefix hash up to a tool result → the digest of its form.
     May be used in any thread.
     """
 
-    def __init__(self, known: Mapping[bytes, bytes] | None = None) -> None:
-        self._known = dict(known or {})
+    def __init__(self, digests: Mapping[bytes, bytes] | None = None) -> None:
+        self._digests = dict(digests or {})
         self._forms: OrderedDict[tuple[bytes, bytes], _Form] = OrderedDict()
         self._earlier: OrderedDict[tuple[bytes, bytes], EarlierLines] = OrderedDict()
         self._lock = Lock()
@@ -120,24 +120,24 @@ class Shortened:
         Nothing is kept of it but what makes the next request of the conversation faster.
         """
         with self._lock:
-            return list(_Passage(prompt, warm, self._known, self._forms, self._earlier).trimmed())
+            return list(_Shortening(prompt, warm, self._digests, self._forms, self._earlier).trimmed())
 
-    def learn(self, known: Mapping[bytes, bytes]) -> bool:
-        """Takes in the forms that another process has sent; return whether there are new ones."""
+    def learn(self, digests: Mapping[bytes, bytes]) -> bool:
+        """Takes in the forms that another process has sent; returns whether there are new ones."""
         with self._lock:
-            new = any(self._known.get(prefix) != form for prefix, form in known.items())
-            self._known.update(known)
+            new = any(self._digests.get(prefix) != form for prefix, form in digests.items())
+            self._digests.update(digests)
         return new
 
     def keep(self, prompt: Prompt, trimmed: Sequence[Trimmed]) -> dict[bytes, bytes]:
-        """Notes what is sent from now on; return what is new of it, as `known` takes it."""
-        made = {prompt.segments[one.segment].prefix: one.digest for one in trimmed if one.new}
+        """Notes what is sent from now on; returns what is new of it, as `digests` takes it."""
+        made = {prompt.segments[result.segment].prefix: result.digest for result in trimmed if result.new}
         with self._lock:
-            self._known.update(made)
+            self._digests.update(made)
         return made
 
 
-class _Passage:
+class _Shortening:
     """One request on its way through `Shortened`.
 
     What a tool result is sent as follows from the prompt up to it and from what the earlier results are sent as, which
@@ -148,20 +148,22 @@ class _Passage:
         self,
         prompt: Prompt,
         warm: int,
-        known: Mapping[bytes, bytes],
+        digests: Mapping[bytes, bytes],
         forms: OrderedDict[tuple[bytes, bytes], _Form],
         memory: OrderedDict[tuple[bytes, bytes], EarlierLines],
     ) -> None:
         self._prompt = prompt
-        self._known = known
+        self._digests = digests
         self._forms = forms
         self._memory = memory
         self._warm = warm
         self._small = prompt.tokens < FLOOR_TOKENS
-        self._results = [i for i, one in enumerate(prompt.segments) if one.kind == "tool_result"]
+        self._results = [i for i, segment in enumerate(prompt.segments) if segment.kind == "tool_result"]
         self._applied: list[_Form | None] = []
         self._states: list[tuple[bytes, bytes]] = []
-        self._whole = prompt.self_contained and not any(_stored(prompt, one) for one in prompt.segments)
+        self._whole = prompt.self_contained and not any(
+            _stored(prompt, segment) for segment in prompt.segments
+        )
         """Whether a result may point to another one: the model gets all of them."""
         self._sent = b"" if self._whole else b"alone"
         self._earlier: EarlierLines | None = None
@@ -173,17 +175,17 @@ class _Passage:
         prompt = self._prompt
         for index in self._results:
             segment = prompt.segments[index]
-            known = self._known.get(segment.prefix)
+            digest = self._digests.get(segment.prefix)
             form = pieces = None
-            if known is not None or index > self._warm:
-                form = self._form(index, segment, known)
-                if index <= self._warm and known != form.digest:
+            if digest is not None or index > self._warm:
+                form = self._form(index, segment, digest)
+                if index <= self._warm and digest != form.digest:
                     # What the provider holds can't be sent again, so nothing from here on is held.
                     self._warm = index - 1
                 pieces = form.placed(self._load(segment.start, segment.end)) if form.texts else None
             if form is not None and pieces:
                 self._sent = xxh3_64_digest(self._sent + form.digest)
-                yield Trimmed(index, pieces, form.kinds, form.digest, new=known != form.digest)
+                yield Trimmed(index, pieces, form.kinds, form.digest, new=digest != form.digest)
             self._applied.append(form if pieces else None)
             self._states.append((segment.prefix, self._sent))
         if self._earlier is not None and self._taken:
@@ -192,7 +194,10 @@ class _Passage:
 
     @cached_property
     def _load(self) -> Callable[[int, int], bytes]:
-        """What returns bytes of the results. A session file is opened once for all of them: it may be compressed."""
+        """The function that returns bytes of the results.
+
+        A session file is opened once for all of them: it may be compressed.
+        """
         load, segments = self._prompt.load, [self._prompt.segments[index] for index in self._results]
         if self._prompt.format not in ("claude-code", "codex"):
             return load
@@ -200,7 +205,7 @@ class _Passage:
         source = load(first, max(segment.end for segment in segments))
         return lambda start, end: source[start - first : end - first]
 
-    def _form(self, index: int, segment: Segment, known: bytes | None) -> _Form:
+    def _form(self, index: int, segment: Segment, digest: bytes | None) -> _Form:
         """Returns the form of the next result, decided now or before."""
         state = segment.prefix, self._sent
         form = self._forms.get(state)
@@ -208,7 +213,7 @@ class _Passage:
             self._forms.move_to_end(state)
             return form
         content = self._load(segment.start, segment.end)
-        if self._small and known is None:
+        if self._small and digest is None:
             return (
                 _made(content, (), Origin(self._prompt, index))
                 if BEGINNING.encode() in content
@@ -251,7 +256,7 @@ AS_IT_CAME = _Form((), (), b"")
 
 def described(prompt: Prompt, trimmed: Sequence[Trimmed]) -> tuple[Trim, ...]:
     """Returns the trims as a plan names them."""
-    return tuple(_trim(prompt, one) for one in trimmed)
+    return tuple(_trim(prompt, result) for result in trimmed)
 
 
 def restored_texts(prompt: Prompt) -> dict[int, list[str]]:
@@ -261,34 +266,36 @@ def restored_texts(prompt: Prompt) -> dict[int, list[str]]:
     """
     earlier = EarlierLines()
     kinds = (*KINDS, earlier)
-    found = {}
+    texts = {}
     for index, segment in enumerate(prompt.segments):
         if segment.kind == "tool_result":
             content = prompt.load(segment.start, segment.end)
             sent = [read(decoded(content[start:end])) for start, end in literals(content)]
-            found[index] = [written(restored(lines, kinds)) for lines in sent]
+            texts[index] = [written(restored(lines, kinds)) for lines in sent]
             earlier.add(sent)
-    return found
+    return texts
 
 
-def _trim(prompt: Prompt, one: Trimmed) -> Trim:
-    segment = prompt.segments[one.segment]
-    reasons = [_REASONS[kind] for kind in one.kinds] or ["lines that look like marks of ours are announced"]
+def _trim(prompt: Prompt, result: Trimmed) -> Trim:
+    segment = prompt.segments[result.segment]
+    reasons = [_REASONS[kind] for kind in result.kinds] or [
+        "lines that look like marks of ours are announced"
+    ]
     return Trim(
-        segment=one.segment,
-        pointer=prompt.pointer(one.segment),
+        segment=result.segment,
+        pointer=prompt.pointer(result.segment),
         action="shorten",
-        original=one.segment,
-        tokens_saved=round(segment.tokens * one.saved / max(segment.size, 1)),
+        original=result.segment,
+        tokens_saved=round(segment.tokens * result.saved / max(segment.size, 1)),
         reason=", ".join(reasons),
-        kinds=one.kinds,
-        restorable="terminal_rendering" not in one.kinds,
+        kinds=result.kinds,
+        restorable="terminal_rendering" not in result.kinds,
     )
 
 
 def _made(content: bytes, kinds: Sequence[Kind], origin: Origin) -> _Form:
-    """Decide on the form of a tool result."""
-    texts: list[_Text] = []
+    """Decides on the form of a tool result."""
+    texts: list[_SentText] = []
     used: dict[TrimKind, None] = {}
     for number, (start, end) in enumerate(literals(content)):
         literal = content[start:end]
@@ -301,7 +308,9 @@ def _made(content: bytes, kinds: Sequence[Kind], origin: Origin) -> _Form:
             continue
         sent, by = shortened(text, kinds if len(content) >= WORTH_BYTES else (), origin)
         if sent != text:
-            texts.append(_Text(number, xxh3_64_digest(literal), Piece(start, end, msgspec.json.encode(sent))))
+            texts.append(
+                _SentText(number, xxh3_64_digest(literal), Piece(start, end, msgspec.json.encode(sent)))
+            )
             used |= dict.fromkeys(by)
     if not texts:
         return AS_IT_CAME
@@ -319,7 +328,7 @@ def literals(content: bytes) -> list[tuple[int, int]]:
 
     None of those that the provider's own tools gave, which it may compare with what it has sent.
     """
-    found: list[tuple[int, int]] = []
+    spans: list[tuple[int, int]] = []
     for member in layout.members(content, 0):
         if member.key == b'"type"' and content[member.start : member.end].endswith(b'_tool_result"'):
             return []
@@ -327,12 +336,12 @@ def literals(content: bytes) -> list[tuple[int, int]]:
             continue
         first = content[member.start : member.start + 1]
         if first == b'"':
-            found = [(member.start, member.end)]
+            spans = [(member.start, member.end)]
         elif first == b"[":
-            found = [
+            spans = [
                 text for start, _ in layout.elements(content, member.start) for text in _text(content, start)
             ]
-    return found
+    return spans
 
 
 def _text(content: bytes, start: int) -> list[tuple[int, int]]:

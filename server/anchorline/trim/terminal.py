@@ -1,4 +1,4 @@
-r"""What a terminal shows of a command's output in the end: the one trim that can't be undone.
+r"""The text that a terminal shows of a command's output in the end: the one trim that can't be undone.
 
 Colour codes go, and so do the states of a line that the terminal overwrote itself, as those of a progress bar: after a
 carriage return, or after the cursor went up. What stands there is what a person would see, and a mark says how much is
@@ -48,7 +48,7 @@ class _Screen:
         return "".join(line + end for line, end in zip(self._lines, self._ends, strict=True))
 
     def draw(self, text: str) -> bool:
-        """Draw a text; False where what the terminal would show is not known."""
+        """Draws a text; False where what the terminal would show is not known."""
         position = 0
         while position < len(text):
             part = _PART.match(text, position)
@@ -58,7 +58,7 @@ class _Screen:
         return True
 
     def _part(self, part: re.Match[str]) -> bool:
-        number, control, newline, back, words = part.groups()
+        number, control, newline, carriage_return, words = part.groups()
         if control is not None:
             return self._control(control, int(number or ("0" if control in "JK" else "1")))
         if newline is not None:
@@ -67,7 +67,7 @@ class _Screen:
             if self._row == len(self._lines):
                 self._lines.append("")
                 self._ends.append("")
-        elif back is not None:
+        elif carriage_return is not None:
             self._column = 0
         elif words is not None:
             return self._write(words)
@@ -118,6 +118,7 @@ def _narrow(text: str) -> bool:
     return "\t" not in text and (
         text.isascii()
         or all(
-            unicodedata.east_asian_width(one) not in "WF" and not unicodedata.combining(one) for one in text
+            unicodedata.east_asian_width(character) not in "WF" and not unicodedata.combining(character)
+            for character in text
         )
     )
