@@ -4,7 +4,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from anchorline.plan import Refinement
-from anchorline.refine.candidate import Answer, asked, judged
+from anchorline.refine.candidate import PassageAnswer, asked, judged
 from anchorline.refine.guard import check
 from anchorline.refine.mask import ORDERED, Masked, entities
 from anchorline.refine.propose import propose
@@ -127,7 +127,7 @@ def test_whatever_a_model_writes_what_is_offered_passes_the_guard(
     proposed = propose(draft, place)
     base = Masked(proposed.text if proposed.text is not None else draft)
     answers = [
-        Answer(passage, passage.text if number < copied else text)
+        PassageAnswer(passage, passage.text if number < copied else text)
         for number, (passage, text) in enumerate(zip(asked(base), written, strict=False))
     ]
     found = judged(draft, proposed, place, answers, "model")

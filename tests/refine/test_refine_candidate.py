@@ -19,7 +19,9 @@ TEMPLATE = Template("Correct the text.", "{draft}")
 def improved(
     draft: str, model: Scripted, told: Callable[[str], None] = lambda _: None, seconds: float = 20
 ) -> Refinement:
-    return asyncio.run(improve(draft, propose(draft), NOTHING, model, TEMPLATE, seconds=seconds, told=told))
+    return asyncio.run(
+        improve(draft, propose(draft), NOTHING, model, TEMPLATE, seconds=seconds, on_text=told)
+    )
 
 
 def replacing(*pairs: tuple[str, str]) -> Callable[[str], str]:

@@ -72,7 +72,7 @@ async def _improved(
             model,
             template,
             seconds=server.session.config.refine.model_seconds,
-            told=write,
+            on_text=write,
         )
     )
     awaited: list[asyncio.Future[Any]] = [improving]

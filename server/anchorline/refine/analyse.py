@@ -1,4 +1,4 @@
-"""What a draft asks for and how well: intent, what is missing or vague, a quality score, cheap features.
+"""The analysis of a draft: its intent, what is missing or vague, a quality score, cheap features.
 
 No model. The claims that need English (intent by verb, vagueness, what is missing) are made only where the
 draft is not recognised as another language; the features hold for every language.
@@ -26,7 +26,7 @@ UNCLEAR = 0.5
 """Probability of being underspecified from which on something counts as missing."""
 
 
-class Features(msgspec.Struct, frozen=True):
+class DraftFeatures(msgspec.Struct, frozen=True):
     """Structure of a draft, cheap enough for every keystroke. Shares are of its characters, 0 to 1.
 
     Used here for the score and by routing as the model's input; counts are absolute.
@@ -66,7 +66,7 @@ class Analysis(msgspec.Struct, frozen=True):
     missing: tuple[Missing, ...]
     vague: tuple[tuple[int, int], ...]
     score: float
-    features: Features
+    features: DraftFeatures
     unclear: float = 0.0
     signs: tuple[Sign, ...] = ()
 
@@ -93,7 +93,7 @@ def analyse(draft: Masked) -> Analysis:
     return Analysis(intent, spoken, missing, vague, score, measured)
 
 
-def features(draft: Masked) -> Features:
+def features(draft: Masked) -> DraftFeatures:
     """Counts what is there. Shares of characters are of the first 4000."""
     text = draft.text
     sample = text[:4000]
@@ -105,7 +105,7 @@ def features(draft: Masked) -> Features:
         masked += end - start
     plain = sample.encode("ascii", "ignore")
     classes = plain.translate(_CLASSES)
-    return Features(
+    return DraftFeatures(
         characters=len(text),
         words=len(draft.tokens),
         lines=text.count("\n") + 1,
@@ -151,17 +151,19 @@ def _intent(prose: str) -> Intent:
 
 
 def _missing(intent: Intent, draft: Masked) -> tuple[Missing, ...]:
-    prose, found = draft.prose, draft.entities
+    prose, entities = draft.prose, draft.entities
     if intent not in ("edit", "fix", "test") or len(prose) > TERSE:
         return ()
-    named = any(entity.kind in TARGETS or entity.kind in ("ref", "quote", "placeholder") for entity in found)
+    named = any(
+        entity.kind in TARGETS or entity.kind in ("ref", "quote", "placeholder") for entity in entities
+    )
     missing: list[Missing] = []
-    if not named and not any(entity.kind in ("number", "term") for entity in found):
+    if not named and not any(entity.kind in ("number", "term") for entity in entities):
         if deictic(prose) is not None:
             missing.append("reference")
         elif cues.GENERIC.match(prose):
             missing.append("target")
-    shown = any(entity.kind in ("fence", "pasted", "quote", "ref", "number") for entity in found)
+    shown = any(entity.kind in ("fence", "pasted", "quote", "ref", "number") for entity in entities)
     if intent == "fix" and not shown and len(prose) <= 120 and cues.SYMPTOM.search(prose) is None:
         missing.append("symptom")
     return tuple(missing)
@@ -174,8 +176,8 @@ def deictic(prose: str) -> re.Match[str] | None:
     return cues.DEICTIC.search(prose)
 
 
-def _score(measured: Features, missing: int, vague: int) -> float:
-    """Weigh what helps a model most (a target, context, an expectation), minus what is missing or vague."""
+def _score(measured: DraftFeatures, missing: int, vague: int) -> float:
+    """Weighs what helps a model most (a target, context, an expectation), minus what is missing or vague."""
     score = 0.35 if measured.words >= 4 else 0.15
     score += 0.2 if measured.paths or measured.identifiers or measured.code_spans else 0.0
     score += 0.15 if measured.fences or measured.masked_share > 0.3 else 0.0

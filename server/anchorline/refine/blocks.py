@@ -12,7 +12,7 @@ INDENT = ("    ", "\t")
 CODE_ENDS = (";", "{", "}", "):", "=>", "->", "\\")
 
 
-class Block(NamedTuple):
+class DraftBlock(NamedTuple):
     """Whole lines `start:end` of one kind; `end` is before the last line's newline."""
 
     kind: str
@@ -38,17 +38,17 @@ _DIFF_START = re.compile(r"diff --git |@@ -\d|--- (?:a/|/dev/null)")
 _FENCE = re.compile(r"[ \t]*+(?:[-*+>]|\d{1,3}[.)])?+[ \t]*+(`{3,}|~{3,})([^\n]*)")
 
 
-def blocks(text: str) -> list[Block]:
+def blocks(text: str) -> list[DraftBlock]:
     """Returns the blocks of `text` that are not prose, in order, neighbours of one kind joined."""
-    found: list[Block] = []
+    regions: list[DraftBlock] = []
     for kind, start, end in _walk(text):
-        last = found[-1] if found else None
+        last = regions[-1] if regions else None
         joins = last is not None and last.kind == kind and start == last.end + 1
         if last is not None and joins and kind in ("pasted", "quote", "doctest"):
-            found[-1] = Block(kind, last.start, end)
+            regions[-1] = DraftBlock(kind, last.start, end)
         else:
-            found.append(Block(kind, start, end))
-    return found
+            regions.append(DraftBlock(kind, start, end))
+    return regions
 
 
 def _walk(text: str) -> Iterator[tuple[str, int, int]]:

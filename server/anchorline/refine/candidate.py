@@ -58,7 +58,7 @@ ENDINGS = frozenset({"", "s", "es", "e", "d", "ed", "ing", "y", "ies", "ied", "l
 """What may differ at the end of two forms of one word."""
 
 
-class Answer(NamedTuple):
+class PassageAnswer(NamedTuple):
     """What the model wrote of one passage, its entities as numbers."""
 
     passage: Passage
@@ -70,7 +70,7 @@ def asked(draft: Masked) -> list[Passage]:
 
     None that is mentioned as a whole: a model would correct or leave out what is meant.
     """
-    found: list[Passage] = []
+    selection: list[Passage] = []
     room = MOST_CHARACTERS
     spoken_of = mentioned(draft)
     for passage in passages(draft):
@@ -84,8 +84,8 @@ def asked(draft: Masked) -> list[Passage]:
             and not covers(spoken_of, passage.start, passage.end)
         ):
             room -= len(text)
-            found.append(passage)
-    return found[:MOST_PASSAGES]
+            selection.append(passage)
+    return selection[:MOST_PASSAGES]
 
 
 async def improve(
@@ -96,11 +96,11 @@ async def improve(
     template: Template,
     *,
     seconds: float,
-    told: Callable[[str], None] = lambda _text: None,
+    on_text: Callable[[str], None] = lambda _text: None,
 ) -> Refinement:
     """Returns the rules' proposal, or a better one with the model's help, within `seconds`.
 
-    `told` gets the model's text piece by piece as it is written, entities in their places; joined, the pieces are
+    `on_text` gets the model's text piece by piece as it is written, entities in their places; joined, the pieces are
     the whole candidate. An exception from it stops the model and is passed on. Passages that are done when the time
     is over count. Whatever else happens to the model, the proposal stands and its reason says what happened;
     of a model that is not installed nothing is said.
@@ -109,7 +109,7 @@ async def improve(
     if proposed.status not in ("proposed", "unchanged") or not asked(Masked(base)):
         return proposed
     name = model.status.model or "the local model"
-    answers: list[Answer] = []
+    answers: list[PassageAnswer] = []
     trouble = ""
     position = 0
     try:
@@ -118,9 +118,9 @@ async def improve(
             base = proposed.text if proposed.text is not None else draft
             for passage in asked(Masked(base)):
                 lead = passage.start + len(passage.text) - len(passage.text.lstrip())
-                told(base[position:lead])
-                text = await _answer(passage, surroundings, model, template, told)
-                answers.append(Answer(passage, text))
+                on_text(base[position:lead])
+                text = await _answer(passage, surroundings, model, template, on_text)
+                answers.append(PassageAnswer(passage, text))
                 position = passage.start + len(_whole(passage).rstrip())
     except TimeoutError:
         trouble = f"{name} was not done within {seconds:g} s"
@@ -129,7 +129,7 @@ async def improve(
             return proposed
         trouble = f"{name} did not answer ({error})"
     else:
-        told(base[position:])
+        on_text(base[position:])
     return judged(draft, proposed, surroundings, answers, name, trouble)
 
 
@@ -138,7 +138,7 @@ async def _answer(
     surroundings: Surroundings,
     model: LanguageModel,
     template: Template,
-    told: Callable[[str], None],
+    on_text: Callable[[str], None],
 ) -> str:
     text = passage.text.strip()
     request = Request(
@@ -153,7 +153,7 @@ async def _answer(
         async for chunk in chunks:
             written += chunk.text
             ready = _settled(passage, written) if not chunk.finish else _filled(passage, written)
-            told(ready[len(shown) :])
+            on_text(ready[len(shown) :])
             shown = ready
             if off_track(words, written):
                 break
@@ -175,8 +175,8 @@ def _filled(passage: Passage, written: str) -> str:
 
 def off_track(words: Counter[str], written: str) -> bool:
     """Says whether an answer, though not yet done, is no copy of a passage of these words."""
-    found = words_of(written)
-    return len(found) >= OFF_TRACK and 2 * sum(word in words for word in found) < len(found)
+    tokens = words_of(written)
+    return len(tokens) >= OFF_TRACK and 2 * sum(word in words for word in tokens) < len(tokens)
 
 
 def chosen(
@@ -193,26 +193,26 @@ def judged(
     draft: str,
     proposed: Refinement,
     surroundings: Surroundings,
-    answers: Sequence[Answer],
+    answers: Sequence[PassageAnswer],
     name: str,
     trouble: str = "",
 ) -> Refinement:
     """Returns the best of the rules' proposal and what the answers add to it; the reason tells of the model."""
     base = Masked(proposed.text if proposed.text is not None else draft)
-    found = [change for answer in answers for change in _changes(answer, name)]
+    changes = [change for answer in answers for change in _changes(answer, name)]
     lost = any(_restored(answer) is None for answer in answers)
-    refusals = ["loses or repeats a name"] if lost else _refusals(draft, base, found, surroundings)
-    if found and not refusals:
-        return _with(draft, proposed, found, name, trouble)
-    single = [change for change in found if better(base, change)]
+    refusals = ["loses or repeats a name"] if lost else _refusals(draft, base, changes, surroundings)
+    if changes and not refusals:
+        return _with(draft, proposed, changes, name, trouble)
+    single = [change for change in changes if better(base, change)]
     if single and not _refusals(draft, base, single, surroundings):
         return _with(draft, proposed, single, name, trouble)
     if trouble:
         return _told(proposed, trouble)
-    if not found and proposed.engine == name:
+    if not changes and proposed.engine == name:
         return proposed
     return _told(
-        proposed, f"{name} had nothing to add" if not found else f"{name} was left out: it {refusals[0]}"
+        proposed, f"{name} had nothing to add" if not changes else f"{name} was left out: it {refusals[0]}"
     )
 
 
@@ -221,14 +221,14 @@ def faults(draft: Masked) -> int:
     return len(unknown(draft.prose)) + len(rewrite(draft))
 
 
-def _refusals(draft: str, base: Masked, found: Sequence[Change], surroundings: Surroundings) -> list[str]:
-    if not found:
+def _refusals(draft: str, base: Masked, changes: Sequence[Change], surroundings: Surroundings) -> list[str]:
+    if not changes:
         return []
-    text = apply(base.text, list(found))
+    text = apply(base.text, list(changes))
     verdict = guard.check(draft, text, surroundings)
     after = Masked(text)
     reasons = list(verdict.reasons)
-    for change in found:
+    for change in changes:
         reasons += _unfaithful(base.text[change.start : change.end], change.text)
     if not reasons and faults(after) >= faults(base):
         reasons.append("has no fewer faults")
@@ -269,15 +269,15 @@ def words_of(text: str) -> list[str]:
     return [match[0].lower() for match in _WORD.finditer(text)]
 
 
-def _changes(answer: Answer, name: str) -> list[Change]:
+def _changes(answer: PassageAnswer, name: str) -> list[Change]:
     return changes(answer.passage, _padded(answer), f"corrected by {name}")
 
 
-def _restored(answer: Answer) -> str | None:
+def _restored(answer: PassageAnswer) -> str | None:
     return restored(answer.passage, _padded(answer))
 
 
-def _padded(answer: Answer) -> str:
+def _padded(answer: PassageAnswer) -> str:
     """Returns the answer with the white space that the passage begins and ends with."""
     text = answer.passage.text
     lead, tail = len(text) - len(text.lstrip()), len(text.rstrip())
@@ -288,9 +288,9 @@ def _whole(passage: Passage) -> str:
     return restored(passage, passage.text) or passage.text
 
 
-def _with(draft: str, proposed: Refinement, found: list[Change], name: str, trouble: str) -> Refinement:
+def _with(draft: str, proposed: Refinement, changes: list[Change], name: str, trouble: str) -> Refinement:
     first = [Change(edit.start, edit.end, edit.text, edit.reason, "rules") for edit in proposed.edits]
-    composed = compose(draft, first, sorted(found)) if first else sorted(found)
+    composed = compose(draft, first, sorted(changes)) if first else sorted(changes)
     edits = tuple(Edit(change.start, change.end, change.text, change.reason) for change in composed)
     reasons = [f"corrected by {name}"]
     if proposed.status == "proposed":

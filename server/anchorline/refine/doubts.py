@@ -63,7 +63,7 @@ def doubts(draft: Masked) -> list[Doubt]:
     """
     if not english(draft.prose):
         return []
-    found: list[Doubt] = []
+    candidates: list[Doubt] = []
     spoken_of = mentioned(draft)
     for passage in passages(draft):
         for match in _WORDS.finditer(passage.text):
@@ -75,8 +75,8 @@ def doubts(draft: Masked) -> list[Doubt]:
             if choices and not touches(spoken_of, start, start + len(word)):
                 before = passage.text[max(0, match.start() - BEFORE) : match.start()]
                 after = passage.text[match.end() : match.end() + AFTER].partition("\n")[0]
-                found.append(Doubt(start, start + len(word), word, choices, before, after))
-    return found[:MOST]
+                candidates.append(Doubt(start, start + len(word), word, choices, before, after))
+    return candidates[:MOST]
 
 
 def _choices(word: str) -> tuple[str, ...]:
@@ -88,12 +88,12 @@ def _choices(word: str) -> tuple[str, ...]:
 
 async def settle(draft: Masked, model: LanguageModel) -> list[Change]:
     """Returns the corrections that a model is sure of. Nothing is generated. Raises Unavailable."""
-    found: list[Change] = []
+    corrections: list[Change] = []
     for doubt in doubts(draft):
         change = settled(doubt, await model.score(doubt.text(), doubt.labels(), chat=False))
         if change is not None:
-            found.append(change)
-    return found
+            corrections.append(change)
+    return corrections
 
 
 def settled(doubt: Doubt, scores: Sequence[float]) -> Change | None:

@@ -80,25 +80,25 @@ def fillers(draft: Masked) -> list[Filler]:
     and the patterns behind them are slower.
     """
     prose, low, tokens = draft.prose, draft.low, draft.tokens
-    found: list[Filler] = []
+    candidates: list[Filler] = []
     asked = any(sign in low for sign in REQUEST_SIGNS)
     aside = not ASIDE_SIGNS.isdisjoint(tokens)
     if asked or aside:
         for start in [match.end() for match in _STARTS.finditer(prose)]:
             if asked and (match := _REQUESTS.match(prose, start)):
-                found.append(Filler(*match.span(), request=True))
+                candidates.append(Filler(*match.span(), request=True))
             elif aside and (match := _OPENERS.match(prose, start)):
-                found.append(Filler(*match.span(), request=False))
+                candidates.append(Filler(*match.span(), request=False))
     if aside:
-        found += [Filler(*match.span(), request=False) for match in _MIDDLES.finditer(prose)]
+        candidates += [Filler(*match.span(), request=False) for match in _MIDDLES.finditer(prose)]
     closing = max(0, len(prose.rstrip()) - CLOSING)
     if any(sign in low[closing:] for sign in CLOSER_SIGNS) and (match := _CLOSERS.search(prose, closing)):
-        found.append(Filler(*match.span(), request=False))
+        candidates.append(Filler(*match.span(), request=False))
     if "makes sense" in low:
-        found += [Filler(*match.span(), request=False) for match in _SENSE.finditer(prose)]
-    found.sort()
+        candidates += [Filler(*match.span(), request=False) for match in _SENSE.finditer(prose)]
+    candidates.sort()
     kept: list[Filler] = []
-    for filler in found:
+    for filler in candidates:
         if not kept or filler.start >= kept[-1].end:
             kept.append(filler)
     return kept

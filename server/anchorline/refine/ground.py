@@ -71,19 +71,22 @@ def usable(fact: str | None) -> bool:
 
 def facts(surroundings: Surroundings) -> frozenset[str]:
     """Returns the texts that grounding may bring in, without their backticks."""
-    found: list[str | None] = [surroundings.active_file, surroundings.symbol, _place(surroundings)]
+    texts: list[str | None] = [surroundings.active_file, surroundings.symbol, _location(surroundings)]
     if surroundings.selection is not None:
-        found.append(surroundings.selection.path)
-    found += [f"{definition.path}:{definition.line}" for definition in surroundings.definitions]
+        texts.append(surroundings.selection.path)
+    texts += [f"{definition.path}:{definition.line}" for definition in surroundings.definitions]
     for diagnostic in surroundings.diagnostics:
-        found += [_message(diagnostic), f"{diagnostic.path}:{diagnostic.line}"]
-    return frozenset(fact for fact in found if fact is not None and usable(fact))
+        texts += [_message(diagnostic), f"{diagnostic.path}:{diagnostic.line}"]
+    return frozenset(fact for fact in texts if fact is not None and usable(fact))
 
 
 def described(surroundings: Surroundings) -> str:
     """Returns what is selected and the problems there in one line, for a language model; empty where there is none."""
-    known = [_reference(surroundings) or "", *(_message(each) for each in surroundings.diagnostics[:3])]
-    return "; ".join(fact for fact in known if fact)
+    descriptions = [
+        _reference(surroundings) or "",
+        *(_message(each) for each in surroundings.diagnostics[:3]),
+    ]
+    return "; ".join(fact for fact in descriptions if fact)
 
 
 def ground(prose: str, named: bool, surroundings: Surroundings) -> tuple[list[Change], tuple[Question, ...]]:
@@ -135,13 +138,13 @@ def locate(draft: Masked, surroundings: Surroundings) -> tuple[list[Change], tup
     if len({each.name for each in named}) != 1 or names.has_place(draft):
         return [], ()
     symbol = named[0]
-    found = [each for each in surroundings.definitions if each.name == symbol.name]
-    places = [f"{each.path}:{each.line}" for each in found]
-    if len(found) == 1 and usable(places[0]) and symbol.entity.start < HEAD:
+    definitions = [each for each in surroundings.definitions if each.name == symbol.name]
+    places = [f"{each.path}:{each.line}" for each in definitions]
+    if len(definitions) == 1 and usable(places[0]) and symbol.entity.start < HEAD:
         end = symbol.entity.end
         reason = f"says where `{symbol.name}` is defined"
         return [Change(end, end, f" (`{places[0]}`)", reason, "grounding")], ()
-    if len(found) > 1:
+    if len(definitions) > 1:
         shown = ", ".join(places[:3]) + (f", {len(places) - 3} more" if len(places) > 3 else "")
         return [], (Question("symbol", f"Which `{symbol.name}` is meant? {shown}"),)
     return [], ()
@@ -164,7 +167,7 @@ def _after(position: int, reference: str, reason: str) -> Change:
     return Change(position, position, f" ({reference})", f"names {reason}", "grounding")
 
 
-def _place(surroundings: Surroundings) -> str | None:
+def _location(surroundings: Surroundings) -> str | None:
     selection = surroundings.selection
     if selection is None:
         return None
@@ -174,12 +177,12 @@ def _place(surroundings: Surroundings) -> str | None:
 
 def _reference(surroundings: Surroundings) -> str | None:
     """Returns how to name what is selected, or else the symbol around the cursor."""
-    place, symbol = _place(surroundings), surroundings.symbol
+    location, symbol = _location(surroundings), surroundings.symbol
     symbol = symbol if symbol is not None and usable(symbol) else None
-    if place is not None:
-        if not usable(place):
+    if location is not None:
+        if not usable(location):
             return None
-        return f"`{symbol}` in `{place}`" if symbol else f"the code at `{place}`"
+        return f"`{symbol}` in `{location}`" if symbol else f"the code at `{location}`"
     if symbol is None:
         return None
     file = surroundings.active_file
@@ -191,14 +194,16 @@ def _message(diagnostic: Diagnostic) -> str:
 
 
 def _diagnostic(error: re.Match[str], diagnostic: Diagnostic) -> Change | None:
-    message, place = _message(diagnostic), f"{diagnostic.path}:{diagnostic.line}"
-    if not usable(place):
+    message, location = _message(diagnostic), f"{diagnostic.path}:{diagnostic.line}"
+    if not usable(location):
         return None
-    text = f" (`{message}` at `{place}`)" if usable(message) else f" (at `{place}`)"
+    text = f" (`{message}` at `{location}`)" if usable(message) else f" (at `{location}`)"
     return Change(error.end(), error.end(), text, "names the problem that the editor reports", "grounding")
 
 
 def _which(diagnostics: tuple[Diagnostic, ...]) -> Question:
-    shown = "; ".join(f"{_message(one)[:80]} ({one.path}:{one.line})" for one in diagnostics[:3])
+    shown = "; ".join(
+        f"{_message(diagnostic)[:80]} ({diagnostic.path}:{diagnostic.line})" for diagnostic in diagnostics[:3]
+    )
     more = f"; {len(diagnostics) - 3} more" if len(diagnostics) > 3 else ""
     return Question("diagnostic", f"Which problem is meant? {shown}{more}")

@@ -1,4 +1,4 @@
-"""The guard: what every candidate must keep, whoever wrote it.
+"""The guard: the conditions that every candidate must meet, whoever wrote it.
 
 A candidate may come from the rules or from a language model. It passes only if every entity survives, nothing
 that the draft and its surroundings do not hold has been added, negations and modals stand, the language
@@ -133,10 +133,10 @@ def _obligation(draft: Masked, new: Masked) -> Iterator[str]:
 def _corrections(draft: Masked) -> frozenset[str]:
     """Returns what the draft's misspelt words are meant to be: words that a candidate may have."""
     tokens = {token.strip('.,;:!?()"*') for token in draft.tokens} - common()
-    found = [
+    corrections = [
         correction(token) for token in sorted(tokens)[:MOST_TOKENS] if token.isalpha() and token.isascii()
     ]
-    return frozenset(word for word in found if word is not None)
+    return frozenset(word for word in corrections if word is not None)
 
 
 def _obliging(subject: Masked) -> Counter[str]:
@@ -152,11 +152,11 @@ def _words(draft: Masked, new: Masked, context: tuple[str, ...]) -> Iterator[str
     before = set(_tokens(draft.text))
     fresh = [word for word in _tokens(new.prose) if word not in before]
     lowered = {word.lower() for word in before}
-    told = " ".join(context).lower()
+    context_text = " ".join(context).lower()
     meant = _corrections(draft) if fresh else frozenset()
     for word in dict.fromkeys(fresh):
         low = word.lower()
-        if low in lowered or low in told or low in meant:
+        if low in lowered or low in context_text or low in meant:
             continue
         if low in technologies():
             yield f"brings in {word}, which the draft does not mention"

@@ -1,4 +1,4 @@
-"""The AL1xx hints: what is unclear in a draft. At most two are shown, and none that the editor can answer.
+"""The AL1xx hints, of what is unclear in a draft. At most two are shown, and none that the editor can answer.
 
 Only a draft that wants something done (edit, fix, test) gets one, and only if it is so short that the fact is
 missing rather than said in another way.
@@ -18,7 +18,7 @@ from anchorline.refine.specification import Sign, SignKind, unfinished
 from anchorline.surroundings import Surroundings
 
 
-class Rule(msgspec.Struct, frozen=True):
+class HintRule(msgspec.Struct, frozen=True):
     """A hint code: its title, why it matters, a draft that gets it, and the question put to the developer."""
 
     code: str
@@ -30,7 +30,7 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 RULES = (
-    Rule(
+    HintRule(
         "AL101",
         "Unclear reference",
         "The draft says \u201cthis\u201d or \u201cit\u201d, names nothing that it could mean, and no code "
@@ -40,7 +40,7 @@ RULES = (
         "reference",
         "What does \u201c{word}\u201d refer to? Select the code, or name the symbol or file.",
     ),
-    Rule(
+    HintRule(
         "AL102",
         "No target named",
         "The draft asks for a change but names no file, symbol or code to change, and the editor shows none.",
@@ -48,7 +48,7 @@ RULES = (
         "target",
         "Where should this be done? Name the file or symbol, or select the code.",
     ),
-    Rule(
+    HintRule(
         "AL103",
         "Nothing said about what goes wrong",
         "A fix is asked for without an error message, a symptom or what should happen instead; the editor "
@@ -58,7 +58,7 @@ RULES = (
         "symptom",
         "What happens now, and what should happen instead? Paste the error if there is one.",
     ),
-    Rule(
+    HintRule(
         "AL104",
         "Incomplete specification",
         "A function is to be completed from its docstring, and the docstring breaks off, does not say what the "
@@ -67,7 +67,7 @@ RULES = (
         "specification",
         "{gap} What is the result for one concrete input?",
     ),
-    Rule(
+    HintRule(
         "AL106",
         "No such file",
         "The draft names a file that is not in the workspace. The model would search for it, or create it.",
@@ -91,13 +91,13 @@ def hints(
     """
     text = draft.text
     shown: list[Hint] = []
-    asked: list[Question] = []
-    place = surroundings.selection is not None or surroundings.symbol is not None
+    questions: list[Question] = []
+    has_target = surroundings.selection is not None or surroundings.symbol is not None
     for missing in analysis.missing:
         rule = BY_SLOT[missing]
         if len(shown) >= most or (follow_up and missing != "specification"):
             break
-        if missing in ("reference", "target") and place:
+        if missing in ("reference", "target") and has_target:
             continue
         if missing == "target" and (surroundings.active_file is not None or surroundings.diagnostics):
             continue
@@ -106,11 +106,11 @@ def hints(
         start, end = _where(missing, draft)
         question = _question(rule, text[start:end], analysis)
         shown.append(Hint(rule.code, f"{rule.title}: {question}", start, end))
-        asked.append(Question(rule.slot, question))
+        questions.append(Question(rule.slot, question))
     for hint, about in islice(_absent(draft, surroundings), most - len(shown)):
         shown.append(hint)
-        asked.append(about)
-    return tuple(shown), tuple(asked)
+        questions.append(about)
+    return tuple(shown), tuple(questions)
 
 
 def _absent(draft: Masked, surroundings: Surroundings) -> Iterator[tuple[Hint, Question]]:
@@ -137,7 +137,7 @@ GAPS: dict[SignKind, str] = {
 }
 
 
-def _question(rule: Rule, words: str, analysis: Analysis) -> str:
+def _question(rule: HintRule, words: str, analysis: Analysis) -> str:
     if rule.slot == "reference":
         return rule.question.format(word=words)
     if rule.slot == "specification":

@@ -1,4 +1,4 @@
-"""Which language a passage is in, cheaply and only when sure; and whether it may be edited as English."""
+"""The language of a passage, cheaply and only when sure; and whether it may be edited as English."""
 
 import re
 from functools import cache

@@ -1,4 +1,4 @@
-"""What a rewrite may not touch: the entities of a draft.
+"""The entities of a draft: the parts that a rewrite may not touch.
 
 `entities` finds fences, code, paths, URLs, identifiers, numbers, quotes, placeholders and the like, in linear
 time: lines first (`blocks`), then delimited spans, then single tokens of what is left. Every pattern is
@@ -76,7 +76,7 @@ _TOKENS = re.compile(
     r"(?:(?:[*(]*+[^\W\d_][^\W\dA-Z_]*+(?:['\u2019-][^\W\dA-Z_]++)*+[,.;:!?)*]*+|[-*#•\u2013—&|+]++)(?:\s++|\Z))*+"
     r"(\S++)?\s*+"
 )
-"""Skip plain words and bare punctuation at C speed; group 1 is the next token that may be more."""
+"""Skips plain words and bare punctuation at C speed; group 1 is the next token that may be more."""
 _URL = re.compile(r"[a-z]{2,10}://[^\s<>\"'`|\x00]++")
 EXTENSIONS = (
     "py|pyi|pyx|ipynb|js|jsx|ts|tsx|mjs|cjs|json|jsonl|yaml|yml|toml|ini|cfg|conf|env|md|mdx|rst|txt|html|css|scss"
@@ -101,11 +101,11 @@ _CLASSES = re.compile(
 
 def entities(text: str) -> tuple[Entity, ...]:
     """Returns the entities of `text` in order, without overlap. Linear in its length."""
-    found: list[Span] = [(kind, start, end) for kind, start, end in blocks(text)]
-    found = _merge(found, _code_spans(text, found))
-    found = _merge(found, _delimiters(text, found))
-    found = _merge(found, _words(text, found))
-    return tuple([Entity(kind, start, end, text[start:end]) for kind, start, end in found])
+    spans: list[Span] = [(kind, start, end) for kind, start, end in blocks(text)]
+    spans = _merge(spans, _code_spans(text, spans))
+    spans = _merge(spans, _delimiters(text, spans))
+    spans = _merge(spans, _words(text, spans))
+    return tuple([Entity(kind, start, end, text[start:end]) for kind, start, end in spans])
 
 
 def view(text: str, masked: Iterable[Entity]) -> str:
@@ -120,13 +120,13 @@ def view(text: str, masked: Iterable[Entity]) -> str:
     return "".join(parts)
 
 
-def _merge(found: list[Span], more: list[Span]) -> list[Span]:
-    return sorted([*found, *more], key=lambda span: span[1]) if more else found
+def _merge(spans: list[Span], more: list[Span]) -> list[Span]:
+    return sorted([*spans, *more], key=lambda span: span[1]) if more else spans
 
 
-def _gaps(text: str, found: list[Span]) -> Iterator[tuple[int, int]]:
+def _gaps(text: str, spans: list[Span]) -> Iterator[tuple[int, int]]:
     position = 0
-    for _, start, end in found:
+    for _, start, end in spans:
         if start > position:
             yield position, start
         position = end
@@ -134,12 +134,12 @@ def _gaps(text: str, found: list[Span]) -> Iterator[tuple[int, int]]:
         yield position, len(text)
 
 
-def _code_spans(text: str, found: list[Span]) -> list[Span]:
+def _code_spans(text: str, spans: list[Span]) -> list[Span]:
     """Returns inline code: runs of equally many backticks within one paragraph."""
     if "`" not in text:
         return []
-    spans: list[Span] = []
-    for low, high in _gaps(text, found):
+    codes: list[Span] = []
+    for low, high in _gaps(text, spans):
         runs = [(match.start(), match.end()) for match in _BACKTICKS.finditer(text, low, high)]
         following: dict[int, int] = {}
         partner = [-1] * len(runs)
@@ -153,40 +153,40 @@ def _code_spans(text: str, found: list[Span]) -> list[Span]:
             start = runs[index][0]
             end = runs[other][1]
             if other >= 0 and end - start <= LONGEST_CODE and text.find("\n\n", start, end) < 0:
-                spans.append(("code", start, end))
+                codes.append(("code", start, end))
                 index = other + 1
             else:
                 index += 1
-    return spans
+    return codes
 
 
-def _delimiters(text: str, found: list[Span]) -> list[Span]:
+def _delimiters(text: str, spans: list[Span]) -> list[Span]:
     finder = _DELIMITED
     return [
         (DELIMITED.get(match[0][0], "quote"), *match.span())
-        for low, high in _gaps(text, found)
+        for low, high in _gaps(text, spans)
         for match in finder.finditer(text, low, high)
     ]
 
 
-def _words(text: str, found: list[Span]) -> list[Span]:
-    spans: list[Span] = []
+def _words(text: str, spans: list[Span]) -> list[Span]:
+    tokens: list[Span] = []
     finder = _TOKENS
-    for low, high in _gaps(text, found):
+    for low, high in _gaps(text, spans):
         for match in finder.finditer(text, low, high):
             token = match[1]
             if token is None or (token.isalpha() and (token[1:].islower() or not token.isascii())):
                 continue
             start = match.start(1)
             if "://" in token:
-                start = _urls(token, start, spans)
+                start = _urls(token, start, tokens)
                 token = text[start : match.end(1)]
             if token.isascii() or not any(letter >= CJK for letter in token):
-                _token(text, token, start, spans)
+                _token(text, token, start, tokens)
             else:
                 for part in re.finditer(r"[!-~]++", token):
-                    _token(text, part[0], start + part.start(), spans)
-    return spans
+                    _token(text, part[0], start + part.start(), tokens)
+    return tokens
 
 
 def _urls(token: str, start: int, spans: list[Span]) -> int:

@@ -180,10 +180,10 @@ def _both_spellings(draft: Masked) -> list[tuple[int, int]]:
 
 def words(draft: Masked) -> Counter[str]:
     """Counts the mentioned words that a correction could take for slips or filler, in lower case."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for start, end in mentioned(draft):
         for match in re.finditer(r"[^\W\d_]+", draft.prose[start:end]):
             word = match[0].lower()
             if word in misspellings() or not known(word) or _IS_INTERJECTION.fullmatch(word):
-                found[word] += 1
-    return found
+                counts[word] += 1
+    return counts

@@ -1,4 +1,4 @@
-"""Which files and symbols a draft names, and whether it asks for a new file."""
+"""The files and symbols that a draft names, and whether it asks for a new file."""
 
 import re
 from bisect import bisect_left
@@ -13,7 +13,7 @@ MOST = 20
 PLACES = frozenset({"path", "mention", "url", "fence", "pasted"})
 
 
-class Named(NamedTuple):
+class Reference(NamedTuple):
     """A name without its marks (backticks, `@`, line numbers), and the entity of the draft that holds it."""
 
     name: str
@@ -34,18 +34,18 @@ _NEW = re.compile(
 """The words by which a draft wants a file that does not exist yet."""
 
 
-def files(draft: Masked) -> list[Named]:
+def files(draft: Masked) -> list[Reference]:
     """Returns the files that a draft names as existing: relative paths with an extension, the first `MOST`.
 
     Where the words before the name ask for a new file or speak of a missing one, it is left out.
     """
     words = [word.start() for word in _NEW.finditer(draft.prose)]  # once: a line may hold a thousand names
-    found = []
+    references = []
     for entity in draft.entities:
         name = _file_name(entity)
         if name is not None and not _wanted(draft, entity, words):
-            found.append(Named(name, entity))
-    return found[:MOST]
+            references.append(Reference(name, entity))
+    return references[:MOST]
 
 
 def _file_name(entity: Entity) -> str | None:
@@ -68,9 +68,9 @@ def _wanted(draft: Masked, entity: Entity, words: list[int]) -> bool:
     return following < len(words) and (end < 0 or words[following] < end)
 
 
-def symbols(draft: Masked) -> list[Named]:
+def symbols(draft: Masked) -> list[Reference]:
     """Returns the functions, classes and the like that a draft names, by their last part, the first `MOST`."""
-    found = []
+    references = []
     for entity in draft.entities:
         if entity.kind not in ("code", "identifier"):
             continue
@@ -78,5 +78,5 @@ def symbols(draft: Masked) -> list[Named]:
         match = _SYMBOL.fullmatch(text)
         # A plain word in backticks may as well be a command, a key or a value.
         if match is not None and not (text.isalpha() and text.islower()):
-            found.append(Named(match[1], entity))
-    return found[:MOST]
+            references.append(Reference(match[1], entity))
+    return references[:MOST]

@@ -1,4 +1,4 @@
-"""What a small model is shown of a draft, and what of its answer may stand.
+"""The passages of a draft as a small model is shown them, and the changes in its answer that may stand.
 
 A draft is cut into passages (paragraphs) in which every entity is a number: "fix #1 in #2". So the model reads and
 writes little, and an entity survives or visibly does not. Its answer is taken word by word: `changes` gives the
@@ -30,7 +30,7 @@ class Passage(NamedTuple):
 
     @property
     def end(self) -> int:
-        """Where it ends in the draft."""
+        """The offset of its end in the draft."""
         return self.position(len(self.text))
 
     def position(self, offset: int) -> int:
@@ -49,14 +49,14 @@ _PIECES = re.compile(r"#\d+|[^\W\d_]+(?:['\u2019][^\W\d_]+)*|\d+|\s+|.", re.DOTA
 def passages(draft: Masked) -> list[Passage]:
     """Returns the paragraphs of a draft. Acronyms stay readable: the guard counts each of them once."""
     numbered = [entity for entity in draft.entities if entity.kind != "term"]
-    found: list[Passage] = []
+    paragraphs: list[Passage] = []
     start = 0
     for match in [*re.finditer(r"\n\s*\n", draft.prose), None]:
         end = match.start() if match is not None else len(draft.text)
         inside = tuple([entity for entity in numbered if start <= entity.start and entity.end <= end])
-        found.append(_passage(draft.text, start, end, inside))
+        paragraphs.append(_passage(draft.text, start, end, inside))
         start = match.end() if match is not None else end
-    return found
+    return paragraphs
 
 
 def _passage(text: str, start: int, end: int, inside: tuple[Entity, ...]) -> Passage:
@@ -85,12 +85,12 @@ def changes(passage: Passage, answer: str, reason: str) -> list[Change]:
     """Returns the differences of an answer as changes of the draft; those that touch an entity are left out."""
     before, after = _PIECES.findall(passage.text), _PIECES.findall(answer)
     places = list(_places(passage, before))
-    found = []
+    differences = []
     for tag, i, j, k, m in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         touched = [*before[i:j], *after[k:m]]
         if tag != "equal" and not any(_NUMBERED.fullmatch(piece) for piece in touched):
-            found.append(Change(places[i], places[j], "".join(after[k:m]), reason, "model"))
-    return found
+            differences.append(Change(places[i], places[j], "".join(after[k:m]), reason, "model"))
+    return differences
 
 
 def _places(passage: Passage, pieces: list[str]) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""From a draft to a proposal: analyse, ground, rewrite, guard. Synchronous, deterministic, never raises."""
+"""The way from a draft to a proposal: analyse, ground, rewrite, guard. Synchronous, deterministic, never raises."""
 
 from anchorline.plan import Edit, Hint, Question, Refinement
 from anchorline.refine import guard

@@ -25,7 +25,7 @@ MOST_UNKNOWN = 40
 
 
 class Change(NamedTuple):
-    """Replace the draft's characters `start:end` by `text`. Changes of one `kind` stand or fall together."""
+    """Replaces the draft's characters `start:end` by `text`. Changes of one `kind` stand or fall together."""
 
     start: int
     end: int
@@ -266,9 +266,9 @@ def typos(prose: Prose) -> Iterator[Change]:
     right = {low: text for low in _suspects(prose, listed) if (text := correction(low)) is not None}
     if not right:
         return
-    found = [match.span() for match in _WORDS.finditer(prose.text) if match[0].lower() in right]
-    times = Counter([prose.text[start:end].lower() for start, end in found])
-    for start, end in found:
+    spans = [match.span() for match in _WORDS.finditer(prose.text) if match[0].lower() in right]
+    times = Counter([prose.text[start:end].lower() for start, end in spans])
+    for start, end in spans:
         word = prose.text[start:end]
         low = word.lower()
         if low not in listed and (times[low] > 1 or prose.line(start)[0] == start):
@@ -309,11 +309,11 @@ def rewrite(draft: Masked) -> list[Change]:
     Words that the draft speaks of stay.
     """
     prose = Prose(draft)
-    found = settle([change for rule in RULES for change in rule(prose)])
-    spoken_of = mentioned(draft) if found else []
+    changes = settle([change for rule in RULES for change in rule(prose)])
+    spoken_of = mentioned(draft) if changes else []
     return [
         change
-        for change in found
+        for change in changes
         if not (covers if change.kind == "duplicate" else touches)(spoken_of, change.start, change.end)
     ]
 

@@ -1,4 +1,6 @@
-"""Is an unfinished function specified? Its docstring should say what results, leave nothing open, show an example.
+"""The signs that an unfinished function is underspecified.
+
+A docstring that specifies one says what results, leaves nothing open and shows an example.
 
 The draft is code that ends in a function with a docstring and no body, as in an editor's "complete this".
 What leaves open what is wanted are open choices, unspecific nouns and undefined letters. English: the lists are general
@@ -96,14 +98,14 @@ def signs(stub: re.Match[str]) -> Iterator[Sign]:
         yield Sign("no example", 3.0, 0, len(text))
     yield Sign("brief", BRIEF * max(0.0, 1 - len(rule.split()) / LONG), 0, len(text))
     names = frozenset(re.findall(r"\w+", stub[0][: stub.start("text") - stub.start()]))
-    found = sorted(_ambiguities(rule, names), key=lambda sign: -sign.weight)
+    ambiguities = sorted(_ambiguities(rule, names), key=lambda sign: -sign.weight)
     for kind, most in MOST.items():
-        yield from [sign for sign in found if sign.kind == kind][:most]
+        yield from [sign for sign in ambiguities if sign.kind == kind][:most]
 
 
-def unclear(found: Iterable[Sign]) -> float:
+def unclear(signs: Iterable[Sign]) -> float:
     """Returns the probability that a specification with these signs is incomplete or ambiguous."""
-    return 1 / (1 + exp(-BIAS - sum(sign.weight for sign in found)))
+    return 1 / (1 + exp(-BIAS - sum(sign.weight for sign in signs)))
 
 
 OPPOSITES = """
@@ -173,9 +175,9 @@ def _ambiguities(text: str, names: frozenset[str] = frozenset()) -> Iterator[Sig
             yield Sign("choice", 1.3, *match.span())
     for match in _UNSPECIFIC.finditer(text):
         yield Sign("unspecific", 1.3, *match.span())
-    known = names | {match[1] for match in _INTRODUCED.finditer(text)}
+    defined_names = names | {match[1] for match in _INTRODUCED.finditer(text)}
     for match in _LETTERS.finditer(text):
-        if match[0] not in known:
+        if match[0] not in defined_names:
             yield Sign("undefined", 1.0, *match.span())
     for match in _HEDGES.finditer(text):
         yield Sign("hedge", 0.2, *match.span())
@@ -186,7 +188,9 @@ def _choice(text: str, match: re.Match[str]) -> Iterator[Sign]:
         return
     left = [word.lower() for word in (match["before"], match["one"]) if word]
     right = [word.lower() for word in (match["other"], match["after"]) if word]
-    opposite = any(frozenset((one, other)) in _OPPOSITES for one in left for other in right)
+    opposite = any(
+        frozenset((left_word, right_word)) in _OPPOSITES for left_word in left for right_word in right
+    )
     weight = 1.6 if opposite else 1.3
     case = _CONDITION.search(text, max(0, match.start() - 60), match.start("one"))
     if case is not None or match["one"].isdecimal() or match["other"].isdecimal():

@@ -84,7 +84,7 @@ class Model:
 
         proposed = propose(draft, surroundings)
         refined = await candidate.improve(
-            draft, proposed, surroundings, self._engine, self._template, seconds=PATIENCE_S, told=told
+            draft, proposed, surroundings, self._engine, self._template, seconds=PATIENCE_S, on_text=told
         )
         if pieces:
             self.written[draft] = "".join(pieces)

@@ -31,7 +31,7 @@ from typing import Any
 from anchorline.engine import blas, loading, lookup
 from anchorline.plan import Refinement
 from anchorline.refine import guard
-from anchorline.refine.candidate import Answer, asked, chosen, judged, off_track, words_of
+from anchorline.refine.candidate import PassageAnswer, asked, chosen, judged, off_track, words_of
 from anchorline.refine.doubts import Doubt, doubts, settled
 from anchorline.refine.mask import Masked
 from anchorline.refine.passages import restored
@@ -202,7 +202,7 @@ def pipeline(writer: Writer) -> Refiner:
     def refine(draft: str, surroundings: Surroundings) -> str:
         proposed = settled_by(writer, draft, surroundings)
         base = Masked(proposed.text if proposed.text is not None else draft)
-        answers = [Answer(passage, writer.write(passage.text.strip())) for passage in asked(base)]
+        answers = [PassageAnswer(passage, writer.write(passage.text.strip())) for passage in asked(base)]
         text = judged(draft, proposed, surroundings, answers, "model").text
         return text if text is not None else draft
 
