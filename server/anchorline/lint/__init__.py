@@ -1,1 +1,1 @@
-"""The rules: what is unclear, costly, unsafe or malformed in a prompt."""
+"""The lint rules, for what is unclear, costly, unsafe or malformed in a prompt."""

@@ -1,4 +1,4 @@
-"""AL2xx: what makes a prompt cache miss, or makes the provider refuse the request."""
+"""The AL2xx rules, for what makes a prompt cache miss, or the provider refuse the request."""
 
 import re
 from bisect import bisect_right
@@ -54,7 +54,10 @@ def check(prompt: Prompt, plan: Plan, target: Target) -> Iterator[Finding]:
             splices(prompt, plan.cache.anchors),
             "Insert cache breakpoints",
         )
-    warm = bisect_right(list(accumulate(one.tokens for one in prompt.segments)), plan.cache.warm_tokens) - 1
+    warm = (
+        bisect_right(list(accumulate(segment.tokens for segment in prompt.segments)), plan.cache.warm_tokens)
+        - 1
+    )
     for trim in duplicates(prompt, warm):
         segment = prompt.segments[trim.segment]
         message = f"{trim.reason}: {trim.tokens_saved} tokens"
@@ -120,14 +123,14 @@ def _volatile(prompt: Prompt) -> Iterator[Finding]:
 
 def _spots(text: bytes) -> list[tuple[int, int]]:
     """Returns where a text tells a moment (not just a date), a random id, or what day it is; each as a whole."""
-    found = [*dates.times(text), *dates.days(text)]
+    spots = [*dates.times(text), *dates.days(text)]
     lowered = text.lower()
     for match in _UUID.finditer(lowered):
         start = match.start() - 8
         if start >= 0 and _HEX.search(lowered, max(start - 1, 0), match.start()):
-            found.append((start, match.end()))
+            spots.append((start, match.end()))
     apart: list[tuple[int, int]] = []
-    for start, end in sorted(found):
+    for start, end in sorted(spots):
         if apart and start < apart[-1][1]:
             apart[-1] = apart[-1][0], max(end, apart[-1][1])
         else:
@@ -146,13 +149,13 @@ def _to_the_end(
     if newline < 0:
         return ()
     line = text[begin : newline + 1]
-    said, rest = line.rstrip(b"\r\n"), line
-    if not _says_only(text, begin, begin + len(said), spot):
+    content, rest = line.rstrip(b"\r\n"), line
+    if not _says_only(text, begin, begin + len(content), spot):
         sentence = max((match.end() for match in _SENTENCE.finditer(text, begin, spot[0])), default=begin)
-        if sentence == begin or not _says_only(text, sentence, begin + len(said), spot):
+        if sentence == begin or not _says_only(text, sentence, begin + len(content), spot):
             return ()
         before = text[:sentence].rstrip(b" \t")
-        rest = text[len(before) : begin + len(said)]
+        rest = text[len(before) : begin + len(content)]
         begin = len(before)
     moved = rest.strip() if rest is not line else line
     last = prompt.load(total - 1, total)

@@ -1,4 +1,4 @@
-"""Run every rule over a prompt and its plan."""
+"""Runs every rule over a prompt and its plan."""
 
 from anchorline.lint import cache, format, safety  # noqa: A004  (named after the rules' group)
 from anchorline.lint.finding import Finding
@@ -31,7 +31,7 @@ def clarity(prompt: Prompt, plan: Plan) -> list[Finding]:
     draft = prompt.draft
     if draft is None:
         return []
-    found = []
+    findings = []
     for hint in plan.refinement.hints:
         if hint.code not in _CLARITY:
             continue
@@ -39,8 +39,8 @@ def clarity(prompt: Prompt, plan: Plan) -> list[Finding]:
         if not draft.encoded:
             end = start + len(draft.text[: hint.end].encode())
             start += len(draft.text[: hint.start].encode())
-        found.append(Finding(hint.code, hint.message, "hint", start, end))
-    return found
+        findings.append(Finding(hint.code, hint.message, "hint", start, end))
+    return findings
 
 
 def unreadable(error: PromptError, size: int) -> Finding:

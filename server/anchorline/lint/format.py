@@ -1,4 +1,4 @@
-"""AL4xx: how the document is written."""
+"""The AL4xx rules, for how a document is written."""
 
 from collections.abc import Iterator
 

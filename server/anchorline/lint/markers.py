@@ -1,4 +1,4 @@
-"""AL202 to AL204, AL206, AL210, AL211: what a provider ignores or refuses of the client's own cache markers."""
+"""AL202 to AL204, AL206, AL210 and AL211, for what a provider ignores or refuses of the client's own cache markers."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -17,16 +17,17 @@ _REMOVE = "Remove the breakpoint"
 
 def check(prompt: Prompt, provider: Provider, model: str) -> Iterator[Finding]:
     """Yields the findings; each says what is to be changed, if that is sure."""
-    found = [mark for mark in prompt.markers if mark.standing != "null"]
-    known = provider.marker.member if provider.marker is not None else ""
-    if prompt.format == "openai-chat" and known != markers.CACHE_CONTROL and "/" not in model:
-        for mark in (one for one in found if markers.member(prompt, one) == markers.CACHE_CONTROL):
-            yield _unwanted(prompt, "AL211", f"{model} knows no {markers.CACHE_CONTROL}", mark)
+    marks = [mark for mark in prompt.markers if mark.standing != "null"]
+    member = provider.marker.member if provider.marker is not None else ""
+    if prompt.format == "openai-chat" and member != markers.CACHE_CONTROL and "/" not in model:
+        for mark in marks:
+            if markers.member(prompt, mark) == markers.CACHE_CONTROL:
+                yield _unwanted(prompt, "AL211", f"{model} knows no {markers.CACHE_CONTROL}", mark)
         return
-    yield from _too_many(prompt, provider, found)
-    yield from _too_short(prompt, provider, model, found)
-    yield from _order(prompt, provider, found)
-    for mark in found:
+    yield from _too_many(prompt, provider, marks)
+    yield from _too_short(prompt, provider, model, marks)
+    yield from _order(prompt, provider, marks)
+    for mark in marks:
         if mark.standing == "deferred":
             yield _unwanted(
                 prompt, "AL210", "a tool that is loaded when it is found carries no breakpoint", mark
@@ -40,32 +41,32 @@ def _unwanted(prompt: Prompt, code: str, message: str, mark: Marker) -> Finding:
     return Finding(code, message, "error", mark.start, mark.end, fix, _REMOVE)
 
 
-def _too_many(prompt: Prompt, provider: Provider, found: Sequence[Marker]) -> Iterator[Finding]:
+def _too_many(prompt: Prompt, provider: Provider, marks: Sequence[Marker]) -> Iterator[Finding]:
     slots = max(provider.max_breakpoints - (1 if prompt.automatic_ttl else 0), 0)
-    for mark in found[slots:]:
-        message = f"{len(found)} breakpoints, those within blocks included; {provider.name} takes {slots}"
+    for mark in marks[slots:]:
+        message = f"{len(marks)} breakpoints, those within blocks included; {provider.name} takes {slots}"
         if prompt.automatic_ttl:
             message += " beside the automatic one"
         yield _unwanted(prompt, "AL203", message, mark)
 
 
-def _too_short(prompt: Prompt, provider: Provider, model: str, found: Sequence[Marker]) -> Iterator[Finding]:
+def _too_short(prompt: Prompt, provider: Provider, model: str, marks: Sequence[Marker]) -> Iterator[Finding]:
     totals = list(accumulate(segment.tokens for segment in prompt.segments))
     minimum = provider.minimum(model)
-    for mark in found:
+    for mark in marks:
         if mark.acts and totals[mark.segment] < minimum:
             message = f"about {totals[mark.segment]} tokens up to here; {model} caches from {minimum} on"
             yield Finding("AL202", message, "info", mark.start, mark.end)
 
 
-def _order(prompt: Prompt, provider: Provider, found: Sequence[Marker]) -> Iterator[Finding]:
+def _order(prompt: Prompt, provider: Provider, marks: Sequence[Marker]) -> Iterator[Finding]:
     """Finds longer lifetimes after shorter ones. The automatic breakpoint is the last one, on the last block."""
     if not provider.longer_first:
         return
     automatic = provider.lifetime(prompt.automatic_ttl) if prompt.automatic_ttl else None
     last = next((i for i in range(len(prompt.segments) - 1, -1, -1) if markers.markable(prompt, i)), -1)
     shortest: Lifetime | None = None
-    for mark in found:
+    for mark in marks:
         own = provider.lifetime(mark.ttl)
         if own is None:
             continue
@@ -80,7 +81,7 @@ def _order(prompt: Prompt, provider: Provider, found: Sequence[Marker]) -> Itera
         elif automatic is not None and automatic != own and (mark.standing, mark.segment) == ("block", last):
             message = "the automatic breakpoint falls on this block, with another lifetime"
             yield _lasting(prompt, provider, mark, automatic, message)
-        shortest = own if shortest is None else min(shortest, own, key=lambda one: one.seconds)
+        shortest = own if shortest is None else min(shortest, own, key=lambda lifetime: lifetime.seconds)
 
 
 def _lasting(prompt: Prompt, provider: Provider, mark: Marker, lifetime: Lifetime, message: str) -> Finding:
@@ -115,7 +116,7 @@ def _block_around(prompt: Prompt, start: int, end: int, mark: Marker) -> tuple[i
     text, position = prompt.load(start, end), mark.start - start
     at, until = 0, len(text)
     while True:
-        values = [(one.start, one.end) for one in layout.members(text, at)]
+        values = [(member.start, member.end) for member in layout.members(text, at)]
         inner = next(((a, b) for a, b in values if a <= position < b), None)
         if inner is not None and text.startswith(b"[", inner[0]):
             inner = next(((a, b) for a, b in layout.elements(text, inner[0]) if a <= position < b), None)

@@ -1,4 +1,4 @@
-"""The catalogue of rules: what each code means. `anchorline rules --markdown` makes docs/reference/rules.md of it."""
+"""The catalogue of rules and their meaning. `anchorline rules --markdown` makes docs/reference/rules.md of it."""
 
 import msgspec
 

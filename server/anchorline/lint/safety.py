@@ -1,4 +1,4 @@
-"""AL3xx: what should not be sent, or can't be."""
+"""The AL3xx rules, for what should not be sent, or can't be."""
 
 from collections.abc import Iterator
 
@@ -23,8 +23,8 @@ def check(prompt: Prompt, plan: Plan, target: Target) -> Iterator[Finding]:
                 if not narrow:
                     start, end = len(text[:start].encode()), len(text[:end].encode())
                 message = f"looks like a secret ({secret.name})"
-                place = segment.start + begin
-                yield Finding("AL301", message, "warning", place + start, place + end)
+                offset = segment.start + begin
+                yield Finding("AL301", message, "warning", offset + start, offset + end)
     model = target.model
     if model is not None and plan.tokens.low > model.context and prompt.segments:
         last = prompt.segments[-1]
