@@ -36,7 +36,7 @@ class NetworkHits:
         return self._network.hit(features.of(moment=moment, back=back))
 
 
-class Seen(quality.Features, frozen=True):
+class Seen(quality.QualityFeatures, frozen=True):
     """A draft as the heuristic sees it, as the network does, and what that says of the models asked about before."""
 
     numbers: Features
@@ -51,7 +51,7 @@ class NetworkQuality:
         self._heuristic = HeuristicQuality()
         self._skills: dict[str, float] = {}
 
-    def features(self, draft: str, *, in_session: bool) -> quality.Features:
+    def features(self, draft: str, *, in_session: bool) -> quality.QualityFeatures:
         """Looks at a draft once, for all candidates."""
         found = self._heuristic.features(draft, in_session=in_session)
         if in_session or not draft:
@@ -60,7 +60,7 @@ class NetworkQuality:
         # All at once: the trunk is the same for all.
         return Seen(found.easy, found.gain, numbers, self._network.solve(numbers, self._skills.copy()))
 
-    def p_success(self, features: quality.Features, model: Model) -> float:
+    def p_success(self, features: quality.QualityFeatures, model: Model) -> float:
         """Returns the probability that a model solves the prompt."""
         if not isinstance(features, Seen):
             return self._heuristic.p_success(features, model)

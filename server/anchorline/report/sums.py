@@ -11,7 +11,7 @@ import msgspec
 from anchorline.cache.rules import Lifetime, Provider
 from anchorline.outcome import Usage
 from anchorline.report.model import Bin, Cause, Cost, Curve, Hits, MissCost
-from anchorline.route.pricing import Bill, Prices, Pricing, Unpriced
+from anchorline.route.pricing import Bill, ModelPrices, Pricing, Unpriced
 from anchorline.route.target import Targets
 
 Source = Literal["plans", "imported"]
@@ -48,7 +48,7 @@ class ModelFacts(msgspec.Struct, frozen=True):
     """What is known of a model: its name in requests, its prices, its provider's rules, and what to call it."""
 
     name: str
-    prices: Prices | Unpriced
+    prices: ModelPrices | Unpriced
     provider: Provider
     lifetimes: dict[str, Lifetime]
     shown: str

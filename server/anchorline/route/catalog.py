@@ -52,7 +52,7 @@ class Earlier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def step(self, prompt_tokens: int) -> int:
         """Returns how many of `long` a prompt of that size is above."""
-        return sum(prompt_tokens > one.above for one in self.long)
+        return sum(prompt_tokens > step.above for step in self.long)
 
 
 class OffPeak(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,15 +92,15 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def step(self, prompt_tokens: int) -> int:
         """Returns how many of `long` a prompt of that size is above."""
-        return sum(prompt_tokens > one.above for one in self.long)
+        return sum(prompt_tokens > step.above for step in self.long)
 
     def dated(self, at: float) -> "Model | Earlier":
         """Returns whose prices held at an epoch second."""
         if self.earlier and at < inf:
             day = datetime.fromtimestamp(at, UTC).date()
-            for one in self.earlier:
-                if day < one.until:
-                    return one
+            for period in self.earlier:
+                if day < period.until:
+                    return period
         return self
 
     def prices(self, prompt_tokens: int, at: float = inf) -> tuple[float, float]:
@@ -130,7 +130,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.ttft_ms + round(1000 * output_tokens / self.tps)
 
 
-class Source(msgspec.Struct, frozen=True):
+class PriceSource(msgspec.Struct, frozen=True):
     """When and where a provider's models were read."""
 
     as_of: str
@@ -141,7 +141,7 @@ class Catalog(msgspec.Struct, frozen=True):
     """All models by id, in the order of the file."""
 
     models: dict[str, Model]
-    sources: dict[str, Source]
+    sources: dict[str, PriceSource]
     problems: tuple[Problem, ...] = ()
     _names: dict[str, str] = {}
     _shown: dict[tuple[str, ...], str] = {}
@@ -160,14 +160,16 @@ class Catalog(msgspec.Struct, frozen=True):
         family: the first one of the current models that have it, where they are one provider's.
         """
         plain = _ASIDE.sub("", label).strip()
-        found = self.find(label) or self.find(plain) or self.models.get(self._shown.get(_key(plain), ""))
+        match = self.find(label) or self.find(plain) or self.models.get(self._shown.get(_key(plain), ""))
         word = canonical(plain)
-        if found is not None or not word.isalpha():
-            return found
+        if match is not None or not word.isalpha():
+            return match
         family = [
-            one for one in self.models.values() if one.status == "current" and word in one.id.split("-")[1:]
+            model
+            for model in self.models.values()
+            if model.status == "current" and word in model.id.split("-")[1:]
         ]
-        return family[0] if len({one.provider for one in family}) == 1 else None
+        return family[0] if len({model.provider for model in family}) == 1 else None
 
     def of_provider(self, provider: str, *, current: bool = False) -> tuple[Model, ...]:
         """Returns the models of one provider, only those of its `current` line-up if asked so."""
@@ -198,7 +200,7 @@ def _load(path: Path | None, _version: tuple[int, int] | None) -> Catalog:
     built_in = tomllib.loads(BUILT_IN.read_text("utf-8"))
     given, problems = read_toml(path, "the built-in models are used")
     models: dict[str, Model] = {}
-    sources: dict[str, Source] = {}
+    sources: dict[str, PriceSource] = {}
     for name in dict.fromkeys((*built_in, *given)):
         section = built_in.get(name, {})
         own = given.get(name, {})
@@ -221,7 +223,7 @@ def _load(path: Path | None, _version: tuple[int, int] | None) -> Catalog:
                     problems.append(Problem(str(path), *located(f"{name}.models.{identity}", error, kept)))
             if table is not None:
                 models[identity] = _model(identity, name, table, {})
-    names = {canonical(one): model.id for model in models.values() for one in (model.id, *model.aliases)}
+    names = {canonical(alias): model.id for model in models.values() for alias in (model.id, *model.aliases)}
     return Catalog(models, sources, tuple(problems), names, _shown(models))
 
 
@@ -237,13 +239,13 @@ def _key(name: str) -> tuple[str, ...]:
 
 
 def _shown(models: Mapping[str, Model]) -> dict[tuple[str, ...], str]:
-    found: dict[tuple[str, ...], str] = {}
+    identities: dict[tuple[str, ...], str] = {}
     twice: set[tuple[str, ...]] = set()
     for model in models.values():
         for key in {_key(name) for name in (model.id, *model.aliases)}:
-            if found.setdefault(key, model.id) != model.id:
+            if identities.setdefault(key, model.id) != model.id:
                 twice.add(key)
-    return {key: identity for key, identity in found.items() if key not in twice}
+    return {key: identity for key, identity in identities.items() if key not in twice}
 
 
 def _model(identity: str, provider: str, table: Mapping[str, Any], mine: object) -> Model:
@@ -256,11 +258,11 @@ def _model(identity: str, provider: str, table: Mapping[str, Any], mine: object)
     return model
 
 
-def _source(section: Mapping[str, Any], key: str, path: str, problems: list[Problem]) -> Source:
+def _source(section: Mapping[str, Any], key: str, path: str, problems: list[Problem]) -> PriceSource:
     as_of = str(section.get("as_of", date.min))
     try:
         date.fromisoformat(as_of)
     except ValueError:
         problems.append(Problem(path, key, "Expected a date such as 2026-11-23"))
         as_of = str(date.min)
-    return Source(as_of, str(section.get("source", "")))
+    return PriceSource(as_of, str(section.get("source", "")))

@@ -1,4 +1,4 @@
-"""Which model should answer: the one whose expected value is highest once everything is paid.
+"""The choice of the model that should answer: the one whose expected value is highest once everything is paid.
 
     value = success_usd·P(solved) − later − SECOND_USD·seconds − entry / REQUESTS
 
@@ -92,52 +92,53 @@ def choose(situation: Situation, targets: Targets, quality: QualityModel, settin
     """Returns the route, with every model that was considered and why it was not taken."""
     current = situation.current
     target = targets.find(current)
-    model = target.model
-    if model is None:
+    current_model = target.model
+    if current_model is None:
         reason = f"{current} is not in the model catalogue, so its price and quality are not known."
         return Route(current, "unknown", (), situation.in_session, reason)
     if not settings.enabled:
         reason = f"{current}: routing is off (route.enabled)."
-        return Route(current, model.tier, (), situation.in_session, reason)
+        return Route(current, current_model.tier, (), situation.in_session, reason)
     course = situation.course or Course()
     if course.asked:  # the task is known, so a later request is not judged by less than the first one was
         features = quality.features(course.asked, in_session=False)
     else:
         features = quality.features(situation.draft, in_session=situation.in_session)
-    own = quality.p_success(features, model)
+    own = quality.p_success(features, current_model)
     counts = settings.sticky or not situation.in_session
     candidates = []
-    for candidate in _targets(target, model, targets, settings, course):
-        name, one = candidate.name, candidate.model
-        if one is None:
+    for candidate in _targets(target, current_model, targets, settings, course):
+        name, model = candidate.name, candidate.model
+        if model is None:
             unknown = Alternative(name, "unknown", 0.0, 0.0, 0, 0.0, "not in the model catalogue")
             candidates.append(_Candidate(unknown))
             continue
         is_current = name == current
-        warm = situation.warm_tokens if is_current else situation.elsewhere.get(one.id, 0)
+        warm = situation.warm_tokens if is_current else situation.elsewhere.get(model.id, 0)
         first, later, entry = _costs(situation, candidate, warm)
-        p_success = quality.p_success(features, one)
-        latency = one.latency_ms(situation.output_tokens)
+        p_success = quality.p_success(features, model)
+        latency = model.latency_ms(situation.output_tokens)
         believed = own if own < p_success < own + DOUBT else p_success
         value = settings.success_usd * believed - later - SECOND_USD * latency / 1000
         if not counts:
             entry = 0.0
         score = value - entry / REQUESTS
-        excluded = _excluded(situation, one, is_current=is_current)
+        excluded = _excluded(situation, model, is_current=is_current)
         if excluded is None and not is_current and _dearer(situation, candidate, targets, settings):
             excluded = f"dearer than {course.own}, which the client asks for"
         option = Alternative(
-            name, one.tier, round(p_success, 4), round(first, 6), latency, round(score, 6), excluded
+            name, model.tier, round(p_success, 4), round(first, 6), latency, round(score, 6), excluded
         )
         net = score if is_current else score - MARGIN_USD
         candidates.append(_Candidate(option, warm, value, entry, net))
     if course.within_turn and candidates[0].option.excluded is None:
         reason = f"{current} was chosen earlier in this turn."
-        return Route(current, model.tier, tuple(one.option for one in candidates), sticky=True, reason=reason)
+        options = tuple(candidate.option for candidate in candidates)
+        return Route(current, current_model.tier, options, sticky=True, reason=reason)
     if settings.pin:
         lost = _lost(situation, target) if settings.sticky else 0.0
-        return _pinned(situation, model, candidates, lost)
-    return _route(situation, model, candidates)
+        return _pinned(situation, current_model, candidates, lost)
+    return _route(situation, current_model, candidates)
 
 
 def _targets(
@@ -208,8 +209,10 @@ def _dearer(situation: Situation, target: Target, targets: Targets, settings: co
 
 def hardest(quality: QualityModel, *asked: str) -> str:
     """Returns the instruction that is the least likely to be carried out; the first of equals."""
-    known = [one for one in asked if one]
-    return min(known, key=lambda one: quality.features(one, in_session=False).easy, default="")
+    instructions = [instruction for instruction in asked if instruction]
+    return min(
+        instructions, key=lambda instruction: quality.features(instruction, in_session=False).easy, default=""
+    )
 
 
 def _excluded(situation: Situation, model: Model, *, is_current: bool) -> str | None:
@@ -224,7 +227,7 @@ def _excluded(situation: Situation, model: Model, *, is_current: bool) -> str | 
 def _pinned(situation: Situation, model: Model, candidates: list[_Candidate], lost: float) -> Route:
     """Returns the pinned model, the last of the candidates, unless it can't take the prompt."""
     current, pick = candidates[0].option, candidates[-1].option
-    options = tuple(one.option for one in candidates)
+    options = tuple(candidate.option for candidate in candidates)
     if pick is current:
         reason = f"{current.target} is pinned (route.pin). {_worth(current)}."
     elif pick.excluded is not None:
@@ -247,12 +250,12 @@ def _why(option: Alternative) -> str:
 def _route(situation: Situation, model: Model, candidates: list[_Candidate]) -> Route:
     first = candidates[0]
     current = first.option
-    able = [one for one in candidates if one.option.excluded is None]
-    options = tuple(one.option for one in candidates)
+    able = [candidate for candidate in candidates if candidate.option.excluded is None]
+    options = tuple(candidate.option for candidate in candidates)
     if not able:
         reason = f"{current.target}, but no allowed model takes this prompt: it {current.excluded}."
         return Route(current.target, model.tier, options, situation.in_session, reason)
-    best = max(able, key=lambda one: one.net)  # the first of equals: the current model
+    best = max(able, key=lambda candidate: candidate.net)  # the first of equals: the current model
     if best is first:
         return Route(current.target, model.tier, options, situation.in_session, _kept(situation, able))
     pick = best.option
@@ -268,7 +271,7 @@ def _kept(situation: Situation, able: list[_Candidate]) -> str:
     current = first.option
     if len(able) == 1:
         return f"{current.target}: no other allowed model takes this prompt. {_worth(current)}."
-    closest = max(able[1:], key=lambda one: one.net)
+    closest = max(able[1:], key=lambda candidate: candidate.net)
     rival = closest.option
     gain, paid = closest.value - first.value, closest.entry - first.entry
     if paid > 0 and gain > MARGIN_USD:

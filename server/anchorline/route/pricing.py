@@ -1,4 +1,4 @@
-"""What a request cost, in USD, by what its usage tells: the one place where tokens are turned into money.
+"""The bill of a request, in USD, from its usage: only here are tokens turned into money.
 
     bill = price · (input + read·R + write·W + write₁ₕ·W₁ₕ) + output price · output + searches
 
@@ -36,17 +36,17 @@ class Bill(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def prompt(self) -> float:
-        """What the prompt cost."""
+        """The cost of the prompt."""
         return self.input + self.read + self.write
 
     @property
     def usd(self) -> float:
-        """All of it."""
+        """The cost of everything."""
         return self.input + self.read + self.write + self.output + self.searches
 
     @property
     def saved(self) -> float:
-        """What the cache saved, less what writing to it cost."""
+        """The saving by the cache, less what writing to it cost."""
         return self.uncached - self.usd
 
     def times(self, factor: float) -> "Bill":
@@ -97,29 +97,29 @@ class Rates(msgspec.Struct, frozen=True, gc=False):
     output: float
     search: float | None
 
-    def bill(self, input_: int, read: int, write: int, write_1h: int, output: int) -> Bill:
+    def bill(self, input_tokens: int, read: int, write: int, write_1h: int, output: int) -> Bill:
         """Returns the bill of an inference; `write_1h` is a part of `write`."""
         answer = self.output * output
         return Bill(
-            self.input * input_,
+            self.input * input_tokens,
             (self.marked if write else self.read) * read,
             self.write * (write - write_1h) + self.write_1h * write_1h,
             answer,
             0.0,
-            self.input * (input_ + read + write) + answer,
+            self.input * (input_tokens + read + write) + answer,
         )
 
 
-class Prices:
+class ModelPrices:
     """What one model costs, by the day and the size of the prompt. Rates are made once and kept."""
 
     def __init__(self, model: Model, provider: Provider) -> None:
         self.model = model
         self._provider = provider
-        self._ends = [datetime.combine(one.until, time(), UTC).timestamp() for one in model.earlier]
+        self._ends = [datetime.combine(period.until, time(), UTC).timestamp() for period in model.earlier]
         self._rates: dict[tuple[int, int], Rates] = {}
         self._always = not self._ends and model.off_peak is None
-        self._above = min((one.above for one in model.long), default=inf)
+        self._above = min((step.above for step in model.long), default=inf)
         self._ordinary = self._made(inf, 0)
 
     def rates(self, at: float, prompt: int) -> Rates:
@@ -128,10 +128,10 @@ class Prices:
             return self._ordinary
         period = 2 * bisect_right(self._ends, at) + self.model.peak(at)
         key = (period, self.model.dated(at).step(prompt))
-        found = self._rates.get(key)
-        if found is None:
-            found = self._rates[key] = self._made(at, prompt)
-        return found
+        rates = self._rates.get(key)
+        if rates is None:
+            rates = self._rates[key] = self._made(at, prompt)
+        return rates
 
     def _made(self, at: float, prompt: int) -> Rates:
         model, provider = self.model, self._provider
@@ -151,9 +151,9 @@ class Prices:
     def times(self, usage: Usage) -> float | Unpriced:
         """Returns what a usage's speed, tier and region multiply the list price by."""
         times = 1.0
-        for said, name in (("{} mode", usage.speed), ("tier {}", usage.tier), ("region {}", usage.geo)):
+        for template, name in (("{} mode", usage.speed), ("tier {}", usage.tier), ("region {}", usage.geo)):
             if name and name not in self.model.rates:
-                return Unpriced(f"price of {said.format(name)} ({self.model.id})")
+                return Unpriced(f"price of {template.format(name)} ({self.model.id})")
             times *= self.model.rates[name] if name else 1.0
         return times
 
@@ -163,22 +163,27 @@ class Pricing:
 
     def __init__(self, targets: Targets) -> None:
         self._targets = targets
-        self._prices: dict[str, Prices | Unpriced] = {}
+        self._prices: dict[str, ModelPrices | Unpriced] = {}
 
     def bill(self, usage: Usage, model: str, at: float) -> Bill | Unpriced:
         """Returns what a usage was billed by `model` at the epoch second `at`."""
         whole = Bill()
-        for one in usage.iterations or usage.messages:
-            prices = self.prices(one.model or model)
+        for inference in usage.iterations or usage.messages:
+            prices = self.prices(inference.model or model)
             if isinstance(prices, Unpriced):
                 return prices
             # An advisor is asked in the ordinary way, whatever the speed of who asks it.
-            own = one.model is None or self._same(one.model, model)
+            own = inference.model is None or self._same(inference.model, model)
             times = prices.times(usage) if own else 1.0
             if isinstance(times, Unpriced):
                 return times
-            rates = prices.rates(at, one.prompt)
-            whole = whole.plus(rates.bill(one.input, one.read, one.write, one.write_1h, one.output), times)
+            rates = prices.rates(at, inference.prompt)
+            whole = whole.plus(
+                rates.bill(
+                    inference.input, inference.read, inference.write, inference.write_1h, inference.output
+                ),
+                times,
+            )
         if not usage.web_searches:
             return whole
         prices = self.prices(model)
@@ -187,20 +192,22 @@ class Pricing:
             return Unpriced(f"price of web searches ({model})")
         return whole.plus(Bill(searches=search, uncached=search), usage.web_searches)
 
-    def prices(self, model: str) -> Prices | Unpriced:
+    def prices(self, model: str) -> ModelPrices | Unpriced:
         """Returns the prices of the model that requests call by that name."""
-        found = self._prices.get(model)
-        if found is None:
+        prices = self._prices.get(model)
+        if prices is None:
             if len(self._prices) > MOST:  # names come from outside
                 self._prices.clear()
             target = self._targets.find(model)
             if target.model is None:
-                found = Unpriced(f"price of {model}" if model else "model, so its price is")
+                prices = Unpriced(f"price of {model}" if model else "model, so its price is")
             else:
-                found = Prices(target.model, target.provider)
-            self._prices[model] = found
-        return found
+                prices = ModelPrices(target.model, target.provider)
+            self._prices[model] = prices
+        return prices
 
-    def _same(self, one: str, other: str) -> bool:
-        a, b = self.prices(one), self.prices(other)
-        return one == other or (isinstance(a, Prices) and isinstance(b, Prices) and a.model is b.model)
+    def _same(self, model: str, other: str) -> bool:
+        a, b = self.prices(model), self.prices(other)
+        return model == other or (
+            isinstance(a, ModelPrices) and isinstance(b, ModelPrices) and a.model is b.model
+        )

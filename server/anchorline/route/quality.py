@@ -1,4 +1,4 @@
-"""How likely each model is to solve a prompt.
+"""The probability that a model solves a prompt.
 
     logit P(solved) = easy(x) + skill·gain(x) + LOCAL·min(skill, 0)        gain(x) > 0
 
@@ -18,7 +18,7 @@ from anchorline.route.catalog import Model
 from anchorline.route.wording import Wording
 
 
-class Line(msgspec.Struct, frozen=True):
+class LengthFit(msgspec.Struct, frozen=True):
     """What the length says. `mean` and `deviation` are those of log(1 + characters).
 
     `base` is the mean success of small models, and how much more the best solve; `slope` is what one deviation adds to
@@ -33,7 +33,7 @@ class Line(msgspec.Struct, frozen=True):
 
 # Fitted by `python tests/bench quality_fit --data DIR`: ridge on what separates prompts inside livecodebench,
 # gsm8k and mmlu_by_subject (MIT, Apache-2.0, Apache-2.0), each set with the same weight.
-LENGTH = Line(6.1307, 0.9353, (0.5648, 0.2767), (-0.1122, 0.0785))
+LENGTH = LengthFit(6.1307, 0.9353, (0.5648, 0.2767), (-0.1122, 0.0785))
 
 EASIER = frozenset(
     {"typo", "typos", "rename", "comment", "docstring", "format", "lint", "indent", "syntax", "meaning"}
@@ -58,7 +58,7 @@ LOCAL = 1.5
 """Log-odds that each unit of negative skill loses besides. Judgement: no permitted data has models that small."""
 
 
-class Features(msgspec.Struct, frozen=True):
+class QualityFeatures(msgspec.Struct, frozen=True):
     """What is known of a draft: the log-odds of a small model, and what one of the best adds to them."""
 
     easy: float
@@ -68,11 +68,11 @@ class Features(msgspec.Struct, frozen=True):
 class QualityModel(Protocol):
     """What the route asks: heuristic today, a trained network later."""
 
-    def features(self, draft: str, *, in_session: bool) -> Features:
+    def features(self, draft: str, *, in_session: bool) -> QualityFeatures:
         """Looks at a draft once, for all candidates. `in_session`: it continues a conversation."""
         ...
 
-    def p_success(self, features: Features, model: Model) -> float:
+    def p_success(self, features: QualityFeatures, model: Model) -> float:
         """Returns the probability that a model solves the prompt; it never falls with `Model.skill`."""
         ...
 
@@ -80,12 +80,12 @@ class QualityModel(Protocol):
 class HeuristicQuality:
     """Two straight lines in the logarithm of the length, what the words add, one logistic curve."""
 
-    def __init__(self, line: Line = LENGTH, words: Wording | None = None) -> None:
+    def __init__(self, line: LengthFit = LENGTH, words: Wording | None = None) -> None:
         """Without `words`, those that ship are read when the first draft is seen."""
         self._line = line
         self._words = words
 
-    def features(self, draft: str, *, in_session: bool) -> Features:
+    def features(self, draft: str, *, in_session: bool) -> QualityFeatures:
         """Looks at a draft once, for all candidates.
 
         In a session the task stands in the turns before: a short draft there does not make it easier than the mean,
@@ -99,9 +99,9 @@ class HeuristicQuality:
         gain = min(max(line.base[1] + line.slope[1] * x + gained, 0.02), 0.9)
         weak = min(max(line.base[0] + line.slope[0] * x + easier, 0.05), 0.98 - gain)
         easy = _logit(weak)
-        return Features(easy + intent(draft), _logit(weak + gain) - easy)
+        return QualityFeatures(easy + intent(draft), _logit(weak + gain) - easy)
 
-    def p_success(self, features: Features, model: Model) -> float:
+    def p_success(self, features: QualityFeatures, model: Model) -> float:
         """Returns the probability that a model solves the prompt."""
         skill = model.skill
         odds = features.easy + skill * features.gain

@@ -52,9 +52,9 @@ class Targets:
             self._memo[name] = target
         return target
 
-    def same(self, one: str, other: str) -> bool:
+    def same(self, name: str, other: str) -> bool:
         """Says whether two names are one model's."""
-        return one == other or self.find(one).id == self.find(other).id
+        return name == other or self.find(name).id == self.find(other).id
 
 
 def load(files: Files | None = None) -> Targets:

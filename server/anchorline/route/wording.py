@@ -1,4 +1,4 @@
-"""What the words of a draft say of how hard it is, as far as they are of a kind that was seen.
+"""The difficulty of a draft by its words, as far as they are of a kind that was seen.
 
 A kind is a sort of task: programming contests, school mathematics, questions with choices. For each there are small
 tables by hashed word: how much it adds to a small model's success and to what a strong one gains, besides what the
@@ -42,7 +42,7 @@ Table = Annotated[bytes, Meta(min_length=BUCKETS, max_length=BUCKETS)]
 Step = Annotated[float, Meta(ge=0, le=10)]
 
 
-class Kind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TaskKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A sort of task. Each table's values are its bytes times its step."""
 
     name: str
@@ -60,22 +60,22 @@ class Kind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Wording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All kinds that are known."""
 
-    kinds: tuple[Kind, ...] = ()
+    kinds: tuple[TaskKind, ...] = ()
 
     def shift(self, draft: str) -> tuple[float, float]:
         """Returns what the words add to a small model's success, and to the gain of a strong one over it."""
-        found = buckets(draft)
-        if not found:
+        draft_buckets = buckets(draft)
+        if not draft_buckets:
             return 0.0, 0.0
         total = weak = gain = most = 0.0
         for kind in self.kinds:
-            trust = _trust(kind, found)
+            trust = _trust(kind, draft_buckets)
             if trust > 0:
-                share = trust * exp(min(_mean(kind.typical, kind.typical_step, found), 3.0) / SHARP)
+                share = trust * exp(min(_mean(kind.typical, kind.typical_step, draft_buckets), 3.0) / SHARP)
                 total += share
                 most = max(most, trust)
-                weak += share * _mean(kind.weak, kind.weak_step, found)
-                gain += share * _mean(kind.gain, kind.gain_step, found)
+                weak += share * _mean(kind.weak, kind.weak_step, draft_buckets)
+                gain += share * _mean(kind.gain, kind.gain_step, draft_buckets)
         if not total:
             return 0.0, 0.0
         return _bounded(most * weak / total), _bounded(most * gain / total)
@@ -104,16 +104,16 @@ def read(path: Path) -> Wording:
         return Wording()
 
 
-def _trust(kind: Kind, found: frozenset[int]) -> float:
-    seen = sum(1 for bucket in found if kind.seen[bucket]) / len(found)
-    known = min(max((seen - kind.floor) / max(kind.middle - kind.floor, 1e-6), 0.0), 1.0)
-    return known * min(len(found) / ENOUGH, 1.0)
+def _trust(kind: TaskKind, buckets: frozenset[int]) -> float:
+    seen = sum(1 for bucket in buckets if kind.seen[bucket]) / len(buckets)
+    familiarity = min(max((seen - kind.floor) / max(kind.middle - kind.floor, 1e-6), 0.0), 1.0)
+    return familiarity * min(len(buckets) / ENOUGH, 1.0)
 
 
-def _mean(table: bytes, step: float, found: frozenset[int]) -> float:
+def _mean(table: bytes, step: float, buckets: frozenset[int]) -> float:
     """Returns the mean over the buckets of a table of signed bytes."""
-    total = sum((table[bucket] ^ 128) - 128 for bucket in found)
-    return step * total / len(found)
+    total = sum((table[bucket] ^ 128) - 128 for bucket in buckets)
+    return step * total / len(buckets)
 
 
 def _bounded(value: float) -> float:

@@ -18,8 +18,8 @@ from anchorline.learn import features
 from anchorline.learn.features import Decision
 from anchorline.learn.network import Network
 from anchorline.learn.training import Settings, train
-from anchorline.route.quality import Line
-from anchorline.route.wording import BUCKETS, Kind, Wording, buckets
+from anchorline.route.quality import LengthFit
+from anchorline.route.wording import BUCKETS, TaskKind, Wording, buckets
 from bench.data.routing_sets import Prompts
 
 WEAK = (
@@ -71,7 +71,7 @@ COMMON = 0.01
 """The share of a kind's prompts that a word must be in to count as seen there."""
 
 
-def fit(sets: Mapping[str, Prompts]) -> tuple[Line, Wording]:
+def fit(sets: Mapping[str, Prompts]) -> tuple[LengthFit, Wording]:
     """Return the line over all sets, each with the same weight, and the words of those that are large enough."""
     sets = {name: one for name, one in sets.items() if len(one)}
     known = {}
@@ -92,12 +92,12 @@ class Words(NamedTuple):
     skill: float
 
 
-def _kind(name: str, words: csr_matrix, tables: list[Words], typical: Values) -> Kind:
+def _kind(name: str, words: csr_matrix, tables: list[Words], typical: Values) -> TaskKind:
     present = (words > 0).astype(float)
     common = np.asarray(present.mean(0)).ravel() >= COMMON
     seen = (present @ common) / np.maximum(np.asarray(present.sum(1)).ravel(), 1)
     floor, middle = np.percentile(seen, TRUSTED)
-    return Kind(
+    return TaskKind(
         name=name,
         floor=round(float(floor), 4),
         middle=round(float(middle), 4),
@@ -161,7 +161,7 @@ def bags(prompts: list[str]) -> csr_matrix:
     return csr_matrix((values, np.concatenate(found), ends), (len(prompts), BUCKETS))
 
 
-def _line(sets: Mapping[str, Prompts]) -> Line:
+def _line(sets: Mapping[str, Prompts]) -> LengthFit:
     lengths = {name: np.log1p([len(prompt) for prompt in one.prompts]) for name, one in sets.items()}
     mean = np.mean([values.mean() for values in lengths.values()])
     deviation = np.mean([((values - mean) ** 2).mean() for values in lengths.values()]) ** 0.5
@@ -174,7 +174,7 @@ def _line(sets: Mapping[str, Prompts]) -> Line:
         right += targets @ x / len(x) / len(sets)
         base += targets.mean(1) / len(sets)
     slope = right / square
-    return Line(
+    return LengthFit(
         float(mean), float(deviation), (float(base[0]), float(base[1])), (float(slope[0]), float(slope[1]))
     )
 
