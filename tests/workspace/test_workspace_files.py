@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from anchorline.workspace import files
-from anchorline.workspace.files import Files
+from anchorline.workspace.files import WorkspaceFiles
 
 
 @pytest.fixture
@@ -36,16 +36,16 @@ def root(tmp_path: Path) -> Path:
     ],
 )
 def test_a_file_exists_is_absent_or_can_not_be_told(root: Path, name: str, found: str) -> None:
-    assert Files((root,)).find(name) == found
+    assert WorkspaceFiles((root,)).find(name) == found
 
 
 def test_all_folders_of_the_workspace_count(root: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "main.go").write_text("package main", "utf-8")
-    assert Files((root, other)).find("main.go") == "exists"
-    assert Files((root,)).find("main.go") == "absent"
-    assert Files(()).find("main.go") == "unknown"
+    assert WorkspaceFiles((root, other)).find("main.go") == "exists"
+    assert WorkspaceFiles((root,)).find("main.go") == "absent"
+    assert WorkspaceFiles(()).find("main.go") == "unknown"
 
 
 def test_links_are_not_followed_out_of_the_folders(root: Path, tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_links_are_not_followed_out_of_the_folders(root: Path, tmp_path: Path) -
     (root / "linked").symlink_to(secret)
     (root / "key.py").symlink_to(secret / "key.py")
     (root / "loop").symlink_to(root)
-    found = Files((root,))
+    found = WorkspaceFiles((root,))
     assert found.find("linked/key.py") == "unknown"
     assert found.find("key.py") == "unknown"
     assert found.find("loop/src/config.py") == "exists", "a link within the folder is part of it"
@@ -68,7 +68,7 @@ def test_links_are_not_followed_out_of_the_folders(root: Path, tmp_path: Path) -
 def test_what_is_no_small_regular_file_is_not_read(root: Path) -> None:
     (root / "large.py").write_bytes(b"x" * (files.LARGEST + 1))
     os.mkfifo(root / "pipe.py")
-    found = Files((root,))
+    found = WorkspaceFiles((root,))
     assert found.read("large.py") is None
     assert found.read("pipe.py") is None
     assert found.read("src") is None
@@ -78,13 +78,13 @@ def test_with_too_many_files_nothing_is_said_to_be_absent(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "MOST_FILES", 2)
-    assert Files((root,)).find("src/confg.py") == "unknown"
-    assert Files((root,)).find("src/config.py") == "exists"
+    assert WorkspaceFiles((root,)).find("src/confg.py") == "unknown"
+    assert WorkspaceFiles((root,)).find("src/config.py") == "exists"
 
 
 def test_a_new_file_is_seen_after_a_while_or_when_told(root: Path) -> None:
     now = [0.0]
-    found = Files((root,), clock=lambda: now[0])
+    found = WorkspaceFiles((root,), clock=lambda: now[0])
     assert found.find("later.py") == "absent"
     (root / "pkg" / "later.py").write_text("x", "utf-8")
     assert found.find("later.py") == "absent"
@@ -96,7 +96,7 @@ def test_a_new_file_is_seen_after_a_while_or_when_told(root: Path) -> None:
 
 
 def test_the_file_that_may_be_meant(root: Path) -> None:
-    found = Files((root,))
+    found = WorkspaceFiles((root,))
     assert found.similar("src/confg.py") == "src/config.py"
     assert found.similar("lib/parse.ts") == "pkg/deep/parse.ts"
     assert found.similar("quite/other.rs") is None
@@ -106,7 +106,7 @@ def test_names_that_are_nearly_there_are_found_among_thousands_of_their_kind(tmp
     base = "a_rather_long_name_of_a_module_that_a_generator_has_made_"
     for number in range(900):
         (tmp_path / f"{base}{number:05}.py").touch()
-    found = Files((tmp_path,))
+    found = WorkspaceFiles((tmp_path,))
     assert found.similar(f"{base}x00417.py") == f"{base}00417.py"
     compared = 0
 

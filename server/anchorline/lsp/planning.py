@@ -18,7 +18,7 @@ from anchorline.plan import Plan
 from anchorline.prompt import formats
 from anchorline.prompt.model import Prompt, PromptError
 from anchorline.surroundings import Diagnostic, Selection, Surroundings
-from anchorline.workspace.look import Place
+from anchorline.workspace.look import SourcePosition
 
 SEVERITIES = ("error", "warning", "info", "hint")
 NO_PROMPT = "one of textDocument and prompt is needed"
@@ -37,7 +37,7 @@ class PlanRequest(NamedTuple):
     read: Callable[[], Prompt]
     surroundings: Surroundings
     target: str | None
-    at: Place | None = None
+    at: SourcePosition | None = None
 
 
 class PlannedPrompt(NamedTuple):
@@ -58,7 +58,7 @@ def resolve(session: EditorSession, params: protocol.PlanParams) -> PlanRequest:
     base, at = 0, None
     if document is not None and params.range is not None:
         base = document.offset(_position(params.range.start))
-        at = Place(session.workspace.relative(document.uri), params.range.start.line + 1)
+        at = SourcePosition(session.workspace.relative(document.uri), params.range.start.line + 1)
     return PlanRequest(
         document,
         document.version if document is not None else None,

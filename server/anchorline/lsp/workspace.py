@@ -8,8 +8,8 @@ from pathlib import Path
 from anchorline.lsp.documents import Document, Documents, to_path
 from anchorline.prompt.model import Prompt
 from anchorline.surroundings import Surroundings
-from anchorline.workspace.files import Files
-from anchorline.workspace.look import Place, Sources, look
+from anchorline.workspace.files import WorkspaceFiles
+from anchorline.workspace.look import SourcePosition, Sources, look
 
 MOST_OPEN_FILES = 100
 log = logging.getLogger(__name__)
@@ -32,9 +32,9 @@ class WorkspaceFolders:
         self.__dict__.pop("files", None)
 
     @cached_property
-    def files(self) -> Files:
+    def files(self) -> WorkspaceFiles:
         """The files of the folders."""
-        return Files(self.roots)
+        return WorkspaceFiles(self.roots)
 
     def relative(self, uri: str) -> str:
         """Returns a URI as a workspace-relative path with forward slashes; other paths stay as they are."""
@@ -60,7 +60,12 @@ class WorkspaceFolders:
 
 
 def with_sources(
-    surroundings: Surroundings, prompt: Prompt, sources: Sources, *, search: bool, at: Place | None = None
+    surroundings: Surroundings,
+    prompt: Prompt,
+    sources: Sources,
+    *,
+    search: bool,
+    at: SourcePosition | None = None,
 ) -> Surroundings:
     """Returns the surroundings with what the workspace tells about the draft; as they are if that fails."""
     if prompt.draft is None:

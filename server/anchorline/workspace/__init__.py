@@ -1,1 +1,1 @@
-"""What the developer's folders tell about a draft: which named files exist, where named symbols are defined."""
+"""The facts about a draft in the developer's folders: which named files exist, where named symbols are defined."""

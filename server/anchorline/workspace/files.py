@@ -42,7 +42,7 @@ SKIPPED = frozenset(
     }
     | {"build", "target", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".next", "vendor", "site-packages"}
 )
-Found = Literal["exists", "absent", "unknown"]
+Existence = Literal["exists", "absent", "unknown"]
 
 
 class Listing(NamedTuple):
@@ -57,7 +57,7 @@ class Listing(NamedTuple):
     similar: dict[str, str | None]
 
 
-class Files:
+class WorkspaceFiles:
     """The files below `roots`. May be used in any thread."""
 
     def __init__(self, roots: tuple[Path, ...], clock: Callable[[], float] = time.monotonic) -> None:
@@ -67,7 +67,7 @@ class Files:
         self._making = threading.Lock()
 
     def forget(self) -> None:
-        """List anew when next asked: a file was created, renamed or deleted."""
+        """Lists anew when next asked: a file was created, renamed or deleted."""
         self._listing = None
 
     def listing(self) -> Listing:
@@ -90,7 +90,7 @@ class Files:
                 count += 1
         return Listing(by_name, True, start, {})
 
-    def find(self, name: str) -> Found:
+    def find(self, name: str) -> Existence:
         """Says whether a file is there, as a path from a folder of the workspace or as the end of one."""
         parts = PurePosixPath(name)
         if not self.roots or parts.is_absolute() or ".." in parts.parts or "\x00" in name:
@@ -150,10 +150,10 @@ def _candidates(name: str, names: Iterable[str]) -> list[str]:
     return nlargest(MOST_CANDIDATES, islice(fitting, MOST_COMPARED), key=shared)
 
 
-def _alike(one: str, other: str) -> int:
+def _alike(name: str, other: str) -> int:
     """Returns with how many equal characters two names begin."""
-    pairs = zip(one, other, strict=False)
-    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+    pairs = zip(name, other, strict=False)
+    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(name), len(other)))
 
 
 def _depth(path: str) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""Lay what the workspace tells about a draft over what the editor told."""
+"""Adds the facts that the workspace holds about a draft to those of the editor."""
 
 import time
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from anchorline.refine import names
 from anchorline.refine.mask import Masked
 from anchorline.surroundings import Absent, Definition, Surroundings
 from anchorline.workspace import symbols
-from anchorline.workspace.files import Files
+from anchorline.workspace.files import WorkspaceFiles
 
 MOST_ABSENT = 8
 """Named files that are not there, of which a hint is given."""
@@ -27,7 +27,7 @@ LONGEST = 65_536
 class Sources(NamedTuple):
     """Where source text comes from: open documents (relative path → text) come before the files."""
 
-    files: Files
+    files: WorkspaceFiles
     opened: Mapping[str, bytes]
 
     def read(self, path: str) -> bytes | None:
@@ -36,7 +36,7 @@ class Sources(NamedTuple):
         return text if text is not None else self.files.read(path)
 
 
-class Place(NamedTuple):
+class SourcePosition(NamedTuple):
     """A line of a source file, counted from 1: where a draft stands that is part of one."""
 
     path: str
@@ -44,7 +44,12 @@ class Place(NamedTuple):
 
 
 def look(
-    draft: str, surroundings: Surroundings, sources: Sources, *, search: bool, at: Place | None = None
+    draft: str,
+    surroundings: Surroundings,
+    sources: Sources,
+    *,
+    search: bool,
+    at: SourcePosition | None = None,
 ) -> Surroundings:
     """Returns the surroundings with absent files, definitions and the symbol around the selection, or around `at`.
 
@@ -66,32 +71,32 @@ def look(
     )
 
 
-def _symbol(surroundings: Surroundings, sources: Sources, at: Place | None) -> str | None:
+def _symbol(surroundings: Surroundings, sources: Sources, at: SourcePosition | None) -> str | None:
     selection = surroundings.selection
     if selection is not None:
-        at = Place(selection.path, selection.start_line)
+        at = SourcePosition(selection.path, selection.start_line)
     if at is None or symbols.language(at.path) is None:
         return None
     text = sources.read(at.path)
-    found = symbols.enclosing(text, at.path, at.line) if text is not None else None
-    return found.name if found is not None else None
+    symbol = symbols.enclosing(text, at.path, at.line) if text is not None else None
+    return symbol.name if symbol is not None else None
 
 
 def _definitions(wanted: list[str], sources: Sources) -> tuple[Definition, ...]:
     if not wanted:
         return ()
-    found = _searched(wanted, sources) or []
-    return tuple(definition for name in wanted for definition in _first(found, name))
+    candidates = _searched(wanted, sources) or []
+    return tuple(definition for name in wanted for definition in _first(candidates, name))
 
 
-def _first(found: list[Definition], name: str) -> list[Definition]:
-    return [definition for definition in found if definition.name == name][:MOST_DEFINITIONS]
+def _first(definitions: list[Definition], name: str) -> list[Definition]:
+    return [definition for definition in definitions if definition.name == name][:MOST_DEFINITIONS]
 
 
 def _searched(wanted: list[str], sources: Sources) -> list[Definition] | None:
-    """Search open documents and files; None if there were too many or it took too long to know them all."""
+    """Searches open documents and files; None if there were too many or it took too long to know them all."""
     until = time.monotonic() + SEARCH_S
-    found = [each for path, text in sources.opened.items() for each in _defined(wanted, path, text)]
+    definitions = [each for path, text in sources.opened.items() for each in _defined(wanted, path, text)]
     for count, path in enumerate(sources.files.sources(symbols.SUFFIXES)):
         if count >= MOST_SOURCES or time.monotonic() > until:
             return None
@@ -99,8 +104,8 @@ def _searched(wanted: list[str], sources: Sources) -> list[Definition] | None:
             continue
         text = sources.files.read(path)
         if text is not None:
-            found += _defined(wanted, path, text)
-    return found if sources.files.listing().complete else None
+            definitions += _defined(wanted, path, text)
+    return definitions if sources.files.listing().complete else None
 
 
 def _defined(wanted: list[str], path: str, text: bytes) -> list[Definition]:

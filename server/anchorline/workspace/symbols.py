@@ -1,4 +1,4 @@
-"""Where a symbol is defined, and which one encloses a place, by tree-sitter.
+"""The lines where a symbol is defined, and the symbol that encloses a line, by tree-sitter.
 
 The grammars are imported when a file of their language is first looked at. A name is searched for in the bytes
 first, so that only files that hold it are parsed, and only the nodes at its places are looked at.
@@ -91,17 +91,17 @@ def _tree(data: bytes, path: str) -> "Tree | None":
 
 def definitions(data: bytes, path: str, name: str) -> list[Symbol]:
     """Returns where `name` is defined in a file."""
-    places = _places(data, name)
-    tree = _tree(data, path) if places else None
+    positions = _places(data, name)
+    tree = _tree(data, path) if positions else None
     if tree is None:
         return []
-    found = []
-    for place in places:
-        node = tree.root_node.named_descendant_for_byte_range(place, place + len(name.encode()))
+    symbols = []
+    for position in positions:
+        node = tree.root_node.named_descendant_for_byte_range(position, position + len(name.encode()))
         definition = _defined_by(node) if node is not None else None
         if definition is not None:
-            found.append(Symbol(name, definition.start_point[0] + 1, definition.end_point[0] + 1))
-    return found
+            symbols.append(Symbol(name, definition.start_point[0] + 1, definition.end_point[0] + 1))
+    return symbols
 
 
 def enclosing(data: bytes, path: str, line: int) -> Symbol | None:
