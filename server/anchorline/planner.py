@@ -21,7 +21,7 @@ from anchorline.cache.quote import OUTPUT_TOKENS, Quote, Terms
 from anchorline.cache.rules import Provider
 from anchorline.config import Config
 from anchorline.instructions.findings import edit_findings
-from anchorline.instructions.warm_files import Edit
+from anchorline.instructions.warm_files import InstructionEdit
 from anchorline.lint.check import check
 from anchorline.lint.finding import Finding
 from anchorline.plan import Anchor, CachePlan, Cost, Plan, Policy, Refinement, Route, Tokens, Trim
@@ -149,7 +149,7 @@ class Planner:
         gaps = decider.gaps.after(moment)
         return self._quote(prompt, target, warmth, gaps, totals, now, judge).sent(anchors)
 
-    def lint(self, prompt: Prompt, plan: Plan, edits: Sequence[Edit] = ()) -> tuple[Finding, ...]:
+    def lint(self, prompt: Prompt, plan: Plan, edits: Sequence[InstructionEdit] = ()) -> tuple[Finding, ...]:
         """Returns what the rules find in a prompt. `edits` are those of an instruction file in warm prefixes."""
         # The rules speak of the request as it stands, so of the model that it is set to use.
         findings = check(prompt, plan, self.targets.find(self.model(prompt)))

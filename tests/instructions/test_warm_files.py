@@ -3,7 +3,7 @@
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from anchorline.instructions.warm_files import Edit, WarmFile, WarmFiles, keyed_hash, line_hashes
+from anchorline.instructions.warm_files import InstructionEdit, WarmFile, WarmFiles, keyed_hash, line_hashes
 from anchorline.prompt import tokens
 
 KEY = b"k" * 16
@@ -18,7 +18,7 @@ def known(text: bytes, *, behind: int = 5000, expires_at: float = 300.0, convers
         line_hashes(text, KEY), "resume", 0.0, expires_at)  # fmt: skip
 
 
-def seen(data: bytes, *held: WarmFile, now: float = 100.0) -> tuple[Edit, ...]:
+def seen(data: bytes, *held: WarmFile, now: float = 100.0) -> tuple[InstructionEdit, ...]:
     return WarmFiles(KEY, held).edits(PATH, data, now)
 
 

@@ -1,9 +1,9 @@
-"""AL209: an edit of an instruction file, where enough is warm behind it."""
+"""Rule AL209, for an edit of an instruction file, where enough is warm behind it."""
 
 import time
 from collections.abc import Iterator, Sequence
 
-from anchorline.instructions.warm_files import Edit, Taken
+from anchorline.instructions.warm_files import InstructionEdit, Taken
 from anchorline.lint.finding import Finding
 from anchorline.route.target import Target, Targets
 
@@ -17,7 +17,7 @@ _WHERE: dict[Taken, str] = {
 }
 
 
-def edit_findings(edits: Sequence[Edit], targets: Targets, now: float) -> Iterator[Finding]:
+def edit_findings(edits: Sequence[InstructionEdit], targets: Targets, now: float) -> Iterator[Finding]:
     """Yields the finding where enough is warm behind the edits of one file."""
     counted = list(_counted(edits))
     lost = sum(edit.lost for edit in counted)
@@ -43,9 +43,9 @@ def edit_findings(edits: Sequence[Edit], targets: Targets, now: float) -> Iterat
     )
 
 
-def _counted(edits: Sequence[Edit]) -> Iterator[Edit]:
+def _counted(edits: Sequence[InstructionEdit]) -> Iterator[InstructionEdit]:
     """Yields one edit a conversation. The head that new sessions share counts once a model."""
-    shared: dict[tuple[str, str, str], Edit] = {}
+    shared: dict[tuple[str, str, str], InstructionEdit] = {}
     for edit in edits:
         file = edit.file
         if file.taken != "new":
@@ -57,7 +57,7 @@ def _counted(edits: Sequence[Edit]) -> Iterator[Edit]:
     yield from shared.values()
 
 
-def _usd(edit: Edit, target: Target, at: float) -> float | None:
+def _usd(edit: InstructionEdit, target: Target, at: float) -> float | None:
     """Returns what writing the lost tokens again costs more than reading them; None where no price is known."""
     if target.model is None:
         return None

@@ -20,7 +20,7 @@ USUAL = (
 """Where editors look for instructions in a workspace; open documents come on top."""
 
 
-class _Block(msgspec.Struct):
+class _RequestBlock(msgspec.Struct):
     text: str = ""
 
 
@@ -42,7 +42,10 @@ def files_in_request(
     prompt: Prompt, entry: Entry, files: Iterable[tuple[Path, bytes]], key: bytes
 ) -> Iterator[WarmFile]:
     """Yields the files that stand in the head of a prompt of which a provider holds `entry`."""
-    opening = next((one for one in prompt.segments if one.section == "messages" and one.role == "user"), None)
+    opening = next(
+        (segment for segment in prompt.segments if segment.section == "messages" and segment.role == "user"),
+        None,
+    )
     conversation = keyed_hash(opening.digest.hex() if opening else "", key)
     head: list[tuple[bytes, int]] = []
     total = 0
@@ -74,7 +77,7 @@ def _text(prompt: Prompt, segment: Segment) -> bytes:
     if prompt.format == "markdown":
         return raw
     try:
-        block = msgspec.json.decode(raw, type=str | _Block | None)
+        block = msgspec.json.decode(raw, type=str | _RequestBlock | None)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return b""
     text = block if isinstance(block, str) else block.text if block is not None else ""

@@ -33,19 +33,19 @@ class SessionFiles(msgspec.Struct, frozen=True):
     files: tuple[WarmFile, ...]
 
 
-class _Content(msgspec.Struct):
+class _SessionContent(msgspec.Struct):
     text: str = ""
 
 
-class _Payload(msgspec.Struct):
+class _SessionPayload(msgspec.Struct):
     cwd: str | None = None
     role: str | None = None
-    content: list[_Content] | msgspec.Raw | None = None
+    content: list[_SessionContent] | msgspec.Raw | None = None
 
 
-class _Line(msgspec.Struct):
+class _SessionLine(msgspec.Struct):
     cwd: str | None = None
-    payload: _Payload | None = None
+    payload: _SessionPayload | None = None
 
 
 def files_of_session(
@@ -58,9 +58,10 @@ def files_of_session(
     """
     warm = {entry.prefix: entry for entry in held}
     own = sorted(
-        (one for one in requests if one.chain == "main" and one.branch == 0), key=lambda one: one.sent_at
+        (request for request in requests if request.chain == "main" and request.branch == 0),
+        key=lambda request: request.sent_at,
     )
-    newest = next((one for one in reversed(own) if one.prefix in warm), None)
+    newest = next((request for request in reversed(own) if request.prefix in warm), None)
     if newest is None:
         return None
     folder, text = _beginning(path)
@@ -81,7 +82,7 @@ def files_of_session(
                 file(instructions, word_for_word, tokens.estimate(rest, "document", "openai") if rest else 0)
             )
     else:
-        began = next((one for one in reversed(own) if one.trigger == "compact"), own[0])
+        began = next((request for request in reversed(own) if request.trigger == "compact"), own[0])
         behind = max(newest.tokens - began.tokens, 0)
         for instructions, content, changed in reversed(list(_files(_claude_home(), folder, _CLAUDE))):
             if changed <= own[0].sent_at:
@@ -106,10 +107,10 @@ def _beginning(path: Path) -> tuple[Path | None, bytes]:
     try:
         for line in lines(path):
             try:
-                read = msgspec.json.decode(line.text, type=_Line)
+                read = msgspec.json.decode(line.text, type=_SessionLine)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 continue
-            payload = read.payload or _Payload()
+            payload = read.payload or _SessionPayload()
             name = read.cwd or payload.cwd
             if folder is None and name is not None and _can_be(Path(name)):
                 folder = Path(name)

@@ -49,7 +49,7 @@ class WarmFile(msgspec.Struct, frozen=True):
     expires_at: float
 
 
-class Edit(msgspec.Struct, frozen=True):
+class InstructionEdit(msgspec.Struct, frozen=True):
     """A file that differs from what a prefix holds, from the byte `start` of its line `start:end` on.
 
     `lost` are the tokens that are warm now and no longer fit.
@@ -97,7 +97,7 @@ def warm_file(
     )
 
 
-def first_edit(data: bytes, hashes: bytes, file: WarmFile) -> Edit | None:
+def first_edit(data: bytes, hashes: bytes, file: WarmFile) -> InstructionEdit | None:
     """Returns where `data`, whose lines have these hashes, differs from what a prefix holds; None where it doesn't."""
     if hashes == file.lines:
         return None
@@ -111,7 +111,7 @@ def first_edit(data: bytes, hashes: bytes, file: WarmFile) -> Edit | None:
         start = max(len(data.rstrip()) - 1, 0)
     end = start + len(data[start:].split(b"\n", 1)[0].rstrip())
     kept = tokens.estimate(data[:start], "document", tokens.family(file.model)) if start else 0
-    return Edit(file, start, end, max(file.tokens - kept, 0) + file.behind)
+    return InstructionEdit(file, start, end, max(file.tokens - kept, 0) + file.behind)
 
 
 class WarmFiles:
@@ -129,7 +129,7 @@ class WarmFiles:
         # Copied, since a document may be compared in another thread just now.
         self.files = {**self.files, file.file: {**self.files.get(file.file, {}), conversation: file}}
 
-    def edits(self, path: PurePath, data: bytes, now: float) -> tuple[Edit, ...]:
+    def edits(self, path: PurePath, data: bytes, now: float) -> tuple[InstructionEdit, ...]:
         """Returns in which warm prefixes the file's content differs from `data`."""
         if not self.files or len(data) > MAX_BYTES:
             return ()
