@@ -286,7 +286,7 @@ RULES = (
     _rule(
         "telegram-token",
         r":AA[A-Za-z0-9_-]{33}" + _RIGHT,
-        *("1234567", "890:", "AA", _sample(33)),
+        *("7204918", "365:", "AA", _sample(33)),
         heads=(":AA",),
         before=r"[0-9]{8,10}",
         sure=_random,
