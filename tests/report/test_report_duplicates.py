@@ -3,17 +3,19 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anchorline.report.duplicates import NEAR_S, Requests, Seen
+from anchorline.report.duplicates import NEAR_S, SeenRequest, SeenRequests
 
 BILL = (1000, 900, 20)
 
 
-def seen(at: float, answer: str | None = None, request: str | None = None, bill=BILL, seconds=2.0) -> Seen:
-    return Seen(at, seconds, answer, request, bill)
+def seen(
+    at: float, answer: str | None = None, request: str | None = None, bill=BILL, seconds=2.0
+) -> SeenRequest:
+    return SeenRequest(at, seconds, answer, request, bill)
 
 
-def noted(*some: Seen, shared: tuple = ()) -> Requests:
-    made = Requests(shared)
+def noted(*some: SeenRequest, shared: tuple = ()) -> SeenRequests:
+    made = SeenRequests(shared)
     for one in some:
         made.note(one)
     return made

@@ -377,20 +377,22 @@ def test_what_a_person_said_is_seen_as_numbers_only(tmp_path: Path, suffix: str)
     path.write_bytes(gzip.compress(log.bytes()) if suffix.endswith("gz") else log.bytes())
     piece = taken(importing.read(path, "claude-code", None, NOW, features=True))
     found = by_answer(piece.requests)
-    assert found["m1"].said.grams == features.grams("fix it")
-    assert found["m3"].said.grams == features.grams("now rename it")
-    assert found["m3"].said.draft == features.of_draft("now rename it")
-    assert found["m2"].said is None
-    assert found["m4"].said is None
+    assert found["m1"].message.grams == features.grams("fix it")
+    assert found["m3"].message.grams == features.grams("now rename it")
+    assert found["m3"].message.draft == features.of_draft("now rename it")
+    assert found["m2"].message is None
+    assert found["m4"].message is None
 
 
 def test_what_codex_was_asked_is_seen_as_numbers(tmp_path: Path):
     path = tmp_path / "c.jsonl"
     path.write_bytes(codex_log())
     piece = taken(importing.read(path, "codex", None, NOW, features=True))
-    said = [one.said for one in piece.requests if one.trigger == "user"]
-    assert [one.grams for one in said] == [features.grams(f"question {turn}") for turn in range(len(said))]
-    assert not any(one.thoughtless or one.commands for one in said)
+    messages = [request.message for request in piece.requests if request.trigger == "user"]
+    assert [one.grams for one in messages] == [
+        features.grams(f"question {turn}") for turn in range(len(messages))
+    ]
+    assert not any(one.thoughtless or one.commands for one in messages)
 
 
 def test_a_turn_without_thinking_shows(tmp_path: Path):
@@ -410,7 +412,7 @@ def test_a_turn_without_thinking_shows(tmp_path: Path):
         path = tmp_path / f"{thinking}.jsonl"
         path.write_bytes(log(thinking=thinking))
         piece = taken(importing.read(path, "claude-code", None, NOW, features=True))
-        assert piece.requests[-1].said.thoughtless is not thinking
+        assert piece.requests[-1].message.thoughtless is not thinking
 
 
 def test_a_file_that_is_replaced_while_it_is_read_is_read_anew_the_next_time(tmp_path: Path, monkeypatch):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from anchorline.store import answers, database
-from anchorline.store.answers import AnswerFile, Bounds, KeptAnswer, Question
+from anchorline.store.answers import AnswerFile, Bounds, KeptAnswer, QuestionHashes
 from anchorline.store.database import StoreError
 
 
@@ -28,7 +28,7 @@ def test_a_file_that_is_in_use_is_not_removed_under_its_gateway(
 ) -> None:
     path = tmp_path / "answers.db"
     file = AnswerFile(path)
-    file.keep(Question(b"asked"), KeptAnswer(()), b"told", Bounds(9, 1 << 20, 60))
+    file.keep(QuestionHashes(b"asked"), KeptAnswer(()), b"told", Bounds(9, 1 << 20, 60))
     monkeypatch.setattr(database, "BUSY_S", 0.1)
     with closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -13,7 +13,7 @@ from anchorline import config
 from anchorline.cli import reading, setting, tables
 from anchorline.store import answers, database, export, privacy
 from anchorline.store.database import TABLES, StoreError
-from anchorline.store.reader import Reader, Status
+from anchorline.store.reader import Reader, StoreStatus
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -61,7 +61,7 @@ def status(as_json: bool) -> None:
         raise reading.Unusable(state.problem)
 
 
-def _print_status(chosen: config.Store, state: Status) -> None:
+def _print_status(chosen: config.Store, state: StoreStatus) -> None:
     click.echo(f"database   {state.path}" + ("" if state.exists else " (nothing is recorded yet)"))
     click.echo(f"recording  {'on' if chosen.enabled else 'off'}")
     kept = ", ".join(f"{count} {mode}" for mode, count in sorted(state.texts.items())) or "none"

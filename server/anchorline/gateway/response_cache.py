@@ -30,7 +30,7 @@ from anchorline.prompt.unrendered import system
 from anchorline.refine.mask import entities
 from anchorline.refine.words import misspellings
 from anchorline.store import answers
-from anchorline.store.answers import AnswerFile, Kept, KeptAnswer, Question
+from anchorline.store.answers import AnswerFile, Kept, KeptAnswer, QuestionHashes
 from anchorline.store.database import StoreError
 
 Done = TypeVar("Done")
@@ -104,7 +104,7 @@ class ResponseCache:
         headers: Iterable[tuple[bytes, bytes]],
         body: bytes,
         now: float,
-    ) -> tuple[Question, Kept | None, str] | None:
+    ) -> tuple[QuestionHashes, Kept | None, str] | None:
         """Returns what was asked, the answer that is kept to it, and how it was found (`exact`, `near`).
 
         None where the request has to be answered by the provider and its answer is not to be kept.
@@ -114,15 +114,15 @@ class ResponseCache:
         if file is None or members is None:
             return None
 
-        def find() -> tuple[Question, Kept | None, str]:
+        def find() -> tuple[QuestionHashes, Kept | None, str]:
             oldest = now - self._bounds.seconds
             asks = RequestKey(file.key, upstream, path, headers, members)
             kept = file.find("exact", asks.exact, oldest)
             if kept is not None or not self._near:
-                return Question(asks.exact), kept, "exact"
+                return QuestionHashes(asks.exact), kept, "exact"
             near = asks.near(body, format_, self._memory)
             kept = file.find("near", near, oldest) if near is not None else None
-            return Question(asks.exact, near), kept, "near"
+            return QuestionHashes(asks.exact, near), kept, "near"
 
         return await self._in_thread(find)
 
@@ -164,7 +164,7 @@ class ResponseCache:
 class AnswerCopy:
     """An answer on its way to its client, taken along to be kept if it turns out complete."""
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: QuestionHashes) -> None:
         self.question = question
         self._parts: list[bytes] = []
         self._size = 0

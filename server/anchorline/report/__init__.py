@@ -1,1 +1,1 @@
-"""What came of it: cost, hits, routes and decisions, added up from the database for a table, JSON or a page."""
+"""The report: cost, hits, routes and decisions, added up from the database for a table, JSON or a page."""

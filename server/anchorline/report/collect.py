@@ -1,4 +1,4 @@
-"""Collecting the report: the tables are read once each, and grouped by SQLite where a sum is all that is asked for."""
+"""Collects the report: each table is read once, and grouped by SQLite where a sum is all that is asked for."""
 
 import gc
 import sqlite3
@@ -9,7 +9,7 @@ from statistics import median
 
 from anchorline.report.imported_requests import add_imported
 from anchorline.report.model import Arm, ExperimentStep, Refinements, Report, Route
-from anchorline.report.planned_requests import add_pings, add_planned, add_untold
+from anchorline.report.planned_requests import add_pings, add_planned, add_without_usage
 from anchorline.report.sums import Sums
 from anchorline.route.target import Targets
 from anchorline.store import billing, database, outcomes
@@ -59,7 +59,7 @@ def _collected(path: Path, sums: Sums, since: float | None) -> Report:
                 )
                 answered, billed = add_planned(connection, sums, begin, imported=bool(sessions))
                 add_pings(connection, sums, begin)
-                add_untold(connection, sums, begin)
+                add_without_usage(connection, sums, begin)
                 if sessions:
                     add_imported(connection, sums, begin, billed)
                 routes = _routes(plans, answered)
@@ -95,7 +95,7 @@ def _add_plans(
     routes: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
     arms: defaultdict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0.0, 0])
     proposed = 0
-    found = connection.execute(_EXPECTED, [since])
+    rows = connection.execute(_EXPECTED, [since])
     for (
         day,
         target,
@@ -111,7 +111,7 @@ def _add_plans(
         *usd,
         first,
         last,
-    ) in found:
+    ) in rows:
         arms[policy, version, arm][0] += propensity
         arms[policy, version, arm][1] += plans
         proposed += int(drafts)
@@ -138,20 +138,20 @@ def _routes(plans: dict[tuple[str, str], list[int]], answered: dict[str, int]) -
 
 
 def _refinements(connection: sqlite3.Connection, since: float, proposed: int) -> Refinements:
-    decided: defaultdict[str, list[int | None]] = defaultdict(list)
-    found = connection.execute(
+    edit_distances: defaultdict[str, list[int | None]] = defaultdict(list)
+    rows = connection.execute(
         _DECIDED.format(newest=outcomes.newest("decision", billing.pinged(connection), "decided.plan")),
         [since],
     )
-    for decision, distance in found:
-        decided[decision].append(distance)
-    distances = [distance for distance in decided["modified"] if distance is not None]
+    for decision, distance in rows:
+        edit_distances[decision].append(distance)
+    distances = [distance for distance in edit_distances["modified"] if distance is not None]
     thumbs = "SELECT count(*) FROM feedback WHERE recorded_at >= ? AND thumbs"
     return Refinements(
         proposed=proposed,
-        accepted=len(decided["accepted"]),
-        modified=len(decided["modified"]),
-        rejected=len(decided["rejected"]),
+        accepted=len(edit_distances["accepted"]),
+        modified=len(edit_distances["modified"]),
+        rejected=len(edit_distances["rejected"]),
         edit_distance=median(distances) if distances else None,
         thumbs_up=_count(connection, f"{thumbs} > 0", since),
         thumbs_down=_count(connection, f"{thumbs} < 0", since),
@@ -159,12 +159,12 @@ def _refinements(connection: sqlite3.Connection, since: float, proposed: int) ->
 
 
 def _steps(connection: sqlite3.Connection) -> tuple[ExperimentStep, ...]:
-    found = connection.execute(
+    rows = connection.execute(
         "SELECT at, event, version, instead_of, by, reason, experiment, stage, share FROM policy_events "
         "ORDER BY id DESC LIMIT ?",
         [STEPS],
     )
-    return tuple(ExperimentStep(*row) for row in found)
+    return tuple(ExperimentStep(*row) for row in rows)
 
 
 def _count(connection: sqlite3.Connection, query: str, since: float) -> int:

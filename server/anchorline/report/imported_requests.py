@@ -9,7 +9,7 @@ from collections import deque
 
 from anchorline.cache import hits
 from anchorline.cache.miss_causes import shortfall
-from anchorline.report.duplicates import Requests
+from anchorline.report.duplicates import SeenRequests
 from anchorline.report.model import Cause
 from anchorline.report.sums import BilledTokens, ModelFacts, ReportedReturn, Sums
 from anchorline.store import billing, database
@@ -20,7 +20,7 @@ ENDS = 8
 """Earlier requests of a conversation that a read is compared with."""
 
 
-class _Chain:
+class _Conversation:
     """A conversation so far."""
 
     __slots__ = ("at", "ends", "ttl", "users")
@@ -32,17 +32,17 @@ class _Chain:
         self.ends: deque[int] = deque(maxlen=ENDS)
 
 
-def add_imported(connection: sqlite3.Connection, sums: Sums, since: float, billed: Requests) -> None:
+def add_imported(connection: sqlite3.Connection, sums: Sums, since: float, billed: SeenRequests) -> None:
     """Adds all requests since then that are not in `billed`."""
-    told = "billing, answer, request" if database.knows_answers(connection) else "NULL, NULL, NULL"
-    found = connection.execute(
+    columns = "billing, answer, request" if database.knows_answers(connection) else "NULL, NULL, NULL"
+    rows = connection.execute(
         "SELECT session, chain, branch, model, sent_at, first_at, trigger, switched, agent, "  # noqa: S608
         "coalesce(input_tokens, 0), coalesce(read_tokens, 0), coalesce(write_5m_tokens, 0), "
-        f"coalesce(write_1h_tokens, 0), coalesce(output_tokens, 0), {told} "
+        f"coalesce(write_1h_tokens, 0), coalesce(output_tokens, 0), {columns} "
         "FROM imported WHERE sent_at >= ? ORDER BY sent_at",
         [since - BEFORE_S],
     )
-    chains: dict[tuple[str, str, int], _Chain] = {}
+    chains: dict[tuple[str, str, int], _Conversation] = {}
     for (
         session,
         name,
@@ -54,42 +54,42 @@ def add_imported(connection: sqlite3.Connection, sums: Sums, since: float, bille
         switched,
         agent,
         *counts,
-        more,
+        details,
         answer,
         request,
-    ) in found:
-        input_, read, short, long, output = counts
+    ) in rows:
+        uncached, read, short, long, output = counts
         written = short + long
-        if not input_ + read + written:
+        if not uncached + read + written:
             continue
-        known = sums.known(model)
-        told_usage = None if more is None else billing.usage(input_, read, written, long, output, more)
-        usage = BilledTokens(input_ + read + written, read, written, long, output, told_usage)
+        facts = sums.model(model)
+        usage = None if details is None else billing.usage(uncached, read, written, long, output, details)
+        tokens = BilledTokens(uncached + read + written, read, written, long, output, usage)
         chain = chains.get((session, name, branch))
         if chain is None:
-            chain = chains[session, name, branch] = _Chain()
-        bill = (usage.prompt, read, output)
+            chain = chains[session, name, branch] = _Conversation()
+        bill = (tokens.prompt, read, output)
         if at >= since and not billed.take(at if began is None else began, answer, request, bill):
-            sums.bill(at, known, usage)
-            back = _return(chain, known, at, trigger, bool(switched), usage)
-            if back is None:
+            sums.bill(at, facts, tokens)
+            prefix_return = _return(chain, facts, at, trigger, bool(switched), tokens)
+            if prefix_return is None:
                 sums.first += 1
             else:
-                sums.come_back(back, known, usage, at)
+                sums.add_return(prefix_return, facts, tokens, at)
         chain.at = at
         # Codex writes for the one lifetime that its provider has.
         chain.ttl = "1h" if long else "5m" if short and agent == "claude-code" else chain.ttl
         chain.users += trigger == "user"
-        chain.ends.append(usage.first[0] if told_usage is None else told_usage.prompt)
+        chain.ends.append(tokens.first[0] if usage is None else usage.prompt)
 
 
 def _return(
-    chain: _Chain, known: ModelFacts, at: float, trigger: str, switched: bool, usage: BilledTokens
+    chain: _Conversation, facts: ModelFacts, at: float, trigger: str, switched: bool, tokens: BilledTokens
 ) -> ReportedReturn | None:
     """Returns whether a request read what the one before it left; None where nothing was left."""
     believed = chain.ends[-1] if chain.ends else 0
-    lives = known.lifetimes.get(chain.ttl)
-    if not believed or lives is None or believed < known.provider.minimum_tokens:
+    lives = facts.lifetimes.get(chain.ttl)
+    if not believed or lives is None or believed < facts.provider.minimum_tokens:
         return None
     compacted = trigger == "compact"
     age = max(0.0, at - chain.at)
@@ -97,7 +97,7 @@ def _return(
     p = hits.probability(
         hits.returning(lives.name, lives.seconds, age, message, compacted=compacted, model_changed=switched)
     )
-    read = usage.first[1]
+    read = tokens.first[1]
     if hits.is_hit(read, believed):
         return ReportedReturn("imported", p, believed, None)
     cause: Cause | None

@@ -1,4 +1,4 @@
-"""Plans whose request was billed: by the gateway, or as an editor or a script told."""
+"""Planned requests: what each was billed, as the gateway saw it or an editor or a script reported it."""
 
 import sqlite3
 from collections import Counter
@@ -9,7 +9,7 @@ import msgspec
 from anchorline.cache import hits
 from anchorline.cache.miss_causes import shortfall
 from anchorline.plan import LOST
-from anchorline.report.duplicates import Requests, Seen
+from anchorline.report.duplicates import SeenRequest, SeenRequests
 from anchorline.report.sums import BilledTokens, ReportedReturn, Sums
 from anchorline.route.pricing import BROKEN_OFF, UNTOLD
 from anchorline.store import billing, database, outcomes
@@ -22,7 +22,7 @@ _BILLED = """
     FROM plans JOIN outcomes ON outcomes.id = {billed}
     WHERE created_at >= ? {order}
 """
-_TOLD = """
+_REPORTED = """
     SELECT EXISTS (SELECT 1 FROM outcomes WHERE answer IS NOT NULL AND input_tokens IS NOT NULL AND NOT {passed}
         AND NOT {pinged})
 """
@@ -66,38 +66,38 @@ _DECODE = msgspec.json.Decoder(_Plan).decode
 
 def add_planned(
     connection: sqlite3.Connection, sums: Sums, since: float, *, imported: bool = True
-) -> tuple[Counter[str], Requests]:
+) -> tuple[Counter[str], SeenRequests]:
     """Adds what became of plans; returns how often each model answered, and the requests that were billed.
 
     These are left out where nothing is `imported`, as nothing is compared with them.
     """
     answered: Counter[str] = Counter()
     newest = (database.read_schema(connection) or 0) >= database.ANSWERS
-    billed = Requests(_shared(connection) if newest and imported else ())
-    on_the_way = Requests()
+    billed = SeenRequests(_shared(connection) if newest and imported else ())
+    through_gateway = SeenRequests()
     pinged = billing.pinged(connection)
-    told_of = newest and _exists(connection, _TOLD.format(passed=_PASSED, pinged=pinged))
-    found = connection.execute(
+    reported = newest and _exists(connection, _REPORTED.format(passed=_PASSED, pinged=pinged))
+    rows = connection.execute(
         _BILLED.format(
             ids=_IDS if newest else _NO_IDS,
             beliefs=_NEW if (database.read_schema(connection) or 0) >= database.BELIEFS else _OLD,
             billed=outcomes.newest("input_tokens", pinged),
-            sent_at=outcomes.said("sent_at", pinged),
-            target=outcomes.said("target", pinged),
+            sent_at=outcomes.billed_or_newest("sent_at", pinged),
+            target=outcomes.billed_or_newest("target", pinged),
             passed=_PASSED,
-            order="ORDER BY passed DESC" if told_of else "",
+            order="ORDER BY passed DESC" if reported else "",
         ),
         [since],
     )
     for (
         at,
         target,
-        input_,
+        uncached,
         read,
         written,
         output,
         long,
-        more,
+        details,
         answer,
         request,
         seconds,
@@ -105,35 +105,35 @@ def add_planned(
         p_hit,
         text,
         *columns,
-    ) in found:
-        prompt = input_ + read + written
-        believed = columns if text is None else _believed(text)
-        if not prompt or believed is None:
+    ) in rows:
+        prompt = uncached + read + written
+        beliefs = columns if text is None else _beliefs(text)
+        if not prompt or beliefs is None:
             continue
-        if told_of or imported:
-            seen = Seen(at, seconds, answer, request, (prompt, read, output))
-            if told_of and passed:
-                on_the_way.note(seen)
-            elif not passed and answer is not None and on_the_way.take(at, answer, request, seen.bill):
+        if reported or imported:
+            seen = SeenRequest(at, seconds, answer, request, (prompt, read, output))
+            if reported and passed:
+                through_gateway.note(seen)
+            elif not passed and answer is not None and through_gateway.take(at, answer, request, seen.bill):
                 continue  # an editor or a script has told of it as well
             if imported:
                 billed.note(seen)
-        warm, tokens, ttl, miss, miss_tokens = believed
-        known = sums.known(target)
+        warm, estimate, ttl, miss, miss_tokens = beliefs
+        facts = sums.model(target)
         by_plan = written if ttl == HOUR else 0  # what an earlier version has recorded does not tell
         hour = by_plan if long is None else long
-        told = None if more is None else billing.usage(input_, read, written, hour, output, more)
-        usage = BilledTokens(prompt, read, written, hour, output, told)
-        sums.bill(at, known, usage)
-        answered[known.shown] += 1
-        if warm and tokens:
-            first, found_warm = usage.first
-            left = hits.as_billed(warm, tokens, first)
-            short = None if hits.is_hit(found_warm, left) else shortfall(found_warm, left)
+        usage = None if details is None else billing.usage(uncached, read, written, hour, output, details)
+        tokens = BilledTokens(prompt, read, written, hour, output, usage)
+        sums.bill(at, facts, tokens)
+        answered[facts.shown] += 1
+        if warm and estimate:
+            first, first_read = tokens.first
+            left = hits.as_billed(warm, estimate, first)
+            short = None if hits.is_hit(first_read, left) else shortfall(first_read, left)
             cause = None if short is None else short.code
-            sums.come_back(ReportedReturn("plans", p_hit, left, cause), known, usage, at)
+            sums.add_return(ReportedReturn("plans", p_hit, left, cause), facts, tokens, at)
         elif miss is not None:
-            sums.come_back(ReportedReturn("plans", None, miss_tokens, miss), known, usage, at)
+            sums.add_return(ReportedReturn("plans", None, miss_tokens, miss), facts, tokens, at)
         else:
             sums.first += 1
     return answered, billed
@@ -143,9 +143,9 @@ def _exists(connection: sqlite3.Connection, query: str) -> bool:
     return bool(connection.execute(query).fetchone()[0])
 
 
-def add_untold(connection: sqlite3.Connection, sums: Sums, since: float) -> None:
+def add_without_usage(connection: sqlite3.Connection, sums: Sums, since: float) -> None:
     """Adds the answered requests whose answer did not tell its usage, or broke off before: they were billed as well."""
-    found = connection.execute(
+    rows = connection.execute(
         "SELECT coalesce(sent_at, recorded_at), coalesce(outcomes.target, plans.target, ''), "  # noqa: S608
         "signals LIKE '%\"broken_off\":true%' FROM outcomes JOIN plans ON plans.id = outcomes.plan "
         "WHERE input_tokens IS NULL AND signals LIKE '%\"status\":200%' "
@@ -153,23 +153,23 @@ def add_untold(connection: sqlite3.Connection, sums: Sums, since: float) -> None
         "AND NOT EXISTS (SELECT 1 FROM outcomes AS told WHERE told.plan = plans.id AND told.input_tokens IS NOT NULL)",
         [since],
     )
-    for at, target, broken_off in found:
-        sums.unpriced_request(at, sums.known(target), BROKEN_OFF if broken_off else UNTOLD)
+    for at, target, broken_off in rows:
+        sums.unpriced_request(at, sums.model(target), BROKEN_OFF if broken_off else UNTOLD)
 
 
 def _shared(connection: sqlite3.Connection) -> list[tuple[str, str | None]]:
     """Returns the ids of imported answers that have the same one, with those of their requests."""
-    found = connection.execute(
+    rows = connection.execute(
         "SELECT answer, request FROM imported WHERE answer IN "
         "(SELECT answer FROM imported WHERE answer IS NOT NULL GROUP BY answer HAVING count(*) > 1)"
     )
-    return [(answer, request) for answer, request in found]
+    return [(answer, request) for answer, request in rows]
 
 
 def add_pings(connection: sqlite3.Connection, sums: Sums, since: float) -> None:
     """Adds the keep-alive pings: billed as requests are, and apart from these."""
     newest = (database.read_schema(connection) or 0) >= database.ANSWERS
-    found = connection.execute(
+    rows = connection.execute(
         "SELECT coalesce(sent_at, recorded_at), coalesce(outcomes.target, plans.target, ''), "  # noqa: S608
         "coalesce(input_tokens, 0), coalesce(read_tokens, 0), coalesce(write_tokens, 0), coalesce(output_tokens, 0), "
         f"{'coalesce(write_1h_tokens, 0), billing' if newest else '0, NULL'} "
@@ -177,13 +177,13 @@ def add_pings(connection: sqlite3.Connection, sums: Sums, since: float) -> None:
         f"WHERE input_tokens IS NOT NULL AND {billing.pinged(connection)} AND coalesce(sent_at, recorded_at) >= ?",
         [since],
     )
-    for at, target, input_, read, written, output, long, more in found:
-        told = None if more is None else billing.usage(input_, read, written, long, output, more)
-        prompt = input_ + read + written
-        sums.ping(at, sums.known(target), BilledTokens(prompt, read, written, long, output, told))
+    for at, target, uncached, read, written, output, long, details in rows:
+        usage = None if details is None else billing.usage(uncached, read, written, long, output, details)
+        prompt = uncached + read + written
+        sums.ping(at, sums.model(target), BilledTokens(prompt, read, written, long, output, usage))
 
 
-def _believed(text: str) -> tuple[Any, ...] | None:
+def _beliefs(text: str) -> tuple[Any, ...] | None:
     """Returns what the columns would have of a plan; None where its JSON is of another version."""
     try:
         plan = _DECODE(text)

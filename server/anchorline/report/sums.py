@@ -1,4 +1,4 @@
-"""Adding up: requests with their bills by day and model, and whether each read what was there before."""
+"""Sums of requests and their bills by day and model, and of how many read what was there before."""
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
@@ -25,8 +25,8 @@ _DAY_S = 86_400
 class BilledTokens(msgspec.Struct, frozen=True, gc=False):
     """Tokens of a whole prompt, and of its answer, as they were billed.
 
-    Of the prompt's, `read` were read from the cache, and `written` written to it, `long` of these for an hour. `told`
-    is the usage where its price depends on more than that.
+    Of the prompt's, `read` were read from the cache, and `written` written to it, `long` of these for an hour. `usage`
+    is what was billed where its price depends on more than that.
     """
 
     prompt: int
@@ -34,14 +34,14 @@ class BilledTokens(msgspec.Struct, frozen=True, gc=False):
     written: int
     long: int
     output: int
-    told: Usage | None = None
+    usage: Usage | None = None
 
     @property
     def first(self) -> tuple[int, int]:
         """The prompt of the first inference, which is the one that came to the cache, and what it read."""
-        if self.told is None:
+        if self.usage is None:
             return self.prompt, self.read
-        return self.told.first.prompt, self.told.first.read
+        return self.usage.first.prompt, self.usage.first.read
 
 
 class ModelFacts(msgspec.Struct, frozen=True):
@@ -66,14 +66,14 @@ class ReportedReturn(msgspec.Struct, frozen=True, gc=False):
     cause: Cause | None
 
 
-class _Line:
+class _CostLine:
     __slots__ = ("planned_usd", "plans", "requests", "uncached_usd", "unpriced", "usd", "without_plan_usd")
 
     def __init__(self) -> None:
         self.requests = self.plans = self.unpriced = 0
         self.usd = self.uncached_usd = self.planned_usd = self.without_plan_usd = 0.0
 
-    def known(self, usd: float) -> float | None:
+    def priced(self, usd: float) -> float | None:
         """Returns dollars of the requests; None where the price of none of them is known."""
         return None if self.unpriced and self.unpriced == self.requests else round(usd, 6)
 
@@ -85,8 +85,8 @@ class Sums:
         self._targets = targets
         self._pricing = Pricing(targets)
         self.unknown: Counter[str] = Counter()
-        self._known: dict[str, ModelFacts] = {}
-        self._lines: defaultdict[tuple[int, str], _Line] = defaultdict(_Line)
+        self._models: dict[str, ModelFacts] = {}
+        self._lines: defaultdict[tuple[int, str], _CostLine] = defaultdict(_CostLine)
         self._misses: defaultdict[Cause, list[float]] = defaultdict(lambda: [0, 0.0])
         self._bins: defaultdict[Source, list[list[float]]] = defaultdict(
             lambda: [[0, 0.0, 0] for _ in EDGES[1:]]
@@ -96,54 +96,54 @@ class Sums:
         self.first = self.requests = self.unpriced = 0
         self.begin, self.end = inf, -inf
 
-    def known(self, name: str) -> ModelFacts:
+    def model(self, name: str) -> ModelFacts:
         """Returns what is known of the model that requests call by that name."""
-        found = self._known.get(name)
-        if found is None:
+        facts = self._models.get(name)
+        if facts is None:
             target = self._targets.find(name)
             provider = target.provider
             lifetimes = {lifetime.name: lifetime for lifetime in provider.lifetimes}
             if provider.lifetimes:
                 lifetimes.setdefault("default", provider.lifetimes[0])
-            found = self._known[name] = ModelFacts(
+            facts = self._models[name] = ModelFacts(
                 name, self._pricing.prices(name), provider, lifetimes, target.id
             )
-        return found
+        return facts
 
     def span(self, first: float, last: float) -> None:
         """Takes in when something began and ended."""
         self.begin = min(self.begin, first)
         self.end = max(self.end, last)
 
-    def bill(self, at: float, known: ModelFacts, usage: BilledTokens) -> None:
+    def bill(self, at: float, facts: ModelFacts, tokens: BilledTokens) -> None:
         """Adds the bill of a request that was sent then."""
-        bill = self._bill(at, known, usage)
+        bill = self._bill(at, facts, tokens)
         if isinstance(bill, Unpriced):
-            self.unpriced_request(at, known, bill)
+            self.unpriced_request(at, facts, bill)
             return
-        line = self._line(at, known)
+        line = self._line(at, facts)
         line.usd += bill.usd
         line.uncached_usd += bill.uncached
 
-    def unpriced_request(self, at: float, known: ModelFacts, why: Unpriced) -> None:
+    def unpriced_request(self, at: float, facts: ModelFacts, why: Unpriced) -> None:
         """Adds a request that was sent then, and billed what is not known."""
-        self._line(at, known).unpriced += 1
+        self._line(at, facts).unpriced += 1
         self.unpriced += 1
         self.unknown[str(why)] += 1
 
-    def _line(self, at: float, known: ModelFacts) -> _Line:
-        """Returns the line of a request that was sent then, and count it."""
+    def _line(self, at: float, facts: ModelFacts) -> _CostLine:
+        """Returns the line of a request that was sent then, and counts it."""
         self.requests += 1
         if not self.begin <= at <= self.end:
             self.span(at, at)
-        line = self._lines[int(at // _DAY_S), known.shown]
+        line = self._lines[int(at // _DAY_S), facts.shown]
         line.requests += 1
         return line
 
-    def ping(self, at: float, known: ModelFacts, usage: BilledTokens) -> None:
+    def ping(self, at: float, facts: ModelFacts, tokens: BilledTokens) -> None:
         """Adds the bill of a keep-alive ping, which is no request."""
         self.pings += 1
-        bill = self._bill(at, known, usage)
+        bill = self._bill(at, facts, tokens)
         if isinstance(bill, Unpriced):
             self._unpriced_pings += 1
         else:
@@ -154,41 +154,45 @@ class Sums:
         """What the pings cost of which the price is known; None where there are some and none is."""
         return None if self.pings and self._unpriced_pings == self.pings else round(self._pings_usd, 6)
 
-    def _bill(self, at: float, known: ModelFacts, usage: BilledTokens) -> Bill | Unpriced:
-        prompt, read, written, prices = usage.prompt, usage.read, usage.written, known.prices
-        if usage.told is not None:
-            return self._pricing.bill(usage.told, known.name, at)
+    def _bill(self, at: float, facts: ModelFacts, tokens: BilledTokens) -> Bill | Unpriced:
+        prompt, read, written, prices = tokens.prompt, tokens.read, tokens.written, facts.prices
+        if tokens.usage is not None:
+            return self._pricing.bill(tokens.usage, facts.name, at)
         if isinstance(prices, Unpriced):
             return prices
         rates = prices.rates(at, prompt)
-        return rates.bill(prompt - read - written, read, written, usage.long, usage.output)
+        return rates.bill(prompt - read - written, read, written, tokens.long, tokens.output)
 
     def expect(self, day: int, name: str, plans: int, usd: float, without_plan_usd: float) -> None:
         """Adds what plans of one day (counted from 1970-01-01) and model expected."""
-        line = self._lines[day, self.known(name).shown]
+        line = self._lines[day, self.model(name).shown]
         line.plans += plans
         line.planned_usd += usd
         line.without_plan_usd += without_plan_usd
 
-    def come_back(self, back: ReportedReturn, known: ModelFacts, usage: BilledTokens, at: float) -> None:
+    def add_return(
+        self, prefix_return: ReportedReturn, facts: ModelFacts, tokens: BilledTokens, at: float
+    ) -> None:
         """Adds whether a request that was sent then read what was there."""
         self._returns += 1
-        hit = back.cause is None
+        hit = prefix_return.cause is None
         self._hits += hit
-        if back.cause is not None:
-            miss = self._misses[back.cause]
+        if prefix_return.cause is not None:
+            miss = self._misses[prefix_return.cause]
             miss[0] += 1
-            if not isinstance(known.prices, Unpriced):
-                rates = known.prices.rates(at, usage.prompt)
-                lost = max(0, back.believed - usage.first[1])
-                share = usage.long / usage.written if usage.written else 0.0
+            if not isinstance(facts.prices, Unpriced):
+                rates = facts.prices.rates(at, tokens.prompt)
+                lost = max(0, prefix_return.believed - tokens.first[1])
+                share = tokens.long / tokens.written if tokens.written else 0.0
                 paid = rates.write + (rates.write_1h - rates.write) * share
                 miss[1] += max(0.0, paid - rates.read) * lost
-        if back.p is not None:
-            found = self._bins[back.source][min(bisect_right(EDGES, back.p) - 1, len(EDGES) - 2)]
-            found[0] += 1
-            found[1] += back.p
-            found[2] += hit
+        if prefix_return.p is not None:
+            totals = self._bins[prefix_return.source][
+                min(bisect_right(EDGES, prefix_return.p) - 1, len(EDGES) - 2)
+            ]
+            totals[0] += 1
+            totals[1] += prefix_return.p
+            totals[2] += hit
 
     def costs(self) -> tuple[Cost, ...]:
         """Returns the costs by day and model."""
@@ -197,8 +201,8 @@ class Sums:
                 datetime.fromtimestamp(day * _DAY_S, UTC).date().isoformat(),
                 model,
                 line.requests,
-                line.known(line.usd),
-                line.known(line.uncached_usd),
+                line.priced(line.usd),
+                line.priced(line.uncached_usd),
                 line.plans,
                 round(line.planned_usd, 6),
                 round(line.without_plan_usd, 6),
@@ -216,7 +220,7 @@ class Sums:
     def calibration(self) -> tuple[Curve, ...]:
         """Returns P(hit) against what happened."""
         return tuple(
-            Curve(source, tuple(_bin(index, *bin_) for index, bin_ in enumerate(bins) if bin_[0]))
+            Curve(source, tuple(_bin(index, *totals) for index, totals in enumerate(bins) if totals[0]))
             for source, bins in sorted(self._bins.items(), reverse=True)
         )
 

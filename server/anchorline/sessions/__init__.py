@@ -1,1 +1,1 @@
-"""What recorded sessions say was sent and billed."""
+"""Recorded sessions: what their files say was sent and billed."""

@@ -1,4 +1,4 @@
-"""Claude Code's session files: every way through their tree of lines, and the sub-agents in them."""
+"""Claude Code's session files: every branch of their tree of lines, and the sub-agents in them."""
 
 import re
 from collections.abc import Iterator
@@ -10,12 +10,12 @@ from anchorline.prompt import tokens
 from anchorline.prompt.formats.claude_code import Answer, Entry, Session, strips_thinking
 from anchorline.prompt.formats.history import History
 from anchorline.prompt.source import Line
-from anchorline.sessions.messages import said
+from anchorline.sessions.messages import newest_message
 from anchorline.sessions.request import RecordedRequest, Trigger
 
 _IDS = re.compile(r"(?:[A-Za-z0-9_.:@<>\[\]-]{0,128}\n)*+\Z")
-MAX_WAYS = 200
-"""Each way costs a walk over the file; no real session has so many."""
+MAX_BRANCHES = 200
+"""Each branch costs a walk over the file; no real session has so many."""
 
 
 class _Chain(msgspec.Struct, frozen=True):
@@ -58,30 +58,31 @@ class ClaudeCode:
             newest = entries[tip].answer
             if newest is None or newest in covered or lines.answered(entries[tip]) is None:
                 continue
-            if walked == MAX_WAYS:
-                self.problem = f"more than {MAX_WAYS} branches: the requests of older ones are left out"
+            if walked == MAX_BRANCHES:
+                self.problem = f"more than {MAX_BRANCHES} branches: the requests of older ones are left out"
                 return
             walked += 1
             chain = "main" if main else entries[tip].agent or names[lines.root(tip)]
             branch = branches[chain] = branches.get(chain, -1) + 1
-            yield from _along(lines, tip, covered, session, chain, branch)
+            yield from _branch(lines, tip, covered, session, chain, branch)
             covered.add(newest)
 
     def state(self) -> bytes:
         """Returns what is needed to go on; nothing where an id has not the form of one and could be text."""
         names = [*_names(self._main), *_names(self._agents)]
-        together = "\n".join([*names, ""])  # one match for all takes a fifth of the time
-        if not _IDS.match(together) or together.count("\n") != len(names):
+        joined = "\n".join([*names, ""])  # one match for all takes a fifth of the time
+        if not _IDS.match(joined) or joined.count("\n") != len(names):
             return b""
         main, agents = (
-            _Chain(one.entries, one.answers, one.places, one.session) for one in (self._main, self._agents)
+            _Chain(lines.entries, lines.answers, lines.places, lines.session)
+            for lines in (self._main, self._agents)
         )
         return msgspec.msgpack.encode(_State(main, agents))
 
     def resume(self, state: bytes) -> None:
         """Goes on from `state`."""
-        found = msgspec.msgpack.decode(state, type=_State)
-        for session, chain in ((self._main, found.main), (self._agents, found.agents)):
+        decoded = msgspec.msgpack.decode(state, type=_State)
+        for session, chain in ((self._main, decoded.main), (self._agents, decoded.agents)):
             session.go_on(chain.entries, chain.answers, chain.places, chain.session)
 
 
@@ -95,16 +96,16 @@ def _names(lines: Session) -> Iterator[str]:
         yield from filter(None, (block.tool for block in entry.blocks))
 
 
-def _along(
+def _branch(
     lines: Session, tip: int, covered: set[int], session: str, chain: str, branch: int
 ) -> Iterator[RecordedRequest]:
-    way = lines.conversation(tip)
-    if not way:
+    entries = lines.conversation(tip)
+    if not entries:
         return
     history = History()
     turn = 0
     model: str | None = None
-    for request in lines.requests(way, history):
+    for request in lines.requests(entries, history):
         answer = request.answer
         trigger: Trigger = "compact" if history.compacted else "user" if history.turn != turn else "tool"
         history.compacted, turn = False, history.turn
@@ -132,7 +133,9 @@ def _along(
             write_1h=usage.write_1h,
             output=usage.output,
             ttl=answer.ttl,
-            said=said(history, thinking=not strips_thinking(answer.model)) if trigger == "user" else None,
+            message=newest_message(history, thinking=not strips_thinking(answer.model))
+            if trigger == "user"
+            else None,
             answer=answer.id,
             request=answer.request,
             usage=usage

@@ -8,7 +8,7 @@ import msgspec
 from anchorline.prompt import tokens
 from anchorline.prompt.formats.codex import Frozen, SentRequest, Session, TokenUsage
 from anchorline.prompt.source import Line
-from anchorline.sessions.messages import said
+from anchorline.sessions.messages import newest_message
 from anchorline.sessions.request import RecordedRequest, Trigger
 
 _ID = re.compile(r"[A-Za-z0-9_./:@|-]{0,128}\Z")
@@ -25,12 +25,12 @@ class _Reading(Session):
 
     def __init__(self) -> None:
         super().__init__(tokens.unmeasured)
-        self.found: list[RecordedRequest] = []
+        self.billed_requests: list[RecordedRequest] = []
         self.turn_before = 0
         self.model_before: str | None = None
 
     def billed(self, at: float, asked: SentRequest, usage: TokenUsage, response: str | None) -> None:
-        """Note a request."""
+        """Takes in a request."""
         history = self.history
         trigger: Trigger = (
             "compact" if history.compacted else "user" if history.turn != self.turn_before else "tool"
@@ -38,7 +38,7 @@ class _Reading(Session):
         history.compacted, self.turn_before = False, history.turn
         session = self.id or ""
         model = self.model or ""
-        self.found.append(
+        self.billed_requests.append(
             RecordedRequest(
                 id=f"{response}@{at}" if response else f"{session}:{at}:{asked.prefix.hex()}",
                 session=session,
@@ -57,7 +57,7 @@ class _Reading(Session):
                 write_1h=0,
                 output=usage.output_tokens,
                 ttl=None,
-                said=said(history) if trigger == "user" else None,
+                message=newest_message(history) if trigger == "user" else None,
                 answer=response,
             )
         )
@@ -78,19 +78,19 @@ class Codex:
 
     def requests(self) -> Iterator[RecordedRequest]:
         """Yields the requests since the state that was resumed."""
-        yield from self._reading.found
+        yield from self._reading.billed_requests
 
     def state(self) -> bytes:
         """Returns what is needed to go on; nothing where an id has not the form of one and could be text."""
         reading = self._reading
         names = (reading.id, reading.model, *(part.block.tool for part in reading.history.parts))
-        if not all(_ID.match(one) for one in names if one is not None):
+        if not all(_ID.match(name) for name in names if name is not None):
             return b""
         return msgspec.msgpack.encode(_State(reading.frozen(), reading.turn_before, reading.model_before))
 
     def resume(self, state: bytes) -> None:
         """Goes on from `state`."""
-        found = msgspec.msgpack.decode(state, type=_State)
+        decoded = msgspec.msgpack.decode(state, type=_State)
         reading = self._reading
-        reading.resume(found.session)
-        reading.turn_before, reading.model_before = found.turn, found.before
+        reading.resume(decoded.session)
+        reading.turn_before, reading.model_before = decoded.turn, decoded.before

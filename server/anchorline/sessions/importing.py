@@ -1,4 +1,4 @@
-"""Reading session files piece by piece: a file that grew is read from where it ended, a replaced one anew."""
+"""Reads session files piece by piece: a file that grew is read from where it ended, a replaced one anew."""
 
 import hashlib
 import os
@@ -86,19 +86,19 @@ def files(paths: tuple[Path, ...]) -> list[Path]:
 
     A packed file beside the plain one of its name is the same session: a client was just packing it.
     """
-    found: set[Path] = set()
+    session_files: set[Path] = set()
     for path in paths:
         if path.is_dir():
             for form in ("", *PACKED):
                 packed = path.rglob(f"*.jsonl{form}")
-                found.update(one for one in packed if not form or not one.with_suffix("").exists())
+                session_files.update(file for file in packed if not form or not file.with_suffix("").exists())
         else:
-            found.add(path)
-    return sorted({one.resolve() for one in found if one.is_file()})
+            session_files.add(path)
+    return sorted({file.resolve() for file in session_files if file.is_file()})
 
 
 def read(
-    path: Path, agent: Agent, known: ReadPosition | None, now: float, *, features: bool = False
+    path: Path, agent: Agent, earlier: ReadPosition | None, now: float, *, features: bool = False
 ) -> FilePart | None:
     """Reads what is new in a file; None where nothing is. Raises OSError.
 
@@ -106,18 +106,23 @@ def read(
     too, where the file has gone meanwhile.
     """
     stat = path.stat()
-    if known is not None and (known.size, known.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+    if earlier is not None and (earlier.size, earlier.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
         return None
     packed = path.suffix in PACKED
     reader = READERS[agent]()
     anew = True
-    if known is not None and known.state is not None and not packed and _grew(path, known, stat.st_size):
+    if (
+        earlier is not None
+        and earlier.state is not None
+        and not packed
+        and _grew(path, earlier, stat.st_size)
+    ):
         try:
-            reader.resume(zlib.decompress(known.state))
+            reader.resume(zlib.decompress(earlier.state))
             anew = False
         except (msgspec.DecodeError, zlib.error):  # another version wrote it
             reader = READERS[agent]()
-    begin, number = (0, 0) if anew or known is None else (known.offset, known.line)
+    begin, number = (0, 0) if anew or earlier is None else (earlier.offset, earlier.line)
     keep = not packed and stat.st_size >= STATE_BYTES and now - stat.st_mtime < STATE_S
     problems: list[LineProblem] = []
     offset, left_out = begin, 0
@@ -143,7 +148,7 @@ def read(
         )
     if keep and not torn and number <= STATE_LINES:
         state = reader.state()
-    whole = _same(path, stat, None if anew else known)
+    whole = _same(path, stat, None if anew else earlier)
     head, tail = (b"", b"") if packed or not whole else _marks(path, offset)
     position = ReadPosition(
         stat.st_size if whole else REPLACED,
@@ -161,17 +166,17 @@ def read(
 def _requests(
     path: Path, reader: Transcript, problems: list[LineProblem], *, features: bool
 ) -> Iterator[RecordedRequest]:
-    yield from messages.read(path, reader.requests()) if features else reader.requests()
+    yield from messages.with_features(path, reader.requests()) if features else reader.requests()
     if reader.problem is not None:
         problems.append(LineProblem(str(path), 0, reader.problem))
 
 
-def _same(path: Path, before: os.stat_result, known: ReadPosition | None) -> bool:
-    """Says whether a file has at most grown while it was read, from `known` on or from its beginning."""
+def _same(path: Path, before: os.stat_result, earlier: ReadPosition | None) -> bool:
+    """Says whether a file has at most grown while it was read, from `earlier` on or from its beginning."""
     try:
         now = path.stat()
         grown = (now.st_dev, now.st_ino) == (before.st_dev, before.st_ino) and now.st_size >= before.st_size
-        return grown and (known is None or _grew(path, known, now.st_size))
+        return grown and (earlier is None or _grew(path, earlier, now.st_size))
     except FileNotFoundError:
         return False
 
@@ -181,8 +186,8 @@ def _without_text(error: PromptError) -> str:
     return str(error).partition(": ")[2] or "can't be read"
 
 
-def _grew(path: Path, known: ReadPosition, size: int) -> bool:
-    return size >= known.offset and _marks(path, known.offset) == (known.head, known.tail)
+def _grew(path: Path, position: ReadPosition, size: int) -> bool:
+    return size >= position.offset and _marks(path, position.offset) == (position.head, position.tail)
 
 
 def _marks(path: Path, offset: int) -> tuple[bytes, bytes]:

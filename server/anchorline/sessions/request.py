@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from typing import Literal, Protocol
 
 import msgspec
@@ -18,7 +19,7 @@ NEWEST = 10_000
 """Requests of a session file that are looked at for what is warm: they take hours to send."""
 
 
-class Said(msgspec.Struct, frozen=True):
+class RecordedMessage(msgspec.Struct, frozen=True):
     """A person's message, without its text: where its words stand in the file, and what is learnt from.
 
     `thoughtless`: the turn before had no thinking. `commands`: the message brings several texts, as slash commands do.
@@ -45,7 +46,7 @@ class RecordedRequest(msgspec.Struct, frozen=True):
     after a compaction. `switched`: another model than the request before in its chain. Times are epoch seconds:
     `sent_at` of the newest input, `first_at` of the response's first line. `prefix` is the hash of the `blocks`
     that were sent. Tokens are the provider's counts, `input` without the cached ones; `write_5m` is what was written
-    for another time than an hour. `said` is the message that a person's request answers.
+    for another time than an hour. `message` is the one that a person's request answers.
     """
 
     id: str
@@ -65,7 +66,7 @@ class RecordedRequest(msgspec.Struct, frozen=True):
     write_1h: int
     output: int
     ttl: str | None
-    said: Said | None = None
+    message: RecordedMessage | None = None
     answer: str | None = None
     request: str | None = None
     usage: Usage | None = None
@@ -158,7 +159,7 @@ def warm(requests: list[RecordedRequest], targets: Targets, account: str, now: f
     """
     entries = []
     ttls: dict[tuple[str, str], str] = {}
-    for request in sorted(requests, key=lambda one: one.sent_at):
+    for request in sorted(requests, key=attrgetter("sent_at")):
         chain = (request.session, request.chain)
         ttl = ttls[chain] = request.ttl or ttls.get(chain, "default")
         target = targets.find(request.model)

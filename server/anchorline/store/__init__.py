@@ -1,1 +1,1 @@
-"""What is recorded on this machine, and how it is kept private."""
+"""The database: what is recorded on this machine, and how it is kept private."""

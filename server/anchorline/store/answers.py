@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 """
 
 
-class Question(msgspec.Struct, frozen=True):
+class QuestionHashes(msgspec.Struct, frozen=True):
     """What was asked: a keyed hash of all of it, and one of its context and its draft's normal form, if it has one."""
 
     exact: bytes
@@ -70,7 +70,7 @@ class Bounds(msgspec.Struct, frozen=True):
     seconds: float
 
 
-class Status(msgspec.Struct, frozen=True):
+class AnswersStatus(msgspec.Struct, frozen=True):
     """What the file holds. Times are epoch seconds; `size` is the answers' bytes, `uses` how often one was given."""
 
     path: str
@@ -103,11 +103,11 @@ class AnswerFile:
             raise StoreError(database.explain(path, error)) from error
         self.key: bytes = row[0]
 
-    def find(self, column: Literal["exact", "near"], asked: bytes, oldest: float) -> Kept | None:
+    def find(self, column: Literal["exact", "near"], digest: bytes, oldest: float) -> Kept | None:
         """Returns the newest answer kept after `oldest` of a question with this hash."""
         query = f"SELECT exact, answer, body, kept_at FROM answers WHERE {column} = ? AND kept_at > ?"  # noqa: S608
         try:
-            row = self._connection.execute(f"{query} ORDER BY kept_at DESC", [asked, oldest]).fetchone()
+            row = self._connection.execute(f"{query} ORDER BY kept_at DESC", [digest, oldest]).fetchone()
         except sqlite3.Error as error:
             raise StoreError(database.explain(self.path, error)) from error
         if row is None:
@@ -119,14 +119,14 @@ class AnswerFile:
         """Counts that an answer was given again."""
         self._write("UPDATE answers SET uses = uses + 1, used_at = ? WHERE exact = ?", [time.time(), exact])
 
-    def keep(self, question: Question, answer: KeptAnswer, body: bytes, bounds: Bounds) -> None:
+    def keep(self, question: QuestionHashes, answer: KeptAnswer, body: bytes, bounds: Bounds) -> None:
         """Keeps an answer, and removes what has expired or is over the bounds: what was used longest ago goes first."""
-        told = msgspec.json.encode(answer)
-        size = len(body) + len(told)
+        encoded = msgspec.json.encode(answer)
+        size = len(body) + len(encoded)
         if size > bounds.size // SHARE:
             return
         now = time.time()
-        values = [question.exact, question.near, now, now, 0, size, told, body]
+        values = [question.exact, question.near, now, now, 0, size, encoded, body]
         try:
             with self._connection:
                 self._connection.execute("DELETE FROM answers WHERE kept_at <= ?", [now - bounds.seconds])
@@ -177,17 +177,17 @@ def _refuse_newer(path: Path, connection: sqlite3.Connection) -> None:
         raise StoreError(f"{path}: a newer Anchorline wrote it; `anchorline cache clear` removes it")
 
 
-def status(path: Path) -> Status:
+def status(path: Path) -> AnswersStatus:
     """Returns what the file holds. Raises StoreError."""
     if not path.exists():
-        return Status(str(path), exists=False)
+        return AnswersStatus(str(path), exists=False)
     query = "SELECT count(*), sum(size), sum(uses), min(kept_at), max(kept_at) FROM answers"
     with database.read_only(path) as connection:
         try:
             entries, size, uses, oldest, newest = connection.execute(query).fetchone()
         except sqlite3.Error as error:
             raise StoreError(database.explain(path, error)) from error
-    return Status(
+    return AnswersStatus(
         str(path),
         exists=True,
         entries=entries,

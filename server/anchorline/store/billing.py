@@ -1,4 +1,4 @@
-"""How a usage is laid into columns: counts in columns of their own, what few requests have besides in one of JSON."""
+"""Usages in columns: counts in columns of their own, and in one of JSON what few requests have besides."""
 
 import sqlite3
 
@@ -8,7 +8,7 @@ from anchorline.outcome import Iteration, Usage
 from anchorline.store import database, privacy
 
 
-class More(msgspec.Struct, frozen=True, omit_defaults=True):
+class BillingDetails(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a usage tells beside its counts, where that is not the ordinary."""
 
     web_searches: int = 0
@@ -22,19 +22,21 @@ class More(msgspec.Struct, frozen=True, omit_defaults=True):
 _PING = "(signals LIKE '%\"keepalive\":%')"
 """How an earlier version marks a ping, which may go on to record beside this one."""
 
-_decode = msgspec.json.Decoder(More).decode
-_NOTHING = More()
+_decode = msgspec.json.Decoder(BillingDetails).decode
+_NOTHING = BillingDetails()
 
 
-def more(usage: Usage) -> str | None:
+def details(usage: Usage) -> str | None:
     """Returns what the column `billing` holds of a usage; None for an ordinary request. Names are kept, and no text."""
     iterations = tuple(
         msgspec.structs.replace(
-            one, kind=privacy.name(one.kind), model=privacy.name(one.model) if one.model is not None else None
+            iteration,
+            kind=privacy.name(iteration.kind),
+            model=privacy.name(iteration.model) if iteration.model is not None else None,
         )
-        for one in usage.iterations
+        for iteration in usage.iterations
     )
-    found = More(
+    fields = BillingDetails(
         usage.web_searches,
         privacy.name(usage.speed),
         privacy.name(usage.tier),
@@ -42,29 +44,29 @@ def more(usage: Usage) -> str | None:
         iterations,
         usage.partial,
     )
-    return None if found == _NOTHING else msgspec.json.encode(found).decode()
+    return None if fields == _NOTHING else msgspec.json.encode(fields).decode()
 
 
-def usage(input_: int, read: int, write: int, write_1h: int, output: int, billing: str | None) -> Usage:
+def usage(uncached: int, read: int, write: int, write_1h: int, output: int, billing: str | None) -> Usage:
     """Returns the usage that the columns hold."""
     if billing is None:
-        return Usage(input_, read, write, output, write_1h)
+        return Usage(uncached, read, write, output, write_1h)
     try:
-        found = _decode(billing)
+        fields = _decode(billing)
     except msgspec.DecodeError:  # of another version: what else it was billed for is not known
-        found = More(tier="other")
+        fields = BillingDetails(tier="other")
     return Usage(
-        input_,
+        uncached,
         read,
         write,
         output,
         write_1h,
-        found.web_searches,
-        found.speed,
-        found.tier,
-        found.geo,
-        found.iterations,
-        found.partial,
+        fields.web_searches,
+        fields.speed,
+        fields.tier,
+        fields.geo,
+        fields.iterations,
+        fields.partial,
     )
 
 
@@ -75,12 +77,12 @@ def outcome(row: sqlite3.Row, ttl: str | None) -> Usage | None:
     """
     if row["input_tokens"] is None:
         return None
-    told = dict(row)
-    read, write, output = (told[f"{name}_tokens"] or 0 for name in ("read", "write", "output"))
-    long = told.get("write_1h_tokens")
+    columns = dict(row)
+    read, write, output = (columns[f"{name}_tokens"] or 0 for name in ("read", "write", "output"))
+    long = columns.get("write_1h_tokens")
     if long is None:
         long = write if ttl == "1h" else 0
-    return usage(told["input_tokens"], read, write, long, output, told.get("billing"))
+    return usage(columns["input_tokens"], read, write, long, output, columns.get("billing"))
 
 
 def pinged(connection: sqlite3.Connection) -> str:

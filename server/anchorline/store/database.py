@@ -134,10 +134,10 @@ def is_damage(error: sqlite3.Error) -> bool:
 def identity(path: Path) -> Identity | None:
     """Returns which plain file `path` leads to, or None where there is none."""
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return None
-    return Identity(found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
+    return Identity(status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 
 def protect(path: Path) -> None:
@@ -178,14 +178,14 @@ def check_plain(path: Path) -> None:
 
 def unwritable(path: Path) -> str | None:
     """Returns what will keep rows from being written, as far as that shows without writing; None where nothing does."""
-    place = next(folder for folder in (path.parent, *path.parent.parents) if folder.exists())
-    if not place.is_dir():
-        return f"{place}: this is no folder"
-    for target in (place, *(file for file in members(path) if file.exists())):
+    folder = next(parent for parent in (path.parent, *path.parent.parents) if parent.exists())
+    if not folder.is_dir():
+        return f"{folder}: this is no folder"
+    for target in (folder, *(file for file in members(path) if file.exists())):
         if not os.access(target, os.W_OK):
             return f"{target}: it can't be written"
-    if shutil.disk_usage(place).free < ROOM:
-        return f"{place}: the disk is full"
+    if shutil.disk_usage(folder).free < ROOM:
+        return f"{folder}: the disk is full"
     return None
 
 
@@ -198,19 +198,19 @@ def open_for_writing(path: Path) -> Opened:
     notice = None
     deadline = time.monotonic() + OPEN_S
     while True:
-        known: Identity | None = None
+        file_identity: Identity | None = None
         try:
             protect(path)
             with files.lock(_lock(path), OPEN_S):  # so that nobody sets the file aside meanwhile
-                known = identity(path)
-                if known is None:
+                file_identity = identity(path)
+                if file_identity is None:
                     if time.monotonic() > deadline:
                         raise StoreError(f"{path}: the file can't be made")
                     continue  # set aside by another program a moment ago
-                return Opened(_connect(path), known, notice)
+                return Opened(_connect(path), file_identity, notice)
         except sqlite3.Error as error:
-            if is_damage(error) and known is not None:
-                notice = set_aside(path, known) or notice
+            if is_damage(error) and file_identity is not None:
+                notice = set_aside(path, file_identity) or notice
             elif not is_busy(error) or time.monotonic() > deadline:
                 raise StoreError(explain(path, error)) from error
         except OSError as error:
@@ -221,7 +221,7 @@ def _lock(path: Path) -> Path:
     return path.with_name(f"{path.name}-lock")
 
 
-def set_aside(path: Path, known: Identity) -> str | None:
+def set_aside(path: Path, damaged_identity: Identity) -> str | None:
     """Renames a damaged database; returns what to tell, or None when another program has already done it.
 
     Alone: between the renaming of the file and that of its log, another program would begin a new database, and
@@ -229,7 +229,7 @@ def set_aside(path: Path, known: Identity) -> str | None:
     """
     try:
         with files.lock(_lock(path), OPEN_S):
-            return _set_aside(path) if identity(path) == known else None
+            return _set_aside(path) if identity(path) == damaged_identity else None
     except OSError as error:
         raise StoreError(explain(path, error)) from error
 
@@ -315,8 +315,8 @@ def key(connection: sqlite3.Connection) -> bytes:
 
 def tables(connection: sqlite3.Connection) -> tuple[str, ...]:
     """Returns which of `TABLES` the file has: one of an earlier schema, that is only read, has fewer."""
-    found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    return tuple(table for table in TABLES if table in found)
+    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return tuple(table for table in TABLES if table in names)
 
 
 def _migrate(db: "Database") -> None:

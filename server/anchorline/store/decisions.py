@@ -1,4 +1,4 @@
-"""Decisions out of the database, with what became of them: imported requests, and plans whose outcome is known.
+"""Reads decisions from the database, with what became of them: imported requests, and plans whose outcome is known.
 
 What a label means stands in docs/explain/learning.md. Requests that a client sent by itself (`AUTOMATIC`) are left out.
 """
@@ -30,7 +30,7 @@ OTHERWISE = 4
 one as it looks once its answer is there."""
 
 
-class _Noted(msgspec.Struct, frozen=True):
+class _FeatureRow(msgspec.Struct, frozen=True):
     """A row of `features`."""
 
     features: Features
@@ -48,27 +48,32 @@ def read(path: Path, targets: Targets) -> list[Decision]:
         if database.read_schema(connection) is None:
             return []
         key = database.key(connection)
-        noted = _noted(connection)
-        twice = _twice(connection)
-        imported = _imported(billed, noted, targets)
-        found = [
-            one for one in imported if one.id.removesuffix(":body").removesuffix(":answered") not in twice
+        feature_rows = _feature_rows(connection)
+        with_plan = _ids_with_plan(connection)
+        imported = _imported(billed, feature_rows, targets)
+        decisions = [
+            decision
+            for decision in imported
+            if decision.id.removesuffix(":body").removesuffix(":answered") not in with_plan
         ]
-        found += _planned(connection, noted, targets)
-    found = [msgspec.structs.replace(one, session=privacy.tag(one.session, key)) for one in found]
-    return sorted(found, key=lambda one: one.at)
+        decisions += _planned(connection, feature_rows, targets)
+    decisions = [
+        msgspec.structs.replace(decision, session=privacy.tag(decision.session, key))
+        for decision in decisions
+    ]
+    return sorted(decisions, key=lambda decision: decision.at)
 
 
-def _twice(connection: sqlite3.Connection) -> set[str]:
+def _ids_with_plan(connection: sqlite3.Connection) -> set[str]:
     """Returns the imported requests that have a plan as well, by their provider's ids: the plan shows more of them."""
     if not database.knows_answers(connection):
         return set()
-    found = connection.execute(
+    rows = connection.execute(
         "SELECT imported.id FROM imported JOIN outcomes "
         "ON outcomes.answer = imported.answer AND outcomes.request IS imported.request "
         "WHERE imported.answer IN (SELECT answer FROM imported GROUP BY answer HAVING count(*) = 1)"
     )
-    return {row[0] for row in found}
+    return {row[0] for row in rows}
 
 
 def texts(path: Path) -> dict[str, str]:
@@ -88,21 +93,24 @@ def oldest(path: Path) -> float | None:
     with database.reading(path) as connection:
         if database.read_schema(connection) is None:
             return None
-        times = {"imported": "sent_at", "plans": "created_at", "outcomes": "sent_at"}
-        known = [table for table in database.tables(connection) if table in times]
-        found = [connection.execute(f"SELECT min({times[one]}) FROM {one}").fetchone()[0] for one in known]  # noqa: S608
-    return min((at for at in found if at is not None), default=None)
+        columns = {"imported": "sent_at", "plans": "created_at", "outcomes": "sent_at"}
+        names = [table for table in database.tables(connection) if table in columns]
+        times = [
+            connection.execute(f"SELECT min({columns[name]}) FROM {name}").fetchone()[0]  # noqa: S608  (constants)
+            for name in names
+        ]
+    return min((at for at in times if at is not None), default=None)
 
 
-def _noted(connection: sqlite3.Connection) -> dict[str, _Noted]:
+def _feature_rows(connection: sqlite3.Connection) -> dict[str, _FeatureRow]:
     if "features" not in database.tables(connection):
         return {}
-    found = connection.execute(
+    rows = connection.execute(
         "SELECT id, grams, draft, moment, thoughtless, commands FROM features WHERE version = ?",
         [features.VERSION],
     )
     return {
-        row["id"]: _Noted(
+        row["id"]: _FeatureRow(
             Features(
                 struct.unpack(f"<{len(row['grams']) // 2}H", row["grams"]),
                 _unpacked(row["draft"], len(DRAFT)),
@@ -111,7 +119,7 @@ def _noted(connection: sqlite3.Connection) -> dict[str, _Noted]:
             bool(row["thoughtless"]),
             bool(row["commands"]),
         )
-        for row in found
+        for row in rows
     }
 
 
@@ -120,7 +128,7 @@ def _unpacked(numbers: bytes | None, count: int) -> tuple[float, ...] | None:
 
 
 def _imported(
-    billed: Sequence[RecordedRequest], noted: Mapping[str, _Noted], targets: Targets
+    billed: Sequence[RecordedRequest], feature_rows: Mapping[str, _FeatureRow], targets: Targets
 ) -> Iterator[Decision]:
     chains: dict[tuple[str, str, int], list[RecordedRequest]] = defaultdict(list)
     for request in billed:
@@ -128,12 +136,12 @@ def _imported(
             chains[(request.session, request.chain, request.branch)].append(request)
     seen_until = max((request.sent_at for request in billed), default=0.0)
     for chain in chains.values():
-        yield from _chain(chain, noted, targets, seen_until)
+        yield from _chain(chain, feature_rows, targets, seen_until)
 
 
 def _chain(
     chain: Sequence[RecordedRequest],
-    noted: Mapping[str, _Noted],
+    feature_rows: Mapping[str, _FeatureRow],
     targets: Targets,
     seen_until: float,
 ) -> Iterator[Decision]:
@@ -143,8 +151,8 @@ def _chain(
     for index, request in enumerate(chain):
         if before is not None:
             pauses.append((max(request.sent_at - before.sent_at, 0.0), request.trigger == "user"))
-        known = noted.get(request.id)
-        draft = known.features if known is not None else Features()
+        row = feature_rows.get(request.id)
+        draft = row.features if row is not None else Features()
         moment = Moment(
             request.trigger,
             request.tokens,
@@ -152,13 +160,15 @@ def _chain(
             tuple(pauses[-WINDOW:]),
             request.sent_at - chain[0].sent_at,
         )
-        back = hit = None
+        prefix_return = hit = None
         if before is not None:
             ttl = before.ttl or ttl
-            back = _return(request, before, ttl, messages, known, targets)
-            hit = None if back is None else float(is_hit(request.bill.first.read, before.tokens))
-        later = (chain[place] for place in range(index + 1, len(chain)))
-        following = next((one for one in later if targets.same(one.model, request.model)), None)
+            prefix_return = _return(request, before, ttl, messages, row, targets)
+            hit = None if prefix_return is None else float(is_hit(request.bill.first.read, before.tokens))
+        later = (chain[position] for position in range(index + 1, len(chain)))
+        following = next(
+            (candidate for candidate in later if targets.same(candidate.model, request.model)), None
+        )
         gap = (following.sent_at if following is not None else seen_until) - request.sent_at
         yield Decision(
             id=request.id,
@@ -166,7 +176,10 @@ def _chain(
             source="imported",
             at=request.sent_at,
             features=Features(
-                draft.grams, draft.draft, of_moment(moment), None if back is None else of_return(back)
+                draft.grams,
+                draft.draft,
+                of_moment(moment),
+                None if prefix_return is None else of_return(prefix_return),
             ),
             gap=max(gap, 0.0),
             censored=following is None,
@@ -204,7 +217,7 @@ def _return(
     before: RecordedRequest,
     ttl: str,
     messages: int,
-    known: _Noted | None,
+    row: _FeatureRow | None,
     targets: Targets,
 ) -> Return | None:
     """Returns the request as one that comes back to the prefix of the one before; None where that left none."""
@@ -215,8 +228,8 @@ def _return(
     if request.trigger == "user":
         message = PersonMessage(
             messages,
-            thoughtless=known is not None and known.thoughtless,
-            commands=known is not None and known.commands,
+            thoughtless=row is not None and row.thoughtless,
+            commands=row is not None and row.commands,
         )
     return returning(
         lifetime.name,
@@ -253,45 +266,54 @@ class _Planned(msgspec.Struct):
 
 
 def _planned(
-    connection: sqlite3.Connection, noted: Mapping[str, _Noted], targets: Targets
+    connection: sqlite3.Connection, feature_rows: Mapping[str, _FeatureRow], targets: Targets
 ) -> Iterator[Decision]:
     sessions: dict[str, list[_Planned]] = defaultdict(list)
-    for one in _plans(connection, targets):
-        sessions[one.session].append(one)
+    for plan in _plans(connection, targets):
+        sessions[plan.session].append(plan)
     rows = connection.execute("SELECT hash, parent, kind, role FROM segments")
     segments = {row[0]: _Segment(*row[1:]) for row in rows}
-    seen_until = max((one.at for some in sessions.values() for one in some), default=0.0)
-    for some in sessions.values():
-        ways = [_way(one.last_segment, segments) for one in some]
+    seen_until = max((plan.at for plans in sessions.values() for plan in plans), default=0.0)
+    for plans in sessions.values():
+        hashes = [_segment_hashes(plan.last_segment, segments) for plan in plans]
         before: _Planned | None = None
-        for index, one in enumerate(some):
-            known = noted.get(one.id)
-            given = known.features if known is not None else Features()
-            back = hit = None
+        for index, plan in enumerate(plans):
+            feature_row = feature_rows.get(plan.id)
+            learned = feature_row.features if feature_row is not None else Features()
+            prefix_return = hit = None
             if (
                 before is not None
                 and before.usage is not None
                 and before.usage.prompt
-                and one.usage is not None
+                and plan.usage is not None
             ):
-                back = _planned_return(one, before, ways[index], ways[index - 1], segments, targets)
-                hit = None if back is None else float(is_hit(one.usage.first.read, before.usage.prompt))
-            following = some[index + 1] if index + 1 < len(some) else None
-            gap = (following.at if following is not None else seen_until) - one.at
+                prefix_return = _planned_return(
+                    plan, before, hashes[index], hashes[index - 1], segments, targets
+                )
+                hit = (
+                    None
+                    if prefix_return is None
+                    else float(is_hit(plan.usage.first.read, before.usage.prompt))
+                )
+            following = plans[index + 1] if index + 1 < len(plans) else None
+            gap = (following.at if following is not None else seen_until) - plan.at
             yield Decision(
-                id=one.id,
-                session=one.session,
+                id=plan.id,
+                session=plan.session,
                 source="planned",
-                at=one.at,
+                at=plan.at,
                 features=Features(
-                    given.grams, given.draft, given.moment, None if back is None else of_return(back)
+                    learned.grams,
+                    learned.draft,
+                    learned.moment,
+                    None if prefix_return is None else of_return(prefix_return),
                 ),
                 gap=max(gap, 0.0),
                 censored=following is None,
                 hit=hit,
-                solve={one.target: float(all(one.signs))} if one.signs else {},
+                solve={plan.target: float(all(plan.signs))} if plan.signs else {},
             )
-            before = one
+            before = plan
 
 
 def _plans(connection: sqlite3.Connection, targets: Targets) -> Iterator[_Planned]:
@@ -324,10 +346,10 @@ def _plans(connection: sqlite3.Connection, targets: Targets) -> Iterator[_Planne
 
 
 def _planned_return(
-    one: _Planned,
+    plan: _Planned,
     before: _Planned,
-    way: Sequence[str],
-    way_before: Sequence[str],
+    hashes: Sequence[str],
+    hashes_before: Sequence[str],
     segments: Mapping[str, _Segment],
     targets: Targets,
 ) -> Return | None:
@@ -339,30 +361,27 @@ def _planned_return(
     if lifetime is None:
         return None
     message = None
-    if one.drafted:
-        parts = [segments[name] for name in way]
-        texts = (k for k, part in enumerate(parts) if (part.role, part.kind) == ("user", "text"))
-        sent = sum(a == b for a, b in zip(way, way_before, strict=False)) - 1
-        drops = targets.find(one.target).provider.drops_thinking(one.target)
-        session = one.format == "claude-code"
+    if plan.drafted:
+        parts = [segments[name] for name in hashes]
+        texts = (index for index, part in enumerate(parts) if (part.role, part.kind) == ("user", "text"))
+        sent = sum(a == b for a, b in zip(hashes, hashes_before, strict=False)) - 1
+        drops = targets.find(plan.target).provider.drops_thinking(plan.target)
+        session = plan.format == "claude-code"
         message = turns.message(parts, max(texts, default=-1), sent, session=session, drops=drops)
     return returning(
         lifetime.name,
         lifetime.seconds,
-        one.at - before.at,
+        plan.at - before.at,
         message,
-        compacted=one.compacted,
-        model_changed=one.target != before.target,
+        compacted=plan.compacted,
+        model_changed=plan.target != before.target,
     )
 
 
-Way = list[str]
-
-
-def _way(last: str | None, segments: Mapping[str, _Segment]) -> Way:
+def _segment_hashes(last: str | None, segments: Mapping[str, _Segment]) -> list[str]:
     """Returns the segments of a prompt from the first to the last."""
-    way: Way = []
+    hashes: list[str] = []
     while last is not None and last in segments:
-        way.append(last)
+        hashes.append(last)
         last = segments[last].parent
-    return way[::-1]
+    return hashes[::-1]

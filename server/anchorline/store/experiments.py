@@ -69,8 +69,8 @@ def registry() -> Registry:
 
 def requests(connection: sqlite3.Connection, contest: Contest) -> list[TrialRequest]:
     """Returns the requests of a contest's stage with what became of each."""
-    asked = {"experiment": contest.id, "since": contest.since, "version": contest.challenger}
-    found = {
+    values = {"experiment": contest.id, "since": contest.since, "version": contest.challenger}
+    by_plan = {
         row["plan"]: TrialRequest(
             plan=row["plan"],
             at=row["at"],
@@ -85,13 +85,13 @@ def requests(connection: sqlite3.Connection, contest: Contest) -> list[TrialRequ
             failed=bool(row["failed"]),
             ttl=row["ttl"] or "default",
         )
-        for row in connection.execute(_REQUESTS, asked)
+        for row in connection.execute(_REQUESTS, values)
     }
-    for plan, recorded in outcomes.read(connection, _OF_STAGE, asked).items():
-        if plan in found:
-            outcome = outcomes.combine(recorded, found[plan].ttl)
-            found[plan] = msgspec.structs.replace(
-                found[plan],
+    for plan, recorded in outcomes.read(connection, _OF_STAGE, values).items():
+        if plan in by_plan:
+            outcome = outcomes.combine(recorded, by_plan[plan].ttl)
+            by_plan[plan] = msgspec.structs.replace(
+                by_plan[plan],
                 answered=outcome.target,
                 usage=outcome.usage,
                 pings=outcome.pings,
@@ -99,10 +99,10 @@ def requests(connection: sqlite3.Connection, contest: Contest) -> list[TrialRequ
                 decision=outcome.decision,
                 signals=outcome.signals,
             )
-    for plan, thumbs in connection.execute(_THUMBS, asked):
-        if plan in found:
-            found[plan] = msgspec.structs.replace(found[plan], thumbs=thumbs)
-    return list(found.values())
+    for plan, thumbs in connection.execute(_THUMBS, values):
+        if plan in by_plan:
+            by_plan[plan] = msgspec.structs.replace(by_plan[plan], thumbs=thumbs)
+    return list(by_plan.values())
 
 
 def shadowed(connection: sqlite3.Connection, contest: Contest) -> Shadowed:
@@ -114,11 +114,11 @@ def events(connection: sqlite3.Connection) -> list[Event]:
     """Returns all steps, the oldest first."""
     if "policy_events" not in database.tables(connection):
         return []
-    found = connection.execute(
+    records = connection.execute(
         "SELECT at, event, version, instead_of, by, reason, experiment, stage, share FROM policy_events "
         "ORDER BY id"
     )
-    return [msgspec.convert(dict(row), Event) for row in found]
+    return [msgspec.convert(dict(row), Event) for row in records]
 
 
 def latest(events: list[Event], experiment: str | None) -> Contest | None:

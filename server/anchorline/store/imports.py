@@ -113,7 +113,7 @@ class Imports:
         *,
         anew: bool,
     ) -> tuple[list[RecordedRequest], int | None]:
-        """Write all but the last part of a file's requests; return that, and what the others made the rows more.
+        """Writes all but the last part of a file's requests; returns that, and what the others made the rows more.
 
         `part` is the first one; the sum is None where it is the only one. `anew`: the file was read from its beginning,
         so that they replace all that is known of it.
@@ -136,7 +136,7 @@ class Imports:
     def put(self, files: Iterable[ImportedFile]) -> int:
         """Writes what was read of some files, in one transaction; returns how many more of their requests are known."""
         with database.writing(self._db):
-            return sum(_put(self._db, one) for one in files)
+            return sum(_put(self._db, file) for file in files)
 
 
 def _put(db: "Database", read: ImportedFile) -> int:
@@ -159,17 +159,17 @@ def _put_requests(
     if anew:
         db.execute("DELETE FROM features WHERE id IN (SELECT id FROM imported WHERE file = ?)", [file])
         db.execute("DELETE FROM imported WHERE file = ?", [file])
-    db.conn.executemany(_PUT[agent], (_row(one, file, agent) for one in requests))
-    for one in requests:
-        said = one.said
-        if said is not None and said.draft is not None:
+    db.conn.executemany(_PUT[agent], (_row(request, file, agent) for request in requests))
+    for request in requests:
+        message = request.message
+        if message is not None and message.draft is not None:
             rows.put_features(
                 db,
-                privacy.tag(one.id),
-                one.sent_at,
-                Features(said.grams, said.draft),
-                thoughtless=said.thoughtless,
-                commands=said.commands,
+                privacy.tag(request.id),
+                request.sent_at,
+                Features(message.grams, message.draft),
+                thoughtless=message.thoughtless,
+                commands=message.commands,
             )
 
 
@@ -184,45 +184,45 @@ def _count(db: "Database", file: str) -> int:
     return count
 
 
-def _row(one: RecordedRequest, file: str, agent: Agent) -> dict[str, object]:
+def _row(request: RecordedRequest, file: str, agent: Agent) -> dict[str, object]:
     return {
-        "id": privacy.tag(one.id),
+        "id": privacy.tag(request.id),
         "file": file,
         "agent": agent,
-        "session": _session(one.session),
-        "chain": one.chain if one.chain in ("main", "agent") else privacy.tag(one.chain),
-        "branch": one.branch,
-        "model": _name(one.model),
-        "sent_at": one.sent_at,
-        "first_at": one.first_at,
-        "trigger": one.trigger,
-        "switched": one.switched,
-        "blocks": one.blocks,
-        "prefix": one.prefix,
-        "input_tokens": one.input,
-        "read_tokens": one.read,
-        "write_5m_tokens": one.write_5m,
-        "write_1h_tokens": one.write_1h,
-        "output_tokens": one.output,
-        "billing": billing.more(one.usage) if one.usage is not None else None,
-        "answer": privacy.tag(one.answer) if one.answer is not None else None,
-        "request": privacy.tag(one.request) if one.request is not None else None,
+        "session": _session(request.session),
+        "chain": request.chain if request.chain in ("main", "agent") else privacy.tag(request.chain),
+        "branch": request.branch,
+        "model": _name(request.model),
+        "sent_at": request.sent_at,
+        "first_at": request.first_at,
+        "trigger": request.trigger,
+        "switched": request.switched,
+        "blocks": request.blocks,
+        "prefix": request.prefix,
+        "input_tokens": request.input,
+        "read_tokens": request.read,
+        "write_5m_tokens": request.write_5m,
+        "write_1h_tokens": request.write_1h,
+        "output_tokens": request.output,
+        "billing": billing.details(request.usage) if request.usage is not None else None,
+        "answer": privacy.tag(request.answer) if request.answer is not None else None,
+        "request": privacy.tag(request.request) if request.request is not None else None,
     }
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Imports]:
     """Opens the database for an import, one at a time: what two read of one file would be mixed. Raises StoreError."""
-    found = database.open_for_writing(path)
+    handle = database.open_for_writing(path)
     try:
         with _alone(path):
-            rows.forget_expired(found.database, time.time())
-            found.database.conn.commit()
-            yield Imports(found.database, found.notice)
+            rows.forget_expired(handle.database, time.time())
+            handle.database.conn.commit()
+            yield Imports(handle.database, handle.notice)
     except sqlite3.Error as error:
         raise StoreError(database.explain(path, error)) from error
     finally:
-        database.close(found.database)
+        database.close(handle.database)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ migrations = Migrations("anchorline")
 
 @migrations(name="0001_initial")
 def initial(db: Database) -> None:
-    """Create the tables for prompts, plans, what became of them, and the ledger."""
+    """Creates the tables for prompts, plans, what became of them, and the ledger."""
     db.table("about").create({"name": str, "value": str}, pk="name", not_null={"value"})
     db.table("sessions").create(
         {"id": str, "first_at": float, "last_at": float, "format": str},
@@ -126,7 +126,7 @@ def initial(db: Database) -> None:
 
 @migrations(name="0002_imported")
 def imported(db: Database) -> None:
-    """Create the tables for what session files say was sent and billed, and how far each was read."""
+    """Creates the tables for what session files say was sent and billed, and how far each was read."""
     db.table("imported").create(
         {
             "id": str,
@@ -173,7 +173,7 @@ def imported(db: Database) -> None:
 
 @migrations(name="0003_instructions")
 def instructions(db: Database) -> None:
-    """Create the table for instruction files that are part of warm prefixes."""
+    """Creates the table for instruction files that are part of warm prefixes."""
     db.table("instructions").create(
         {
             "file": str,
@@ -196,7 +196,7 @@ def instructions(db: Database) -> None:
 
 @migrations(name="0004_replays")
 def replays(db: Database) -> None:
-    """Create the table for what the gateway has sent shorter, and so has to send the same way again."""
+    """Creates the table for what the gateway has sent shorter, and so has to send the same way again."""
     db.table("replays").create(
         {"prefix": bytes, "digest": bytes, "sent_at": float}, pk="prefix", not_null={"digest", "sent_at"}
     )
@@ -204,7 +204,7 @@ def replays(db: Database) -> None:
 
 @migrations(name="0005_features")
 def features(db: Database) -> None:
-    """Create the table for what a network learns from: numbers of drafts and moments, by plan or imported request."""
+    """Creates the table for what a network learns from: numbers of drafts and moments, by plan or imported request."""
     db.table("features").create(
         {
             "id": str,
@@ -223,7 +223,7 @@ def features(db: Database) -> None:
 
 @migrations(name="0006_experiments")
 def experiments(db: Database) -> None:
-    """Create the tables for what a policy in shadow decided and for which policy was put in force when.
+    """Creates the tables for what a policy in shadow decided and for which policy was put in force when.
 
     A plan gets the experiment that its arm belongs to.
     """
@@ -326,7 +326,7 @@ def beliefs(db: Database) -> None:
 
 @migrations(name="0008_answers")
 def answers(db: Database) -> None:
-    """Note the provider's ids of answers, by which a request counts once, and all that a price depends on.
+    """Notes the provider's ids of answers, by which a request counts once, and all that a price depends on.
 
     Keep-alive pings get a mark of their own, so that none stands for a request. Entries of the ledger know their
     conversation, so that it is listed once. Session files are read once more: earlier versions left some of their

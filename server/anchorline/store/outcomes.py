@@ -1,4 +1,4 @@
-"""What became of a plan: the outcomes that were recorded of one plan, as one.
+"""The outcome of a plan: all that were recorded of it, combined into one.
 
 They complete each other. What was billed is told by the newest outcome with a usage, and so are model, time and latency
 where it names them; where it does not, and of everything else, the newest outcome counts that says it. Of a signal the
@@ -34,13 +34,13 @@ def read(
     connection: sqlite3.Connection, where: str = "1", values: Mapping[str, object] | None = None
 ) -> dict[str, list[sqlite3.Row]]:
     """Returns the rows of outcomes by plan, oldest first. `where` is a condition on `outcomes`, with its `values`."""
-    found: dict[str, list[sqlite3.Row]] = {}
+    by_plan: dict[str, list[sqlite3.Row]] = {}
     for row in connection.execute(
         f"SELECT outcomes.*, {billing.pinged(connection)} AS pinged FROM outcomes WHERE {where} ORDER BY id",  # noqa: S608
         values or {},
     ):
-        found.setdefault(row["plan"], []).append(row)
-    return found
+        by_plan.setdefault(row["plan"], []).append(row)
+    return by_plan
 
 
 def combine(rows: Sequence[sqlite3.Row], ttl: str | None) -> PlanOutcome:
@@ -72,6 +72,6 @@ def newest(column: str, pinged: str, plan: str = "plans.id") -> str:
     return f"(SELECT max(id) FROM outcomes WHERE plan = {plan} AND {column} IS NOT NULL AND NOT {pinged})"  # noqa: S608
 
 
-def said(column: str, pinged: str) -> str:
+def billed_or_newest(column: str, pinged: str) -> str:
     """Returns the rule in SQL for what the billed outcome, joined as `outcomes`, may leave open."""
     return f"coalesce(outcomes.{column}, (SELECT {column} FROM outcomes WHERE id = {newest(column, pinged)}))"  # noqa: S608

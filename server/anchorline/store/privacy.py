@@ -225,17 +225,17 @@ def dashboard_file() -> Path:
 def _purge_derived(path: Path) -> tuple[str, ...]:
     """Removes dataset, unfinished training and dashboard: all can be made again from what is left."""
     folder, dashboard = dataset_folder(path), dashboard_file()
-    found = []
+    removed = []
     try:
         built = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != DATASET_ABOUT]
         unfinished = dashboard.parent.glob(f".{dashboard.name}.*")
         for file in (*built, dashboard, *unfinished):
             with suppress(FileNotFoundError):  # another purge may be faster
                 file.unlink()
-                found.append(str(file))
+                removed.append(str(file))
     except OSError as error:
         raise StoreError(database.explain(folder, error)) from error
-    return tuple(found)
+    return tuple(removed)
 
 
 def _purge_versions(before: float | None) -> tuple[str, ...]:

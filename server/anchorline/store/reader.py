@@ -1,4 +1,4 @@
-"""Reading the database: for status, explanation and the ledger. Every call has its own connection.
+"""Reads the database: for status, explanation and the ledger. Every call has its own connection.
 
 Nothing here makes a file or imports sqlite-utils; a database that does not exist yet reads as an empty one.
 """
@@ -19,7 +19,7 @@ from anchorline.store import billing, database, instructions, privacy
 from anchorline.store.database import SCHEMA, StoreError
 
 
-class Status(msgspec.Struct, frozen=True):
+class StoreStatus(msgspec.Struct, frozen=True):
     """What is recorded. Sizes in bytes, times in epoch seconds; `texts` counts kept texts by mode.
 
     `dropped` counts plans and ledger updates that found the queue full. `damaged` are files that were set
@@ -54,17 +54,17 @@ class Reader:
         with database.reading(self.path) as connection:
             yield connection if database.read_schema(connection) else None
 
-    def status(self) -> Status:
+    def status(self) -> StoreStatus:
         """Returns what is recorded. Never raises: what is wrong stands in `problem`."""
         damaged = tuple(str(file) for file in database.damaged(self.path))
-        status = Status(str(self.path), self.path.exists(), damaged=damaged)
+        status = StoreStatus(str(self.path), self.path.exists(), damaged=damaged)
         try:
             with self._connected() as connection:
                 return status if connection is None else self._read_status(connection, status)
         except (StoreError, OSError) as error:
             return msgspec.structs.replace(status, problem=database.explain(self.path, error))
 
-    def _read_status(self, connection: sqlite3.Connection, status: Status) -> Status:
+    def _read_status(self, connection: sqlite3.Connection, status: StoreStatus) -> StoreStatus:
         schema = database.read_schema(connection)
         counts = {
             table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608  (constants)
@@ -154,15 +154,15 @@ class Reader:
         with self._connected() as connection:
             if connection is None or "imported" not in database.tables(connection):
                 return []
-            told = "billing" if database.knows_answers(connection) else "NULL"
-            found = connection.execute(
+            details = "billing" if database.knows_answers(connection) else "NULL"
+            rows = connection.execute(
                 "SELECT id, agent, session, chain, branch, model, sent_at, first_at, trigger, switched, "  # noqa: S608
                 "blocks, prefix, input_tokens AS input, read_tokens AS read, write_5m_tokens AS write_5m, "
-                f"write_1h_tokens AS write_1h, output_tokens AS output, {told} AS billing "
+                f"write_1h_tokens AS write_1h, output_tokens AS output, {details} AS billing "
                 "FROM imported WHERE sent_at >= ? ORDER BY sent_at",
                 [since],
             )
-            return [_billed(row) for row in found]
+            return [_recorded_request(row) for row in rows]
 
 
 class Changed(msgspec.Struct, frozen=True):
@@ -195,12 +195,12 @@ class Watcher:
             if version == self._version:
                 return None
             now = time.time()
-            found = Changed(_ledger(self._connection, now), instructions.read(self._connection, now))
+            update = Changed(_ledger(self._connection, now), instructions.read(self._connection, now))
         except (sqlite3.Error, OSError):  # busy, damaged or gone: the recorder tells what is wrong
             self.close()
             return None
         self._version = version
-        return found
+        return update
 
     def _open(self) -> None:
         self.close()
@@ -217,26 +217,26 @@ class Watcher:
 
 
 def _ledger(connection: sqlite3.Connection, expires_after: float) -> list[Entry]:
-    of = "coalesce(conversation, '')" if database.knows_answers(connection) else "''"
-    found = connection.execute(
-        f"SELECT provider, account, model, prefix, tokens, ttl, written_at, expires_at, source, {of} "  # noqa: S608
+    conversation = "coalesce(conversation, '')" if database.knows_answers(connection) else "''"
+    rows = connection.execute(
+        f"SELECT provider, account, model, prefix, tokens, ttl, written_at, expires_at, source, {conversation} "  # noqa: S608
         "FROM ledger WHERE expires_at >= ? ORDER BY written_at",
         [expires_after],
     )
-    return [Entry(*row) for row in found]
+    return [Entry(*row) for row in rows]
 
 
-def _billed(row: sqlite3.Row) -> RecordedRequest:
+def _recorded_request(row: sqlite3.Row) -> RecordedRequest:
     values = {**row, "switched": bool(row["switched"])}
-    told, agent = values.pop("billing"), values.pop("agent")
+    details, agent = values.pop("billing"), values.pop("agent")
     written = (
         "5m" if row["write_5m"] and agent == "claude-code" else None
     )  # Codex's have a provider's only lifetime
     values["ttl"] = "1h" if row["write_1h"] else written
-    if told is not None:
+    if details is not None:
         writes = row["write_5m"] + row["write_1h"]
         counts = (row["input"], row["read"], writes, row["write_1h"], row["output"])
-        values["usage"] = billing.usage(*counts, told)
+        values["usage"] = billing.usage(*counts, details)
     return msgspec.convert(values, RecordedRequest)
 
 

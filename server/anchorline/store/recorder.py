@@ -94,16 +94,16 @@ class Recorder:
 
     def plan(self, plan: Plan, prompt: Prompt, cache: CachePlan | None = None) -> None:
         """Records a plan, if there is room; `cache` is what to expect as the request is sent, if not by the plan."""
-        noted = rows.note(plan, prompt, self.text, cache, features=self.features)
-        self._offer(lambda db, key: rows.put_plan(db, key, noted))
+        note = rows.note(plan, prompt, self.text, cache, features=self.features)
+        self._offer(lambda db, key: rows.put_plan(db, key, note))
 
     def shadow(self, plan: Plan, shadow: Plan, version: str) -> None:
         """Records what the policy `version` decided in shadow where `plan` was made, if there is room."""
         self._offer(lambda db, _: rows.put_shadow(db, plan, shadow, version))
 
-    def ledger(self, entries: Iterable[Entry], known: Iterable[WarmFile] = ()) -> None:
+    def ledger(self, entries: Iterable[Entry], warm_files: Iterable[WarmFile] = ()) -> None:
         """Records what providers hold now, and the instruction files in it, if there is room."""
-        held, files = tuple(entries), tuple(known)
+        held, files = tuple(entries), tuple(warm_files)
 
         def write(db: "Database", _key: bytes) -> None:
             rows.put_ledger(db, held)
@@ -128,7 +128,7 @@ class Recorder:
         return self._submit(lambda db, _: rows.put_feedback(db, feedback, mode, now))
 
     def close(self, timeout: float = 5.0) -> bool:
-        """Writes what is queued and close, within `timeout` seconds; tell whether all was written."""
+        """Writes what is queued and closes, within `timeout` seconds; tells whether all was written."""
         with self._changed:
             self._closing = True
             self._give_up_at = time.monotonic() + timeout
@@ -249,7 +249,7 @@ class Recorder:
         return failures
 
     def _database(self) -> "Database":
-        """Returns the open database; open it again where the file was moved or deleted meanwhile."""
+        """Returns the open database, opened again where the file was moved or deleted meanwhile."""
         if self._opened is not None and database.identity(self.path) != self._opened.identity:
             self._shut()
         if self._opened is None:

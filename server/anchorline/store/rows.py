@@ -1,4 +1,4 @@
-"""Rows: how a plan, an outcome, feedback and ledger entries are laid into the tables.
+"""Writes plans, outcomes, feedback and ledger entries as rows of the tables.
 
 Each function runs inside the caller's transaction. What a queue holds of a plan is a `PlanNote`: without the
 source of the prompt, so that a full queue is small and the text is not where it need not be.
@@ -56,7 +56,7 @@ class PlanNote(msgspec.Struct, frozen=True):
     markers: int
     max_tokens: int | None
     compacted: bool
-    seen: Features | None = None
+    features: Features | None = None
 
 
 def note(
@@ -64,10 +64,10 @@ def note(
 ) -> PlanNote:
     """Takes from a plan and its prompt what is recorded; `features`: also what is learnt from."""
     draft = prompt.draft
-    seen = None
+    learned = None
     if features:
         moment = observed(prompt, plan.tokens.estimate, plan.created_at)
-        seen = features_of(draft.text if draft else None, moment)
+        learned = features_of(draft.text if draft else None, moment)
     return PlanNote(
         plan=plan,
         cache=cache or plan.cache,
@@ -81,12 +81,12 @@ def note(
         markers=sum(mark.acts for mark in prompt.markers),
         max_tokens=prompt.max_tokens,
         compacted=prompt.compacted,
-        seen=seen,
+        features=learned,
     )
 
 
 def insert(db: "Database", table: str, row: Mapping[str, object], conflict: str = "ABORT") -> None:
-    """Insert one row. Table and columns come from this module, never from outside.
+    """Inserts one row. Table and columns come from this module, never from outside.
 
     `Table.insert` of sqlite-utils asks for the schema at each call; this is ten times faster.
     """
@@ -95,14 +95,14 @@ def insert(db: "Database", table: str, row: Mapping[str, object], conflict: str 
     db.execute(statement, tuple(row.values()))
 
 
-def put_plan(db: "Database", key: bytes, noted: PlanNote) -> None:
+def put_plan(db: "Database", key: bytes, note: PlanNote) -> None:
     """Records a plan, its request and the segments that are new. A plan recorded before is replaced."""
-    whole = noted.plan
+    whole = note.plan
     plan = privacy.strip(whole)
     route, cost = plan.route, plan.cost
     cache = plan.cache
-    if noted.cache is not whole.cache:
-        cache = privacy.strip(msgspec.structs.replace(whole, cache=noted.cache)).cache
+    if note.cache is not whole.cache:
+        cache = privacy.strip(msgspec.structs.replace(whole, cache=note.cache)).cache
     lost = cache.lost
     db.execute("DELETE FROM plans WHERE id = ?", [plan.id])
     db.execute("DELETE FROM texts WHERE plan = ? AND kind != 'note'", [plan.id])
@@ -143,7 +143,7 @@ def put_plan(db: "Database", key: bytes, noted: PlanNote) -> None:
         db.execute(
             "INSERT INTO sessions (id, first_at, last_at, format) VALUES (:id, :at, :at, :format) "
             "ON CONFLICT (id) DO UPDATE SET last_at = max(last_at, :at), first_at = min(first_at, :at)",
-            {"id": plan.session, "at": plan.created_at, "format": noted.format},
+            {"id": plan.session, "at": plan.created_at, "format": note.format},
         )
     insert(
         db,
@@ -152,33 +152,33 @@ def put_plan(db: "Database", key: bytes, noted: PlanNote) -> None:
             "plan": plan.id,
             "session": plan.session,
             "at": plan.created_at,
-            "format": noted.format,
-            "provider": None if noted.provider is None else privacy.name(noted.provider),
-            "model": None if noted.model is None else privacy.name(noted.model),
-            "last_segment": _put_segments(db, key, noted.segments),
-            "segments": len(noted.segments),
+            "format": note.format,
+            "provider": None if note.provider is None else privacy.name(note.provider),
+            "model": None if note.model is None else privacy.name(note.model),
+            "last_segment": _put_segments(db, key, note.segments),
+            "segments": len(note.segments),
             "tokens": plan.tokens.estimate,
-            "size": sum(segment.size for segment in noted.segments),
-            "draft_chars": noted.draft_chars,
-            "markers": noted.markers,
-            "max_tokens": noted.max_tokens,
-            "compacted": noted.compacted,
+            "size": sum(segment.size for segment in note.segments),
+            "draft_chars": note.draft_chars,
+            "markers": note.markers,
+            "max_tokens": note.max_tokens,
+            "compacted": note.compacted,
         },
     )
-    for kind, text in privacy.texts(whole, noted.draft, noted.mode).items():
+    for kind, text in privacy.texts(whole, note.draft, note.mode).items():
         insert(
             db,
             "texts",
             {
                 "plan": plan.id,
                 "kind": kind,
-                "mode": noted.mode,
+                "mode": note.mode,
                 "created_at": plan.created_at,
                 "text": text,
             },
         )
-    if noted.seen is not None:
-        put_features(db, plan.id, plan.created_at, noted.seen)
+    if note.features is not None:
+        put_features(db, plan.id, plan.created_at, note.features)
     for table in ("outcomes", "feedback"):  # another program may have been faster
         db.execute(f"UPDATE {table} SET known = 1 WHERE plan = ? AND NOT known", [plan.id])  # noqa: S608
 
@@ -187,7 +187,7 @@ def put_features(
     db: "Database",
     identity: str,
     at: float,
-    seen: Features,
+    features: Features,
     *,
     thoughtless: bool = False,
     commands: bool = False,
@@ -197,9 +197,9 @@ def put_features(
         "id": identity,
         "at": at,
         "version": VERSION,
-        "grams": struct.pack(f"<{len(seen.grams)}H", *sorted(seen.grams)),
-        "draft": _packed(seen.draft),
-        "moment": _packed(seen.moment),
+        "grams": struct.pack(f"<{len(features.grams)}H", *sorted(features.grams)),
+        "draft": _packed(features.draft),
+        "moment": _packed(features.moment),
         "thoughtless": thoughtless,
         "commands": commands,
     }
@@ -284,7 +284,7 @@ def put_outcome(db: "Database", outcome: Outcome, now: float) -> None:
         "outcomes",
         {
             "plan": plan,
-            "known": _known(db, plan),
+            "known": _is_recorded(db, plan),
             "recorded_at": now,
             "sent_at": outcome.sent_at,
             "target": privacy.name(outcome.target) if outcome.target else None,
@@ -297,7 +297,7 @@ def put_outcome(db: "Database", outcome: Outcome, now: float) -> None:
             "latency_ms": outcome.latency_ms,
             "signals": msgspec.json.encode(signals).decode(),
             "write_1h_tokens": usage.write_1h if usage else None,
-            "billing": billing.more(usage) if usage else None,
+            "billing": billing.details(usage) if usage else None,
             "answer": privacy.tag(outcome.answer_id) if outcome.answer_id else None,
             "request": privacy.tag(outcome.request_id) if outcome.request_id else None,
             "ping": outcome.ping,
@@ -313,7 +313,7 @@ def put_feedback(db: "Database", feedback: Feedback, mode: TextMode, now: float)
         "feedback",
         {
             "plan": plan,
-            "known": _known(db, plan),
+            "known": _is_recorded(db, plan),
             "recorded_at": now,
             "thumbs": feedback.thumbs,
             "note_chars": len(feedback.note),
@@ -351,5 +351,5 @@ def put_replays(db: "Database", replays: Mapping[bytes, bytes], now: float) -> N
         insert(db, "replays", {"prefix": prefix, "digest": digest, "sent_at": now}, "REPLACE")
 
 
-def _known(db: "Database", plan: str) -> bool:
+def _is_recorded(db: "Database", plan: str) -> bool:
     return db.execute("SELECT 1 FROM plans WHERE id = ?", [plan]).fetchone() is not None
