@@ -1,4 +1,4 @@
-"""Who may use the gateway: a program on this machine that knows the token, and no web page.
+"""Access to the gateway: for programs on this machine that know the token, and for no web page.
 
 The token stands in the path, since clients send the provider's key in the headers. A page in a browser that guesses
 the port is refused by its Origin, and one that has rebound a name of its own to 127.0.0.1 by its Host.

@@ -144,19 +144,19 @@ class App:
             forwarding.result()
 
     async def _again(
-        self, answers: ResponseCache, call: Call, format_: Format, send: Send
+        self, answers: ResponseCache, call: Call, body_format: Format, send: Send
     ) -> tuple[AnswerCopy | None, bool]:
         """Gives an answer again, if one is kept. Returns what keeps the provider's otherwise; whether it was given."""
         now = self._clock()
-        found = await answers.find(call.upstream, call.path, format_, call.headers, call.body, now)
-        if found is None:
+        lookup = await answers.find(call.upstream, call.path, body_format, call.headers, call.body, now)
+        if lookup is None:
             return None, False
-        question, kept, how = found
+        question, kept, how = lookup
         if kept is None:
             return AnswerCopy(question), False
-        told = f"{how}; age={kept.age:.0f}".encode()
+        mark = f"{how}; age={kept.age:.0f}".encode()
         length = (b"content-length", str(len(kept.body)).encode())
-        headers = [*kept.answer.headers, length, (MARK, told)]
+        headers = [*kept.answer.headers, length, (MARK, mark)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": kept.body})
         if self._exchanges is not None:
@@ -249,8 +249,8 @@ class App:
             body = await asyncio.to_thread(packed, body, call.encoding) if changed else call.came
         size = len(body) if whole else _length(call.headers)
         onward = body if whole else call.incoming.rest(body)
-        asked = self._upstreams.request(call.upstream, call.method, call.path, call.headers, onward, size)
-        async with asked as answer:
+        request = self._upstreams.request(call.upstream, call.method, call.path, call.headers, onward, size)
+        async with request as answer:
             yield answer
 
 
@@ -258,19 +258,19 @@ async def _told(answer: aiohttp.ClientResponse) -> bytes:
     """Returns the beginning of what a refusal says, and lets its connection go."""
     try:
         async with asyncio.timeout(TOLD_S):
-            told = await answer.content.read(TOLD_BYTES)
+            message = await answer.content.read(TOLD_BYTES)
     except (aiohttp.ClientError, TimeoutError):
-        told = b""
+        message = b""
     answer.close()
-    return unpacked(told, header(answer.raw_headers, b"content-encoding"), TOLD_BYTES << 4) or b""
+    return unpacked(message, header(answer.raw_headers, b"content-encoding"), TOLD_BYTES << 4) or b""
 
 
 async def _looked_at(call: Call) -> Call:
     """Returns a request with what its body is: a prompt to answer, or to count, if it can be read at all."""
     if call.method != "POST" or not call.incoming.complete:
         return call
-    format_, count = format_of(call.upstream.name, call.path), counted(call.upstream.name, call.path)
-    if format_ is None and count is None:
+    body_format, count = format_of(call.upstream.name, call.path), counted(call.upstream.name, call.path)
+    if body_format is None and count is None:
         return call
     encoding, came = header(call.headers, b"content-encoding"), call.body
     if encoding not in ("", "identity"):
@@ -280,7 +280,7 @@ async def _looked_at(call: Call) -> Call:
         call = call._replace(body=body, encoding=encoding, came=came)
     kind = credential(call.upstream, call.headers, call.body)
     sender = Sender(header(call.headers, b"user-agent"), of_headers(call.headers), kind)
-    return call._replace(format=format_, counted=count, sender=sender)
+    return call._replace(format=body_format, counted=count, sender=sender)
 
 
 async def _show(send: Send, name: str, state: metrics.GatewayState) -> None:
@@ -302,8 +302,8 @@ async def _say(send: Send, kind: bytes, body: bytes) -> None:
 
 def _request_id(headers: tuple[tuple[bytes, bytes], ...]) -> str:
     """Returns the name that Anthropic gives a request: its clients write that down, beside the answer's own id."""
-    found = (value.decode("latin-1").strip() for name, value in headers if name.lower() == b"request-id")
-    return next(found, "")
+    values = (value.decode("latin-1").strip() for name, value in headers if name.lower() == b"request-id")
+    return next(values, "")
 
 
 def _meter(headers: tuple[tuple[bytes, bytes], ...]) -> Meter:

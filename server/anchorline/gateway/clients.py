@@ -60,7 +60,7 @@ def clients(base: str, *, first_party: bool = False) -> dict[str, Client]:
     With `first_party`, Claude Code is told that this address is Anthropic's own.
     """
     anthropic, openai = f"{base}/anthropic", f"{base}/openai/v1"
-    found = (
+    entries = (
         _client(
             "claude-code",
             "Claude Code",
@@ -188,7 +188,7 @@ def clients(base: str, *, first_party: bool = False) -> dict[str, Client]:
             _SHELL,
         ),
     )
-    return {client.name: client for client in found}
+    return {client.name: client for client in entries}
 
 
 def _client(
@@ -307,9 +307,9 @@ def _disconnected(client: Client, document: Document, earlier: Document) -> str:
 
 def hindrance(client: Client) -> str:
     """Returns which other setting keeps a connected client from using the gateway; empty where none does."""
-    found = settings(client)
+    current = settings(client)
     for path, value in client.unless.items():
-        other = found.get(path) if found is not None else None
+        other = current.get(path) if current is not None else None
         if other not in (None, value):
             name = ".".join(path)
             return f"{name} is {json.dumps(other)}, which stays: the gateway is used with {json.dumps(value)}"
@@ -333,7 +333,7 @@ def ours(value: object, wanted: object) -> bool:
 
 def _anywhere(value: object) -> object:
     if isinstance(value, Mapping):
-        return {key: _anywhere(one) for key, one in value.items()}
+        return {key: _anywhere(member) for key, member in value.items()}
     return ADDRESS.sub("", value) if isinstance(value, str) else value
 
 

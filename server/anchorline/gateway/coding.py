@@ -29,13 +29,13 @@ Inflate = Callable[[bytes], Iterable[bytes]]
 
 def decoder(encoding: str) -> Inflate | None:
     """Returns what undoes a content encoding, piece by piece, or None where it is not known."""
-    made = None
+    inflate = None
     for name in reversed(encoding.split(",")):
-        one = _undo(name.strip())
-        if one is None:
+        layer = _undo(name.strip())
+        if layer is None:
             return None
-        made = one if made is None else _both(made, one)
-    return made
+        inflate = layer if inflate is None else _both(inflate, layer)
+    return inflate
 
 
 def _both(outer: Inflate, inner: Inflate) -> Inflate:

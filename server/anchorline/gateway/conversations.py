@@ -28,9 +28,9 @@ class Conversations:
         """Returns the prompt with what is known of its conversation's requests."""
         if self._sent:
             for segment in reversed(prompt.segments):
-                known = self._sent.get((prompt.session, segment.prefix))
-                if known is not None:
-                    return msgspec.structs.replace(prompt, sent=known)
+                requests = self._sent.get((prompt.session, segment.prefix))
+                if requests is not None:
+                    return msgspec.structs.replace(prompt, sent=requests)
         return prompt
 
     def note(self, prompt: Prompt, sent: Sent) -> None:
@@ -77,8 +77,10 @@ def _beginning(prompt: Prompt) -> tuple[str | None, bytes, str | None]:
     The system prompt and the tools may change within a conversation, and other conversations have the same ones. The
     requests beside one (for its title) name its session and begin otherwise.
     """
-    first = next((one.message for one in prompt.segments if one.role == "user"), None)
-    digests = (one.digest for one in prompt.segments if one.message == first and one.role == "user")
+    first = next((segment.message for segment in prompt.segments if segment.role == "user"), None)
+    digests = (
+        segment.digest for segment in prompt.segments if segment.message == first and segment.role == "user"
+    )
     return prompt.session, b"".join(digests), prompt.model
 
 

@@ -1,4 +1,4 @@
-"""What kind of credential a request has, and so whose rules it is under. The credential itself is kept nowhere.
+"""Tells the kind of a request's credential, and so whose rules it is under. The credential itself is kept nowhere.
 
 Requests on an API key are paid one by one, and their sender may change them. Those on a plan are not: Anthropic's terms
 keep a subscription's login for its own apps (https://code.claude.com/docs/en/legal-and-compliance), its client is
@@ -58,15 +58,15 @@ def credential(upstream: Upstream, headers: Iterable[tuple[bytes, bytes]], body:
 
 
 def _tokens(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
-    found = []
+    tokens = []
     for name, value in headers:
         text = value.decode("latin-1").strip()
         if name.lower() in (b"x-api-key", b"api-key"):
-            found.append(text)
+            tokens.append(text)
         elif name.lower() == b"authorization":
             scheme, _, token = text.partition(" ")
-            found.append(token.strip() if scheme.lower() == "bearer" else text)
-    return [token for token in found if token]
+            tokens.append(token.strip() if scheme.lower() == "bearer" else text)
+    return [token for token in tokens if token]
 
 
 def _is_login(token: str, upstream: str) -> bool:

@@ -36,8 +36,8 @@ def format_of(upstream: str, path: str) -> Format | None:
 def counted(upstream: str, path: str) -> Format | None:
     """Returns the format of the bodies whose tokens are counted at a path, or None where none are."""
     path, _, last = path.partition("?")[0].rstrip("/").rpartition("/")
-    asked = {"anthropic": "count_tokens", "openai": "input_tokens"}
-    return format_of(upstream, path) if last == asked.get(upstream) else None
+    endings = {"anthropic": "count_tokens", "openai": "input_tokens"}
+    return format_of(upstream, path) if last == endings.get(upstream) else None
 
 
 class Sender(msgspec.Struct, frozen=True):
@@ -79,14 +79,14 @@ class Exchange:
 
     def __init__(
         self,
-        format_: Format,
+        body_format: Format,
         body: bytes,
         at: float,
         sender: Sender,
         may: frozenset[Change] = frozenset(),
         held: str = "",
     ) -> None:
-        self.format: Format = format_
+        self.format: Format = body_format
         self.body = body
         self.at = at
         self.sender = sender

@@ -99,17 +99,17 @@ class Exchanges:
 
     # A request's way, from its coming to the end of its answer
 
-    def open(self, format_: Format, body: bytes, at: float, sender: Sender) -> Exchange:
+    def open(self, body_format: Format, body: bytes, at: float, sender: Sender) -> Exchange:
         """Returns the exchange of a request that came at the epoch second `at`."""
         kind = sender.credential
         self.metrics.credentials[kind] += 1
         if not self.held(kind):
-            return Exchange(format_, body, at, sender, CHANGES[self.mode])
+            return Exchange(body_format, body, at, sender, CHANGES[self.mode])
         if self.metrics.credentials[kind] == 1:
             tell = self._report if self._acts else log.info
             tell(f"requests on a {kind} go on unchanged: {WHY_HELD}")
         return Exchange(
-            format_, body, at, sender, held=f"it is on a {kind}: {WHY_HELD}" if self._acts else ""
+            body_format, body, at, sender, held=f"it is on a {kind}: {WHY_HELD}" if self._acts else ""
         )
 
     async def prepare(self, exchange: Exchange) -> bytes:

@@ -1,4 +1,4 @@
-"""Whether Claude Code may take the gateway for Anthropic's own API."""
+"""Decides whether Claude Code may take the gateway for Anthropic's own API."""
 
 from urllib.parse import urlsplit
 

@@ -1,4 +1,4 @@
-"""Settings as editors and agents keep them: JSON, with comments and trailing commas, changed in place.
+"""Reads JSON with comments and trailing commas, as editors and agents keep settings, and changes it in place.
 
 Only what is set or taken out changes; every other byte stays. A path is the keys of nested objects.
 """
@@ -43,8 +43,8 @@ def empty(text: str) -> bool:
 
 def get(text: str, path: Sequence[str]) -> str | None:
     """Returns the text of the value at `path`; None where there is none. Raises JsoncError."""
-    found = _find(_read(text), path)
-    return None if found is None else text[found.start : found.end]
+    value = _find(_read(text), path)
+    return None if value is None else text[value.start : value.end]
 
 
 def put(text: str, path: Sequence[str], value: object) -> str:
@@ -61,16 +61,16 @@ def put(text: str, path: Sequence[str], value: object) -> str:
         del keys[0]
     for key in reversed(keys[1:]):
         value = {key: value}
-    known = (holder.members or {}).get(keys[0])
-    if known is not None:
-        return _replaced(text, known.value, _dumped(text, value, known.start))
+    member = (holder.members or {}).get(keys[0])
+    if member is not None:
+        return _replaced(text, member.value, _dumped(text, value, member.start))
     return _added(text, holder, keys[0], value)
 
 
 def replace(text: str, path: Sequence[str], raw: str) -> str:
     """Writes `raw`, a value's text, for the value at `path`, which is there. Raises JsoncError."""
-    found = _find(_read(text), path)
-    return text if found is None else _replaced(text, found, raw)
+    value = _find(_read(text), path)
+    return text if value is None else _replaced(text, value, raw)
 
 
 def drop(text: str, path: Sequence[str]) -> str:
@@ -80,7 +80,7 @@ def drop(text: str, path: Sequence[str]) -> str:
         return text
     member = holder.members[path[-1]]
     start, end = member.start, member.value.end
-    earlier = [one.value.end for one in holder.members.values() if one.value.end < start]
+    earlier = [sibling.value.end for sibling in holder.members.values() if sibling.value.end < start]
     comma = _blank(text, end)
     follows = text[comma] == ","
     finish = comma + 1 if follows else end
@@ -105,7 +105,7 @@ def _replaced(text: str, value: Value, raw: str) -> str:
 def _added(text: str, holder: Value, key: str, value: object) -> str:
     """Returns the text with a member more, after the object's last one."""
     newline = "\r\n" if "\r\n" in text else "\n"
-    last = max(holder.members.values(), key=lambda one: one.value.end) if holder.members else None
+    last = max(holder.members.values(), key=lambda sibling: sibling.value.end) if holder.members else None
     if last is None:
         outer = _indent(text, holder.start)
         indent = outer + _unit(text)
@@ -148,8 +148,8 @@ def _indent(text: str, at: int) -> str:
 
 def _unit(text: str) -> str:
     """Returns what one level is indented by: that of the first indented line."""
-    found = re.search(r"^([ \t]+)\S", text, re.MULTILINE)
-    return found.group(1) if found is not None else "  "
+    match = re.search(r"^([ \t]+)\S", text, re.MULTILINE)
+    return match.group(1) if match is not None else "  "
 
 
 def _find(value: Value, path: Sequence[str]) -> Value | None:
@@ -161,8 +161,8 @@ def _find(value: Value, path: Sequence[str]) -> Value | None:
 
 
 def _blank(text: str, at: int) -> int:
-    found = _BLANK.match(text, at)
-    return at if found is None else found.end()
+    match = _BLANK.match(text, at)
+    return at if match is None else match.end()
 
 
 def _read(text: str) -> Value:
@@ -223,11 +223,11 @@ class _Reader:
         self._at += 1
 
     def _take(self, pattern: re.Pattern[str], what: str) -> str:
-        found = pattern.match(self._text, self._at)
-        if found is None:
+        match = pattern.match(self._text, self._at)
+        if match is None:
             raise self._error(f"expected {what}")
-        self._at = found.end()
-        return found.group()
+        self._at = match.end()
+        return match.group()
 
     def _error(self, what: str) -> JsoncError:
         line = self._text.count("\n", 0, self._at) + 1

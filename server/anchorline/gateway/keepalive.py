@@ -171,9 +171,9 @@ class Keepalive:
             await asyncio.wait(tasks, timeout=ANSWER_S)
 
     def _stop(self, prefix: bytes) -> None:
-        known = self._kept.pop(prefix, None)
-        if known is not None:
-            known[0].set()  # a ping that is under way is billed, so it is not cancelled
+        keeping = self._kept.pop(prefix, None)
+        if keeping is not None:
+            keeping[0].set()  # a ping that is under way is billed, so it is not cancelled
 
     async def _keep(self, kept: KeptPrefix, over: asyncio.Event) -> None:
         every, number = ping_every(kept.lifetime), 0
@@ -203,7 +203,7 @@ class Keepalive:
         since = time.time() - HOUR_S
         while self._spent and self._spent[0].at < since:
             self._spent.popleft()
-        if sum(one.usd for one in self._spent) + kept.usd > self._most:
+        if sum(ping.usd for ping in self._spent) + kept.usd > self._most:
             log.info("a prefix expires: pings may not cost more in this hour (gateway.keepalive_usd)")
             return False
         return True
@@ -215,12 +215,12 @@ class Keepalive:
         self._spent.append(spent)
         try:
             async with asyncio.timeout(ANSWER_S), kept.send(kept.body) as answer:
-                told = await answer.read()
+                content = await answer.read()
                 meter = Meter(
                     header(answer.raw_headers, b"content-type"),
                     header(answer.raw_headers, b"content-encoding"),
                 )
-                meter.feed(told)
+                meter.feed(content)
                 meter.end()
                 status = answer.status
         except (aiohttp.ClientError, TimeoutError) as error:

@@ -63,8 +63,8 @@ class Listeners:
             headers = [(b"content-type", b"text/event-stream")]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": b": here\n\n", "more_body": True})
-            while (told := await queue.get()) is not None:
-                event = b"data: " + msgspec.json.encode(told) + b"\n\n"
+            while (warning := await queue.get()) is not None:
+                event = b"data: " + msgspec.json.encode(warning) + b"\n\n"
                 await send({"type": "http.response.body", "body": event, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:

@@ -111,29 +111,31 @@ class LocalTier:
         return model == self._engine.status.model
 
     @asynccontextmanager
-    async def request(self, format_: Format, body: bytes, model: str = NAME) -> AsyncIterator[LocalAnswer]:
+    async def request(
+        self, body_format: Format, body: bytes, model: str = NAME
+    ) -> AsyncIterator[LocalAnswer]:
         """Holds the answer to a request, begun; `model` is the name that it is said to be of."""
         try:
-            asked, request = _read(body)
+            fields, request = _read(body)
         except RefusedError as error:
             yield _refused(400, "invalid_request_error", str(error))
             return
-        options = asked.stream_options or _Options()
-        spoken = local_responses.of(format_, model, include_usage=options.include_usage)
+        options = fields.stream_options or _Options()
+        spoken = local_responses.of(body_format, model, include_usage=options.include_usage)
         async with aclosing(self._engine.generate(request)) as chunks:
             try:
                 first = await anext(chunks)
             except Unavailable as unavailable:
                 yield _unavailable(unavailable)
                 return
-            if asked.stream:
+            if fields.stream:
                 yield LocalAnswer(
                     200, "text/event-stream; charset=utf-8", lambda: self._streamed(spoken, first, chunks)
                 )
             else:
                 yield LocalAnswer(200, "application/json", lambda: self._whole(spoken, first, chunks))
 
-    async def count(self, format_: Format, body: bytes) -> LocalAnswer:
+    async def count(self, body_format: Format, body: bytes) -> LocalAnswer:
         """Returns the answer to how many tokens a request has: as its own usage will tell it."""
         try:
             _, request = _read(body)
@@ -142,7 +144,7 @@ class LocalTier:
             return _refused(400, "invalid_request_error", str(error))
         except Unavailable as unavailable:
             return _unavailable(unavailable)
-        kind = {} if format_ == "anthropic" else {"object": "response.input_tokens"}
+        kind = {} if body_format == "anthropic" else {"object": "response.input_tokens"}
         return _whole(200, kind | {"input_tokens": tokens})
 
     async def _streamed(
@@ -207,25 +209,27 @@ def _whole(status: int, message: object) -> LocalAnswer:
 def _read(body: bytes) -> tuple[_Body, Request]:
     """Returns a request and what the engine is asked for. Raises RefusedError."""
     try:
-        asked = _body(body)
+        fields = _body(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RefusedError(str(error)) from None
-    return asked, asking(asked)
+    return fields, asking(fields)
 
 
 def asking(body: _Body) -> Request:
     """Returns what the engine is asked for. Raises RefusedError."""
-    said = [("system", one) for one in (body.system, body.instructions) if one]
+    system_turns = [
+        ("system", instruction) for instruction in (body.system, body.instructions) if instruction
+    ]
     turns: list[Turn] = []
-    for role, content in [*said, *_items(body)]:
+    for role, content in [*system_turns, *_items(body)]:
         text = _text(content)
         if not text.strip():
             continue
-        known = _ROLES.get(role, "user")
-        if turns and turns[-1].role == known:
-            turns[-1] = Turn(known, f"{turns[-1].text}\n\n{text}")
+        turn_role = _ROLES.get(role, "user")
+        if turns and turns[-1].role == turn_role:
+            turns[-1] = Turn(turn_role, f"{turns[-1].text}\n\n{text}")
         else:
-            turns.append(Turn(known, text))
+            turns.append(Turn(turn_role, text))
     if not turns:
         raise RefusedError("the request has no text to answer")
     limits = (body.max_tokens, body.max_completion_tokens, body.max_output_tokens)
@@ -236,21 +240,21 @@ def asking(body: _Body) -> Request:
 
 def _items(body: _Body) -> list[tuple[str, Any]]:
     items = [{"role": "user", "content": body.input}] if isinstance(body.input, str) else body.input
-    found: list[tuple[str, Any]] = []
+    contents: list[tuple[str, Any]] = []
     for item in body.messages or items:
         kind = item.get("type")
         if kind in _SILENT:
             continue
         if kind == "function_call":
-            found.append(("assistant", _call(item)))
+            contents.append(("assistant", _call(item)))
         elif kind == "function_call_output":
-            found.append(("user", item.get("output")))
+            contents.append(("user", item.get("output")))
         else:
-            found.append((str(item.get("role")), item.get("content")))
+            contents.append((str(item.get("role")), item.get("content")))
             calls = item.get("tool_calls")
             if isinstance(calls, list):
-                found += [("assistant", _call(one["function"])) for one in calls if _is_call(one)]
-    return found
+                contents += [("assistant", _call(call["function"])) for call in calls if _is_call(call)]
+    return contents
 
 
 def _is_call(value: Any) -> bool:  # noqa: ANN401  (whatever a client sends)

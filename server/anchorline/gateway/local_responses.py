@@ -22,7 +22,7 @@ class Ended(msgspec.Struct, frozen=True):
 class Speech(Protocol):
     """One answer in the making."""
 
-    def begin(self, input_: int, read: int) -> bytes:
+    def begin(self, input_tokens: int, read: int) -> bytes:
         """Returns the events before its text, by the prompt's tokens: those that were read for it, and before it."""
         ...
 
@@ -43,11 +43,11 @@ class Speech(Protocol):
         ...
 
 
-def of(format_: Format, model: str, *, include_usage: bool) -> Speech:
+def of(body_format: Format, model: str, *, include_usage: bool) -> Speech:
     """Returns an answer in the API of a request's format."""
-    if format_ == "anthropic":
+    if body_format == "anthropic":
         return Messages(model)
-    return Chat(model, include_usage=include_usage) if format_ == "openai-chat" else Responses(model)
+    return Chat(model, include_usage=include_usage) if body_format == "openai-chat" else Responses(model)
 
 
 def _name() -> str:
@@ -69,9 +69,9 @@ class Messages:
         self._text: list[str] = []
         self._base: Json = {"id": f"msg_{_name()}", "type": "message", "role": "assistant", "model": model}
 
-    def begin(self, input_: int, read: int) -> bytes:
+    def begin(self, input_tokens: int, read: int) -> bytes:
         """Returns the events before its text, which tell what was read as well as the last ones."""
-        usage = self._usage(Ended("stop", input_, read))
+        usage = self._usage(Ended("stop", input_tokens, read))
         rest: Json = {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
         block = {"type": "text", "text": ""}
         return _event({"type": "message_start", "message": self._base | rest}) + _event(
@@ -126,7 +126,7 @@ class Chat:
         self._include_usage = include_usage
         self._base: Json = {"id": f"chatcmpl-{_name()}", "created": int(time.time()), "model": model}
 
-    def begin(self, input_: int, read: int) -> bytes:  # noqa: ARG002  (told at the end)
+    def begin(self, input_tokens: int, read: int) -> bytes:  # noqa: ARG002  (told at the end)
         """Returns the events before its text."""
         return self._chunk({"role": "assistant", "content": ""})
 
@@ -186,7 +186,7 @@ class Responses:
             "tools": [],
         }
 
-    def begin(self, input_: int, read: int) -> bytes:  # noqa: ARG002  (told at the end)
+    def begin(self, input_tokens: int, read: int) -> bytes:  # noqa: ARG002  (told at the end)
         """Returns the events before its text."""
         started = self._base | {"status": "in_progress", "output": [], "usage": None}
         item = {

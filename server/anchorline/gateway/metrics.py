@@ -127,8 +127,8 @@ class _Dollars:
     @property
     def usd(self) -> float | None:
         """What is known of it: None where there is something, and nothing is known."""
-        missing, known = self._counts
-        return None if missing and not known else self._known
+        missing, priced = self._counts
+        return None if missing and not priced else self._known
 
 
 class Metrics:
@@ -185,7 +185,7 @@ class Metrics:
         unchanged: Iterable[Unchanged],
     ) -> GatewayState:
         """Returns everything."""
-        held = longest(one for one in warm if one.is_warm(at))
+        held = longest(entry for entry in warm if entry.is_warm(at))
         return GatewayState(
             at,
             mode,
@@ -204,8 +204,8 @@ class Metrics:
             self.counts,
             tuple(self._last),
             tuple(
-                WarmPrefix(one.model, one.tokens, one.ttl, one.expires_at - at)
-                for one in sorted(held, key=lambda one: one.expires_at)
+                WarmPrefix(entry.model, entry.tokens, entry.ttl, entry.expires_at - at)
+                for entry in sorted(held, key=lambda entry: entry.expires_at)
             ),
             problem,
             plans,

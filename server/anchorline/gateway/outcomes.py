@@ -1,4 +1,4 @@
-"""What became of an exchange: the outcome of its plan, and its line in the metrics."""
+"""Makes the outcome of a plan and the line in the metrics from an exchange that has ended."""
 
 from anchorline.gateway.exchange import Exchange
 from anchorline.gateway.metrics import FinishedRequest, hit

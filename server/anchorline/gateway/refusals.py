@@ -50,10 +50,10 @@ class Refusal(msgspec.Struct, frozen=True):
 
     def names(self, change: Change, model: str) -> bool:
         """Returns whether it speaks of a kind of change; `model` is the one that the request was routed to."""
-        told = self.told.lower()
+        message = self.told.lower()
         if change == "route":
-            return self.status not in REFUSING or (bool(model) and model.lower().encode() in told)
-        return change == "anchors" and any(word in told for word in _MARKERS)
+            return self.status not in REFUSING or (bool(model) and model.lower().encode() in message)
+        return change == "anchors" and any(word in message for word in _MARKERS)
 
 
 class Pause(msgspec.Struct):
@@ -87,12 +87,12 @@ class Refusals:
         named = frozenset(change for change in made if refusal.names(change, model))
         blamed = made & pauses.keys() or named or made  # one that is on trial, one that it names, else all
         for change in blamed:
-            known = pauses.get(change)
-            if known is None:
+            pause = pauses.get(change)
+            if pause is None:
                 pauses[change] = Pause(at, at + FIRST_S)
-            elif known.until <= at:  # else it was asked before that was known
-                after = min(FIRST_S * 2**known.refused, LAST_S)
-                pauses[change] = Pause(at, at + after, known.refused + 1)
+            elif pause.until <= at:  # else it was asked before that was known
+                after = min(FIRST_S * 2**pause.refused, LAST_S)
+                pauses[change] = Pause(at, at + after, pause.refused + 1)
         self._pauses[conversation] = pauses
         self._pauses.move_to_end(conversation)
         if len(self._pauses) > CAPACITY:

@@ -100,7 +100,7 @@ class ResponseCache:
         self,
         upstream: Upstream,
         path: str,
-        format_: Format,
+        body_format: Format,
         headers: Iterable[tuple[bytes, bytes]],
         body: bytes,
         now: float,
@@ -120,7 +120,7 @@ class ResponseCache:
             kept = file.find("exact", asks.exact, oldest)
             if kept is not None or not self._near:
                 return QuestionHashes(asks.exact), kept, "exact"
-            near = asks.near(body, format_, self._memory)
+            near = asks.near(body, body_format, self._memory)
             kept = file.find("near", near, oldest) if near is not None else None
             return QuestionHashes(asks.exact, near), kept, "near"
 
@@ -242,10 +242,10 @@ class RequestKey:
         }
         self.exact = _hash(key, [b"exact", *self._common, *_flat(self._parts)])
 
-    def near(self, body: bytes, format_: Format, memory: Memory) -> bytes | None:
+    def near(self, body: bytes, body_format: Format, memory: Memory) -> bytes | None:
         """Returns the hash of the context and of the draft's normal form, None where there is no (short) draft."""
         try:
-            draft = formats.read(body, format=format_, memory=memory).draft
+            draft = formats.read(body, format=body_format, memory=memory).draft
         except PromptError:
             return None
         if draft is None or len(draft.text) > DRAFT_CHARS:
@@ -256,17 +256,17 @@ class RequestKey:
             if start >= 0 and start <= draft.start and draft.end <= start + len(turns):
                 before, after = body[start : draft.start], body[draft.end : start + len(turns)]
                 context = _flat(self._parts | {name: b"", "before": before, "after": after})
-                said = normal(draft.text).encode("utf-8", "surrogatepass")
-                return _hash(self._key, [b"near", *self._common, *context, said])
+                instruction = normal(draft.text).encode("utf-8", "surrogatepass")
+                return _hash(self._key, [b"near", *self._common, *context, instruction])
         return None
 
 
 def _counting(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
     # By name alone: of a header that is sent twice the first value counts somewhere, and the last elsewhere.
-    known = sorted(((name.lower(), value) for name, value in headers), key=itemgetter(0))
+    pairs = sorted(((name.lower(), value) for name, value in headers), key=itemgetter(0))
     # Who sends a key is known by it: the cookies are those of a network in front of the provider, and change.
-    ignored = _OWN_HEADERS | ({b"cookie"} if any(name in _KEYS for name, _ in known) else set())
-    for name, value in known:
+    ignored = _OWN_HEADERS | ({b"cookie"} if any(name in _KEYS for name, _ in pairs) else set())
+    for name, value in pairs:
         if name not in ignored and not name.startswith(_LIBRARY):
             yield from (name, value)
 
@@ -295,7 +295,9 @@ def _prose(text: str, *, correcting: bool) -> str:
 
 
 def _flat(parts: Mapping[str, Buffer]) -> list[Buffer]:
-    return [one for name, value in parts.items() for one in (name.encode("utf-8", "surrogatepass"), value)]
+    return [
+        piece for name, value in parts.items() for piece in (name.encode("utf-8", "surrogatepass"), value)
+    ]
 
 
 def _hash(key: bytes, parts: Iterable[Buffer]) -> bytes:

@@ -1,4 +1,4 @@
-"""Running the gateway: one loopback socket, limits on what a connection may do, an orderly end."""
+"""Runs the gateway: one loopback socket, limits on what a connection may do, an orderly end."""
 
 import asyncio
 import gc
@@ -154,7 +154,7 @@ def run(
 
     Raises KeyMissingError and ValueError for settings that don't do, OSError where the port is taken.
     """
-    found = upstreams(config.gateway)
+    providers = upstreams(config.gateway)
     _raise_file_limit()
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # what it calls errors, the app has logged
     with socket.create_server((HOST, config.gateway.port), backlog=1024) as listening:
@@ -173,7 +173,9 @@ def run(
         )
         with asyncio.Runner(loop_factory=settings.get_loop_factory()) as runner, suppress(KeyboardInterrupt):
             access = Access(token, config.gateway.port)
-            runner.run(_serve(config, access, found, settings, listening, report, ready, attended=attended))
+            runner.run(
+                _serve(config, access, providers, settings, listening, report, ready, attended=attended)
+            )
 
 
 class _Server(uvicorn.Server):
@@ -208,7 +210,7 @@ async def _not_yet(scope: dict[str, Any], receive: Receive, send: Send) -> None:
 async def _serve(
     config: Config,
     access: Access,
-    found: dict[str, Upstream],
+    providers: dict[str, Upstream],
     settings: uvicorn.Config,
     listening: socket.socket,
     report: Callable[[str], None],
@@ -218,17 +220,17 @@ async def _serve(
 ) -> None:
     server = _Server(settings)
     listeners = server.listeners = Listeners(server.end if attended else None)
-    connections = Upstreams(found)
+    connections = Upstreams(providers)
 
-    def told(message: str) -> None:
+    def warn(message: str) -> None:
         report(message)
         listeners.tell(f"Anchorline's gateway: {message}")
 
-    exchanges = Exchanges(config, told, listeners.tell)
+    exchanges = Exchanges(config, warn, listeners.tell)
     await exchanges.start()
     kept = None
     if config.answers.reuse != "off":
-        kept = ResponseCache(config.answers, answers.locate(config.store.path), told)
+        kept = ResponseCache(config.answers, answers.locate(config.store.path), warn)
         await kept.start()
     engine = Engine(config.engine) if config.engine.enabled else None
     local = LocalTier(engine) if engine is not None else None

@@ -36,13 +36,13 @@ def as_sent(prompt: Prompt) -> tuple[Anchor, ...]:
 
 def shortened(prompt: Prompt, trims: Sequence[Trimmed]) -> list[Splice]:
     """Returns the splices that send tool results as they were trimmed."""
-    found = []
+    splices = []
     for trim in trims:
         start = prompt.segments[trim.segment].start
         for piece in trim.pieces:
             removed = prompt.load(start + piece.start, start + piece.end)
-            found.append(Splice(start + piece.start, removed, piece.text))
-    return found
+            splices.append(Splice(start + piece.start, removed, piece.text))
+    return splices
 
 
 def routed(body: bytes, model: str) -> list[Splice]:
@@ -61,16 +61,16 @@ def prewarming(body: bytes) -> bytes | None:
 
     For Anthropic's rule (``max_tokens`` of 0). What else a request asks for stays: it is part of what is cached.
     """
-    found: list[Splice] = []
+    splices: list[Splice] = []
     for member in layout.members(body, layout.space(body, 0)):
         value = body[member.start : member.end]
         if member.key == b'"max_tokens"':
-            found.append(Splice(member.start, value, b"0"))
+            splices.append(Splice(member.start, value, b"0"))
         elif member.key == b'"stream"':
-            found.append(Splice(member.start, value, b"false"))
+            splices.append(Splice(member.start, value, b"false"))
         elif member.key == b'"thinking"' and b"budget_tokens" in value:
             return None  # a budget has to be below max_tokens
-    return markers.apply(body, found) if found else None
+    return markers.apply(body, splices) if splices else None
 
 
 class _Named(msgspec.Struct):

@@ -87,14 +87,14 @@ class Upstream(msgspec.Struct, frozen=True):
         """Returns where a request to a path goes: at ChatGPT's own backend, which has no versions, without one."""
         return URL(self.base + (path.removeprefix("/v1") if self.host == CHATGPT else path), encoded=True)
 
-    def headers(self, given: RawHeaders) -> "CIMultiDict[str]":
+    def headers(self, raw_headers: RawHeaders) -> "CIMultiDict[str]":
         """Returns the headers to send: the client's, in their order, without those of its connection."""
-        given = list(given)
-        dropped = _ONWARD | _named(given)
+        raw_headers = list(raw_headers)
+        dropped = _ONWARD | _named(raw_headers)
         if self.key is not None:
             dropped = dropped | {b"x-api-key", b"authorization"}
         sent = CIMultiDict(
-            (_text(name), _text(value)) for name, value in given if name.lower() not in dropped
+            (_text(name), _text(value)) for name, value in raw_headers if name.lower() not in dropped
         )
         if self.key is not None and self.name == "anthropic":
             sent["x-api-key"] = self.key
@@ -105,7 +105,7 @@ class Upstream(msgspec.Struct, frozen=True):
 
 def upstreams(settings: Gateway) -> dict[str, Upstream]:
     """Returns the providers by the name that they have in a path. Raises KeyMissingError, ValueError for a bad URL."""
-    found = {}
+    providers = {}
     for name, base, source in (
         ("anthropic", settings.anthropic, settings.anthropic_key),
         ("openai", settings.openai, settings.openai_key),
@@ -115,8 +115,8 @@ def upstreams(settings: Gateway) -> dict[str, Upstream]:
             raise ValueError(
                 f"gateway.{name}: {base!r} is not the base URL of an API, such as https://api.example.com"
             )
-        found[name] = Upstream(name, base.rstrip("/"), _key(name, source))
-    return found
+        providers[name] = Upstream(name, base.rstrip("/"), _key(name, source))
+    return providers
 
 
 def _key(name: str, source: KeySource) -> str | None:
@@ -151,9 +151,9 @@ def _key(name: str, source: KeySource) -> str | None:
 class Upstreams:
     """Connections to the providers. Make it on the event loop; close it at the end."""
 
-    def __init__(self, found: Mapping[str, Upstream]) -> None:
-        self._found = found
-        self._proxies = {name: _proxy(upstream.base) for name, upstream in found.items()}
+    def __init__(self, providers: Mapping[str, Upstream]) -> None:
+        self._found = providers
+        self._proxies = {name: _proxy(upstream.base) for name, upstream in providers.items()}
         self._session = _session(aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S))
         self._fresh = _session(aiohttp.TCPConnector(limit=0, force_close=True))
 
@@ -239,22 +239,22 @@ async def _pieces(body: bytes) -> AsyncIterable[bytes]:
     yield body
 
 
-def answered(given: RawHeaders, status: int) -> list[tuple[bytes, bytes]]:
+def answered(raw_headers: RawHeaders, status: int) -> list[tuple[bytes, bytes]]:
     """Returns an answer's headers for the client: the upstream's, without those of its connection."""
-    given = list(given)
-    dropped = CONNECTION | _named(given)
+    raw_headers = list(raw_headers)
+    dropped = CONNECTION | _named(raw_headers)
     if status == 304:
         dropped = dropped | {b"content-length"}  # it tells of a body that is not sent
-    return [(name, value) for name, value in given if name.lower() not in dropped]
+    return [(name, value) for name, value in raw_headers if name.lower() not in dropped]
 
 
 def _named(headers: RawHeaders) -> frozenset[bytes]:
     """Returns the headers that `Connection` says belong to it."""
     return frozenset(
-        one.strip().lower()
+        option.strip().lower()
         for name, value in headers
         if name.lower() == b"connection"
-        for one in value.split(b",")
+        for option in value.split(b",")
     )
 
 

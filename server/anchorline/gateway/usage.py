@@ -217,8 +217,8 @@ class Meter:
     def _read(self, text: bytes) -> None:
         if layout.holds_more(text, MAX_VALUES):
             return
-        for one in _events(text):
-            self._tell(one)
+        for event in _events(text):
+            self._tell(event)
 
     def _tell(self, event: _Event) -> None:
         kind = event.type if isinstance(event.type, str) else ""
@@ -227,8 +227,8 @@ class Meter:
             self._last = self._last or kind in _LAST
             self._broken = self._broken or kind == "error"
         else:
-            told = event.stop_reason is not None or event.object == "chat.completion"
-            self._ended = told or event.status == "completed"
+            is_whole = event.stop_reason is not None or event.object == "chat.completion"
+            self._ended = is_whole or event.status == "completed"
         stop = event.delta.get("stop_reason") if isinstance(event.delta, dict) else event.stop_reason
         self.stop = stop if isinstance(stop, str) else self.stop
         choices = _inners(event.choices) if event.usage is None else ()

@@ -21,8 +21,8 @@ def look(contest: Contest, config: Config) -> str | None:
     path = database.locate(config.store.path)
     steps = experiments.Steps(experiments.registry(), path)
     try:
-        found = experiments.evidence(path, contest, load_targets(config.files))
-        return _act(steps, contest, found)
+        evidence = experiments.evidence(path, contest, load_targets(config.files))
+        return _act(steps, contest, evidence)
     except NotPossibleError:
         return None
     except (StoreError, DamagedError, OSError) as error:
@@ -30,8 +30,8 @@ def look(contest: Contest, config: Config) -> str | None:
         return None
 
 
-def _act(steps: experiments.Steps, contest: Contest, found: Evidence) -> str | None:
-    step, reason = found.verdict.step, found.verdict.reason
+def _act(steps: experiments.Steps, contest: Contest, evidence: Evidence) -> str | None:
+    step, reason = evidence.verdict.step, evidence.verdict.reason
     who = contest.challenger
     if step == "advance":
         steps.advance(contest, reason)

@@ -130,9 +130,9 @@ class Policies:
             await asyncio.sleep(WATCH_S)
 
     async def _look(self) -> None:
-        found = await asyncio.to_thread(_replaced, self._signature, self._in_force is None)
-        if found is not None:
-            self._signature, in_force = found
+        replacement = await asyncio.to_thread(_replaced, self._signature, self._in_force is None)
+        if replacement is not None:
+            self._signature, in_force = replacement
             before, self._in_force = self._in_force, in_force
             for problem in in_force.problems.values():
                 self._report(f"Anchorline decides by its heuristic: {problem}")
@@ -163,13 +163,13 @@ class Policies:
 
 def _replaced(signature: Signature, first: bool) -> tuple[Signature, InForce] | None:
     """Returns what is in force now, if the file is another one than before."""
-    found = registry()
+    policy_registry = registry()
     try:
-        status = os.stat(found.standing_file)  # noqa: PTH116  (its identity is what counts)
+        status = os.stat(policy_registry.standing_file)  # noqa: PTH116  (its identity is what counts)
         now: Signature = (status.st_ino, status.st_mtime_ns, status.st_size)
     except OSError:
         now = None
-    return (now, read(found)) if first or now != signature else None
+    return (now, read(policy_registry)) if first or now != signature else None
 
 
 def read(registry: Registry) -> InForce:

@@ -80,21 +80,21 @@ class Recording:
             return None
         loop = asyncio.get_running_loop()
 
-        def told(message: str) -> None:
+        def report(message: str) -> None:
             loop.call_soon_threadsafe(self._tell, message)
 
         try:
-            recorder, entries, known = await self._in_thread(lambda: _open(settings, told))
+            recorder, entries, warm_files = await self._in_thread(lambda: _open(settings, report))
         except Exception as error:
             log.exception("the store can't be opened")
             self.problem = f"the database can't be opened ({type(error).__name__})"
             self._tell(f"Anchorline does not record, plans go on: {self.problem}")
             return None
-        self._take_new(entries, known)
+        self._take_new(entries, warm_files)
         self._watching = asyncio.ensure_future(self._watch(recorder.path))
         return recorder
 
-    def _take_new(self, entries: Iterable[Entry], known: WarmFiles) -> None:
+    def _take_new(self, entries: Iterable[Entry], warm_files: WarmFiles) -> None:
         """Passes on the entries that are not known, or that live longer than was known.
 
         What has expired is not told again, so that it need not be known any longer.
@@ -103,7 +103,7 @@ class Recording:
         self._known = {key: until for key, until in self._known.items() if until > now}
         new = [entry for entry in entries if entry.expires_at > self._known.get(_key(entry), 0.0)]
         self._known.update((_key(entry), entry.expires_at) for entry in new if entry.expires_at > now)
-        self._take(new, known)
+        self._take(new, warm_files)
 
     async def _watch(self, path: Path) -> None:
         """Takes what other programs (a second editor, an import) write into the ledger."""
@@ -144,8 +144,8 @@ class Recording:
         """Has a version in shadow decide about what `plan` was made for, and queues that. No acknowledgement."""
         recorder = await self._recorder()
         if recorder is not None:
-            version, made = shadow
-            await self._in_thread(lambda: recorder.shadow(plan, made(), version))
+            version, make_plan = shadow
+            await self._in_thread(lambda: recorder.shadow(plan, make_plan(), version))
 
     async def outcome(self, outcome: Outcome) -> None:
         """Returns once the outcome is on disk. Raises NotRecordedError."""
@@ -155,12 +155,12 @@ class Recording:
         """Returns once the feedback is on disk. Raises NotRecordedError."""
         await self._written(lambda recorder: recorder.feedback(feedback))
 
-    async def ledger(self, entries: list[Entry], known: tuple[WarmFile, ...]) -> None:
+    async def ledger(self, entries: list[Entry], warm_files: tuple[WarmFile, ...]) -> None:
         """Writes what a provider holds, and the instruction files in it. Without an acknowledgement."""
         self._known.update((_key(entry), entry.expires_at) for entry in entries)
         recorder = await self._recorder()
         if recorder is not None and entries:
-            recorder.ledger(entries, known)
+            recorder.ledger(entries, warm_files)
 
     async def recorded(self, plan_id: str | None) -> Plan | None:
         """Returns a plan that was recorded, without the texts that are not kept (None: the newest one).
@@ -187,11 +187,11 @@ class Recording:
         """Returns once the ledger on disk was read, or can't be."""
         await self._recorder()
 
-    async def replays(self, made: Mapping[bytes, bytes]) -> None:
+    async def replays(self, forms: Mapping[bytes, bytes]) -> None:
         """Writes in which form tool results were sent. Without an acknowledgement."""
         recorder = await self._recorder()
         if recorder is not None:
-            recorder.replays(made)
+            recorder.replays(forms)
 
     async def known_replays(self) -> dict[bytes, bytes]:
         """Returns in which form tool results were sent by earlier processes; nothing where that can't be read."""
@@ -238,9 +238,9 @@ def _key(entry: Entry) -> tuple[str, str, str, bytes]:
     return (entry.provider, entry.account, entry.model, entry.prefix)
 
 
-def _open(settings: Store, told: Callable[[str], None]) -> tuple[Recorder, list[Entry], WarmFiles]:
+def _open(settings: Store, report: Callable[[str], None]) -> tuple[Recorder, list[Entry], WarmFiles]:
     path = database.locate(settings.path)
-    recorder = Recorder(path, settings.text, told, features=settings.features)
+    recorder = Recorder(path, settings.text, report, features=settings.features)
     return recorder, *_read(recorder)
 
 

@@ -24,11 +24,11 @@ def token(folder: Path) -> str:
     """
     path = folder / FILE
     files.make_folder(folder)
-    known = _kept(path)
-    if known is None:
+    secret = _kept(path)
+    if secret is None:
         with files.lock(folder / f"{FILE}-lock"):
-            known = _kept(path) or _made(path)  # another program may have been faster
-    return known
+            secret = _kept(path) or _made(path)  # another program may have been faster
+    return secret
 
 
 def renewed(folder: Path) -> str:
@@ -49,17 +49,17 @@ def _kept(path: Path) -> str | None:
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise OSError(errno.EINVAL, "it is not a plain file", str(path))
         with path.open("rb") as file:
-            known = file.read(_LONGEST).strip()
+            content = file.read(_LONGEST).strip()
     except FileNotFoundError:
         return None
-    if not _FORM.fullmatch(known):
+    if not _FORM.fullmatch(content):
         return None
     if os.name == "posix" and path.stat().st_mode & 0o077:
         path.chmod(0o600)
-    return known.decode("ascii")
+    return content.decode("ascii")
 
 
 def _made(path: Path) -> str:
-    made = passing()
-    files.write(path, made + "\n")
-    return made
+    secret = passing()
+    files.write(path, secret + "\n")
+    return secret
