@@ -240,11 +240,46 @@ def test_lint_says_of_a_body_that_is_not_read_which_it_is(tmp_path: Path):
     assert "converse.request.json:1:1: AL401 error: a body of Bedrock's Converse API" in result.output
 
 
+@pytest.mark.parametrize(
+    ("content", "diagnostic"),
+    [
+        ('{"messages": 3}', '1:14: AL401 error: no request body: "messages" must be an array, not a number'),
+        (
+            '{"input": 3}',
+            '1:11: AL401 error: no request body: "input" must be a string or an array, not a number',
+        ),
+        (
+            '{"system": "",\n "messages": [{"role": "user", "content": "é"},\n  {"role": null}]}',
+            '3:12: AL401 error: no request body: "messages[1].role" must be a string, not null',
+        ),
+        (
+            '{"system": "", "messages": [\n{}]}',
+            '2:1: AL401 error: no request body: "messages[0]" has no "role"',
+        ),
+        ('{"messages": [,]}', "1:15: AL401 error: JSON is malformed: invalid character"),
+        ('{"messages":\n [1', "2:4: AL401 error: JSON is cut off: it ends before it is complete"),
+    ],
+)
+def test_lint_says_what_is_wrong_with_a_body_and_where(tmp_path: Path, content: str, diagnostic: str):
+    path = tmp_path / "bad.request.json"
+    path.write_text(content, encoding="utf-8")
+    result = run("lint", path)
+    assert result.exit_code == 2
+    assert result.output == f"{path}:{diagnostic}\n"
+
+
 def test_a_misspelt_command_names_the_one_that_is_meant():
     result = CliRunner().invoke(cli, ["plann"])
     assert result.exit_code == 2
     assert "No such command 'plann'. Did you mean 'plan'?" in result.stderr
     assert "Did you mean" not in CliRunner().invoke(cli, ["zzz"]).stderr
+
+
+def test_an_unknown_command_of_a_group_names_those_that_it_has():
+    result = CliRunner().invoke(cli, ["import", "cursor"])
+    assert result.exit_code == 2
+    assert "No such command 'cursor'. Choose from 'claude-code', 'codex'." in result.stderr
+    assert "Did you mean 'codex'?" in CliRunner().invoke(cli, ["import", "codx"]).stderr
 
 
 def test_help_lists_each_command_once_and_in_a_group():

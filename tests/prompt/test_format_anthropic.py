@@ -154,6 +154,20 @@ def test_a_byte_that_is_wrong_is_named():
     assert caught.value.offset == 46
 
 
+@pytest.mark.parametrize("message", [b'{"role": 1, "content": "b"}', b'{"role": "user"}', b"{,}"])
+def test_what_is_wrong_in_a_later_message_is_named_where_it_stands_in_the_whole_body(message: bytes):
+    first = b'{"model": "claude-sonnet-5", "messages": [{"role": "user", "content": "a"}'
+    memory = formats.Memory()
+    formats.read(first + b"]}", format="anthropic", memory=memory)
+    bad = first + b", " + message + b"]}"
+    with pytest.raises(PromptError) as whole:
+        formats.read(bad, format="anthropic")
+    with pytest.raises(PromptError) as continued:
+        formats.read(bad, format="anthropic", memory=memory)
+    assert (continued.value.offset, str(continued.value)) == (whole.value.offset, str(whole.value))
+    assert len(first) < (whole.value.offset or 0) < len(bad)
+
+
 def test_an_automatic_marker_and_the_limit_are_read():
     prompt = read({**BODY, "cache_control": {"type": "ephemeral"}})
     assert (prompt.automatic_ttl, prompt.max_tokens) == ("default", 100)

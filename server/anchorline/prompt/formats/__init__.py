@@ -124,7 +124,7 @@ def detect(data: bytes, name: str | None = None) -> Format:
             raise PromptError("a request body is a JSON object", offset=0)
         return "markdown"
     try:
-        with body.refusing():
+        with body.refusing(data):
             shape = half_pairs.decoded(_shape, data)
     except PromptError:
         if suffix in (".json", ".jsonc"):

@@ -10,13 +10,14 @@ after the last shared message is read.
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
 from anchorline.prompt import layout
+from anchorline.prompt.formats import refusal
 from anchorline.prompt.formats.builder import Builder
 from anchorline.prompt.formats.dialect import Dialect, Frame, ItemSpan
 from anchorline.prompt.formats.memory import Memory, Parsed
@@ -38,9 +39,12 @@ def read(body: bytes, dialect: Dialect, memory: Memory | None = None) -> Prompt:
         raise PromptError(f"the body has {len(body)} bytes; at most {MAX_BYTES} are read")
     if len(body) > _MEASURED and layout.holds_more(body, MAX_VALUES):
         raise PromptError(f"the body has more than {MAX_VALUES} values")
-    with refusing():
+    with refusing(body):
         continued = memory.longest(dialect.format, body) if memory is not None else None
-        parsed = _continued(body, dialect, *continued) if continued else None
+        parsed = None
+        if continued:
+            with suppress(msgspec.MsgspecError):  # the whole body is read then, and says where it is wrong
+                parsed = _continued(body, dialect, *continued)
         if parsed is None:
             parsed = _whole(body, dialect)
     if memory is not None:
@@ -49,18 +53,12 @@ def read(body: bytes, dialect: Dialect, memory: Memory | None = None) -> Prompt:
 
 
 @contextmanager
-def refusing() -> Iterator[None]:
-    """Turns what a decoder says of a text that is no body into a PromptError with the place."""
+def refusing(body: bytes) -> Iterator[None]:
+    """Turns what a decoder says of a text that is no body into a PromptError with its offset."""
     try:
         yield
     except msgspec.MsgspecError as error:
-        if str(error) == "Input data was truncated":  # msgspec's own words
-            raise PromptError("JSON is cut off: it ends before it is complete") from error
-        _, separator, rest = str(error).rpartition("(byte ")  # msgspec's own way to say it
-        digits = rest.rstrip(")")
-        raise PromptError(
-            str(error), offset=int(digits) if separator and digits.isdigit() else None
-        ) from error
+        raise refusal.explained(error, body) from error
     except UnicodeDecodeError as error:
         raise PromptError(f"invalid UTF-8: {error.reason}", offset=error.start) from error
     except RecursionError as error:
