@@ -4,6 +4,7 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,23 @@ def test_a_full_disk_is_an_error(database: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=4096))
     code, found = check("store")
     assert (code, found["message"]) == (1, f"{database.parent}: the disk is full")
+
+
+@pytest.mark.skipif(find_spec("mlx") is None, reason="MLX has no build here")
+def test_a_measurement_without_a_model_says_how_to_get_one():
+    [speed] = [row for row in measured() if row["name"] == "model speed"]
+    assert (speed["status"], speed["message"]) == ("warning", "not measured: no local model is installed")
+    assert speed["advice"].startswith("run `anchorline model pull ")
+
+
+def test_a_measurement_with_the_engine_off_says_so(isolated_home: Path, monkeypatch: pytest.MonkeyPatch):
+    settings = isolated_home / "off.toml"
+    settings.write_text("[engine]\nenabled = false\n")
+    monkeypatch.setenv("ANCHORLINE_CONFIG", str(settings))
+    [speed] = [row for row in measured() if row["name"] == "model speed"]
+    assert (speed["status"], speed["message"]) == ("warning", "not measured: the engine is off")
+
+
+def measured() -> list[dict[str, str]]:
+    done = CliRunner().invoke(cli, ["doctor", "--json", "--measure"], catch_exceptions=False)
+    return json.loads(done.stdout)["checks"]

@@ -7,13 +7,14 @@ import click
 import msgspec
 
 from anchorline.cli import reading
+from anchorline.cli.group import Group
 from anchorline.store import answers
 from anchorline.store.database import StoreError
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group(name="cache")
+@click.group(name="cache", cls=Group)
 def command() -> None:
     """Show and empty the gateway's response cache: whole answers, given again to equal requests.
 

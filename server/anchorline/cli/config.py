@@ -4,9 +4,10 @@ import click
 import msgspec
 
 from anchorline import config
+from anchorline.cli.group import Group
 
 
-@click.group(name="config")
+@click.group(name="config", cls=Group)
 def command() -> None:
     """Show and check the settings.
 

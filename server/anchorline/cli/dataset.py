@@ -11,6 +11,7 @@ import msgspec
 
 from anchorline import files
 from anchorline.cli import reading, tables
+from anchorline.cli.group import Group
 from anchorline.learn import dataset
 from anchorline.learn.features import VERSION, Decision
 from anchorline.learn.heads import HEADS, Supply, missing, supply
@@ -40,7 +41,7 @@ class Summary(msgspec.Struct, frozen=True):
     seconds: float = 0.0
 
 
-@click.group(name="dataset")
+@click.group(name="dataset", cls=Group)
 def command() -> None:
     """Build, export and describe the dataset that `anchorline train` learns from.
 

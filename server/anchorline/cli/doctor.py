@@ -157,17 +157,34 @@ def _store(settings: Config) -> Check:
 
 
 def _engine(settings: config.Engine, *, measured: bool) -> list[Check]:
-    """Looks at what the engine needs; with `measured`, load the model and time it."""
+    """Looks at what the engine needs; with `measured`, loads the model and times it, or says why it can't."""
     if not settings.enabled:
-        return [Check("engine", "ok", "switched off (engine.enabled)")]
+        off = Check("engine", "ok", "switched off (engine.enabled)")
+        return [off, *_unmeasured(measured, "the engine is off", "engine.enabled = true turns it on")]
     if importlib.util.find_spec("mlx") is None or importlib.util.find_spec("mlx_lm") is None:
         advice = "MLX has builds for Apple silicon and for Linux on x86-64 and ARM64; refinement goes by rules without"
-        return [Check("engine", "ok", "no local model: MLX is not installed", advice)]
+        none = Check("engine", "ok", "no local model: MLX is not installed", advice)
+        return [
+            none,
+            *_unmeasured(
+                measured,
+                "MLX is not installed",
+                "a local model needs Apple silicon, or Linux on x86-64 or ARM64",
+            ),
+        ]
     name = settings.model or manifest.default()
-    checks = [_device(), _model(name)]
-    if measured and checks[-1].status == "ok" and installed.receipt(installed.folder(name)) is not None:
+    model = _model(name)
+    checks = [_device(), model]
+    if installed.receipt(installed.folder(name)) is None:
+        advice = f"run `anchorline model pull {name}`, then `anchorline doctor --measure` again"
+        return [*checks, *_unmeasured(measured, "no local model is installed", advice)]
+    if measured and model.status == "ok":
         checks.append(_speed(settings))
     return checks
+
+
+def _unmeasured(measured: bool, reason: str, advice: str) -> list[Check]:
+    return [Check("model speed", "warning", f"not measured: {reason}", advice)] if measured else []
 
 
 def _device() -> Check:

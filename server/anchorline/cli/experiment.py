@@ -11,6 +11,7 @@ import msgspec
 
 from anchorline import files
 from anchorline.cli import reading, tables
+from anchorline.cli.group import Group
 from anchorline.live import policies
 from anchorline.report import experiment as written
 from anchorline.route.target import load as load_targets
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group(name="experiment")
+@click.group(name="experiment", cls=Group)
 def command() -> None:
     """Try a trained network: first in shadow, then on some of the sessions, with the outcomes compared.
 

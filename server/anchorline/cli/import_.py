@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from anchorline.cli import progress, reading
+from anchorline.cli.group import Group
 from anchorline.config import Config
 from anchorline.instructions.in_sessions import files_of_session
 from anchorline.prompt.model import PromptError
@@ -37,7 +38,7 @@ class Summary(msgspec.Struct):
     problems: list[LineProblem] = []
 
 
-@click.group(name="import")
+@click.group(name="import", cls=Group)
 def command() -> None:
     """Read what other tools have recorded: what was sent, when, and what was billed.
 

@@ -8,6 +8,7 @@ import msgspec
 
 from anchorline import config
 from anchorline.cli import reading, setting, tables
+from anchorline.cli.group import Group
 from anchorline.cli.progress import download
 from anchorline.engine import installed, manifest, sources
 from anchorline.engine.client import Engine
@@ -33,7 +34,7 @@ class Row(msgspec.Struct, frozen=True):
     used: bool
 
 
-@click.group(name="model")
+@click.group(name="model", cls=Group)
 def command() -> None:
     """List, fetch, choose and remove local language models.
 

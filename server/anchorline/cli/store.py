@@ -11,6 +11,7 @@ import msgspec
 
 from anchorline import config
 from anchorline.cli import reading, setting, tables
+from anchorline.cli.group import Group
 from anchorline.store import answers, database, export, privacy
 from anchorline.store.database import TABLES, StoreError
 from anchorline.store.reader import Reader, StoreStatus
@@ -18,7 +19,7 @@ from anchorline.store.reader import Reader, StoreStatus
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group(name="store")
+@click.group(name="store", cls=Group)
 def command() -> None:
     """See, switch off, purge and export what is recorded on this machine.
 
