@@ -61,7 +61,7 @@ def test_duckdb_reads_it(written: Path):
 def test_polars_reads_it(written: Path):
     frame = polars.read_parquet(written / "*" / "*.parquet", hive_partitioning=True)
     assert frame.height == 60
-    assert set(frame["split_session"].unique()) <= set(dataset.PARTS)
+    assert set(frame["split_session"].unique()) <= set(dataset.SPLITS)
     solved = frame.explode("solve").unnest("solve").drop_nulls("model").group_by("model").len()
     assert set(solved["model"]) == set(worlds.MODELS)
     assert frame["moment"].struct.fields == list(MOMENT)

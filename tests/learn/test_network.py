@@ -16,7 +16,7 @@ from anchorline.cache.hits import Return, probability
 from anchorline.learn import features, network
 from anchorline.learn.architecture import Architecture, KnownModel
 from anchorline.learn.features import Features
-from anchorline.learn.forward import Table
+from anchorline.learn.forward import FeatureTable
 from anchorline.learn.network import CalibrationLine
 from support import worlds
 from support.examples import examples
@@ -53,7 +53,7 @@ def test_mlx_and_numpy_agree(seed: int, count: int):
     plain = noisy(seed=seed)
     fast = MlxNetwork(plain)
     rows = worlds.decisions(count, seed)
-    batch = Table([row.features for row in rows], FORM).all()
+    batch = FeatureTable([row.features for row in rows], FORM).all()
     models = [("large", 1.0), ("unseen", 0.6)]
     for one, other in (
         (plain.gap_odds(batch), fast.gap_odds(batch)),
@@ -98,7 +98,9 @@ def test_a_network_of_format_1_is_read_without_its_further_head(tmp_path: Path):
 
 def test_an_untrained_network_says_what_the_rule_says():
     back = Return("1h", 1000.0, 3600.0, user=True)
-    assert network.untrained(FORM).hit(features.of(back=back)) == pytest.approx(probability(back), abs=1e-5)
+    assert network.untrained(FORM).hit(features.of(request=back)) == pytest.approx(
+        probability(back), abs=1e-5
+    )
 
 
 def test_a_new_model_is_rated_by_its_skill():

@@ -49,7 +49,7 @@ def test_a_head_that_is_no_better_is_not_asked(trained: Network, tmp_path: Path)
 def test_a_head_that_is_better_is_asked(trained: Network, tmp_path: Path):
     found = heads(trained, tmp_path, *HEADS)
     assert found.gaps.after(MOMENT) == trained.gaps(features.of(moment=MOMENT))
-    assert found.hits.probability(BACK, MOMENT) == trained.hit(features.of(moment=MOMENT, back=BACK))
+    assert found.hits.probability(BACK, MOMENT) == trained.hit(features.of(moment=MOMENT, request=BACK))
     wanted = trained.solve(features.of(DRAFT), {model.id: model.skill for model in MODELS})
     for _ in range(2):  # the second time all models are asked about at once
         seen = found.quality.features(DRAFT, in_session=False)

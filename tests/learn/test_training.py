@@ -43,8 +43,8 @@ def test_it_learns_every_head(trained: network.Network):
     assert trained.gaps(asked).within(300) < 0.4
     assert trained.gaps(worked).within(300) > 0.8
     young, old = Return("5m", 100.0, 300.0), Return("5m", 290.0, 300.0)
-    assert trained.hit(features.of(back=young)) > 0.7  # the rule is right here
-    assert trained.hit(features.of(back=old)) < 0.5  # and wrong here
+    assert trained.hit(features.of(request=young)) > 0.7  # the rule is right here
+    assert trained.hit(features.of(request=old)) < 0.5  # and wrong here
     easy = trained.solve(features.of(worlds.EASY[0]), worlds.MODELS)
     hard = trained.solve(features.of(worlds.HARD[0]), worlds.MODELS)
     assert easy["small"] > 0.6 > hard["small"]

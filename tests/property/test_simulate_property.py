@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from anchorline.cache import rules
 from anchorline.replay.provider_cache import Simulator
-from anchorline.replay.request import Block, Breakpoint, RejectedError, SimulatedRequest
+from anchorline.replay.request import Breakpoint, RejectedError, SimulatedBlock, SimulatedRequest
 from support.examples import examples
 
 RULES = rules.load()
@@ -32,7 +32,7 @@ def requests(draw: Any) -> list[SimulatedRequest]:
             earlier = [int(block.digest) for block in draw(st.sampled_from(found)).blocks]
             names = earlier[: draw(st.sampled_from((len(earlier), len(earlier), 1, 2)))] + names
         names += [4] * draw(st.sampled_from((0, 0, 0, 0, 19, 20, 21)))
-        blocks = [Block(b"%d" % name, SIZES[name], kind=KINDS[name]) for name in names]
+        blocks = [SimulatedBlock(b"%d" % name, SIZES[name], kind=KINDS[name]) for name in names]
         last = len(blocks) - 1
         marks = {last: draw(st.booleans())} if draw(st.integers(0, 4)) else {}
         marks |= dict(draw(st.lists(st.tuples(st.integers(0, last), st.booleans()), max_size=3)))
@@ -60,7 +60,7 @@ def default_lifetimes(request: SimulatedRequest, model: str) -> SimulatedRequest
     )
 
 
-def kept(request: SimulatedRequest, model: str) -> list[Block]:
+def kept(request: SimulatedRequest, model: str) -> list[SimulatedBlock]:
     """The blocks that the provider caches, written as plainly as can be."""
     blocks = list(request.blocks)
     if not RULES.for_model(model).drops_thinking(model):
@@ -108,7 +108,9 @@ class Reference:
         self.minimum = minimum
         self.held: list[dict[str, Any]] = []
 
-    def send(self, request: SimulatedRequest, blocks: list[Block]) -> tuple[int, dict[str, int]] | None:
+    def send(
+        self, request: SimulatedRequest, blocks: list[SimulatedBlock]
+    ) -> tuple[int, dict[str, int]] | None:
         """Return (read, written), None where it is refused."""
         names = tuple(block.digest for block in blocks)
         sizes = [sum(block.tokens for block in blocks[: i + 1]) for i in range(len(blocks))]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from anchorline.cache.lifetime import Action
 from anchorline.cache.rules import load
 from anchorline.replay import account, policies
-from anchorline.replay.account import Paid, RecordedConversation, Rule
+from anchorline.replay.account import CachingRule, Paid, RecordedConversation
 from anchorline.replay.chain import ChainStep, clairvoyant, cost, fixed
 
 RULES = load()
@@ -24,12 +24,12 @@ def recorded(
     return RecordedConversation("s", name, MODEL, tuple(ChainStep(*one) for one in requests), ttls, head)
 
 
-def run(rule: Rule, *conversations: RecordedConversation) -> list[Paid]:
+def run(rule: CachingRule, *conversations: RecordedConversation) -> list[Paid]:
     return list(account.run(conversations, rule, RULES.for_model))
 
 
-def always(action: Action) -> Rule:
-    return Rule(lambda *_: fixed(action))
+def always(action: Action) -> CachingRule:
+    return CachingRule(lambda *_: fixed(action))
 
 
 def total(paid: list[Paid]) -> float:

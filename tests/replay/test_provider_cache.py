@@ -9,17 +9,23 @@ import pytest
 
 from anchorline.cache import rules
 from anchorline.replay.provider_cache import Simulator
-from anchorline.replay.request import Block, Breakpoint, RejectedError, SimulatedBill, SimulatedRequest
+from anchorline.replay.request import (
+    Breakpoint,
+    RejectedError,
+    SimulatedBill,
+    SimulatedBlock,
+    SimulatedRequest,
+)
 
 OPUS = "claude-opus-4-8"
 SONNET = "claude-sonnet-4-5"
 
 
-def blocks(*names: str, tokens: int = 2000) -> list[Block]:
+def blocks(*names: str, tokens: int = 2000) -> list[SimulatedBlock]:
     """Blocks by name: ``sys…`` is the system prompt, ``u…`` the person's, ``a…`` the model's, ``t…`` its thinking."""
     kinds = {"u": "user", "a": "assistant", "t": "thinking"}
     return [
-        Block(
+        SimulatedBlock(
             name.encode(),
             tokens,
             "system" if name.startswith("sys") else "messages",
@@ -29,7 +35,7 @@ def blocks(*names: str, tokens: int = 2000) -> list[Block]:
     ]
 
 
-def tail(parts: list[Block], at: float, ttl: str = "5m", **more: object) -> SimulatedRequest:
+def tail(parts: list[SimulatedBlock], at: float, ttl: str = "5m", **more: object) -> SimulatedRequest:
     """A request with a breakpoint at its end."""
     return SimulatedRequest(at, parts, [Breakpoint(len(parts) - 1, ttl)], **more)  # type: ignore[arg-type]
 

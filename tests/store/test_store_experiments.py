@@ -18,7 +18,7 @@ from anchorline.store.experiments import Steps
 from anchorline.store.recorder import Recorder
 from anchorline.trial.evidence import Shadowed, billed
 from anchorline.trial.experiment import HEURISTIC, Contest, NotPossibleError, Standing
-from anchorline.trial.versions import DamagedError, Registry, TrainingData, Version
+from anchorline.trial.versions import DamagedVersionError, Registry, TrainingData, Version
 from support import samples
 
 CONTEST = Contest("e-1", "r-1", HEURISTIC, "ab", 0.25, "0" * 32, 1000.0)
@@ -208,7 +208,7 @@ def test_a_version_that_is_damaged_is_not_put_in_force(path: Path, registry: Reg
         lambda: Steps(registry, path).start("r-1", "ab", 0.5),
         lambda: Steps(registry, path).promote("r-1", 0.9, "by hand"),
     ):
-        with pytest.raises(DamagedError, match=r"network\.json"):
+        with pytest.raises(DamagedVersionError, match=r"network\.json"):
             step()
     assert registry.standing() == Standing()
 
@@ -216,7 +216,7 @@ def test_a_version_that_is_damaged_is_not_put_in_force(path: Path, registry: Reg
 def test_a_standing_that_is_damaged_can_be_rolled_back(path: Path, registry: Registry):
     Steps(registry, path).promote("r-1", 0.9, "by hand")
     registry.standing_file.write_bytes(b"{")
-    with pytest.raises(DamagedError):
+    with pytest.raises(DamagedVersionError):
         Steps(registry, path).promote("r-2", 0.9, "by hand")
     assert Steps(registry, path).roll_back("by hand") == registry.standing() == Standing()
 

@@ -23,7 +23,7 @@ import zstandard
 
 from anchorline.cache.rules import load
 from anchorline.replay.provider_cache import Simulator
-from anchorline.replay.request import Block, Breakpoint, RejectedError, SimulatedRequest
+from anchorline.replay.request import Breakpoint, RejectedError, SimulatedBlock, SimulatedRequest
 from support import published
 
 ERRORS = {
@@ -245,9 +245,9 @@ def _packer(encoding: str) -> tuple[Any, Any]:
     return lambda data: data, lambda: b""
 
 
-def blocks(request: dict) -> tuple[list[Block], list[Breakpoint], dict[str, str], bool | None]:
+def blocks(request: dict) -> tuple[list[SimulatedBlock], list[Breakpoint], dict[str, str], bool | None]:
     """Return a body's blocks in render order, its breakpoints, the settings that count, and automatic caching."""
-    found: list[Block] = []
+    found: list[SimulatedBlock] = []
     marks: list[Breakpoint] = []
 
     def add(value: Any, section: str, kind: str = "content", role: str = "") -> None:
@@ -264,7 +264,7 @@ def blocks(request: dict) -> tuple[list[Block], list[Breakpoint], dict[str, str]
         plain = _unmarked(plain)
         text = json.dumps([role, plain, *_referred(plain, later)], sort_keys=True, ensure_ascii=False)
         found.append(
-            Block(
+            SimulatedBlock(
                 hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest(),
                 max(len(text) // 4, 1),
                 section,

@@ -20,7 +20,7 @@ def world(seed: int, count: int = 600) -> tuple[np.ndarray, np.ndarray]:
 
 def logged(
     rewards: np.ndarray, seed: int, chosen: np.ndarray, groups: np.ndarray | None = None
-) -> off_policy.Log:
+) -> off_policy.DecisionLog:
     rows = np.arange(len(rewards))
     draw = np.random.default_rng(seed)
     taken = (chosen.cumsum(axis=1) > draw.random(len(rewards))[:, None]).argmax(axis=1)

@@ -8,7 +8,15 @@ import msgspec
 import pytest
 
 from anchorline.trial.experiment import Contest, Standing
-from anchorline.trial.versions import ABOUT, LOCK, DamagedError, Registry, TrainingData, Version, new_id
+from anchorline.trial.versions import (
+    ABOUT,
+    LOCK,
+    DamagedVersionError,
+    Registry,
+    TrainingData,
+    Version,
+    new_id,
+)
 
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes and pipes are POSIX's")
 
@@ -133,7 +141,7 @@ def _escape(folder: Path) -> None:
 def test_a_damaged_version_is_refused_with_the_file_and_the_reason(registry: Registry, damage, said: str):
     add(registry)
     damage(registry.folder / "r-1")
-    with pytest.raises(DamagedError, match=said) as refused:
+    with pytest.raises(DamagedVersionError, match=said) as refused:
         registry.verified("r-1")
     assert str(registry.folder) in str(refused.value)
 
@@ -141,7 +149,7 @@ def test_a_damaged_version_is_refused_with_the_file_and_the_reason(registry: Reg
 def test_an_unknown_version_is_refused_with_those_that_are_known(registry: Registry):
     add(registry)
     for name in ("r-2", "../r-1", "r-1\n"):
-        with pytest.raises(DamagedError, match="known: heuristic, r-1"):
+        with pytest.raises(DamagedVersionError, match="known: heuristic, r-1"):
             registry.path(name)
 
 
@@ -159,7 +167,7 @@ def test_what_is_in_force_is_kept(registry: Registry):
 def test_a_damaged_standing_is_refused(registry: Registry, content: bytes):
     registry.put_standing(Standing())
     registry.standing_file.write_bytes(content)
-    with pytest.raises(DamagedError, match=r"standing\.json"):
+    with pytest.raises(DamagedVersionError, match=r"standing\.json"):
         registry.standing()
 
 

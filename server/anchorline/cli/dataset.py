@@ -179,7 +179,7 @@ def _summary(decisions: Sequence[Decision], path: Path, seconds: float) -> Summa
         sessions=len({decision.session for decision in decisions}),
         months=dict(sorted(months.items())),
         sources=dict(sorted(Counter(decision.source for decision in decisions).items())),
-        parts={part: parts[part] for part in dataset.PARTS},
+        parts={part: parts[part] for part in dataset.SPLITS},
         held_from=_day(cuts.held),
         test_from=_day(cuts.test),
         heads=heads,

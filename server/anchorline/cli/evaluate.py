@@ -10,7 +10,7 @@ from anchorline.learn.dataset import part
 from anchorline.learn.evaluation import Evaluation, Figure, evaluate
 from anchorline.learn.network import NetworkError, load
 from anchorline.store.experiments import registry
-from anchorline.trial.versions import DamagedError
+from anchorline.trial.versions import DamagedVersionError
 
 SHOWN = ("brier", "log_loss", "auc", "ece", "accuracy")
 
@@ -36,7 +36,7 @@ def command(version: str | None, as_json: bool) -> None:
     name = version or names[-1]
     try:
         network = load(kept.verified(name))
-    except (DamagedError, NetworkError) as error:
+    except (DamagedVersionError, NetworkError) as error:
         raise click.ClickException(str(error)) from error
     decisions = dataset_command.built()
     test = part(decisions, "test")

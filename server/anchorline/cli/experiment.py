@@ -19,7 +19,7 @@ from anchorline.store import database, experiments
 from anchorline.store.database import StoreError
 from anchorline.store.experiments import Steps, registry
 from anchorline.trial.experiment import PROMOTED_SHARE, SHARE, Contest, NotPossibleError, Standing
-from anchorline.trial.versions import DamagedError
+from anchorline.trial.versions import DamagedVersionError
 
 if TYPE_CHECKING:
     from anchorline.trial.summary import Side, TrialReport
@@ -217,7 +217,7 @@ def refusing() -> Iterator[None]:
     """Turns what may go wrong with a step into a message."""
     try:
         yield
-    except (NotPossibleError, DamagedError) as error:
+    except (NotPossibleError, DamagedVersionError) as error:
         raise Refused(str(error)) from error
     except StoreError as error:
         raise reading.Unusable(str(error)) from error
@@ -232,12 +232,12 @@ def steps() -> Steps:
 
 
 def check(version: str) -> None:
-    """Refuses a version that could not decide. Raises DamagedError."""
+    """Refuses a version that could not decide. Raises DamagedVersionError."""
     policies.network(registry(), version)
 
 
 def standing_now() -> Standing:
-    """Returns what is in force. Raises DamagedError."""
+    """Returns what is in force. Raises DamagedVersionError."""
     return registry().standing()
 
 
@@ -284,7 +284,7 @@ def _report(experiment: str | None) -> "TrialReport":
             shadowed = experiments.shadowed(connection, contest)
     try:
         version = registry().about(contest.challenger)
-    except DamagedError:
+    except DamagedVersionError:
         version = None
     return put_together(
         contest,

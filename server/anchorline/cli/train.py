@@ -18,7 +18,7 @@ from anchorline.cli import reading
 from anchorline.cli.terminal import steered
 from anchorline.learn import dataset
 from anchorline.learn.checkpoint import forget
-from anchorline.learn.dataset import PARTS, part
+from anchorline.learn.dataset import SPLITS, part
 from anchorline.learn.evaluation import Evaluation, evaluate
 from anchorline.learn.features import Decision
 from anchorline.learn.heads import HEADS, missing, supply
@@ -27,10 +27,10 @@ from anchorline.route.catalog import load as load_catalog
 from anchorline.store import decisions as stored
 from anchorline.store.database import StoreError, locate
 from anchorline.store.experiments import registry
-from anchorline.trial.versions import PRIOR, DamagedError, TrainingData, Version, new_id
+from anchorline.trial.versions import PRIOR, DamagedVersionError, TrainingData, Version, new_id
 
 if TYPE_CHECKING:
-    from anchorline.learn.training import Progress
+    from anchorline.learn.training import TrainingProgress
 
 SCRATCH = "scratch"
 INTERRUPTED = 130
@@ -83,7 +83,7 @@ def command(*, seed: int, epochs: int | None, start: str | None, as_json: bool) 
       anchorline experiment start r-20261126-101500-3f9a
     """
     decisions = dataset_command.built()
-    parts = {name: part(decisions, name) for name in PARTS}
+    parts = {name: part(decisions, name) for name in SPLITS}
     labels = supply(parts["train"])
     lacks = {name: missing(head, labels[name]) for name, head in HEADS.items()}
     heads = [name for name, lack in lacks.items() if lack is None]
@@ -100,7 +100,7 @@ def command(*, seed: int, epochs: int | None, start: str | None, as_json: bool) 
 
 
 def _train(
-    parts: dict[dataset.Part, list[Decision]],
+    parts: dict[dataset.Split, list[Decision]],
     heads: Sequence[str],
     refused: dict[str, str],
     before: str,
@@ -119,12 +119,12 @@ def _train(
 
     settings = Settings(seed=seed) if epochs is None else Settings(seed=seed, epochs=epochs)
     folder, model_skills = dataset_command.folder(), skills()
-    last: list[Progress] = []
+    last: list[TrainingProgress] = []
     begun = time.monotonic()
     try:
         with _shown(as_json=as_json) as show:
 
-            def progress(now: "Progress") -> None:
+            def progress(now: "TrainingProgress") -> None:
                 last[:] = [now]
                 show(now)
 
@@ -195,7 +195,7 @@ def _start(version: str | None) -> tuple[str, Network | None]:
         return SCRATCH, None
     try:
         return version, load(kept.verified(version))
-    except (DamagedError, NetworkError) as error:
+    except (DamagedVersionError, NetworkError) as error:
         raise click.ClickException(f"{error}. `--from {SCRATCH}` starts from nothing") from error
 
 
@@ -239,7 +239,7 @@ def _load_blas() -> None:
 
 
 @contextmanager
-def _shown(*, as_json: bool) -> "Iterator[Callable[[Progress], None]]":
+def _shown(*, as_json: bool) -> "Iterator[Callable[[TrainingProgress], None]]":
     """Shows progress: JSON lines, a bar with the losses on a terminal, a line an epoch elsewhere."""
     if as_json:
         yield lambda now: click.echo(
@@ -259,7 +259,7 @@ def _shown(*, as_json: bool) -> "Iterator[Callable[[Progress], None]]":
     with rich.Progress(*columns, console=Console(file=steered(sys.stderr)), transient=True) as bar:
         task = bar.add_task("Training", total=None, losses="")
 
-        def show(now: "Progress") -> None:
+        def show(now: "TrainingProgress") -> None:
             done = (now.epoch - 1) * now.steps + now.step
             words = f"Epoch {now.epoch}/{now.epochs}"
             bar.update(task, description=words, completed=done, total=now.epochs * now.steps)
@@ -270,12 +270,12 @@ def _shown(*, as_json: bool) -> "Iterator[Callable[[Progress], None]]":
         yield show
 
 
-def _epoch_line(now: "Progress") -> str:
+def _epoch_line(now: "TrainingProgress") -> str:
     best = "" if now.best == now.epoch else f" (best: epoch {now.best})"
     return f"epoch {now.epoch}: {_losses(now)}{best}"
 
 
-def _losses(now: "Progress") -> str:
+def _losses(now: "TrainingProgress") -> str:
     if not now.train:
         return "trained before"
     return ", ".join(

@@ -9,11 +9,11 @@ from msgspec import Meta
 from anchorline.learn.features import BUCKETS, DRAFT, LONGER, MOMENT, RETURN, TIMES
 
 HEADS = ("gap", "hit", "solve")
-Part = Literal["draft", "moment", "return"]
-PARTS: tuple[Part, ...] = ("draft", "moment", "return")
+FeaturePart = Literal["draft", "moment", "return"]
+PARTS: tuple[FeaturePart, ...] = ("draft", "moment", "return")
 """What features consist of. The words of a draft belong to its numbers."""
 
-VIEWS: dict[str, tuple[Part, ...]] = {
+VIEWS: dict[str, tuple[FeaturePart, ...]] = {
     "gap": ("moment",),
     "hit": ("moment", "return"),
     "solve": ("draft",),
@@ -47,7 +47,7 @@ class Architecture(msgspec.Struct, frozen=True):
     back: Names = RETURN
     times: Annotated[tuple[Seconds, ...], Meta(min_length=1, max_length=64)] = TIMES
     models: Annotated[tuple[KnownModel, ...], Meta(max_length=1024)] = ()
-    views: Mapping[Name, tuple[Part, ...]] = msgspec.field(default_factory=lambda: dict(VIEWS))
+    views: Mapping[Name, tuple[FeaturePart, ...]] = msgspec.field(default_factory=lambda: dict(VIEWS))
     offsets: Mapping[Name, Names] = msgspec.field(default_factory=lambda: {"gap": LONGER, "hit": ("odds",)})
     buckets: Annotated[int, Meta(ge=1, le=2**17)] = BUCKETS
     text: Width = 48
@@ -77,7 +77,7 @@ class Architecture(msgspec.Struct, frozen=True):
         return (dense[0], *dense)
 
     def columns(self, head: str) -> list[int]:
-        """Returns the places of a head's offsets among the dense numbers. Raises ValueError for an unknown name."""
+        """Returns the columns of a head's offsets among the dense numbers. Raises ValueError for an unknown name."""
         names = [name for part in self.parts for name in part]
         return [names.index(name) for name in self.offsets.get(head, ())]
 
@@ -85,7 +85,7 @@ class Architecture(msgspec.Struct, frozen=True):
 def shapes(form: Architecture) -> dict[str, tuple[int, ...]]:
     """Returns the shape of every array. Those that begin with ``scale.`` standardise and are not trained."""
     both = form.hidden + form.seen
-    found: dict[str, tuple[int, ...]] = {
+    arrays: dict[str, tuple[int, ...]] = {
         "scale.mean": (form.dense,),
         "scale.deviation": (form.dense,),
         "grams": (form.buckets, form.text),
@@ -93,9 +93,9 @@ def shapes(form: Architecture) -> dict[str, tuple[int, ...]]:
         "trunk.0.bias": (form.hidden,),
     }
     for layer in range(1, form.layers):
-        found[f"trunk.{layer}.weight"] = (form.hidden, form.hidden)
-        found[f"trunk.{layer}.bias"] = (form.hidden,)
-    found |= {
+        arrays[f"trunk.{layer}.weight"] = (form.hidden, form.hidden)
+        arrays[f"trunk.{layer}.bias"] = (form.hidden,)
+    arrays |= {
         "gap.weight": (both, len(form.times)),
         "gap.bias": (len(form.times),),
         "hit.weight": (both, 1),
@@ -109,4 +109,4 @@ def shapes(form: Architecture) -> dict[str, tuple[int, ...]]:
         "solve.models": (len(form.models), form.factors),
         "solve.bias": (len(form.models),),
     }
-    return found
+    return arrays

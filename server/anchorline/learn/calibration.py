@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from anchorline.learn.features import Decision
-from anchorline.learn.forward import Table
-from anchorline.learn.heads import Targets
+from anchorline.learn.forward import FeatureTable
+from anchorline.learn.heads import Labels
 from anchorline.learn.network import CalibrationLine, Network
 
 RIDGE = 20.0
@@ -32,47 +32,51 @@ def fit(odds: npt.ArrayLike, truth: npt.ArrayLike, weights: npt.ArrayLike | None
         z = design @ line
         return float(w @ (np.logaddexp(0.0, z) - y * z) + RIDGE / 2 * ((line - identity) ** 2).sum())
 
-    found, now = identity, loss(identity)
+    parameters, now = identity, loss(identity)
     for _ in range(50):
-        p = 1 / (1 + np.exp(-np.clip(design @ found, -30, 30)))
-        slope = design.T @ (w * (p - y)) + RIDGE * (found - identity)
+        p = 1 / (1 + np.exp(-np.clip(design @ parameters, -30, 30)))
+        slope = design.T @ (w * (p - y)) + RIDGE * (parameters - identity)
         curve = design.T @ (design * (w * p * (1 - p))[:, None]) + RIDGE * np.eye(2)
         step = np.linalg.solve(curve, slope)
         size = 1.0
-        while (then := loss(found - size * step)) > now and size > 1e-4:
+        while (then := loss(parameters - size * step)) > now and size > 1e-4:
             size /= 2
-        found, gained, now = found - size * step, now - then, then
+        parameters, gained, now = parameters - size * step, now - then, then
         if gained < 1e-9 * max(abs(now), 1.0):
             break
-    scale, shift = np.clip(found, (0.0, -10.0), (10.0, 10.0))
+    scale, shift = np.clip(parameters, (0.0, -10.0), (10.0, 10.0))
     return CalibrationLine(float(scale), float(shift))
 
 
-def calibrated(given: Network, held: Sequence[Decision], heads: Sequence[str]) -> Network:
+def calibrated(network: Network, held: Sequence[Decision], heads: Sequence[str]) -> Network:
     """Returns the network with calibrations of `heads` that were fitted on `held`; other heads keep theirs."""
-    lines = {name: found for name, found in given.description.calibration.items() if name not in heads}
-    plain = given.replaced(calibration={})
+    lines = {
+        name: calibration
+        for name, calibration in network.description.calibration.items()
+        if name not in heads
+    }
+    plain = network.replaced(calibration={})
     if not held:
-        return given.replaced(calibration=lines)
-    form = given.form
-    batch, wanted = (
-        Table([one.features for one in held], form).all(),
-        Targets(held, form).batch(np.arange(len(held))),
+        return network.replaced(calibration=lines)
+    form = network.form
+    batch, labels = (
+        FeatureTable([decision.features for decision in held], form).all(),
+        Labels(held, form).batch(np.arange(len(held))),
     )
     if "gap" in heads:
         odds = plain.gap_odds(batch)
         lines["gap"] = tuple(
-            _line(odds[:, place], wanted.gap[:, place], wanted.gap_weight[:, place])
-            for place in range(len(form.times))
+            _line(odds[:, index], labels.gap[:, index], labels.gap_weight[:, index])
+            for index in range(len(form.times))
         )
     if "hit" in heads:
-        lines["hit"] = (_line(plain.hit_odds(batch), wanted.hit[:, 0], wanted.hit_weight[:, 0]),)
+        lines["hit"] = (_line(plain.hit_odds(batch), labels.hit[:, 0], labels.hit_weight[:, 0]),)
     if "solve" in heads and form.models:
-        odds = plain.solve_odds(batch, [(known.id, known.skill) for known in form.models])
-        lines["solve"] = (_line(odds, wanted.solve, wanted.solve_weight),)
-    return given.replaced(calibration=lines)
+        odds = plain.solve_odds(batch, [(model.id, model.skill) for model in form.models])
+        lines["solve"] = (_line(odds, labels.solve, labels.solve_weight),)
+    return network.replaced(calibration=lines)
 
 
 def _line(odds: npt.ArrayLike, truth: npt.ArrayLike, weights: npt.ArrayLike) -> CalibrationLine:
-    given = np.ravel(weights) > 0
-    return fit(np.ravel(odds)[given], np.ravel(truth)[given], np.ravel(weights)[given])
+    mask = np.ravel(weights) > 0
+    return fit(np.ravel(odds)[mask], np.ravel(truth)[mask], np.ravel(weights)[mask])

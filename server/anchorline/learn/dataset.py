@@ -3,7 +3,7 @@
     FOLDER/month=2026-11/decisions.parquet   one row a decision; docs/explain/learning.md documents every column
     FOLDER/dataset.json                      version of the schema, and the moments between the parts of time
 
-Decisions are trained on, choose and calibrate, or judge (`PARTS`): by session, by user, and by time. A session or user
+Decisions are trained on, choose and calibrate, or judge (`SPLITS`): by session, by user, and by time. A session or user
 falls where the hash of its name does, so that it stays there in every later dataset; the moments between the parts of
 time are fixed when a dataset is first built, and kept.
 
@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 from anchorline import files
 from anchorline.learn.features import DRAFT, MOMENT, RETURN, VERSION, Decision, Features
 
-Part = Literal["train", "held", "test"]
-PARTS: tuple[Part, ...] = get_args(Part)
+Split = Literal["train", "held", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 SHARES = (0.7, 0.15)
 """Of train and held; the rest is test."""
 
@@ -38,13 +38,13 @@ class Cuts(msgspec.Struct, frozen=True):
     test: float
 
 
-def by_name(name: str) -> Part:
+def by_name(name: str) -> Split:
     """Returns the part of a session or user."""
-    place = int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()) / 2**64
-    return "train" if place < SHARES[0] else "held" if place < sum(SHARES) else "test"
+    fraction = int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()) / 2**64
+    return "train" if fraction < SHARES[0] else "held" if fraction < sum(SHARES) else "test"
 
 
-def by_time(at: float, cuts: Cuts) -> Part:
+def by_time(at: float, cuts: Cuts) -> Split:
     """Returns the part of a moment."""
     return "train" if at < cuts.held else "held" if at < cuts.test else "test"
 
@@ -54,8 +54,8 @@ def cuts(times: Iterable[float]) -> Cuts:
     ordered = sorted(times)
     if not ordered:
         return Cuts(0.0, 0.0)
-    places = (int(SHARES[0] * len(ordered)), int(sum(SHARES) * len(ordered)))
-    held, test = (ordered[min(place, len(ordered) - 1)] for place in places)
+    indices = (int(SHARES[0] * len(ordered)), int(sum(SHARES) * len(ordered)))
+    held, test = (ordered[min(index, len(ordered) - 1)] for index in indices)
     return Cuts(held, test)
 
 
@@ -117,34 +117,34 @@ def write(
     `moments` divide the time (None: those of the dataset in `folder`, else by `SHARES`). `texts` are drafts by
     decision, where they are to be written.
     """
-    rows = sorted(decisions, key=lambda one: one.at)
+    rows = sorted(decisions, key=lambda decision: decision.at)
     kept = about(folder)
     if moments is None:
-        moments = kept.moments if kept is not None else cuts(one.at for one in rows)
-    found = About(SCHEMA, VERSION, moments)
+        moments = kept.moments if kept is not None else cuts(decision.at for decision in rows)
+    dataset = About(SCHEMA, VERSION, moments)
     months: dict[str, list[Decision]] = defaultdict(list)
-    for one in rows:
-        months[datetime.fromtimestamp(one.at, UTC).strftime("%Y-%m")].append(one)
+    for decision in rows:
+        months[datetime.fromtimestamp(decision.at, UTC).strftime("%Y-%m")].append(decision)
     try:
         if folder.exists() and kept is None and any(folder.iterdir()):
             raise DatasetError(f"{folder}: is not empty and holds no dataset; name another folder")
         files.make_folder(folder)
         if kept is None:  # first: where this is ended in between, what is there is known to be a dataset
-            files.write(folder / ABOUT, _told(found))
+            files.write(folder / ABOUT, _encoded(dataset))
         for old in folder.glob("month=*"):
             if old.name.removeprefix("month=") not in months:
                 shutil.rmtree(old)
-        for month, some in months.items():
-            place = folder / f"month={month}"
-            files.make_folder(place)
-            _write_table(place / FILE, _table(some, moments, texts or {}))
-        files.write(folder / ABOUT, _told(found))
+        for month, month_rows in months.items():
+            partition = folder / f"month={month}"
+            files.make_folder(partition)
+            _write_table(partition / FILE, _table(month_rows, moments, texts or {}))
+        files.write(folder / ABOUT, _encoded(dataset))
     except OSError as error:
         raise DatasetError(f"{folder}: {error.strerror or error}") from error
-    return found
+    return dataset
 
 
-def _told(about: About) -> bytes:
+def _encoded(about: About) -> bytes:
     return msgspec.json.format(msgspec.json.encode(about), indent=1)
 
 
@@ -154,57 +154,59 @@ def about(folder: Path) -> About | None:
     if not path.is_file():
         return None
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=About)
+        dataset = msgspec.json.decode(path.read_bytes(), type=About)
     except (OSError, msgspec.DecodeError) as error:
         raise DatasetError(f"{path}: {error}") from error
-    if found.schema > SCHEMA:
+    if dataset.schema > SCHEMA:
         raise DatasetError(
-            f"{path}: a newer Anchorline wrote it (schema {found.schema}, this one knows {SCHEMA})"
+            f"{path}: a newer Anchorline wrote it (schema {dataset.schema}, this one knows {SCHEMA})"
         )
-    return found
+    return dataset
 
 
 def read(folder: Path) -> list[Decision]:
     """Returns a dataset's decisions that have the features of this version, in order of time. Raises DatasetError."""
     if about(folder) is None:
         raise DatasetError(f"{folder}: there is no dataset; `anchorline dataset build` makes one")
-    found: list[Decision] = []
+    decisions: list[Decision] = []
     for path in sorted(folder.glob(f"month=*/{FILE}")):
         try:
             table = pq.read_table(path, partitioning=None)
             if not table.schema.equals(COLUMNS):
                 raise DatasetError(f"{path}: has other columns; `anchorline dataset build` makes it anew")
-            found += (_decision(row) for row in table.to_pylist() if row["features"] == VERSION)
+            decisions += (_decision(row) for row in table.to_pylist() if row["features"] == VERSION)
         except (OSError, pa.ArrowException) as error:
             raise DatasetError(f"{path}: {error}") from error
-    return found
+    return decisions
 
 
-def part(decisions: Iterable[Decision], wanted: Part) -> list[Decision]:
+def part(decisions: Iterable[Decision], split: Split) -> list[Decision]:
     """Returns the decisions whose sessions fall into a part."""
-    return [one for one in decisions if by_name(one.session) == wanted]
+    return [decision for decision in decisions if by_name(decision.session) == split]
 
 
 def _table(rows: Sequence[Decision], moments: Cuts, texts: dict[str, str]) -> pa.Table:
     columns: dict[str, list[Any]] = {
-        "id": [one.id for one in rows],
-        "source": [one.source for one in rows],
-        "session": [one.session for one in rows],
-        "user": [one.user for one in rows],
-        "at": [datetime.fromtimestamp(one.at, UTC) for one in rows],
-        "split_session": [by_name(one.session) for one in rows],
-        "split_user": [by_name(one.user) for one in rows],
-        "split_time": [by_time(one.at, moments) for one in rows],
+        "id": [decision.id for decision in rows],
+        "source": [decision.source for decision in rows],
+        "session": [decision.session for decision in rows],
+        "user": [decision.user for decision in rows],
+        "at": [datetime.fromtimestamp(decision.at, UTC) for decision in rows],
+        "split_session": [by_name(decision.session) for decision in rows],
+        "split_user": [by_name(decision.user) for decision in rows],
+        "split_time": [by_time(decision.at, moments) for decision in rows],
         "features": [VERSION] * len(rows),
-        "grams": [list(one.features.grams) for one in rows],
-        "draft": [_named(DRAFT, one.features.draft) for one in rows],
-        "moment": [_named(MOMENT, one.features.moment) for one in rows],
-        "return": [_named(RETURN, one.features.back) for one in rows],
-        "gap": [one.gap for one in rows],
-        "gap_censored": [one.censored for one in rows],
-        "hit": [one.hit for one in rows],
-        "solve": [[{"model": name, "success": value} for name, value in one.solve.items()] for one in rows],
-        "text": [texts.get(one.id) for one in rows],
+        "grams": [list(decision.features.grams) for decision in rows],
+        "draft": [_named(DRAFT, decision.features.draft) for decision in rows],
+        "moment": [_named(MOMENT, decision.features.moment) for decision in rows],
+        "return": [_named(RETURN, decision.features.back) for decision in rows],
+        "gap": [decision.gap for decision in rows],
+        "gap_censored": [decision.censored for decision in rows],
+        "hit": [decision.hit for decision in rows],
+        "solve": [
+            [{"model": name, "success": value} for name, value in decision.solve.items()] for decision in rows
+        ],
+        "text": [texts.get(decision.id) for decision in rows],
     }
     return pa.table(columns, schema=COLUMNS)
 
@@ -222,7 +224,7 @@ def _decision(row: dict[str, Any]) -> Decision:
         gap=row["gap"],
         censored=row["gap_censored"],
         hit=row["hit"],
-        solve={one["model"]: one["success"] for one in row["solve"]},
+        solve={outcome["model"]: outcome["success"] for outcome in row["solve"]},
     )
 
 

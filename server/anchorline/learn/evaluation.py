@@ -1,4 +1,4 @@
-"""Each head beside its baselines, on sessions that nothing was trained on.
+"""Figures of each head beside its baselines, on sessions that nothing was trained on.
 
 Intervals: 95 %, by bootstrap over sessions. A head is to be used only if its Brier score is better than that of what
 decides without it, over the whole interval of the paired difference, and better than the plain share of yes.
@@ -17,7 +17,7 @@ from anchorline.learn import questions
 from anchorline.learn.architecture import HEADS, Architecture
 from anchorline.learn.features import Decision
 from anchorline.learn.network import Network, Use
-from anchorline.learn.questions import Question
+from anchorline.learn.questions import HeadQuestion
 
 Floats = npt.NDArray[np.float64]
 DRAWS = 300
@@ -53,13 +53,13 @@ class Evaluation(msgspec.Struct, frozen=True):
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """Returns the network's figures by head and name, and the rule's Brier scores."""
-        found: dict[str, dict[str, float]] = {}
+        by_head: dict[str, dict[str, float]] = {}
         for row in self.rows:
             if row.case == "network":
-                found.setdefault(row.head, {})[row.metric] = row.value
+                by_head.setdefault(row.head, {})[row.metric] = row.value
             elif (row.case, row.metric) == ("rule", "brier"):
-                found.setdefault(row.head, {})["rule_brier"] = row.value
-        return found
+                by_head.setdefault(row.head, {})["rule_brier"] = row.value
+        return by_head
 
 
 def evaluate(
@@ -80,21 +80,27 @@ def evaluate(
     uses: dict[str, Use] = dict.fromkeys(HEADS, "baseline")
     reasons = {}
     notes = (NO_SKLEARN,) if simple and not has_baselines() else ()
-    for place, head in enumerate(heads):
+    for index, head in enumerate(heads):
 
-        def answered(share: float, place: int = place) -> None:
-            progress((place + share) / len(heads))
+        def head_progress(share: float, index: int = index) -> None:
+            progress((index + share) / len(heads))
 
-        answered(0.0)
-        asked = questions.ask(head, test, network.form, skills, network)
-        if not asked or not any(len(one.truth) for one in asked):
+        head_progress(0.0)
+        test_questions = questions.ask(head, test, network.form, skills, network)
+        if not test_questions or not any(len(question.truth) for question in test_questions):
             reasons[head] = "no labels in the test sessions"
             continue
         cases = _cases(
-            head, asked, train, network.form, skills, simple=simple and not notes, progress=answered
+            head,
+            test_questions,
+            train,
+            network.form,
+            skills,
+            simple=simple and not notes,
+            progress=head_progress,
         )
-        truth, weights = _joined(asked, "truth"), _joined(asked, "weights")
-        sessions = np.concatenate([one.sessions for one in asked])
+        truth, weights = _joined(test_questions, "truth"), _joined(test_questions, "weights")
+        sessions = np.concatenate([question.sessions for question in test_questions])
         drawn = _Draws(sessions)
         for case, p in cases.items():
             rows += _figures(head, case, p, truth, weights, drawn)
@@ -104,7 +110,7 @@ def evaluate(
 
 def _cases(
     head: str,
-    asked: Sequence[Question],
+    test_questions: Sequence[HeadQuestion],
     train: Sequence[Decision],
     form: Architecture,
     skills: Mapping[str, float],
@@ -113,27 +119,27 @@ def _cases(
     progress: Callable[[float], None],
 ) -> dict[str, Floats]:
     """Returns the answers of each case to all of a head's questions."""
-    known = questions.ask(head, train, form, skills)
+    train_questions = questions.ask(head, train, form, skills)
     cases: dict[str, list[Floats]] = {"network": [], "rule": [], "marginal": []}
-    for place, one in enumerate(asked):
-        own = known[place] if place < len(known) else None
-        if one.network is not None:
-            cases["network"].append(one.network)
-        if one.rule is not None:
-            cases["rule"].append(one.rule)
+    for index, question in enumerate(test_questions):
+        own = train_questions[index] if index < len(train_questions) else None
+        if question.network is not None:
+            cases["network"].append(question.network)
+        if question.rule is not None:
+            cases["rule"].append(question.rule)
         share = (
             0.5 if own is None or not len(own.truth) else float(np.average(own.truth, weights=own.weights))
         )
-        cases["marginal"].append(np.full(len(one.truth), share))
+        cases["marginal"].append(np.full(len(question.truth), share))
         if simple and own is not None and len(own.truth):
-            for name, p in baselines(own.features, own.truth, own.weights, one.features).items():
+            for name, p in baselines(own.features, own.truth, own.weights, question.features).items():
                 cases.setdefault(name, []).append(p)
-        progress((place + 1) / len(asked))
-    return {case: np.concatenate(parts) for case, parts in cases.items() if len(parts) == len(asked)}
+        progress((index + 1) / len(test_questions))
+    return {case: np.concatenate(parts) for case, parts in cases.items() if len(parts) == len(test_questions)}
 
 
-def _joined(asked: Sequence[Question], field: str) -> Floats:
-    return np.concatenate([getattr(one, field) for one in asked])
+def _joined(test_questions: Sequence[HeadQuestion], field: str) -> Floats:
+    return np.concatenate([getattr(question, field) for question in test_questions])
 
 
 class _Draws:
@@ -155,16 +161,16 @@ class _Draws:
 
 def _figures(head: str, case: str, p: Floats, truth: Floats, weights: Floats, drawn: _Draws) -> list[Figure]:
     scores = _Scores(p, truth)
-    value = scores.figures(weights)
-    found = [scores.figures(weights * drawn.weights(times)) for times in drawn.times]
+    metrics = scores.figures(weights)
+    draws = [scores.figures(weights * drawn.weights(times)) for times in drawn.times]
     rows = []
     for metric in METRICS:
-        some = [one[metric] for one in found if np.isfinite(one[metric])]
-        if not some or not np.isfinite(value[metric]):
+        finite = [draw[metric] for draw in draws if np.isfinite(draw[metric])]
+        if not finite or not np.isfinite(metrics[metric]):
             continue
-        low, high = np.quantile(some, (0.025, 0.975))
-        value_, low_, high_ = (round(float(one), 4) for one in (value[metric], low, high))
-        rows.append(Figure(head, case, metric, value_, low_, high_, len(truth), drawn.sessions))
+        interval = np.quantile(finite, (0.025, 0.975))
+        value, low, high = (round(float(bound), 4) for bound in (metrics[metric], *interval))
+        rows.append(Figure(head, case, metric, value, low, high, len(truth), drawn.sessions))
     return rows
 
 
@@ -193,14 +199,14 @@ class _Scores:
         total = float(weights.sum())
         if not total:
             return dict.fromkeys(METRICS, float("nan"))
-        found = {metric: float(weights @ terms) / total for metric, terms in self._terms.items()}
-        found["ece"] = float(np.abs(np.bincount(self._bins, weights * self._off, BINS)).sum()) / total
+        metrics = {metric: float(weights @ terms) / total for metric, terms in self._terms.items()}
+        metrics["ece"] = float(np.abs(np.bincount(self._bins, weights * self._off, BINS)).sum()) / total
         ups = np.bincount(self._rank, weights * self._yes)
         downs = np.bincount(self._rank, weights * ~self._yes)
         pairs = float(ups.sum() * downs.sum())
         below = np.cumsum(downs) - downs / 2
-        found["auc"] = float(ups @ below) / pairs if pairs else float("nan")
-        return found
+        metrics["auc"] = float(ups @ below) / pairs if pairs else float("nan")
+        return metrics
 
 
 def _verdict(cases: Mapping[str, Floats], truth: Floats, weights: Floats, drawn: _Draws) -> tuple[Use, str]:
@@ -213,12 +219,12 @@ def _verdict(cases: Mapping[str, Floats], truth: Floats, weights: Floats, drawn:
     value = sums.sum() / sizes.sum()
     draws = [float(times @ sums) / max(float(times @ sizes), 1e-9) for times in drawn.times]
     low, high = np.quantile(draws, (0.025, 0.975))
-    told = f"Brier score {value:+.4f} [{low:+.4f}, {high:+.4f}] against the {rival}"
+    comparison = f"Brier score {value:+.4f} [{low:+.4f}, {high:+.4f}] against the {rival}"
     if high >= 0:
-        return "baseline", f"{told}: not better for certain"
+        return "baseline", f"{comparison}: not better for certain"
     if (weights * errors["network"]).sum() >= (weights * errors["marginal"]).sum():
-        return "baseline", f"{told}, but no better than the plain share"
-    return "network", told
+        return "baseline", f"{comparison}, but no better than the plain share"
+    return "network", comparison
 
 
 def has_baselines() -> bool:
@@ -253,7 +259,7 @@ def baselines(
             max_iter=150, learning_rate=0.06, max_leaf_nodes=15, l2_regularization=1.0, random_state=seed
         ),
     }
-    found = {}
+    probabilities = {}
     with threadpool_limits(1):  # on a busy machine threads wait for each other for minutes
         for name in BASELINES:
             model = models[name]()
@@ -264,5 +270,5 @@ def baselines(
                 model.fit(train, label, logisticregression__sample_weight=weights)
             else:
                 model = make_pipeline(StandardScaler(), model).fit(train, label)
-            found[name] = np.asarray(model.predict_proba(test)[:, 1], np.float64)
-    return found
+            probabilities[name] = np.asarray(model.predict_proba(test)[:, 1], np.float64)
+    return probabilities

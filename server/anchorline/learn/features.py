@@ -54,13 +54,13 @@ class Decision(msgspec.Struct, frozen=True):
     weights: Mapping[str, float] = {}
 
 
-def of(draft: str | None = None, moment: Moment | None = None, back: Return | None = None) -> Features:
+def of(draft: str | None = None, moment: Moment | None = None, request: Return | None = None) -> Features:
     """Returns the features of what is known."""
     return Features(
         grams(draft) if draft else (),
         of_draft(draft) if draft else None,
         of_moment(moment) if moment is not None else None,
-        of_return(back) if back is not None else None,
+        of_return(request) if request is not None else None,
     )
 
 
@@ -79,17 +79,17 @@ _SIZES = (3, 4, 5)
 def grams(text: str) -> tuple[int, ...]:
     """Returns the buckets of words, numbers and marks, of pairs, and of three to five characters inside of words."""
     words = _PIECES.findall(_ends(text).lower())
-    found = dict.fromkeys(_bucket(word) for word in words)
+    buckets = dict.fromkeys(_bucket(word) for word in words)
     for pair in pairwise(words):
-        found[_bucket(" ".join(pair))] = None
+        buckets[_bucket(" ".join(pair))] = None
     for word in dict.fromkeys(words):
-        if len(found) >= GRAMS:
+        if len(buckets) >= GRAMS:
             break
         marked = f"<{word[:32]}>"
         for size in _SIZES:
             for start in range(len(marked) - size + 1):
-                found[_bucket(marked[start : start + size])] = None
-    return tuple(found)[:GRAMS]
+                buckets[_bucket(marked[start : start + size])] = None
+    return tuple(buckets)[:GRAMS]
 
 
 DRAFT = (
@@ -118,25 +118,25 @@ _NUMBER = re.compile(r"\b\d+\b")
 
 def of_draft(text: str) -> tuple[float, ...]:
     """Returns the numbers that `DRAFT` names."""
-    seen = _ends(text)
-    size = len(seen) or 1
+    excerpt = _ends(text)
+    size = len(excerpt) or 1
     lines = text.count("\n")
-    words = len(_WORDS.findall(seen))
+    words = len(_WORDS.findall(excerpt))
     return (
         log1p(len(text)),
         log1p(lines),
         log1p(words),
-        sum(map(str.isdigit, seen)) / size,
-        sum(map(str.isupper, seen)) / size,
+        sum(map(str.isdigit, excerpt)) / size,
+        sum(map(str.isupper, excerpt)) / size,
         min(size / (words + 1), 20.0),
-        sum(map(_CODE.__contains__, seen)) / size,
-        float("?" in seen),
-        sum(map(_STOPS.__contains__, seen)) / size,
+        sum(map(_CODE.__contains__, excerpt)) / size,
+        float("?" in excerpt),
+        sum(map(_STOPS.__contains__, excerpt)) / size,
         log1p(len(text) / (lines + 1)),
         log1p(text.count("```")),
-        log1p(len(_PATH.findall(seen))),
-        log1p(len(_NUMBER.findall(seen))),
-        sum(one > "\x7f" for one in seen) / size,
+        log1p(len(_PATH.findall(excerpt))),
+        log1p(len(_NUMBER.findall(excerpt))),
+        sum(character > "\x7f" for character in excerpt) / size,
     )
 
 
@@ -219,13 +219,13 @@ def of_moment(moment: Moment, table: HazardGaps = _RULE) -> tuple[float, ...]:
 
 
 def _longer(gaps: Gaps) -> list[float]:
-    found, before = [], 1.0
+    odds, before = [], 1.0
     for seconds in TIMES:
         beyond = max(1.0 - gaps.within(seconds), 1e-6)
         p = min(max(beyond / before, 1e-6), 1 - 1e-6)
-        found.append(log(p / (1.0 - p)))
+        odds.append(log(p / (1.0 - p)))
         before = beyond
-    return found
+    return odds
 
 
 RETURN = (
@@ -247,20 +247,20 @@ RETURN = (
 `age` is the logarithm of seconds, `left` the logarithm of lifetime over age; the others are facts (0 or 1)."""
 
 
-def of_return(back: Return, coefficients: Mapping[str, float] = hits.COEFFICIENTS) -> tuple[float, ...]:
+def of_return(request: Return, coefficients: Mapping[str, float] = hits.COEFFICIENTS) -> tuple[float, ...]:
     """Returns the numbers that `RETURN` names. `coefficients` are those of `odds`."""
-    lifetime = hits.kind(back.ttl, back.lifetime)
+    lifetime = hits.kind(request.ttl, request.lifetime)
     return (
-        hits.odds_of(back, coefficients),
-        hits.prior(back),
-        log1p(max(back.age, 0.0)),
-        log((back.lifetime + 1.0) / (max(back.age, 0.0) + 1.0)),
+        hits.odds_of(request, coefficients),
+        hits.prior(request),
+        log1p(max(request.age, 0.0)),
+        log((request.lifetime + 1.0) / (max(request.age, 0.0) + 1.0)),
         *(float(lifetime == name) for name in ("5m", "1h", "30m", "idle")),
-        float(back.age <= back.lifetime),
-        float(back.user),
-        float(back.first),
-        float(back.thoughtless),
-        float(back.commands),
-        float(back.compacted),
-        float(back.model_changed),
+        float(request.age <= request.lifetime),
+        float(request.user),
+        float(request.first),
+        float(request.thoughtless),
+        float(request.commands),
+        float(request.compacted),
+        float(request.model_changed),
     )

@@ -37,7 +37,7 @@ class Batch(NamedTuple):
     present: Values
 
 
-class Table:
+class FeatureTable:
     """The features of `rows`, as `architecture` wants them. Raises ValueError where a row has another width."""
 
     def __init__(self, rows: Sequence[Features], architecture: Architecture) -> None:
@@ -56,7 +56,7 @@ class Table:
         ]
         self.dense: Floats = np.hstack([values for values, _ in parts])
         self.present: Floats = np.stack(
-            [(sizes > 0).astype(np.float32), *(known for _, known in parts)], axis=1
+            [(sizes > 0).astype(np.float32), *(mask for _, mask in parts)], axis=1
         )
 
     def __len__(self) -> int:
@@ -71,11 +71,11 @@ class Table:
         if not len(some):
             nothing = np.zeros((1, 1), np.int32)
             return Batch(nothing, nothing.astype(np.float32), slot, self.dense[rows], self.present[rows])
-        place = np.arange(int(sizes.max()))
-        inside = place < sizes[some, None]
-        taken = np.where(inside, self.starts[rows[some], None] + place, 0)
+        offset = np.arange(int(sizes.max()))
+        inside = offset < sizes[some, None]
+        positions = np.where(inside, self.starts[rows[some], None] + offset, 0)
         shares = (inside / sizes[some, None]).astype(np.float32)
-        return Batch(self.grams[taken], shares, slot, self.dense[rows], self.present[rows])
+        return Batch(self.grams[positions], shares, slot, self.dense[rows], self.present[rows])
 
     def all(self) -> Batch:
         """Returns all rows."""
@@ -89,9 +89,9 @@ def _stacked(values: Iterable[tuple[float, ...] | None], width: int, name: str) 
         if row is not None and len(row) != width:
             raise ValueError(f"{len(row)} numbers of the {name}, the network takes {width}")
     nothing = (0.0,) * width
-    known = np.fromiter((row is not None for row in rows), np.float32, len(rows))
-    found = np.array([nothing if row is None else row for row in rows], np.float32)
-    return np.nan_to_num(found.reshape(len(rows), width), posinf=1e6, neginf=-1e6), known
+    mask = np.fromiter((row is not None for row in rows), np.float32, len(rows))
+    numbers = np.array([nothing if row is None else row for row in rows], np.float32)
+    return np.nan_to_num(numbers.reshape(len(rows), width), posinf=1e6, neginf=-1e6), mask
 
 
 Arrays = Mapping[str, Values]

@@ -48,28 +48,28 @@ def supply(decisions: Iterable[Decision]) -> dict[str, Supply]:
     """Counts the labels of each head."""
     counts = {name: [0, 0, 0] for name in HEADS}
     sessions: dict[str, set[str]] = {name: set() for name in HEADS}
-    for one in decisions:
-        for name, (labels, positive) in _labels(one).items():
+    for decision in decisions:
+        for name, (labels, positive) in _labels(decision).items():
             if labels:
                 counts[name][0] += labels
                 counts[name][1] += positive
-                sessions[name].add(one.session)
+                sessions[name].add(decision.session)
     return {
         name: Supply(labels, min(positive, labels - positive), len(sessions[name]))
         for name, (labels, positive, _) in counts.items()
     }
 
 
-def missing(head: Head, found: Supply) -> str | None:
+def missing(head: Head, available: Supply) -> str | None:
     """Returns how much more a head needs before it can be trained; None where there is enough."""
     lacks = [
-        f"{wanted - have} more {what.removesuffix('s') if wanted - have == 1 else what}"
-        for wanted, have, what in (
-            (head.labels, found.labels, "labels"),
-            (head.rare, found.rare, f"of the rarer answer ({RARER[head.name]})"),
-            (head.sessions, found.sessions, "sessions"),
+        f"{need - have} more {what.removesuffix('s') if need - have == 1 else what}"
+        for need, have, what in (
+            (head.labels, available.labels, "labels"),
+            (head.rare, available.rare, f"of the rarer answer ({RARER[head.name]})"),
+            (head.sessions, available.sessions, "sessions"),
         )
-        if have < wanted
+        if have < need
     ]
     return ", ".join(lacks) if lacks else None
 
@@ -81,18 +81,18 @@ RARER = {
 }
 
 
-def _labels(one: Decision) -> dict[str, tuple[int, int]]:
+def _labels(decision: Decision) -> dict[str, tuple[int, int]]:
     """Returns how many labels a decision has for each head, and how many of them are positive."""
-    long = one.gap is not None and one.gap > LONG
-    known = one.gap is not None and (not one.censored or long)
+    long = decision.gap is not None and decision.gap > LONG
+    usable = decision.gap is not None and (not decision.censored or long)
     return {
-        "gap": (int(known), int(long)),
-        "hit": (int(one.hit is not None), int((one.hit or 0) >= 0.5)),
-        "solve": (len(one.solve), sum(value >= 0.5 for value in one.solve.values())),
+        "gap": (int(usable), int(long)),
+        "hit": (int(decision.hit is not None), int((decision.hit or 0) >= 0.5)),
+        "solve": (len(decision.solve), sum(value >= 0.5 for value in decision.solve.values())),
     }
 
 
-class Wanted(NamedTuple):
+class LabelBatch(NamedTuple):
     """Labels of a batch with their weights (0: not known)."""
 
     gap: Floats
@@ -103,32 +103,34 @@ class Wanted(NamedTuple):
     solve_weight: Floats
 
 
-class Targets:
-    """The labels of decisions as arrays, in the form that `Wanted` describes."""
+class Labels:
+    """The labels of decisions as arrays, in the form that `LabelBatch` describes."""
 
     def __init__(self, decisions: Sequence[Decision], form: Architecture) -> None:
         count, times = len(decisions), np.array(form.times)
-        waits = np.array([np.nan if one.gap is None else one.gap for one in decisions], np.float64)[:, None]
+        waits = np.array(
+            [np.nan if decision.gap is None else decision.gap for decision in decisions], np.float64
+        )[:, None]
         before = np.concatenate([[0.0], times[:-1]])
-        censored = np.array([one.censored for one in decisions], bool)[:, None]
-        known = np.where(censored, times <= waits, before < waits)  # nan compares as false
+        censored = np.array([decision.censored for decision in decisions], bool)[:, None]
+        mask = np.where(censored, times <= waits, before < waits)  # nan compares as false
         self.gap = (waits > times).astype(np.float32)
-        self.gap_weight = known.astype(np.float32) * _weights(decisions, "gap")[:, None]
-        self.hit = np.array([one.hit or 0.0 for one in decisions], np.float32)[:, None]
-        known_hits = np.array([one.hit is not None for one in decisions], np.float32)
-        self.hit_weight = (known_hits * _weights(decisions, "hit"))[:, None]
+        self.gap_weight = mask.astype(np.float32) * _weights(decisions, "gap")[:, None]
+        self.hit = np.array([decision.hit or 0.0 for decision in decisions], np.float32)[:, None]
+        hit_mask = np.array([decision.hit is not None for decision in decisions], np.float32)
+        self.hit_weight = (hit_mask * _weights(decisions, "hit"))[:, None]
         self.solve = np.zeros((count, len(form.models)), np.float32)
         self.solve_weight = np.zeros_like(self.solve)
-        places = {known.id: place for place, known in enumerate(form.models)}
-        for row, one in enumerate(decisions):
-            for model, value in one.solve.items():
-                if model in places:
-                    self.solve[row, places[model]] = value
-                    self.solve_weight[row, places[model]] = one.weights.get("solve", 1.0)
+        columns = {model.id: index for index, model in enumerate(form.models)}
+        for row, decision in enumerate(decisions):
+            for model, value in decision.solve.items():
+                if model in columns:
+                    self.solve[row, columns[model]] = value
+                    self.solve_weight[row, columns[model]] = decision.weights.get("solve", 1.0)
 
-    def batch(self, rows: Ints) -> Wanted:
+    def batch(self, rows: Ints) -> LabelBatch:
         """Returns the labels of some rows."""
-        return Wanted(
+        return LabelBatch(
             self.gap[rows],
             self.gap_weight[rows],
             self.hit[rows],
@@ -139,4 +141,4 @@ class Targets:
 
 
 def _weights(decisions: Sequence[Decision], head: str) -> Floats:
-    return np.array([one.weights.get(head, 1.0) for one in decisions], np.float32)
+    return np.array([decision.weights.get(head, 1.0) for decision in decisions], np.float32)

@@ -1,4 +1,4 @@
-"""The network in MLX: for Metal, and for training. Import it only where a network is really used."""
+"""The network in MLX, for Metal and for training. Import it only where a network is really used."""
 
 from typing import Any
 
@@ -16,25 +16,25 @@ class MlxNetwork(Network):
 
     def __init__(self, network: Network) -> None:
         super().__init__(network.description, network.arrays)
-        self._taken = {name: mx.array(values) for name, values in network.arrays.items()}
-        self._places = places(self._columns)
+        self._mlx_arrays = {name: mx.array(values) for name, values in network.arrays.items()}
+        self._offsets = mlx_columns(self._columns)
 
     def _gap(self, batch: Batch) -> Floats:
-        given = moved(batch)
-        z = self._trunk("gap", given)
-        return np.array(forward.gap(self._taken, z, given, self._places["gap"]))
+        mlx_batch = moved(batch)
+        z = self._trunk("gap", mlx_batch)
+        return np.array(forward.gap(self._mlx_arrays, z, mlx_batch, self._offsets["gap"]))
 
     def _hit(self, batch: Batch) -> Floats:
-        given = moved(batch)
-        z = self._trunk("hit", given)
-        return np.array(forward.hit(self._taken, z, given, self._places["hit"]))
+        mlx_batch = moved(batch)
+        z = self._trunk("hit", mlx_batch)
+        return np.array(forward.hit(self._mlx_arrays, z, mlx_batch, self._offsets["hit"]))
 
     def _solve(self, batch: Batch, embeddings: Floats, biases: Floats) -> Floats:
         z = self._trunk("solve", moved(batch))
-        return np.array(forward.solve(self._taken, z, mx.array(embeddings), mx.array(biases)))
+        return np.array(forward.solve(self._mlx_arrays, z, mx.array(embeddings), mx.array(biases)))
 
     def _trunk(self, head: str, batch: Batch) -> Values:
-        return forward.trunk(self._taken, batch, self.form, self.form.view(head), mx)
+        return forward.trunk(self._mlx_arrays, batch, self.form, self.form.view(head), mx)
 
 
 def on_metal(network: Network) -> Network:
@@ -47,6 +47,6 @@ def moved(batch: Batch) -> Batch:
     return Batch(*map(mx.array, batch))
 
 
-def places(columns: dict[str, npt.NDArray[np.int64] | None]) -> dict[str, Any]:
-    """Returns the places of the heads' offsets as MLX's arrays."""
-    return {head: None if found is None else mx.array(found) for head, found in columns.items()}
+def mlx_columns(columns: dict[str, npt.NDArray[np.int64] | None]) -> dict[str, Any]:
+    """Returns the columns of the heads' offsets as MLX's arrays."""
+    return {head: None if indices is None else mx.array(indices) for head, indices in columns.items()}

@@ -20,7 +20,7 @@ from anchorline.cache.gaps import Gaps
 from anchorline.learn import forward
 from anchorline.learn.architecture import HEADS, Architecture, shapes
 from anchorline.learn.features import DRAFT, MOMENT, RETURN, VERSION, Features
-from anchorline.learn.forward import Batch, Floats, Table
+from anchorline.learn.forward import Batch, FeatureTable, Floats
 
 WEIGHTS, DESCRIPTION = "network.safetensors", "network.json"
 MOST_BYTES = 64 << 20
@@ -70,7 +70,7 @@ class Network:
         self.form = form = description.architecture
         self.arrays = dict(arrays)
         self._columns = columns(form)
-        self._models = {known.id: index for index, known in enumerate(form.models)}
+        self._models = {model.id: index for index, model in enumerate(form.models)}
 
     @property
     def parameters(self) -> int:
@@ -90,31 +90,31 @@ class Network:
         provenance: dict[str, str | float | int | bool | None] | None = None,
     ) -> "Network":
         """Returns a network in which some parts are others."""
-        found = self.description
+        description = self.description
         if calibration is not None:
-            found = msgspec.structs.replace(found, calibration=calibration)
+            description = msgspec.structs.replace(description, calibration=calibration)
         if heads is not None:
-            found = msgspec.structs.replace(found, heads=heads)
+            description = msgspec.structs.replace(description, heads=heads)
         if provenance is not None:
-            found = msgspec.structs.replace(found, provenance=provenance)
-        return Network(found, self.arrays if arrays is None else arrays)
+            description = msgspec.structs.replace(description, provenance=provenance)
+        return Network(description, self.arrays if arrays is None else arrays)
 
     def gaps(self, features: Features) -> Gaps:
         """Returns the distribution of the time to the next request."""
-        odds = self.gap_odds(self._one(features))[0]
+        odds = self.gap_odds(self._batch(features))[0]
         beyond = np.cumprod(1.0 / (1.0 + np.exp(-odds)))
         return Gaps(self.form.times, tuple(beyond.tolist()))
 
     def hit(self, features: Features) -> float:
         """Returns the probability that at least 90 % of the prefix is read from the cache."""
-        return float(_probability(self.hit_odds(self._one(features))[0]))
+        return float(_probability(self.hit_odds(self._batch(features))[0]))
 
     def solve(self, features: Features, skills: Mapping[str, float]) -> dict[str, float]:
         """Returns the probability that each model solves the prompt; `skills` are the catalogue's.
 
         A model that the network never saw gets the embedding of its skill.
         """
-        odds = self.solve_odds(self._one(features), list(skills.items()))[0]
+        odds = self.solve_odds(self._batch(features), list(skills.items()))[0]
         return dict(zip(skills, _probability(odds).tolist(), strict=True))
 
     def gap_odds(self, batch: Batch) -> Floats:
@@ -141,25 +141,25 @@ class Network:
                 own_bias[row] = self.arrays["solve.bias"][index]
         return forward.models(self.arrays, skills, own, own_bias)
 
-    def _one(self, features: Features) -> Batch:
-        return Table([features], self.form).all()
+    def _batch(self, features: Features) -> Batch:
+        return FeatureTable([features], self.form).all()
 
     def _gap(self, batch: Batch) -> Floats:
-        found: Floats = forward.gap(self.arrays, self._seen("gap", batch), batch, self._columns["gap"])
-        return found
+        odds: Floats = forward.gap(self.arrays, self._trunk("gap", batch), batch, self._columns["gap"])
+        return odds
 
     def _hit(self, batch: Batch) -> Floats:
-        found: Floats = forward.hit(self.arrays, self._seen("hit", batch), batch, self._columns["hit"])
-        return found
+        odds: Floats = forward.hit(self.arrays, self._trunk("hit", batch), batch, self._columns["hit"])
+        return odds
 
     def _solve(self, batch: Batch, embeddings: Floats, biases: Floats) -> Floats:
-        z = self._seen("solve", batch)
-        found: Floats = forward.solve(self.arrays, z, embeddings, biases)
-        return found
+        z = self._trunk("solve", batch)
+        odds: Floats = forward.solve(self.arrays, z, embeddings, biases)
+        return odds
 
-    def _seen(self, head: str, batch: Batch) -> Floats:
-        found: Floats = forward.trunk(self.arrays, batch, self.form, self.form.view(head), np)
-        return found
+    def _trunk(self, head: str, batch: Batch) -> Floats:
+        z: Floats = forward.trunk(self.arrays, batch, self.form, self.form.view(head), np)
+        return z
 
     def _calibrated(self, head: str, odds: Floats) -> Floats:
         lines = self.description.calibration.get(head)
@@ -167,8 +167,8 @@ class Network:
             return odds
         scale = np.array([line.scale for line in lines], np.float32)
         shift = np.array([line.shift for line in lines], np.float32)
-        found: Floats = odds * scale + shift
-        return found
+        calibrated: Floats = odds * scale + shift
+        return calibrated
 
     def save(self, folder: Path) -> None:
         """Writes both files, each whole or not at all, for the owner alone. Raises OSError."""
@@ -183,9 +183,9 @@ class Network:
 
 
 def columns(form: Architecture) -> dict[str, npt.NDArray[np.int64] | None]:
-    """Returns the places of each head's offsets, None where it has none. Raises ValueError for an unknown name."""
-    places = {head: form.columns(head) for head in HEADS}
-    return {head: np.array(found, np.int64) if found else None for head, found in places.items()}
+    """Returns the columns of each head's offsets, None where it has none. Raises ValueError for an unknown name."""
+    by_head = {head: form.columns(head) for head in HEADS}
+    return {head: np.array(indices, np.int64) if indices else None for head, indices in by_head.items()}
 
 
 def load(folder: Path) -> Network:
@@ -209,15 +209,15 @@ def load(folder: Path) -> Network:
         raise NetworkError(f"{path}: {error}") from error
 
 
-def _of_heads(given: Description) -> Description:
+def _of_heads(description: Description) -> Description:
     """Returns the description in the newest format: of the heads that there are."""
-    views = {head: view for head, view in given.architecture.views.items() if head in HEADS}
+    views = {head: view for head, view in description.architecture.views.items() if head in HEADS}
     return msgspec.structs.replace(
-        given,
+        description,
         format=2,
-        architecture=msgspec.structs.replace(given.architecture, views=views),
-        calibration={head: lines for head, lines in given.calibration.items() if head in HEADS},
-        heads={head: use for head, use in given.heads.items() if head in HEADS},
+        architecture=msgspec.structs.replace(description.architecture, views=views),
+        calibration={head: lines for head, lines in description.calibration.items() if head in HEADS},
+        heads={head: use for head, use in description.heads.items() if head in HEADS},
     )
 
 
@@ -250,32 +250,32 @@ def rounded(arrays: Mapping[str, Floats]) -> dict[str, Floats]:
 
 
 def _arrays(path: Path, form: Architecture) -> dict[str, Floats]:
-    wanted = shapes(form)
-    found: dict[str, Floats] = {}
+    expected = shapes(form)
+    arrays: dict[str, Floats] = {}
     try:
         if path.stat().st_size > MOST_BYTES:
             raise NetworkError(f"{path}: more than {MOST_BYTES >> 20} MB")
         with safe_open(path, framework="numpy") as file:
             names = {name for name in file.keys() if not name.startswith(FORMER)}  # noqa: SIM118  (no mapping)
-            if names != set(wanted):
+            if names != set(expected):
                 raise NetworkError(
-                    f"{path}: arrays are missing or unknown: {sorted(names ^ set(wanted))[:5]}"
+                    f"{path}: arrays are missing or unknown: {sorted(names ^ set(expected))[:5]}"
                 )
-            for name, shape in wanted.items():
+            for name, shape in expected.items():
                 part = file.get_slice(name)
                 if tuple(part.get_shape()) != shape or part.get_dtype() not in ("F16", "F32"):
                     raise NetworkError(f"{path}: {name} is not of shape {shape}")
                 values = file.get_tensor(name).astype(np.float32)
                 if not np.isfinite(values).all():
                     raise NetworkError(f"{path}: {name} is not finite")
-                found[name] = values
+                arrays[name] = values
     except (OSError, SafetensorError) as error:
         raise NetworkError(f"{path}: {error}") from error
-    if (found["scale.deviation"] <= 0).any():
+    if (arrays["scale.deviation"] <= 0).any():
         raise NetworkError(f"{path}: a deviation is not above 0")
-    return found
+    return arrays
 
 
 def _probability(odds: Floats) -> Floats:
-    found: Floats = (1.0 / (1.0 + np.exp(-np.clip(odds, -30.0, 30.0)))).astype(np.float32)
-    return found
+    probability: Floats = (1.0 / (1.0 + np.exp(-np.clip(odds, -30.0, 30.0)))).astype(np.float32)
+    return probability

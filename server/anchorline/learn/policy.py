@@ -1,4 +1,4 @@
-"""A network as what the planner asks: only those of its heads that beat their baseline, the heuristic for the rest."""
+"""Models for the planner from a network: the heads that beat their baseline, the heuristic for the rest."""
 
 from pathlib import Path
 
@@ -31,12 +31,12 @@ class NetworkHits:
     def __init__(self, trained: Network) -> None:
         self._network = trained
 
-    def probability(self, back: Return, moment: Moment | None = None) -> float:
+    def probability(self, request: Return, moment: Moment | None = None) -> float:
         """Returns the probability that at least 90 % of the prefix is read from the cache."""
-        return self._network.hit(features.of(moment=moment, back=back))
+        return self._network.hit(features.of(moment=moment, request=request))
 
 
-class Seen(quality.QualityFeatures, frozen=True):
+class NetworkFeatures(quality.QualityFeatures, frozen=True):
     """A draft as the heuristic sees it, as the network does, and what that says of the models asked about before."""
 
     numbers: Features
@@ -53,16 +53,18 @@ class NetworkQuality:
 
     def features(self, draft: str, *, in_session: bool) -> quality.QualityFeatures:
         """Looks at a draft once, for all candidates."""
-        found = self._heuristic.features(draft, in_session=in_session)
+        heuristic = self._heuristic.features(draft, in_session=in_session)
         if in_session or not draft:
-            return found
+            return heuristic
         numbers = features.of(draft)
         # All at once: the trunk is the same for all.
-        return Seen(found.easy, found.gain, numbers, self._network.solve(numbers, self._skills.copy()))
+        return NetworkFeatures(
+            heuristic.easy, heuristic.gain, numbers, self._network.solve(numbers, self._skills.copy())
+        )
 
     def p_success(self, features: quality.QualityFeatures, model: Model) -> float:
         """Returns the probability that a model solves the prompt."""
-        if not isinstance(features, Seen):
+        if not isinstance(features, NetworkFeatures):
             return self._heuristic.p_success(features, model)
         if model.id not in features.solved or self._skills[model.id] != model.skill:
             self._skills[model.id] = model.skill

@@ -1,4 +1,4 @@
-"""Training: all heads together, on the labels that there are, starting from a prior where one is given.
+"""The training of all heads together, on the labels that there are, starting from a prior where one is given.
 
 Deterministic by seed. Each epoch ends with a checkpoint, so that a training that was interrupted goes on from there and
 ends in the same network. A head of the prior that is in use and not trained, for lack of labels, is held to what the
@@ -24,9 +24,9 @@ from anchorline.learn.architecture import HEADS, Architecture, KnownModel
 from anchorline.learn.calibration import calibrated
 from anchorline.learn.checkpoint import Checkpoint, TrainingState
 from anchorline.learn.features import Decision
-from anchorline.learn.forward import Batch, Floats, Table, Values
-from anchorline.learn.heads import Targets, Wanted
-from anchorline.learn.mlx_network import moved, places
+from anchorline.learn.forward import Batch, FeatureTable, Floats, Values
+from anchorline.learn.heads import LabelBatch, Labels
+from anchorline.learn.mlx_network import mlx_columns, moved
 from anchorline.learn.network import Network
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Settings(msgspec.Struct, frozen=True):
     shrink: Mapping[str, float] = msgspec.field(default_factory=SHRINK.copy)
 
 
-class Progress(msgspec.Struct, frozen=True):
+class TrainingProgress(msgspec.Struct, frozen=True):
     """Where a training stands after an epoch, or in the middle of one: mean losses by head, seconds so far."""
 
     epoch: int
@@ -88,7 +88,7 @@ def train(
     skills: Mapping[str, float] = MappingProxyType({}),
     settings: Settings | None = None,
     checkpoint: "Path | None" = None,
-    progress: Callable[[Progress], None] = lambda _: None,
+    progress: Callable[[TrainingProgress], None] = lambda _: None,
 ) -> Network:
     """Returns a network that was trained on `decisions` and calibrated on `held`, which are of other sessions.
 
@@ -125,10 +125,10 @@ class _Run:
         settings: Settings,
     ) -> None:
         self.form, self.settings, self.heads, self.first = first.form, settings, heads, first
-        self.table = Table([one.features for one in decisions], self.form)
-        self.targets = Targets(decisions, self.form)
-        self.held_table = Table([one.features for one in held], self.form)
-        self.held_targets = Targets(held, self.form)
+        self.table = FeatureTable([decision.features for decision in decisions], self.form)
+        self.targets = Labels(decisions, self.form)
+        self.held_table = FeatureTable([decision.features for decision in held], self.form)
+        self.held_targets = Labels(held, self.form)
         used = [head for head in HEADS if head not in heads and first.uses(head)]
         shown = all(self._showing(head) >= SHOWING for head in used)
         self.kept = tuple(used) if shown else ()
@@ -143,8 +143,8 @@ class _Run:
         self.trained: Arrays = {
             name: mx.array(values) for name, values in first.arrays.items() if name not in self.fixed
         }
-        self.columns = places(network.columns(self.form))
-        self.skills = mx.array([known.skill for known in self.form.models], dtype=mx.float32)
+        self.columns = mlx_columns(network.columns(self.form))
+        self.skills = mx.array([model.skill for model in self.form.models], dtype=mx.float32)
         self.steps = max(-(-len(decisions) // settings.batch), 1)
         schedule = optimizers.cosine_decay(settings.rate, self.steps * settings.epochs, settings.rate / 20)
         self.optimizer = optimizers.AdamW(schedule, weight_decay=settings.decay)
@@ -166,7 +166,7 @@ class _Run:
         """Whether all epochs are done, or the last ones brought nothing."""
         return self.done >= self.settings.epochs or self.done - self.best_epoch >= self.settings.patience
 
-    def epoch(self, progress: Callable[[Progress], None]) -> None:
+    def epoch(self, progress: Callable[[TrainingProgress], None]) -> None:
         """Goes over all decisions once, in an order that seed and epoch give."""
         begun = time.monotonic()
         settings, sums = self.settings, dict.fromkeys(self.heads, 0.0)
@@ -177,9 +177,9 @@ class _Run:
             if not len(rows):
                 break
             key, now = mx.random.split(key)
-            batch, wanted = self.table.batch(rows), self.targets.batch(rows)
+            batch, labels = self.table.batch(rows), self.targets.batch(rows)
             (_, losses), slopes = self._slope(
-                self.trained, moved(batch), _moved(wanted), self._prior(batch), now
+                self.trained, moved(batch), _moved(labels), self._prior(batch), now
             )
             self._step(slopes)
             mx.eval(self.trained, self.optimizer.state, losses)
@@ -209,34 +209,36 @@ class _Run:
         weights = self.settings.weights
         return sum(weights.get(head, 1.0) * value / self.base[head] for head, value in held.items())
 
-    def standing(self, step: int, means: dict[str, float], held: dict[str, float], begun: float) -> Progress:
+    def standing(
+        self, step: int, means: dict[str, float], held: dict[str, float], begun: float
+    ) -> TrainingProgress:
         """Returns where the training stands after a step of an epoch that has `begun`."""
         epoch = self.done if step == self.steps else self.done + 1
         seconds = self.seconds + max(time.monotonic() - begun, 0.0)
-        return Progress(
+        return TrainingProgress(
             epoch, self.settings.epochs, step, self.steps, means, held, self.best_epoch, round(seconds, 3)
         )
 
     def _prior(self, batch: Batch) -> dict[str, Values]:
         """Returns what the network said at first, for the heads that are to keep it."""
-        found = {}
+        odds = {}
         plain = self.first
         if "gap" in self.kept:
-            found["gap"] = mx.array(plain.gap_odds(batch))
+            odds["gap"] = mx.array(plain.gap_odds(batch))
         if "hit" in self.kept:
-            found["hit"] = mx.array(plain.hit_odds(batch)[:, None])
+            odds["hit"] = mx.array(plain.hit_odds(batch)[:, None])
         if "solve" in self.kept and self.form.models:
-            models = [(known.id, known.skill) for known in self.form.models]
-            found["solve"] = mx.array(plain.solve_odds(batch, models))
-        return found
+            models = [(model.id, model.skill) for model in self.form.models]
+            odds["solve"] = mx.array(plain.solve_odds(batch, models))
+        return odds
 
     def _loss(
-        self, trained: Arrays, batch: Batch, wanted: Wanted, prior: dict[str, Values], key: Values
+        self, trained: Arrays, batch: Batch, labels: LabelBatch, prior: dict[str, Values], key: Values
     ) -> tuple[Values, dict[str, Values]]:
         words, inner = mx.random.split(key, 2)
         batch = batch._replace(shares=_dropped(batch.shares, self.settings.drop_text, words))
         odds, losses = self._losses(
-            trained, batch, wanted, partial(_dropped, share=self.settings.drop, key=inner)
+            trained, batch, labels, partial(_dropped, share=self.settings.drop, key=inner)
         )
         total = mx.array(0.0)
         for head, value in losses.items():
@@ -247,28 +249,28 @@ class _Run:
         return total, losses
 
     def _losses(
-        self, trained: Arrays, batch: Batch, wanted: Wanted, drop: Callable[[Values], Values]
+        self, trained: Arrays, batch: Batch, labels: LabelBatch, drop: Callable[[Values], Values]
     ) -> tuple[dict[str, Values], dict[str, Values]]:
         """Returns log odds and mean losses by head."""
         arrays = {**self.fixed, **trained}
-        asked = {*self.heads, *self.kept}
-        views = {self.form.view(head) for head in asked}
+        active = {*self.heads, *self.kept}
+        views = {self.form.view(head) for head in active}
         seen = {view: forward.trunk(arrays, batch, self.form, view, mx, drop) for view in sorted(views)}
-        inner = {head: seen[self.form.view(head)] for head in asked}
+        inner = {head: seen[self.form.view(head)] for head in active}
         odds, losses = {}, {}
-        if "gap" in asked:
+        if "gap" in active:
             odds["gap"] = forward.gap(arrays, inner["gap"], batch, self.columns["gap"])
-            rows = wanted.gap_weight.max(axis=1)
-            losses["gap"] = _mean(odds["gap"], wanted.gap, wanted.gap_weight, rows)
-        if "hit" in asked:
+            rows = labels.gap_weight.max(axis=1)
+            losses["gap"] = _mean(odds["gap"], labels.gap, labels.gap_weight, rows)
+        if "hit" in active:
             odds["hit"] = forward.hit(arrays, inner["hit"], batch, self.columns["hit"])
-            losses["hit"] = _mean(odds["hit"], wanted.hit, wanted.hit_weight, wanted.hit_weight)
-        if "solve" in asked and self.form.models:
+            losses["hit"] = _mean(odds["hit"], labels.hit, labels.hit_weight, labels.hit_weight)
+        if "solve" in active and self.form.models:
             embeddings, biases = forward.models(
                 arrays, self.skills, arrays["solve.models"], arrays["solve.bias"]
             )
             odds["solve"] = forward.solve(arrays, inner["solve"], embeddings, biases)
-            losses["solve"] = _mean(odds["solve"], wanted.solve, wanted.solve_weight, wanted.solve_weight)
+            losses["solve"] = _mean(odds["solve"], labels.solve, labels.solve_weight, labels.solve_weight)
         return odds, {head: value for head, value in losses.items() if head in self.heads}
 
     def _held(self) -> dict[str, float]:
@@ -276,14 +278,14 @@ class _Run:
         sums, weights = dict.fromkeys(self.heads, 0.0), dict.fromkeys(self.heads, 0.0)
         for first in range(0, len(self.held_table), 1024):
             rows = np.arange(first, min(first + 1024, len(self.held_table)))
-            wanted = self.held_targets.batch(rows)
+            labels = self.held_targets.batch(rows)
             counts = {
-                "gap": wanted.gap_weight.max(axis=1).sum(),
-                "hit": wanted.hit_weight.sum(),
-                "solve": wanted.solve_weight.sum(),
+                "gap": labels.gap_weight.max(axis=1).sum(),
+                "hit": labels.hit_weight.sum(),
+                "solve": labels.solve_weight.sum(),
             }
             _, losses = self._losses(
-                self.trained, moved(self.held_table.batch(rows)), _moved(wanted), lambda values: values
+                self.trained, moved(self.held_table.batch(rows)), _moved(labels), lambda values: values
             )
             for head, value in losses.items():
                 sums[head] += value.item() * float(counts[head])
@@ -354,8 +356,8 @@ def _dropped(values: Values, share: float, key: Values) -> Values:
     return values * mx.random.bernoulli(1.0 - share, values.shape, key=key) / (1.0 - share)
 
 
-def _moved(wanted: Wanted) -> Wanted:
-    return Wanted(*map(mx.array, wanted))
+def _moved(labels: LabelBatch) -> LabelBatch:
+    return LabelBatch(*map(mx.array, labels))
 
 
 def _fingerprint(
@@ -366,12 +368,12 @@ def _fingerprint(
     settings: Settings,
 ) -> str:
     """Returns what names this very training: settings, data and where it starts."""
-    found = blake2b(msgspec.msgpack.encode((settings, tuple(heads), first.form)), digest_size=16)
+    digest = blake2b(msgspec.msgpack.encode((settings, tuple(heads), first.form)), digest_size=16)
     for name, values in sorted(first.arrays.items()):
-        found.update(name.encode() + values.tobytes())
-    for one in (*decisions, *held):
-        found.update(msgspec.msgpack.encode((one.id, one.gap, one.hit, dict(one.solve))))
-    return found.hexdigest()
+        digest.update(name.encode() + values.tobytes())
+    for decision in (*decisions, *held):
+        digest.update(msgspec.msgpack.encode((decision.id, decision.gap, decision.hit, dict(decision.solve))))
+    return digest.hexdigest()
 
 
 CONSTANT = 1e6
@@ -383,7 +385,7 @@ UNKNOWN = 0.5
 def standardised(given: Network, decisions: Sequence[Decision]) -> Network:
     """Returns a network that takes the decisions' numbers as of mean 0 and deviation 1, where they are known."""
     form, arrays = given.form, dict(given.arrays)
-    table, first = Table([one.features for one in decisions], form), 0
+    table, first = FeatureTable([decision.features for decision in decisions], form), 0
     mean, deviation = np.zeros(form.dense, np.float32), np.ones(form.dense, np.float32)
     for index, names in enumerate(form.parts):
         columns = slice(first, first + len(names))
@@ -397,8 +399,8 @@ def standardised(given: Network, decisions: Sequence[Decision]) -> Network:
 
 def with_models(given: Network, decisions: Sequence[Decision], skills: Mapping[str, float]) -> Network:
     """Returns a network with an embedding for every model that answered; a new one starts as its skill says."""
-    known = {one.id for one in given.form.models}
-    new = sorted({model for one in decisions for model in one.solve} - known)
+    old = {model.id for model in given.form.models}
+    new = sorted({model for decision in decisions for model in decision.solve} - old)
     if not new:
         return given
     models = (*given.form.models, *(KnownModel(model, skills.get(model, UNKNOWN)) for model in new))
@@ -412,5 +414,5 @@ def with_models(given: Network, decisions: Sequence[Decision], skills: Mapping[s
 
 
 def _deviation(rows: Floats) -> Floats:
-    found = rows.std(axis=0)
-    return np.where(found > 1e-3, found, CONSTANT).astype(np.float32)
+    deviation = rows.std(axis=0)
+    return np.where(deviation > 1e-3, deviation, CONSTANT).astype(np.float32)

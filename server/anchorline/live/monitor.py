@@ -8,7 +8,7 @@ from anchorline.store import database, experiments
 from anchorline.store.database import StoreError
 from anchorline.trial.evidence import Evidence
 from anchorline.trial.experiment import PROMOTED_SHARE, Contest, NotPossibleError
-from anchorline.trial.versions import DamagedError
+from anchorline.trial.versions import DamagedVersionError
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ def look(contest: Contest, config: Config) -> str | None:
         return _act(steps, contest, evidence)
     except NotPossibleError:
         return None
-    except (StoreError, DamagedError, OSError) as error:
+    except (StoreError, DamagedVersionError, OSError) as error:
         log.warning("an experiment can't be looked after: %s", type(error).__name__)
         return None
 

@@ -22,7 +22,7 @@ from anchorline.plan import Plan, Policy
 from anchorline.planner import Decider
 from anchorline.store.experiments import registry
 from anchorline.trial.experiment import HEURISTIC, Standing, assign
-from anchorline.trial.versions import DamagedError, Registry
+from anchorline.trial.versions import DamagedVersionError, Registry
 
 WATCH_S = 2.0
 """How often the file is looked at: a few microseconds each."""
@@ -177,13 +177,13 @@ def read(registry: Registry) -> InForce:
     problems: dict[str, str] = {}
     try:
         standing = registry.standing()
-    except DamagedError as error:
+    except DamagedVersionError as error:
         standing, problems = Standing(), {DAMAGED: str(error)}
     deciders = {}
     for version in standing.versions:
         try:
             deciders[version] = network(registry, version)
-        except DamagedError as error:
+        except DamagedVersionError as error:
             problems[version] = str(error)
         except Exception as error:  # noqa: BLE001  (fail open: whatever is wrong with a network, plans go on)
             log.warning("version %s can't be loaded: %s", version, type(error).__name__)
@@ -192,7 +192,7 @@ def read(registry: Registry) -> InForce:
 
 
 def network(registry: Registry, version: str) -> Decider:
-    """Loads a version, and have it decide once, which must not fail. Raises DamagedError."""
+    """Loads a version, and have it decide once, which must not fail. Raises DamagedVersionError."""
     # numpy and the networks take three times as long to import as all else here: only where one decides.
     from anchorline.learn import policy  # noqa: PLC0415
     from anchorline.learn.network import NetworkError  # noqa: PLC0415
@@ -204,5 +204,5 @@ def network(registry: Registry, version: str) -> Decider:
         heads.quality.features("Fix it.", in_session=False)
         heads.hits.probability(Return("5m", 60.0, 300.0), Moment("user", 1000))
     except NetworkError as error:
-        raise DamagedError(f"{version} can't be used: {error}") from error
+        raise DamagedVersionError(f"{version} can't be used: {error}") from error
     return Decider(Policy("network", version), heads.gaps, heads.quality, heads.hits)

@@ -1,7 +1,7 @@
 """The exact replay: what a rule for anchors, lifetimes and pings would have cost one account, by the providers' rules.
 
 All conversations of the account run through one simulated cache, in the order of their starts: minimum sizes, shared
-heads and reads that come too early count, which the ideal replay (`replay.py`) leaves out.
+heads and reads that come too early count, which the ideal replay (`chain.py`) leaves out.
 docs/how-to/replay.md says what a record can't tell.
 """
 
@@ -13,9 +13,9 @@ import msgspec
 
 from anchorline.cache.lifetime import Action, ping_every
 from anchorline.cache.rules import Provider
-from anchorline.replay.chain import Asked, Chain, Policy, gap
+from anchorline.replay.chain import Chain, ChainPolicy, ChainPosition, gap
 from anchorline.replay.provider_cache import ProviderCache
-from anchorline.replay.request import Block, Breakpoint, SimulatedRequest
+from anchorline.replay.request import Breakpoint, SimulatedBlock, SimulatedRequest
 from anchorline.route.pricing import Bill
 
 
@@ -34,14 +34,14 @@ class RecordedConversation(msgspec.Struct, frozen=True):
     head: int = 0
 
 
-class Rule(msgspec.Struct, frozen=True):
+class CachingRule(msgspec.Struct, frozen=True):
     """How a client caches. `policy` gives the choice of lifetime and pings for a conversation under a provider.
 
     An anchor stands at the end of the head, with the lifetime `head` (None, or none of the provider's: with the chosen
     one), and, unless `tail` is false, at the end of the request.
     """
 
-    policy: Callable[[RecordedConversation, Provider], Policy]
+    policy: Callable[[RecordedConversation, Provider], ChainPolicy]
     head: str | None = None
     tail: bool = True
 
@@ -69,15 +69,15 @@ class Paid(msgspec.Struct, frozen=True):
 
 
 def run(
-    conversations: Sequence[RecordedConversation], rule: Rule, rules: Callable[[str], Provider]
+    conversations: Sequence[RecordedConversation], rule: CachingRule, rules: Callable[[str], Provider]
 ) -> Iterator[Paid]:
     """Yields what each request is charged under `rule`, a conversation's in order; `rules` gives a model's provider."""
     account = _Account(conversations, rule, rules)
     numbers = count()
     waiting = [
-        (one.steps[0].at, next(numbers), number, 0, 0)
-        for number, one in enumerate(conversations)
-        if one.steps
+        (conversation.steps[0].at, next(numbers), number, 0, 0)
+        for number, conversation in enumerate(conversations)
+        if conversation.steps
     ]
     heapify(waiting)
     while waiting:
@@ -98,9 +98,9 @@ def run(
 class _Open:
     """A conversation on its way: its blocks, and its last request with what that was charged."""
 
-    def __init__(self, choose: Policy) -> None:
+    def __init__(self, choose: ChainPolicy) -> None:
         self.choose = choose
-        self.blocks: list[Block] = []
+        self.blocks: list[SimulatedBlock] = []
         self.action = Action()
         self.request: SimulatedRequest | None = None
         self.paid: Paid | None = None
@@ -108,12 +108,17 @@ class _Open:
 
 class _Account:
     def __init__(
-        self, conversations: Sequence[RecordedConversation], rule: Rule, rules: Callable[[str], Provider]
+        self,
+        conversations: Sequence[RecordedConversation],
+        rule: CachingRule,
+        rules: Callable[[str], Provider],
     ) -> None:
         self._recorded = conversations
         self._rule = rule
         self._rules = rules
-        self._open = [_Open(rule.policy(one, rules(one.model))) for one in conversations]
+        self._open = [
+            _Open(rule.policy(conversation, rules(conversation.model))) for conversation in conversations
+        ]
         self._caches: dict[str, ProviderCache] = {}
 
     def _cache(self, model: str) -> ProviderCache:
@@ -129,7 +134,7 @@ class _Account:
             yield state.paid
         kept = min(step.shared, step.tokens)
         hit = kept if index and gap(recorded.steps, index - 1) <= state.action.alive else 0
-        state.action = state.choose(Asked(recorded.steps, index, hit))
+        state.action = state.choose(ChainPosition(recorded.steps, index, hit))
         state.blocks, warm = _blocks(state.blocks, recorded, index)
         cache = self._cache(recorded.model)
         marks = _marks(state.blocks, warm if hit else 0, state.action, self._rule, cache.provider)
@@ -163,14 +168,16 @@ class _Account:
                 yield state.paid
 
 
-def _blocks(before: list[Block], recorded: RecordedConversation, index: int) -> tuple[list[Block], int]:
+def _blocks(
+    before: list[SimulatedBlock], recorded: RecordedConversation, index: int
+) -> tuple[list[SimulatedBlock], int]:
     """Returns a request's blocks, and how many of them are those of the one before, as far as it shares them."""
     step = recorded.steps[index]
-    kept: list[Block] = []
+    kept: list[SimulatedBlock] = []
     tokens = 0
     if not index and 0 < recorded.head < step.tokens:
         digest = f"head {recorded.head}".encode()
-        kept, tokens = [Block(digest, recorded.head, "system")], recorded.head
+        kept, tokens = [SimulatedBlock(digest, recorded.head, "system")], recorded.head
     for block in before if step.shared else ():
         if tokens + block.tokens > min(step.shared, step.tokens):
             break
@@ -178,12 +185,12 @@ def _blocks(before: list[Block], recorded: RecordedConversation, index: int) -> 
         tokens += block.tokens
     same = len(kept)
     if tokens < step.tokens:
-        kept.append(Block(f"{recorded.name} {index}".encode(), step.tokens - tokens))
+        kept.append(SimulatedBlock(f"{recorded.name} {index}".encode(), step.tokens - tokens))
     return kept, same
 
 
 def _marks(
-    blocks: Sequence[Block], warm: int, action: Action, rule: Rule, provider: Provider
+    blocks: Sequence[SimulatedBlock], warm: int, action: Action, rule: CachingRule, provider: Provider
 ) -> list[Breakpoint]:
     """Returns the breakpoints. Where nothing is to be written, one at the end of the `warm` blocks reads these."""
     if action.lifetime is None and rule.tail and rule.head is None:

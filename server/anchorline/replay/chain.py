@@ -34,7 +34,7 @@ class ChainStep(msgspec.Struct, frozen=True):
 Chain = Sequence[ChainStep]
 
 
-class Asked(msgspec.Struct, frozen=True):
+class ChainPosition(msgspec.Struct, frozen=True):
     """A request whose action is to be chosen: it may look at nothing behind `index`, but at its answer for pings."""
 
     chain: Chain
@@ -42,35 +42,35 @@ class Asked(msgspec.Struct, frozen=True):
     hit: int
 
 
-Policy = Callable[[Asked], Action]
+ChainPolicy = Callable[[ChainPosition], Action]
 
 
-def cost(chain: Chain, policy: Policy, read: float = 0.1) -> float:
+def cost(chain: Chain, policy: ChainPolicy, read: float = 0.1) -> float:
     """Returns the input cost of a chain, in tokens at the base price. After the last request all pings are paid."""
     total = 0.0
     alive, last = -1.0, inf
     for index, step in enumerate(chain):
         hit = min(step.shared, step.tokens) if last <= alive else 0
-        action = policy(Asked(chain, index, hit))
+        action = policy(ChainPosition(chain, index, hit))
         last, alive = gap(chain, index), action.alive
         total += read * hit + action.write * (step.tokens - hit) + read * step.tokens * action.paid(last)
     return total
 
 
-def clairvoyant(actions: Sequence[Action], read: float = 0.1) -> Callable[[Chain], Policy]:
+def clairvoyant(actions: Sequence[Action], read: float = 0.1) -> Callable[[Chain], ChainPolicy]:
     """Returns the choices among `actions` that cost a chain least: they know the future.
 
     Going backwards, the rest of a chain costs so much if a request misses, and so much if it hits.
     """
 
-    def foresee(chain: Chain) -> Policy:
+    def foresee(chain: Chain) -> ChainPolicy:
         choices: list[tuple[Action, Action]] = []
-        missed = found = 0.0
+        miss_cost = hit_cost = 0.0
         for index in range(len(chain) - 1, -1, -1):
             step, wait = chain[index], gap(chain, index)
             hit = min(step.shared, step.tokens)
             rest = [
-                read * step.tokens * action.paid(wait) + (found if wait <= action.alive else missed)
+                read * step.tokens * action.paid(wait) + (hit_cost if wait <= action.alive else miss_cost)
                 for action in actions
             ]
             cold = [action.write * step.tokens + later for action, later in zip(actions, rest, strict=True)]
@@ -78,39 +78,39 @@ def clairvoyant(actions: Sequence[Action], read: float = 0.1) -> Callable[[Chain
                 action.write * (step.tokens - hit) + later
                 for action, later in zip(actions, rest, strict=True)
             ]
-            missed, found = min(cold), read * hit + min(warm)
-            choices.append((actions[cold.index(missed)], actions[warm.index(min(warm))]))
+            miss_cost, hit_cost = min(cold), read * hit + min(warm)
+            choices.append((actions[cold.index(miss_cost)], actions[warm.index(min(warm))]))
         choices.reverse()
-        return lambda asked: choices[asked.index][1 if asked.hit else 0]
+        return lambda position: choices[position.index][1 if position.hit else 0]
 
     return foresee
 
 
-def fixed(action: Action) -> Policy:
+def fixed(action: Action) -> ChainPolicy:
     """Returns the rule of most editors: the same for every request."""
     return lambda _: action
 
 
-def delta_rule(short: Action, long: Action, share: float = 0.05) -> Policy:
+def delta_rule(short: Action, long: Action, share: float = 0.05) -> ChainPolicy:
     """Returns the rule "`long` where the new part is under `share` of the prefix, else `short`"."""
 
-    def choose(asked: Asked) -> Action:
-        tokens = asked.chain[asked.index].tokens
-        return long if tokens - asked.hit < share * tokens else short
+    def choose(position: ChainPosition) -> Action:
+        tokens = position.chain[position.index].tokens
+        return long if tokens - position.hit < share * tokens else short
 
     return choose
 
 
-def expected(gaps: GapModel, provider: Provider, *, pings: int = 0) -> Policy:
+def expected(gaps: GapModel, provider: Provider, *, pings: int = 0) -> ChainPolicy:
     """Returns the cheapest action in expectation, as the planner takes it.
 
     The lifetime is chosen before the answer is there, the pings when it is: its end says whether the agent goes on.
     """
 
-    def choose(asked: Asked) -> Action:
-        step = asked.chain[asked.index]
-        now = moment(asked.chain, asked.index)
-        fresh = step.tokens - asked.hit
+    def choose(position: ChainPosition) -> Action:
+        step = position.chain[position.index]
+        now = moment(position.chain, position.index)
+        fresh = step.tokens - position.hit
         first = best(bets(provider, "", gaps.after(now), fresh, step.tokens, pings=pings)).action
         if not pings or first.lifetime is None:
             return first

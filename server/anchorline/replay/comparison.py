@@ -83,8 +83,8 @@ def compare(
     chosen = policies.named(dict.fromkeys((BASE, *names)), gaps)
     rules, pricing = targets.rules, Pricing(targets)
     decided, left_out = _decided(requests, rules, pricing)
-    prices = {(one.request.model, one.request.sent_at): one.price for one in decided}
-    recorded = conversations((one.request for one in decided), rules)
+    prices = {(decision.request.model, decision.request.sent_at): decision.price for decision in decided}
+    recorded = conversations((decision.request for decision in decided), rules)
     costs: dict[str, dict[str, float]] = {}
     lines = []
     for name, rule in chosen.items():
@@ -94,13 +94,13 @@ def compare(
         if name in names:
             lines.append((name, sums))
         done(name)
-    uncached = sum(one.price * one.request.tokens for one in decided)
+    uncached = sum(decision.price * decision.request.tokens for decision in decided)
     return Comparison(
         requests=len(decided),
-        sessions=len({one.request.session for one in decided}),
-        first_at=min((one.request.sent_at for one in decided), default=None),
-        last_at=max((one.request.sent_at for one in decided), default=None),
-        billed_usd=round(sum(one.bill.prompt for one in decided), 6),
+        sessions=len({decision.request.session for decision in decided}),
+        first_at=min((decision.request.sent_at for decision in decided), default=None),
+        last_at=max((decision.request.sent_at for decision in decided), default=None),
+        billed_usd=round(sum(decision.bill.prompt for decision in decided), 6),
         uncached_usd=round(uncached, 6),
         left_out=left_out,
         policies=tuple(_line(name, sums, uncached, costs) for name, sums in lines),
@@ -158,15 +158,15 @@ def _sums(
 ) -> _Sums:
     """Adds up what a policy was charged; `prices` are by model and time of the request."""
     sums = _Sums()
-    for one in paid:
-        conversation = recorded[one.conversation]
-        price = prices[conversation.model, one.at]
-        sums.bill = sums.bill.plus(one.bill, price)
-        sums.ping += price * one.pings
-        sums.pings += one.sent
-        usd = price * (one.charge + one.pings)
+    for payment in paid:
+        conversation = recorded[payment.conversation]
+        price = prices[conversation.model, payment.at]
+        sums.bill = sums.bill.plus(payment.bill, price)
+        sums.ping += price * payment.pings
+        sums.pings += payment.sent
+        usd = price * (payment.charge + payment.pings)
         sums.sessions[conversation.session] += usd
-        sums.days[datetime.fromtimestamp(one.at, UTC).date().isoformat()] += usd
+        sums.days[datetime.fromtimestamp(payment.at, UTC).date().isoformat()] += usd
     return sums
 
 
@@ -195,5 +195,5 @@ def _saved(costs: dict[str, float], base: dict[str, float]) -> Interval:
 
 
 def _share(costs: dict[str, float], base: dict[str, float], sessions: Sequence[str]) -> float:
-    whole = sum(base[one] for one in sessions)
-    return 1 - sum(costs[one] for one in sessions) / whole if whole else 0.0
+    whole = sum(base[session] for session in sessions)
+    return 1 - sum(costs[session] for session in sessions) / whole if whole else 0.0

@@ -1,6 +1,6 @@
 """The policies that a replay compares: what was done, what other tools do, what we do, what hindsight would do.
 
-Each is a `Rule` of the exact replay. The other tools' rules were read in their sources in November 2026. In a
+Each is a `CachingRule` of the exact replay. The other tools' rules were read in their sources in November 2026. In a
 conversation that only grows their anchors differ in two things: where the last one stands, and for how long it lives.
 """
 
@@ -10,8 +10,8 @@ from typing import NamedTuple
 from anchorline.cache.gaps import GapModel, HazardGaps
 from anchorline.cache.lifetime import Action
 from anchorline.cache.rules import Lifetime, Provider
-from anchorline.replay.account import RecordedConversation, Rule
-from anchorline.replay.chain import Policy, clairvoyant, delta_rule, expected, fixed
+from anchorline.replay.account import CachingRule, RecordedConversation
+from anchorline.replay.chain import ChainPolicy, clairvoyant, delta_rule, expected, fixed
 
 PINGS = 3
 """Keep-alive pings after one request, at most, where a policy sends any."""
@@ -21,39 +21,40 @@ class NamedPolicy(NamedTuple):
     """A policy to choose by name: what it does, and its rule."""
 
     does: str
-    rule: Callable[[GapModel], Rule]
+    rule: Callable[[GapModel], CachingRule]
 
 
 def _always(lifetime: str, *, pings: int = 0, head: str | None = None, tail: bool = True) -> NamedPolicy:
-    def policy(_one: RecordedConversation, provider: Provider) -> Policy:
+    def policy(_conversation: RecordedConversation, provider: Provider) -> ChainPolicy:
         return fixed(Action(_lifetime(provider, lifetime), pings))
 
     does = f"anchors for {lifetime}" if tail else f"only tools and system, for {lifetime}"
     does += f", tools and system for {head}" if head else ""
     does += f", at most {pings} pings" if pings else ""
-    return NamedPolicy(does, lambda _: Rule(policy, head, tail))
+    return NamedPolicy(does, lambda _: CachingRule(policy, head, tail))
 
 
-def _recorded(one: RecordedConversation, provider: Provider) -> Policy:
-    return lambda asked: Action(_lifetime(provider, one.ttls[asked.index]))
+def _recorded(conversation: RecordedConversation, provider: Provider) -> ChainPolicy:
+    return lambda position: Action(_lifetime(provider, conversation.ttls[position.index]))
 
 
-def _delta(_one: RecordedConversation, provider: Provider) -> Policy:
+def _delta(_conversation: RecordedConversation, provider: Provider) -> ChainPolicy:
     return delta_rule(Action(provider.lifetimes[0]), Action(provider.lifetimes[-1]))
 
 
-def _ours(pings: int) -> Callable[[GapModel], Rule]:
-    return lambda gaps: Rule(lambda _, provider: expected(gaps, provider, pings=pings))
+def _ours(pings: int) -> Callable[[GapModel], CachingRule]:
+    return lambda gaps: CachingRule(lambda _, provider: expected(gaps, provider, pings=pings))
 
 
-def _hindsight(one: RecordedConversation, provider: Provider) -> Policy:
+def _hindsight(conversation: RecordedConversation, provider: Provider) -> ChainPolicy:
     actions = [Action(), *(Action(life, k) for life in provider.lifetimes for k in range(PINGS + 1))]
-    return clairvoyant(actions, provider.read)(one.steps)
+    return clairvoyant(actions, provider.read)(conversation.steps)
 
 
 POLICIES: Mapping[str, NamedPolicy] = {
     "recorded": NamedPolicy(
-        "what your client did, simulated: its lifetimes, an anchor at the end", lambda _: Rule(_recorded)
+        "what your client did, simulated: its lifetimes, an anchor at the end",
+        lambda _: CachingRule(_recorded),
     ),
     "zed": _always("5m", head="1h"),
     "cline": _always("5m"),
@@ -64,20 +65,20 @@ POLICIES: Mapping[str, NamedPolicy] = {
         "anchors for 1h, as Claude Code sets them in a main conversation on a plan", _always("1h").rule
     ),
     "delta-rule": NamedPolicy(
-        "1h where the new part is under 5 % of the prefix, else 5m", lambda _: Rule(_delta)
+        "1h where the new part is under 5 % of the prefix, else 5m", lambda _: CachingRule(_delta)
     ),
     "ours": NamedPolicy("Anchorline: the cheapest lifetime in expectation", _ours(0)),
     "ours-pings": NamedPolicy(
         f"the same with at most {PINGS} keep-alive pings, which need the gateway", _ours(PINGS)
     ),
     "clairvoyant": NamedPolicy(
-        f"knows when each next request comes; at most {PINGS} pings", lambda _: Rule(_hindsight)
+        f"knows when each next request comes; at most {PINGS} pings", lambda _: CachingRule(_hindsight)
     ),
 }
 """All by name. Cline's rule is Roo's, opencode's and OpenHands' as well, and Claude Code's on API credits."""
 
 
-def named(names: Iterable[str], gaps: GapModel | None = None) -> dict[str, Rule]:
+def named(names: Iterable[str], gaps: GapModel | None = None) -> dict[str, CachingRule]:
     """Returns some policies' rules; ours use `gaps`, else the model that ships. Raises KeyError for an unknown name."""
     model = gaps or HazardGaps()
     return {name: POLICIES[name].rule(model) for name in names}

@@ -12,7 +12,13 @@ import msgspec
 from xxhash import xxh3_128_digest
 
 from anchorline.cache.rules import Lifetime, Provider, Rules, canonical
-from anchorline.replay.request import Block, MissCause, RejectedError, SimulatedBill, SimulatedRequest
+from anchorline.replay.request import (
+    MissCause,
+    RejectedError,
+    SimulatedBill,
+    SimulatedBlock,
+    SimulatedRequest,
+)
 from anchorline.route.pricing import Bill, in_base_tokens
 
 _WHOLE_RESPONSE = "once the response is complete"
@@ -73,7 +79,7 @@ class ProviderCache:
             if len(blocks) == len(request.blocks)
             else prefixes(self.provider, self.model, request.blocks, request)
         )
-        end = self._found(path, marks, request.at)
+        end = self._longest_prefix(path, marks, request.at)
         read = self._readable_tokens(totals, end)
         cause = self._cause(request, path, raw, totals, marks, end, read, last)
         written = self._write(request, path, totals, marks, end, read)
@@ -93,7 +99,7 @@ class ProviderCache:
         return self.bill(billed).prompt
 
     def _marks(
-        self, request: SimulatedRequest, blocks: list[Block], totals: list[int]
+        self, request: SimulatedRequest, blocks: list[SimulatedBlock], totals: list[int]
     ) -> list[tuple[int, Lifetime]]:
         """Returns the breakpoints in force: (block, lifetime) in order, those below the minimum left out."""
         provider = self.provider
@@ -122,7 +128,7 @@ class ProviderCache:
         return [(block, lifetime) for block, lifetime in ordered if totals[block] >= self._minimum]
 
     def _automatic(
-        self, request: SimulatedRequest, blocks: list[Block], marks: dict[int, Lifetime]
+        self, request: SimulatedRequest, blocks: list[SimulatedBlock], marks: dict[int, Lifetime]
     ) -> tuple[int, Lifetime] | None:
         """Returns the provider's own breakpoint: the last block that may carry one."""
         rule = self.provider.automatic
@@ -142,7 +148,7 @@ class ProviderCache:
             raise RejectedError("the last block carries a breakpoint with another lifetime")
         return at, lifetime
 
-    def _found(self, path: list[bytes], marks: list[tuple[int, Lifetime]], now: float) -> int:
+    def _longest_prefix(self, path: list[bytes], marks: list[tuple[int, Lifetime]], now: float) -> int:
         """Returns the last block of the longest prefix that is read, or -1."""
         provider = self.provider
         if not marks:
@@ -252,9 +258,9 @@ class ProviderCache:
         if self.provider.mode == "none":
             return MissCause("no_cache", total)
         if last is None:
-            known = next((i for i in range(len(path) - 1, -1, -1) if path[i] in self._sent), -1)
-            if known > end:
-                return self._unread(path, totals, marks, known, end, read, now)
+            newest = next((i for i in range(len(path) - 1, -1, -1) if path[i] in self._sent), -1)
+            if newest > end:
+                return self._unread(path, totals, marks, newest, end, read, now)
             if total < self._minimum:
                 return MissCause("below_minimum", total)
             return MissCause("never_sent", 0, first) if end < 0 else None
@@ -289,16 +295,16 @@ class ProviderCache:
         path: list[bytes],
         totals: list[int],
         marks: list[tuple[int, Lifetime]],
-        known: int,
+        newest: int,
         end: int,
         read: int,
         now: float,
     ) -> MissCause | None:
-        """Returns why the prefix up to block `known`, sent before, was read up to block `end` only."""
-        held = [i for i in range(end + 1, known + 1) if path[i] in self._entries]
+        """Returns why the prefix up to block `newest`, sent before, was read up to block `end` only."""
+        held = [i for i in range(end + 1, newest + 1) if path[i] in self._entries]
         if not held:
-            short = totals[known] < self._minimum
-            return MissCause("below_minimum" if short else "no_breakpoint", totals[known] - read, end + 1)
+            short = totals[newest] < self._minimum
+            return MissCause("below_minimum" if short else "no_breakpoint", totals[newest] - read, end + 1)
         at = held[-1]
         entry = self._entries[path[at]]
         lost = totals[at] - read
@@ -351,13 +357,13 @@ def _limited(
     return sorted([*marks, automatic]) if automatic is not None else marks
 
 
-def _markable(provider: Provider, block: Block) -> bool:
+def _markable(provider: Provider, block: SimulatedBlock) -> bool:
     return block.kind not in provider.unmarkable and (
         provider.assistant_markable or block.kind not in ("assistant", "thinking")
     )
 
 
-def stripped(blocks: Iterable[Block]) -> list[Block]:
+def stripped(blocks: Iterable[SimulatedBlock]) -> list[SimulatedBlock]:
     """Returns the blocks without the thinking of finished turns: what stands before the person's last message."""
     given = list(blocks)
     turn = next((i for i in range(len(given) - 1, -1, -1) if given[i].kind == "user"), -1)
@@ -365,7 +371,7 @@ def stripped(blocks: Iterable[Block]) -> list[Block]:
 
 
 def prefixes(
-    provider: Provider, model: str, blocks: Sequence[Block], request: SimulatedRequest
+    provider: Provider, model: str, blocks: Sequence[SimulatedBlock], request: SimulatedRequest
 ) -> list[bytes]:
     """Returns the hash of everything up to the end of each block: content, order, and the settings that count there.
 
@@ -383,10 +389,10 @@ def prefixes(
     path = []
     reached = -1
     for block in blocks:
-        place = order.index(block.section)
-        if place < reached:
+        index = order.index(block.section)
+        if index < reached:
             raise RejectedError(f"{block.section} must stand before {order[reached]}")
-        while reached < place:
+        while reached < index:
             reached += 1
             chain = xxh3_128_digest(chain + "\0".join(entering.get(order[reached], ())).encode())
         chain = xxh3_128_digest(chain + block.digest)
@@ -394,7 +400,7 @@ def prefixes(
     return path
 
 
-def positions(given: Sequence[Block], kept: Sequence[Block]) -> list[int]:
+def positions(given: Sequence[SimulatedBlock], kept: Sequence[SimulatedBlock]) -> list[int]:
     """Returns, for each block given, the last block kept up to it: where its breakpoint falls."""
     positions = []
     at = -1
@@ -405,12 +411,12 @@ def positions(given: Sequence[Block], kept: Sequence[Block]) -> list[int]:
     return positions
 
 
-def common(one: Sequence[bytes], other: Sequence[bytes]) -> int:
+def common(path: Sequence[bytes], other: Sequence[bytes]) -> int:
     """Returns how many prefixes two chains share. Both are chains, so the first difference can be bisected."""
-    low, high = 0, min(len(one), len(other))
+    low, high = 0, min(len(path), len(other))
     while low < high:
         middle = (low + high) // 2
-        if one[middle] == other[middle]:
+        if path[middle] == other[middle]:
             low = middle + 1
         else:
             high = middle

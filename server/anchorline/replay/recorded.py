@@ -14,39 +14,39 @@ from anchorline.replay.account import RecordedConversation
 from anchorline.replay.chain import ChainStep
 from anchorline.sessions.request import RecordedRequest
 
-Key = tuple[str, str, int, str]
+BranchKey = tuple[str, str, int, str]
 
 
 def conversations(requests: Iterable[RecordedRequest], rules: Rules) -> list[RecordedConversation]:
     """Returns the conversations: one for each branch of each chain and each model."""
-    grouped: dict[Key, list[RecordedRequest]] = {}
-    for request in sorted(requests, key=lambda one: one.sent_at):
+    grouped: dict[BranchKey, list[RecordedRequest]] = {}
+    for request in sorted(requests, key=lambda request: request.sent_at):
         key = (request.session, request.chain, request.branch, request.model)
         grouped.setdefault(key, []).append(request)
     heads = _heads(grouped)
     return [
-        _conversation(key, found, rules.for_model(key[3]), heads.get((key[3], key[1] == "main"), 0))
-        for key, found in grouped.items()
+        _conversation(key, branch, rules.for_model(key[3]), heads.get((key[3], key[1] == "main"), 0))
+        for key, branch in grouped.items()
     ]
 
 
-def _heads(grouped: dict[Key, list[RecordedRequest]]) -> dict[tuple[str, bool], int]:
+def _heads(grouped: dict[BranchKey, list[RecordedRequest]]) -> dict[tuple[str, bool], int]:
     """Returns what first requests to a model usually read, in conversations and in sub-agents: their head."""
     read: dict[tuple[str, bool], list[int]] = {}
-    for (_, chain, branch, model), found in grouped.items():
-        if not branch and found[0].read:
-            read.setdefault((model, chain == "main"), []).append(found[0].read)
+    for (_, chain, branch, model), requests in grouped.items():
+        if not branch and requests[0].read:
+            read.setdefault((model, chain == "main"), []).append(requests[0].read)
     return {key: round(median(sizes)) for key, sizes in read.items()}
 
 
 def _conversation(
-    key: Key, found: Sequence[RecordedRequest], provider: Provider, usual: int
+    key: BranchKey, requests: Sequence[RecordedRequest], provider: Provider, usual: int
 ) -> RecordedConversation:
-    head = found[0].read or min(usual, min(one.tokens for one in found) - 1)
+    head = requests[0].read or min(usual, min(request.tokens for request in requests) - 1)
     steps, ttls = [], []
     before: RecordedRequest | None = None
     ttl = "default"
-    for request in found:
+    for request in requests:
         shared = _shared(request, before, ttl, head, provider) if before is not None else 0
         ttl = "1h" if request.write_1h else "5m" if request.write_5m else ttl
         steps.append(ChainStep(request.sent_at, request.tokens, shared, request.trigger))

@@ -1,4 +1,4 @@
-"""What a simulated cache is told of a request, and what it answers. Tokens, epoch seconds."""
+"""The request and the bill of a simulated cache. Tokens, epoch seconds."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -24,7 +24,7 @@ CauseCode = Literal[
 ]
 
 
-class Block(msgspec.Struct, frozen=True, gc=False):
+class SimulatedBlock(msgspec.Struct, frozen=True, gc=False):
     """A content block. `digest` identifies its content.
 
     `kind`: ``user`` for a person's own message (it begins a turn, and it is what strips earlier thinking),
@@ -56,7 +56,7 @@ class SimulatedRequest(msgspec.Struct, frozen=True):
     """
 
     at: float
-    blocks: Sequence[Block]
+    blocks: Sequence[SimulatedBlock]
     breakpoints: Sequence[Breakpoint] = ()
     first_at: float | None = None
     last_at: float | None = None

@@ -8,7 +8,7 @@ from anchorline.report.page import bar, document, lines, table
 
 if TYPE_CHECKING:
     from anchorline.trial.evidence import Difference
-    from anchorline.trial.summary import Estimated, Point, Side, TrialReport
+    from anchorline.trial.summary import CoursePoint, PolicyEstimate, Side, TrialReport
 
 COLOURS = {"champion": "quiet", "challenger": "0"}
 STAGES = {"shadow": "in shadow", "ab": "A/B, {:.0%}", "promoted": "promoted, {:.0%}"}
@@ -113,7 +113,7 @@ def _bar(arm: str, value: float | None, most: float) -> Html | str:
     return join((bar([(COLOURS[arm], value)], most, share(value)), f" {share(value)}"))
 
 
-def _course(points: "Sequence[Point]") -> Html:
+def _course(points: "Sequence[CoursePoint]") -> Html:
     """Returns the difference in cost as it grew, with its bounds."""
     if len(points) < 2:
         return Html()
@@ -133,7 +133,7 @@ def _course(points: "Sequence[Point]") -> Html:
     )
 
 
-def _off_policy(estimates: "Sequence[Estimated]") -> Html:
+def _off_policy(estimates: "Sequence[PolicyEstimate]") -> Html:
     if not estimates:
         return Html()
     return join(

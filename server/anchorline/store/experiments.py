@@ -21,8 +21,8 @@ from anchorline.store import database, outcomes, rows
 from anchorline.store.database import StoreError
 from anchorline.trial import experiment
 from anchorline.trial.evidence import Evidence, Shadowed, TrialRequest, collect
-from anchorline.trial.experiment import Contest, Stage, Standing
-from anchorline.trial.versions import FOLDER, DamagedError, Registry
+from anchorline.trial.experiment import Contest, ContestStage, Standing
+from anchorline.trial.versions import FOLDER, DamagedVersionError, Registry
 
 Name = Literal["started", "advanced", "stopped", "promoted", "rolled back", "removed"]
 By = Literal["developer", "monitor", "purge"]
@@ -58,7 +58,7 @@ class Event(msgspec.Struct, frozen=True):
     by: By
     reason: str
     experiment: str | None = None
-    stage: Stage | None = None
+    stage: ContestStage | None = None
     share: float | None = None
 
 
@@ -163,8 +163,8 @@ class Steps:
         self.problem: str | None = None
         self._path = path
 
-    def start(self, version: str, stage: Stage, share: float, by: By = "developer") -> Standing:
-        """Puts a version on trial. Raises NotPossibleError, DamagedError, StoreError, OSError."""
+    def start(self, version: str, stage: ContestStage, share: float, by: By = "developer") -> Standing:
+        """Puts a version on trial. Raises NotPossibleError, DamagedVersionError, StoreError, OSError."""
 
         def step(standing: Standing) -> tuple[Standing, Contest]:
             self.registry.verified(version)
@@ -232,7 +232,7 @@ class Steps:
         with self.registry.alone(), self._locked() as put:
             try:
                 before = self.registry.standing()
-            except DamagedError:
+            except DamagedVersionError:
                 if damaged is None:
                     raise
                 self.registry.put_standing(damaged)
@@ -277,7 +277,7 @@ class Steps:
             database.close(db)
 
 
-def _contest(version: str, champion: str, stage: Stage, share: float) -> Contest:
+def _contest(version: str, champion: str, stage: ContestStage, share: float) -> Contest:
     now = time.time()
     moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
     return Contest(

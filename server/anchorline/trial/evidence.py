@@ -1,4 +1,4 @@
-"""What an experiment has shown so far, and whether that is enough to promote the challenger or to take it back.
+"""The evidence of an experiment, and whether it is enough to promote the challenger or to take it back.
 
 The unit is the session, since a session's requests belong together. A session's *cost* is what its requests were
 billed, divided by what they would have cost without any cache at the model that they named: a large session weighs no
@@ -20,7 +20,7 @@ import msgspec
 from anchorline.outcome import Usage
 from anchorline.route.pricing import Bill, Pricing, Unpriced
 from anchorline.route.target import Targets
-from anchorline.trial.experiment import Contest, Stage
+from anchorline.trial.experiment import Contest, ContestStage
 
 ALPHA = 0.05
 """How often a challenger that is no cheaper may be promoted, however often one looks."""
@@ -126,20 +126,20 @@ class Shadowed(msgspec.Struct, frozen=True):
     milliseconds: float = 0.0
 
 
-Step = Literal["wait", "advance", "promote", "roll_back"]
+TrialStep = Literal["wait", "advance", "promote", "roll_back"]
 
 
 class TrialVerdict(msgspec.Struct, frozen=True):
     """What the evidence asks for, and the sentence that says why."""
 
-    step: Step
+    step: TrialStep
     reason: str
 
 
 class Evidence(msgspec.Struct, frozen=True):
     """What an experiment has shown: the sessions in order, the differences, and the verdict."""
 
-    stage: Stage
+    stage: ContestStage
     sessions: tuple[TrialSession, ...]
     cost: Difference
     acceptance: Difference
@@ -155,12 +155,14 @@ def collect(
 ) -> Evidence:
     """Returns what the requests of a contest's stage show."""
     sessions = tuple(by_session(requests, targets))
-    challenged = [one for one in requests if one.arm == "challenger"]
-    rerouted = sum(_rerouted(one, targets) for one in requests)
-    failures = sum(one.failed for one in challenged)
-    cost = difference((one.arm, one.propensity, one.cost) for one in sessions)
-    acceptance = difference(((one.arm, one.propensity, one.accepted) for one in sessions), share=True)
-    found = Evidence(
+    challenged = [request for request in requests if request.arm == "challenger"]
+    rerouted = sum(_rerouted(request, targets) for request in requests)
+    failures = sum(request.failed for request in challenged)
+    cost = difference((session.arm, session.propensity, session.cost) for session in sessions)
+    acceptance = difference(
+        ((session.arm, session.propensity, session.accepted) for session in sessions), share=True
+    )
+    evidence = Evidence(
         contest.stage,
         sessions,
         cost,
@@ -171,28 +173,28 @@ def collect(
         shadowed,
         TrialVerdict("wait", ""),
     )
-    return msgspec.structs.replace(found, verdict=verdict(contest, found))
+    return msgspec.structs.replace(evidence, verdict=verdict(contest, evidence))
 
 
 def by_session(requests: Iterable[TrialRequest], targets: Targets) -> Iterable[TrialSession]:
     """Yields the sessions in the order in which they began."""
-    found: dict[str, list[TrialRequest]] = {}
+    grouped: dict[str, list[TrialRequest]] = {}
     pricing = Pricing(targets)
-    for one in sorted(requests, key=lambda one: one.at):
-        if one.session is not None:
-            found.setdefault(one.session, []).append(one)
-    for session, own in found.items():
-        paid = [cost for one in own if (cost := billed(one, pricing)) is not None]
-        known = [good for one in own if (good := accepted(one)) is not None]
+    for request in sorted(requests, key=lambda request: request.at):
+        if request.session is not None:
+            grouped.setdefault(request.session, []).append(request)
+    for session, own in grouped.items():
+        costs = [cost for request in own if (cost := billed(request, pricing)) is not None]
+        outcomes = [good for request in own if (good := accepted(request)) is not None]
         yield TrialSession(
             session,
             own[0].at,
             own[0].arm,
             own[0].propensity,
             len(own),
-            sum(one.usd for one in paid),
-            sum(one.uncached_usd for one in paid),
-            sum(known) / len(known) if known else None,
+            sum(cost.usd for cost in costs),
+            sum(cost.uncached_usd for cost in costs),
+            sum(outcomes) / len(outcomes) if outcomes else None,
         )
 
 
@@ -203,8 +205,8 @@ def billed(request: TrialRequest, pricing: Pricing) -> RequestCost | None:
         return None
     named = request.own or request.planned
     model = request.answered or named
-    bills = [pricing.bill(one, model, request.at) for one in (usage, *request.pings)]
-    paid = [one.usd for one in bills if isinstance(one, Bill)]
+    bills = [pricing.bill(sent, model, request.at) for sent in (usage, *request.pings)]
+    paid = [bill.usd for bill in bills if isinstance(bill, Bill)]
     own = pricing.bill(usage, named, request.at)
     if len(paid) < len(bills) or isinstance(own, Unpriced) or not own.uncached:
         return None
@@ -249,16 +251,16 @@ def difference(values: Iterable[tuple[Arm, float, float | None]], *, share: bool
     the model; the difference is the mean of the terms. `share`: the values are shares, of which it may be that nothing
     but 1 was seen so far; then the spread is what Laplace's rule of succession makes of that, not 0.
     """
-    known = [(arm, propensity, value) for arm, propensity, value in values if value is not None]
+    rows = [(arm, propensity, value) for arm, propensity, value in values if value is not None]
     sides: dict[Arm, list[tuple[float, float]]] = {"champion": [], "challenger": []}
-    for arm, propensity, value in known:
+    for arm, propensity, value in rows:
         sides[arm].append((propensity, value))
     counts = (len(sides["champion"]), len(sides["challenger"]))
     means = {arm: sum(value for _, value in side) / len(side) if side else 0.0 for arm, side in sides.items()}
     base = means["challenger"] - means["champion"]
     terms = [
         base + (1 if arm == "challenger" else -1) * (value - means[arm]) / propensity
-        for arm, propensity, value in known
+        for arm, propensity, value in rows
     ]
     half = inf
     value = sum(terms) / len(terms) if terms else 0.0
@@ -286,38 +288,40 @@ def radius(count: int, variance: float, alpha: float = ALPHA) -> float:
     return sqrt(variance) * sqrt(2 * spread / (count**2 * rho2) * log(1 + sqrt(spread) / (2 * alpha)))
 
 
-def verdict(contest: Contest, found: Evidence) -> TrialVerdict:
+def verdict(contest: Contest, evidence: Evidence) -> TrialVerdict:
     """Returns what the evidence asks for."""
-    cost, acceptance, who = found.cost, found.acceptance, contest.challenger
+    cost, acceptance, who = evidence.cost, evidence.acceptance, contest.challenger
     if contest.stage == "shadow":
-        return _shadow(who, found.shadowed)
-    if found.failures >= FAILURES and found.failures > FAILURE_SHARE * found.challenged:
+        return _shadow(who, evidence.shadowed)
+    if evidence.failures >= FAILURES and evidence.failures > FAILURE_SHARE * evidence.challenged:
         return TrialVerdict(
-            "roll_back", f"{who} failed to decide {found.failures} of {found.challenged} plans"
+            "roll_back", f"{who} failed to decide {evidence.failures} of {evidence.challenged} plans"
         )
     if cost.enough and cost.low > 0:
-        return TrialVerdict("roll_back", f"{who} costs more: {_told(cost)} of the uncached cost")
+        return TrialVerdict("roll_back", f"{who} costs more: {_points(cost)} of the uncached cost")
     if acceptance.enough and acceptance.high < 0:
-        return TrialVerdict("roll_back", f"with {who} less is accepted: {_told(acceptance)}")
+        return TrialVerdict("roll_back", f"with {who} less is accepted: {_points(acceptance)}")
     if contest.stage == "promoted":
         return TrialVerdict("wait", f"{who} stays: nothing speaks against it")
     if not cost.enough:
         few = min(cost.sessions)
         return TrialVerdict("wait", f"{few} of {FEWEST} sessions with a bill on the smaller side")
     if cost.high >= 0:
-        return TrialVerdict("wait", f"the costs can't be told apart yet: {_told(cost)} of the uncached cost")
-    saved = f"{who} costs less: {_told(cost)} of the uncached cost"
-    if max(acceptance.sessions) == 0 and not found.rerouted:
+        return TrialVerdict(
+            "wait", f"the costs can't be told apart yet: {_points(cost)} of the uncached cost"
+        )
+    saved = f"{who} costs less: {_points(cost)} of the uncached cost"
+    if max(acceptance.sessions) == 0 and not evidence.rerouted:
         return TrialVerdict("promote", f"{saved}; the answers came from the same models")
     if acceptance.enough and acceptance.low > -MARGIN:
-        return TrialVerdict("promote", f"{saved}; acceptance is no worse: {_told(acceptance)}")
+        return TrialVerdict("promote", f"{saved}; acceptance is no worse: {_points(acceptance)}")
     few = min(acceptance.sessions)
     if not acceptance.enough:
         return TrialVerdict(
             "wait", f"{saved}; acceptance is known of {few} of {FEWEST} sessions on the smaller side"
         )
     return TrialVerdict(
-        "wait", f"{saved}; acceptance may still be more than {MARGIN:.0%} worse: {_told(acceptance)}"
+        "wait", f"{saved}; acceptance may still be more than {MARGIN:.0%} worse: {_points(acceptance)}"
     )
 
 
@@ -337,5 +341,5 @@ def _shadow(who: str, shadowed: Shadowed) -> TrialVerdict:
     )
 
 
-def _told(found: Difference) -> str:
-    return f"{100 * found.value:+.1f} points ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+def _points(estimate: Difference) -> str:
+    return f"{100 * estimate.value:+.1f} points ({100 * estimate.low:+.1f} to {100 * estimate.high:+.1f})"

@@ -1,4 +1,4 @@
-"""Which policy decides about a session, and how a new one gets there: shadow, A/B, promoted, rolled back.
+"""The stages of an experiment (shadow, A/B, promoted, rolled back), and which policy decides about a session.
 
 A `Contest` sets a challenger against what decides now. In shadow the challenger decides as well and changes nothing; in
 A/B it decides about a share of the sessions; promoted, about all but a few, so that what it replaced can still be
@@ -20,8 +20,8 @@ SHARE = 0.5
 PROMOTED_SHARE = 0.9
 """Of the sessions that a promoted policy decides about."""
 
-Stage = Literal["shadow", "ab", "promoted"]
-Arm = Literal["challenger", "champion", "default"]
+ContestStage = Literal["shadow", "ab", "promoted"]
+AssignedArm = Literal["challenger", "champion", "default"]
 VersionId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}\Z")]
 
 
@@ -34,7 +34,7 @@ class Contest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: VersionId
     challenger: VersionId
     champion: VersionId
-    stage: Stage
+    stage: ContestStage
     share: Annotated[float, Meta(gt=0, le=1)]
     key: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
     since: float
@@ -61,15 +61,15 @@ class Standing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def versions(self) -> tuple[str, ...]:
         """The versions that decide somewhere now, as far as they are not the heuristic."""
         contest = self.contest
-        found = (self.champion, contest.champion, contest.challenger) if contest is not None else ()
-        return tuple(one for one in dict.fromkeys(found) if one != HEURISTIC)
+        policies = (self.champion, contest.champion, contest.challenger) if contest is not None else ()
+        return tuple(policy for policy in dict.fromkeys(policies) if policy != HEURISTIC)
 
 
 class Assignment(msgspec.Struct, frozen=True):
     """Who decides about a session, on which side of which contest, and how probable that was."""
 
     version: str
-    arm: Arm = "default"
+    arm: AssignedArm = "default"
     propensity: float = 1.0
     experiment: str | None = None
 
@@ -79,7 +79,7 @@ class NotPossibleError(ValueError):
 
 
 def assign(standing: Standing, session: str | None) -> Assignment:
-    """Say who decides about a session. What has no session takes no part in an A/B: it could not be kept together."""
+    """Says who decides about a session. What has no session takes no part in an A/B: it could not be kept together."""
     contest = standing.contest
     if contest is None:
         return Assignment(HEURISTIC)
@@ -100,7 +100,7 @@ def _uniform(contest: Contest, session: str) -> float:
 
 
 def started(standing: Standing, contest: Contest) -> Standing:
-    """Begin a trial. Raises NotPossibleError where one runs, or the challenger decides already."""
+    """Begins a trial. Raises NotPossibleError where one runs, or the challenger decides already."""
     if standing.trial is not None:
         raise NotPossibleError(
             f"{standing.trial.challenger} is on trial already: `anchorline experiment stop` ends that"
@@ -131,12 +131,12 @@ def promoted(standing: Standing, contest: Contest) -> Standing:
     """Has a version decide from now on. A trial ends. Raises NotPossibleError where it does so already."""
     if contest.challenger == standing.champion:
         raise NotPossibleError(f"{contest.challenger} decides already")
-    kept = (one for one in standing.promoted if one.challenger != contest.challenger)
-    return Standing(_each_after_the_other((*kept, contest)))
+    kept = (former for former in standing.promoted if former.challenger != contest.challenger)
+    return Standing(_chained((*kept, contest)))
 
 
 def rolled_back(standing: Standing, to: str | None = None) -> Standing:
-    """Ends a trial where one runs, else go back to what decided before; or go back as far as `to`.
+    """Ends a trial where one runs, else goes back to what decided before; or goes back as far as `to`.
 
     Raises NotPossibleError where there is nothing to go back from, or `to` did not decide before.
     """
@@ -144,7 +144,7 @@ def rolled_back(standing: Standing, to: str | None = None) -> Standing:
         raise NotPossibleError("the heuristic decides: there is nothing to go back from")
     if to is None:
         return Standing(standing.promoted if standing.trial is not None else standing.promoted[:-1])
-    before = [HEURISTIC, *(one.challenger for one in standing.promoted)]
+    before = [HEURISTIC, *(contest.challenger for contest in standing.promoted)]
     if to not in before:
         raise NotPossibleError(f"{to} did not decide before; these did: {', '.join(before)}")
     return Standing(standing.promoted[: before.index(to)])
@@ -152,17 +152,17 @@ def rolled_back(standing: Standing, to: str | None = None) -> Standing:
 
 def without(standing: Standing, gone: frozenset[str]) -> Standing:
     """Returns what stays in force once some versions are no more."""
-    kept = _each_after_the_other(one for one in standing.promoted if one.challenger not in gone)
+    kept = _chained(contest for contest in standing.promoted if contest.challenger not in gone)
     trial = standing.trial
     if trial is not None and not gone.isdisjoint({trial.challenger, trial.champion}):
         trial = None
     return Standing(kept, trial)
 
 
-def _each_after_the_other(contests: Iterable[Contest]) -> tuple[Contest, ...]:
+def _chained(contests: Iterable[Contest]) -> tuple[Contest, ...]:
     """Returns contests in which each challenger has replaced the one before it."""
-    found: list[Contest] = []
-    for one in contests:
-        champion = found[-1].challenger if found else HEURISTIC
-        found.append(msgspec.structs.replace(one, champion=champion))
-    return tuple(found)
+    chain: list[Contest] = []
+    for contest in contests:
+        champion = chain[-1].challenger if chain else HEURISTIC
+        chain.append(msgspec.structs.replace(contest, champion=champion))
+    return tuple(chain)

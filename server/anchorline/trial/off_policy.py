@@ -1,4 +1,4 @@
-"""What a policy would have earned, told from the log of another one that chose at random with known probabilities.
+"""Off-policy estimates: what a policy would have earned, from the log of one that chose at random.
 
     weight  w = target(a | x) / propensity          for the action a that was logged
     SNIPS     = Σ w·r / Σ w                         A. Swaminathan, T. Joachims, NeurIPS 2015
@@ -24,7 +24,7 @@ FEWEST = 20.0
 """Effective observations below which an interval is not to be believed: the normal approximation fails."""
 
 
-class Log(msgspec.Struct, frozen=True):
+class DecisionLog(msgspec.Struct, frozen=True):
     """Logged decisions: of each the action, the probability with which it was chosen, and the reward (more is better).
 
     `groups` says which belong together. All arrays have length n.
@@ -58,25 +58,25 @@ def log(
     propensities: Sequence[float],
     rewards: Sequence[float],
     groups: Sequence[int] | None = None,
-) -> Log:
+) -> DecisionLog:
     """Returns a log. Raises ValueError where lengths differ, or a propensity is not in (0, 1]."""
     count = len(actions)
-    given = Log(
+    logged = DecisionLog(
         np.asarray(actions, np.int64),
         np.asarray(propensities, np.float64),
         np.asarray(rewards, np.float64),
         np.asarray(groups if groups is not None else range(count), np.int64),
     )
-    if not count or {len(given.propensities), len(given.rewards), len(given.groups)} != {count}:
+    if not count or {len(logged.propensities), len(logged.rewards), len(logged.groups)} != {count}:
         raise ValueError("a log needs as many actions as propensities, rewards and groups, and at least one")
-    if not np.all((given.propensities > 0) & (given.propensities <= 1)):
+    if not np.all((logged.propensities > 0) & (logged.propensities <= 1)):
         raise ValueError(
             "a propensity is above 0 and at most 1: what can't have been chosen can't be in the log"
         )
-    return given
+    return logged
 
 
-def snips(logged: Log, target: Floats) -> Estimate:
+def snips(logged: DecisionLog, target: Floats) -> Estimate:
     """Returns the self-normalised estimate. `target` (n × actions) is the policy's probability of each action."""
     weights = _weights(logged, target)
     total = weights.sum()
@@ -87,7 +87,7 @@ def snips(logged: Log, target: Floats) -> Estimate:
     return _interval(value, terms, logged.groups, weights)
 
 
-def doubly_robust(logged: Log, target: Floats, model: Floats) -> Estimate:
+def doubly_robust(logged: DecisionLog, target: Floats, model: Floats) -> Estimate:
     """Returns the doubly robust estimate. `model` (n × actions) is the reward that a model expects of each action.
 
     The model must not have been fitted on the row that it is asked about: see `fitted`.
@@ -100,7 +100,9 @@ def doubly_robust(logged: Log, target: Floats, model: Floats) -> Estimate:
     return _interval(value, (terms - value) / len(terms), logged.groups, weights)
 
 
-def fitted(logged: Log, features: Floats, actions: int, *, folds: int = 5, ridge: float = 1.0) -> Floats:
+def fitted(
+    logged: DecisionLog, features: Floats, actions: int, *, folds: int = 5, ridge: float = 1.0
+) -> Floats:
     """Returns a model of the reward (n × actions), each row by a ridge regression for each action on the other folds.
 
     `features` (n × k) are standardised here. Groups are never split. An action that a fold lacks is expected to
@@ -112,7 +114,7 @@ def fitted(logged: Log, features: Floats, actions: int, *, folds: int = 5, ridge
     )
     names, index = np.unique(logged.groups, return_inverse=True)
     fold = np.random.default_rng(0).permutation(len(names))[index] % folds
-    found = np.empty((len(x), actions))
+    model = np.empty((len(x), actions))
     penalty = ridge * np.eye(x.shape[1])
     penalty[-1, -1] = 0.0
     for part in range(folds):
@@ -123,18 +125,18 @@ def fitted(logged: Log, features: Floats, actions: int, *, folds: int = 5, ridge
         for action in range(actions):
             rows = train & (logged.actions == action)
             if not rows.any():
-                found[out, action] = mean
+                model[out, action] = mean
                 continue
             own = x[rows]
             offset = logged.rewards[rows].mean()
             weights = np.linalg.solve(
                 own.T @ own + penalty + 1e-9 * np.eye(len(penalty)), own.T @ (logged.rewards[rows] - offset)
             )
-            found[out, action] = x[out] @ weights + offset
-    return found
+            model[out, action] = x[out] @ weights + offset
+    return model
 
 
-def _weights(logged: Log, target: Floats) -> Floats:
+def _weights(logged: DecisionLog, target: Floats) -> Floats:
     rows = np.arange(len(logged.actions))
     chosen: Floats = target[rows, logged.actions] / logged.propensities
     return chosen

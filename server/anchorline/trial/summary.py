@@ -39,7 +39,7 @@ class Side(msgspec.Struct, frozen=True):
     latency_ms: float | None
 
 
-class Estimated(msgspec.Struct, frozen=True):
+class PolicyEstimate(msgspec.Struct, frozen=True):
     """What a policy would have earned, had it decided about every request, with its 95 % interval."""
 
     policy: str
@@ -52,7 +52,7 @@ class Estimated(msgspec.Struct, frozen=True):
     believable: bool
 
 
-class Point(msgspec.Struct, frozen=True):
+class CoursePoint(msgspec.Struct, frozen=True):
     """The difference in cost after so many sessions. The bounds are None while they are infinite."""
 
     sessions: int
@@ -68,8 +68,8 @@ class TrialReport(msgspec.Struct, frozen=True):
     ended: str | None
     evidence: Evidence
     sides: tuple[Side, ...]
-    course: tuple[Point, ...]
-    off_policy: tuple[Estimated, ...]
+    course: tuple[CoursePoint, ...]
+    off_policy: tuple[PolicyEstimate, ...]
     version: Version | None
 
 
@@ -95,78 +95,79 @@ def report(
 
 
 def _side(arm: Arm, contest: Contest, requests: Sequence[TrialRequest], evidence: Evidence) -> Side:
-    own = [one for one in requests if one.arm == arm]
-    sessions = [one for one in evidence.sessions if one.arm == arm]
-    costs = [one.cost for one in sessions if one.cost is not None]
-    good = [one.accepted for one in sessions if one.accepted is not None]
-    latencies = [one.latency_ms for one in own if one.latency_ms is not None]
+    own = [request for request in requests if request.arm == arm]
+    sessions = [session for session in evidence.sessions if session.arm == arm]
+    costs = [session.cost for session in sessions if session.cost is not None]
+    good = [session.accepted for session in sessions if session.accepted is not None]
+    latencies = [request.latency_ms for request in own if request.latency_ms is not None]
     return Side(
         arm,
         contest.challenger if arm == "challenger" else contest.champion,
         len(sessions),
         len(own),
-        sum(one.usd for one in sessions) if costs or not sessions else None,
+        sum(session.usd for session in sessions) if costs or not sessions else None,
         sum(costs) / len(costs) if costs else None,
         sum(good) / len(good) if good else None,
-        sum(one.p_hit for one in own) / len(own) if own else None,
+        sum(request.p_hit for request in own) / len(own) if own else None,
         median(latencies) if latencies else None,
     )
 
 
-def _course(evidence: Evidence) -> list[Point]:
-    sessions = [one for one in evidence.sessions if one.cost is not None]
-    points: list[Point] = []
+def _course(evidence: Evidence) -> list[CoursePoint]:
+    sessions = [session for session in evidence.sessions if session.cost is not None]
+    points: list[CoursePoint] = []
     for step in range(1, POINTS + 1):
         count = len(sessions) * step // POINTS
         if count < 2 or (points and points[-1].sessions == count):
             continue
-        found = difference((one.arm, one.propensity, one.cost) for one in sessions[:count])
-        if min(found.sessions):
-            low, high = (found.low, found.high) if found.enough else (None, None)
-            points.append(Point(count, found.value, low, high))
+        estimate = difference((session.arm, session.propensity, session.cost) for session in sessions[:count])
+        if min(estimate.sessions):
+            low, high = (estimate.low, estimate.high) if estimate.enough else (None, None)
+            points.append(CoursePoint(count, estimate.value, low, high))
     return points
 
 
-def _off_policy(contest: Contest, requests: Sequence[TrialRequest], targets: Targets) -> list[Estimated]:
+def _off_policy(contest: Contest, requests: Sequence[TrialRequest], targets: Targets) -> list[PolicyEstimate]:
     depth: dict[str | None, int] = {}
     costs, good, pricing = [], [], Pricing(targets)
-    for one in requests:
-        depth[one.session] = depth.get(one.session, 0) + 1
-        paid, turned_out = billed(one, pricing), accepted(one)
-        context = (np.log1p(one.tokens), float(np.log1p(depth[one.session])))
+    for request in requests:
+        depth[request.session] = depth.get(request.session, 0) + 1
+        paid, turned_out = billed(request, pricing), accepted(request)
+        context = (np.log1p(request.tokens), float(np.log1p(depth[request.session])))
         if paid is not None:
-            costs.append((one, paid.usd / paid.uncached_usd, context))
+            costs.append((request, paid.usd / paid.uncached_usd, context))
         if turned_out is not None:
-            good.append((one, float(turned_out), context))
+            good.append((request, float(turned_out), context))
     return [*_estimates(contest, "cost", costs), *_estimates(contest, "acceptance", good)]
 
 
 def _estimates(
-    contest: Contest, measure: str, known: Sequence[tuple[TrialRequest, float, tuple[float, float]]]
-) -> list[Estimated]:
-    if len({one.arm for one, _, _ in known}) < len(ARMS):
+    contest: Contest, measure: str, observations: Sequence[tuple[TrialRequest, float, tuple[float, float]]]
+) -> list[PolicyEstimate]:
+    if len({request.arm for request, _, _ in observations}) < len(ARMS):
         return []
     sessions = {
-        session: index for index, session in enumerate(dict.fromkeys(one.session for one, _, _ in known))
+        session: index
+        for index, session in enumerate(dict.fromkeys(request.session for request, _, _ in observations))
     }
     logged = off_policy.log(
-        [ARMS.index(one.arm) for one, _, _ in known],
-        [one.propensity for one, _, _ in known],
-        [value for _, value, _ in known],
-        [sessions[one.session] for one, _, _ in known],
+        [ARMS.index(request.arm) for request, _, _ in observations],
+        [request.propensity for request, _, _ in observations],
+        [value for _, value, _ in observations],
+        [sessions[request.session] for request, _, _ in observations],
     )
-    model = off_policy.fitted(logged, np.array([context for _, _, context in known]), len(ARMS))
-    found = []
+    model = off_policy.fitted(logged, np.array([context for _, _, context in observations]), len(ARMS))
+    estimates = []
     for action, arm in enumerate(ARMS):
-        target = np.zeros((len(known), len(ARMS)))
+        target = np.zeros((len(observations), len(ARMS)))
         target[:, action] = 1.0
         policy = contest.challenger if arm == "challenger" else contest.champion
         for name, estimate in (
             ("SNIPS", off_policy.snips(logged, target)),
             ("doubly robust", off_policy.doubly_robust(logged, target, model)),
         ):
-            found.append(
-                Estimated(
+            estimates.append(
+                PolicyEstimate(
                     policy,
                     measure,
                     name,
@@ -177,4 +178,4 @@ def _estimates(
                     estimate.believable,
                 )
             )
-    return found
+    return estimates

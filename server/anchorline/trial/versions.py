@@ -44,7 +44,7 @@ _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
 
 
-class DamagedError(Exception):
+class DamagedVersionError(Exception):
     """A version or the standing can't be used. The message names the file and says why."""
 
 
@@ -61,7 +61,7 @@ class TrainingData(msgspec.Struct, frozen=True):
     splits: tuple[str, ...] = ()
 
 
-class Stored(msgspec.Struct, frozen=True):
+class StoredFile(msgspec.Struct, frozen=True):
     """A file of a version."""
 
     bytes: Annotated[int, Meta(ge=0, le=LARGEST_FILE)]
@@ -77,7 +77,7 @@ class Version(msgspec.Struct, frozen=True):
     parent: VersionId | None = None
     seed: int = 0
     metrics: dict[str, dict[str, float]] = {}
-    files: Annotated[dict[str, Stored], Meta(max_length=MOST_FILES)] = {}
+    files: Annotated[dict[str, StoredFile], Meta(max_length=MOST_FILES)] = {}
 
 
 def new_id(now: float | None = None) -> str:
@@ -106,13 +106,13 @@ class Registry:
             yield
 
     def standing(self) -> Standing:
-        """Returns what is in force: the heuristic, where nothing else was said. Raises DamagedError."""
+        """Returns what is in force: the heuristic, where nothing else was said. Raises DamagedVersionError."""
         try:
             return msgspec.json.decode(_read(self.standing_file, LARGEST_JSON), type=Standing)
         except FileNotFoundError:
             return Standing()
         except (OSError, ValueError) as error:
-            raise DamagedError(f"{self.standing_file}: {_reason(error)}") from error
+            raise DamagedVersionError(f"{self.standing_file}: {_reason(error)}") from error
 
     def put_standing(self, standing: Standing) -> None:
         """Puts something in force, in one step. Raises OSError."""
@@ -121,50 +121,50 @@ class Registry:
 
     def names(self) -> tuple[str, ...]:
         """Returns the ids of all versions, damaged ones as well, the newest last."""
-        found = {name for place in (self._shipped, self.folder) for name in _folders(place)}
-        return tuple(sorted(found, key=lambda name: (name.startswith("r-"), name)))
+        ids = {name for folder in (self._shipped, self.folder) for name in _folders(folder)}
+        return tuple(sorted(ids, key=lambda name: (name.startswith("r-"), name)))
 
     def path(self, version: str) -> Path:
-        """Returns the folder of a version. Raises DamagedError where there is none."""
+        """Returns the folder of a version. Raises DamagedVersionError where there is none."""
         if _ID.match(version):
-            for place in (self.folder, self._shipped):
-                if (place / version / ABOUT).is_file():
-                    return place / version
+            for folder in (self.folder, self._shipped):
+                if (folder / version / ABOUT).is_file():
+                    return folder / version
         if version == HEURISTIC:
-            raise DamagedError(
+            raise DamagedVersionError(
                 f"{HEURISTIC} is no version of the network; `anchorline rollback --to {HEURISTIC}` has it decide"
             )
-        known = ", ".join((HEURISTIC, *self.names()))
-        raise DamagedError(f"there is no version {version!r} in {self.folder}; known: {known}")
+        versions = ", ".join((HEURISTIC, *self.names()))
+        raise DamagedVersionError(f"there is no version {version!r} in {self.folder}; known: {versions}")
 
     def about(self, version: str) -> Version:
-        """Returns what is known of a version. Raises DamagedError."""
+        """Returns what is known of a version. Raises DamagedVersionError."""
         file = self.path(version) / ABOUT
         try:
-            found = msgspec.json.decode(_read(file, LARGEST_JSON), type=Version)
+            record = msgspec.json.decode(_read(file, LARGEST_JSON), type=Version)
         except (OSError, ValueError) as error:
-            raise DamagedError(f"{file}: {_reason(error)}") from error
-        if found.version != version:
-            raise DamagedError(f"{file}: it says that it is {found.version}")
-        return found
+            raise DamagedVersionError(f"{file}: {_reason(error)}") from error
+        if record.version != version:
+            raise DamagedVersionError(f"{file}: it says that it is {record.version}")
+        return record
 
     def verified(self, version: str) -> Path:
-        """Returns the folder of a version whose files are as they were written. Raises DamagedError."""
+        """Returns the folder of a version whose files are as they were written. Raises DamagedVersionError."""
         about, folder = self.about(version), self.path(version)
         for name, stored in about.files.items():
             if not _FILE.match(name):
-                raise DamagedError(f"{folder / ABOUT}: a file has the name {name!r}")
+                raise DamagedVersionError(f"{folder / ABOUT}: a file has the name {name!r}")
             file = folder / name
             try:
                 content = _read(file, stored.bytes)
             except (OSError, ValueError) as error:
-                raise DamagedError(f"{file}: {_reason(error)}") from error
+                raise DamagedVersionError(f"{file}: {_reason(error)}") from error
             if len(content) != stored.bytes or blake2b(content, digest_size=32).hexdigest() != stored.blake2b:
-                raise DamagedError(f"{file}: its checksum is not the one in {ABOUT}")
+                raise DamagedVersionError(f"{file}: its checksum is not the one in {ABOUT}")
         return folder
 
     def add(self, version: Version, write: Callable[[Path], None]) -> Version:
-        """Store a version: `write` gets an empty folder to put the network's files into.
+        """Stores a version: `write` gets an empty folder to put the network's files into.
 
         Nobody removes anything meanwhile. Returns it with its checksums. Raises OSError, ValueError where there is one
         with this id, and what `write` raises.
@@ -185,7 +185,7 @@ class Registry:
             for file in sorted(part.iterdir()):
                 file.chmod(0o600)
                 content = _read(file, LARGEST_FILE)
-                stored[file.name] = Stored(len(content), blake2b(content, digest_size=32).hexdigest())
+                stored[file.name] = StoredFile(len(content), blake2b(content, digest_size=32).hexdigest())
             whole = msgspec.structs.replace(version, files=stored)
             files.write(part / ABOUT, msgspec.json.format(msgspec.json.encode(whole), indent=1))
             part.rename(target)
@@ -199,25 +199,25 @@ class Registry:
 
         A version of which nobody can say so any more, because it is damaged, is among them.
         """
-        known: dict[str, bool] = {}
+        memo: dict[str, bool] = {}
 
         def knows(version: str) -> bool:
             if version.startswith(PRIOR):
                 return False
-            if version not in known:
-                known[version] = True  # what descends from itself is damaged
+            if version not in memo:
+                memo[version] = True  # what descends from itself is damaged
                 try:
                     about = self.about(version)
-                except DamagedError:
+                except DamagedVersionError:
                     return True
                 own = about.data.since is not None and about.data.since < limit
-                known[version] = own or (about.parent is not None and knows(about.parent))
-            return known[version]
+                memo[version] = own or (about.parent is not None and knows(about.parent))
+            return memo[version]
 
         return tuple(name for name in _folders(self.folder) if knows(name))
 
     def purge(self, limit: float) -> tuple[str, ...]:
-        """Removes what `trained_before` tells, and what was never finished; returnss the versions that are gone.
+        """Removes what `trained_before` tells, and what was never finished; returns the versions that are gone.
 
         What they decide falls back to what was there before. Raises OSError.
         """
@@ -228,7 +228,7 @@ class Registry:
             if gone:
                 try:
                     self.put_standing(without(self.standing(), frozenset(gone)))
-                except DamagedError:
+                except DamagedVersionError:
                     self.put_standing(Standing())
             for folder in (*(self.folder / version for version in gone), *self.folder.glob(f"{PART}*")):
                 shutil.rmtree(folder)
@@ -238,12 +238,14 @@ class Registry:
         files.make_folder(self.folder)
 
 
-def _folders(place: Path) -> list[str]:
+def _folders(folder: Path) -> list[str]:
     """Returns the names below `place` that may be versions."""
-    if not place.is_dir():
+    if not folder.is_dir():
         return []
     return sorted(
-        one.name for one in place.iterdir() if _ID.match(one.name) and one.is_dir() and not one.is_symlink()
+        entry.name
+        for entry in folder.iterdir()
+        if _ID.match(entry.name) and entry.is_dir() and not entry.is_symlink()
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from anchorline.cache.rules import Provider, canonical
-from anchorline.replay.request import Block, Breakpoint, SimulatedRequest
+from anchorline.replay.request import Breakpoint, SimulatedBlock, SimulatedRequest
 
 SIDE_S = 10.0
 """How long after a turn the client's side request starts, in seconds (chosen on train)."""
@@ -97,9 +97,9 @@ class Known:
 class Session:
     """One conversation as it stands."""
 
-    def __init__(self, static: list[Block]) -> None:
+    def __init__(self, static: list[SimulatedBlock]) -> None:
         self.static = static
-        self.messages: list[Block] = []
+        self.messages: list[SimulatedBlock] = []
         self.row: Row | None = None
         self.suggests: bool | None = None
         self.mode = ""
@@ -120,7 +120,7 @@ class Rebuilder:
         self.sessions: dict[tuple[str, str], Session] = {}
         self.suggests: dict[str, bool] = {}
         self.changes: dict[tuple[str, str], bool] = {}
-        self.ends: dict[tuple[str, str], deque[tuple[int, list[Block], list[Block]]]] = {}
+        self.ends: dict[tuple[str, str], deque[tuple[int, list[SimulatedBlock], list[SimulatedBlock]]]] = {}
 
     def requests(self, row: Row) -> Iterator[tuple[SimulatedRequest, bool]]:
         """Yield (request, is it the row's own) for a row: traffic that no log shows first."""
@@ -147,7 +147,7 @@ class Rebuilder:
             yield (
                 SimulatedRequest(
                     at,
-                    [*session.static, *side, Block(b"suggest", 50, kind="user")],
+                    [*session.static, *side, SimulatedBlock(b"suggest", 50, kind="user")],
                     [Breakpoint(len(session.static) + len(side) - 1, before.ttl)],
                     at + 1,
                     at + 3,
@@ -165,7 +165,7 @@ class Rebuilder:
         yield (
             SimulatedRequest(
                 row.start,
-                [*blocks, Block(b"end" + str(row.first_at).encode(), row.input)],
+                [*blocks, SimulatedBlock(b"end" + str(row.first_at).encode(), row.input)],
                 marks,
                 row.first_at,
                 row.last_at,
@@ -202,7 +202,7 @@ class Rebuilder:
         static = session.static[:kept]
         if size < 0.99 * read:
             name = f"{'own' if static else 'static'} {kept} {session.messages[0].digest!r}"
-            static = [*static, Block(name.encode(), read - size, "system")]
+            static = [*static, SimulatedBlock(name.encode(), read - size, "system")]
         moved = sum(block.tokens for block in session.static) - sum(block.tokens for block in static)
         head = session.messages[0]
         if moved == 0 or head.tokens + moved < 0:
@@ -211,14 +211,14 @@ class Rebuilder:
         session.messages = [msgspec.structs.replace(head, tokens=head.tokens + moved), *session.messages[1:]]
         session.resend = True
 
-    def static(self, row: Row, known: Known) -> list[Block]:
+    def static(self, row: Row, known: Known) -> list[SimulatedBlock]:
         """Return tools and system: what sessions share, what the session adds to it."""
         static = []
         shared = min(known.shared, row.cached)
         if shared:
-            static.append(Block(f"static {row.user}".encode(), shared, "system"))
+            static.append(SimulatedBlock(f"static {row.user}".encode(), shared, "system"))
         if known.own > shared * 1.01 and known.own < row.cached:
-            static.append(Block(f"own {row.session}".encode(), known.own - shared, "system"))
+            static.append(SimulatedBlock(f"own {row.session}".encode(), known.own - shared, "system"))
         return static
 
     def fork(self, session: Session, row: Row, key: tuple[str, str]) -> None:
@@ -234,7 +234,7 @@ class Rebuilder:
         if best is not None:
             session.static, session.messages = best[0], list(best[1])
 
-    def grow(self, session: Session, row: Row, strips: bool) -> tuple[list[Block] | None, str]:
+    def grow(self, session: Session, row: Row, strips: bool) -> tuple[list[SimulatedBlock] | None, str]:
         """Append a row's blocks; return the side request's messages, and the mode it is sent in."""
         turn = row.trigger == "user" and not any(kind == "tool_use:Skill" for _, kind, _, _ in row.new_blocks)
         static = sum(block.tokens for block in session.static)
@@ -265,7 +265,7 @@ class Rebuilder:
             digest = f"edit {row.session} {session.edits}".encode()
             new = min(sum(part[2] for part in parts) // 3, max(row.cached - static, 0))
             opaque = max(row.cached - static - new, 0)
-            kept = [Block(digest, opaque)]
+            kept = [SimulatedBlock(digest, opaque)]
             session.messages = kept
             room = new
         user = sum(
@@ -292,11 +292,11 @@ class Rebuilder:
             session.messages = kept
         session.messages = [*session.messages, *given]
         if not session.messages:
-            session.messages = [Block(b"start" + row.session.encode(), max(room, 0))]
+            session.messages = [SimulatedBlock(b"start" + row.session.encode(), max(room, 0))]
         return side, self.mode(session, row, turn)
 
     @staticmethod
-    def corrected(blocks: list[Block], tokens: int) -> list[Block]:
+    def corrected(blocks: list[SimulatedBlock], tokens: int) -> list[SimulatedBlock]:
         """Return the blocks with `tokens` more: what was taken for thinking that is stripped was not, or was less."""
         turn = next((i for i in range(len(blocks) - 1, -1, -1) if blocks[i].kind == "user"), -1)
         size = sum(block.tokens for block in blocks[turn + 1 :])
@@ -333,7 +333,7 @@ class Rebuilder:
         return sum(seen) * 2 > len(seen)
 
     @staticmethod
-    def spread(parts: list[Any], room: int, user: int) -> list[Block]:
+    def spread(parts: list[Any], room: int, user: int) -> list[SimulatedBlock]:
         """Share `room` tokens out among the parts: `user` for the person's message, the rest by characters."""
         user = min(user, room)
         written = [part for part in parts if part[0] == "user" and part[1] != "tool_result"] if user else []
@@ -359,7 +359,7 @@ class Rebuilder:
                     if group is written
                     else "content"
                 )
-                blocks.append(Block(digest, own, kind=name))
+                blocks.append(SimulatedBlock(digest, own, kind=name))
         return blocks
 
     def learn(self, row: Row, simulated: int) -> None:

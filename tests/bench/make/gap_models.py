@@ -10,7 +10,7 @@ from anchorline.cache.gaps import Gaps, HazardGaps, Moment
 from anchorline.learn import features
 from anchorline.learn.architecture import TIMES, Architecture
 from anchorline.learn.features import Decision, Features
-from anchorline.learn.forward import Table
+from anchorline.learn.forward import FeatureTable
 from anchorline.learn.network import Network
 from anchorline.learn.training import Settings, train
 from bench.make.gaps import Row, weights_of
@@ -90,7 +90,7 @@ def network(rows: Sequence[Row], table: HazardGaps, seed: int = 0) -> Network:
 
 def of_network(trained: Network, table: HazardGaps, wanted: Sequence[Moment]) -> Told:
     """Ask a network that corrects `table`."""
-    seen = Table([Features(moment=features.of_moment(one, table)) for one in wanted], trained.form)
+    seen = FeatureTable([Features(moment=features.of_moment(one, table)) for one in wanted], trained.form)
     odds = np.asarray(trained.gap_odds(seen.all()), np.float64)
     return Told(wanted, trained.form.times, np.cumprod(1 / (1 + np.exp(-odds)), axis=1))
 

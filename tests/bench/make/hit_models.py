@@ -11,7 +11,7 @@ from anchorline.cache import hits
 from anchorline.learn import features
 from anchorline.learn.architecture import Architecture
 from anchorline.learn.features import Decision, Features
-from anchorline.learn.forward import Table
+from anchorline.learn.forward import FeatureTable
 from anchorline.learn.training import Settings, train
 from bench.data.hit_rows import Row
 
@@ -127,7 +127,7 @@ def network(rows: Sequence[Row], scored: Sequence[Row], found: Mapping[str, floa
         settings=SETTINGS,
     )
     asked = [decision(row, n, 1.0, found).features for n, row in enumerate(scored)]
-    odds = trained.hit_odds(Table(asked, FORM).all())
+    odds = trained.hit_odds(FeatureTable(asked, FORM).all())
     return 1 / (1 + np.exp(-np.asarray(odds, np.float64)))
 
 

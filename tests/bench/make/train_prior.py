@@ -23,9 +23,9 @@ from anchorline.cache.gaps import HazardGaps
 from anchorline.learn import network
 from anchorline.learn.architecture import HEADS
 from anchorline.learn.features import Decision
-from anchorline.learn.training import Progress, Settings, train
+from anchorline.learn.training import Settings, TrainingProgress, train
 from anchorline.route import wording
-from anchorline.trial.versions import ABOUT, Stored, Version
+from anchorline.trial.versions import ABOUT, StoredFile, Version
 from bench.data import hit_rows, weka_traces
 from bench.data.routing_sets import PERMITTED, read
 from bench.make import hit_models, solve_prior
@@ -85,7 +85,7 @@ def fitted(decisions: list[Decision], seed: int, epochs: int) -> network.Network
     )
 
 
-def told(progress: Progress) -> None:
+def told(progress: TrainingProgress) -> None:
     """Say where the training stands, after each epoch."""
     if progress.held:
         losses = ", ".join(f"{head} {loss:.4f}" for head, loss in progress.held.items())
@@ -100,7 +100,7 @@ def kept(trained: network.Network, folder: Path, seed: int, decisions: int) -> N
     files = {}
     for name in (network.WEIGHTS, network.DESCRIPTION):
         content = (folder / name).read_bytes()
-        files[name] = Stored(len(content), blake2b(content, digest_size=32).hexdigest())
+        files[name] = StoredFile(len(content), blake2b(content, digest_size=32).hexdigest())
     about = Version(VERSION, created_at=float(int(time.time())), seed=seed, files=files)
     (folder / ABOUT).write_bytes(msgspec.json.format(msgspec.json.encode(about), indent=1))
 

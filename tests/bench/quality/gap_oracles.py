@@ -8,25 +8,25 @@ from msgspec.structs import replace
 from anchorline.cache.gaps import GapModel, Gaps
 from anchorline.cache.lifetime import Action, best, bets
 from anchorline.cache.rules import Provider
-from anchorline.replay.chain import Asked, Policy, gap, moment
+from anchorline.replay.chain import ChainPolicy, ChainPosition, gap, moment
 
-View = Callable[[GapModel, Asked], Gaps]
+View = Callable[[GapModel, ChainPosition], Gaps]
 
 
-def before(model: GapModel, asked: Asked) -> Gaps:
+def before(model: GapModel, position: ChainPosition) -> Gaps:
     """What is known when the request is sent."""
-    return model.after(moment(asked.chain, asked.index))
+    return model.after(moment(position.chain, position.index))
 
 
-def answered(model: GapModel, asked: Asked) -> Gaps:
+def answered(model: GapModel, position: ChainPosition) -> Gaps:
     """What is known when the answer is there."""
-    step = asked.chain[asked.index]
-    return model.after(replace(moment(asked.chain, asked.index), stop=step.stop, output=step.output))
+    step = position.chain[position.index]
+    return model.after(replace(moment(position.chain, position.index), stop=step.stop, output=step.output))
 
 
-def future(_model: GapModel, asked: Asked) -> Gaps:
+def future(_model: GapModel, position: ChainPosition) -> Gaps:
     """When the next request comes."""
-    wait = gap(asked.chain, asked.index)
+    wait = gap(position.chain, position.index)
     if isinf(wait):
         return Gaps((1.0,), (1.0,))
     return Gaps((max(wait - 1e-3, 1e-6), max(wait, 2e-6)), (1.0, 0.0))
@@ -41,13 +41,13 @@ ORACLES: dict[str, tuple[View, View]] = {
 """What the lifetime, and what the pings are chosen by."""
 
 
-def informed(model: GapModel, provider: Provider, views: tuple[View, View], pings: int) -> Policy:
+def informed(model: GapModel, provider: Provider, views: tuple[View, View], pings: int) -> ChainPolicy:
     """Return our policy with two views of the time to the next request."""
 
-    def choose(asked: Asked) -> Action:
-        tokens = asked.chain[asked.index].tokens
-        fresh = tokens - asked.hit
-        by_lifetime, by_pings = (view(model, asked) for view in views)
+    def choose(position: ChainPosition) -> Action:
+        tokens = position.chain[position.index].tokens
+        fresh = tokens - position.hit
+        by_lifetime, by_pings = (view(model, position) for view in views)
         first = best(bets(provider, "", by_lifetime, fresh, tokens, pings=pings)).action
         if first.lifetime is None:
             return first

@@ -29,7 +29,7 @@ from anchorline.cache.rules import load
 from anchorline.prompt import formats
 from anchorline.prompt.model import Prompt
 from anchorline.replay.provider_cache import ProviderCache
-from anchorline.replay.request import Block, Breakpoint, SimulatedRequest
+from anchorline.replay.request import Breakpoint, SimulatedBlock, SimulatedRequest
 from bench.data.bodies import bodies
 from bench.quality.editor_rules import RULES, Marks
 from bench.reporting import environment, interval, percentile, show
@@ -140,9 +140,9 @@ def read(sent: list[Sent]) -> Scenario:
     ]
 
 
-def _blocks(prompt: Prompt) -> list[Block]:
+def _blocks(prompt: Prompt) -> list[SimulatedBlock]:
     return [
-        Block(
+        SimulatedBlock(
             one.digest,
             one.tokens,
             one.section,

@@ -74,13 +74,13 @@ def ours(sets: Callable[[dict[str, Prompts]], dict[str, Prompts]], *, shipped: b
 def network() -> Router:
     """Return the network's solve head, trained on the permitted sets; both models are new to it."""
     from anchorline.learn import features
-    from anchorline.learn.forward import Table
+    from anchorline.learn.forward import FeatureTable
 
     fitted = once(lambda train: solve_prior.network(permitted(train)))
 
     def route(train: dict[str, Prompts], scored: Prompts) -> Forecast:
         model = fitted(train)
-        batch = Table([features.of(prompt) for prompt in scored.prompts], model.form).all()
+        batch = FeatureTable([features.of(prompt) for prompt in scored.prompts], model.form).all()
         odds = np.asarray(model.solve_odds(batch, [("weak", 0.0), ("strong", 1.0)]), float)
         return of_odds(odds[:, 0], odds[:, 1])
 

@@ -40,7 +40,7 @@ from anchorline.prompt.fingerprint import Chain
 from anchorline.prompt.model import Prompt
 from anchorline.prompt.tokens import estimator
 from anchorline.replay.provider_cache import ProviderCache
-from anchorline.replay.request import Block, Breakpoint, SimulatedRequest
+from anchorline.replay.request import Breakpoint, SimulatedBlock, SimulatedRequest
 from anchorline.trim.results import Shortened, Trimmed, decoded, literals, restored_texts
 from bench.data.bodies import bodies
 from bench.reporting import environment, show
@@ -93,7 +93,7 @@ class Arm:
             kind = "thinking" if segment.kind == "thinking" else "user" if person else "content"
             kind = "assistant" if segment.role == "assistant" and kind == "content" else kind
             tokens = count(content, segment.kind)
-            blocks.append(Block(Chain().add(content)[0], tokens, segment.section, kind))
+            blocks.append(SimulatedBlock(Chain().add(content)[0], tokens, segment.section, kind))
         last = next((i for i in range(len(blocks) - 1, -1, -1) if blocks[i].kind != "thinking"), None)
         marks = [Breakpoint(last, "5m")] if last is not None else []
         billed, _ = self.cache.send(SimulatedRequest(at, blocks, marks))

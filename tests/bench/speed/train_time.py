@@ -20,7 +20,7 @@ import numpy as np
 from anchorline.engine import blas
 from anchorline.learn import features
 from anchorline.learn.features import Decision
-from anchorline.learn.forward import Table
+from anchorline.learn.forward import FeatureTable
 from anchorline.learn.network import Network
 from bench.reporting import environment, interval, show
 from support import worlds
@@ -61,7 +61,7 @@ def parity(network: Network, rows: list[Decision]) -> float:
     from anchorline.learn.mlx_network import MlxNetwork
 
     fast = MlxNetwork(network)
-    batch = Table([row.features for row in rows], network.form).all()
+    batch = FeatureTable([row.features for row in rows], network.form).all()
     models = list(worlds.MODELS.items())
     pairs = [
         (network.gap_odds(batch), fast.gap_odds(batch)),
