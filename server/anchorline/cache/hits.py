@@ -10,9 +10,11 @@ the logarithm of time) and four facts about a person's own message. All coeffici
 where there is little data the rule remains. docs/research/hit-prediction.md has the figures and says what was left out.
 """
 
+import tomllib
 from bisect import bisect_left
 from collections.abc import Mapping
 from math import exp, log
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -20,7 +22,7 @@ import msgspec
 if TYPE_CHECKING:
     from anchorline.cache.gaps import Moment
 
-KNOTS: dict[str, tuple[float, ...]] = {
+KNOTS: dict[str, tuple[int, ...]] = {
     "5m": (30, 240),
     "1h": (30, 240, 1800, 3500),
     "30m": (30, 240, 1200),
@@ -34,43 +36,13 @@ KNOTS: dict[str, tuple[float, ...]] = {
 
 An older entry never has the greater one: where the data say otherwise, the knots share theirs."""
 
-COEFFICIENTS: dict[str, float] = {
-    "5m:30": 1.656,
-    "5m:240": 0.543,
-    "1h:30": 1.601,
-    "1h:240": 1.071,
-    "1h:1800": -0.034,
-    "1h:3500": -0.225,
-    "30m:30": 1.642,
-    "30m:240": 0.121,
-    "30m:1200": -0.496,
-    "idle:30": -0.52,
-    "idle:120": -2.519,
-    "idle:300": -2.519,
-    "5m expired:300": 3.412,
-    "5m expired:330": 3.412,
-    "5m expired:400": -0.555,
-    "1h expired:3600": -0.008,
-    "1h expired:4200": -0.257,
-    "30m expired:1800": 0.0,
-    "30m expired:3600": -0.035,
-    "idle expired:300": 1.056,
-    "idle expired:600": 0.57,
-    "idle expired:1800": 0.492,
-    "idle expired:3600": -0.423,
-    "commands": -1.52,
-    "compacted": -0.406,
-    "first:automatic": -1.451,
-    "first:claude": -1.206,
-    "model_changed": -0.093,
-    "thoughtless": -1.154,
-    "user:automatic": 0.149,
-    "user:claude": -1.43,
-}
-"""What each fact adds to the log odds.
+TABLE = Path(__file__).with_name("hits.toml")
+
+COEFFICIENTS = msgspec.convert(tomllib.loads(TABLE.read_text("utf-8")), dict[str, float])
+"""What each fact adds to the log odds: ``LIFETIME:AGE`` at a knot, or the fact's name.
 
 Fitted on 28 664 requests of 14 train developers. ``python tests/bench hit_prediction --requests requests.jsonl.gz
-requests_more.jsonl.gz --fit`` prints this table."""
+requests_more.jsonl.gz --write server/anchorline/cache/hits.toml`` makes the table."""
 
 ALIVE, EXPIRED, GONE = 3.5, -3.5, -4.0
 """Log odds before any data: within the lifetime, after it, and when model or history changed."""
@@ -163,7 +135,7 @@ def returning(
 
 
 class HitModel(Protocol):
-    """Predicts whether the cache is read: this table, or a trained network."""
+    """Predicts whether the cache is read: the table that ships, or a trained network."""
 
     def probability(self, request: Return, moment: "Moment | None" = None) -> float:
         """Returns the probability that at least 90 % of the prefix is read. `moment`: as far as it is known."""
@@ -171,7 +143,7 @@ class HitModel(Protocol):
 
 
 class TableHits:
-    """The table in this file."""
+    """The logistic model of this module, with the table that ships."""
 
     def probability(self, request: Return, moment: "Moment | None" = None) -> float:  # noqa: ARG002  (it asks for less)
         """Returns the probability that at least 90 % of the prefix is read from the cache."""

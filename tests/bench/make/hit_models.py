@@ -1,4 +1,4 @@
-"""Fits what foretells hits: the coefficients that ship, the network's hit head, boosted trees; each without one developer."""
+"""Fits what foretells hits: `server/anchorline/cache/hits.toml`, the network's hit head, boosted trees; each without one developer."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -68,6 +68,16 @@ def fit(rows: Sequence[Row]) -> dict[str, float]:
         if wrong is None:
             return {name: round(float(solution[index]), 3) for name, index in column.items()}
         group[group == group[wrong[1]]] = group[wrong[0]]
+
+
+def written(coefficients: Mapping[str, float]) -> str:
+    """Return the coefficients as TOML."""
+    lines = [
+        "# Coefficients of anchorline.cache.hits, in log odds; docs/explain/hit-prediction.md explains them. Made by",
+        "# python tests/bench hit_prediction --requests FILE… --write THIS",
+        *(f'"{name}" = {value}' for name, value in coefficients.items()),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _newton(values: Floats, prior: Floats, hit: Floats, weight: Floats, penalty: float = SHRINKAGE) -> Floats:

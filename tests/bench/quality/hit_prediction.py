@@ -1,6 +1,7 @@
 """Will the cache hit? P(hit) against what providers billed, beside the TTL rule.
 
-    python tests/bench hit_prediction --requests requests.jsonl.gz requests_more.jsonl.gz [--json] [--fit]
+    python tests/bench hit_prediction --requests requests.jsonl.gz requests_more.jsonl.gz [--json]
+    python tests/bench hit_prediction --requests requests.jsonl.gz requests_more.jsonl.gz --write FILE
 
 A request hits when it reads at least 90 % of the tokens of the request before it in its chain. Hard rows: a gap of 240 s
 or more (start to start), a user's message, or a compaction; the rest is nearly always a hit. Cases: `ours` (the shipped
@@ -15,7 +16,7 @@ coefficients), `network` (the hit head, which corrects them), `trees` (gradient 
 after each developer's first 200 requests, which then bend the others' prediction; only later rows are scored, `…-unadapted`
 is without. `accuracy_over_rule` is the difference to the TTL rule's accuracy on the same rows, its interval paired.
 
-`--fit` prints the coefficients for `anchorline.cache.hits`, fitted on the train developers. Needs numpy, MLX, scikit-learn.
+`--write` fits the coefficients on the train developers and writes them as `anchorline/cache/hits.toml`. Needs numpy, MLX, scikit-learn.
 """
 
 import argparse
@@ -28,7 +29,7 @@ import numpy as np
 
 from anchorline.cache import hits
 from bench.data.hit_rows import First, Row, read
-from bench.make.hit_models import adapted, fit, left_out
+from bench.make.hit_models import adapted, fit, left_out, written
 from bench.reporting import environment, show
 
 DRAWS = 200
@@ -179,19 +180,19 @@ def heads(firsts: Sequence[First]) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Print the table, one JSON object, or the coefficients."""
+    """Print the report, or write the coefficients."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--requests", type=Path, nargs="+", required=True)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--write", type=Path)
     parser.add_argument("--quick", action="store_true", help="leave out what is fitted anew, a few minutes")
     arguments = parser.parse_args()
     rows, firsts = read(arguments.requests)
-    if arguments.fit:
-        for name, value in fit([row for row in rows if row.train and not row.review]).items():
-            print(f'    "{name}": {value},')
+    if arguments.write:
+        coefficients = fit([row for row in rows if row.train and not row.review])
+        arguments.write.write_text(written(coefficients), "utf-8")
         return
     about = environment() | {"numpy": np.__version__, "developers": len({row.person for row in rows})}
     found = report(rows) + ([] if arguments.quick else others(rows)) + heads(firsts)
