@@ -24,7 +24,7 @@ from anchorline.instructions.findings import edit_findings
 from anchorline.instructions.warm_files import InstructionEdit
 from anchorline.lint.check import check
 from anchorline.lint.finding import Finding
-from anchorline.plan import Anchor, CachePlan, Cost, Plan, Policy, Refinement, Route, Tokens, Trim
+from anchorline.plan import Anchor, CachePlan, Cost, Plan, Policy, Refinement, Route, Tokens
 from anchorline.prompt.model import Prompt
 from anchorline.refine.propose import propose
 from anchorline.route.choose import Course, Situation, choose
@@ -32,8 +32,8 @@ from anchorline.route.quality import HeuristicQuality, QualityModel
 from anchorline.route.target import Target, Targets
 from anchorline.route.target import load as load_targets
 from anchorline.surroundings import NOTHING, Surroundings
-from anchorline.trim.duplicates import duplicates
-from anchorline.trim.results import Shortened, described
+from anchorline.trim.results import Shortened
+from anchorline.trim.trims import trims
 
 _TOKENS, _SPREAD = attrgetter("tokens"), attrgetter("spread")
 
@@ -182,7 +182,7 @@ class Planner:
         lap = clock()
         timing["warm"], mark = lap - mark, lap
 
-        trims = self._trims(prompt, warmth.last)
+        planned_trims = trims(prompt, self._shortened, warmth.last).planned
         lap = clock()
         timing["trim"], mark = lap - mark, lap
 
@@ -217,19 +217,13 @@ class Planner:
             session=prompt.conversation,
             policy=decider.policy,
             refinement=refinement,
-            trims=trims,
+            trims=planned_trims,
             cache=cache,
             route=route,
             tokens=tokens,
             cost=cost,
             timing={stage: round(seconds * 1000, 4) for stage, seconds in timing.items()},
         )
-
-    def _trims(self, prompt: Prompt, warm: int) -> tuple[Trim, ...]:
-        """Returns what is sent shorter of a request, or stands twice in a document."""
-        if prompt.format == "markdown":
-            return duplicates(prompt, warm)
-        return described(prompt, self._shortened.shorten(prompt, warm)) if self._shortened is not None else ()
 
     def _refine(self, prompt: Prompt, surroundings: Surroundings) -> Refinement:
         if not self.config.refine.enabled:

@@ -29,6 +29,7 @@ from anchorline.store.reader import Reader
 from anchorline.store.recorder import Recorder
 from anchorline.surroundings import NOTHING, Surroundings
 from anchorline.trim.results import Shortened
+from anchorline.trim.trims import trims
 
 WRITE_S = 10.0
 """How long the end of the command waits for the database, seconds."""
@@ -99,11 +100,8 @@ def command(
     if apply_trims is not None:
         if prompt.format not in ("anthropic", "openai-chat", "openai-responses"):
             raise reading.Unusable(f"{file}: trims are applied to request bodies, and this is none")
-
-        trims = shortened.shorten(
-            prompt, planner.warm(prompt, planner.model(prompt, target), plan.created_at)
-        )
-        _write(prompt, splice.shortened(prompt, trims), apply_trims)
+        warm = planner.warm(prompt, planner.model(prompt, target), plan.created_at)
+        _write(prompt, splice.shortened(prompt, trims(prompt, shortened, warm).results), apply_trims)
     if record and config.store.enabled:
         decider = in_force.shadow(plan)
         shadow = (

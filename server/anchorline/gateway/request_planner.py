@@ -21,7 +21,8 @@ from anchorline.prompt.formats import Memory
 from anchorline.prompt.model import Prompt, Sent
 from anchorline.prompt.session import chosen
 from anchorline.route.choose import Course, hardest
-from anchorline.trim.results import Shortened, Trimmed, described
+from anchorline.trim.results import Shortened, Trimmed
+from anchorline.trim.trims import trims
 
 _FIRST = b'{"model":"claude-sonnet-5","messages":[{"role":"user","content":"Hello"}]}'
 log = logging.getLogger(__name__)
@@ -91,19 +92,20 @@ class RequestPlanner:
         if not may:
             unchanged = ChangedBody(body, (), as_sent(prompt), _why_left_out(exchange.may))
             return PlannedRequest(prompt, plan, unchanged, (), warning)
-        trims: list[Trimmed] = []
+        results: tuple[Trimmed, ...] = ()
         if "trims" in may and self._shortened is not None:
-            trims = self._shortened.shorten(prompt, planner.warm(prompt, plan.route.target, exchange.at))
-            plan = msgspec.structs.replace(plan, trims=described(prompt, trims))
+            made = trims(prompt, self._shortened, planner.warm(prompt, plan.route.target, exchange.at))
+            results = made.results
+            plan = msgspec.structs.replace(plan, trims=made.planned)
         route = []
         if routes and plan.failure is None and plan.route.target != prompt.model != local.NAME:
             route = routed(body, plan.route.target)
         here = bool(route) and plan.route.tier == local.TIER
-        changed = planned(body, prompt, plan, planner.targets, trims, route, marked="anchors" in may)
+        changed = planned(body, prompt, plan, planner.targets, results, route, marked="anchors" in may)
         if not changed.reason and not changed.splices:
             changed = msgspec.structs.replace(changed, reason=_why_left_out(exchange.may - may))
         target = plan.route.target if route else ""
-        return PlannedRequest(prompt, plan, changed, tuple(trims), warning, target, here, course=course)
+        return PlannedRequest(prompt, plan, changed, results, warning, target, here, course=course)
 
     def _course(self, prompt: Prompt, decider: Decider) -> tuple[str | None, Course]:
         """Returns the model that a conversation was routed to, and how it goes on.

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from xxhash import xxh3_64_digest
 
-from anchorline.plan import Trim, TrimKind
+from anchorline.plan import TrimKind
 from anchorline.prompt import layout
 from anchorline.prompt.model import Prompt, Segment
 from anchorline.trim.calls import Origin
@@ -34,13 +34,6 @@ _DELETABLE = b'"cache_reference"'
 """By this member of a tool result a client may have it deleted from the cache later."""
 _STORED = re.compile(rb'"type"\s*:\s*"(?:compaction|item_reference)')
 """Items of the Responses API."""
-_REASONS: dict[TrimKind, str] = {
-    "earlier_lines": "lines that stand in an earlier tool result",
-    "equal_lines": "equal lines in a row",
-    "found_path": "the path before each line of a search",
-    "line_numbers": "the spaces before line numbers",
-    "terminal_rendering": "colours and overwritten lines of a terminal, which can't be restored",
-}
 
 
 class Piece(msgspec.Struct, frozen=True, gc=False):
@@ -254,11 +247,6 @@ def _stored(prompt: Prompt, segment: Segment) -> bool:
 AS_IT_CAME = _Form((), (), b"")
 
 
-def described(prompt: Prompt, trimmed: Sequence[Trimmed]) -> tuple[Trim, ...]:
-    """Returns the trims as a plan names them."""
-    return tuple(_trim(prompt, result) for result in trimmed)
-
-
 def restored_texts(prompt: Prompt) -> dict[int, list[str]]:
     """Returns what the tools gave, from a prompt as it was sent: the texts of each tool result, by its segment.
 
@@ -274,23 +262,6 @@ def restored_texts(prompt: Prompt) -> dict[int, list[str]]:
             texts[index] = [written(restored(lines, kinds)) for lines in sent]
             earlier.add(sent)
     return texts
-
-
-def _trim(prompt: Prompt, result: Trimmed) -> Trim:
-    segment = prompt.segments[result.segment]
-    reasons = [_REASONS[kind] for kind in result.kinds] or [
-        "lines that look like marks of ours are announced"
-    ]
-    return Trim(
-        segment=result.segment,
-        pointer=prompt.pointer(result.segment),
-        action="shorten",
-        original=result.segment,
-        tokens_saved=round(segment.tokens * result.saved / max(segment.size, 1)),
-        reason=", ".join(reasons),
-        kinds=result.kinds,
-        restorable="terminal_rendering" not in result.kinds,
-    )
 
 
 def _made(content: bytes, kinds: Sequence[Kind], origin: Origin) -> _Form:
