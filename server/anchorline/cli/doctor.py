@@ -19,7 +19,7 @@ from anchorline.cli.top import state
 from anchorline.config import Config
 from anchorline.engine import blas, installed, manifest
 from anchorline.engine.client import Engine
-from anchorline.engine.errors import DamagedError
+from anchorline.engine.errors import DamagedModelError
 from anchorline.engine.measure import Speed, measure
 from anchorline.gateway import clients, first_party
 from anchorline.gateway.metrics import GatewayState
@@ -215,7 +215,7 @@ def _model(name: str) -> Check:
         )
     try:
         receipt = installed.verify(folder)
-    except DamagedError as error:
+    except DamagedModelError as error:
         return Check("local model", "error", str(error))
     return Check("local model", "ok", f"{name}, {receipt.size / 1e6:,.0f} MB in {folder}")
 

@@ -68,7 +68,9 @@ def start(version: str, stage: str, share: float, as_json: bool) -> None:
       anchorline experiment start r-20261126-101500-3f9a --stage ab --share 0.2
     """
     if not reading.settings().config.store.enabled:
-        raise Refused("recording is off (store.enabled), and without outcomes there is nothing to compare")
+        raise ImpossibleStep(
+            "recording is off (store.enabled), and without outcomes there is nothing to compare"
+        )
     with refusing():
         check(version)
         taken = steps()
@@ -147,7 +149,7 @@ def promote(version: str | None, share: float, as_json: bool) -> None:
         trial = standing_now().trial
         if version is None:
             if trial is None:
-                raise Refused("name a VERSION: no experiment is running")
+                raise ImpossibleStep("name a VERSION: no experiment is running")
             version = trial.challenger
         check(version)
         taken = steps()
@@ -208,7 +210,7 @@ def history(as_json: bool) -> None:
     click.echo(f"{standing.champion} decides{on_trial}.")
 
 
-class Refused(click.ClickException):
+class ImpossibleStep(click.ClickException):
     """A step that can't be taken. The message says why, and what can."""
 
 
@@ -218,7 +220,7 @@ def refusing() -> Iterator[None]:
     try:
         yield
     except (NotPossibleError, DamagedVersionError) as error:
-        raise Refused(str(error)) from error
+        raise ImpossibleStep(str(error)) from error
     except StoreError as error:
         raise reading.Unusable(str(error)) from error
     except OSError as error:
@@ -268,12 +270,12 @@ def _report(experiment: str | None) -> "TrialReport":
         running = standing_now().contest
         contest: Contest | None = running
         if not path.exists():
-            raise Refused("nothing is recorded yet")
+            raise ImpossibleStep("nothing is recorded yet")
         with database.reading(path) as connection:
             if running is None or experiment not in (None, running.id):
                 contest = experiments.latest(experiments.events(connection), experiment)
             if contest is None:
-                raise Refused(
+                raise ImpossibleStep(
                     f"there was no experiment {experiment!r}: `anchorline history` lists them"
                     if experiment
                     else "nothing was tried yet: `anchorline experiment start VERSION` begins"

@@ -25,7 +25,7 @@ _PATHS = click.argument("paths", nargs=-1, type=click.Path(exists=True, path_typ
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-class Summary(msgspec.Struct):
+class ImportSummary(msgspec.Struct):
     """What an import did. `requests` counts those that are new; sizes in bytes, time in seconds."""
 
     agent: str
@@ -107,9 +107,9 @@ def _run(agent: Agent, paths: tuple[Path, ...], *, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _import(agent: Agent, files: list[Path], settings: Config, *, quiet: bool) -> Summary:
+def _import(agent: Agent, files: list[Path], settings: Config, *, quiet: bool) -> ImportSummary:
     targets = load_targets(settings.files)
-    summary = Summary(agent, problems=[])
+    summary = ImportSummary(agent, problems=[])
     with (
         imports.opened(locate(settings.store.path)) as store,
         progress.bar("Importing", len(files), quiet=quiet) as step,

@@ -14,7 +14,7 @@ from anchorline.engine import installed, manifest, sources
 from anchorline.engine.client import Engine
 from anchorline.engine.errors import PullError
 from anchorline.engine.installed import Receipt
-from anchorline.engine.manifest import Model, UnknownModelError
+from anchorline.engine.manifest import LocalModel, UnknownModelError
 from anchorline.engine.measure import Speed, measure
 from anchorline.generation import Unavailable
 
@@ -92,7 +92,7 @@ def rows() -> list[Row]:
     return [_row(name, model, receipts.get(name), used=name == used) for name, model in models.items()]
 
 
-def _row(name: str, model: Model, receipt: Receipt | None, *, used: bool) -> Row:
+def _row(name: str, model: LocalModel, receipt: Receipt | None, *, used: bool) -> Row:
     size = receipt.size if receipt is not None else model.download
     return Row(
         name, model.title, model.source, model.revision, model.licence, size, receipt is not None, used
@@ -141,7 +141,7 @@ def pull(name: str, as_json: bool) -> None:
         click.echo(f"`anchorline model use {model.id}` makes it the one that refines.")
 
 
-def _find(name: str) -> Model:
+def _find(name: str) -> LocalModel:
     receipts = installed.receipts()
     if name in receipts and name not in manifest.models():
         return receipts[name].model

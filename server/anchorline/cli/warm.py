@@ -14,7 +14,7 @@ from anchorline.store.database import StoreError, locate
 from anchorline.store.reader import Reader
 
 
-class Warm(msgspec.Struct, frozen=True):
+class WarmPrefix(msgspec.Struct, frozen=True):
     """A warm prefix. `left_s` seconds, `usd` what writing it again costs more than reading it (None: no price)."""
 
     provider: str
@@ -79,14 +79,14 @@ def command(as_json: bool) -> None:
     )
 
 
-def _warm(entry: Entry, pricing: Pricing, now: float) -> Warm:
+def _warm(entry: Entry, pricing: Pricing, now: float) -> WarmPrefix:
     """Returns what an entry is worth: what writing it anew costs more than reading it."""
     prices = pricing.prices(entry.model)
     loss = None
     if not isinstance(prices, Unpriced):
         rates = prices.rates(now, entry.tokens)
         loss = entry.tokens * ((rates.write_1h if entry.ttl == "1h" else rates.write) - rates.read)
-    return Warm(
+    return WarmPrefix(
         entry.provider,
         entry.account,
         entry.model,

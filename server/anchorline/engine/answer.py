@@ -6,7 +6,7 @@ from typing import Any, Literal
 from anchorline.generation import Request
 
 
-class Answer:
+class GeneratedAnswer:
     """What has been generated: its new text, and how many tokens (of them `proposed` by lookup)."""
 
     def __init__(self, tokenizer: Any, request: Request) -> None:  # noqa: ANN401  (mlx_lm's wrapper)

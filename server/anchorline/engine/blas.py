@@ -120,7 +120,7 @@ def _limit(library: ctypes.CDLL) -> int:
     return count
 
 
-class _Info(ctypes.Structure):
+class _SymbolInfo(ctypes.Structure):
     _fields_ = (
         ("file", ctypes.c_char_p),
         ("base", ctypes.c_void_p),
@@ -131,7 +131,7 @@ class _Info(ctypes.Structure):
 
 def file(name: str) -> str:
     """Returns the file of a BLAS: the one that its `cblas_sgemm` stands in (dladdr)."""
-    info = _Info()
+    info = _SymbolInfo()
     address = ctypes.cast(ctypes.CDLL(name).cblas_sgemm, ctypes.c_void_p)
     success = ctypes.CDLL(None).dladdr(address, ctypes.byref(info))
     return os.path.realpath(os.fsdecode(info.file)) if success and info.file else name

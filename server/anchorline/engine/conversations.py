@@ -18,7 +18,7 @@ SHORTEST = 16
 _MODEL = ""  # of which a worker has one
 
 
-class Conversations:
+class ConversationCache:
     """The kept conversations, of at most so many bytes together; none are kept with 0."""
 
     def __init__(self, most_bytes: int) -> None:

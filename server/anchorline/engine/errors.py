@@ -5,11 +5,11 @@ class PullError(Exception):
     """A model could not be fetched. The message says why and what to do."""
 
 
-class RefusedError(Exception):
+class UnservableError(Exception):
     """A request that can't be served as it is. The message quotes nothing of it."""
 
 
-class DamagedError(Exception):
+class DamagedModelError(Exception):
     """An installed model is not what was installed. The message names the file and the way out."""
 
 

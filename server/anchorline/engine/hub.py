@@ -16,12 +16,12 @@ from huggingface_hub.utils import build_hf_headers, disable_progress_bars, filte
 
 from anchorline.engine import installed
 from anchorline.engine.errors import PullError
-from anchorline.engine.manifest import FILES, Model
+from anchorline.engine.manifest import FILES, LocalModel
 
 PARTS = ".parts"
 
 
-def fetch(model: Model, folder: Path) -> Model:
+def fetch(model: LocalModel, folder: Path) -> LocalModel:
     """Fetches the model's files into `folder`. Returns the model with their commit. Raises PullError."""
     try:
         info = HfApi().model_info(model.location, revision=model.revision or None, files_metadata=True)
@@ -42,7 +42,7 @@ def fetch(model: Model, folder: Path) -> Model:
     return msgspec.structs.replace(model, revision=info.sha)
 
 
-def _fetch(model: Model, name: str, commit: str, size: int, expected: str, folder: Path) -> None:
+def _fetch(model: LocalModel, name: str, commit: str, size: int, expected: str, folder: Path) -> None:
     disable_progress_bars()
     target = folder / name
     if target.exists() and _hash(target, expected) == expected:

@@ -16,12 +16,12 @@ from mlx_lm.generate import wired_limit
 from mlx_lm.models.cache import can_trim_prompt_cache, make_prompt_cache
 
 from anchorline.engine import lookup, stopping
-from anchorline.engine.answer import Answer
-from anchorline.engine.chat import Chat, Prompt
-from anchorline.engine.conversations import Conversations, cut
-from anchorline.engine.errors import RefusedError
+from anchorline.engine.answer import GeneratedAnswer
+from anchorline.engine.chat import ChatTemplate, PromptTokens
+from anchorline.engine.conversations import ConversationCache, cut
+from anchorline.engine.errors import UnservableError
 from anchorline.engine.installed import Receipt
-from anchorline.engine.loading import Loaded
+from anchorline.engine.loading import LoadedModel
 from anchorline.engine.loading import load as load_model
 from anchorline.engine.prefix import Cache, Prefixes
 from anchorline.engine.wire import (
@@ -71,14 +71,16 @@ def load(
         stopping.watch(loaded.model, stopped)
     depends_on = [verified.stamp, loaded.device, *map(importlib.metadata.version, ("mlx", "mlx-lm"))]
     prefixes = Prefixes(folder, " ".join(depends_on))
-    chat = Chat(loaded.tokenizer, verified.model.template)
-    return Inference(loaded, chat, prefixes, Conversations(conversation_bytes))
+    chat = ChatTemplate(loaded.tokenizer, verified.model.template)
+    return Inference(loaded, chat, prefixes, ConversationCache(conversation_bytes))
 
 
 class Inference:
     """A model at work. Each method yields messages; between two of them the request may be dropped."""
 
-    def __init__(self, loaded: Loaded, chat: Chat, prefixes: Prefixes, conversations: Conversations) -> None:
+    def __init__(
+        self, loaded: LoadedModel, chat: ChatTemplate, prefixes: Prefixes, conversations: ConversationCache
+    ) -> None:
         self._model, self._tokenizer, self.device = loaded
         self._chat = chat
         self._prefixes = prefixes
@@ -97,7 +99,7 @@ class Inference:
         else:
             prompt = self._chat.prompt(request.text, request.instruction, chat=request.chat)
         self._check(len(prompt) + request.max_tokens)
-        answer = Answer(self._tokenizer, request)
+        answer = GeneratedAnswer(self._tokenizer, request)
         first = started
         with wired_limit(self._model):
             held, last = yield from self._read(message.id, prompt, conversation=bool(request.turns))
@@ -173,12 +175,12 @@ class Inference:
 
     def _check(self, tokens: int, least: int = 1) -> None:
         if tokens < least:
-            raise RefusedError("the text or label is empty")
+            raise UnservableError("the text or label is empty")
         if tokens > self._context:
-            raise RefusedError(f"{tokens} tokens are more than the {self._context} that the model reads")
+            raise UnservableError(f"{tokens} tokens are more than the {self._context} that the model reads")
 
     def _read(
-        self, number: int, prompt: Prompt, *, conversation: bool = False
+        self, number: int, prompt: PromptTokens, *, conversation: bool = False
     ) -> Generator[Working, None, tuple[Held, list[int]]]:
         """Reads the prompt but for its last tokens. Returns what is held then, and those."""
         constant, new = prompt.constant, prompt.new
@@ -216,7 +218,7 @@ class Inference:
 
     def _tokens(self, cache: Cache, last: Sequence[int], request: Request) -> Iterator[tuple[int, bool]]:
         if request.copy_from and self._trimmable and not request.turns:
-            source = lookup.Source(self._chat.tokens(request.copy_from))
+            source = lookup.CopySource(self._chat.tokens(request.copy_from))
             return lookup.generate(self._model, cache, last, source, request.max_tokens)
         return self._plain(cache, last, request.max_tokens)
 

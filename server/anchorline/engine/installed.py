@@ -11,15 +11,15 @@ from pathlib import Path
 import msgspec
 
 from anchorline import files
-from anchorline.engine.errors import DamagedError
-from anchorline.engine.manifest import Model
+from anchorline.engine.errors import DamagedModelError
+from anchorline.engine.manifest import LocalModel
 
 RECEIPT = "installed.json"
 STAGING = ".staging-"
 _CHUNK = 1 << 20
 
 
-class File(msgspec.Struct, frozen=True):
+class InstalledFile(msgspec.Struct, frozen=True):
     """One file of a model."""
 
     size: int
@@ -29,8 +29,8 @@ class File(msgspec.Struct, frozen=True):
 class Receipt(msgspec.Struct, frozen=True):
     """What was installed, from where, and its files by name."""
 
-    model: Model
-    files: dict[str, File]
+    model: LocalModel
+    files: dict[str, InstalledFile]
 
     @property
     def size(self) -> int:
@@ -87,28 +87,28 @@ def sha256(file: Path) -> str:
 
 
 def verify(path: Path) -> Receipt:
-    """Returns the receipt of the model in `path` after hashing each file. Raises DamagedError."""
+    """Returns the receipt of the model in `path` after hashing each file. Raises DamagedModelError."""
     record = receipt(path)
     if record is None:
-        raise DamagedError(f"{path} holds no installed model: run `anchorline model pull {path.name}`")
+        raise DamagedModelError(f"{path} holds no installed model: run `anchorline model pull {path.name}`")
     for name, expected in record.files.items():
         file = path / name
         again = f"run `anchorline model pull {path.name}` again"
         try:
             size = file.stat().st_size
             if size != expected.size:
-                raise DamagedError(f"{file} has {size} bytes instead of {expected.size}: {again}")
+                raise DamagedModelError(f"{file} has {size} bytes instead of {expected.size}: {again}")
             if sha256(file) != expected.sha256:
-                raise DamagedError(f"{file} has changed since it was installed (wrong SHA-256): {again}")
+                raise DamagedModelError(f"{file} has changed since it was installed (wrong SHA-256): {again}")
         except OSError as error:
-            raise DamagedError(f"{file} can't be read ({error.strerror or error}): {again}") from error
+            raise DamagedModelError(f"{file} can't be read ({error.strerror or error}): {again}") from error
     return record
 
 
-def install(model: Model, staged: Path) -> Receipt:
+def install(model: LocalModel, staged: Path) -> Receipt:
     """Writes the receipt of the files in `staged` and renames it into place, over an older installation."""
     contents = {
-        file.relative_to(staged).as_posix(): File(file.stat().st_size, sha256(file))
+        file.relative_to(staged).as_posix(): InstalledFile(file.stat().st_size, sha256(file))
         for file in sorted(staged.rglob("*"))
         if file.is_file() and not file.relative_to(staged).parts[0].startswith(".")
     }

