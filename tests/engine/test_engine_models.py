@@ -14,7 +14,7 @@ import pytest
 from hub import COMMIT, Hub, serving
 
 from anchorline.engine import installed, manifest, sources
-from anchorline.engine.errors import DamagedError, PullError
+from anchorline.engine.errors import DamagedModelError, PullError
 
 WEIGHTS = os.urandom(24 << 20)
 
@@ -305,10 +305,10 @@ def test_a_change_after_installation_is_found(folder: Path):
     place = installed.folder("tiny-4bit")
     installed.verify(place)
     (place / "config.json").write_text('{"model_type": "lLama"}')
-    with pytest.raises(DamagedError, match="wrong SHA-256"):
+    with pytest.raises(DamagedModelError, match="wrong SHA-256"):
         installed.verify(place)
     (place / "config.json").write_text("")
-    with pytest.raises(DamagedError, match="0 bytes instead of"):
+    with pytest.raises(DamagedModelError, match="0 bytes instead of"):
         installed.verify(place)
 
 
