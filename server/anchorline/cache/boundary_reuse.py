@@ -6,7 +6,9 @@ and sub-agents start with the same tools and system prompt. The shares were coun
 ``python tests/bench prefix_shares`` reproduces them, docs/explain/placement.md shows them with their intervals.
 """
 
+import tomllib
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -16,19 +18,40 @@ from anchorline.prompt import dates
 from anchorline.prompt.model import Prompt
 from anchorline.prompt.unrendered import blanked
 
-TAIL, TURN, SYSTEM, TOOLS = 0.976, 0.988, 0.991, 0.996
-"""Of the next requests within an hour, the share that has the prefix unchanged up to the end, to the end of the turn
-before, of the system prompt, of the tools. Between system prompt and the turn before nothing changes the share."""
-
-EDITED_AGAIN = 0.158
-"""After a change before the newest turn, how often the next request has one as well."""
-
-OTHER_CHAINS = ((300, 0.009), (1800, 0.089), (3600, 0.142))
-"""Seconds; the share of requests after which another conversation on the same head starts within them."""
+TABLE = Path(__file__).with_name("boundary_reuse.toml")
 
 UNTRIED = 0.5
 """That a moment in a prompt's head changes with each request, before anything shows whether it does. No recorded
 session has such a head, so this is no measurement: of two possibilities, neither is preferred."""
+
+
+class Unchanged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of the next requests within an hour, the share that has the prefix unchanged up to each boundary.
+
+    `tail` is the end, `turn` the end of the turn before, `system` that of the system prompt, `tools` that of the tools.
+    Between system prompt and the turn before nothing changes the share.
+    """
+
+    tail: float
+    turn: float
+    system: float
+    tools: float
+
+
+class Shares(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`boundary_reuse.toml`: how often prefixes are asked for again.
+
+    `edited_again` is how often, after a change before the newest turn, the next request has one as well.
+    `other_chains` gives (seconds, share of the requests after which another conversation on the same head starts within
+    them).
+    """
+
+    edited_again: float
+    other_chains: tuple[tuple[int, float], ...]
+    unchanged: Unchanged
+
+
+SHARES = msgspec.convert(tomllib.loads(TABLE.read_text("utf-8")), Shares)
 
 
 class Boundary(msgspec.Struct, frozen=True, gc=False):
@@ -54,6 +77,7 @@ def boundaries(
     cumulative tokens at each segment's end. Between two boundaries an anchor would hold fewer tokens and be asked for
     no more often than at the later one.
     """
+    unchanged = SHARES.unchanged
     segments = prompt.segments
     tail = before(prompt, len(segments))
     if tail < 0:
@@ -68,7 +92,9 @@ def boundaries(
     start = tail
     while start >= head and segments[start].message == turn:
         start -= 1
-    others = next((share for limit, share in OTHER_CHAINS if seconds <= limit), OTHER_CHAINS[-1][1])
+    others = next(
+        (share for limit, share in SHARES.other_chains if seconds <= limit), SHARES.other_chains[-1][1]
+    )
     moment, steady = _changing(prompt, warmth, head)
     edited = any(miss.code == "prefix_edited" for miss in warmth.misses)
     within = f"{seconds // 60} min" if seconds < 3600 else f"{seconds // 3600} h"
@@ -81,23 +107,25 @@ def boundaries(
         if moment <= segment:
             share, other = share * steady, other * steady
         if edited and segment > warmth.last:
-            share *= 1.0 - EDITED_AGAIN
+            share *= 1.0 - SHARES.edited_again
         p = p_next * share
         if segment < head:
             p = 1.0 - (1.0 - p) * (1.0 - other)
         by_segment[segment] = Boundary(segment, totals[segment], p, reason)
 
-    add(tail, TAIL, f"the next request comes within {within} with probability {p_next:.2f}")
+    add(tail, unchanged.tail, f"the next request comes within {within} with probability {p_next:.2f}")
     if start >= head:
-        add(before(prompt, start + 1), TURN, "holds when the newest turn is edited and sent again")
-    add(before(prompt, head), SYSTEM, "tools and system are shared by every conversation")
+        add(before(prompt, start + 1), unchanged.turn, "holds when the newest turn is edited and sent again")
+    add(before(prompt, head), unchanged.system, "tools and system are shared by every conversation")
     if 0 < tools < head:
-        add(before(prompt, tools), TOOLS, "tools hold when the system prompt changes")
+        add(before(prompt, tools), unchanged.tools, "tools hold when the system prompt changes")
     if moment < head:
-        add(before(prompt, moment), SYSTEM, "the last place before a moment that changes")
+        add(before(prompt, moment), unchanged.system, "the last place before a moment that changes")
     if warmth.last >= 0 and (edited or (lookback is not None and tail - warmth.last > lookback)):
         warm = before(prompt, warmth.last + 1)
-        share = TURN if head <= warm <= start else SYSTEM if warm < head else TAIL
+        share = (
+            unchanged.turn if head <= warm <= start else unchanged.system if warm < head else unchanged.tail
+        )
         add(
             warm, share, "the warm prefix ends here, further back than the provider looks, or before a change"
         )
@@ -123,5 +151,6 @@ def _changing(prompt: Prompt, warmth: Warmth, head: int) -> tuple[int, float]:
         segment = segments[index]
         if segment.section == "system" and dates.times(blanked(prompt.load(segment.start, segment.end))):
             seen = warmth.last >= 0 and any(later.role == "assistant" for later in segments[head:])
-            return index, (1.0 - SYSTEM) / (2.0 - SYSTEM) if seen else UNTRIED
+            system = SHARES.unchanged.system
+            return index, (1.0 - system) / (2.0 - system) if seen else UNTRIED
     return len(segments), 1.0

@@ -1,7 +1,7 @@
-"""Makes the tables of `server/anchorline/cache/boundary_reuse.py` (train splits): how much of a request does the next one share?
+"""Makes `server/anchorline/cache/boundary_reuse.toml` (train splits): how much of a request does the next one share?
 
     python tests/bench prefix_shares --weka weka.jsonl.gz [--near-duplicates weka_near_duplicates.json]
-        --requests requests.jsonl.gz [--json]
+        --requests requests.jsonl.gz [--write FILE] [--json]
 
 `survives`: of the successive requests of a conversation (the same model, at most an hour apart), the share in which the
 prefix up to there is unchanged. `edited_again`: the same share of early changes, where the request before was changed
@@ -14,7 +14,7 @@ import gzip
 import json
 import random
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -119,20 +119,38 @@ def rows(metric: str, groups: Groups) -> Iterator[dict]:
         }
 
 
+def written(shares: Sequence[dict]) -> str:
+    """Return the shares as TOML."""
+    share = {(row["metric"], row["case"]): round(row["value"], 3) for row in shares}
+    chains = ", ".join(f"[{seconds}, {share['other_chain', f'{seconds}s']}]" for seconds in LIFETIMES)
+    lines = [
+        "# Shares of anchorline.cache.boundary_reuse; docs/explain/placement.md explains them. Made by",
+        "# python tests/bench prefix_shares --weka FILE --near-duplicates FILE --requests FILE --write THIS",
+        f"edited_again = {share['again', 'edited-again']}",
+        f"other_chains = [{chains}]",
+        "\n[unchanged]",
+        *(f"{case} = {share['survives', case]}" for case in ("tail", "turn", "system", "tools")),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
-    """Print the tables."""
+    """Print the shares, and write them where that is asked for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--weka", type=Path, required=True)
     parser.add_argument("--near-duplicates", type=Path)
     parser.add_argument("--requests", type=Path, required=True)
+    parser.add_argument("--write", type=Path)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     steps = survivals(arguments.weka, arguments.near_duplicates)
     found = list(rows("survives", {case: steps[case] for case in steps if case != "edited-again"}))
     found += rows("again", {"edited-again": steps["edited-again"]})
     found += rows("other_chain", other_chains(arguments.requests))
+    if arguments.write:
+        arguments.write.write_text(written(found), "utf-8")
     show("prefix_shares", found, environment(), as_json=arguments.json)
 
 
