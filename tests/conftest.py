@@ -68,14 +68,14 @@ def models(request: pytest.FixtureRequest) -> Path:
     except ImportError as error:
         missing(f"MLX is not installed: {error}")
     from anchorline.engine import installed, manifest, sources
-    from anchorline.engine.errors import DamagedError, PullError
+    from anchorline.engine.errors import DamagedModelError, PullError
 
     folder = request.config.cache.mkdir("anchorline-models")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANCHORLINE_MODELS_DIR", str(folder))
         try:
             installed.verify(installed.folder(MODEL))
-        except DamagedError:
+        except DamagedModelError:
             try:
                 sources.pull(manifest.find(MODEL))
             except PullError as error:

@@ -99,7 +99,7 @@ class Writer:
         prompt, most = [*before, *draft, *after], len(text) // 2 + 24
         if looking_up:
             tokens = lookup.generate(
-                self._model, make_prompt_cache(self._model), prompt, lookup.Source(draft), most
+                self._model, make_prompt_cache(self._model), prompt, lookup.CopySource(draft), most
             )
         else:
             tokens = generate_step(mx.array(prompt), self._model, max_tokens=most)
