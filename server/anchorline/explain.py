@@ -143,9 +143,7 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
         by = " in the gateway's mode `trim`" if any(trim.action == "shorten" for trim in plan.trims) else ""
         lines += ["", f"**Trims** {count(sum(trim.tokens_saved for trim in plan.trims))} tokens{by}"]
         lines += [f"- `{trim.pointer}`: {trim.reason}" for trim in plan.trims]
-    models = sorted(
-        route.alternatives, key=lambda option: option.target != route.target
-    )  # the chosen one first
+    models = sorted(route.alternatives, key=lambda option: option.target != route.target)
     if len(models) > 1:
         lines += ["", "| model | success | cost | latency | |", "|---|---|---|---|---|"]
         for option in models:

@@ -76,9 +76,7 @@ def replacing(file: Path) -> Iterator[Path]:
     try:
         yield part
         with part.open("rb+") as written:
-            os.fsync(
-                written.fileno()
-            )  # before the new name: a power cut leaves the old content, not an empty file
+            os.fsync(written.fileno())  # before the new name: a power cut leaves no empty file
         part.replace(file)
     except BaseException:
         part.unlink(missing_ok=True)

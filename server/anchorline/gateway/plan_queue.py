@@ -97,9 +97,8 @@ class PlanQueue(Generic[Item, Plan]):
                 made.set_result(plan)
                 del plan
             del item, made, waiting
-            await asyncio.sleep(
-                0
-            )  # a request that is answered already is settled first: the next plan knows of it
+            # A request that is answered already is settled first: the next plan knows of it.
+            await asyncio.sleep(0)
         self._working = None
 
     def _next(self, now: float) -> _Waiting[Item, Plan] | None:

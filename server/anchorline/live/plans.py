@@ -146,9 +146,8 @@ def entries(remembered: Remembered, outcome: Outcome) -> Iterator[Entry]:
     taken = remembered.routed if outcome.decision in ("accepted", "modified") else remembered.own
     model = outcome.target or taken
     start = outcome.sent_at if outcome.sent_at is not None else plan.created_at
-    scale = usage.prompt / max(
-        plan.tokens.estimate, 1
-    )  # the errors of one prompt's estimates go the same way
+    # The errors of one prompt's estimates go the same way.
+    scale = usage.prompt / max(plan.tokens.estimate, 1)
     if not 0.5 <= scale <= 2.0:  # another prompt than the one that was planned
         scale = 1.0
     for held in remembered.held:

@@ -346,9 +346,8 @@ def answers(db: Database) -> None:
     )
     for name, kind in (("billing", str), ("answer", str), ("request", str)):
         db.table("imported").add_column(name, kind)
-    db.execute(
-        "UPDATE imported SET answer = id WHERE agent = 'claude-code'"
-    )  # a row was known by its answer's id
+    # A row was known by its answer's id.
+    db.execute("UPDATE imported SET answer = id WHERE agent = 'claude-code'")
     db.table("imported").create_index(["answer"])
     db.table("ledger").add_column("conversation", str)
     db.execute("DELETE FROM imports")
