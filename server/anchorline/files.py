@@ -1,4 +1,4 @@
-"""Where Anchorline's files are, and how they are written: for their owner alone, whole, by one program at a time."""
+"""Locates Anchorline's files and writes them: for their owner alone, whole, by one program at a time."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What the editor knows around a draft: the facts that grounding may use, and the only ones.
+"""The editor's facts around a draft, the only ones that grounding may use.
 
 Clients send these with a plan or refine request; the language server adds what it knows from open documents.
 Names are the protocol's (camelCase on the wire).

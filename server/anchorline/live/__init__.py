@@ -1,1 +1,1 @@
-"""What the language server and the gateway share while they run: the ledger, the plans, the store, the log."""
+"""The ledger, plans, recording and log that language server and gateway share while they run."""

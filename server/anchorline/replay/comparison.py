@@ -1,4 +1,4 @@
-"""What each caching policy would have cost on recorded requests, in USD, beside what was billed."""
+"""Compares caching policies on recorded requests: the cost of each, in USD, beside what was billed."""
 
 import random
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""What may be kept of a plan, and how what was kept is removed.
+"""Keeps of a plan what the settings allow, and removes what was kept.
 
 Prompt text stands in one table, `texts`, and only where `store.text` asks for it. Every other table holds
 hashes, lengths, kinds, names of models, and numbers. `strip` makes it so by form: it keeps the fields that

@@ -1,1 +1,1 @@
-"""What the server offers, one method of the protocol a file. `anchorline.lsp.server` binds them."""
+"""The handlers of the protocol's methods, one method a file. `anchorline.lsp.setup` binds them."""

@@ -1,4 +1,4 @@
-"""What a language model is told to do with a draft: one file for each family of models, the user's own first."""
+"""Instructions to a language model for refining a draft: one file for each family of models, the user's own first."""
 
 import tomllib
 from importlib import resources

@@ -1,4 +1,4 @@
-"""Which spellings are English: the common words, and a filter that knows nearly all others.
+"""English spellings: the common words, and a filter that holds nearly all others.
 
 `common()` are the words worth correcting to. `known()` asks a Bloom filter over SCOWL (sizes up to 70, all
 spellings): it never misses a word of the list and wrongly knows about 1 % of the others, which only means
