@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anchorline.cache.hits import COEFFICIENTS, KNOTS, TABLE, Return, kind, probability, terms
+from anchorline.cache.hits import (
+    COEFFICIENTS,
+    KNOTS,
+    TABLE,
+    PersonMessage,
+    Return,
+    kind,
+    probability,
+    returning,
+    terms,
+)
 
 LIFETIMES = {"5m": 300.0, "1h": 3600.0, "30m": 1800.0, "idle": 300.0, "disk": 3600.0, "implicit": 300.0}
 AGES = st.floats(0, 1e6)
@@ -46,6 +56,11 @@ def test_only_a_turn_without_thinking_overturns_the_rule(back: Return):
 
 def test_a_message_of_a_person_is_less_sure_than_a_tool_result():
     assert probability(Return("1h", 60, 3600, user=True)) < probability(Return("1h", 60, 3600))
+
+
+def test_a_message_that_opens_a_conversation_is_judged_as_the_first_after_it():
+    opening, second, later = (returning("idle", 300, 60, PersonMessage(turns)) for turns in (0, 1, 2))
+    assert probability(opening) == probability(second) < probability(later)
 
 
 def test_every_row_of_knots_stands_for_a_lifetime():

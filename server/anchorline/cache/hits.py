@@ -84,7 +84,7 @@ class Return(msgspec.Struct, frozen=True):
     """A request that comes back to a prefix.
 
     `age` is the time since the prefix was last written or read, `lifetime` how long it is held (seconds). The others
-    speak of a person's own message (`user`): it is the first after the one that opened the conversation (`first`), the
+    speak of a person's own message (`user`): it opens the conversation or is the first after that (`first`), the
     turn before had no thinking (`thoughtless`), it brings several texts, as slash commands and interruptions do
     (`commands`). The last two are known of Claude Code's sessions only.
     """
@@ -126,7 +126,7 @@ def returning(
         max(age, 0.0),
         lifetime,
         user=message is not None,
-        first=message is not None and message.turns == 1,
+        first=message is not None and message.turns <= 1,
         thoughtless=message is not None and message.thoughtless,
         commands=message is not None and message.commands,
         compacted=compacted,
