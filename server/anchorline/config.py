@@ -122,7 +122,12 @@ class Editor(msgspec.Struct, frozen=True):
     """What the language server shows."""
 
     diagnostics: Annotated[bool, Meta(description="Show diagnostics.")] = True
-    hover: Annotated[bool, Meta(description="Show the plan on hover.")] = True
+    hover: Annotated[
+        bool,
+        Meta(
+            description="Show the plan on hover: on the first line, anchors and findings; elsewhere the segment."
+        ),
+    ] = True
     inlay_hints: Annotated[bool, Meta(description="Show token counts and breakpoints as inlay hints.")] = True
     code_lens: Annotated[bool, Meta(description="Show a one-line plan above the prompt.")] = False
     chat: Annotated[bool, Meta(description="Plan and refine drafts in VS Code's chat input too.")] = False

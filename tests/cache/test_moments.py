@@ -18,29 +18,40 @@ from anchorline.prompt import dates
         "Mon Nov 23 10:15:00 UTC 2026",
         "Mon, 23 Nov 2026 10:15:00 GMT",
         "11/23/2026, 10:15:00 AM",
-        "Current time: 1795428900",
-        "current_timestamp: 1795428900123",
-        "current time is 10:15",
     ],
 )
-def test_a_moment_is_found_whole(text: str):
-    around = f"A rule.\nSession {text}\nA rule that is not one, 5 minutes.\n".encode()
-    found = dates.times(around)
-    assert text.encode() in [around[start:end] for start, end in found]
+@pytest.mark.parametrize("before", ["Session", "Push on red. Current time:"])
+def test_a_moment_is_found_whole(before: str, text: str):
+    around = f"A rule.\n{before} {text}\nA rule that is not one, 5 minutes.\n".encode()
+    assert [around[start:end] for start, end in dates.times(around)] == [text.encode()]
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("before", "text"),
     [
-        "Today is Monday, November 23, 2026",
-        "Today's date: Nov 23, 2026",
-        "Current date: 2026-11-23",
-        "current_date>2026-11-23",
-        "Today: 11/23/2026",
+        ("Current time: ", "1795428900"),
+        ("current_timestamp: ", "1795428900123"),
+        ("current time is ", "10:15"),
+        ("Current time: ", "10:15:07 PM CET"),
     ],
 )
-def test_a_day_is_found_where_it_is_said_to_be_the_present_one(text: str):
-    around = f"A rule.\n<{text}.\nA rule.\n".encode()
+def test_a_time_is_found_where_it_is_said_to_be_the_present_one(before: str, text: str):
+    around = f"A rule.\n{before}{text}\nA rule.\n".encode()
+    assert [around[start:end] for start, end in dates.times(around)] == [text.encode()]
+
+
+@pytest.mark.parametrize(
+    ("before", "text"),
+    [
+        ("Today is ", "Monday, November 23, 2026"),
+        ("Today's date: ", "Nov 23, 2026"),
+        ("Current date: ", "2026-11-23"),
+        ("current_date>", "2026-11-23"),
+        ("Today: ", "11/23/2026"),
+    ],
+)
+def test_a_day_is_found_where_it_is_said_to_be_the_present_one(before: str, text: str):
+    around = f"A rule.\n<{before}{text}.\nA rule.\n".encode()
     assert [around[start:end] for start, end in dates.days(around)] == [text.encode()]
     assert dates.times(around) == []
 

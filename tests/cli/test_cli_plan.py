@@ -135,7 +135,7 @@ def test_lint_names_file_line_and_column(tmp_path: Path):
     path.write_text("# Rules\n\nCurrent time: 2026-11-23T09:41\n" + "Be brief. " * 100 + "\n")
     result = run("lint", path)
     assert result.exit_code == 1
-    assert f"{path}:3:1: AL201 warning" in result.output
+    assert f"{path}:3:15: AL201 warning" in result.output
 
 
 def test_lint_of_a_clean_file_says_nothing(tmp_path: Path):

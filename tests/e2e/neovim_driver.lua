@@ -83,7 +83,7 @@ local function prompt()
   local original = text()
   seen.diagnostics = diagnostics('diagnostics of the prompt')
   wait_for('the code lens of the first document', function() return vim.lsp.codelens.get(0)[1] end)
-  vim.api.nvim_win_set_cursor(0, { 5, 3 })
+  vim.api.nvim_win_set_cursor(0, { 1, 0 })
   seen.hover = float('the hover', vim.lsp.buf.hover)
 
   local document = { textDocument = { uri = vim.uri_from_bufnr(0) } }

@@ -99,6 +99,7 @@ local ok, problem = xpcall(function()
   press('u')
   seen.undone = text() == original
   execute(client, 'anchorline.plan')
+  vim.api.nvim_win_set_cursor(0, { 1, 0 })
   seen.hover = hover()
 end, debug.traceback)
 if not ok then seen.error = problem .. '\n' .. vim.fn.execute('messages') end

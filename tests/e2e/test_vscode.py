@@ -160,7 +160,7 @@ def check_shown(seen: dict[str, Any]) -> None:
     assert any("AL402" in problem for problem in seen["problems"])
     for words in (seen["reasons"], seen["hover"]):
         assert "Model" in words
-        assert "P(solved)" in words
+        assert "success" in words
 
 
 def check_reviews(seen: dict[str, Any], workspace: Workspace) -> None:

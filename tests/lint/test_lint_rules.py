@@ -47,7 +47,7 @@ def test_a_time_in_the_system_prompt():
     source = body(text("explain it", **MARK), system="Current time: 2026-11-23T09:41:07Z\n" + LONG)
     data, findings = lint(source)
     (finding,) = [one for one in findings if one.code == "AL201"]
-    assert data[finding.start : finding.end].startswith(b"Current time: 2026-11-23")
+    assert data[finding.start : finding.end] == b"2026-11-23T09:41:07Z"
 
 
 @pytest.mark.parametrize(
@@ -68,40 +68,79 @@ def test_a_volatile_line_in_instructions_can_be_moved_to_the_end():
 
 
 @pytest.mark.parametrize(
-    ("line", "stays", "moved"),
+    "line",
     [
-        ("Run `make test` first. Current date: 2026-11-30T09:41:07Z", "Run `make test` first.", "Current date: 2026-11-30T09:41:07Z"),
-        ("- Today is Monday, November 23", "", "- Today is Monday, November 23"),
-        ("Session 0f8fad5b-d9cb-469f-a165-70867728950e.", "", "Session 0f8fad5b-d9cb-469f-a165-70867728950e."),
+        "- Today is Monday, November 23",
+        "Session 0f8fad5b-d9cb-469f-a165-70867728950e.",
+        "<current_date>2026-11-30</current_date>",
+        "user id: 3\ncurrent time: 2026-11-30 09:41",
     ],
-)  # fmt: skip
-def test_only_what_tells_the_moment_moves(line: str, stays: str, moved: str):
+)
+def test_a_line_moves_that_holds_nothing_but_the_moment(line: str):
+    stays, _, moved = f"\n{line}".rpartition("\n")
+    data, findings = lint(f"# Build\n{stays}\n{moved}\n\n## Style\n\n{LONG}\n".encode(), "CLAUDE.md")
+    (finding,) = [one for one in findings if one.code == "AL201"]
+    fixed = markers.apply(data, finding.fix).decode()
+    assert finding.fix_title == "Move the volatile line to the end"
+    assert fixed == f"# Build\n{stays}\n\n## Style\n\n{LONG}\n\n{moved}\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "stays"),
+    [
+        ("Run `make test` first. Current date: 2026-11-30T09:41:07Z", "Run `make test` first."),
+        ("- Current time: 2026-11-30 09:41. Never push to main.", "- Never push to main."),
+        ("Never push to main, current date: 2026-11-30 09:41", "Never push to main"),
+        ("Never push, today is Mon 2026-11-30 09:41, to main.", "Never push, to main."),
+        ("Never push to main (it is now 30.11.2026, 09:41:07 PM CET).", "Never push to main."),
+        ("# Notes – 2026-11-30 09:41:07", "# Notes"),
+        ("Run it. **Current date:** 2026-11-30 09:41 UTC! Then push.", "Run it. Then push."),
+        ("Never push; session 0f8fad5b-d9cb-469f-a165-70867728950e; be kind", "Never push; be kind"),
+    ],
+)
+def test_beside_an_instruction_only_the_stamp_goes(line: str, stays: str):
     data, findings = lint(f"# Build\n\n{line}\n\n## Style\n\n{LONG}\n".encode(), "CLAUDE.md")
     (finding,) = [one for one in findings if one.code == "AL201"]
-    kept = f"{stays}\n" if stays else ""
-    assert markers.apply(data, finding.fix).decode() == f"# Build\n\n{kept}\n## Style\n\n{LONG}\n\n{moved}\n"
+    assert finding.fix_title == ("Remove the id" if "session" in line else "Remove the time stamp")
+    fixed = markers.apply(data, finding.fix)
+    assert fixed.decode() == f"# Build\n\n{stays}\n\n## Style\n\n{LONG}\n"
+    assert "AL201" not in codes(fixed, "CLAUDE.md")
 
 
 @pytest.mark.parametrize(
     "line",
     [
         "Deploy at 2026-11-30 09:41 and never before.",
-        "Current time: 2026-11-30 09:41. Never push to main.",
-        "Never push to main, current date: 2026-11-30 09:41",
+        "At 2026-11-30 09:41, deploy.",
+        "Deploy (not before 2026-11-30 09:41) all of it.",
+        "Run *all of it. Current time: 2026-11-30 09:41* and push.",
+        "Be done with all of it\nat 2026-11-30 09:41",
+        "> Current time: 2026-11-30 09:41",
         "| time | 2026-11-30 09:41 |",
         "# Notes of 2026-11-30 09:41:07",
     ],
 )
-def test_an_instruction_never_moves_with_a_moment(line: str):
+def test_a_moment_that_is_a_part_of_an_instruction_stays(line: str):
     _, findings = lint(f"# Build\n\n{line}\n\n## Style\n\n{LONG}\n".encode(), "CLAUDE.md")
     (finding,) = [one for one in findings if one.code == "AL201"]
     assert (finding.fix, finding.fix_title) == ((), "")
 
 
-def test_the_whole_moment_is_marked():
-    data, findings = lint(f"Current date: 2026-11-30T09:41:07Z\n\n{LONG}\n".encode(), "CLAUDE.md")
+@pytest.mark.parametrize(
+    ("line", "stamp"),
+    [
+        ("Current date: 2026-11-30T09:41:07Z", "2026-11-30T09:41:07Z"),
+        ("Push on red. Current date: 2026-11-30T09:41:07Z", "2026-11-30T09:41:07Z"),
+        ("Current time: 30.11.2026 09:41 PM", "30.11.2026 09:41 PM"),
+        ("Current time is 09:41:07 UTC", "09:41:07 UTC"),
+        ("Today is Monday, 30 November 2026", "Monday, 30 November 2026"),
+    ],
+)
+def test_the_whole_stamp_is_marked_and_named_and_nothing_else(line: str, stamp: str):
+    data, findings = lint(f"{line}\n\n{LONG}\n".encode(), "CLAUDE.md")
     (finding,) = [one for one in findings if one.code == "AL201"]
-    assert data[finding.start : finding.end] == b"Current date: 2026-11-30T09:41:07Z"
+    assert data[finding.start : finding.end].decode() == stamp
+    assert finding.message.startswith(f"“{stamp}” changes")
 
 
 def test_a_marker_on_a_short_prefix():
@@ -154,6 +193,14 @@ def test_the_automatic_breakpoint_is_the_last():
     assert made["messages"][0]["content"][0] == text("one", **HOUR)
     assert "AL204" not in codes(body(text("one", **HOUR), text("two"), **MARK))
     assert "AL204" not in codes(body(text("one", **HOUR), text("two"), **HOUR))
+
+
+def test_another_lifetime_leaves_the_rest_of_the_marker():
+    own = {"cache_control": {"type": "ephemeral", "scope": "global", "ttl": "5m"}}
+    made = mended(body(text("one", **own), text("two"), **HOUR), "AL204")
+    assert made["messages"][0]["content"][0] == text(
+        "one", cache_control={"type": "ephemeral", "scope": "global", "ttl": "1h"}
+    )
 
 
 def test_two_lifetimes_on_the_block_of_the_automatic_breakpoint():

@@ -143,6 +143,23 @@ def test_an_action_that_is_resolved_too_late_is_refused(start):
     assert client.error("codeAction/resolve", action)["code"] == CONTENT_MODIFIED
 
 
+@pytest.mark.parametrize("character", [0, 31, 50, 62])
+def test_a_fix_is_offered_on_the_whole_line_and_takes_only_the_stamp(shared, character):
+    line = "Run `make test`. Current date: 2026-11-30T09:41:07Z. Be brief."
+    rules = f"## Build\n\n{line}\n\n## Style\n\n" + "Keep every public name as it is.\n" * 40
+    shared.open(RULES_URI, rules)
+    at = {"where": span((2, character), (2, character)), "only": ["quickfix"]}
+    fixes = actions(shared, RULES_URI, **at)
+    assert list(fixes) == ["Remove the time stamp"]
+    assert edited(fixes["Remove the time stamp"]["edit"], rules) == rules.replace(
+        " Current date: 2026-11-30T09:41:07Z.", ""
+    )
+    assert fixes["Remove the time stamp"]["diagnostics"][0]["range"] == span((2, 31), (2, 51))
+    for line_number in (1, 3):
+        at["where"] = span((line_number, 0), (line_number, 0))
+        assert not actions(shared, RULES_URI, **at)
+
+
 def test_edits_name_the_version_where_the_client_checks_it(start):
     client = start()
     client.initialize({"workspace": {"workspaceEdit": {"documentChanges": True}}})
@@ -260,6 +277,31 @@ def test_the_plan_of_an_open_prompt_is_explained_without_a_record(start):
         "not open"
         in client.error("anchorline/explain", document("file:///project/other.prompt.md"))["message"]
     )
+
+
+def test_the_whole_plan_shows_only_on_the_first_line_on_anchors_and_on_findings(shared):
+    rules = RULES.splitlines()[1:] * 3
+    lines = [*rules, "It is now 2026-11-23 09:41. Be brief.", "", "```", *("x = 1",) * 5, "```"]
+    lines += ["", *rules, "", "```", "never closed", ""]
+    shared.open(RULES_URI, "\n".join(lines))
+    stamp, fence = lines.index("It is now 2026-11-23 09:41. Be brief."), len(lines) - 3
+    hints = shared.call("textDocument/inlayHint", {**document(RULES_URI), "range": span((0, 0), (999, 0))})
+    anchored = {hint["position"]["line"] for hint in hints}
+    assert anchored
+    shown = {}
+    for number, line in enumerate(lines):
+        for character in (0, min(15, len(line))):
+            hover = shared.call(
+                "textDocument/hover", {**document(RULES_URI), "position": place(number, character)}
+            )
+            shown[number, character] = hover["contents"]["value"] if hover else ""
+    whole = {position for position, words in shown.items() if "**Cost**" in words}
+    assert {line for line, _ in whole} == {0, stamp, fence} | anchored
+    assert (stamp, 15) in whole, "on the stamp"
+    assert (stamp, 0) not in whole, "beside it"
+    elsewhere = [words for position, words in shown.items() if position not in whole and words]
+    assert elsewhere
+    assert all("tokens (" in words and "\n" not in words for words in elsewhere)
 
 
 def test_a_miss_that_nobody_foresaw_is_explained_by_its_bill(start):

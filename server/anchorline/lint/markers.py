@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
+import msgspec
+
 from anchorline.cache import markers
 from anchorline.cache.markers import Splice
 from anchorline.cache.rules import Lifetime, Provider
@@ -11,7 +13,7 @@ from anchorline.lint.finding import Finding
 from anchorline.prompt import layout
 from anchorline.prompt.model import Marker, Prompt
 
-_VALUE = re.compile(rb'"cache_control"\s*:\s*\{[^{}]*\}')
+_VALUE = re.compile(rb'(?<="cache_control")\s*:\s*(\{[^{}]*\})')
 _REMOVE = "Remove the breakpoint"
 
 
@@ -87,11 +89,19 @@ def _order(prompt: Prompt, provider: Provider, marks: Sequence[Marker]) -> Itera
 def _lasting(prompt: Prompt, provider: Provider, mark: Marker, lifetime: Lifetime, message: str) -> Finding:
     """Returns the finding that is mended by another lifetime."""
     text = prompt.load(mark.start, mark.end)
-    made = _VALUE.sub(lambda _: markers.marker(provider, lifetime.name), text, count=1)
+    made = _VALUE.sub(lambda match: b":" + _with_lifetime(match[1], provider, lifetime), text, count=1)
     fix = (Splice(mark.start, text, made),) if made != text else ()
     return Finding(
         "AL204", message, "error", mark.start, mark.end, fix, f"Make it {lifetime.name}" if fix else ""
     )
+
+
+def _with_lifetime(value: bytes, provider: Provider, lifetime: Lifetime) -> bytes:
+    """Returns a marker's value with another lifetime; what else it holds, as a `scope`, stays."""
+    ttl_key = provider.marker.ttl_key if provider.marker is not None else ""
+    own = {key: member for key, member in msgspec.json.decode(value).items() if key != ttl_key}
+    (new,) = msgspec.json.decode(b"{%b}" % markers.marker(provider, lifetime.name)).values()
+    return msgspec.json.encode(own | new)
 
 
 def _place(prompt: Prompt, mark: Marker) -> Iterator[Finding]:

@@ -34,7 +34,10 @@ RULES: dict[str, Rule] = {
             "Volatile text before stable text",
             "warning",
             "A date, time or random id near the top changes from one request to the next, and with it every byte that "
-            "follows: nothing after it is read from the cache. Put it at the end, or into the newest message.",
+            "follows: nothing after it is read from the cache. Put it at the end, or into the newest message. The "
+            "quick fix moves a line that says nothing else; from a line with other content it removes only the stamp "
+            "and what it is called (“Current date: …”). Where the stamp is a part of what the line says (“deploy at "
+            "…”), there is none.",
             "Current time: 2026-11-23T09:41:07Z",
         ),
         Rule(

@@ -36,12 +36,12 @@ _DATE = rb"(?:20\d\d[-/][01]\d[-/][0-3]\d|[0-3]?\d[/.][0-3]?\d[/.]20\d\d|%b %b(?
     _MONTH, _DAY, _DAY, _MONTH)  # fmt: skip
 _EPOCH = rb"1[6-9]\d{8}(?:\d{3})?(?:\.\d+)?\b"
 _PRESENT = (
-    rb"(?:today(?:'s date)?(?: is|:)"
+    rb"(?:(?i:today(?:'s date)?(?: is|:)"
     rb"|(?:current|present)[ _-](?:date|time|timestamp)(?:[ _]?(?:and |/)?time)?(?: is|:|>|=)"
-    rb"|the (?:date|time) is|it is now)[^\n\\\"]{0,30}?"
+    rb"|the (?:date|time) is|it is now))[^\n\\\"]{0,30}?"
 )
-_NOW = rb"(?i)" + _PRESENT + rb"(?:%b|%b)" % (_EPOCH, _CLOCK)
-_TODAY = rb"(?i)" + _PRESENT + _DATE
+_NOW = _PRESENT + rb"(%b|%b)" % (_EPOCH, _CLOCK + _ZONE)
+_TODAY = _PRESENT + rb"((?i:%b))" % _DATE
 _SAYS = (b"today", b"current", b"present", b"the date is", b"the time is", b"it is now")
 _TIME = re.compile(rb":[0-5]\d")
 _WEEKDAY = re.compile(rb"(?:\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6},? )?(?:\b[0-3]?\d )?\Z")
@@ -52,29 +52,43 @@ _STANDS = re.compile(
 
 
 def times(text: bytes) -> list[tuple[int, int]]:
-    """Returns where a text tells a moment, in order."""
-    spans: list[tuple[int, int]] = []
-    if _TIME.search(text):  # most texts have none, and this is a fast search
-        spans += [match.span() for match in re.finditer(_ISO, text)]
-        spans += [_with_day(text, *match.span()) for match in re.finditer(_NAMED, text)]
-        for match in re.finditer(_SLASHED, text):
-            before = _BEFORE_SLASH.search(text, max(match.start() - 6, 0), match.start())
-            if before is not None:
-                spans.append((before.start(), match.end()))
-    spans = [span for span in spans if not _STANDS.search(text, max(span[0] - 40, 0), span[0])]
-    return sorted(spans + _said(_NOW, text))
+    """Returns where a text tells a moment, in order: each stamp as a whole, without what it is called."""
+    stamps = _stamps(text)
+    told = [span for span in stamps if not _STANDS.search(text, max(span[0] - 40, 0), span[0])]
+    return sorted({*told, *(_whole(span, stamps) for span in _said(_NOW, text))})
 
 
 def days(text: bytes) -> list[tuple[int, int]]:
-    """Returns where a text says what day it is, in order."""
-    return _said(_TODAY, text)
+    """Returns where a text says what day it is, in order: the day, with the time where that follows on it."""
+    said = _said(_TODAY, text)
+    stamps = _stamps(text) if said else []
+    return [_whole(_with_day(text, *span), stamps) for span in said]
+
+
+def _stamps(text: bytes) -> list[tuple[int, int]]:
+    """Returns where a date with a time of day stands, whatever is said of it."""
+    if not _TIME.search(text):  # most texts have none, and this is a fast search
+        return []
+    spans = [match.span() for match in re.finditer(_ISO, text)]
+    spans += [_with_day(text, *match.span()) for match in re.finditer(_NAMED, text)]
+    for match in re.finditer(_SLASHED, text):
+        before = _BEFORE_SLASH.search(text, max(match.start() - 6, 0), match.start())
+        if before is not None:
+            spans.append((before.start(), match.end()))
+    return spans
 
 
 def _said(pattern: bytes, text: bytes) -> list[tuple[int, int]]:
     lowered = text.lower()
     if not any(words in lowered for words in _SAYS):
         return []
-    return [match.span() for match in re.finditer(pattern, text)]
+    return [match.span(1) for match in re.finditer(pattern, text)]
+
+
+def _whole(span: tuple[int, int], stamps: list[tuple[int, int]]) -> tuple[int, int]:
+    """Returns a span with the stamp that it is a part of."""
+    parts = [span, *(stamp for stamp in stamps if stamp[0] < span[1] and span[0] < stamp[1])]
+    return min(start for start, _ in parts), max(end for _, end in parts)
 
 
 def _with_day(text: bytes, start: int, end: int) -> tuple[int, int]:

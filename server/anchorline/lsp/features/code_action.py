@@ -11,6 +11,7 @@ from lsprotocol import types
 from pygls.capabilities import get_capability
 from pygls.exceptions import JsonRpcContentModified, JsonRpcInvalidParams
 
+from anchorline.lint.finding import Finding
 from anchorline.lsp import edits, publishing, refining
 from anchorline.lsp.analysis import DocumentAnalysis
 from anchorline.lsp.documents import Document
@@ -93,13 +94,19 @@ def _about_selection(server: Server, document: Document, selection: types.Range)
 def _fixes(document: Document, analysis: DocumentAnalysis, start: int, end: int) -> list[types.CodeAction]:
     actions = []
     for number, finding in enumerate(analysis.findings):
-        line, _ = document.line(document.position(finding.start).line)  # the cursor may be anywhere before it
-        if finding.fix and line <= end and finding.end >= start:
+        if finding.fix and _is_on_lines(document, finding, start, end):
             title = finding.fix_title or f"Fix {finding.code}"
             action = _action(title, types.CodeActionKind.QuickFix, document, finding=number)
             action.diagnostics = [publishing.diagnostic(document, finding)]
             actions.append(action)
     return actions
+
+
+def _is_on_lines(document: Document, finding: Finding, start: int, end: int) -> bool:
+    """Whether a range touches a line of a finding: the cursor may be anywhere in it."""
+    first, _ = document.line(document.position(finding.start).line)
+    _, last = document.line(document.position(max(finding.end - 1, finding.start)).line)
+    return first <= end and last >= start
 
 
 def _rewrites(
@@ -121,7 +128,7 @@ def _rewrites(
         if server.shows_documents:
             actions.append(_command(PREVIEW, "anchorline.preview", document))
     is_offered = any(
-        finding.fix_title == BREAKPOINTS and finding.start <= end and finding.end >= start
+        finding.fix_title == BREAKPOINTS and _is_on_lines(document, finding, start, end)
         for finding in analysis.findings
     )
     if not is_offered and edits.splices_of_plan(prompt, plan):

@@ -1,14 +1,17 @@
-"""`textDocument/hover`: the plan in words, and the segment under the cursor."""
+"""`textDocument/hover`: the plan in words where it is about the line, elsewhere the segment under the cursor."""
 
 from lsprotocol import types
 from pygls.capabilities import get_capability
 
 from anchorline import explain
+from anchorline.lsp.analysis import DocumentAnalysis
+from anchorline.lsp.documents import Document
+from anchorline.lsp.features.inlay_hint import end_of_text
 from anchorline.lsp.server import Server
 
 
 async def hover(server: Server, params: types.HoverParams) -> types.Hover | None:
-    """Returns the explanation of a prompt document's plan."""
+    """Returns the explanation of a prompt document's plan, or of a segment of it."""
     document = server.session.documents.get(params.text_document.uri)
     if document is None or not server.session.config.editor.hover:
         return None
@@ -16,17 +19,36 @@ async def hover(server: Server, params: types.HoverParams) -> types.Hover | None
     analysis = await server.session.analysis(document)
     if analysis is None or analysis.plan is None or analysis.prompt is None:
         return None
-    text = explain.markdown(analysis.plan, analysis.prompt)
+    parts = []
+    if _is_about_plan(document, analysis, offset):
+        parts.append(explain.markdown(analysis.plan, analysis.prompt))
+        outcome = server.session.journal.plans.outcome_of(analysis.plan)
+        if outcome is not None:
+            parts.append(explain.happened(analysis.plan, outcome))
     total = 0
     for segment in analysis.prompt.segments:
         total += segment.tokens
         if segment.start <= offset < segment.end:
-            text += f"\n\n{explain.segment(segment, total)}"
+            parts.append(explain.segment(segment, total))
             break
-    outcome = server.session.journal.plans.outcome_of(analysis.plan)
-    if outcome is not None:
-        text += f"\n\n{explain.happened(analysis.plan, outcome)}"
-    return types.Hover(types.MarkupContent(_kind(server), text))
+    return types.Hover(types.MarkupContent(_kind(server), "\n\n".join(parts))) if parts else None
+
+
+def _is_about_plan(document: Document, analysis: DocumentAnalysis, offset: int) -> bool:
+    """Whether a byte is on the first line, on the line of an anchor, or on a finding (in its first line)."""
+    line = document.position(offset).line
+    if line == 0:
+        return True
+    for finding in analysis.findings:
+        if finding.start <= offset <= finding.end and document.position(finding.start).line == line:
+            return True
+    if analysis.plan is None or analysis.prompt is None:
+        return False
+    ends = (
+        end_of_text(document, analysis.prompt.segments[anchor.segment])
+        for anchor in analysis.plan.cache.anchors
+    )
+    return any(document.position(end).line == line for end in ends)
 
 
 def _kind(server: Server) -> types.MarkupKind:

@@ -2,7 +2,9 @@
 
 from lsprotocol import types
 
+from anchorline.lsp.documents import Document
 from anchorline.lsp.server import Server
+from anchorline.prompt.model import Segment
 
 
 async def inlay_hint(server: Server, params: types.InlayHintParams) -> list[types.InlayHint]:
@@ -17,12 +19,18 @@ async def inlay_hint(server: Server, params: types.InlayHintParams) -> list[type
     cache = analysis.plan.cache
     hints = []
     for anchor in cache.anchors:
-        offset = analysis.prompt.segments[anchor.segment].end
-        while offset > 0 and document.data[offset - 1] in b"\r\n":
-            offset -= 1
+        offset = end_of_text(document, analysis.prompt.segments[anchor.segment])
         if start <= offset <= end:
             label = f"⚓ {anchor.prefix_tokens} tokens · {anchor.ttl} · P(hit) {cache.p_hit:.0%}"
             hints.append(
                 types.InlayHint(document.position(offset), label, tooltip=anchor.reason, padding_left=True)
             )
     return hints
+
+
+def end_of_text(document: Document, segment: Segment) -> int:
+    """Returns where a segment's last line ends, in bytes: there its anchor is shown."""
+    offset = segment.end
+    while offset > 0 and document.data[offset - 1] in b"\r\n":
+        offset -= 1
+    return offset
