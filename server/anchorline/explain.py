@@ -22,6 +22,12 @@ def line(plan: Plan) -> str:
     return f"{plan.route.target} · {count(plan.tokens.estimate)} tokens · {hit} · {anchors} · {usd(plan.cost.usd)}"
 
 
+def nothing(prompt: Prompt) -> str:
+    """Returns why a prompt without a segment gets no plan."""
+    what = "file" if prompt.format == "markdown" else "request"
+    return f"Nothing to plan: the {what} is empty"
+
+
 _KINDS = {"fence": "Code block", "tool_use": "Tool call", "text": "Text"}
 """Kinds of segments whose name does not say it to a reader."""
 SHOWN = 60

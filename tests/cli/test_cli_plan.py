@@ -100,6 +100,34 @@ def test_a_body_that_is_none_is_refused_with_its_name(tmp_path: Path, content: b
     assert said in result.output
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("a.prompt.md", b"", "file"),
+        ("a.prompt.md", b" \n\n", "file"),
+        ("AGENTS.md", b"\xef\xbb\xbf", "file"),
+        ("a.request.json", b"\n", "file"),
+        ("a.request.json", b'{"model": "claude-sonnet-5", "messages": []}', "request"),
+    ],
+)
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_an_empty_file_has_no_plan(
+    tmp_path: Path, name: str, content: bytes, what: str, options: tuple[str, ...]
+):
+    path = tmp_path / name
+    path.write_bytes(content)
+    result = run("plan", path, *options)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"Error: Nothing to plan: the {what} is empty\n"
+    assert json.loads(run("store", "status", "--json").output)["counts"].get("plans", 0) == 0
+
+
+def test_empty_standard_input_has_no_plan():
+    result = run("plan", "-", stdin=b"")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "Nothing to plan" in result.stderr
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path):
     result = run("plan", tmp_path / "missing.prompt.md")
     assert result.exit_code == 2
@@ -272,7 +300,9 @@ def test_a_misspelt_command_names_the_one_that_is_meant():
     result = CliRunner().invoke(cli, ["plann"])
     assert result.exit_code == 2
     assert "No such command 'plann'. Did you mean 'plan'?" in result.stderr
-    assert "Did you mean" not in CliRunner().invoke(cli, ["zzz"]).stderr
+    unlike = CliRunner().invoke(cli, ["zzz"]).stderr
+    assert "Did you mean" not in unlike
+    assert "--help" in unlike
 
 
 def test_an_unknown_command_of_a_group_names_those_that_it_has():

@@ -71,6 +71,22 @@ def test_a_body_that_is_not_json_yet_says_where(client):
     assert error["code"] == REQUEST_FAILED
 
 
+@pytest.mark.parametrize("text", ["", "\n \n"])
+def test_an_empty_document_has_no_numbers(start, text):
+    client = start()
+    client.settings = None
+    client.initialize(initializationOptions={"editor": {"code_lens": True}})
+    client.open(URI, text)
+    assert client.notification("textDocument/publishDiagnostics")["diagnostics"] == []
+    assert client.call("textDocument/hover", {**document(), "position": place(0, 0)}) is None
+    assert not client.call("textDocument/codeLens", document())
+    error = client.error("anchorline/plan", document())
+    assert (error["code"], error["message"]) == (REQUEST_FAILED, "Nothing to plan: the file is empty")
+    assert client.error("anchorline/explain", document())["code"] == REQUEST_FAILED
+    client.change(URI, 2, {"text": TEXT})
+    assert client.call("textDocument/codeLens", document())
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32"])
 def test_positions_are_in_the_encoding_that_the_client_prefers(start, encoding):
     client = start()

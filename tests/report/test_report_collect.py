@@ -1,9 +1,11 @@
 """What the report says of a history whose figures are known."""
 
 import json
+import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -13,9 +15,11 @@ from hypothesis import strategies as st
 
 from anchorline.cache import hits
 from anchorline.cli.main import cli
+from anchorline.cli.report import REMEDIES
 from anchorline.outcome import Feedback, Outcome, Usage
-from anchorline.plan import Miss
+from anchorline.plan import Miss, Refinement
 from anchorline.report import sums
+from anchorline.report.model import Cause
 from anchorline.sessions import importing
 from anchorline.sessions.request import RecordedRequest
 from anchorline.store import database, imports, rows
@@ -185,6 +189,50 @@ def test_since_leaves_out_what_is_older_but_knows_what_it_left(tmp_path):
     found = report("--since", between)
     assert found["requests"] == 1
     assert found["hits"]["hits"] == 1, "the request before is not counted, but it left the prefix"
+
+
+def test_a_decision_counts_where_a_draft_was_proposed():
+    unchanged = msgspec.structs.replace(planned("kept"), refinement=Refinement("unchanged", "nothing to do"))
+    recorded(
+        (planned("a"), Outcome("a", decision="accepted")),
+        (unchanged, Outcome("kept", decision="accepted")),
+        (planned("b"), Outcome("PLAN_ID", decision="accepted")),
+        feedback=(Feedback("PLAN_ID", 1),),
+    )
+    decided = report()["refinements"]
+    assert (decided["proposed"], decided["accepted"], decided["thumbs_up"]) == (2, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("first", "period", "rows"),
+    [
+        ("2026-01-05", "day", ["2026-01-05", "2026-01-07"]),
+        ("2025-12-22", "week of", ["2025-12-22", "2026-01-05"]),
+        ("2025-06-30", "month", ["2025-06", "2026-01"]),
+    ],
+)
+def test_costs_are_shown_by_day_week_or_month(first, period, rows):
+    moments = [datetime.fromisoformat(f"{day}T12:00+00:00").timestamp() for day in (first, "2026-01-07")]
+    recorded(
+        *(
+            (planned(f"p{day}-{n}", at=at), billed(f"p{day}-{n}"))
+            for day, at in enumerate(moments)
+            for n in range(day + 1)
+        )
+    )
+    lines = CliRunner().invoke(cli, ["report"]).stdout.splitlines()
+    (head,) = (number for number, line in enumerate(lines) if re.match(rf"┃ {period} +┃", line))
+    cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines[head + 2 : head + 4]]
+    assert [row[:2] for row in cells] == [[rows[0], "1"], [rows[1], "2"]]
+    assert all(row[2].startswith("$") for row in cells)
+
+
+def test_each_cause_of_a_miss_says_what_to_do_about_it(tmp_path):
+    imported(tmp_path / "sessions", gap=7200)
+    lines = CliRunner().invoke(cli, ["report"]).stdout.splitlines()
+    (expired,) = (line for line in lines if line.startswith("│ expired"))
+    assert "continue within the TTL, or use a longer one" in expired
+    assert set(REMEDIES) == set(get_args(Cause))
 
 
 def test_a_model_without_a_price_is_counted_and_told(tmp_path):

@@ -16,13 +16,13 @@ from anchorline.cache.ledger import Ledger, MemoryLedger
 from anchorline.cache.markers import Splice
 from anchorline.cli import reading
 from anchorline.config import Config
-from anchorline.explain import markdown
+from anchorline.explain import markdown, nothing
 from anchorline.gateway import splice
 from anchorline.live import policies
 from anchorline.plan import Plan, schema
 from anchorline.planner import Planner
 from anchorline.prompt.formats import FORMATS
-from anchorline.prompt.model import Format, Prompt
+from anchorline.prompt.model import EmptyPromptError, Format, Prompt
 from anchorline.store.database import StoreError, locate
 from anchorline.store.experiments import registry
 from anchorline.store.reader import Reader
@@ -75,7 +75,7 @@ def command(
     """Plan the prompt in FILE (``-``: standard input).
 
     FILE is a prompt or instruction document in Markdown, a request body (Anthropic Messages, OpenAI chat or
-    Responses), or a session file of Claude Code or Codex.
+    Responses), or a session file of Claude Code or Codex. Exits with 1 where it is empty.
 
     \b
     Examples:
@@ -89,7 +89,7 @@ def command(
     if file is None:
         raise click.UsageError("name a FILE, or - for standard input")
     config = reading.settings().config
-    prompt = reading.prompt(file, file_format)
+    prompt = _prompt(file, file_format)
     in_force = policies.read(registry())
     ledger, replays = _recorded(config)
     shortened = Shortened(replays)
@@ -123,6 +123,18 @@ def diff(before: str, after: str) -> str:
         before.splitlines(keepends=True), after.splitlines(keepends=True), "draft", "refined draft", n=1
     )
     return "".join(line if line.endswith("\n") else line + "\n" for line in lines)
+
+
+def _prompt(file: str, file_format: Format | None) -> Prompt:
+    try:
+        prompt = reading.prompt(file, file_format)
+    except reading.Unusable as error:
+        if isinstance(error.__cause__, EmptyPromptError):
+            raise click.ClickException(f"Nothing to plan: {error.__cause__}") from error
+        raise
+    if not prompt.segments:
+        raise click.ClickException(nothing(prompt))
+    return prompt
 
 
 def _surroundings(path: Path | None) -> Surroundings:

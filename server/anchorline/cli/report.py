@@ -1,6 +1,8 @@
 """`anchorline report`: cost, hits, routes and decisions, from what was recorded."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
 from pathlib import Path
 
 import click
@@ -11,13 +13,26 @@ from anchorline import files
 from anchorline.cli import reading, tables
 from anchorline.cli.replay import Since, nothing_since
 from anchorline.report.collect import collect
-from anchorline.report.model import Cost, Report
+from anchorline.report.model import Cause, Cost, Report
 from anchorline.report.page import dashboard
 from anchorline.route.target import load as load_targets
 from anchorline.store.database import StoreError, locate
 
 MOST = 5
 """Of what is not known, that is named."""
+DAYS, WEEKS = 14, 26
+"""The longest history that is shown by day, and by week. A longer one is shown by month."""
+REMEDIES: dict[Cause, str] = {
+    "expired": "continue within the TTL, or use a longer one",
+    "model_changed": "switch models between sessions",
+    "compacted": "compact between tasks",
+    "prefix_edited": "edit instruction files between sessions",
+    "thinking_stripped": "nothing: the provider leaves it out",
+    "history_changed": "don't rewind or edit what was sent",
+    "not_readable": "wait for the first answer before parallel requests",
+    "dropped": "keep tools and system prompt unchanged",
+}
+"""What to do about a cache miss, by its cause."""
 
 
 @click.command(name="report")
@@ -74,27 +89,52 @@ def _show(report: Report) -> None:
         )
         return
     console = tables.console()
-    for table in (_costs(report), _misses(report), _routes(report)):
+    for table in (_models(report), _periods(report), _misses(report), _routes(report)):
         if table.row_count:
             console.print(table)
     click.echo(_summary(report))
 
 
-def _costs(report: Report) -> Table:
-    table = tables.table("model", "requests", "billed", "without a cache", "saved")
-    for model in dict.fromkeys(cost.model for cost in report.costs if cost.requests):
-        costs = [cost for cost in report.costs if cost.model == model]
-        usd, uncached = _sums(costs)
+def _models(report: Report) -> Table:
+    return _costs("model", report.costs, lambda cost: cost.model)
+
+
+def _periods(report: Report) -> Table:
+    """Returns the costs by day, by week (its Monday) or by month, the last one at the end."""
+    costs = sorted(report.costs, key=lambda cost: cost.day)
+    days = [date.fromisoformat(cost.day) for cost in costs if cost.requests]
+    span = (days[-1] - days[0]).days + 1 if days else 0
+    if span <= DAYS:
+        return _costs("day", costs, lambda cost: cost.day)
+    if span <= WEEKS * 7:
+        return _costs("week of", costs, lambda cost: _monday(date.fromisoformat(cost.day)))
+    return _costs("month", costs, lambda cost: cost.day[:7])
+
+
+def _monday(day: date) -> str:
+    return (day - timedelta(days=day.weekday())).isoformat()
+
+
+def _costs(title: str, costs: Sequence[Cost], label: Callable[[Cost], str]) -> Table:
+    groups: defaultdict[str, list[Cost]] = defaultdict(list)
+    for cost in costs:
+        if cost.requests:
+            groups[label(cost)].append(cost)
+    table = tables.table(title, "requests", "billed", "without a cache", "saved")
+    for name, group in groups.items():
+        usd, uncached = _sums(group)
         saved = f"{1 - usd / uncached:.0%}" if uncached and usd is not None else ""
-        requests = sum(cost.requests for cost in costs)
-        table.add_row(model, f"{requests:,}", _dollars(usd), _dollars(uncached), saved)
+        requests = sum(cost.requests for cost in group)
+        table.add_row(name, f"{requests:,}", _dollars(usd), _dollars(uncached), saved)
     return table
 
 
 def _misses(report: Report) -> Table:
-    table = tables.table("cache miss", "requests", "cost")
+    table = tables.table("cache miss", "requests", "cost", "what to do")
     for miss in report.hits.misses:
-        table.add_row(miss.cause.replace("_", " "), f"{miss.requests:,}", f"${miss.usd:,.2f}")
+        table.add_row(
+            miss.cause.replace("_", " "), f"{miss.requests:,}", f"${miss.usd:,.2f}", REMEDIES[miss.cause]
+        )
     return table
 
 

@@ -26,7 +26,7 @@ from anchorline.workspace.look import Sources
 
 
 class DocumentAnalysis(msgspec.Struct, frozen=True):
-    """The analysis of one version of a document. Without a prompt it is none: a finding says why."""
+    """The analysis of one version of a document. It has no plan where it is empty, or no prompt: a finding says why."""
 
     prompt: Prompt | None = None
     plan: Plan | None = None
@@ -92,6 +92,8 @@ def analyse(
         prompt = formats.read(snapshot.data, name=snapshot.name, format=kind, memory=memory)
     except PromptError as error:
         return DocumentAnalysis(findings=(unreadable(error, len(snapshot.data)),))
+    if not prompt.segments:
+        return DocumentAnalysis()
     prompt = of_document(prompt, snapshot.uri)
     plan = planner.plan(prompt, with_sources(surroundings, prompt, sources, search=False))
     path = to_path(snapshot.uri)

@@ -193,3 +193,10 @@ class PromptError(ValueError):
         super().__init__(message)
         self.offset = offset
         self.line = line
+
+
+class EmptyPromptError(PromptError):
+    """A source with nothing in it."""
+
+    def __init__(self) -> None:
+        super().__init__("the file is empty", offset=0)

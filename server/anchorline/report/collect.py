@@ -25,6 +25,7 @@ _EXPECTED = """
 _DECIDED = """
     SELECT decision, edit_distance FROM outcomes AS decided
     WHERE recorded_at >= ? AND decision IS NOT NULL AND id = {newest}
+        AND EXISTS (SELECT 1 FROM plans WHERE plans.id = decided.plan AND plans.refinement = 'proposed')
 """
 
 
@@ -146,7 +147,7 @@ def _refinements(connection: sqlite3.Connection, since: float, proposed: int) ->
     for decision, distance in rows:
         edit_distances[decision].append(distance)
     distances = [distance for distance in edit_distances["modified"] if distance is not None]
-    thumbs = "SELECT count(*) FROM feedback WHERE recorded_at >= ? AND thumbs"
+    thumbs = "SELECT count(*) FROM feedback WHERE recorded_at >= ? AND known AND thumbs"
     return Refinements(
         proposed=proposed,
         accepted=len(edit_distances["accepted"]),

@@ -11,7 +11,7 @@ from anchorline.prompt import half_pairs
 from anchorline.prompt.formats import anthropic, body, claude_code, codex, markdown, openai
 from anchorline.prompt.formats.dialect import Dialect
 from anchorline.prompt.formats.memory import Memory
-from anchorline.prompt.model import Format, Prompt, PromptError
+from anchorline.prompt.model import EmptyPromptError, Format, Prompt, PromptError
 from anchorline.prompt.source import PACKED, first_lines, read_bytes
 
 __all__ = ["FORMATS", "Memory", "detect", "read", "read_file"]
@@ -121,6 +121,8 @@ def detect(data: bytes, name: str | None = None) -> Format:
     suffix = PurePath(name).suffix.lower() if name else ""
     if suffix in _MARKDOWN or not data.lstrip().startswith(b"{"):
         if suffix in (".json", ".jsonc"):
+            if not data.strip():
+                raise EmptyPromptError
             raise PromptError("a request body is a JSON object", offset=0)
         return "markdown"
     try:
