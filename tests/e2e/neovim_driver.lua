@@ -85,6 +85,7 @@ local function prompt()
   wait_for('the code lens of the first document', function() return vim.lsp.codelens.get(0)[1] end)
   vim.api.nvim_win_set_cursor(0, { 1, 0 })
   seen.hover = float('the hover', vim.lsp.buf.hover)
+  vim.api.nvim_win_set_cursor(0, { 5, 3 })
 
   local document = { textDocument = { uri = vim.uri_from_bufnr(0) } }
   seen.plan = execute(client, 'anchorline.plan', document)

@@ -30,7 +30,7 @@ def test_neovim_from_diagnostic_to_outcome(neovim: str, workspace: Workspace):
     assert "AL207" in {found["code"] for found in seen["body_diagnostics"]}
     assert all("tokens" in label and "P(hit)" in label for label in seen["inlay_hints"])
     assert "tokens" in seen["lens"]
-    assert "- anchor" in seen["lens_explanation"]
+    assert "- breakpoint" in seen["lens_explanation"]
     check_anchored(seen["anchored"], workspace)
 
     assert seen["refined_selection"].startswith(NOTES[: NOTES.index("Please")])

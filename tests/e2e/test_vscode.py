@@ -110,14 +110,14 @@ def test_vscode_from_diagnostic_to_trust(seen: dict[str, Any], workspace: Worksp
 
     assert "tokens" in seen["hint"].replace("\xa0", " ")
     check_anchored(seen["anchored"], workspace)
-    assert "anchor /system/0" in seen["explanation"]
+    assert "breakpoint /system/0" in seen["explanation"]
 
     assert "claude-haiku-5-5 · " in seen["pinned"]
     check_answers(seen, workspace)
     dashboard = seen["dashboard"]
     assert dashboard["barriers"] == []
     assert dashboard["theme"] == "light"
-    for words in (f"{seen['requests'] + 2} requests", "Cost by day", "expired", "Refined drafts"):
+    for words in (f"{seen['requests'] + 2} requests", "Cost by day", "expired", "Suggestions"):
         assert words in dashboard["text"]
 
     check_training(seen)
