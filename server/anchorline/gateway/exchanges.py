@@ -213,7 +213,8 @@ class Exchanges:
 
     async def _record(self, exchange: Exchange, planning: "asyncio.Future[PlannedRequest]") -> None:
         try:
-            outcome = self._settle(exchange, await planning)
+            await asyncio.wait({planning})  # `_planned` has run by then: it ends what `_settle` begins
+            outcome = self._settle(exchange, planning.result())
             # What waits for the disk from here on holds no bodies, and no place in the queue of plans.
             exchange.release()
             del planning, self._planning[exchange]

@@ -34,16 +34,23 @@ _NEW = re.compile(
 """The words by which a draft wants a file that does not exist yet."""
 
 
+_LINE = re.compile(r"\n")
+_STOP = re.compile(r"\. ")
+
+
 def files(draft: Masked) -> list[Reference]:
     """Returns the files that a draft names as existing: relative paths with an extension, the first `MOST`.
 
     Where the words before the name ask for a new file or speak of a missing one, it is left out.
     """
-    words = [word.start() for word in _NEW.finditer(draft.prose)]  # once: a line may hold a thousand names
+    # Once: a line may hold thousands of names.
+    words = [word.start() for word in _NEW.finditer(draft.prose)]
+    lines = [line.start() for line in _LINE.finditer(draft.text)]
+    sentences = [stop.start() for stop in _STOP.finditer(draft.prose)]
     references = []
     for entity in draft.entities:
         name = _file_name(entity)
-        if name is not None and not _wanted(draft, entity, words):
+        if name is not None and not _wanted(entity, words, lines, sentences):
             references.append(Reference(name, entity))
     return references[:MOST]
 
@@ -60,12 +67,22 @@ def has_place(draft: Masked) -> bool:
     return any(entity.kind in PLACES or _file_name(entity) is not None for entity in draft.entities)
 
 
-def _wanted(draft: Masked, entity: Entity, words: list[int]) -> bool:
-    """Says whether one of the words by which a draft wants a new file, at these offsets, is in the name's sentence."""
-    start = max(draft.text.rfind("\n", 0, entity.start), draft.prose.rfind(". ", 0, entity.start), 0)
-    end = draft.text.find("\n", entity.end)
+def _wanted(entity: Entity, words: list[int], lines: list[int], sentences: list[int]) -> bool:
+    """Says whether one of the words by which a draft wants a new file is in the name's sentence.
+
+    The offsets of these words, of line ends and of the ends of sentences are in ascending order.
+    """
+    start = max(_last(lines, entity.start), _last(sentences, entity.start - 1))
+    line = bisect_left(lines, entity.end)
+    end = lines[line] if line < len(lines) else None
     following = bisect_left(words, start)
-    return following < len(words) and (end < 0 or words[following] < end)
+    return following < len(words) and (end is None or words[following] < end)
+
+
+def _last(offsets: list[int], before: int) -> int:
+    """Returns the last of ascending offsets before one, 0 where there is none."""
+    index = bisect_left(offsets, before)
+    return offsets[index - 1] if index else 0
 
 
 def symbols(draft: Masked) -> list[Reference]:
