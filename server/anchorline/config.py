@@ -409,8 +409,7 @@ def _merge_file(loaded: Loaded, path: Path, *, project: bool) -> Loaded:
 
 def _strangers(path: Path) -> str:
     """Returns a project's file: no pipe or device, and of a size at which even the oddest is decoded at once."""
-    if path.exists() and not path.is_file():
-        raise OSError("it is not a plain file")
+    files.check_plain(path)
     with path.open("rb") as file:
         content = file.read(PROJECT_BYTES + 1)
     if len(content) > PROJECT_BYTES or any(len(line) > PROJECT_LINE for line in content.splitlines()):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -55,12 +56,21 @@ def make_folder(folder: Path) -> None:
         path.mkdir(mode=0o700, exist_ok=True)
 
 
+def check_plain(file: Path) -> None:
+    """Raises OSError where `file` is there and is no plain file: a pipe or a device would be waited for without end.
+
+    It is looked at once: it may be removed at any moment by whoever else uses it.
+    """
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise OSError(errno.EINVAL, "it is not a plain file", str(file))
+
+
 def make_empty(file: Path) -> None:
     """Makes an empty file for its owner alone (0600) where there is none. Raises OSError, also for a pipe."""
     with suppress(FileExistsError):
         os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    if not file.is_file():  # SQLite would wait for a pipe
-        raise OSError(errno.EINVAL, "it is not a plain file", str(file))
+    check_plain(file)  # SQLite would wait for a pipe
 
 
 @contextmanager

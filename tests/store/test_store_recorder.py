@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -182,6 +183,26 @@ def test_outcomes_are_taken_where_there_is_no_room(path: Path) -> None:
     assert recorder.close()
     assert Reader(path).status().counts["outcomes"] == 50
     assert recorder.dropped == 0
+
+
+def test_a_file_of_the_database_that_is_removed_meanwhile_is_no_device(path: Path) -> None:
+    path.parent.mkdir()
+    shared = path.with_name(f"{path.name}-shm")
+    ended = threading.Event()
+
+    def remove_again_and_again() -> None:
+        while not ended.is_set():  # as the last connection does that is closed
+            shared.touch()
+            shared.unlink()
+
+    other = threading.Thread(target=remove_again_and_again)
+    other.start()
+    try:
+        for _ in range(20_000):
+            database.check_plain(path)
+    finally:
+        ended.set()
+        other.join()
 
 
 def test_a_row_that_can_not_be_stored_fails_alone(path: Path) -> None:

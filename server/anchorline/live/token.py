@@ -46,8 +46,7 @@ def passing() -> str:
 def _kept(path: Path) -> str | None:
     """Returns the token in the file; None where there is none, or what stands there can be none."""
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise OSError(errno.EINVAL, "it is not a plain file", str(path))
+        files.check_plain(path)
         with path.open("rb") as file:
             content = file.read(_LONGEST).strip()
     except FileNotFoundError:

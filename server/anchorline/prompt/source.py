@@ -3,7 +3,6 @@
 Offsets are bytes of the decompressed stream, so that a segment can be found again without keeping its text.
 """
 
-import errno
 import gzip
 import zlib
 from codecs import BOM_UTF8
@@ -17,6 +16,7 @@ from typing import IO, Any, NamedTuple
 
 import msgspec
 
+from anchorline import files
 from anchorline.prompt import half_pairs
 from anchorline.prompt.layout import LayoutError
 from anchorline.prompt.model import PromptError
@@ -134,8 +134,7 @@ def lines(path: Path, offset: int = 0, number: int = 0) -> Iterator[Line]:
     `offset` is where to begin, `number` how many lines stand before it. A pipe or a device is refused with OSError: it
     would be waited for without end.
     """
-    if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "it is not a plain file", str(path))
+    files.check_plain(path)
     with opened(path) as stream:
         if offset:
             stream.seek(offset)

@@ -170,9 +170,13 @@ def protect(path: Path) -> None:
 def check_plain(path: Path) -> None:
     """Raises StoreError where a file of the database is a folder, a pipe or a device: SQLite would wait for a pipe."""
     for file in members(path):
-        if file.is_dir():
+        try:
+            mode = file.stat().st_mode  # once: another connection may just remove its `-wal` and `-shm`
+        except FileNotFoundError:
+            continue
+        if stat.S_ISDIR(mode):
             raise StoreError(f"{file}: this is a folder, not a database file")
-        if file.exists() and not file.is_file():
+        if not stat.S_ISREG(mode):
             raise StoreError(f"{file}: this is a pipe or a device, not a database file")
 
 
