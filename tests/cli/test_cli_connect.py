@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from anchorline.cli.main import cli
+from anchorline.client_settings.document import read
 from anchorline.gateway import clients
-from anchorline.gateway.settings_file import read
 
 
 @pytest.fixture(autouse=True)

@@ -4,9 +4,9 @@ import click
 
 from anchorline import files
 from anchorline.cli import reading
+from anchorline.client_settings.document import UnwritableError
 from anchorline.gateway import clients
 from anchorline.gateway import first_party as asserted
-from anchorline.gateway.settings_file import UnwritableError
 from anchorline.live import token
 
 NAMES = (

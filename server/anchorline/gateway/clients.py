@@ -18,7 +18,8 @@ import msgspec
 import tomlkit
 
 from anchorline import files
-from anchorline.gateway.settings_file import Document, UnwritableError, read, restore
+from anchorline.client_settings import locations
+from anchorline.client_settings.document import Document, UnwritableError, read, restore
 
 BACKUP = ".before-anchorline"
 NO_FILE = b"There was no such file before `anchorline connect`.\n"
@@ -64,7 +65,7 @@ def clients(base: str, *, first_party: bool = False) -> dict[str, Client]:
         _client(
             "claude-code",
             "Claude Code",
-            _folder("CLAUDE_CONFIG_DIR", ".claude") / "settings.json",
+            locations.claude_code() / "settings.json",
             {("env", "ANTHROPIC_BASE_URL"): anthropic, **(FIRST_PARTY if first_party else {})},
             "A session that is running keeps the address it began with. Behind an address that is not Anthropic's, "
             "Claude Code withdraws\n"
@@ -77,7 +78,7 @@ def clients(base: str, *, first_party: bool = False) -> dict[str, Client]:
         _client(
             "codex",
             "Codex",
-            _folder("CODEX_HOME", ".codex") / "config.toml",
+            locations.codex() / "config.toml",
             {("openai_base_url",): openai},
             "This is for an API key; with a ChatGPT login, `gateway.openai` has to be https://chatgpt.com/backend-api/codex.\n"
             "The provider stays Codex's own, so `codex resume` finds the sessions from before.",
@@ -105,7 +106,7 @@ def clients(base: str, *, first_party: bool = False) -> dict[str, Client]:
         _client(
             "pi",
             "pi",
-            _folder("PI_CODING_AGENT_DIR", ".pi/agent") / "models.json",
+            locations.folder("PI_CODING_AGENT_DIR", ".pi/agent") / "models.json",
             {
                 ("providers", "anthropic", "baseUrl"): anthropic,
                 ("providers", "openai", "baseUrl"): openai,
@@ -115,7 +116,7 @@ def clients(base: str, *, first_party: bool = False) -> dict[str, Client]:
         _client(
             "qwen-code",
             "Qwen Code",
-            _folder("QWEN_HOME", ".qwen") / "settings.json",
+            locations.folder("QWEN_HOME", ".qwen") / "settings.json",
             {("env", "OPENAI_BASE_URL"): openai, ("env", "ANTHROPIC_BASE_URL"): anthropic},
             "The same variables in your shell or an .env file come first, and so does a model's own `baseUrl`.\n"
             "For Qwen's own models, `gateway.openai` names their address.",
@@ -215,10 +216,6 @@ def _client(
 
 def _exports(**variables: str) -> str:
     return "\n".join(f"export {name}={value}" for name, value in variables.items())
-
-
-def _folder(variable: str, name: str) -> Path:
-    return Path(os.environ.get(variable) or Path.home() / name)
 
 
 def _opencode() -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from anchorline.client_settings import locations
 from anchorline.prompt.model import PromptError
 from anchorline.prompt.source import PACKED, lines, refused
 from anchorline.sessions import messages
@@ -76,9 +77,8 @@ def homes(agent: Agent) -> tuple[Path, ...]:
     Codex moves a session that its user archives out of the first one.
     """
     if agent == "codex":
-        home = Path(os.environ.get("CODEX_HOME") or Path.home() / ".codex")
-        return home / "sessions", home / "archived_sessions"
-    return (Path(os.environ.get("CLAUDE_CONFIG_DIR") or Path.home() / ".claude") / "projects",)
+        return locations.codex() / "sessions", locations.codex() / "archived_sessions"
+    return (locations.claude_code() / "projects",)
 
 
 def files(paths: tuple[Path, ...]) -> list[Path]:

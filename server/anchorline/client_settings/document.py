@@ -11,7 +11,7 @@ from tomlkit.container import Container
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Item
 
-from anchorline.gateway import jsonc
+from anchorline.client_settings import jsonc
 
 Keys = Sequence[str]
 MARK = "\ufeff"

@@ -6,7 +6,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anchorline.gateway import jsonc
+from anchorline.client_settings import jsonc
 
 KEYS = st.sampled_from(["env", "a", "ü", 'with "quotes"', "{}"])
 VALUES = st.recursive(

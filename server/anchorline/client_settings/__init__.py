@@ -1,0 +1,1 @@
+"""Settings files of editors and agents: edits that keep every other byte, and undo."""

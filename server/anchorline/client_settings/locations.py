@@ -1,0 +1,19 @@
+"""Where agents keep their settings and sessions."""
+
+import os
+from pathlib import Path
+
+
+def folder(variable: str, name: str) -> Path:
+    """Returns the folder that an environment variable names, else `name` in the developer's home."""
+    return Path(os.environ.get(variable) or Path.home() / name)
+
+
+def claude_code() -> Path:
+    """Returns Claude Code's folder, with its `settings.json` and `projects`."""
+    return folder("CLAUDE_CONFIG_DIR", ".claude")
+
+
+def codex() -> Path:
+    """Returns Codex's folder, with its `config.toml` and `sessions`."""
+    return folder("CODEX_HOME", ".codex")
