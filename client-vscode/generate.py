@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 import msgspec
 
 from anchorline import config, plan
+from anchorline.cache.miss_causes import Cause
 from anchorline.lsp import prompt_files, protocol
-from anchorline.report.model import Cause, Report
+from anchorline.report.model import Report
 
 HERE = Path(__file__).parent
 MADE = "// Generated from the server by generate.py. Do not edit.\n\n"

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorline.cache import hits
+from anchorline.cache.miss_causes import Cause
 from anchorline.cli.main import cli
 from anchorline.cli.report import REMEDIES
 from anchorline.outcome import Feedback, Outcome, Usage
 from anchorline.plan import Miss, Refinement
 from anchorline.report import sums
-from anchorline.report.model import Cause
 from anchorline.sessions import importing
 from anchorline.sessions.request import RecordedRequest
 from anchorline.store import database, imports, rows
@@ -81,8 +81,8 @@ def test_a_prefix_that_has_expired_is_a_miss_with_its_price(tmp_path):
     assert (hits["returns"], hits["hits"]) == (1, 0)
     (miss,) = hits["misses"]
     assert (miss["cause"], miss["requests"]) == ("expired", 1)
-    written = (100 * 1.25 + 400 * 2) / 500  # what the tokens cost that were not read
-    assert miss["usd"] == pytest.approx(20_503 * (written - 0.1) * 5e-6, abs=2e-6)
+    paid = 4100 * 1.25 + 16_400 * 2 + 3  # what the tokens cost that were not read
+    assert miss["usd"] == pytest.approx((paid - 20_503 * 0.1) * 5e-6, abs=2e-6)
 
 
 def test_plans_are_compared_with_what_became_of_them():

@@ -25,7 +25,8 @@ def imported(folder: Path, days_ago: float = 1.0, gap: float = 1200.0) -> None:
     log.answer("a", read=20_000)
     log.start += gap
     log.user("second")
-    log.answer("b", read=20_500 if gap < 3600 else 0)
+    warm = gap < 3600
+    log.answer("b", read=20_500 if warm else 0, write=(100, 400) if warm else (4100, 16_400))
     (folder / "session.jsonl").write_bytes(log.bytes())
     done = CliRunner().invoke(cli, ["import", "claude-code", str(folder), "--json"])
     assert done.exit_code == 0, done.output

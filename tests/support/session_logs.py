@@ -43,12 +43,14 @@ class ClaudeLog:
         return self.add("user", {"role": "user", "content": [block]}, **more)
 
     def answer(self, id_: str, text: str = "ok", *, call: str | None = None, output: int = 7,
-               model: str = "claude-opus-4-6", read: int = 10_000, **more: Any) -> str:  # fmt: skip
+               model: str = "claude-opus-4-6", read: int = 10_000, write: tuple[int, int] = (100, 400),
+               **more: Any) -> str:  # fmt: skip
+        short, long = write
         usage = {
             "input_tokens": 3,
             "cache_read_input_tokens": read,
-            "cache_creation_input_tokens": 500,
-            "cache_creation": {"ephemeral_5m_input_tokens": 100, "ephemeral_1h_input_tokens": 400},
+            "cache_creation_input_tokens": short + long,
+            "cache_creation": {"ephemeral_5m_input_tokens": short, "ephemeral_1h_input_tokens": long},
             "output_tokens": output,
         }
         block = {"type": "text", "text": text}

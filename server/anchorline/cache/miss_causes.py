@@ -9,6 +9,18 @@ from typing import Literal
 
 import msgspec
 
+Cause = Literal[
+    "expired",
+    "model_changed",
+    "compacted",
+    "prefix_edited",
+    "thinking_stripped",
+    "history_changed",
+    "not_readable",
+    "dropped",
+]
+"""Why a prefix was not read: the first five are known beforehand, the last three only from the bill."""
+
 NEAR = 0.02
 """Tokens are estimates, and providers count a few of their own: so much of a difference is none."""
 

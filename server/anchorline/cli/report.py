@@ -10,10 +10,11 @@ import msgspec
 from rich.table import Table
 
 from anchorline import files
+from anchorline.cache.miss_causes import Cause
 from anchorline.cli import reading, tables
 from anchorline.cli.replay import Since, nothing_since
 from anchorline.report.collect import collect
-from anchorline.report.model import Cause, Cost, Report
+from anchorline.report.model import Cost, Report
 from anchorline.report.page import dashboard
 from anchorline.route.target import load as load_targets
 from anchorline.store.database import StoreError, locate

@@ -3,13 +3,13 @@
 import gc
 import sqlite3
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from statistics import median
 
-from anchorline.report.imported_requests import add_imported
+from anchorline.billed.imported import imported_requests
+from anchorline.billed.planned import answered_pings, planned_requests, seen_requests, untold_requests
 from anchorline.report.model import Arm, ExperimentStep, Refinements, Report, Route
-from anchorline.report.planned_requests import add_pings, add_planned, add_without_usage
 from anchorline.report.sums import Sums
 from anchorline.route.target import Targets
 from anchorline.store import billing, database, outcomes
@@ -58,11 +58,7 @@ def _collected(path: Path, sums: Sums, since: float | None) -> Report:
                 sessions = "imported" in tables and _count(
                     connection, "SELECT EXISTS (SELECT 1 FROM imported WHERE sent_at >= ?)", begin
                 )
-                answered, billed = add_planned(connection, sums, begin, imported=bool(sessions))
-                add_pings(connection, sums, begin)
-                add_without_usage(connection, sums, begin)
-                if sessions:
-                    add_imported(connection, sums, begin, billed)
+                answered = _add_requests(connection, sums, begin, imported=bool(sessions))
                 routes = _routes(plans, answered)
                 refinements = _refinements(connection, begin, proposed)
                 steps = _steps(connection) if "policy_events" in tables else ()
@@ -84,6 +80,28 @@ def _collected(path: Path, sums: Sums, since: float | None) -> Report:
         pings=sums.pings,
         pings_usd=sums.pings_usd,
     )
+
+
+def _add_requests(
+    connection: sqlite3.Connection, sums: Sums, since: float, *, imported: bool
+) -> Counter[str]:
+    """Adds all that was billed, each request once; returns how often each model answered a plan."""
+    answered: Counter[str] = Counter()
+    seen = seen_requests(connection)
+    for planned in planned_requests(connection, sums.models, since):
+        answered[planned.facts.shown] += 1
+        sums.add(planned.at, planned.facts, planned.tokens, planned.prefix_return)
+        if imported:
+            seen.note(planned)
+    for ping in answered_pings(connection, sums.models, since):
+        sums.ping(*ping)
+    for untold in untold_requests(connection, sums.models, since):
+        sums.unpriced_request(*untold)
+    for request in imported_requests(connection, sums.models, since) if imported else ():
+        began = request.at if request.began is None else request.began
+        if not seen.take(began, request.answer, request.request, request.bill):
+            sums.add(request.at, request.facts, request.tokens, request.prefix_return)
+    return answered
 
 
 def _add_plans(

@@ -7,17 +7,7 @@ from typing import Literal
 
 import msgspec
 
-Cause = Literal[
-    "expired",
-    "model_changed",
-    "compacted",
-    "prefix_edited",
-    "thinking_stripped",
-    "history_changed",
-    "not_readable",
-    "dropped",
-]
-"""Why a prefix was not read: the first five are known beforehand, the last three only from the bill."""
+from anchorline.cache.miss_causes import Cause
 
 
 class Cost(msgspec.Struct, frozen=True):

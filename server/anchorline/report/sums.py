@@ -4,66 +4,17 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from math import inf, sqrt
-from typing import Literal
 
-import msgspec
-
-from anchorline.cache.rules import Lifetime, Provider
-from anchorline.outcome import Usage
-from anchorline.report.model import Bin, Cause, Cost, Curve, Hits, MissCost
-from anchorline.route.pricing import Bill, ModelPrices, Pricing, Unpriced
+from anchorline.billed.request import BilledTokens, ModelFacts, PrefixReturn, PricedModels, Source
+from anchorline.cache.miss_causes import Cause
+from anchorline.report.model import Bin, Cost, Curve, Hits, MissCost
+from anchorline.route.pricing import Unpriced
 from anchorline.route.target import Targets
-
-Source = Literal["plans", "imported"]
 
 EDGES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
 """Of the bins: finer at the end, where most probabilities are."""
 _Z = 1.96
 _DAY_S = 86_400
-
-
-class BilledTokens(msgspec.Struct, frozen=True, gc=False):
-    """Tokens of a whole prompt, and of its answer, as they were billed.
-
-    Of the prompt's, `read` were read from the cache, and `written` written to it, `long` of these for an hour. `usage`
-    is what was billed where its price depends on more than that.
-    """
-
-    prompt: int
-    read: int
-    written: int
-    long: int
-    output: int
-    usage: Usage | None = None
-
-    @property
-    def first(self) -> tuple[int, int]:
-        """The prompt of the first inference, which is the one that came to the cache, and what it read."""
-        if self.usage is None:
-            return self.prompt, self.read
-        return self.usage.first.prompt, self.usage.first.read
-
-
-class ModelFacts(msgspec.Struct, frozen=True):
-    """What is known of a model: its name in requests, its prices, its provider's rules, and what to call it."""
-
-    name: str
-    prices: ModelPrices | Unpriced
-    provider: Provider
-    lifetimes: dict[str, Lifetime]
-    shown: str
-
-
-class ReportedReturn(msgspec.Struct, frozen=True, gc=False):
-    """A request that came back to a prefix of `believed` tokens, and the `cause` where that was not a hit.
-
-    `p` is P(hit), None where none was said.
-    """
-
-    source: Source
-    p: float | None
-    believed: int
-    cause: Cause | None
 
 
 class _CostLine:
@@ -79,13 +30,11 @@ class _CostLine:
 
 
 class Sums:
-    """What was added up so far."""
+    """What was added up so far, and the `models` that it was billed by."""
 
     def __init__(self, targets: Targets) -> None:
-        self._targets = targets
-        self._pricing = Pricing(targets)
+        self.models = PricedModels(targets)
         self.unknown: Counter[str] = Counter()
-        self._models: dict[str, ModelFacts] = {}
         self._lines: defaultdict[tuple[int, str], _CostLine] = defaultdict(_CostLine)
         self._misses: defaultdict[Cause, list[float]] = defaultdict(lambda: [0, 0.0])
         self._bins: defaultdict[Source, list[list[float]]] = defaultdict(
@@ -96,28 +45,23 @@ class Sums:
         self.first = self.requests = self.unpriced = 0
         self.begin, self.end = inf, -inf
 
-    def model(self, name: str) -> ModelFacts:
-        """Returns what is known of the model that requests call by that name."""
-        facts = self._models.get(name)
-        if facts is None:
-            target = self._targets.find(name)
-            provider = target.provider
-            lifetimes = {lifetime.name: lifetime for lifetime in provider.lifetimes}
-            if provider.lifetimes:
-                lifetimes.setdefault("default", provider.lifetimes[0])
-            facts = self._models[name] = ModelFacts(
-                name, self._pricing.prices(name), provider, lifetimes, target.id
-            )
-        return facts
-
     def span(self, first: float, last: float) -> None:
         """Takes in when something began and ended."""
         self.begin = min(self.begin, first)
         self.end = max(self.end, last)
 
-    def bill(self, at: float, facts: ModelFacts, tokens: BilledTokens) -> None:
-        """Adds the bill of a request that was sent then."""
-        bill = self._bill(at, facts, tokens)
+    def add(
+        self, at: float, facts: ModelFacts, tokens: BilledTokens, prefix_return: PrefixReturn | None
+    ) -> None:
+        """Adds a request that was sent then: its bill, and whether it read what was there."""
+        self._bill(at, facts, tokens)
+        if prefix_return is None:
+            self.first += 1
+        else:
+            self._return(prefix_return, facts, tokens, at)
+
+    def _bill(self, at: float, facts: ModelFacts, tokens: BilledTokens) -> None:
+        bill = self.models.bill(at, facts, tokens)
         if isinstance(bill, Unpriced):
             self.unpriced_request(at, facts, bill)
             return
@@ -143,7 +87,7 @@ class Sums:
     def ping(self, at: float, facts: ModelFacts, tokens: BilledTokens) -> None:
         """Adds the bill of a keep-alive ping, which is no request."""
         self.pings += 1
-        bill = self._bill(at, facts, tokens)
+        bill = self.models.bill(at, facts, tokens)
         if isinstance(bill, Unpriced):
             self._unpriced_pings += 1
         else:
@@ -154,38 +98,23 @@ class Sums:
         """What the pings cost of which the price is known; None where there are some and none is."""
         return None if self.pings and self._unpriced_pings == self.pings else round(self._pings_usd, 6)
 
-    def _bill(self, at: float, facts: ModelFacts, tokens: BilledTokens) -> Bill | Unpriced:
-        prompt, read, written, prices = tokens.prompt, tokens.read, tokens.written, facts.prices
-        if tokens.usage is not None:
-            return self._pricing.bill(tokens.usage, facts.name, at)
-        if isinstance(prices, Unpriced):
-            return prices
-        rates = prices.rates(at, prompt)
-        return rates.bill(prompt - read - written, read, written, tokens.long, tokens.output)
-
     def expect(self, day: int, name: str, plans: int, usd: float, without_plan_usd: float) -> None:
         """Adds what plans of one day (counted from 1970-01-01) and model expected."""
-        line = self._lines[day, self.model(name).shown]
+        line = self._lines[day, self.models.find(name).shown]
         line.plans += plans
         line.planned_usd += usd
         line.without_plan_usd += without_plan_usd
 
-    def add_return(
-        self, prefix_return: ReportedReturn, facts: ModelFacts, tokens: BilledTokens, at: float
+    def _return(
+        self, prefix_return: PrefixReturn, facts: ModelFacts, tokens: BilledTokens, at: float
     ) -> None:
-        """Adds whether a request that was sent then read what was there."""
         self._returns += 1
         hit = prefix_return.cause is None
         self._hits += hit
         if prefix_return.cause is not None:
             miss = self._misses[prefix_return.cause]
             miss[0] += 1
-            if not isinstance(facts.prices, Unpriced):
-                rates = facts.prices.rates(at, tokens.prompt)
-                lost = max(0, prefix_return.believed - tokens.first[1])
-                share = tokens.long / tokens.written if tokens.written else 0.0
-                paid = rates.write + (rates.write_1h - rates.write) * share
-                miss[1] += max(0.0, paid - rates.read) * lost
+            miss[1] += self.models.unread_usd(at, facts, tokens, prefix_return.believed)
         if prefix_return.p is not None:
             totals = self._bins[prefix_return.source][
                 min(bisect_right(EDGES, prefix_return.p) - 1, len(EDGES) - 2)

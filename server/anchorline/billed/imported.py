@@ -6,18 +6,46 @@ docs/research/hit-prediction.md has the figures of that.
 
 import sqlite3
 from collections import deque
+from collections.abc import Iterator
 
+import msgspec
+
+from anchorline.billed.duplicates import Bill
+from anchorline.billed.request import BilledTokens, ModelFacts, PrefixReturn, PricedModels
 from anchorline.cache import hits
-from anchorline.cache.miss_causes import shortfall
-from anchorline.report.duplicates import SeenRequests
-from anchorline.report.model import Cause
-from anchorline.report.sums import BilledTokens, ModelFacts, ReportedReturn, Sums
+from anchorline.cache.miss_causes import Cause, shortfall
 from anchorline.store import billing, database
 
 BEFORE_S = 86_400.0
 """So long before the time that is asked for, requests are read for what they left."""
 ENDS = 8
 """Earlier requests of a conversation that a read is compared with."""
+
+
+class ImportedRequest(msgspec.Struct, frozen=True, gc=False):
+    """A request as a session file has it. `began` is when its answer did, None where that is not known.
+
+    `prefix_return` is None where nothing was left that it could have read.
+    """
+
+    id: str
+    agent: str
+    session: str
+    chain: str
+    branch: int
+    at: float
+    began: float | None
+    trigger: str
+    facts: ModelFacts
+    tokens: BilledTokens
+    answer: str | None
+    request: str | None
+    prefix_return: PrefixReturn | None
+
+    @property
+    def bill(self) -> Bill:
+        """What it is known by where it has no id."""
+        return self.tokens.prompt, self.tokens.read, self.tokens.output
 
 
 class _Conversation:
@@ -32,18 +60,22 @@ class _Conversation:
         self.ends: deque[int] = deque(maxlen=ENDS)
 
 
-def add_imported(connection: sqlite3.Connection, sums: Sums, since: float, billed: SeenRequests) -> None:
-    """Adds all requests since then that are not in `billed`."""
+def imported_requests(
+    connection: sqlite3.Connection, models: PricedModels, since: float
+) -> Iterator[ImportedRequest]:
+    """Yields all requests since then that were billed, session by session, those of one by their times."""
     columns = "billing, answer, request" if database.knows_answers(connection) else "NULL, NULL, NULL"
     rows = connection.execute(
-        "SELECT session, chain, branch, model, sent_at, first_at, trigger, switched, agent, "  # noqa: S608
+        "SELECT id, session, chain, branch, model, sent_at, first_at, trigger, switched, agent, "  # noqa: S608
         "coalesce(input_tokens, 0), coalesce(read_tokens, 0), coalesce(write_5m_tokens, 0), "
         f"coalesce(write_1h_tokens, 0), coalesce(output_tokens, 0), {columns} "
-        "FROM imported WHERE sent_at >= ? ORDER BY sent_at",
+        "FROM imported WHERE sent_at >= ? ORDER BY session, sent_at",
         [since - BEFORE_S],
     )
-    chains: dict[tuple[str, str, int], _Conversation] = {}
+    current: str | None = None
+    chains: dict[tuple[str, int], _Conversation] = {}
     for (
+        key,
         session,
         name,
         branch,
@@ -58,24 +90,36 @@ def add_imported(connection: sqlite3.Connection, sums: Sums, since: float, bille
         answer,
         request,
     ) in rows:
+        if session != current:
+            current = session
+            chains.clear()
         uncached, read, short, long, output = counts
         written = short + long
         if not uncached + read + written:
             continue
-        facts = sums.model(model)
+        facts = models.find(model)
         usage = None if details is None else billing.usage(uncached, read, written, long, output, details)
         tokens = BilledTokens(uncached + read + written, read, written, long, output, usage)
-        chain = chains.get((session, name, branch))
+        chain = chains.get((name, branch))
         if chain is None:
-            chain = chains[session, name, branch] = _Conversation()
-        bill = (tokens.prompt, read, output)
-        if at >= since and not billed.take(at if began is None else began, answer, request, bill):
-            sums.bill(at, facts, tokens)
+            chain = chains[name, branch] = _Conversation()
+        if at >= since:
             prefix_return = _return(chain, facts, at, trigger, bool(switched), tokens)
-            if prefix_return is None:
-                sums.first += 1
-            else:
-                sums.add_return(prefix_return, facts, tokens, at)
+            yield ImportedRequest(
+                key,
+                agent,
+                session,
+                name,
+                branch,
+                at,
+                began,
+                trigger,
+                facts,
+                tokens,
+                answer,
+                request,
+                prefix_return,
+            )
         chain.at = at
         # Codex writes for the one lifetime that its provider has.
         chain.ttl = "1h" if long else "5m" if short and agent == "claude-code" else chain.ttl
@@ -85,7 +129,7 @@ def add_imported(connection: sqlite3.Connection, sums: Sums, since: float, bille
 
 def _return(
     chain: _Conversation, facts: ModelFacts, at: float, trigger: str, switched: bool, tokens: BilledTokens
-) -> ReportedReturn | None:
+) -> PrefixReturn | None:
     """Returns whether a request read what the one before it left; None where nothing was left."""
     believed = chain.ends[-1] if chain.ends else 0
     lives = facts.lifetimes.get(chain.ttl)
@@ -99,15 +143,16 @@ def _return(
     )
     read = tokens.first[1]
     if hits.is_hit(read, believed):
-        return ReportedReturn("imported", p, believed, None)
+        return PrefixReturn("imported", p, believed, None)
+    expired = age > lives.seconds
     cause: Cause | None
     if switched:
         cause = "model_changed"
     elif compacted:
         cause = "compacted"
-    elif age > lives.seconds:
+    elif expired:
         cause = "expired"
     else:
         short = shortfall(read, believed, tuple(chain.ends)[:-1])
         cause = None if short is None else short.code
-    return ReportedReturn("imported", p, believed, cause)
+    return PrefixReturn("imported", p, believed, cause, expired)

@@ -1,17 +1,17 @@
 """Planned requests: what each was billed, as the gateway saw it or an editor or a script reported it."""
 
 import sqlite3
-from collections import Counter
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
+from anchorline.billed.duplicates import SeenRequest, SeenRequests
+from anchorline.billed.request import BilledTokens, ModelFacts, PrefixReturn, PricedModels
 from anchorline.cache import hits
 from anchorline.cache.miss_causes import shortfall
 from anchorline.plan import LOST
-from anchorline.report.duplicates import SeenRequest, SeenRequests
-from anchorline.report.sums import BilledTokens, ReportedReturn, Sums
-from anchorline.route.pricing import BROKEN_OFF, UNTOLD
+from anchorline.route.pricing import BROKEN_OFF, UNTOLD, Unpriced
 from anchorline.store import billing, database, outcomes
 
 HOUR = "1h"
@@ -64,17 +64,36 @@ class _Plan(msgspec.Struct):
 _DECODE = msgspec.json.Decoder(_Plan).decode
 
 
-def add_planned(
-    connection: sqlite3.Connection, sums: Sums, since: float, *, imported: bool = True
-) -> tuple[Counter[str], SeenRequests]:
-    """Adds what became of plans; returns how often each model answered, and the requests that were billed.
+class PlannedRequest(SeenRequest, gc=False, kw_only=True):
+    """A planned request. `prefix_return` is None where nothing was left that it could have read."""
 
-    These are left out where nothing is `imported`, as nothing is compared with them.
-    """
-    answered: Counter[str] = Counter()
+    facts: ModelFacts
+    tokens: BilledTokens
+    prefix_return: PrefixReturn | None
+
+
+class AnsweredPing(NamedTuple):
+    """A keep-alive ping, which is no request."""
+
+    at: float
+    facts: ModelFacts
+    tokens: BilledTokens
+
+
+class UntoldRequest(NamedTuple):
+    """An answered request whose usage is not known."""
+
+    at: float
+    facts: ModelFacts
+    why: Unpriced
+
+
+def planned_requests(
+    connection: sqlite3.Connection, models: PricedModels, since: float
+) -> Iterator[PlannedRequest]:
+    """Yields the requests of plans since then that were billed, each once."""
     newest = (database.read_schema(connection) or 0) >= database.ANSWERS
-    billed = SeenRequests(_shared(connection) if newest and imported else ())
-    through_gateway = SeenRequests()
+    through_gateway = SeenRequests[SeenRequest]()
     pinged = billing.pinged(connection)
     reported = newest and _exists(connection, _REPORTED.format(passed=_PASSED, pinged=pinged))
     rows = connection.execute(
@@ -110,41 +129,53 @@ def add_planned(
         beliefs = columns if text is None else _beliefs(text)
         if not prompt or beliefs is None:
             continue
-        if reported or imported:
-            seen = SeenRequest(at, seconds, answer, request, (prompt, read, output))
-            if reported and passed:
-                through_gateway.note(seen)
-            elif not passed and answer is not None and through_gateway.take(at, answer, request, seen.bill):
-                continue  # an editor or a script has told of it as well
-            if imported:
-                billed.note(seen)
-        warm, estimate, ttl, miss, miss_tokens = beliefs
-        facts = sums.model(target)
+        bill = (prompt, read, output)
+        if reported and passed:
+            through_gateway.note(SeenRequest(at, seconds, answer, request, bill))
+        elif reported and answer is not None and through_gateway.take(at, answer, request, bill):
+            continue  # an editor or a script has told of it as well
+        ttl = beliefs[2]
         by_plan = written if ttl == HOUR else 0  # what an earlier version has recorded does not tell
         hour = by_plan if long is None else long
         usage = None if details is None else billing.usage(uncached, read, written, hour, output, details)
         tokens = BilledTokens(prompt, read, written, hour, output, usage)
-        sums.bill(at, facts, tokens)
-        answered[facts.shown] += 1
-        if warm and estimate:
-            first, first_read = tokens.first
-            left = hits.as_billed(warm, estimate, first)
-            short = None if hits.is_hit(first_read, left) else shortfall(first_read, left)
-            cause = None if short is None else short.code
-            sums.add_return(ReportedReturn("plans", p_hit, left, cause), facts, tokens, at)
-        elif miss is not None:
-            sums.add_return(ReportedReturn("plans", None, miss_tokens, miss), facts, tokens, at)
-        else:
-            sums.first += 1
-    return answered, billed
+        yield PlannedRequest(
+            at,
+            seconds,
+            answer,
+            request,
+            bill,
+            facts=models.find(target),
+            tokens=tokens,
+            prefix_return=_return(beliefs, p_hit, tokens),
+        )
+
+
+def _return(beliefs: Sequence[Any], p_hit: float | None, tokens: BilledTokens) -> PrefixReturn | None:
+    warm, estimate, _, miss, miss_tokens = beliefs
+    if warm and estimate:
+        first, read = tokens.first
+        left = hits.as_billed(warm, estimate, first)
+        short = None if hits.is_hit(read, left) else shortfall(read, left)
+        return PrefixReturn("plans", p_hit, left, None if short is None else short.code)
+    if miss is not None:
+        return PrefixReturn("plans", None, miss_tokens, miss, miss == "expired")
+    return None
+
+
+def seen_requests(connection: sqlite3.Connection) -> SeenRequests[PlannedRequest]:
+    """Returns where planned requests are noted, to tell which of the imported ones they are."""
+    return SeenRequests(_shared(connection) if database.knows_answers(connection) else ())
 
 
 def _exists(connection: sqlite3.Connection, query: str) -> bool:
     return bool(connection.execute(query).fetchone()[0])
 
 
-def add_without_usage(connection: sqlite3.Connection, sums: Sums, since: float) -> None:
-    """Adds the answered requests whose answer did not tell its usage, or broke off before: they were billed as well."""
+def untold_requests(
+    connection: sqlite3.Connection, models: PricedModels, since: float
+) -> Iterator[UntoldRequest]:
+    """Yields the answered requests whose answer did not tell its usage, or broke off before: they were billed too."""
     rows = connection.execute(
         "SELECT coalesce(sent_at, recorded_at), coalesce(outcomes.target, plans.target, ''), "  # noqa: S608
         "signals LIKE '%\"broken_off\":true%' FROM outcomes JOIN plans ON plans.id = outcomes.plan "
@@ -154,7 +185,7 @@ def add_without_usage(connection: sqlite3.Connection, sums: Sums, since: float) 
         [since],
     )
     for at, target, broken_off in rows:
-        sums.unpriced_request(at, sums.model(target), BROKEN_OFF if broken_off else UNTOLD)
+        yield UntoldRequest(at, models.find(target), BROKEN_OFF if broken_off else UNTOLD)
 
 
 def _shared(connection: sqlite3.Connection) -> list[tuple[str, str | None]]:
@@ -166,8 +197,10 @@ def _shared(connection: sqlite3.Connection) -> list[tuple[str, str | None]]:
     return [(answer, request) for answer, request in rows]
 
 
-def add_pings(connection: sqlite3.Connection, sums: Sums, since: float) -> None:
-    """Adds the keep-alive pings: billed as requests are, and apart from these."""
+def answered_pings(
+    connection: sqlite3.Connection, models: PricedModels, since: float
+) -> Iterator[AnsweredPing]:
+    """Yields the keep-alive pings: billed as requests are, and apart from these."""
     newest = (database.read_schema(connection) or 0) >= database.ANSWERS
     rows = connection.execute(
         "SELECT coalesce(sent_at, recorded_at), coalesce(outcomes.target, plans.target, ''), "  # noqa: S608
@@ -180,7 +213,8 @@ def add_pings(connection: sqlite3.Connection, sums: Sums, since: float) -> None:
     for at, target, uncached, read, written, output, long, details in rows:
         usage = None if details is None else billing.usage(uncached, read, written, long, output, details)
         prompt = uncached + read + written
-        sums.ping(at, sums.model(target), BilledTokens(prompt, read, written, long, output, usage))
+        tokens = BilledTokens(prompt, read, written, long, output, usage)
+        yield AnsweredPing(at, models.find(target), tokens)
 
 
 def _beliefs(text: str) -> tuple[Any, ...] | None:

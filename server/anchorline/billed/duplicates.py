@@ -7,8 +7,9 @@ as many as they were.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -37,7 +38,10 @@ class SeenRequest(msgspec.Struct, gc=False):
         return distance if distance <= (UNTIMED_S if self.seconds is None else NEAR_S) else inf
 
 
-class SeenRequests:
+Seen = TypeVar("Seen", bound=SeenRequest)
+
+
+class SeenRequests(Generic[Seen]):
     """The requests that were seen by one side.
 
     `shared` are the ids of answers, each with that of the request, for answers that the other side has several times.
@@ -47,22 +51,22 @@ class SeenRequests:
         pairs = Counter(shared)
         self._shared = {answer for answer, _ in pairs}
         self._repeated = {pair for pair, count in pairs.items() if count > 1}
-        self._named: defaultdict[str, list[SeenRequest]] = defaultdict(list)
-        self._billed: defaultdict[Bill, list[SeenRequest]] = defaultdict(list)
+        self._named: defaultdict[str, list[Seen]] = defaultdict(list)
+        self._billed: defaultdict[Bill, list[Seen]] = defaultdict(list)
 
-    def note(self, seen: SeenRequest) -> None:
+    def note(self, seen: Seen) -> None:
         """Takes in a request."""
         if seen.answer is not None:
             self._named[seen.answer].append(seen)
         self._billed[seen.bill].append(seen)
 
-    def take(self, at: float, answer: str | None, request: str | None, bill: Bill) -> bool:
-        """Says whether a request of the other side is one of these, and takes that one.
+    def take(self, at: float, answer: str | None, request: str | None, bill: Bill) -> Seen | None:
+        """Returns the one of these that a request of the other side is, and takes it; None where it is none.
 
         `at` is when its answer began.
         """
         if not self._billed:
-            return False
+            return None
         named = self._named.get(answer, ()) if answer is not None else ()
         match = self._by_name(named, at, answer, request, bill) if named else None
         if match is None:
@@ -70,14 +74,18 @@ class SeenRequests:
             match = _nearest(
                 (candidate for candidate in same if candidate.answer is None or answer is None), at
             )
-        if match is None:
-            return False
-        match.taken = True
-        return True
+        if match is not None:
+            match.taken = True
+        return match
+
+    def left(self) -> Iterator[Seen]:
+        """Yields those that were not taken."""
+        for same in self._billed.values():
+            yield from (seen for seen in same if not seen.taken)
 
     def _by_name(
-        self, named: Sequence[SeenRequest], at: float, answer: str | None, request: str | None, bill: Bill
-    ) -> SeenRequest | None:
+        self, named: Sequence[Seen], at: float, answer: str | None, request: str | None, bill: Bill
+    ) -> Seen | None:
         left = [
             candidate
             for candidate in named
@@ -92,8 +100,9 @@ class SeenRequests:
         return match
 
 
-def _nearest(candidates: Iterable[SeenRequest], at: float) -> SeenRequest | None:
-    best, least = None, inf
+def _nearest(candidates: Iterable[Seen], at: float) -> Seen | None:
+    best: Seen | None = None
+    least = inf
     for candidate in candidates:
         if not candidate.taken and (distance := candidate.far(at)) < least:
             best, least = candidate, distance

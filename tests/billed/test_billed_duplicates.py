@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anchorline.report.duplicates import NEAR_S, SeenRequest, SeenRequests
+from anchorline.billed.duplicates import NEAR_S, SeenRequest, SeenRequests
 
 BILL = (1000, 900, 20)
 
