@@ -23,7 +23,7 @@ class RecordedConversation(msgspec.Struct, frozen=True):
     """A conversation's requests to one model, or a sub-agent's, with the lifetimes that its client asked for.
 
     `session` is what it belongs to, `name` is its own. `head` are the tokens of tools and system prompt (0: not known):
-    conversations with a head of the same size share it.
+    conversations with a head of the same size share it. `prices` are the USD of an uncached token, request by request.
     """
 
     session: str
@@ -32,6 +32,7 @@ class RecordedConversation(msgspec.Struct, frozen=True):
     steps: Chain
     ttls: Sequence[str] = ()
     head: int = 0
+    prices: Sequence[float] = ()
 
 
 class CachingRule(msgspec.Struct, frozen=True):

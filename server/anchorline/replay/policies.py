@@ -17,6 +17,10 @@ PINGS = 3
 """Keep-alive pings after one request, at most, where a policy sends any."""
 
 
+RECORDED = "recorded"
+"""What the client did: what the others are compared with, and what a change changes."""
+
+
 class NamedPolicy(NamedTuple):
     """A policy to choose by name: what it does, and its rule."""
 
@@ -52,7 +56,7 @@ def _hindsight(conversation: RecordedConversation, provider: Provider) -> ChainP
 
 
 POLICIES: Mapping[str, NamedPolicy] = {
-    "recorded": NamedPolicy(
+    RECORDED: NamedPolicy(
         "what your client did, simulated: its lifetimes, an anchor at the end",
         lambda _: CachingRule(_recorded),
     ),

@@ -13,7 +13,7 @@ from anchorline.cache.lifetime import best, bets
 from anchorline.cache.quote import OUTPUT_TOKENS
 from anchorline.cache.rules import load as load_rules
 from anchorline.replay.chain import ChainStep, moment
-from anchorline.replay.recorded import conversations
+from anchorline.replay.history import conversations, replayed
 from anchorline.route.catalog import Model
 from anchorline.sessions.request import RecordedRequest
 
@@ -120,7 +120,7 @@ def _chains(rows: list[dict[str, Any]], gaps: HazardGaps) -> Iterator[Chain]:
         texts = sum(size for role, kind, size, *_ in row["new_blocks"] if (role, kind) == ("user", "text"))
         spoken = row["trigger"] in ("user", "compact")
         said[str(row["chain"])].append(texts if spoken else None)
-    for recorded in conversations([_billed(row) for row in rows], RULES):
+    for recorded in conversations(replayed([_billed(row) for row in rows], RULES)):
         steps = recorded.steps
         lengths = said[recorded.name.split("\0")[1]]
         yield [

@@ -3,7 +3,8 @@
 import msgspec
 
 from anchorline.cache.rules import load
-from anchorline.replay.recorded import conversations
+from anchorline.replay.account import RecordedConversation
+from anchorline.replay.history import conversations, replayed
 from anchorline.sessions.request import RecordedRequest
 
 RULES = load()
@@ -17,8 +18,12 @@ def sent(at: float, read: int, short: int = 0, long: int = 0, **changes: object)
     return msgspec.structs.replace(PLAIN, **given)
 
 
+def grouped(*requests: RecordedRequest) -> list[RecordedConversation]:
+    return conversations(replayed(sorted(requests, key=lambda request: request.sent_at), RULES))
+
+
 def shared(*requests: RecordedRequest) -> list[int]:
-    (one,) = conversations(requests, RULES)
+    (one,) = grouped(*requests)
     return [step.shared for step in one.steps]
 
 
@@ -38,15 +43,12 @@ def test_after_a_compaction_only_the_head_is_shared():
 
 
 def test_every_model_chain_and_branch_is_a_conversation_of_its_own():
-    found = conversations(
-        [
-            sent(0, 0, 9000),
-            sent(10, 0, 9000, model="claude-haiku-4-5"),
-            sent(20, 9000, 500),
-            sent(30, 0, 5000, chain="agent"),
-            sent(40, 0, 9100, branch=1),
-        ],
-        RULES,
+    found = grouped(
+        sent(0, 0, 9000),
+        sent(10, 0, 9000, model="claude-haiku-4-5"),
+        sent(20, 9000, 500),
+        sent(30, 0, 5000, chain="agent"),
+        sent(40, 0, 9100, branch=1),
     )
     assert [(one.model, len(one.steps)) for one in found] == [
         ("claude-opus-4-5", 2),
@@ -58,13 +60,11 @@ def test_every_model_chain_and_branch_is_a_conversation_of_its_own():
 
 
 def test_the_lifetime_is_the_one_last_written():
-    (one,) = conversations(
-        [sent(0, 0, 9000), sent(9, 9000, 0, 50), sent(20, 9055), sent(30, 9060, 70)], RULES
-    )
+    (one,) = grouped(sent(0, 0, 9000), sent(9, 9000, 0, 50), sent(20, 9055), sent(30, 9060, 70))
     assert list(one.ttls) == ["5m", "1h", "1h", "5m"]
 
 
 def test_a_cold_first_request_has_the_head_that_others_read():
     warm = [sent(0, 16_000, 500, session="a"), sent(5, 16_000, 900, session="b")]
-    *_, cold = conversations([*warm, sent(9000, 0, 20_000, session="c")], RULES)
+    *_, cold = grouped(*warm, sent(9000, 0, 20_000, session="c"))
     assert cold.head == 16_000

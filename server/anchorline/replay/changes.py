@@ -1,0 +1,173 @@
+"""Changes of what a client sends, whose worth a replay tells: each makes other requests of those that were recorded.
+
+A change keeps the order in which requests start. It yields both sides that are compared, since some requests that it
+is about stand in no record.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from anchorline.cache.rules import Rules
+from anchorline.replay.history import ReplayedRequest
+
+Requests = Sequence[ReplayedRequest]
+
+
+class Change(Protocol):
+    """Something that a developer can do otherwise."""
+
+    def sides(self, requests: Requests, rules: Rules) -> tuple[Requests, Requests]:
+        """Returns the requests as they were, which are the very same object where nothing is added, and as changed."""
+        ...
+
+
+class Lifetimes(msgspec.Struct, frozen=True):
+    """Other lifetimes for main conversations and for sub-agents: ``5m``, ``1h``; None leaves what was recorded.
+
+    Claude Code's settings for them are `promptCacheTtl` and `subagentPromptCacheTtl`.
+    """
+
+    main: str | None = None
+    subagents: str | None = None
+
+    def sides(self, requests: Requests, rules: Rules) -> tuple[Requests, Requests]:  # noqa: ARG002  (`Change`'s)
+        """Returns the requests with these lifetimes."""
+        changed = []
+        for request in requests:
+            ttl = self.main if request.chain == "main" else self.subagents
+            changed.append(request if ttl is None else msgspec.structs.replace(request, ttl=ttl))
+        return requests, changed
+
+
+class OneModel(msgspec.Struct, frozen=True):
+    """No switch of model: a chain keeps to the model that most of its requests went to, at that one's prices."""
+
+    def sides(self, requests: Requests, rules: Rules) -> tuple[Requests, Requests]:  # noqa: ARG002  (`Change`'s)
+        """Returns the requests with one model a chain; after what was a switch all is shared with the one before."""
+        sent: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        for request in requests:
+            sent[request.session, request.chain][request.model] += 1
+        most = {chain: models.most_common(1)[0][0] for chain, models in sent.items() if len(models) > 1}
+        last: dict[tuple[str, str, int], ReplayedRequest] = {}
+        changed = []
+        for request in requests:
+            model = most.get((request.session, request.chain), request.model)
+            branch = request.session, request.chain, request.branch
+            before = last.get(branch)
+            last[branch] = request
+            if model == request.model and (before is None or before.model == model):
+                changed.append(request)
+                continue
+            shared = request.shared
+            if before is not None and before.model != request.model and request.trigger != "compact":
+                shared = min(before.tokens, request.tokens)
+            changed.append(msgspec.structs.replace(request, model=model, shared=shared))
+        return requests, changed
+
+
+class WarmCompactions(msgspec.Struct, frozen=True):
+    """Compaction right before a prefix expires, so many seconds, where it took place when that had expired.
+
+    The request that has the summary written is in no record, so it is added on both sides: it sends the whole
+    conversation once more.
+    """
+
+    margin: float = 20.0
+
+    def sides(self, requests: Requests, rules: Rules) -> tuple[Requests, Requests]:
+        """Returns the requests with those that ask for a summary: cold as it was, and warm."""
+        last: dict[tuple[str, str, int, str], ReplayedRequest] = {}
+        was, changed = list(requests), list(requests)
+        for request in requests:
+            before = last.get(request.conversation)
+            last[request.conversation] = request
+            if request.trigger != "compact" or before is None:
+                continue
+            lifetime = rules.for_model(before.model).lifetime(before.ttl)
+            if lifetime is None or request.at - before.at <= lifetime.seconds:
+                continue
+            asking = msgspec.structs.replace(
+                before, id=f"{request.id} summary", shared=before.tokens, output=0, trigger="tool"
+            )
+            was.append(msgspec.structs.replace(asking, at=max(request.at - self.margin, before.at)))
+            warm = before.at + max(lifetime.seconds - self.margin, 0.0)
+            changed.append(msgspec.structs.replace(asking, at=warm))
+        return _ordered(was), _ordered(changed)
+
+
+class Unbroken(msgspec.Struct, frozen=True):
+    """History, tools and system prompt before these requests (by id) are as they were in the one before."""
+
+    requests: frozenset[str]
+
+    def sides(self, requests: Requests, rules: Rules) -> tuple[Requests, Requests]:  # noqa: ARG002  (`Change`'s)
+        """Returns the requests, those named sharing all that they can with the one before."""
+        last: dict[tuple[str, str, int, str], ReplayedRequest] = {}
+        changed = []
+        for request in requests:
+            before = last.get(request.conversation)
+            last[request.conversation] = request
+            if request.id in self.requests and before is not None:
+                whole = min(before.tokens, request.tokens)
+                changed.append(msgspec.structs.replace(request, shared=whole))
+            else:
+                changed.append(request)
+        return requests, changed
+
+
+class Shorter(msgspec.Struct, frozen=True):
+    """What requests (by id) bring is so many tokens shorter: tool results capped, images or re-reads left out.
+
+    Every later request of the chain that carries it is shorter too: until a compaction, or until the prompt is shorter
+    than what stood there.
+    """
+
+    tokens: Mapping[str, int]
+
+    def sides(self, requests: Requests, rules: Rules) -> tuple[Requests, Requests]:  # noqa: ARG002  (`Change`'s)
+        """Returns the requests, shortened."""
+        chains: dict[tuple[str, str], _Carried] = {}
+        changed = []
+        for request in requests:
+            chain = chains.get((request.session, request.chain))
+            if chain is None:
+                chain = chains[request.session, request.chain] = _Carried(request.shared)
+            changed.append(chain.take(request, self.tokens.get(request.id, 0)))
+        return requests, changed
+
+
+class _Carried:
+    """What was taken away from the prompts of a chain: where it ended, and how many tokens it had."""
+
+    def __init__(self, tokens: int) -> None:
+        self._before = tokens
+        self._cuts: list[tuple[int, int]] = []
+        self._total = 0
+
+    def take(self, request: ReplayedRequest, cut: int) -> ReplayedRequest:
+        """Returns the chain's next request without what it carries of earlier cuts, and `cut` tokens shorter."""
+        cuts, tokens = self._cuts, request.tokens
+        while cuts and (request.trigger == "compact" or cuts[-1][0] > tokens):
+            self._total -= cuts.pop()[1]
+        new = tokens - (self._before if self._before < tokens else request.shared)
+        self._before = tokens
+        cut = min(cut, new - 1)
+        if cut > 0:
+            cuts.append((tokens, cut))
+            self._total += cut
+        if not self._total:
+            return request
+        shared = request.shared
+        within = self._total
+        for end, removed in reversed(cuts):
+            if end <= shared:
+                break
+            within -= min(removed, end - shared)
+        return msgspec.structs.replace(request, tokens=tokens - self._total, shared=shared - within)
+
+
+def _ordered(requests: list[ReplayedRequest]) -> list[ReplayedRequest]:
+    return sorted(requests, key=lambda request: request.at)
