@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from anchorline.replay.comparison import Interval
+from anchorline.replay.bootstrap import Interval
 
 Code = Literal[
     "expired",
