@@ -67,7 +67,7 @@ class CostFinding(msgspec.Struct, frozen=True):
     """`requests` in which something cost `usd` that it need not have.
 
     `count` is how often it occurred, in `unit` ("returns", "files", …). Of ``no_commit``, `usd` is all that its
-    sessions cost, and in no sum.
+    sessions cost: dollars that the other findings and the rest have already.
     """
 
     code: Code

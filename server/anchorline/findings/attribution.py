@@ -1,0 +1,196 @@
+"""Divides the bill of a request among the findings: each dollar belongs to one of them or to none.
+
+A prompt is made of what was sent before and what is new. What was sent before costs the price of reading it, and where
+it was not read, what it cost more is the miss's. Tool results, images and PDFs have their tokens' share of the one or
+the other. docs/explain/findings.md says so kind by kind.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from anchorline.billed.request import BilledTokens, ModelFacts, PrefixReturn, PricedModels
+from anchorline.findings.kinds import MISSES
+from anchorline.findings.model import Code
+
+LARGE_TOKENS = 4000
+"""What a tool result has beyond so many tokens is counted as large: some 16 000 characters, or 400 lines of code."""
+
+_EDITS = frozenset({"Edit", "MultiEdit", "Write", "NotebookEdit"})
+_WHOLE = (None, None)
+
+Span = tuple[int | None, int | None]
+
+
+class ReadResult(NamedTuple):
+    """A part of a request's newest input, as a session file has it (`tool_results`)."""
+
+    tool: str
+    target: bytes | None
+    first_line: int | None
+    lines: int | None
+    tokens: int
+    kind: Literal["text", "image", "pdf"]
+    effect: str | None
+
+
+class Avoidable(NamedTuple):
+    """What a request brings for the first time that need not be there: `tokens` of the `whole` result of a `tool`."""
+
+    code: Code
+    tool: str
+    tokens: int
+    whole: int
+
+
+class Shares:
+    """What a request's bill is divided into: dollars and occurrences by finding.
+
+    `missed` is the finding that its miss is, `brought` what it brings that need not be there: what a fix would change.
+    """
+
+    __slots__ = ("brought", "counts", "missed", "usd")
+
+    def __init__(self) -> None:
+        self.usd: defaultdict[Code, float] = defaultdict(float)
+        self.counts: Counter[Code] = Counter()
+        self.missed: Code | None = None
+        self.brought: list[Avoidable] = []
+
+    def within(self, bill: float) -> None:
+        """Keeps the sum of all shares within the bill, which estimates of tokens may exceed."""
+        total = sum(self.usd.values())
+        if total > bill:
+            for code in self.usd:
+                self.usd[code] *= bill / total
+
+
+class Conversation:
+    """A conversation as it grows: what it carries that need not be there, and the files that it has read."""
+
+    def __init__(self, *, subagent: bool) -> None:
+        self._subagent = subagent
+        self._requests = 0
+        self._head = 0
+        self._end = 0
+        self._carried: Counter[Code] = Counter()
+        self._attached = 0
+        self._read: defaultdict[bytes, list[Span]] = defaultdict(list)
+        self._edited = False
+
+    def divide(
+        self,
+        models: PricedModels,
+        at: float,
+        facts: ModelFacts,
+        tokens: BilledTokens,
+        *,
+        prefix_return: PrefixReturn | None,
+        compacted: bool,
+        results: Sequence[ReadResult],
+    ) -> Shares:
+        """Returns the shares of the conversation's next request."""
+        shares = Shares()
+        prompt, read = tokens.first
+        rates = models.rates(at, facts, tokens)
+        self._requests += 1
+        if compacted:
+            self._carried.clear()
+            self._attached = 0
+            self._read.clear()
+        if self._requests == 1:
+            self._head = prompt
+        before = 0 if compacted else min(self._end, prompt)
+        self._end = prompt if tokens.usage is None else tokens.usage.prompt
+        edits = any(result.effect == "instructions" for result in results)
+        edited, self._edited = edits or self._edited, edits
+        carried = self._carried.copy()
+        resent = self._attached
+        self._bring(results, shares)
+        if rates is None:
+            return shares
+        reading = min(rates.read, rates.unread)
+        if self._subagent and self._requests == 1:
+            shares.usd["subagent_starts"] = rates.unread * (prompt - read) + rates.read * read
+            shares.counts.clear()
+            shares.counts["subagent_starts"] = 1
+            return shares
+        if prefix_return is not None and (code := _finding(prefix_return, edited=edited)) is not None:
+            believed = min(prefix_return.believed, self._head) if compacted else prefix_return.believed
+            lost = max(min(believed, prompt) - read, 0)
+            shares.missed = code
+            shares.usd[code] += lost * max(rates.unread - reading, 0.0)
+            shares.counts[code] += 1
+        _share(shares, carried, reading, before)
+        if resent:
+            shares.counts["media_resent"] += resent
+        new: Counter[Code] = Counter()
+        for part in shares.brought:
+            if part.code != "media_resent":  # an attachment has to be sent once
+                new[part.code] += part.tokens
+        _share(shares, new, rates.unread, max(prompt - max(before, read), 0))
+        return shares
+
+    def _bring(self, results: Sequence[ReadResult], shares: Shares) -> None:
+        """Takes in what of a request's results need not be there."""
+        self._attached = 0
+        for result in results:
+            code: Code
+            tokens = result.tokens
+            if result.kind != "text":
+                code = "media_resent"
+                self._attached += 1
+            elif self._again(result):
+                code = "files_reread"
+            elif tokens > LARGE_TOKENS:
+                code, tokens = "large_results", tokens - LARGE_TOKENS
+            else:
+                continue
+            shares.brought.append(Avoidable(code, result.tool, tokens, result.tokens))
+            self._carried[code] += tokens
+            if code != "media_resent":
+                shares.counts[code] += 1
+
+    def _again(self, result: ReadResult) -> bool:
+        """Says whether a file's lines were read before and the agent has not written it since."""
+        if result.target is None:
+            return False
+        if result.tool in _EDITS:
+            self._read.pop(result.target, None)
+            return False
+        span = result.first_line, result.lines
+        earlier = self._read[result.target]
+        again = any(_covers(other, span) for other in earlier)
+        if not again:
+            earlier.append(span)
+        return again
+
+
+def _finding(prefix_return: PrefixReturn, *, edited: bool) -> Code | None:
+    """Returns the finding that a miss is; None where it is none. `edited`: instruction files were, just before."""
+    cause = prefix_return.cause
+    if cause is None or cause == "compacted":
+        return "compacted_cold" if cause is not None and prefix_return.expired else None
+    if edited and cause in ("history_changed", "prefix_edited", "dropped"):
+        return "instructions_edited"
+    return MISSES.get(cause)
+
+
+def _share(shares: Shares, parts: Counter[Code], rate: float, most: int) -> None:
+    """Adds what `parts` of at most so many tokens cost: they are estimates, and count for less where they exceed it."""
+    total = sum(parts.values())
+    scale = min(1.0, most / total) if total else 0.0
+    for code, tokens in parts.items():
+        if tokens:
+            shares.usd[code] += rate * scale * tokens
+
+
+def _covers(earlier: Span, span: Span) -> bool:
+    """Says whether an earlier read has all lines of another one. A whole file has all of them."""
+    if earlier == _WHOLE:
+        return True
+    first, count = earlier[0] or 1, earlier[1]
+    begin, lines = span[0] or 1, span[1]
+    if begin < first:
+        return False
+    return count is None or (lines is not None and begin + lines <= first + count)

@@ -1,0 +1,156 @@
+"""Each dollar of the bill is under one finding or none, and each kind of finding is where it was made."""
+
+import os
+import shutil
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anchorline.findings.model import CostFinding, Overview
+from anchorline.findings.overview import overview
+from anchorline.report.collect import collect
+from anchorline.route.target import load
+from anchorline.store import database
+from support.history import billed, planned, recorded
+from support.sessions_in_store import START, put, request
+
+TARGETS = load()
+OPUS = 5e-6
+"""USD for a token of input: claude-opus-4-6. Reading costs 0.1 of it, writing 1.25, and 2 for an hour."""
+
+
+def now() -> Overview:
+    return overview(database.locate(), TARGETS)
+
+
+def finding(code: str) -> CostFinding:
+    (match,) = (finding for finding in now().findings if finding.code == code)
+    return match
+
+
+def test_without_a_history_nothing_was_spent():
+    assert now() == Overview((), None, None, 0, 0, 0, 0, 0.0, (), 0.0)
+
+
+def test_a_return_after_the_lifetime_costs_what_writing_costs_more_than_reading():
+    put([
+        request(1, write_1h=40_000),
+        request(2, at=120, read=40_000, write_1h=500),
+        request(3, at=7500, write_1h=41_000),
+    ])  # fmt: skip
+    expired = finding("expired")
+    assert (expired.count, expired.unit, expired.requests) == (1, "return", 1)
+    assert expired.usd == pytest.approx(40_500 * (2 - 0.1) * OPUS, abs=1e-6)
+    assert expired.worst is not None
+    assert (expired.worst.day, expired.worst.usd) == ("2026-01-05", expired.usd)
+
+
+def test_a_shorter_read_is_a_changed_history_and_none_at_all_changed_tools():
+    put([
+        request(1, write_1h=30_000),
+        request(2, at=120, read=20_000, write_1h=11_000),
+        request(3, at=180, write_1h=32_000),
+    ])  # fmt: skip
+    assert finding("history_changed").usd == pytest.approx(10_000 * 1.9 * OPUS, abs=1e-6)
+    assert finding("tools_changed").usd == pytest.approx(31_000 * 1.9 * OPUS, abs=1e-6)
+
+
+def test_a_switch_of_models_costs_what_the_other_one_had_to_write():
+    put([
+        request(1, write_1h=30_000),
+        request(2, at=120, write_1h=31_000, model="claude-haiku-4-5", switched=True),
+    ])  # fmt: skip
+    assert finding("model_switched").usd == pytest.approx(30_000 * 1.9 * 1e-6, abs=1e-6)
+
+
+def test_a_compaction_counts_where_it_was_cold_and_only_for_tools_and_system_prompt():
+    put([
+        request(1, write_1h=20_000),
+        request(2, at=120, read=20_000, write_1h=80_000),
+        request(3, at=180, read=20_000, write_1h=5_000, trigger="compact"),
+        request(4, at=9000, write_1h=30_000, trigger="compact"),
+    ])  # fmt: skip
+    cold = finding("compacted_cold")
+    assert cold.count == 1
+    assert cold.usd == pytest.approx(20_000 * 1.9 * OPUS, abs=1e-6)
+
+
+def test_a_sub_agents_first_request_is_counted_whole():
+    put([
+        request(1, write_1h=20_000),
+        request(1, at=120, chain="a1", read=8_000, write_5m=4_000),
+        request(2, at=130, chain="a1", read=12_000, write_5m=1_000),
+    ])  # fmt: skip
+    starts = finding("subagent_starts")
+    assert (starts.count, starts.requests) == (1, 1)
+    assert starts.usd == pytest.approx((8_000 * 0.1 + 4_000 * 1.25) * OPUS, abs=1e-6)
+
+
+def test_the_worst_example_is_the_session_and_day_that_cost_most():
+    day = 86_400
+    for name, tokens, at in (("s1", 30_000, 0), ("s2", 90_000, day), ("s3", 50_000, 2 * day)):
+        put([
+            request(1, at=at, session=name, write_1h=tokens),
+            request(2, at=at + 7200, session=name, write_1h=tokens),
+        ], file=name)  # fmt: skip
+    expired = finding("expired")
+    assert (expired.count, expired.worst and expired.worst.day) == (3, "2026-01-06")
+
+
+def test_what_the_gateway_saw_as_well_counts_once_and_keeps_its_finding():
+    put([
+        request(1, write_1h=4200, answer="a1"),
+        request(2, at=7500, write_1h=4200, answer="a2"),
+    ])  # fmt: skip
+    recorded((planned("p"), billed("p")))
+    known = now()
+    assert {use.agent: use.requests for use in known.agents} == {"claude-code": 2, "gateway": 1}
+    assert (known.requests, known.sessions, known.days) == (3, 1, 2)
+
+
+def _history() -> st.SearchStrategy[list[dict]]:
+    tokens = st.integers(0, 60_000)
+    one = st.fixed_dictionaries(
+        {
+            "at": st.floats(0, 200_000),
+            "session": st.sampled_from(["s", "t"]),
+            "chain": st.sampled_from(["main", "a1"]),
+            "branch": st.integers(0, 1),
+            "model": st.sampled_from(["claude-opus-4-6", "claude-haiku-4-5", "gpt-5.5", "nobody-knows-it"]),
+            "trigger": st.sampled_from(["user", "tool", "compact"]),
+            "input": tokens,
+            "read": tokens,
+            "write_5m": tokens,
+            "write_1h": tokens,
+        }
+    )
+    return st.lists(one, max_size=12)
+
+
+@given(history=_history())
+def test_all_findings_and_the_rest_are_the_bill(tmp_path_factory, history):
+    folder = tmp_path_factory.mktemp("data")
+    with mock.patch.dict(os.environ, {"ANCHORLINE_DATA_DIR": str(folder)}):
+        put([request(number, **values) for number, values in enumerate(history)])
+        known = now()
+        report = collect(database.locate(), TARGETS)
+    shutil.rmtree(folder)
+    assert known.rest >= 0
+    assert all(finding.usd > 0 for finding in known.findings)
+    assert sum(finding.usd for finding in known.findings) + known.rest == pytest.approx(known.usd, abs=1e-4)
+    assert sum(use.usd for use in known.agents) == pytest.approx(known.usd, abs=1e-4)
+    assert known.usd == pytest.approx(sum(cost.usd or 0.0 for cost in report.costs), abs=1e-4)
+    assert (known.requests, known.unpriced) == (report.requests, report.unpriced)
+    assert [finding.usd for finding in known.findings] == sorted(
+        (finding.usd for finding in known.findings), reverse=True
+    )
+
+
+def test_the_days_are_those_of_the_requests():
+    put([request(1, write_1h=10), request(2, at=86_400, write_1h=10)])
+    known = now()
+    assert (known.days, known.first_at, known.last_at) == (2, START + 60, START + 86_400)
+    assert Path(database.locate()).exists()
