@@ -3,8 +3,9 @@
 import msgspec
 import pytest
 
-from anchorline.replay.bootstrap import Interval, share, total
+from anchorline.replay.bootstrap import share, total
 from anchorline.replay.changes import Change, Lifetimes, OneModel, Shorter, Unbroken, WarmCompactions
+from anchorline.replay.interval import Interval
 from anchorline.replay.worth import WhatIf
 from anchorline.route.target import load
 from anchorline.sessions.request import RecordedRequest

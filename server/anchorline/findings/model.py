@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from anchorline.replay.bootstrap import Interval
+from anchorline.replay.interval import Interval
 
 Code = Literal[
     "expired",

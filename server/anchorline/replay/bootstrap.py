@@ -2,21 +2,14 @@
 
 from collections.abc import Sequence
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from anchorline.replay.interval import Interval
 
 DRAWS = 500
 _PART = 4_000_000
 """Draws of a session that are held in memory at once."""
-
-
-class Interval(msgspec.Struct, frozen=True):
-    """A figure with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 def total(sessions: Sequence[float]) -> Interval:

@@ -9,8 +9,9 @@ import msgspec
 from anchorline.cache.gaps import GapModel
 from anchorline.replay import account, history, policies
 from anchorline.replay.account import Paid, RecordedConversation
-from anchorline.replay.bootstrap import Interval, share
+from anchorline.replay.bootstrap import share
 from anchorline.replay.history import LeftOut
+from anchorline.replay.interval import Interval
 from anchorline.route.pricing import Bill, Pricing
 from anchorline.route.target import Targets
 from anchorline.sessions.request import RecordedRequest

@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from anchorline.replay import account, history, policies
-from anchorline.replay.bootstrap import Interval, total
+from anchorline.replay.bootstrap import total
 from anchorline.replay.changes import Change, Requests
+from anchorline.replay.interval import Interval
 from anchorline.route.pricing import Pricing
 from anchorline.route.target import Targets
 from anchorline.sessions.request import RecordedRequest
