@@ -1,15 +1,12 @@
 """A client's settings file as a document in which values are set and taken out, and all else stays as it is."""
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tomlkit
-from tomlkit.container import Container
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import Item
 
 from anchorline.client_settings import jsonc
 
@@ -31,8 +28,15 @@ class Document(ABC):
         """The content as it is now."""
 
     @abstractmethod
-    def get(self, path: Keys) -> object:
+    def values(self) -> dict[str, Any]:
+        """Returns all settings as plain values, without comments."""
+
+    def get(self, path: Keys) -> Any:  # noqa: ANN401  (whatever is set)
         """Returns the value at `path`; None where there is none."""
+        value: Any = self.values()
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
 
     @abstractmethod
     def item(self, path: Keys) -> object:
@@ -77,18 +81,14 @@ class _Json(Document):
     def __init__(self, text: str) -> None:
         self._text = text.removeprefix(MARK)
         self._mark = text[: len(text) - len(self._text)]
-        self.item(())  # what can't be read is told now
+        self.values()  # what can't be read is told now
 
     @property
     def text(self) -> str:
         return self._mark + self._text
 
-    def get(self, path: Keys) -> object:
-        raw = self.item(path)
-        try:
-            return None if raw is None else json.loads(raw)
-        except ValueError:  # comments in it
-            return raw
+    def values(self) -> dict[str, Any]:
+        return jsonc.values(self._text)
 
     def item(self, path: Keys) -> str | None:
         return None if jsonc.empty(self._text) else jsonc.get(self._text, path)
@@ -108,15 +108,18 @@ class _Toml(Document):
     def __init__(self, text: str) -> None:
         bare = text.removeprefix(MARK)
         self._mark = text[: len(text) - len(bare)]
+        self._windows = bare.count("\n") == bare.count("\r\n") > 0
         self._document = tomlkit.parse(bare)
 
     @property
     def text(self) -> str:
-        return self._mark + tomlkit.dumps(self._document)
+        text = tomlkit.dumps(self._document)
+        if self._windows:
+            text = text.replace("\r\n", "\n").replace("\n", "\r\n")  # tomlkit ends its own lines with \n
+        return self._mark + text
 
-    def get(self, path: Keys) -> object:
-        value = self.item(path)
-        return value.unwrap() if isinstance(value, Item | Container) else value
+    def values(self) -> dict[str, Any]:
+        return self._document.unwrap()
 
     def item(self, path: Keys) -> object:
         value: object = self._document

@@ -6,13 +6,12 @@ import msgspec
 
 
 class Edit(msgspec.Struct, frozen=True):
-    """Sets `keys`, those of nested objects from the outermost on, to `value` in the settings file of `client`.
+    """Sets `keys`, those of nested objects from the outermost on, to `value` in a settings file.
 
     `file` is its absolute path: TOML by its name, else JSON with comments. `value` is what JSON can hold; None takes
     the setting out.
     """
 
-    client: str
     file: str
     keys: tuple[str, ...]
     value: Any

@@ -6,9 +6,11 @@ Only what is set or taken out changes; every other byte stays. A path is the key
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _BLANK = re.compile(r"(?:[ \t\r\n\ufeff]|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
+_COMMENT = re.compile(r'("(?:[^"\\\x00-\x1f]|\\.)*+")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+_LAST_COMMA = re.compile(r'("(?:[^"\\\x00-\x1f]|\\.)*+")|,(?=\s*[}\]])')
 _STRING = re.compile(r'"(?:[^"\\\x00-\x1f]++|\\.)*+"')
 _SCALAR = re.compile(r"-?\d[0-9.eE+-]*|true|false|null")
 _REST_OF_LINE = re.compile(r"(?:[ \t]|/\*(?:(?!\*/)[^\n])*\*/)*(?://[^\r\n]*)?(?=\r?\n|$)")
@@ -39,6 +41,19 @@ class Member(NamedTuple):
 def empty(text: str) -> bool:
     """Returns whether there is nothing in a text yet, not even an object."""
     return not text.strip("\ufeff \t\r\n")
+
+
+def values(text: str) -> dict[str, Any]:
+    """Returns the object that a text holds; an empty one where there is nothing yet. Raises JsoncError."""
+    if empty(text):
+        return {}
+    _read(text)
+    uncommented = _COMMENT.sub(lambda match: match[1] or " ", text.lstrip("\ufeff"))
+    try:
+        content: dict[str, Any] = json.loads(_LAST_COMMA.sub(r"\1", uncommented))
+    except ValueError as error:  # a number such as 1.2.3
+        raise JsoncError(str(error)) from None
+    return content
 
 
 def get(text: str, path: Sequence[str]) -> str | None:

@@ -17,3 +17,18 @@ def claude_code() -> Path:
 def codex() -> Path:
     """Returns Codex's folder, with its `config.toml` and `sessions`."""
     return folder("CODEX_HOME", ".codex")
+
+
+def gemini_cli() -> Path:
+    """Returns Gemini CLI's folder, with its `settings.json`."""
+    return Path.home() / ".gemini"
+
+
+def settings_file(client: str) -> Path:
+    """Returns the settings file of an agent: `claude-code`, `codex` or `gemini-cli`. Raises KeyError for another."""
+    files = {
+        "claude-code": claude_code() / "settings.json",
+        "codex": codex() / "config.toml",
+        "gemini-cli": gemini_cli() / "settings.json",
+    }
+    return files[client]
