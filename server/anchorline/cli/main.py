@@ -12,6 +12,10 @@ from anchorline import __version__
 from anchorline.cli.terminal import guard
 
 GROUPS: dict[str, dict[str, tuple[str, str]]] = {
+    "Findings": {
+        "fix": ("fix.command", "Make a fix that `anchorline` has shown, in your agent's settings."),
+        "undo": ("fix.undo", "Take a fix back."),
+    },
     "Prompts": {
         "plan": ("plan.command", "Plan a prompt: refinement, trims, cache anchors, route and cost."),
         "lint": ("lint.command", "Check prompts against the rules."),
