@@ -77,6 +77,39 @@ def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "has_baselines", lambda: False)
 
 
+@pytest.mark.process
+def test_training_and_measuring_do_without_pyarrow(isolated_home: Path):
+    fill(120)
+
+    def without(*words: str) -> subprocess.CompletedProcess[str]:
+        program = "import sys; sys.modules['pyarrow'] = None; from anchorline.cli.main import main; main()"
+        return subprocess.run(
+            [sys.executable, "-c", program, *words], check=False, capture_output=True, text=True
+        )
+
+    trained = without("train", "--epochs", "1", "--from", "scratch", "--json")
+    assert trained.returncode == 0, trained.stderr
+    refused = without("dataset", "build")
+    assert refused.returncode == 1
+    assert "`anchorline dataset` needs pyarrow" in refused.stderr
+    assert "pip install 'anchorline[dataset]'" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_dataset_is_built_beside_an_unfinished_training(
+    isolated_home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    fill(120)
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_command, "evaluate", interrupted)
+        assert run("train", "--epochs", "1", "--from", "scratch").exit_code == 130
+    assert run("dataset", "build").exit_code == 0
+
+
 def test_from_sessions_to_a_version_that_can_be_tried(isolated_home: Path, tmp_path: Path):
     fill(120)
     described = json.loads(run("dataset", "build", "--json").stdout)

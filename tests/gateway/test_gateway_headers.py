@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from anchorline.gateway import server
+from anchorline.gateway import coding, server
 from support.gateways import Here, free_port
 from support.upstream import Running
 
@@ -104,6 +104,22 @@ def test_the_provider_gets_the_bytes_that_the_client_sent(
 def test_the_client_gets_the_bytes_that_the_provider_sent(value: bytes, behind: Scripted, through: Running):
     behind.answer = ANSWER + b"x-title: " + value + b"\r\n\r\n{}"
     assert b"x-title: " + value in call(through.port, b"GET", b"").split(b"\r\n")
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [(b"gzip, br;q=0.9, zstd", b"gzip, zstd"), (b"br", b"identity"), (b"gzip", b"gzip")],
+    ids=["among others", "alone", "not"],
+)
+def test_brotli_is_asked_for_only_where_it_can_be_read(
+    asked: bytes, sent: bytes, behind: Scripted, through: Running, monkeypatch: pytest.MonkeyPatch
+):
+    line = b"accept-encoding: "
+    call(through.port, b"GET", line + asked + b"\r\n")
+    assert line + asked in behind.heads[-1].split(b"\r\n")
+    monkeypatch.setattr(coding, "brotli", None)
+    call(through.port, b"GET", line + asked + b"\r\n")
+    assert line + sent in behind.heads[-1].split(b"\r\n")
 
 
 def test_an_address_that_is_not_ascii_is_refused(behind: Scripted, through: Running):

@@ -9,7 +9,7 @@ import polars
 import pyarrow.parquet
 import pytest
 
-from anchorline.learn import dataset
+from anchorline.learn import dataset, splits
 from anchorline.learn.features import MOMENT, Features
 from support import worlds
 
@@ -61,7 +61,7 @@ def test_duckdb_reads_it(written: Path):
 def test_polars_reads_it(written: Path):
     frame = polars.read_parquet(written / "*" / "*.parquet", hive_partitioning=True)
     assert frame.height == 60
-    assert set(frame["split_session"].unique()) <= set(dataset.SPLITS)
+    assert set(frame["split_session"].unique()) <= set(splits.SPLITS)
     solved = frame.explode("solve").unnest("solve").drop_nulls("model").group_by("model").len()
     assert set(solved["model"]) == set(worlds.MODELS)
     assert frame["moment"].struct.fields == list(MOMENT)
@@ -78,7 +78,7 @@ def test_it_names_its_version_and_has_no_text_unless_asked(written: Path, tmp_pa
 
 def test_sessions_and_moments_stay_in_their_part(written: Path):
     before = dataset.about(written)
-    parts = {one.session: dataset.by_name(one.session) for one in rows()}
+    parts = {one.session: splits.by_name(one.session) for one in rows()}
     dataset.write([*rows(), *rows(200)[60:]], written)
     assert dataset.about(written) == before
     after = polars.read_parquet(written / "*" / "*.parquet")
@@ -89,7 +89,7 @@ def test_sessions_and_moments_stay_in_their_part(written: Path):
 
 
 def test_the_parts_have_their_shares():
-    found = [dataset.by_name(f"session {index}") for index in range(4000)]
+    found = [splits.by_name(f"session {index}") for index in range(4000)]
     assert found.count("train") / 4000 == pytest.approx(0.7, abs=0.03)
     assert found.count("test") / 4000 == pytest.approx(0.15, abs=0.03)
 

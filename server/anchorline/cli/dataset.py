@@ -11,14 +11,12 @@ import msgspec
 
 from anchorline import files
 from anchorline.cli import reading, tables
+from anchorline.cli.decisions import database, folder, recorded
 from anchorline.cli.group import Group
-from anchorline.learn import dataset
+from anchorline.learn import dataset, splits
 from anchorline.learn.features import VERSION, Decision
 from anchorline.learn.heads import HEADS, Supply, missing, supply
-from anchorline.route.target import load as load_targets
 from anchorline.store import decisions as stored
-from anchorline.store.database import StoreError, locate
-from anchorline.store.privacy import dataset_folder
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -43,7 +41,7 @@ class DatasetSummary(msgspec.Struct, frozen=True):
 
 @click.group(name="dataset", cls=Group)
 def command() -> None:
-    """Build, export and describe the dataset that `anchorline train` learns from.
+    """Build, export and describe what `anchorline train` learns from, as Parquet (with the extra `dataset`).
 
     One row for each imported request and each plan whose outcome is known. Without text: drafts are hashed.
 
@@ -57,7 +55,7 @@ def command() -> None:
 @command.command()
 @_JSON
 def build(as_json: bool) -> None:
-    """Build the dataset from what is recorded, beside the database; `train` and `evaluate` do so by themselves.
+    """Build the dataset from what is recorded, beside the database.
 
     Sessions stay in the part (train, held, test) that they are in. Exits with 1 when nothing is recorded.
 
@@ -66,7 +64,7 @@ def build(as_json: bool) -> None:
       anchorline dataset build
     """
     started = time.perf_counter()
-    decisions = built()
+    decisions = _built()
     _show(decisions, folder(), as_json=as_json, seconds=time.perf_counter() - started)
 
 
@@ -84,12 +82,12 @@ def export(out: Path, text: bool, as_json: bool) -> None:
       anchorline dataset export decisions.parquet
       duckdb -c "SELECT source, count(*) FROM 'decisions.parquet/*/*.parquet' GROUP BY ALL"
     """
-    decisions = built()
+    decisions = _built()
     if out.resolve() == folder().resolve():
         raise click.UsageError(f"{out} is the dataset itself; name another folder.")
     kept = dataset.about(folder())
     try:
-        drafts = stored.texts(_database()) if text else None
+        drafts = stored.texts(database()) if text else None
         dataset.write(decisions, out, moments=kept.moments if kept else None, texts=drafts)
     except dataset.DatasetError as error:
         raise reading.Unusable(str(error)) from error
@@ -116,33 +114,17 @@ def describe(as_json: bool) -> None:
     _show(decisions, folder(), as_json=as_json)
 
 
-def built() -> list[Decision]:
+def _built() -> list[Decision]:
     """Returns what is recorded, after building the dataset from it. Raises click's exceptions."""
-    settings = reading.settings().config
-    targets = load_targets(settings.files)
+    decisions = recorded()
     try:
-        decisions = stored.read(_database(), targets)
-        if not decisions:
-            raise click.ClickException(
-                f"{_database()}: nothing to learn from is recorded yet; `anchorline import claude-code` or "
-                "`anchorline import codex` reads the sessions that you have"
-            )
         with files.lock(folder().with_name(f"{folder().name}-lock")):  # another program may build it as well
             dataset.write(decisions, folder())
-    except (StoreError, dataset.DatasetError) as error:
+    except dataset.DatasetError as error:
         raise reading.Unusable(str(error)) from error
     except OSError as error:
         raise reading.Unusable(f"{error.filename}: {error.strerror}") from error
     return decisions
-
-
-def folder() -> Path:
-    """Returns where the dataset is: beside the database."""
-    return dataset_folder(_database())
-
-
-def _database() -> Path:
-    return locate(reading.settings().config.store.path)
 
 
 def _show(decisions: Sequence[Decision], path: Path, *, as_json: bool, seconds: float = 0.0) -> None:
@@ -167,9 +149,9 @@ def _show(decisions: Sequence[Decision], path: Path, *, as_json: bool, seconds: 
 
 def _summary(decisions: Sequence[Decision], path: Path, seconds: float) -> DatasetSummary:
     about = dataset.about(path)
-    cuts = about.moments if about is not None else dataset.cuts(decision.at for decision in decisions)
-    heads = supply(dataset.part(decisions, "train"))
-    parts = Counter(dataset.by_name(decision.session) for decision in decisions)
+    cuts = about.moments if about is not None else splits.cuts(decision.at for decision in decisions)
+    heads = supply(splits.part(decisions, "train"))
+    parts = Counter(splits.by_name(decision.session) for decision in decisions)
     months = Counter(datetime.fromtimestamp(decision.at, UTC).strftime("%Y-%m") for decision in decisions)
     return DatasetSummary(
         folder=str(path),
@@ -179,7 +161,7 @@ def _summary(decisions: Sequence[Decision], path: Path, seconds: float) -> Datas
         sessions=len({decision.session for decision in decisions}),
         months=dict(sorted(months.items())),
         sources=dict(sorted(Counter(decision.source for decision in decisions).items())),
-        parts={part: parts[part] for part in dataset.SPLITS},
+        parts={part: parts[part] for part in splits.SPLITS},
         held_from=_day(cuts.held),
         test_from=_day(cuts.test),
         heads=heads,

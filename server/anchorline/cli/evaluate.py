@@ -3,12 +3,12 @@
 import click
 import msgspec
 
-from anchorline.cli import dataset as dataset_command
 from anchorline.cli import progress, tables
+from anchorline.cli.decisions import recorded
 from anchorline.cli.train import skills
-from anchorline.learn.dataset import part
 from anchorline.learn.evaluation import Evaluation, Figure, evaluate
 from anchorline.learn.network import NetworkError, load
+from anchorline.learn.splits import part
 from anchorline.store.experiments import registry
 from anchorline.trial.versions import DamagedVersionError
 
@@ -38,7 +38,7 @@ def command(version: str | None, as_json: bool) -> None:
         network = load(kept.verified(name))
     except (DamagedVersionError, NetworkError) as error:
         raise click.ClickException(str(error)) from error
-    decisions = dataset_command.built()
+    decisions = recorded()
     test = part(decisions, "test")
     if not test:
         raise click.ClickException("no session is in the test part yet; import more sessions")

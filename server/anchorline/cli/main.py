@@ -55,6 +55,9 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
 """The commands by what they are for: the module and name of each, and a line of help."""
 COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
 
+EXTRAS = {"pyarrow": "dataset"}
+"""Packages that only some commands import, with the extra that installs each."""
+
 _UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -68,7 +71,17 @@ class _Lazy(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(".")
-        command: click.Command = getattr(importlib.import_module(f"anchorline.cli.{module}"), name)
+        try:
+            command: click.Command = getattr(importlib.import_module(f"anchorline.cli.{module}"), name)
+        except ModuleNotFoundError as error:
+            if error.name not in EXTRAS:
+                raise
+            extra = EXTRAS[error.name]
+            raise click.ClickException(
+                f"`anchorline {cmd_name}` needs {error.name}, which the extra `{extra}` installs: "
+                f"pip install 'anchorline[{extra}]' (pipx inject anchorline {error.name}; "
+                f"uv tool install --with {error.name} …)"
+            ) from error
         return command
 
     def resolve_command(

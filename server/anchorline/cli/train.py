@@ -12,20 +12,19 @@ import msgspec
 from rich import progress as rich
 from rich.console import Console
 
-from anchorline.cli import dataset as dataset_command
 from anchorline.cli import progress as bars
 from anchorline.cli import reading
+from anchorline.cli.decisions import database, folder, recorded
 from anchorline.cli.terminal import steered
-from anchorline.learn import dataset
 from anchorline.learn.checkpoint import forget
-from anchorline.learn.dataset import SPLITS, part
 from anchorline.learn.evaluation import Evaluation, evaluate
 from anchorline.learn.features import Decision
 from anchorline.learn.heads import HEADS, missing, supply
 from anchorline.learn.network import Network, NetworkError, load
+from anchorline.learn.splits import SPLITS, Split, part
 from anchorline.route.catalog import load as load_catalog
 from anchorline.store import decisions as stored
-from anchorline.store.database import StoreError, locate
+from anchorline.store.database import StoreError
 from anchorline.store.experiments import registry
 from anchorline.trial.versions import PRIOR, DamagedVersionError, TrainingData, Version, new_id
 
@@ -82,7 +81,7 @@ def command(*, seed: int, epochs: int | None, start: str | None, as_json: bool) 
       anchorline import claude-code && anchorline train
       anchorline experiment start r-20261126-101500-3f9a
     """
-    decisions = dataset_command.built()
+    decisions = recorded()
     parts = {name: part(decisions, name) for name in SPLITS}
     labels = supply(parts["train"])
     lacks = {name: missing(head, labels[name]) for name, head in HEADS.items()}
@@ -93,14 +92,14 @@ def command(*, seed: int, epochs: int | None, start: str | None, as_json: bool) 
     if not heads:
         raise click.ClickException(
             "no head has enough data yet. Import more sessions (`anchorline import`), or let the gateway or your "
-            "editor record some; `anchorline dataset describe` says what there is"
+            "editor record some"
         )
     before, network = _start(start)
     _train(parts, heads, refused, before, network, seed=seed, epochs=epochs, as_json=as_json)
 
 
 def _train(
-    parts: dict[dataset.Split, list[Decision]],
+    parts: dict[Split, list[Decision]],
     heads: Sequence[str],
     refused: dict[str, str],
     before: str,
@@ -118,7 +117,7 @@ def _train(
         raise click.ClickException(f"training needs MLX, which is not installed here: {error}") from error
 
     settings = Settings(seed=seed) if epochs is None else Settings(seed=seed, epochs=epochs)
-    folder, model_skills = dataset_command.folder(), skills()
+    unfinished, model_skills = folder(), skills()
     last: list[TrainingProgress] = []
     begun = time.monotonic()
     try:
@@ -135,7 +134,7 @@ def _train(
                 start=start,
                 skills=model_skills,
                 settings=settings,
-                checkpoint=folder,
+                checkpoint=unfinished,
                 progress=progress,
             )
         with bars.share("Measuring", quiet=as_json) as show_share:
@@ -159,7 +158,7 @@ def _train(
     }
     learnt = [*parts["train"], *parts["held"]]
     result = _keep(trained.replaced(heads=uses), measured, learnt, before, settings.seed)
-    forget(folder)
+    forget(unfinished)
     summary = Trained(
         version=result[0],
         folder=result[1],
@@ -214,7 +213,7 @@ def _keep(
         seed=seed,
         metrics=measured.metrics(),
     )
-    kept, path = registry(), locate(reading.settings().config.store.path)
+    kept, path = registry(), database()
 
     def write(folder: Path) -> None:
         oldest = stored.oldest(path)

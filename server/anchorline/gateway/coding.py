@@ -6,25 +6,34 @@ A body of several gzip members or zstd frames is one stream, as their formats sa
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 
-import zstandard
+from anchorline import zstd
 
 try:
     import brotli  # type: ignore[import-untyped]
-except ImportError:  # it has no wheels for PyPy
+except ImportError:  # it has no wheels for PyPy, and the smallest installation is without it
     brotli = None
 
 PIECE_BYTES = 1 << 20
 """As much is unpacked at a time."""
-_ZSTD_WINDOW = 8 << 20
-"""RFC 9659: nothing over HTTP may need a larger one."""
-_ZSTD_SLICE = 256
-"""So many packed bytes are at most 8 MB: 4 bytes stand for a block of up to 128 KB."""
+_ZSTD_BOUNDS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 23}
+"""A window of 8 MB. RFC 9659: nothing over HTTP may need a larger one."""
 _FRAMED = zlib.MAX_WBITS | 32
 _FRAME_BYTES = 2
 _BROTLI = 4
 """Its best quality, the default, takes a second for a megabyte."""
 
 Inflate = Callable[[bytes], Iterable[bytes]]
+
+
+def readable(accepted: bytes) -> bytes:
+    """Returns the `Accept-Encoding` of a client without brotli where that can't be undone here.
+
+    The usage of an answer that can't be unpacked, and so what it cost, would not be known.
+    """
+    if brotli is not None:
+        return accepted
+    kept = [coding for coding in accepted.split(b",") if coding.split(b";")[0].strip().lower() != b"br"]
+    return b",".join(kept).strip() or b"identity"
 
 
 def decoder(encoding: str) -> Inflate | None:
@@ -99,17 +108,15 @@ class _Zstd:
     """Undoes zstd, of any number of frames."""
 
     def __init__(self) -> None:
-        self._new = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj
-        self._made = self._new()
+        self._made = zstd.ZstdDecompressor(options=_ZSTD_BOUNDS)
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        for start in range(0, len(data), _ZSTD_SLICE):
-            rest = data[start : start + _ZSTD_SLICE]
-            while rest:
-                yield self._made.decompress(rest)
-                rest = self._made.unused_data if self._made.eof else b""
-                if self._made.eof:
-                    self._made = self._new()
+        while data or not self._made.needs_input:
+            yield self._made.decompress(data, PIECE_BYTES)
+            data = b""
+            if self._made.eof:
+                data = self._made.unused_data
+                self._made = zstd.ZstdDecompressor(options=_ZSTD_BOUNDS)
 
 
 def unpacked(body: bytes, encoding: str, limit: int) -> bytes | None:
@@ -138,7 +145,7 @@ def _pack(body: bytes, encoding: str) -> bytes:
         made = zlib.compressobj(wbits=zlib.MAX_WBITS | (0 if encoding == "deflate" else 16))
         return made.compress(body) + made.flush()
     if encoding == "zstd":
-        return zstandard.ZstdCompressor().compress(body)
+        return zstd.compress(body)
     if encoding == "br":
         packed: bytes = brotli.compress(body, quality=_BROTLI)
         return packed

@@ -22,6 +22,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from anchorline.config import Gateway, KeySource
+from anchorline.gateway import coding
 
 CONNECT_S = 30.0
 KEEPALIVE_S = 30.0
@@ -88,13 +89,18 @@ class Upstream(msgspec.Struct, frozen=True):
         return URL(self.base + (path.removeprefix("/v1") if self.host == CHATGPT else path), encoded=True)
 
     def headers(self, raw_headers: RawHeaders) -> "CIMultiDict[str]":
-        """Returns the headers to send: the client's, in their order, without those of its connection."""
+        """Returns the headers to send: the client's, in their order, without those of its connection.
+
+        Encodings of the answer are asked for only where they can be read (`coding.readable`).
+        """
         raw_headers = list(raw_headers)
         dropped = _ONWARD | _named(raw_headers)
         if self.key is not None:
             dropped = dropped | {b"x-api-key", b"authorization"}
         sent = CIMultiDict(
-            (_text(name), _text(value)) for name, value in raw_headers if name.lower() not in dropped
+            (_text(name), _text(coding.readable(value) if name.lower() == b"accept-encoding" else value))
+            for name, value in raw_headers
+            if name.lower() not in dropped
         )
         if self.key is not None and self.name == "anthropic":
             sent["x-api-key"] = self.key

@@ -3,61 +3,25 @@
     FOLDER/month=2026-11/decisions.parquet   one row a decision; docs/explain/learning.md documents every column
     FOLDER/dataset.json                      version of the schema, and the moments between the parts of time
 
-Decisions are trained on, choose and calibrate, or judge (`SPLITS`): by session, by user, and by time. A session or user
-falls where the hash of its name does, so that it stays there in every later dataset; the moments between the parts of
-time are fixed when a dataset is first built, and kept.
-
-DuckDB, Polars and pandas read it. Import this module only where a dataset is read or written: pyarrow is heavy.
+The moments between the parts of time are fixed when a dataset is first built, and kept. DuckDB, Polars and pandas read
+it. Training does not need it, nor this module, which takes PyArrow: the extra `dataset`.
 """
 
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from anchorline import files
+from anchorline.learn import checkpoint
 from anchorline.learn.features import DRAFT, MOMENT, RETURN, VERSION, Decision, Features
-
-Split = Literal["train", "held", "test"]
-SPLITS: tuple[Split, ...] = get_args(Split)
-SHARES = (0.7, 0.15)
-"""Of train and held; the rest is test."""
-
-
-class Cuts(msgspec.Struct, frozen=True):
-    """Epoch seconds from which decisions are held out, and from which they test."""
-
-    held: float
-    test: float
-
-
-def by_name(name: str) -> Split:
-    """Returns the part of a session or user."""
-    fraction = int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()) / 2**64
-    return "train" if fraction < SHARES[0] else "held" if fraction < sum(SHARES) else "test"
-
-
-def by_time(at: float, cuts: Cuts) -> Split:
-    """Returns the part of a moment."""
-    return "train" if at < cuts.held else "held" if at < cuts.test else "test"
-
-
-def cuts(times: Iterable[float]) -> Cuts:
-    """Returns the times that divide `times` by `SHARES`."""
-    ordered = sorted(times)
-    if not ordered:
-        return Cuts(0.0, 0.0)
-    indices = (int(SHARES[0] * len(ordered)), int(sum(SHARES) * len(ordered)))
-    held, test = (ordered[min(index, len(ordered) - 1)] for index in indices)
-    return Cuts(held, test)
-
+from anchorline.learn.splits import Cuts, by_name, by_time, cuts
 
 SCHEMA = 2
 """Version of the columns: 1 also had the boundaries of a plan. Columns may be added without a new number."""
@@ -126,7 +90,7 @@ def write(
     for decision in rows:
         months[datetime.fromtimestamp(decision.at, UTC).strftime("%Y-%m")].append(decision)
     try:
-        if folder.exists() and kept is None and any(folder.iterdir()):
+        if kept is None and _holds_others(folder):
             raise DatasetError(f"{folder}: is not empty and holds no dataset; name another folder")
         files.make_folder(folder)
         if kept is None:  # first: where this is ended in between, what is there is known to be a dataset
@@ -142,6 +106,11 @@ def write(
     except OSError as error:
         raise DatasetError(f"{folder}: {error.strerror or error}") from error
     return dataset
+
+
+def _holds_others(folder: Path) -> bool:
+    """Returns whether a folder has files that are neither of a dataset nor of an unfinished training."""
+    return folder.exists() and any(file.name != checkpoint.FILE for file in folder.iterdir())
 
 
 def _encoded(about: About) -> bytes:
@@ -178,11 +147,6 @@ def read(folder: Path) -> list[Decision]:
         except (OSError, pa.ArrowException) as error:
             raise DatasetError(f"{path}: {error}") from error
     return decisions
-
-
-def part(decisions: Iterable[Decision], split: Split) -> list[Decision]:
-    """Returns the decisions whose sessions fall into a part."""
-    return [decision for decision in decisions if by_name(decision.session) == split]
 
 
 def _table(rows: Sequence[Decision], moments: Cuts, texts: dict[str, str]) -> pa.Table:

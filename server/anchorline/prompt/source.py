@@ -9,10 +9,10 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from io import BufferedReader, RawIOBase, UnsupportedOperation
+from io import BufferedReader
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 import msgspec
 
@@ -34,8 +34,6 @@ PACKED = (".gz", ".zst")
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _CHUNK = 256 * 1024
-_PACKED_CHUNK = 1024
-"""Of a zstd file so much is unpacked at once: at most 32 MB come of it, whatever it holds (4 bytes give 128 KB)."""
 
 
 class Line(NamedTuple):
@@ -50,64 +48,6 @@ class Line(NamedTuple):
     complete: bool
 
 
-class _Zstd(RawIOBase):
-    """The unpacked bytes of a zstd file of one or more frames. Raises EOFError where one is broken or cut short."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        import zstandard  # noqa: PLC0415  (18 ms: only where a file is packed so)
-
-        self._file = file
-        self._new, self._error = zstandard.ZstdDecompressor().decompressobj, zstandard.ZstdError
-        self._frame = self._new()
-        self._rest = b""
-        self._at = 0
-        self._fresh = True
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401  (a writable buffer; typing has no name for it in 3.11)
-        while not self._rest:
-            packed = self._frame.unused_data if self._frame.eof else b""
-            packed = packed or self._file.read(_PACKED_CHUNK)
-            if self._frame.eof:
-                self._frame, self._fresh = self._new(), True
-            if not packed:
-                if not self._fresh:
-                    raise EOFError("the file ended before its end-of-frame mark was reached")
-                return 0
-            self._fresh = False
-            try:
-                self._rest = self._frame.decompress(packed)
-            except self._error as error:
-                raise EOFError(str(error)) from error
-        count = min(len(buffer), len(self._rest))
-        buffer[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        self._at += count
-        return count
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Goes to a byte of what is unpacked; back means unpacking anew."""
-        if whence == 1:
-            offset += self._at
-        elif whence == 2:
-            raise UnsupportedOperation("the size of a packed file is not known")
-        if offset < self._at:
-            self._file.seek(0)
-            self._frame, self._rest, self._at, self._fresh = self._new(), b"", 0, True
-        space = memoryview(bytearray(_CHUNK))
-        while self._at < offset and self.readinto(space[: offset - self._at]):
-            pass
-        return self._at
-
-
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
     """Open a plain, gzip or zstd file for reading.
@@ -117,13 +57,16 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     with path.open("rb") as file:
         magic = file.peek(4)[:4]
         stream: IO[bytes] = file
+        broken: tuple[type[Exception], ...] = (EOFError, zlib.error, gzip.BadGzipFile)
         if magic[:2] == _GZIP:
             stream = BufferedReader(gzip.GzipFile(fileobj=file), _CHUNK)
         elif magic == _ZSTD:
-            stream = BufferedReader(_Zstd(file), _CHUNK)
+            from anchorline import zstd  # noqa: PLC0415  (22 ms: only where a file is packed so)
+
+            stream, broken = BufferedReader(zstd.ZstdFile(file), _CHUNK), (EOFError, zstd.ZstdError)
         try:
             yield stream
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except broken as error:
             packed = "zstd" if magic == _ZSTD else "gzip"
             raise PromptError(f"broken {packed} file: {error}") from error
 

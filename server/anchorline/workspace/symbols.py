@@ -61,12 +61,12 @@ def language(path: str) -> str | None:
 
 @cache
 def _grammar(name: str) -> "Language | None":
-    from tree_sitter import Language  # noqa: PLC0415  (13 ms, and a grammar each: only where symbols are told)
-
     module, function = GRAMMARS.get(name, (f"tree_sitter_{name}", "language"))
     try:
+        from tree_sitter import Language  # noqa: PLC0415  (13 ms, and a grammar each: only where symbols are told)
+
         grammar = importlib.import_module(module)
-    except ImportError:
+    except ImportError:  # the smallest installation is without them
         return None
     return Language(getattr(grammar, function)())
 
