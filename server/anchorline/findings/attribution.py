@@ -19,6 +19,7 @@ LARGE_TOKENS = 4000
 _EDITS = frozenset({"Edit", "MultiEdit", "Write", "NotebookEdit"})
 _WHOLE = (None, None)
 
+ResultKind = Literal["text", "image", "pdf"]
 Span = tuple[int | None, int | None]
 
 
@@ -30,7 +31,7 @@ class ReadResult(NamedTuple):
     first_line: int | None
     lines: int | None
     tokens: int
-    kind: Literal["text", "image", "pdf"]
+    kind: ResultKind
     effect: str | None
 
 
@@ -39,6 +40,7 @@ class Avoidable(NamedTuple):
 
     code: Code
     tool: str
+    kind: ResultKind
     tokens: int
     whole: int
 
@@ -146,7 +148,7 @@ class Conversation:
                 code, tokens = "large_results", tokens - LARGE_TOKENS
             else:
                 continue
-            shares.brought.append(Avoidable(code, result.tool, tokens, result.tokens))
+            shares.brought.append(Avoidable(code, result.tool, result.kind, tokens, result.tokens))
             self._carried[code] += tokens
             if code != "media_resent":
                 shares.counts[code] += 1

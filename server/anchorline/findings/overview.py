@@ -2,25 +2,32 @@
 
 import gc
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
 
+import msgspec
+
 from anchorline.billed.request import PricedModels
+from anchorline.findings.fixes import Evidence, best
 from anchorline.findings.kinds import KINDS
 from anchorline.findings.model import AgentUse, Code, CostFinding, Example, Overview
 from anchorline.findings.sessions import DAY_S, FindingSum, SessionDay, session_days
+from anchorline.replay.worth import WhatIf
 from anchorline.route.target import Targets
 from anchorline.store import database
+from anchorline.store.reader import Reader
 
 EMPTY = Overview((), None, None, 0, 0, 0, 0, 0.0, (), 0.0)
 
 
-def overview(path: Path, targets: Targets, since: float | None = None) -> Overview:
+def overview(
+    path: Path, targets: Targets, since: float | None = None, *, step: Callable[[], None] = lambda: None
+) -> Overview:
     """Returns the overview of what was recorded from `since` on; an empty one where there is no database.
 
-    Raises StoreError when the database can't be read.
+    `step` is called after each finding whose fix was looked for. Raises StoreError when the database can't be read.
     """
     if not path.exists():
         return EMPTY
@@ -31,10 +38,22 @@ def overview(path: Path, targets: Targets, since: float | None = None) -> Overvi
             connection.row_factory = None
             if "plans" not in database.tables(connection):
                 return EMPTY
-            return summed(session_days(connection, PricedModels(targets), since or 0.0))
+            evidence = Evidence()
+            models = PricedModels(targets)
+            summary = summed(session_days(connection, models, since or 0.0, evidence.note))
+        return _with_fixes(summary, evidence, WhatIf(Reader(path).imported(since or 0.0), targets), step)
     finally:
         if collecting:
             gc.enable()
+
+
+def _with_fixes(summary: Overview, evidence: Evidence, what_if: WhatIf, step: Callable[[], None]) -> Overview:
+    findings = []
+    for finding in summary.findings:
+        fix = best(finding.code, evidence, what_if.worth)
+        findings.append(msgspec.structs.replace(finding, fix=fix))
+        step()
+    return msgspec.structs.replace(summary, findings=tuple(findings))
 
 
 def summed(days: Iterable[SessionDay]) -> Overview:

@@ -1,0 +1,150 @@
+"""What to do about each finding, and what that would have saved: the replay of exactly that change.
+
+A fix sets a value in the client's own settings where it has one for it, and is advice in one sentence elsewhere. The
+settings, by their documentation (November 2026):
+
+- `promptCacheTtl` is the lifetime of what the main conversation writes, `5m` or `1h`; on a plan 1 h is the default, on
+  credits 5 min. `subagentPromptCacheTtl` is that of sub-agents, 5 min by default everywhere (PROMPT_CACHING).
+- `bashOutputMaxChars` is how many characters of a command's output are sent, 30 000 by default; of a longer one a
+  preview is, and the path of a file that has all of it (SETTINGS; since 2.1.261).
+- `MAX_MCP_OUTPUT_TOKENS` is the longest result of an MCP server's tool, 25 000 by default; from 10 000 on the client
+  warns (MCP).
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from anchorline.billed.imported import ImportedRequest
+from anchorline.findings.attribution import LARGE_TOKENS, Avoidable, Shares
+from anchorline.findings.model import Code, Fix, SettingChange
+from anchorline.replay.changes import Change, Lifetimes, OneModel, Shorter, Unbroken, WarmCompactions
+from anchorline.replay.interval import Interval
+
+PROMPT_CACHING = "https://code.claude.com/docs/en/prompt-caching"
+SETTINGS = "https://code.claude.com/docs/en/settings"
+MCP = "https://code.claude.com/docs/en/mcp"
+
+CHARACTERS = 4
+"""Of a token, in output of commands: the client's limit is in characters."""
+MCP_TOKENS = 10_000
+SCALED = 0.75
+"""The share of an image's tokens that are saved by half its width: they grow with its area."""
+
+Worth = Callable[[Change], Interval]
+
+
+class Evidence:
+    """What fixes would change: by finding, the requests that missed, and what others brought."""
+
+    def __init__(self) -> None:
+        self.missed: defaultdict[Code, set[str]] = defaultdict(set)
+        self.brought: defaultdict[Code, list[tuple[str, Avoidable]]] = defaultdict(list)
+
+    def note(self, request: ImportedRequest, shares: Shares) -> None:
+        """Takes in a request."""
+        if shares.missed is not None:
+            self.missed[shares.missed].add(request.id)
+        for part in shares.brought:
+            self.brought[part.code].append((request.id, part))
+
+
+class Option(NamedTuple):
+    """A fix that may pay."""
+
+    title: str
+    change: Change
+    settings: tuple[SettingChange, ...] = ()
+
+
+def best(code: Code, evidence: Evidence, worth: Worth) -> Fix | None:
+    """Returns what to do about a finding: the setting that saves most, else advice; None where none surely saves."""
+    proven: list[Fix] = []
+    for option in _options(code, evidence):
+        if proven and proven[-1].changes and not option.settings:
+            break
+        saved = worth(option.change)
+        if saved.low > 0:
+            proven.append(Fix(option.title, saved, option.settings))
+    return max(proven, key=lambda fix: fix.worth.value, default=None)
+
+
+def _options(code: Code, evidence: Evidence) -> Iterator[Option]:
+    """Yields the options, those with settings first."""
+    if code == "expired":
+        yield Option(
+            "Keep the cache of main conversations for an hour",
+            Lifetimes(main="1h"),
+            (_claude("promptCacheTtl", value="1h", source=PROMPT_CACHING),),
+        )
+    elif code == "subagent_starts":
+        yield Option(
+            "Keep the cache of sub-agents for an hour",
+            Lifetimes(subagents="1h"),
+            (_claude("subagentPromptCacheTtl", value="1h", source=PROMPT_CACHING),),
+        )
+    elif code == "model_switched":
+        yield Option("Choose the model before the first message, and switch between sessions", OneModel())
+    elif code == "compacted_cold":
+        yield Option("Run /compact before a break, while the cache is warm", WarmCompactions())
+    elif code in _UNBROKEN:
+        yield Option(_UNBROKEN[code], Unbroken(frozenset(evidence.missed[code])))
+    elif code == "large_results":
+        yield from _capped(evidence.brought[code])
+    elif code == "files_reread":
+        yield Option(
+            "Tell the agent in CLAUDE.md or AGENTS.md not to read a file again that it has read",
+            Shorter(_cuts((request, part.tokens) for request, part in evidence.brought[code])),
+        )
+    elif code == "media_resent":
+        yield Option(
+            "Scale screenshots to half their width before you paste them",
+            Shorter(
+                _cuts(
+                    (request, int(SCALED * part.tokens))
+                    for request, part in evidence.brought[code]
+                    if part.kind == "image"
+                )
+            ),
+        )
+
+
+_UNBROKEN: dict[Code, str] = {
+    "history_changed": "Start a new session instead of rewinding or editing what was sent",
+    "tools_changed": "Connect MCP servers and change tools between sessions, not within one",
+    "instructions_edited": "Edit CLAUDE.md and AGENTS.md between sessions",
+    "not_readable": "Wait for the first answer before you send parallel requests",
+}
+
+
+def _capped(brought: list[tuple[str, Avoidable]]) -> Iterator[Option]:
+    bash = [(request, part.whole - LARGE_TOKENS) for request, part in brought if part.tool == "Bash"]
+    mcp = [(request, part.whole - MCP_TOKENS) for request, part in brought if part.tool.startswith("mcp__")]
+    characters = CHARACTERS * LARGE_TOKENS
+    bash_setting = _claude("bashOutputMaxChars", value=characters, source=SETTINGS)
+    mcp_setting = _claude("env", "MAX_MCP_OUTPUT_TOKENS", value=str(MCP_TOKENS), source=MCP)
+    if bash:
+        title = f"Send at most {characters:,} characters of a command's output"
+        yield Option(title, Shorter(_cuts(bash)), (bash_setting,))
+    if any(tokens > 0 for _, tokens in mcp):
+        title = f"Send at most {MCP_TOKENS:,} tokens of an MCP tool's result"
+        yield Option(title, Shorter(_cuts(mcp)), (mcp_setting,))
+        if bash:
+            title = f"Send at most {characters:,} characters of a command's output, {MCP_TOKENS:,} tokens of MCP's"
+            yield Option(title, Shorter(_cuts((*bash, *mcp))), (bash_setting, mcp_setting))
+    yield Option(
+        "Have the agent search and read the lines it needs, not whole files and logs",
+        Shorter(_cuts((request, part.tokens) for request, part in brought)),
+    )
+
+
+def _cuts(parts: Iterable[tuple[str, int]]) -> dict[str, int]:
+    cuts: defaultdict[str, int] = defaultdict(int)
+    for request, tokens in parts:
+        if tokens > 0:
+            cuts[request] += tokens
+    return cuts
+
+
+def _claude(*keys: str, value: bool | int | str, source: str) -> SettingChange:
+    return SettingChange("claude-code", keys, value, source)
