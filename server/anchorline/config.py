@@ -115,6 +115,13 @@ class Store(msgspec.Struct, frozen=True):
         bool,
         Meta(description="Record features for training: hashed word pieces and counts, no text."),
     ] = True
+    names: Annotated[
+        bool,
+        Meta(
+            description="Keep the names of projects, git branches, pull requests and sub-agents, for costs by them. An "
+            "import reads them in session files."
+        ),
+    ] = True
     path: Annotated[str, Meta(description="Database file. Empty uses the platform's data folder.")] = ""
 
 
@@ -289,7 +296,9 @@ USER_ONLY = frozenset(
 """Keys that a project file may not set: they name places and accounts outside the project, or have answers kept."""
 
 
-STRICTER_ONLY = frozenset({"store.text", "store.enabled", "store.features", "editor.chat", "engine.enabled"})
+STRICTER_ONLY = frozenset(
+    {"store.text", "store.enabled", "store.features", "store.names", "editor.chat", "engine.enabled"}
+)
 """Keys that are about privacy: an editor's settings of a workspace may not set them either."""
 
 _SIZES: dict[str, Callable[[Any], float]] = {
@@ -301,6 +310,7 @@ _SIZES: dict[str, Callable[[Any], float]] = {
     "store.enabled": bool,
     "store.text": STRICTNESS.index,
     "store.features": bool,
+    "store.names": bool,
     "editor.diagnostics": bool,
     "editor.hover": bool,
     "editor.inlay_hints": bool,

@@ -306,6 +306,7 @@ def test_export_writes_a_file_a_table(recorded: Path, tmp_path: Path) -> None:
         "instructions",
         "ledger",
         "outcomes",
+        "places",
         "plans",
         "policy_events",
         "replays",
@@ -313,6 +314,7 @@ def test_export_writes_a_file_a_table(recorded: Path, tmp_path: Path) -> None:
         "segments",
         "sessions",
         "shadows",
+        "tool_results",
     ]
     assert files == [f"{table}.jsonl" for table in tables]
     (row,) = (json.loads(line) for line in (tmp_path / "out" / "plans.jsonl").read_text().splitlines())

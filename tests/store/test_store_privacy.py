@@ -213,6 +213,8 @@ def test_purging_the_old_leaves_the_new(path: Path) -> None:
         "texts": 3,
         "imported": 0,
         "imports": 0,
+        "places": 0,
+        "tool_results": 0,
         "instructions": 0,
         "replays": 0,
         "shadows": 0,

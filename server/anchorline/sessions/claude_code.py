@@ -7,9 +7,11 @@ import msgspec
 
 from anchorline.outcome import Usage
 from anchorline.prompt import tokens
-from anchorline.prompt.formats.claude_code import Answer, Entry, Session, strips_thinking
+from anchorline.prompt.formats.claude_code import Answer, Entry, LineHead, Session, strips_thinking
 from anchorline.prompt.formats.history import History
+from anchorline.prompt.model import Kind
 from anchorline.prompt.source import Line
+from anchorline.sessions.facts import Facts, FrozenFacts
 from anchorline.sessions.messages import newest_message
 from anchorline.sessions.request import RecordedRequest, Trigger
 
@@ -28,14 +30,51 @@ class _Chain(msgspec.Struct, frozen=True):
 class _State(msgspec.Struct, frozen=True):
     main: _Chain
     agents: _Chain
+    facts: FrozenFacts
+    types: dict[str, str]
+
+
+class _Reading(Session):
+    """Keeps with the lines where they were written, and what they tell of a request beside its usage."""
+
+    def __init__(self, facts: Facts, agents: Session | None = None) -> None:
+        super().__init__(agents, tokens.unmeasured)
+        self.facts = facts
+        self.branches: list[str | None] = []
+        self.types: dict[str, str] = {}
+
+    def put(self, line: Line, head: LineHead) -> None:
+        """Takes in a line."""
+        branch = self.facts.visit(head.folder, head.git_branch)
+        super().put(line, head)
+        self.branches.append(branch)
+        if self.agents is None and (head.agent_type is not None or head.parent is None):
+            self._name(head, self.entries[-1])
+
+    def _name(self, head: LineHead, entry: Entry) -> None:
+        """Notes the type of the sub-agent that a line is of: told by the line, or by the call that began it."""
+        chain = head.agent or head.uuid or ""
+        if head.agent_type is not None:
+            self.types[chain] = self.facts.agent(head.agent_type)
+        elif entry.role == "user" and entry.blocks:
+            self.types.setdefault(chain, self.facts.agents.get(entry.blocks[0].digest, ""))
+
+    def linked(self, head: LineHead) -> None:
+        """Takes in a line that names the session's pull request."""
+        self.facts.link(head.pr, head.pr_repository)
+
+    def block(self, kind: Kind, start: int, raw: bytes, tool: str | None) -> None:
+        """Takes in a call, a result, an image or a document."""
+        self.facts.block(kind, start, raw, tool)
 
 
 class ClaudeCode:
     """One file."""
 
-    def __init__(self) -> None:
-        self._agents = Session(measure=tokens.unmeasured)
-        self._main = Session(self._agents, tokens.unmeasured)
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self._agents = _Reading(facts)
+        self._main = _Reading(facts, self._agents)
         self.problem: str | None = None
 
     def take(self, line: Line) -> None:
@@ -48,7 +87,7 @@ class ClaudeCode:
         yield from self._all(self._main, session, main=True)
         yield from self._all(self._agents, session, main=False)
 
-    def _all(self, lines: Session, session: str, *, main: bool) -> Iterator[RecordedRequest]:
+    def _all(self, lines: _Reading, session: str, *, main: bool) -> Iterator[RecordedRequest]:
         entries = lines.entries
         names = list(lines.places)
         covered: set[int] = set()
@@ -69,21 +108,25 @@ class ClaudeCode:
 
     def state(self) -> bytes:
         """Returns what is needed to go on; nothing where an id has not the form of one and could be text."""
+        facts = self._facts.frozen()
         names = [*_names(self._main), *_names(self._agents)]
         joined = "\n".join([*names, ""])  # one match for all takes a fifth of the time
-        if not _IDS.match(joined) or joined.count("\n") != len(names):
+        if facts is None or not _IDS.match(joined) or joined.count("\n") != len(names):
             return b""
         main, agents = (
             _Chain(lines.entries, lines.answers, lines.places, lines.session)
             for lines in (self._main, self._agents)
         )
-        return msgspec.msgpack.encode(_State(main, agents))
+        return msgspec.msgpack.encode(_State(main, agents, facts, self._agents.types))
 
     def resume(self, state: bytes) -> None:
         """Goes on from `state`."""
         decoded = msgspec.msgpack.decode(state, type=_State)
         for session, chain in ((self._main, decoded.main), (self._agents, decoded.agents)):
             session.go_on(chain.entries, chain.answers, chain.places, chain.session)
+            session.branches = [None] * len(chain.entries)
+        self._facts.resume(decoded.facts)
+        self._agents.types = decoded.types
 
 
 def _names(lines: Session) -> Iterator[str]:
@@ -97,7 +140,7 @@ def _names(lines: Session) -> Iterator[str]:
 
 
 def _branch(
-    lines: Session, tip: int, covered: set[int], session: str, chain: str, branch: int
+    lines: _Reading, tip: int, covered: set[int], session: str, chain: str, branch: int
 ) -> Iterator[RecordedRequest]:
     entries = lines.conversation(tip)
     if not entries:
@@ -115,6 +158,7 @@ def _branch(
             continue
         covered.add(request.number)
         usage = answer.usage or Usage()
+        git_branch = lines.branches[lines.places[answer.line]]
         yield RecordedRequest(
             id=answer.key,
             session=session,
@@ -136,9 +180,22 @@ def _branch(
             message=newest_message(history, thinking=not strips_thinking(answer.model))
             if trigger == "user"
             else None,
+            checkout=None if git_branch is None else lines.facts.checkout(git_branch),
+            subagent=None if lines.agents is not None else lines.types.get(chain, ""),
+            results=lines.facts.results(_newest_input(history), answer.model),
             answer=answer.id,
             request=answer.request,
             usage=usage
             if usage != Usage(usage.input, usage.read, usage.write, usage.output, usage.write_1h)
             else None,
         )
+
+
+def _newest_input(history: History) -> list[int]:
+    """Returns where the blocks stand that a request adds to what was answered before."""
+    starts = []
+    for part in reversed(history.parts):
+        if part.role == "assistant":
+            break
+        starts.append(part.block.start)
+    return starts[::-1]

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
 from anchorline.prompt import tokens
-from anchorline.prompt.formats.codex import Frozen, SentRequest, Session, TokenUsage
+from anchorline.prompt.formats.codex import Frozen, SentRequest, Session, SessionMeta, TokenUsage
 from anchorline.prompt.source import Line
+from anchorline.sessions.facts import Facts, FrozenFacts, ToolResult
 from anchorline.sessions.messages import newest_message
 from anchorline.sessions.request import RecordedRequest, Trigger
 
@@ -18,16 +20,50 @@ class _State(msgspec.Struct, frozen=True):
     session: Frozen
     turn: int
     before: str | None
+    facts: FrozenFacts
+    subagent: str
+
+
+class _Spawn(msgspec.Struct):
+    agent_role: Any = None
+
+
+class _Subagent(msgspec.Struct):
+    thread_spawn: _Spawn | None = None
+    other: Any = None
+
+
+class _Source(msgspec.Struct):
+    subagent: str | _Subagent | None = None
 
 
 class _Reading(Session):
     """Keeps what was billed with what was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, facts: Facts) -> None:
         super().__init__(tokens.unmeasured)
+        self.facts = facts
+        self.subagent = ""
+        self._results: tuple[ToolResult, ...] = ()
         self.billed_requests: list[RecordedRequest] = []
         self.turn_before = 0
         self.model_before: str | None = None
+
+    def described(self, meta: SessionMeta) -> None:
+        """Takes in folder and branch, and which sub-agent it is."""
+        git = meta.git if isinstance(meta.git, dict) else {}
+        self.facts.visit(meta.cwd, git.get("branch"))
+        if not self.subagent:
+            self.subagent = self.facts.agent(_role(bytes(meta.source)))
+
+    def item(self, kind: str, start: int, payload: bytes) -> None:
+        """Takes in an item."""
+        self.facts.item(kind, start, payload)
+
+    def sending(self) -> None:
+        """Takes what has come since the request before, which may have been copied from another session."""
+        super().sending()
+        self._results = self.facts.take(self.model or "")
 
     def billed(self, at: float, asked: SentRequest, usage: TokenUsage, response: str | None) -> None:
         """Takes in a request."""
@@ -58,10 +94,13 @@ class _Reading(Session):
                 output=usage.output_tokens,
                 ttl=None,
                 message=newest_message(history) if trigger == "user" else None,
+                checkout=self.facts.checkout(self.facts.branch),
+                subagent=self.subagent if self.agent else None,
+                results=self._results,
                 answer=response,
             )
         )
-        self.model_before = model
+        self.model_before, self._results = model, ()
 
 
 class Codex:
@@ -69,8 +108,9 @@ class Codex:
 
     problem: str | None = None
 
-    def __init__(self) -> None:
-        self._reading = _Reading()
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self._reading = _Reading(facts)
 
     def take(self, line: Line) -> None:
         """Takes in a line."""
@@ -84,9 +124,12 @@ class Codex:
         """Returns what is needed to go on; nothing where an id has not the form of one and could be text."""
         reading = self._reading
         names = (reading.id, reading.model, *(part.block.tool for part in reading.history.parts))
-        if not all(_ID.match(name) for name in names if name is not None):
+        facts = self._facts.frozen()
+        if facts is None or not all(_ID.match(name) for name in names if name is not None):
             return b""
-        return msgspec.msgpack.encode(_State(reading.frozen(), reading.turn_before, reading.model_before))
+        return msgspec.msgpack.encode(
+            _State(reading.frozen(), reading.turn_before, reading.model_before, facts, reading.subagent)
+        )
 
     def resume(self, state: bytes) -> None:
         """Goes on from `state`."""
@@ -94,3 +137,16 @@ class Codex:
         reading = self._reading
         reading.resume(decoded.session)
         reading.turn_before, reading.model_before = decoded.turn, decoded.before
+        reading.subagent = decoded.subagent
+        self._facts.resume(decoded.facts)
+
+
+def _role(source: bytes) -> object:
+    """Returns what a sub-agent is for, as the source of its session says."""
+    try:
+        subagent = msgspec.json.decode(source, type=_Source).subagent
+    except msgspec.MsgspecError:  # an ordinary session says it in a word
+        return None
+    if isinstance(subagent, _Subagent):
+        return subagent.thread_spawn.agent_role if subagent.thread_spawn is not None else subagent.other
+    return subagent

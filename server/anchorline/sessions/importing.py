@@ -14,9 +14,10 @@ from anchorline.prompt.source import PACKED, lines, refused
 from anchorline.sessions import messages
 from anchorline.sessions.claude_code import ClaudeCode
 from anchorline.sessions.codex import Codex
+from anchorline.sessions.facts import Facts
 from anchorline.sessions.request import Agent, RecordedRequest, Transcript
 
-READERS: dict[Agent, Callable[[], Transcript]] = {"claude-code": ClaudeCode, "codex": Codex}
+READERS: dict[Agent, Callable[[Facts], Transcript]] = {"claude-code": ClaudeCode, "codex": Codex}
 NAMES: dict[Agent, str] = {"claude-code": "a Claude Code", "codex": "a Codex"}
 PROBLEMS = 10
 """Lines of a file that are named when they can't be read; of the others only the number is said."""
@@ -98,18 +99,26 @@ def files(paths: tuple[Path, ...]) -> list[Path]:
 
 
 def read(
-    path: Path, agent: Agent, earlier: ReadPosition | None, now: float, *, features: bool = False
+    path: Path,
+    agent: Agent,
+    earlier: ReadPosition | None,
+    now: float,
+    *,
+    features: bool = False,
+    key: bytes = b"",
+    names: bool = False,
 ) -> FilePart | None:
     """Reads what is new in a file; None where nothing is. Raises OSError.
 
     `features`: also what is learnt from a person's messages; then taking the requests raises OSError and PromptError
-    too, where the file has gone meanwhile.
+    too, where the file has gone meanwhile. `key` is the database's, for hashes of paths; `names`: those of folders,
+    branches and sub-agents may be kept.
     """
     stat = path.stat()
     if earlier is not None and (earlier.size, earlier.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
         return None
     packed = path.suffix in PACKED
-    reader = READERS[agent]()
+    reader = READERS[agent](Facts(key, names=names))
     anew = True
     if (
         earlier is not None
@@ -121,7 +130,7 @@ def read(
             reader.resume(zlib.decompress(earlier.state))
             anew = False
         except (msgspec.DecodeError, zlib.error):  # another version wrote it
-            reader = READERS[agent]()
+            reader = READERS[agent](Facts(key, names=names))
     begin, number = (0, 0) if anew or earlier is None else (earlier.offset, earlier.line)
     keep = not packed and stat.st_size >= STATE_BYTES and now - stat.st_mtime < STATE_S
     problems: list[LineProblem] = []

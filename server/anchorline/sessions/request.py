@@ -12,6 +12,7 @@ from anchorline.cache.ledger import Entry
 from anchorline.outcome import Usage
 from anchorline.prompt.source import Line
 from anchorline.route.target import Targets
+from anchorline.sessions.facts import Checkout, ToolResult
 
 Agent = Literal["claude-code", "codex"]
 Trigger = Literal["user", "tool", "compact"]
@@ -47,6 +48,9 @@ class RecordedRequest(msgspec.Struct, frozen=True):
     `sent_at` of the newest input, `first_at` of the response's first line. `prefix` is the hash of the `blocks`
     that were sent. Tokens are the provider's counts, `input` without the cached ones; `write_5m` is what was written
     for another time than an hour. `message` is the one that a person's request answers.
+
+    `checkout` is where it was made; `subagent` the type of the sub-agent that made it, "" where that is not known, and
+    None in the main chain; `results` what the tools returned since the request before.
     """
 
     id: str
@@ -67,6 +71,9 @@ class RecordedRequest(msgspec.Struct, frozen=True):
     output: int
     ttl: str | None
     message: RecordedMessage | None = None
+    checkout: Checkout | None = None
+    subagent: str | None = None
+    results: tuple[ToolResult, ...] = ()
     answer: str | None = None
     request: str | None = None
     usage: Usage | None = None

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 FILE_NAME = "anchorline.db"
 NEVER = 9999
 """The number of a migration that has none, as only a newer Anchorline or another program may name them."""
-SCHEMA = 8
+SCHEMA = 9
 """Number of the newest migration that this program knows."""
 BELIEFS = 7
 """The schema from which on plans have in columns what was to be expected of the cache."""
 ANSWERS = 8
 """The schema from which on requests have the ids of their answers, and all that their price depends on."""
+FACTS = 9
+"""The schema from which on imported requests have their folder, branch, sub-agent and tools' results."""
 TABLES = (
     "sessions",
     "segments",
@@ -41,6 +43,8 @@ TABLES = (
     "texts",
     "imported",
     "imports",
+    "places",
+    "tool_results",
     "instructions",
     "replays",
     "features",

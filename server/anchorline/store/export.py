@@ -57,7 +57,8 @@ def _rows(connection: sqlite3.Connection, name: str) -> Iterator[dict[str, Any]]
     if database.read_schema(connection) is None or name not in database.tables(connection):
         return
     key = database.key(connection)
-    for row in connection.execute(f"SELECT * FROM {name} ORDER BY rowid"):  # noqa: S608  (one of TABLES)
+    order = "request, number" if name == "tool_results" else "rowid"
+    for row in connection.execute(f"SELECT * FROM {name} ORDER BY {order}"):  # noqa: S608  (one of TABLES)
         values = dict(row)
         for column in ("plan", "candidates", "signals"):
             if column in values and values[column] is not None and (name, column) in _JSON:
@@ -68,6 +69,8 @@ def _rows(connection: sqlite3.Connection, name: str) -> Iterator[dict[str, Any]]
                     values["plan"][field] = privacy.tag(values["plan"][field], key)
         if name in ("imports", "instructions", "replays", "features"):  # hashes of content
             values = {column: value for column, value in values.items() if not isinstance(value, bytes)}
+        if name == "tool_results" and values["target"] is not None:  # keyed already
+            values["target"] = f"b2:{values['target'].hex()}"
         if name in ("ledger", "imported"):
             values["prefix"] = privacy.tag(values["prefix"], key)
         yield values

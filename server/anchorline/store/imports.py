@@ -19,6 +19,7 @@ from anchorline import files
 from anchorline.cache.ledger import Entry
 from anchorline.instructions.in_sessions import SessionFiles
 from anchorline.learn.features import Features
+from anchorline.sessions.facts import Checkout
 from anchorline.sessions.importing import FilePart, ReadPosition
 from anchorline.sessions.request import Agent, RecordedRequest
 from anchorline.store import billing, database, instructions, privacy, rows
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     "id, file, agent, session, chain, branch, model, sent_at, first_at, trigger, switched, blocks, prefix, "
-    "input_tokens, read_tokens, write_5m_tokens, write_1h_tokens, output_tokens, billing, answer, request"
+    "input_tokens, read_tokens, write_5m_tokens, write_1h_tokens, output_tokens, billing, answer, request, "
+    "subagent, place"
 )
 _NAMES = _COLUMNS.split(", ")
 # A file that repeats another's request (a fork, a copy, a session that was archived) does not take it over: its usage
@@ -48,12 +50,18 @@ _PUT = {
     agent: f"""
     INSERT INTO imported ({_COLUMNS}) SELECT {", ".join(f":{name}" for name in _NAMES)}
     WHERE NOT EXISTS (SELECT 1 FROM imported AS other WHERE other.file != :file AND {same})
-    ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _NAMES[3:])}
+    ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _NAMES[3:-1])},
+        place = coalesce(excluded.place, imported.place)
     WHERE imported.file = excluded.file
 """  # noqa: S608  (constants)
     for agent, same in _SAME.items()
 }
-
+# Likewise of what the tools returned: whose request it is has it. A file that is gone on with brings only what is new.
+_PUT_RESULT = """
+    INSERT OR REPLACE INTO tool_results (request, number, tool, target, first_line, lines, tokens, kind, effect)
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
+    WHERE EXISTS (SELECT 1 FROM imported WHERE id = ?1 AND file = ?10)
+"""
 
 WAIT_S = 60.0
 """How long an import waits for another one."""
@@ -158,8 +166,17 @@ def _put_requests(
 ) -> None:
     if anew:
         db.execute("DELETE FROM features WHERE id IN (SELECT id FROM imported WHERE file = ?)", [file])
+        db.execute(
+            "DELETE FROM tool_results WHERE request IN (SELECT id FROM imported WHERE file = ?)", [file]
+        )
         db.execute("DELETE FROM imported WHERE file = ?", [file])
-    db.conn.executemany(_PUT[agent], (_row(request, file, agent) for request in requests))
+    checkouts = {request.checkout for request in requests}
+    places = {checkout: _place(db, checkout) if checkout is not None else None for checkout in checkouts}
+    rows_of_requests = (
+        {**_row(request, file, agent), "place": places[request.checkout]} for request in requests
+    )
+    db.conn.executemany(_PUT[agent], rows_of_requests)
+    db.conn.executemany(_PUT_RESULT, _results(requests, file))
     for request in requests:
         message = request.message
         if message is not None and message.draft is not None:
@@ -171,6 +188,35 @@ def _put_requests(
                 thoughtless=message.thoughtless,
                 commands=message.commands,
             )
+
+
+def _place(db: "Database", checkout: Checkout) -> int:
+    """Returns the number of a project's branch, which gets one where it has none."""
+    values = msgspec.structs.astuple(checkout)
+    db.execute("INSERT OR IGNORE INTO places (project, branch, pr) VALUES (?, ?, ?)", values)
+    number: int = db.execute(
+        "SELECT id FROM places WHERE project = ? AND branch = ? AND pr = ?", values
+    ).fetchone()[0]
+    return number
+
+
+def _results(requests: list[RecordedRequest], file: str) -> Iterator[tuple[object, ...]]:
+    for request in requests:
+        if request.results:
+            identity = privacy.tag(request.id)
+            for number, result in enumerate(request.results):
+                yield (
+                    identity,
+                    number,
+                    result.tool,
+                    result.target,
+                    result.first_line,
+                    result.lines,
+                    result.tokens,
+                    result.kind,
+                    result.effect,
+                    file,
+                )
 
 
 def _of_another(db: "Database", file: str, agent: Agent) -> bool:
@@ -207,6 +253,7 @@ def _row(request: RecordedRequest, file: str, agent: Agent) -> dict[str, object]
         "billing": billing.details(request.usage) if request.usage is not None else None,
         "answer": privacy.tag(request.answer) if request.answer is not None else None,
         "request": privacy.tag(request.request) if request.request is not None else None,
+        "subagent": request.subagent,
     }
 
 

@@ -351,3 +351,41 @@ def answers(db: Database) -> None:
     db.table("imported").create_index(["answer"])
     db.table("ledger").add_column("conversation", str)
     db.execute("DELETE FROM imports")
+
+
+@migrations(name="0009_facts")
+def facts(db: Database) -> None:
+    """Notes where imported requests were made, by which sub-agent, and what the tools had returned.
+
+    `session_facts` adds up what the calls of a session did. Session files are read once more.
+    """
+    db.table("places").create(
+        {"id": int, "project": str, "branch": str, "pr": str}, pk="id", not_null={"project", "branch", "pr"}
+    )
+    db.table("places").create_index(["project", "branch", "pr"], unique=True)
+    db.table("imported").add_column("place", int)
+    db.table("imported").add_column("subagent", str)
+    db.execute("""
+        CREATE TABLE tool_results (
+            request TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            tool TEXT NOT NULL,
+            target BLOB,
+            first_line INTEGER,
+            lines INTEGER,
+            tokens INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            effect TEXT,
+            PRIMARY KEY (request, number)
+        ) WITHOUT ROWID
+    """)
+    db.execute("""
+        CREATE VIEW session_facts AS
+        SELECT
+            imported.session AS session,
+            coalesce(sum(tool_results.effect = 'commit'), 0) AS commits,
+            coalesce(sum(tool_results.effect = 'instructions'), 0) AS instruction_edits
+        FROM imported LEFT JOIN tool_results ON tool_results.request = imported.id
+        GROUP BY imported.session
+    """)
+    db.execute("DELETE FROM imports")

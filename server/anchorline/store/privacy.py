@@ -275,6 +275,8 @@ def _delete(db: "Database", before: float | None) -> dict[str, int]:
         "sessions": "last_at < :limit",
         "imported": "sent_at < :limit",
         "imports": "mtime_ns < :limit * 1e9",
+        "tool_results": "request NOT IN (SELECT id FROM imported)",
+        "places": "id NOT IN (SELECT place FROM imported WHERE place IS NOT NULL)",
         "segments": "hash NOT IN (WITH RECURSIVE held(hash) AS (SELECT last_segment FROM requests "
         "WHERE last_segment IS NOT NULL UNION SELECT parent FROM segments JOIN held USING (hash) "
         "WHERE parent IS NOT NULL) SELECT hash FROM held)",

@@ -61,13 +61,20 @@ def _import(
     summary = ImportSummary(agent, problems=[])
     with imports.opened(locate(settings.store.path)) as store:
         summary.notice = store.notice
+        key = store.key
         waiting: list[imports.ImportedFile] = []
         for path in files:
             summary.files += 1
             now = time.time()
             try:
                 piece = importing.read(
-                    path, agent, store.position(path, agent), now, features=settings.store.features
+                    path,
+                    agent,
+                    store.position(path, agent),
+                    now,
+                    features=settings.store.features,
+                    key=key,
+                    names=settings.store.names,
                 )
                 if piece is None:
                     summary.unchanged += 1
@@ -88,7 +95,7 @@ def _import(
             finally:
                 step()
             held = warm(newest.requests(), targets, settings.cache.account, now)
-            files_seen = files_of_session(path, agent, newest.requests(), held, store.key) if held else None
+            files_seen = files_of_session(path, agent, newest.requests(), held, key) if held else None
             waiting.append(imports.ImportedFile(path, agent, last, piece, held, files_seen, added))
             if sum(1 + len(file.requests) for file in waiting) >= imports.BATCH:
                 summary.requests += store.put(waiting)

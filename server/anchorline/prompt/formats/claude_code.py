@@ -10,7 +10,7 @@ request itself: the entry whose `at` is `Prompt.now`.
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -121,7 +121,9 @@ class _Message(msgspec.Struct, gc=False):
     usage: _Usage | None = None
 
 
-class _Head(msgspec.Struct, gc=False):
+class LineHead(msgspec.Struct, gc=False):
+    """What a line says of itself. What may have any form is checked by whoever reads it."""
+
     type: str | None = None
     uuid: str | None = None
     parent: str | None = msgspec.field(name="parentUuid", default=None)
@@ -135,6 +137,11 @@ class _Head(msgspec.Struct, gc=False):
     session: str | None = msgspec.field(name="sessionId", default=None)
     request: str | None = msgspec.field(name="requestId", default=None)
     agent: str | None = msgspec.field(name="agentId", default=None)
+    agent_type: Any = msgspec.field(name="attributionAgent", default=None)
+    folder: Any = msgspec.field(name="cwd", default=None)
+    git_branch: Any = msgspec.field(name="gitBranch", default=None)
+    pr: Any = msgspec.field(name="prNumber", default=None)
+    pr_repository: Any = msgspec.field(name="prRepository", default=None)
 
     @property
     def spoken(self) -> bool:
@@ -142,7 +149,7 @@ class _Head(msgspec.Struct, gc=False):
         return self.type in ("user", "assistant") and not self.failed
 
 
-class _Line(_Head, gc=False):
+class _Line(LineHead, gc=False):
     message: _Message | UnsetType = UNSET
 
 
@@ -153,7 +160,7 @@ class _Block(msgspec.Struct, gc=False):
     tool_use_id: str | None = None
 
 
-_HEAD = msgspec.json.Decoder(_Head)
+_HEAD = msgspec.json.Decoder(LineHead)
 _LINE = msgspec.json.Decoder(_Line)
 _LIST = msgspec.json.Decoder(list[Raw])
 _BLOCKS = msgspec.json.Decoder(list[_Block])
@@ -224,7 +231,7 @@ class Session:
 
     def take(self, line: Line) -> None:
         """Takes in one line. A line that a resumed session repeats is left out."""
-        head: _Head
+        head: LineHead
         try:
             head = _LINE.decode(line.text)
         except msgspec.ValidationError:
@@ -234,26 +241,34 @@ class Session:
         chosen = self._chosen(head)
         if chosen is not None:
             chosen.put(line, head)
+        elif head.pr is not None:
+            self.linked(head)
 
-    def _chosen(self, head: _Head) -> "Session | None":
+    def _chosen(self, head: LineHead) -> "Session | None":
         """Returns which chain takes a line in; None for one that is known or left out."""
         chosen = self.agents if head.sidechain else self
         new = chosen is not None and head.uuid is not None and head.uuid not in chosen.places
         return chosen if new else None
 
-    def put(self, line: Line, head: _Head) -> None:
+    def put(self, line: Line, head: LineHead) -> None:
         """Takes in a line that is decoded and new, whichever chain it is of."""
         uuid = head.uuid or ""
         if head.parent == self._last:
             head.parent = self._last  # most lines hang on the one before: one string for both
         self._last = uuid
-        entry = _entry(line, head, self._measure)
+        entry = _entry(line, head, self._measure, self.block)
         if entry.role == "assistant" and isinstance(head, _Line) and head.message is not UNSET:
             answer = self._answer(entry, uuid, head.message, head.request)
             entry = Entry("assistant", entry.at, entry.parent, answer, entry.blocks, agent=head.agent)
         self.session = self.session or head.session
         self.places[uuid] = len(self.entries)
         self.entries.append(entry)
+
+    def block(self, kind: Kind, start: int, raw: bytes, tool: str | None) -> None:
+        """Takes in a call, a result (`tool` is the call's id), an image or a document: nothing here."""
+
+    def linked(self, head: LineHead) -> None:
+        """Takes in a line that names the session's pull request: nothing here."""
 
     def _answer(self, entry: Entry, uuid: str, message: _Message, request: str | None) -> int:
         """Returns the number of the response that a line is of, and takes in what it tells of that."""
@@ -384,7 +399,11 @@ class Session:
         return taken
 
 
-def _entry(line: Line, head: _Head, measure: tokens.Measure) -> Entry:
+Watch = Callable[[Kind, int, bytes, str | None], None]
+_WATCHED = frozenset({"tool_use", "tool_result", "image", "document"})
+
+
+def _entry(line: Line, head: LineHead, measure: tokens.Measure, watch: Watch) -> Entry:
     at = epoch(head.timestamp)
     message = head.message if isinstance(head, _Line) else UNSET
     if message is UNSET or not head.spoken:
@@ -393,7 +412,7 @@ def _entry(line: Line, head: _Head, measure: tokens.Measure) -> Entry:
     content = bytes(message.content)
     start = line.offset + value(line.text, b"content", content, max(line.text.find(b'"message":'), 0))
     own = head.type == "user" and not head.meta and not head.summary
-    blocks = _blocks(content, start, measure, own=own)
+    blocks = _blocks(content, start, measure, watch, own=own)
     if head.type == "assistant":
         return Entry("assistant", at, head.parent, None, blocks)
     human = not any(block.kind == "tool_result" for block in blocks)
@@ -433,7 +452,9 @@ def _same_prompt(usage: Usage | None, other: Usage | None) -> bool:
     return usage.read == other.read and usage.input == other.input and usage.write == other.write
 
 
-def _blocks(content: bytes, offset: int, measure: tokens.Measure, *, own: bool) -> tuple[Block, ...]:
+def _blocks(
+    content: bytes, offset: int, measure: tokens.Measure, watch: Watch, *, own: bool
+) -> tuple[Block, ...]:
     """Returns the blocks of the content that stands at `offset`; `own`: a person may have written it."""
     if content[:1] == b'"':
         end = offset + len(content)
@@ -462,6 +483,8 @@ def _blocks(content: bytes, offset: int, measure: tokens.Measure, *, own: bool) 
         digest = xxh3_128_digest(raw)
         features = measure(raw, kind)
         tool = block.tool_use_id or block.id
+        if kind in _WATCHED:
+            watch(kind, start, raw, tool)
         blocks.append(Block(kind, start, start + len(raw), digest, features, tool, words, words_end))
     return tuple(blocks)
 

@@ -14,7 +14,7 @@ itself: the entry whose `at` is `Prompt.now`.
 import re
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta, Raw
@@ -56,13 +56,17 @@ class _Text(msgspec.Struct):
     text: Raw = _ABSENT
 
 
-class _Meta(msgspec.Struct):
+class SessionMeta(msgspec.Struct):
+    """What a session says of itself; it does so again when it is gone on with, or its branch is another one."""
+
     id: str | None = None
     timestamp: datetime | None = None
     forked_from_id: str | None = None
     base_instructions: Raw = _ABSENT
     dynamic_tools: Raw = _ABSENT
     source: Raw = _ABSENT
+    cwd: Any = None
+    git: Any = None
 
 
 class _Context(msgspec.Struct):
@@ -290,7 +294,9 @@ class Session:
         )
 
     def _begin(self, payload: bytes, offset: int) -> None:
-        meta = msgspec.json.decode(payload, type=_Meta)
+        meta = msgspec.json.decode(payload, type=SessionMeta)
+        if self.id in (None, meta.id):
+            self.described(meta)
         if self.id is not None or self.history.parts:
             self._forked = self._forked or meta.id != self.id  # it comes with what is copied
             return
@@ -315,6 +321,12 @@ class Session:
         self.id = meta.id
         self.agent = b'"subagent"' in bytes(meta.source)
 
+    def described(self, meta: SessionMeta) -> None:
+        """Takes in what the session says of itself: nothing here."""
+
+    def item(self, kind: str, start: int, payload: bytes) -> None:
+        """Takes in an item of the conversation that stands at `start` of the file: nothing here."""
+
     def _item(self, payload: bytes, offset: int, at: float | None) -> None:
         item = msgspec.json.decode(payload, type=_Item)
         answer = item.role == "assistant" or item.type in _ANSWERS or item.type.endswith("_call")
@@ -324,6 +336,7 @@ class Session:
         if not answer and at is not None:
             self.history.now = at
         self._ends_with_answer = answer
+        self.item(item.type, offset, payload)
         self._add(item, payload, offset)
 
     def _add(self, item: _Item, payload: bytes, offset: int) -> None:
