@@ -12,7 +12,7 @@ from anchorline.prompt import source
 from anchorline.prompt.formats import claude_code
 from anchorline.prompt.model import PromptError
 from anchorline.route.target import load as load_targets
-from anchorline.sessions import importing, request
+from anchorline.sessions import importing, request, session_files
 from anchorline.sessions.importing import FilePart
 from anchorline.sessions.request import RecordedRequest, warm
 from support.session_logs import START, ClaudeLog, codex_log
@@ -301,19 +301,19 @@ def test_an_id_that_could_be_text_is_not_kept_in_the_position(tmp_path: Path):
 def test_the_same_folders_as_the_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "claude"))
     monkeypatch.setenv("CODEX_HOME", str(tmp_path / "codex"))
-    assert importing.homes("claude-code") == (tmp_path / "claude" / "projects",)
-    assert importing.homes("codex") == (tmp_path / "codex/sessions", tmp_path / "codex/archived_sessions")
+    assert session_files.homes("claude-code") == (tmp_path / "claude" / "projects",)
+    assert session_files.homes("codex") == (tmp_path / "codex/sessions", tmp_path / "codex/archived_sessions")
     monkeypatch.delenv("CLAUDE_CONFIG_DIR")
     monkeypatch.delenv("CODEX_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert importing.homes("claude-code") == (tmp_path / ".claude" / "projects",)
-    assert importing.homes("codex")[0] == tmp_path / ".codex" / "sessions"
+    assert session_files.homes("claude-code") == (tmp_path / ".claude" / "projects",)
+    assert session_files.homes("codex")[0] == tmp_path / ".codex" / "sessions"
 
 
 def test_a_session_that_is_just_being_packed_is_one(tmp_path: Path):
     for name in ("a.jsonl", "a.jsonl.zst", "b.jsonl.zst", "c.jsonl.gz", "notes.txt"):
         (tmp_path / name).write_bytes(b"")
-    found = [path.name for path in importing.files((tmp_path,))]
+    found = [path.name for path in session_files.files((tmp_path,))]
     assert found == ["a.jsonl", "b.jsonl.zst", "c.jsonl.gz"]
 
 

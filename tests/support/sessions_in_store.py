@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from anchorline.sessions import importing
-from anchorline.sessions.request import Agent, RecordedRequest
+from anchorline.sessions.request import RecordedRequest
+from anchorline.sessions.session_files import Agent
 from anchorline.store import database, imports
 
 MODEL = "claude-opus-4-6"

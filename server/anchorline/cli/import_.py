@@ -9,8 +9,8 @@ import msgspec
 from anchorline.cli import progress, reading
 from anchorline.cli.group import Group
 from anchorline.route.target import load as load_targets
-from anchorline.sessions import importing
-from anchorline.sessions.request import Agent
+from anchorline.sessions import session_files
+from anchorline.sessions.session_files import Agent
 from anchorline.store.database import StoreError
 from anchorline.store.session_import import import_sessions
 
@@ -61,14 +61,14 @@ def _run(agent: Agent, paths: tuple[Path, ...], *, as_json: bool) -> None:
     settings = reading.settings().config
     if not settings.store.enabled:
         raise click.ClickException("recording is off (store.enabled)")
-    sources = paths or importing.homes(agent)
+    sources = paths or session_files.homes(agent)
     if not any(source.exists() for source in sources):
         raise reading.Unusable(f"{sources[0]}: there is no such folder. Name the sessions' files or folders")
-    session_files = importing.files(sources)
+    paths_to_read = session_files.files(sources)
     targets = load_targets(settings.files)
     try:
-        with progress.bar("Importing", len(session_files), quiet=as_json) as step:
-            summary = import_sessions(agent, session_files, settings, targets, step)
+        with progress.bar("Importing", len(paths_to_read), quiet=as_json) as step:
+            summary = import_sessions(agent, paths_to_read, settings, targets, step)
     except StoreError as error:
         raise reading.Unusable(str(error)) from error
     if summary.notice is not None:

@@ -16,7 +16,8 @@ from anchorline.instructions.warm_files import MAX_BYTES, Taken, WarmFile, keyed
 from anchorline.prompt import tokens
 from anchorline.prompt.model import PromptError
 from anchorline.prompt.source import lines
-from anchorline.sessions.request import Agent, RecordedRequest
+from anchorline.sessions.request import RecordedRequest
+from anchorline.sessions.session_files import Agent
 
 _SCANNED = 64
 """Lines in which a session says where it began and with which instructions."""

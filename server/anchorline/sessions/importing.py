@@ -8,14 +8,14 @@ from pathlib import Path
 
 import msgspec
 
-from anchorline.client_settings import locations
 from anchorline.prompt.model import PromptError
 from anchorline.prompt.source import PACKED, lines, refused
 from anchorline.sessions import messages
 from anchorline.sessions.claude_code import ClaudeCode
 from anchorline.sessions.codex import Codex
 from anchorline.sessions.facts import Facts
-from anchorline.sessions.request import Agent, RecordedRequest, Transcript
+from anchorline.sessions.request import RecordedRequest, Transcript
+from anchorline.sessions.session_files import Agent
 
 READERS: dict[Agent, Callable[[Facts], Transcript]] = {"claude-code": ClaudeCode, "codex": Codex}
 NAMES: dict[Agent, str] = {"claude-code": "a Claude Code", "codex": "a Codex"}
@@ -70,32 +70,6 @@ class FilePart(msgspec.Struct, frozen=True):
     problems: list[LineProblem]
     anew: bool
     bytes: int
-
-
-def homes(agent: Agent) -> tuple[Path, ...]:
-    """Returns the folders in which a tool keeps its sessions: under its own environment variable, else its default.
-
-    Codex moves a session that its user archives out of the first one.
-    """
-    if agent == "codex":
-        return locations.codex() / "sessions", locations.codex() / "archived_sessions"
-    return (locations.claude_code() / "projects",)
-
-
-def files(paths: tuple[Path, ...]) -> list[Path]:
-    """Returns the session files at and below `paths`, each once, in a fixed order.
-
-    A packed file beside the plain one of its name is the same session: a client was just packing it.
-    """
-    session_files: set[Path] = set()
-    for path in paths:
-        if path.is_dir():
-            for form in ("", *PACKED):
-                packed = path.rglob(f"*.jsonl{form}")
-                session_files.update(file for file in packed if not form or not file.with_suffix("").exists())
-        else:
-            session_files.add(path)
-    return sorted({file.resolve() for file in session_files if file.is_file()})
 
 
 def read(

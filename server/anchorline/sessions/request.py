@@ -14,7 +14,6 @@ from anchorline.prompt.source import Line
 from anchorline.route.target import Targets
 from anchorline.sessions.facts import Checkout, ToolResult
 
-Agent = Literal["claude-code", "codex"]
 Trigger = Literal["user", "tool", "compact"]
 NEWEST = 10_000
 """Requests of a session file that are looked at for what is warm: they take hours to send."""

@@ -103,6 +103,11 @@ def members(path: Path) -> tuple[Path, ...]:
     return (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm"))
 
 
+def overview_file(path: Path) -> Path:
+    """Returns where the overview is kept that was made of the database at `path`."""
+    return path.parent / "overview.json"
+
+
 def damaged(path: Path) -> list[Path]:
     """Returns what was set aside of earlier, damaged databases, oldest first."""
     return sorted(path.parent.glob(f"{path.name}.damaged-*")) if path.parent.is_dir() else []

@@ -21,7 +21,8 @@ from anchorline.instructions.in_sessions import SessionFiles
 from anchorline.learn.features import Features
 from anchorline.sessions.facts import Checkout
 from anchorline.sessions.importing import FilePart, ReadPosition
-from anchorline.sessions.request import Agent, RecordedRequest
+from anchorline.sessions.request import RecordedRequest
+from anchorline.sessions.session_files import Agent
 from anchorline.store import billing, database, instructions, privacy, rows
 from anchorline.store.database import StoreError
 

@@ -185,7 +185,7 @@ def purge(path: Path, before: float | None = None) -> Purged:
     """Removes what was recorded before the epoch second `before`, or everything, from every byte on disk.
 
     Networks that were trained on any of it go as well; what they decided falls back to what was there before. So do
-    the dataset and the dashboard that were built from the database. Rows are overwritten with zeros, the file is
+    dataset, dashboard and overview, which were built from the database. Rows are overwritten with zeros, the file is
     rebuilt, the write-ahead log emptied. Other editors may go on: they wait. Databases that were set aside as damaged
     are removed where all in them is old enough. Raises StoreError when another program keeps the log in use, or a
     file can't be written.
@@ -223,13 +223,13 @@ def dashboard_file() -> Path:
 
 
 def _purge_derived(path: Path) -> tuple[str, ...]:
-    """Removes dataset, unfinished training and dashboard: all can be made again from what is left."""
+    """Removes dataset, unfinished training, dashboard and overview: all can be made again from what is left."""
     folder, dashboard = dataset_folder(path), dashboard_file()
     removed = []
     try:
         built = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != DATASET_ABOUT]
         unfinished = dashboard.parent.glob(f".{dashboard.name}.*")
-        for file in (*built, dashboard, *unfinished):
+        for file in (*built, dashboard, *unfinished, database.overview_file(path)):
             with suppress(FileNotFoundError):  # another purge may be faster
                 file.unlink()
                 removed.append(str(file))

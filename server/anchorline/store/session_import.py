@@ -14,7 +14,8 @@ from anchorline.prompt.model import PromptError
 from anchorline.route.target import Targets
 from anchorline.sessions import importing
 from anchorline.sessions.importing import LineProblem
-from anchorline.sessions.request import Agent, Newest, warm
+from anchorline.sessions.request import Newest, warm
+from anchorline.sessions.session_files import Agent
 from anchorline.store import imports
 from anchorline.store.database import locate
 
