@@ -2,9 +2,12 @@
 
 mod launch;
 
-use launch::{launch, Chosen};
+use launch::{launch, program, UV_LIST};
 use zed_extension_api::{
-    self as zed, serde_json, settings::LspSettings, LanguageServerId, Result, Worktree,
+    self as zed,
+    serde_json::{json, Value},
+    settings::LspSettings,
+    LanguageServerId, Result, Worktree,
 };
 
 struct Anchorline;
@@ -20,36 +23,44 @@ impl zed::Extension for Anchorline {
         worktree: &Worktree,
     ) -> Result<zed::Command> {
         let binary = LspSettings::for_worktree(id.as_ref(), worktree)?.binary;
-        let chosen = binary.map_or_else(Chosen::default, |own| Chosen {
-            path: own.path,
-            arguments: own.arguments,
-            environment: own.env.unwrap_or_default().into_iter().collect(),
-        });
-        let found = launch(chosen, |name| worktree.which(name))?;
-        let mut env = worktree.shell_env();
-        env.extend(found.environment);
-        Ok(zed::Command {
-            command: found.command,
-            args: found.arguments,
-            env,
-        })
+        let uv = || worktree.which("uv").and_then(|_| installed_by_uv(worktree));
+        launch(
+            binary,
+            worktree.shell_env(),
+            |name| worktree.which(name),
+            uv,
+        )
     }
 
     fn language_server_initialization_options(
         &mut self,
         id: &LanguageServerId,
         worktree: &Worktree,
-    ) -> Result<Option<serde_json::Value>> {
+    ) -> Result<Option<Value>> {
         Ok(LspSettings::for_worktree(id.as_ref(), worktree)?.initialization_options)
     }
 
+    /// Returns the settings under the name of the section that the server asks for.
     fn language_server_workspace_configuration(
         &mut self,
         id: &LanguageServerId,
         worktree: &Worktree,
-    ) -> Result<Option<serde_json::Value>> {
-        Ok(LspSettings::for_worktree(id.as_ref(), worktree)?.settings)
+    ) -> Result<Option<Value>> {
+        let settings = LspSettings::for_worktree(id.as_ref(), worktree)?.settings;
+        Ok(settings.map(|own| json!({ "anchorline": own })))
     }
+}
+
+/// Returns the path of the program that uv has installed; none as well where uv can't be asked.
+///
+/// uv is called by its name, the only command that `extension.toml` allows.
+fn installed_by_uv(worktree: &Worktree) -> Option<String> {
+    let output = zed::process::Command::new("uv")
+        .args(UV_LIST)
+        .envs(worktree.shell_env())
+        .output()
+        .ok()?;
+    program(&String::from_utf8_lossy(&output.stdout))
 }
 
 zed::register_extension!(Anchorline);

@@ -35,7 +35,7 @@ def nested(settings: dict[str, Any]) -> dict[str, Any]:
         if key.removeprefix("anchorline.") in DOCUMENTED:
             _, section, name = key.split(".")
             found.setdefault(section, {})[name] = value
-    zed = settings.get("lsp", {}).get("anchorline", {}).get("settings", {}).get("anchorline", {})
+    zed = settings.get("lsp", {}).get("anchorline", {}).get("settings", {})
     return {**found, **zed}
 
 
