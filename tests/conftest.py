@@ -17,6 +17,7 @@ FOLDERS = {
     "fault": "process",
     "fuzz": "process",
     "gateway": "process",
+    "install": "process",
     "lsp": "process",
 }
 """Folders whose tests have a marker as a whole. The fast part of the tests has none of them."""

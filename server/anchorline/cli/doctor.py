@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib.metadata
-import importlib.util
 import platform
 import sys
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from anchorline.cli import reading
 from anchorline.cli.connect import base
 from anchorline.cli.top import state
 from anchorline.config import Config
-from anchorline.engine import blas, installed, manifest
+from anchorline.engine import blas, installed, manifest, requirements
 from anchorline.engine.client import Engine
 from anchorline.engine.errors import DamagedModelError
 from anchorline.engine.measure import Speed, measure
@@ -161,17 +160,9 @@ def _engine(settings: config.Engine, *, measured: bool) -> list[Check]:
     if not settings.enabled:
         off = Check("engine", "ok", "switched off (engine.enabled)")
         return [off, *_unmeasured(measured, "the engine is off", "engine.enabled = true turns it on")]
-    if importlib.util.find_spec("mlx") is None or importlib.util.find_spec("mlx_lm") is None:
-        advice = "MLX has builds for Apple silicon and for Linux on x86-64 and ARM64; refinement goes by rules without"
-        none = Check("engine", "ok", "no local model: MLX is not installed", advice)
-        return [
-            none,
-            *_unmeasured(
-                measured,
-                "MLX is not installed",
-                "a local model needs Apple silicon, or Linux on x86-64 or ARM64",
-            ),
-        ]
+    if lacks := requirements.missing():
+        none = Check("engine", "ok", f"no local model: {lacks}", "refinement goes by its rules without")
+        return [none, *_unmeasured(measured, "there is no local model", lacks)]
     name = settings.model or manifest.default()
     model = _model(name)
     checks = [_device(), model]

@@ -10,7 +10,7 @@ from anchorline import config
 from anchorline.cli import reading, setting, tables
 from anchorline.cli.group import Group
 from anchorline.cli.progress import download
-from anchorline.engine import installed, manifest, sources
+from anchorline.engine import installed, manifest, requirements, sources
 from anchorline.engine.client import Engine
 from anchorline.engine.errors import PullError
 from anchorline.engine.installed import Receipt
@@ -122,6 +122,8 @@ def pull(name: str, as_json: bool) -> None:
       anchorline model pull hf:mlx-community/Qwen3-0.6B-4bit
     """
     model = _find(name)
+    if lacks := requirements.missing():
+        raise click.ClickException(lacks)
     try:
         with download(model.id, model.download, quiet=as_json) as progress:
             receipt = sources.pull(model, progress)

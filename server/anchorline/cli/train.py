@@ -16,6 +16,7 @@ from anchorline.cli import progress as bars
 from anchorline.cli import reading
 from anchorline.cli.decisions import database, folder, recorded
 from anchorline.cli.terminal import steered
+from anchorline.engine import requirements
 from anchorline.learn.checkpoint import forget
 from anchorline.learn.evaluation import Evaluation, evaluate
 from anchorline.learn.features import Decision
@@ -114,7 +115,8 @@ def _train(
         from anchorline.learn.mlx_network import on_metal  # noqa: PLC0415  (MLX, after the BLAS, and not on every platform)
         from anchorline.learn.training import Settings, train  # noqa: PLC0415  (the same)
     except ImportError as error:
-        raise click.ClickException(f"training needs MLX, which is not installed here: {error}") from error
+        lacks = requirements.missing(training=True) or str(error)
+        raise click.ClickException(f"training needs MLX. {lacks}") from error
 
     settings = Settings(seed=seed) if epochs is None else Settings(seed=seed, epochs=epochs)
     unfinished, model_skills = folder(), skills()

@@ -1,7 +1,6 @@
 """Starts the worker when it is needed, watches it at work, restarts it when it breaks, and unloads it."""
 
 import asyncio
-import importlib.util
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from anchorline import config
-from anchorline.engine import installed, manifest, process
+from anchorline.engine import installed, manifest, process, requirements
 from anchorline.engine.process import Process
 from anchorline.engine.wire import (
     Cancel,
@@ -140,8 +139,8 @@ class Supervisor:
         """Says what is missing for an engine at all."""
         if not self._settings.enabled:
             return "the local model is switched off (engine.enabled)"
-        if importlib.util.find_spec("mlx") is None or importlib.util.find_spec("mlx_lm") is None:
-            return "MLX is not installed; there is no build of it for every platform and Python version"
+        if lacks := requirements.missing():
+            return lacks
         if installed.receipt(self._folder) is None:
             name = self.status.model
             return f"the model {name} is not installed: run `anchorline model pull {name}`"
