@@ -2,7 +2,7 @@
 import { Disposable, MarkdownString, StatusBarAlignment, type TextDocument, window, workspace } from "vscode";
 import { State } from "vscode-languageclient/node";
 import { isServed } from "./documents";
-import type { Plan } from "./protocol";
+import type { InstructionCost, Plan } from "./protocol";
 import type { Server } from "./server";
 import { chatIsOn } from "./settings";
 
@@ -80,10 +80,24 @@ export function line(plan: Plan): string {
   if (plan.failure !== null) {
     return "no plan";
   }
+  if (plan.instructions !== null) {
+    return instructionsLine(plan.tokens.estimate, plan.instructions);
+  }
   const { cache, route, cost } = plan;
   const hit = cache.mode === "none" ? "not cached" : `P(hit) ${percent(cache.p_hit)}`;
   const left = cache.expires_in_s === null ? [] : [clock(remaining(plan, cache.expires_in_s))];
-  return [route.target, hit, ...left, usd(cost.usd)].join(" · ");
+  const own = route.sticky ? undefined : route.alternatives[0]?.target;
+  const model = own && own !== route.target ? `${route.target} instead of ${own}` : route.target;
+  return [model, hit, ...left, usd(cost.request_usd)].join(" · ");
+}
+
+/** What an instruction file costs: it has no route. */
+function instructionsLine(tokens: number, cost: InstructionCost): string {
+  const size = `${tokens.toLocaleString("en-US")} tokens`;
+  const price =
+    cost.warm_usd === null ? "price not known" : `${usd(cost.warm_usd)} a request cached, ${usd(cost.cold_usd)} not`;
+  const edit = cost.prefixes > 0 ? [`an edit ${usd(cost.edit_usd)}`] : [];
+  return [size, price, ...edit].join(" · ");
 }
 
 function remaining(plan: Plan, seconds: number): number {
@@ -102,6 +116,8 @@ function usd(amount: number | null): string {
   if (amount === null) {
     return "price not known";
   }
-  const digits = amount >= 1 ? 2 : amount >= 0.001 || amount === 0 ? 4 : 6;
-  return `$${amount.toFixed(digits)}`;
+  if (amount > 0 && amount < 0.00005) {
+    return "<$0.0001";
+  }
+  return `$${amount.toFixed(amount >= 1 ? 2 : 4)}`;
 }

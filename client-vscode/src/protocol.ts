@@ -151,6 +151,7 @@ export interface Plan {
   cost: Cost;
   timing: Record<string, number>;
   failure: string | null;
+  instructions: InstructionCost | null;
 }
 
 /** Who decided. `propensity` is the probability with which this arm was chosen (1 outside experiments). */
@@ -281,6 +282,19 @@ export interface Cost {
   request_usd: number | null;
   low_usd: number | null;
   high_usd: number | null;
+  model_usd: number | null;
+}
+
+/** What a file of standing instructions (CLAUDE.md, AGENTS.md, …) costs with each request that has it. */
+export interface InstructionCost {
+  model: string;
+  context: number | null;
+  warm_usd: number | null;
+  cold_usd: number | null;
+  prefixes: number;
+  edit_tokens: number;
+  edit_usd: number | null;
+  edit_free_at: number | null;
 }
 
 /** The proposed refinement (as in a plan) and, where the prompt is a document, the edit for it. */

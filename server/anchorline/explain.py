@@ -1,13 +1,15 @@
 """The plan in words: what a developer reads in a hover, in the command line and in a status line."""
 
 import re
+import time
 from collections.abc import Iterator
 from difflib import unified_diff
 
 from anchorline.cache.miss_causes import shortfall
-from anchorline.figures import count, likely, span, usd
+from anchorline.cache.quote import OUTPUT_TOKENS
+from anchorline.figures import count, likely, share, span, usd
 from anchorline.outcome import Outcome
-from anchorline.plan import Cost, Plan, Policy, Refinement
+from anchorline.plan import Cost, InstructionCost, Plan, Policy, Refinement, Route, Tokens
 from anchorline.prompt.model import Prompt, Segment
 
 
@@ -15,11 +17,16 @@ def line(plan: Plan) -> str:
     """Returns the plan in one line."""
     if plan.failure is not None:
         return f"Anchorline: no plan ({plan.failure})"
+    if plan.instructions is not None:
+        return _instructions_line(plan.tokens, plan.instructions)
     cache = plan.cache
     warm = f", expires in {span(cache.expires_in_s)}" if cache.expires_in_s is not None else ""
     hit = f"P(hit) {likely(cache.p_hit)}{warm}" if cache.mode != "none" else "not cached"
     anchors = f"{len(cache.anchors)} anchor{'s' * (len(cache.anchors) != 1)}"
-    return f"{plan.route.target} · {count(plan.tokens.estimate)} tokens · {hit} · {anchors} · {usd(plan.cost.usd)}"
+    own = _replaced(plan.route)
+    model = f"{plan.route.target} instead of {own}" if own else plan.route.target
+    price = "price not known" if plan.cost.request_usd is None else usd(plan.cost.request_usd)
+    return f"{model} · {count(plan.tokens.estimate)} tokens · {hit} · {anchors} · {price}"
 
 
 def nothing(prompt: Prompt) -> str:
@@ -30,6 +37,8 @@ def nothing(prompt: Prompt) -> str:
 
 _KINDS = {"fence": "Code block", "tool_use": "Tool call", "text": "Text"}
 """Kinds of segments whose name does not say it to a reader."""
+LEAST_USD = 0.00005
+"""What is saved below this is not shown."""
 SHOWN = 60
 """Characters of an edit that a line shows."""
 
@@ -113,6 +122,8 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
     """Returns the whole plan with its reasons, as Markdown. `prompt` adds where each anchor stands."""
     if plan.failure is not None:
         return f"**No plan.** {plan.failure} The prompt is sent as it is.\n"
+    if plan.instructions is not None:
+        return _instructions(plan.tokens, plan.instructions)
     tokens, cache, route, cost = plan.tokens, plan.cache, plan.route, plan.cost
     lines = [
         *_policy(plan.policy),
@@ -120,7 +131,7 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
         "",
         f"**Tokens** {count(tokens.estimate)} ({count(tokens.low)} to {count(tokens.high)})",
         "",
-        *_cost(cost),
+        *_cost(cost, route),
         "",
     ]
     if cache.mode != "none":
@@ -151,7 +162,7 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
         lines += [f"- `{trim.pointer}`: {trim.reason}" for trim in plan.trims]
     models = sorted(route.alternatives, key=lambda option: option.target != route.target)
     if len(models) > 1:
-        lines += ["", "| model | success | cost | latency | |", "|---|---|---|---|---|"]
+        lines += ["", "| model | success | cost | latency | |", "|---|---:|---:|---:|---|"]
         for option in models:
             note = "chosen" if option.target == route.target else option.excluded or ""
             lines.append(
@@ -162,19 +173,78 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
     return text.replace("\n\n\n", "\n\n")
 
 
-def _cost(cost: Cost) -> list[str]:
-    if cost.usd is None:
-        return ["**Cost** not known: the model catalogue has no price of it (`files.models` can name one)"]
-    lines = [f"**Cost** This request: about {usd(cost.request_usd)}."]
-    if cost.request_usd is not None and cost.usd > cost.request_usd:
-        lines[0] += f" Re-sending it with your next message: about {usd(cost.usd - cost.request_usd)}."
-    if cost.without_plan_usd is not None and usd(cost.without_plan_usd) != usd(cost.usd):
-        less = cost.without_plan_usd - cost.usd
+def _instructions_line(tokens: Tokens, cost: InstructionCost) -> str:
+    parts = [f"{count(tokens.estimate)} tokens"]
+    if cost.context:
+        parts.append(f"{share(tokens.estimate / cost.context)} of the context")
+    if cost.warm_usd is not None:
+        parts.append(f"{usd(cost.warm_usd)} a request cached, {usd(cost.cold_usd)} not")
+    if cost.prefixes:
+        parts.append(f"an edit costs {usd(cost.edit_usd)}")
+    return " · ".join(parts)
+
+
+def _instructions(tokens: Tokens, cost: InstructionCost) -> str:
+    """Returns what an instruction file costs, as Markdown."""
+    context = (
+        f", {share(tokens.estimate / cost.context)} of the context of {cost.model} ({count(cost.context)})"
+        if cost.context
+        else ""
+    )
+    lines = [
+        "**Instructions** Your agent sends this file with each request, so no model is chosen and nothing refined.",
+        f"**Tokens** {count(tokens.estimate)} ({count(tokens.low)} to {count(tokens.high)}){context}",
+    ]
+    if cost.warm_usd is None:
+        lines.append(f"**Cost** not known: {_UNPRICED}")
+    else:
         lines.append(
-            f"Both: {usd(cost.usd)} with the plan, {usd(cost.without_plan_usd)} without "
-            f"({usd(abs(less))} {'saved' if less > 0 else 'more'})."
+            f"**Cost of each request** About {usd(cost.warm_usd)} where the cache has it, {usd(cost.cold_usd)} where "
+            "it has to be written to the cache."
         )
+    lines.append(f"**Cost of an edit** {_edit(cost)}")
+    return "\n\n".join(map(harmless, lines)) + "\n"
+
+
+def _edit(cost: InstructionCost) -> str:
+    if not cost.prefixes or cost.edit_free_at is None:
+        return "Nothing now: no warm prefix is known to have it."
+    free = time.strftime("%H:%M", time.localtime(cost.edit_free_at + 60))
+    prefixes = f"{cost.prefixes} warm prefix{'es' * (cost.prefixes != 1)}"
+    price = f"about {usd(cost.edit_usd)}" if cost.edit_usd is not None else "an amount that is not known"
+    return (
+        f"Up to {price}: it is in {prefixes}, and {count(cost.edit_tokens)} tokens would be written anew. "
+        f"Free from {free} on."
+    )
+
+
+_UNPRICED = "the model catalogue has no price of it (`files.models` can name one)"
+
+
+def _cost(cost: Cost, route: Route) -> list[str]:
+    if cost.usd is None or cost.request_usd is None:
+        return [f"**Cost** not known: {_UNPRICED}"]
+    lines = [
+        "**Cost**",
+        "",
+        f"- this request: about {usd(cost.request_usd)}, with an answer of {OUTPUT_TOKENS} tokens",
+        f"- re-sending it with your next message: about {usd(cost.usd - cost.request_usd)}",
+    ]
+    if cost.model_usd is None or cost.without_plan_usd is None:
+        return lines
+    saved = cost.without_plan_usd - (cost.usd - cost.model_usd)
+    if abs(saved) >= LEAST_USD:
+        lines.append(f"- caching as planned {'saves' if saved > 0 else 'costs'} {usd(abs(saved))} of both")
+    if own := _replaced(route):
+        more = "more" if cost.model_usd > 0 else "less"
+        lines.append(f"- {route.target} instead of {own}: {usd(abs(cost.model_usd))} {more} for both")
     return lines
+
+
+def _replaced(route: Route) -> str | None:
+    """Returns the model that the request is set to use, where the plan names another."""
+    own = route.alternatives[0].target if route.alternatives else route.target
+    return None if route.sticky or own == route.target else own
 
 
 def _refinement(refinement: Refinement) -> str:

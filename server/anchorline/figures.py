@@ -2,12 +2,13 @@
 
 
 def usd(amount: float | None) -> str:
-    """Returns dollars with as many digits as matter; ``not known`` where there are none."""
+    """Returns dollars: cents from $1 on, else four digits; ``not known`` where there are none."""
     if amount is None:
         return "not known"
     sign, size = "-" * (amount < 0), abs(amount)
-    digits = 2 if size >= 1 else 4 if size >= 0.001 or not size else 6
-    return f"{sign}${size:,.{digits}f}"
+    if 0 < size < 0.00005:
+        return f"{sign}<$0.0001"
+    return f"{sign}${size:,.{2 if size >= 1 else 4}f}"
 
 
 def count(number: int) -> str:
@@ -18,6 +19,13 @@ def count(number: int) -> str:
 def likely(probability: float) -> str:
     """Returns a probability in percent; never 100, which would be a promise."""
     return ">99%" if probability > 0.99 else f"{probability:.0%}"
+
+
+def share(part: float) -> str:
+    """Returns a part of a whole in percent, with a decimal below 10; ``<0.1%`` for less."""
+    if 0 < part < 0.001:
+        return "<0.1%"
+    return f"{part:.1%}" if part < 0.1 else f"{part:.0%}"
 
 
 def span(seconds: int) -> str:

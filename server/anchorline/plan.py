@@ -199,7 +199,9 @@ class Cost(msgspec.Struct, frozen=True):
 
     The next request is part of it because that is where an anchor's write premium comes back; docs/explain/cost.md
     derives it. `without_plan_usd` is the same sum for the prompt exactly as the client would send it.
-    `request_usd` is this request's own input and output alone. What depends on a price that is not known is None.
+    `request_usd` is this request's own input and output alone; an answer of average length is assumed. `model_usd` is
+    the part of `usd` that another model than the request's own costs more (below 0: less), with either planned.
+    What depends on a price that is not known is None.
     """
 
     usd: float | None
@@ -207,10 +209,33 @@ class Cost(msgspec.Struct, frozen=True):
     request_usd: float | None
     low_usd: float | None
     high_usd: float | None
+    model_usd: float | None = None
+
+
+class InstructionCost(msgspec.Struct, frozen=True):
+    """What a file of standing instructions (CLAUDE.md, AGENTS.md, …) costs with each request that has it.
+
+    `model` is the one it is priced for, `context` how many tokens that takes (None: not known). Its tokens cost
+    `warm_usd` where they are read from the cache, and `cold_usd` where they are written to it. `prefixes` are the warm
+    prefixes that have it in them: an edit of its beginning has `edit_tokens` of them written again, which costs
+    `edit_usd` more than reading them, and nothing from `edit_free_at` (epoch seconds) on.
+    """
+
+    model: str
+    context: int | None
+    warm_usd: float | None
+    cold_usd: float | None
+    prefixes: int = 0
+    edit_tokens: int = 0
+    edit_usd: float | None = 0.0
+    edit_free_at: float | None = None
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """One decision about one prompt. `failure` is set when Anchorline failed open: nothing is changed then."""
+    """One decision about one prompt. `failure` is set when Anchorline failed open: nothing is changed then.
+
+    An instruction file is no request: it has `instructions`, and neither alternatives, anchors nor a cost of its own.
+    """
 
     id: str
     created_at: float
@@ -228,6 +253,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     cost: Cost
     timing: dict[str, float]
     failure: str | None = None
+    instructions: InstructionCost | None = None
 
 
 def schema() -> dict[str, Any]:

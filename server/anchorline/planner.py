@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
+from itertools import accumulate
 from operator import attrgetter, mul
 
 import msgspec
@@ -20,8 +21,8 @@ from anchorline.cache.ledger import Entry, Held, Ledger, with_entry
 from anchorline.cache.quote import OUTPUT_TOKENS, Quote, Terms
 from anchorline.cache.rules import Provider
 from anchorline.config import Config
-from anchorline.instructions.findings import edit_findings
-from anchorline.instructions.warm_files import InstructionEdit
+from anchorline.instructions import findings as instructions
+from anchorline.instructions.warm_files import InstructionEdit, WarmFile
 from anchorline.lint.check import check
 from anchorline.lint.finding import Finding
 from anchorline.plan import Anchor, CachePlan, Cost, Plan, Policy, Refinement, Route, Tokens
@@ -83,18 +84,22 @@ class Planner:
         now: float | None = None,
         decider: Decider | None = None,
         course: Course | None = None,
+        warm_files: Sequence[WarmFile] = (),
     ) -> Plan:
         """Decides. `target` names the model that the caller is set to use; `now` is in epoch seconds.
 
         `decider` decides in the place of the one whose turn it is; `course` says how a conversation goes on that is
-        routed by itself. Never raises: where a network fails the heuristic decides and the policy's `reason` says so;
-        whatever else fails, the plan changes nothing and `failure` says why.
+        routed by itself. `warm_files` are an instruction file as it stands in warm prefixes. Never raises: where a
+        network fails the heuristic decides and the policy's `reason` says so; whatever else fails, the plan changes
+        nothing and `failure` says why.
         """
         moment = now if now is not None else prompt.now if prompt.now is not None else time.time()
         policy = Policy()
         try:
             chosen = decider or self._deciders(prompt.conversation)
             policy = chosen.policy
+            if prompt.is_instructions:
+                return self._priced(prompt, target, moment, warm_files)
             if policy.name != self.heuristic.policy.name:
                 try:
                     return self._decide(prompt, surroundings, target, moment, chosen, course)
@@ -155,7 +160,7 @@ class Planner:
         findings = check(prompt, plan, self.targets.find(self.model(prompt)))
         if not edits:
             return findings
-        return (*edit_findings(edits, self.targets, plan.created_at), *findings)
+        return (*instructions.edit_findings(edits, self.targets, plan.created_at), *findings)
 
     def _decide(
         self,
@@ -193,7 +198,7 @@ class Planner:
 
         gaps = decider.gaps.after(seen)
         as_is = self._quote(prompt, current, warmth, gaps, totals, now, judge)
-        quote, routed = as_is, current
+        quote, routed, own = as_is, current, None
         if route.target not in (current.name, current.id):
             routed = self.targets.find(route.target)
             there = self._warmth(prompt, routed, now, totals, judge)
@@ -201,15 +206,17 @@ class Planner:
             lost = tuple(miss for miss in warmth.misses if miss.code == "expired")
             there = msgspec.structs.replace(there, misses=(*lost, *there.misses))
             quote = self._quote(prompt, routed, there, gaps, totals, now, judge)
+            own = as_is.planned(self.config.cache.anchors, self.config.cache.ttl)[1]
         cache, terms = quote.planned(self.config.cache.anchors, self.config.cache.ttl)
         tokens = _interval(prompt, totals, measured)
         without = as_is.terms(as_is.usual_anchors()) if current.model is not None else None
-        cost = _cost(terms if routed.model is not None else None, without, tokens)
+        own = (own or terms) if current.model is not None else None
+        cost = _cost(terms if routed.model is not None else None, own, without, tokens)
         timing["cache"] = clock() - mark
         timing["total"] = clock() - start
         draft = prompt.draft
         return Plan(
-            id=f"{int(now * 1000):x}-{secrets.token_hex(6)}",
+            id=_new_id(now),
             created_at=now,
             format=prompt.format,
             draft_hash=_hash(draft.text) if draft is not None else None,
@@ -348,10 +355,38 @@ class Planner:
             self.config.route,
         )
 
+    def _priced(self, prompt: Prompt, name: str | None, now: float, warm_files: Sequence[WarmFile]) -> Plan:
+        """Returns what an instruction file costs. There is nothing to decide: whoever sends it chose the model."""
+        start = time.perf_counter()
+        target = self.targets.find(self.model(prompt, name))
+        tokens = _interval(prompt, list(accumulate(map(_TOKENS, prompt.segments))), 0)
+        cost = instructions.cost(tokens.estimate, target, warm_files, self.targets, now)
+        reason = "no model is chosen for an instruction file: it is sent with other requests"
+        tier = target.model.tier if target.model is not None else "unknown"
+        return Plan(
+            id=_new_id(now),
+            created_at=now,
+            format=prompt.format,
+            draft_hash=None,
+            prompt_hash=prompt.hash,
+            session=prompt.session,
+            policy=self.heuristic.policy,
+            refinement=Refinement("unchanged", "this file has no request in it"),
+            trims=(),
+            cache=CachePlan(
+                target.provider.name, "none", (), 0.0, 0, None, 0, 0, reason="the client sets the breakpoints"
+            ),
+            route=Route(target.name, tier, (), sticky=True, reason=reason),
+            tokens=tokens,
+            cost=Cost(None, None, None, None, None),
+            timing={"total": round((time.perf_counter() - start) * 1000, 4)},
+            instructions=cost,
+        )
+
     def _unchanged(self, prompt: Prompt, target: str | None, now: float, reason: str, policy: Policy) -> Plan:
         name = target or prompt.model or self.config.route.model
         return Plan(
-            id=f"{int(now * 1000):x}-{secrets.token_hex(6)}",
+            id=_new_id(now),
             created_at=now,
             format=prompt.format,
             draft_hash=None,
@@ -367,6 +402,10 @@ class Planner:
             timing={},
             failure=reason,
         )
+
+
+def _new_id(now: float) -> str:
+    return f"{int(now * 1000):x}-{secrets.token_hex(6)}"
 
 
 def _answered(prompt: Prompt) -> bool:
@@ -387,8 +426,8 @@ def _interval(prompt: Prompt, totals: list[int], measured: int) -> Tokens:
     return Tokens(total, max(round(total - half), 0), round(total + half))
 
 
-def _cost(plan: Terms | None, without: Terms | None, tokens: Tokens) -> Cost:
-    """Returns the costs of two ways to send a prompt, None of one whose price is not known."""
+def _cost(plan: Terms | None, own: Terms | None, without: Terms | None, tokens: Tokens) -> Cost:
+    """Returns the costs of the plan, of one for the request's `own` model, and of none; None without a price."""
     without_usd = None if without is None else round(without.usd, 8)
     if plan is None:
         return Cost(None, without_usd, None, None, None)
@@ -399,6 +438,7 @@ def _cost(plan: Terms | None, without: Terms | None, tokens: Tokens) -> Cost:
         request_usd=round(plan.request_usd, 8),
         low_usd=round(scale * tokens.low, 8),
         high_usd=round(scale * tokens.high, 8),
+        model_usd=None if own is None else round(plan.usd - own.usd, 8),
     )
 
 

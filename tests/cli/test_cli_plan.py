@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jsonschema
@@ -48,6 +49,85 @@ def test_the_sample_request_gets_anchors():
 def test_json_fits_the_published_schema(name: str):
     result = run("plan", EXAMPLES / name, "--json")
     jsonschema.validate(json.loads(result.output), SCHEMA)
+
+
+RULES = "# Rules\n\n" + "Give every public function a docstring that says what it returns.\n" * 90
+INSTRUCTIONS = (
+    "CLAUDE.md",
+    "AGENTS.md",
+    "GEMINI.md",
+    "x.instructions.md",
+    ".claude/rules/style.md",
+    ".cursorrules",
+)
+
+
+@pytest.mark.parametrize("name", INSTRUCTIONS)
+def test_an_instruction_file_gets_its_cost_and_no_route(tmp_path: Path, name: str):
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(RULES)
+    plan = json.loads(run("plan", path, "--json").output)
+    jsonschema.validate(plan, SCHEMA)
+    cost, tokens = plan["instructions"], plan["tokens"]
+    assert 0 < cost["warm_usd"] < cost["cold_usd"]
+    assert (plan["route"]["alternatives"], plan["cache"]["anchors"], plan["refinement"]["text"]) == (
+        [],
+        [],
+        None,
+    )
+    assert tokens["low"] > tokens["estimate"] / 2
+    shown = run("plan", path).output
+    assert "of the context" in shown
+    assert "success" not in shown
+    assert json.loads(run("outcome", "--list", "--json").output)["plans"] == []  # nothing was decided
+
+
+def test_an_instruction_file_of_an_unknown_model_has_no_price(tmp_path: Path):
+    (tmp_path / "CLAUDE.md").write_text(RULES)
+    result = run("plan", tmp_path / "CLAUDE.md", "--model", "nobodys-model")
+    assert "not known" in result.output
+    assert "$0" not in result.output
+
+
+def test_an_edit_of_a_warm_instruction_file_has_its_price(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "nothing"))
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "CLAUDE.md").write_text(RULES)
+    os.utime(project / "CLAUDE.md", (1e9, 1e9))
+    log = ClaudeLog(start=time.time() - 60)
+    log.user("fix it", cwd=str(project))
+    for turn in range(3):
+        log.answer(f"m{turn}", call=f"t{turn}", read=10_000 * (turn + 1), cwd=str(project))
+        log.result(f"t{turn}", cwd=str(project))
+    (tmp_path / "s1.jsonl").write_bytes(log.bytes())
+    assert run("import", "claude-code", tmp_path / "s1.jsonl").exit_code == 0
+    plan = json.loads(run("plan", project / "CLAUDE.md", "--json").output)
+    cost = plan["instructions"]
+    assert cost["prefixes"] == 1
+    assert cost["edit_tokens"] > plan["tokens"]["estimate"]  # what stands behind it is written anew as well
+    assert cost["edit_usd"] > cost["cold_usd"] - cost["warm_usd"]
+    assert "it is in 1 warm prefix" in run("plan", project / "CLAUDE.md").output
+
+
+def test_a_document_that_is_called_no_prompt_is_said_to_be_planned_as_one(tmp_path: Path):
+    (tmp_path / "guide.md").write_text("Fix the parser in src/a.py.\n")
+    (tmp_path / "fix.prompt.md").write_text("Fix the parser in src/a.py.\n")
+    assert "is planned as a prompt" in run("plan", tmp_path / "guide.md").stderr
+    for arguments in ((tmp_path / "guide.md", "--format", "markdown"), (tmp_path / "fix.prompt.md",)):
+        assert "is planned as a prompt" not in run("plan", *arguments).stderr
+
+
+def test_what_another_model_costs_more_is_a_line_of_its_own(tmp_path: Path):
+    path = tmp_path / "fix.prompt.md"
+    path.write_text(
+        "---\nmodel: claude-sonnet-5\n---\n" + "Rewrite the parser of src/a.py without recursion. " * 60
+    )
+    plan = json.loads(run("plan", path, "--json").output)
+    assert plan["route"]["target"] != "claude-sonnet-5"
+    assert plan["cost"]["model_usd"] > 0
+    assert f"- {plan['route']['target']} instead of claude-sonnet-5: $" in run("plan", path).output
 
 
 def test_standard_input():
@@ -150,12 +230,11 @@ def test_a_setting_that_does_not_fit_is_said_and_the_plan_goes_on():
 
 
 def test_dollars_have_their_sign_in_front():
-    assert [usd(-0.0010), usd(-12.5), usd(0.0), usd(-0.0001)] == [
-        "-$0.0010",
-        "-$12.50",
-        "$0.0000",
-        "-$0.000100",
-    ]
+    assert [usd(-0.0010), usd(-12.5), usd(0.0)] == ["-$0.0010", "-$12.50", "$0.0000"]
+
+
+def test_what_is_spent_never_looks_like_nothing():
+    assert [usd(0.00004), usd(0.0002), usd(None)] == ["<$0.0001", "$0.0002", "not known"]
 
 
 def test_lint_names_file_line_and_column(tmp_path: Path):

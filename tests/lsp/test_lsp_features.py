@@ -295,29 +295,70 @@ def test_the_plan_of_an_open_prompt_is_explained_without_a_record(start):
     )
 
 
-def test_the_whole_plan_shows_only_on_the_first_line_on_anchors_and_on_findings(shared):
+def hovers(client, uri: str, lines: list[str]) -> dict[tuple[int, int], str]:
+    """Return what hover shows at the beginning and in the middle of each line."""
+    shown = {}
+    for number, line in enumerate(lines):
+        for character in (0, min(15, len(line))):
+            hover = client.call("textDocument/hover", {**document(uri), "position": place(number, character)})
+            shown[number, character] = hover["contents"]["value"] if hover else ""
+    return shown
+
+
+def is_segment(words: str) -> bool:
+    return "tokens (" in words and "\n" not in words
+
+
+def test_the_whole_plan_shows_only_on_the_first_line_and_on_findings(shared):
     rules = RULES.splitlines()[1:] * 3
     lines = [*rules, "It is now 2026-11-23 09:41. Be brief.", "", "```", *("x = 1",) * 5, "```"]
     lines += ["", *rules, "", "```", "never closed", ""]
     shared.open(RULES_URI, "\n".join(lines))
     stamp, fence = lines.index("It is now 2026-11-23 09:41. Be brief."), len(lines) - 3
-    hints = shared.call("textDocument/inlayHint", {**document(RULES_URI), "range": span((0, 0), (999, 0))})
-    anchored = {hint["position"]["line"] for hint in hints}
-    assert anchored
-    shown = {}
-    for number, line in enumerate(lines):
-        for character in (0, min(15, len(line))):
-            hover = shared.call(
-                "textDocument/hover", {**document(RULES_URI), "position": place(number, character)}
-            )
-            shown[number, character] = hover["contents"]["value"] if hover else ""
-    whole = {position for position, words in shown.items() if "**Cost**" in words}
-    assert {line for line, _ in whole} == {0, stamp, fence} | anchored
+    shown = hovers(shared, RULES_URI, lines)
+    whole = {position for position, words in shown.items() if "**Tokens**" in words}
+    assert {line for line, _ in whole} == {0, stamp, fence}
     assert (stamp, 15) in whole, "on the stamp"
     assert (stamp, 0) not in whole, "beside it"
+    assert all(is_segment(words) for position, words in shown.items() if position not in whole and words)
+
+
+def test_the_whole_plan_shows_where_a_breakpoint_stands(shared):
+    lines = [
+        "Fix the parser in src/a.py.",
+        *RULES.splitlines()[1:] * 6,
+        "",
+        "```",
+        *("x = 1",) * 5,
+        "```",
+        "",
+    ]
+    shared.open(URI, "\n".join(lines))
+    hints = shared.call("textDocument/inlayHint", {**document(URI), "range": span((0, 0), (999, 0))})
+    anchored = {hint["position"]["line"] for hint in hints}
+    assert anchored
+    assert all(" tokens · " in hint["label"] and "," in hint["label"] for hint in hints)
+    shown = hovers(shared, URI, lines)
+    whole = {position for position, words in shown.items() if "**Cost**" in words}
+    assert {line for line, _ in whole} == {0} | anchored
     elsewhere = [words for position, words in shown.items() if position not in whole and words]
     assert elsewhere
-    assert all("tokens (" in words and "\n" not in words for words in elsewhere)
+    assert all(map(is_segment, elsewhere))
+
+
+def test_an_instruction_file_shows_what_it_costs_and_no_route(shared):
+    shared.open(RULES_URI, RULES)
+    hover = shared.call("textDocument/hover", {**document(RULES_URI), "position": place(0, 0)})
+    assert "**Cost of an edit**" in hover["contents"]["value"]
+    assert "success" not in hover["contents"]["value"]
+    assert (
+        shared.call("textDocument/inlayHint", {**document(RULES_URI), "range": span((0, 0), (99, 0))}) == []
+    )
+    explained = shared.call("anchorline/explain", document(RULES_URI))
+    assert explained["plan"]["instructions"]["cold_usd"] > 0
+    plan = shared.call("anchorline/plan", document(RULES_URI))
+    assert plan["route"]["alternatives"] == []
+    assert plan["instructions"] == explained["plan"]["instructions"]
 
 
 def test_a_miss_that_nobody_foresaw_is_explained_by_its_bill(start):

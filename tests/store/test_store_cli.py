@@ -201,18 +201,34 @@ def test_an_outcome_is_in_the_database_with_its_tokens(recorded: Path) -> None:
     assert thumbs == (-1,)
 
 
-def test_an_outcome_without_a_plan_is_kept_and_says_so() -> None:
-    done = outcome("nobody", "--decision", "accepted")
-    assert done.exit_code == 0
-    assert "not in this database" in done.output
-    assert json.loads(store("status", "--json").stdout)["counts"]["outcomes"] == 1
+def test_an_outcome_of_a_plan_that_is_not_there_is_refused_with_the_way_to_ids(recorded: Path) -> None:
+    for arguments in (("PLAN_ID", "--decision", "accepted"), ("nobody", "--thumbs", "up")):
+        refused = outcome(*arguments)
+        assert refused.exit_code == 1
+        assert "anchorline outcome --list" in refused.stderr
+    counts = json.loads(store("status", "--json").stdout)["counts"]
+    assert (counts["outcomes"], counts["feedback"]) == (0, 0)
 
 
-def test_a_note_is_kept_only_where_text_is(settings: Path) -> None:
-    assert "The note was not kept" in outcome("p", "--thumbs", "up", "--note", "a note").output
+def test_an_outcome_before_anything_is_recorded_is_refused_too() -> None:
+    assert outcome("nobody", "--decision", "accepted").exit_code == 1
+    assert json.loads(store("status", "--json").stdout)["counts"]["outcomes"] == 0
+
+
+def test_the_newest_plans_are_listed_with_their_decisions(recorded: Path) -> None:
+    assert outcome("p1", "--decision", "accepted").exit_code == 0
+    (plan,) = json.loads(outcome("--list", "--json").stdout)["plans"]
+    assert (plan["id"], plan["decision"]) == ("p1", "accepted")
+    assert "p1" in outcome("--list").stdout
+
+
+def test_a_note_is_kept_only_where_text_is(recorded: Path, settings: Path) -> None:
+    assert "The note was not kept" in outcome("p1", "--thumbs", "up", "--note", "a note").output
     settings.write_text("[store]\ntext = 'full'\n")
-    assert "not kept" not in outcome("p", "--thumbs", "up", "--note", "a note").output
-    assert json.loads(store("status", "--json").stdout)["texts"] == {"full": 1}
+    assert "not kept" not in outcome("p1", "--thumbs", "up", "--note", "a note").output
+    with closing(sqlite3.connect(recorded)) as connection:
+        notes = connection.execute("SELECT text FROM texts WHERE kind = 'note'").fetchall()
+    assert notes == [("a note",)]
 
 
 @pytest.mark.parametrize(

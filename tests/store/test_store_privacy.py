@@ -109,6 +109,7 @@ def test_only_names_and_identifiers_can_hold_a_single_word() -> None:
         "route.tier",
         "route.alternatives.target",
         "route.alternatives.tier",
+        "instructions.model",
         "timing key",
     }
 

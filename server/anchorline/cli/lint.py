@@ -34,12 +34,13 @@ def command(
     Example:
       anchorline lint .github/prompts/*.prompt.md
     """
-    planner = Planner(reading.settings().config, MemoryLedger())
+    config = reading.settings().config
+    planner = Planner(config, MemoryLedger())
     rows: list[dict[str, object]] = []
     unreadable = 0
     for path in files:
         try:
-            prompt = reading.prompt(path, file_format)
+            prompt = reading.prompt(path, file_format, config.route.model)
         except reading.Unusable as error:
             unreadable += 1
             if isinstance(error.__cause__, PromptError):

@@ -2,11 +2,12 @@
 
 import re
 import time
+from datetime import datetime
 
 import click
 import msgspec
 
-from anchorline.cli import reading
+from anchorline.cli import reading, tables
 from anchorline.cli.store import settings
 from anchorline.outcome import Feedback, Outcome, PlanId, Usage
 from anchorline.store import database
@@ -18,13 +19,17 @@ TIMEOUT_S = 30.0
 _SIGNAL = re.compile(r"([A-Za-z][A-Za-z0-9_.-]{0,63})=(true|false|-?\d{1,15}(?:\.\d{1,15})?)\Z")
 
 
+LISTED = 20
+"""Plans that are listed."""
+
+
 def _id(
     context: click.Context,  # noqa: ARG001  (click's signature)
     parameter: click.Parameter,  # noqa: ARG001
-    value: str,
-) -> str:
+    value: str | None,
+) -> str | None:
     try:
-        return msgspec.convert(value, PlanId)
+        return None if value is None else msgspec.convert(value, PlanId)
     except msgspec.ValidationError:
         raise click.BadParameter(f"{value!r} is no plan's id; `anchorline plan FILE` prints one") from None
 
@@ -44,7 +49,7 @@ def _signals(
 
 
 @click.command(name="outcome")
-@click.argument("plan_id", callback=_id)
+@click.argument("plan_id", required=False, callback=_id)
 @click.option(
     "--decision", type=click.Choice(["accepted", "modified", "rejected"]), help="The developer's choice."
 )
@@ -82,10 +87,12 @@ def _signals(
 @click.option(
     "--note", default="", metavar="TEXT", help="A note with the thumbs; kept only where store.text is on."
 )
+@click.option("--list", "listed", is_flag=True, help="List the newest plans with their ids, and exit.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     *,
-    plan_id: str,
+    plan_id: str | None,
+    listed: bool,
     target: str | None,
     decision: str | None,
     edit_distance: int | None,
@@ -101,12 +108,19 @@ def command(
 ) -> None:
     """Record what became of the plan PLAN_ID.
 
-    It is on disk when the command ends with 0. Exits with 1 when recording is off or nothing was said.
+    It is on disk when the command ends with 0. Exits with 1 when no such plan is recorded, recording is off, or nothing
+    was said.
 
     \b
     Example:
-      anchorline outcome 01JD3Z --decision accepted --read 90000 --write 1200 --output 800
+      id=$(anchorline plan fix.prompt.md --json | jq -r .id)
+      anchorline outcome $id --decision accepted --read 90000 --write 1200 --output 800
     """
+    if listed:
+        _list(as_json=as_json)
+        return
+    if plan_id is None:
+        raise click.UsageError("name a PLAN_ID; `anchorline outcome --list` has those of the newest plans")
     tokens = (input_tokens, read_tokens, write_tokens, output_tokens)
     try:
         usage = None
@@ -138,13 +152,18 @@ def command(
     path = database.locate(chosen.path)
     recorder = Recorder(path, chosen.text, on_notice=reading.notice)
     try:
+        recorder.open().result(TIMEOUT_S)
+        if not Reader(path).knows(plan_id):
+            raise click.ClickException(
+                f"No plan {plan_id} is recorded, so nothing was. `anchorline outcome --list` lists the newest; "
+                "`anchorline plan FILE --json | jq -r .id` makes one."
+            )
         waiting = [recorder.outcome(outcome)] if has_outcome else []
         if feedback is not None:
             waiting.append(recorder.feedback(feedback))
         deadline = time.monotonic() + TIMEOUT_S
         for future in waiting:
             future.result(max(0.0, deadline - time.monotonic()))
-        plan_recorded = Reader(path).knows(plan_id)
     except StoreError as error:
         raise reading.Unusable(str(error)) from error
     except TimeoutError as error:
@@ -153,14 +172,30 @@ def command(
         recorder.close()
     kept = bool(note) and chosen.text != "off"
     if as_json:
-        shown = {"recorded": True, "planId": plan_id, "known": plan_recorded, "noteKept": kept}
+        shown = {"recorded": True, "planId": plan_id, "known": True, "noteKept": kept}
         click.echo(msgspec.json.encode(shown).decode())
         return
     click.echo(f"Recorded for {plan_id}.")
-    if not plan_recorded:
-        click.echo("That plan is not in this database: the outcome is kept, marked as without a plan.")
     if note and not kept:
         click.echo("The note was not kept: store.text is off.")
+
+
+def _list(*, as_json: bool) -> None:
+    try:
+        plans = Reader(database.locate(settings().path)).plans(LISTED)
+    except StoreError as error:
+        raise reading.Unusable(str(error)) from error
+    if as_json:
+        click.echo(msgspec.json.encode({"plans": plans}).decode())
+        return
+    if not plans:
+        click.echo("No plan is recorded yet. `anchorline plan FILE` makes one.")
+        return
+    table = tables.table("plan", "made", "format", "model", "decision")
+    for plan in plans:
+        made = datetime.fromtimestamp(plan.created_at).astimezone().strftime("%Y-%m-%d %H:%M")
+        table.add_row(plan.id, made, plan.format, plan.target, plan.decision or "")
+    tables.console().print(table)
 
 
 def _outcome(values: dict[str, object]) -> Outcome:

@@ -14,10 +14,11 @@ from anchorline import files
 from anchorline.cache import markers
 from anchorline.cache.ledger import Ledger, MemoryLedger
 from anchorline.cache.markers import Splice
-from anchorline.cli import reading
+from anchorline.cli import reading, rendering
 from anchorline.config import Config
 from anchorline.explain import markdown, nothing
 from anchorline.gateway import splice
+from anchorline.instructions.warm_files import WarmFiles
 from anchorline.live import policies
 from anchorline.plan import Plan, schema
 from anchorline.planner import Planner
@@ -75,7 +76,8 @@ def command(
     """Plan the prompt in FILE (``-``: standard input).
 
     FILE is a prompt or instruction document in Markdown, a request body (Anthropic Messages, OpenAI chat or
-    Responses), or a session file of Claude Code or Codex. Exits with 1 where it is empty.
+    Responses), or a session file of Claude Code or Codex. An instruction document (CLAUDE.md, AGENTS.md, …) gets no
+    route: the plan says what it costs with each request, and what an edit of it costs. Exits with 1 where it is empty.
 
     \b
     Examples:
@@ -89,12 +91,17 @@ def command(
     if file is None:
         raise click.UsageError("name a FILE, or - for standard input")
     config = reading.settings().config
-    prompt = _prompt(file, file_format)
+    prompt = _prompt(file, file_format, target or config.route.model)
     in_force = policies.read(registry())
-    ledger, replays = _recorded(config)
+    ledger, replays, warm_files = _recorded(config)
     shortened = Shortened(replays)
     planner = Planner(config, ledger, deciders=in_force.of, shortened=shortened)
-    plan = planner.plan(prompt, _surroundings(surroundings), target=target)
+    plan = planner.plan(
+        prompt,
+        _surroundings(surroundings),
+        target=target,
+        warm_files=warm_files.warm(Path(file).resolve(), time.time()),
+    )
     if apply_anchors is not None:
         _apply(prompt, plan, file, apply_anchors)
     if apply_trims is not None:
@@ -102,7 +109,8 @@ def command(
             raise reading.Unusable(f"{file}: trims are applied to request bodies, and this is none")
         warm = planner.warm(prompt, planner.model(prompt, target), plan.created_at)
         _write(prompt, splice.shortened(prompt, trims(prompt, shortened, warm).results), apply_trims)
-    if record and config.store.enabled:
+    record = record and config.store.enabled and plan.instructions is None
+    if record:
         decider = in_force.shadow(plan)
         shadow = (
             planner.plan(prompt, target=target, now=plan.created_at, decider=decider) if decider else None
@@ -111,10 +119,12 @@ def command(
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(plan)).decode())
         return
-    click.echo(f"plan {plan.id}", err=True)
-    click.echo(markdown(plan, prompt), nl=False)
+    rendering.show(markdown(plan, prompt))
     if plan.refinement.text is not None and prompt.draft is not None:
-        click.echo("\n" + diff(prompt.draft.text, plan.refinement.text), nl=False)
+        click.echo()
+        rendering.show_diff(diff(prompt.draft.text, plan.refinement.text))
+    if record:
+        click.echo(f"plan {plan.id}", err=True)
 
 
 def diff(before: str, after: str) -> str:
@@ -125,16 +135,30 @@ def diff(before: str, after: str) -> str:
     return "".join(line if line.endswith("\n") else line + "\n" for line in lines)
 
 
-def _prompt(file: str, file_format: Format | None) -> Prompt:
+def _prompt(file: str, file_format: Format | None, model: str) -> Prompt:
     try:
-        prompt = reading.prompt(file, file_format)
+        prompt = reading.prompt(file, file_format, model)
     except reading.Unusable as error:
         if isinstance(error.__cause__, EmptyPromptError):
             raise click.ClickException(f"Nothing to plan: {error.__cause__}") from error
         raise
     if not prompt.segments:
         raise click.ClickException(nothing(prompt))
+    is_document = prompt.format == "markdown" and prompt.draft is not None and prompt.model is None
+    if file_format is None and is_document and not _is_prompt(file):
+        click.echo(
+            f"anchorline: the whole of {file} is planned as a prompt (`--format markdown` says that this is meant)",
+            err=True,
+        )
     return prompt
+
+
+def _is_prompt(file: str) -> bool:
+    """Says whether a path calls itself a prompt, or is standard input."""
+    path = Path(file)
+    return (
+        file == "-" or "prompt" in path.name.lower() or path.absolute().parent.name in ("commands", "prompts")
+    )
 
 
 def _surroundings(path: Path | None) -> Surroundings:
@@ -146,20 +170,20 @@ def _surroundings(path: Path | None) -> Surroundings:
         raise reading.Unusable(f"{path}: {error}") from error
 
 
-def _recorded(config: Config) -> tuple[Ledger, dict[bytes, bytes]]:
-    """Returns what the database knows to be warm, and in which form tool results were sent.
+def _recorded(config: Config) -> tuple[Ledger, dict[bytes, bytes], WarmFiles]:
+    """Returns what is warm by the database, in which form tool results were sent, and the instruction files in it.
 
     Nothing where there is no database or it can't be read.
     """
     if not config.store.enabled:
-        return MemoryLedger(), {}
+        return MemoryLedger(), {}, WarmFiles()
 
     try:
-        reader = Reader(locate(config.store.path))
-        return MemoryLedger(reader.ledger(time.time())), reader.replays()
+        reader, now = Reader(locate(config.store.path)), time.time()
+        return MemoryLedger(reader.ledger(now)), reader.replays(), reader.instructions(now)
     except StoreError as error:
         click.echo(f"anchorline: what is warm is not known: {error}", err=True)
-        return MemoryLedger(), {}
+        return MemoryLedger(), {}, WarmFiles()
 
 
 def _record(config: Config, plan: Plan, prompt: Prompt, shadow: Plan | None, version: str) -> None:

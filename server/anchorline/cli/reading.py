@@ -19,12 +19,12 @@ class Unusable(click.ClickException):
     exit_code = 2
 
 
-def prompt(path: str, file_format: Format | None) -> Prompt:
-    """Reads a prompt from a file, or from standard input for ``-``."""
+def prompt(path: str, file_format: Format | None, model: str | None = None) -> Prompt:
+    """Reads a prompt from a file, or from standard input for ``-``. A document that names no model goes to `model`."""
     try:
         if path == "-":
-            return formats.read(sys.stdin.buffer.read(), format=file_format)
-        contents = formats.read_file(Path(path), format=file_format)
+            return formats.read(sys.stdin.buffer.read(), format=file_format, model=model)
+        contents = formats.read_file(Path(path), format=file_format, model=model)
     except PromptError as error:
         raise Unusable(f"{path}: {position(error)}{error}") from error
     except OSError as error:

@@ -1,10 +1,11 @@
-"""Rule AL209, for an edit of an instruction file, where enough is warm behind it."""
+"""Rule AL209, for an edit of an instruction file, where enough is warm behind it; and what such a file costs."""
 
 import time
 from collections.abc import Iterator, Sequence
 
-from anchorline.instructions.warm_files import InstructionEdit, Taken
+from anchorline.instructions.warm_files import InstructionEdit, Taken, WarmFile
 from anchorline.lint.finding import Finding
+from anchorline.plan import InstructionCost
 from anchorline.route.target import Target, Targets
 
 LEAST_TOKENS = 1000
@@ -23,8 +24,8 @@ def edit_findings(edits: Sequence[InstructionEdit], targets: Targets, now: float
     lost = sum(edit.lost for edit in counted)
     if lost < LEAST_TOKENS:
         return
-    prices = [_usd(edit, targets.find(edit.file.model), now) for edit in counted]
-    usd = "" if None in prices else f", ${sum(price or 0.0 for price in prices):.2f}"
+    price = _sum(counted, targets, now)
+    usd = "" if price is None else f", ${price:.2f}"
     kinds = [edit.file.taken for edit in counted]
     places = [
         where.format(f"{count} conversation{'s' * (count > 1)}")
@@ -43,6 +44,25 @@ def edit_findings(edits: Sequence[InstructionEdit], targets: Targets, now: float
     )
 
 
+def cost(
+    tokens: int, target: Target, warm: Sequence[WarmFile], targets: Targets, now: float
+) -> InstructionCost:
+    """Returns what an instruction file of so many tokens costs with `target`, and an edit of it where it is `warm`."""
+    edits = list(_counted([InstructionEdit(file, 0, 0, file.tokens + file.behind) for file in warm]))
+    model, rules = target.model, target.provider
+    usd = target.prices(tokens, now)[0] * tokens
+    return InstructionCost(
+        model=target.name,
+        context=model.context if model is not None else None,
+        warm_usd=round(usd * rules.read_price(target.id), 8) if model is not None else None,
+        cold_usd=round(usd * rules.write_price(), 8) if model is not None else None,
+        prefixes=len(warm),
+        edit_tokens=sum(edit.lost for edit in edits),
+        edit_usd=_sum(edits, targets, now),
+        edit_free_at=max((edit.file.expires_at for edit in edits), default=None),
+    )
+
+
 def _counted(edits: Sequence[InstructionEdit]) -> Iterator[InstructionEdit]:
     """Yields one edit a conversation. The head that new sessions share counts once a model."""
     shared: dict[tuple[str, str, str], InstructionEdit] = {}
@@ -55,6 +75,12 @@ def _counted(edits: Sequence[InstructionEdit]) -> Iterator[InstructionEdit]:
         if key not in shared or shared[key].lost < edit.lost:
             shared[key] = edit
     yield from shared.values()
+
+
+def _sum(edits: Sequence[InstructionEdit], targets: Targets, at: float) -> float | None:
+    """Returns what the edits cost, in USD; None where the price of one is not known."""
+    prices = [_usd(edit, targets.find(edit.file.model), at) for edit in edits]
+    return None if None in prices else round(sum(price or 0.0 for price in prices), 8)
 
 
 def _usd(edit: InstructionEdit, target: Target, at: float) -> float | None:

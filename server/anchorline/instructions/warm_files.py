@@ -129,13 +129,19 @@ class WarmFiles:
         # Copied, since a document may be compared in another thread just now.
         self.files = {**self.files, file.file: {**self.files.get(file.file, {}), conversation: file}}
 
-    def edits(self, path: PurePath, data: bytes, now: float) -> tuple[InstructionEdit, ...]:
-        """Returns in which warm prefixes the file's content differs from `data`."""
-        if not self.files or len(data) > MAX_BYTES:
-            return ()
-        warm = [
+    def warm(self, path: PurePath, now: float) -> list[WarmFile]:
+        """Returns the file as it stands in each warm prefix; `path` is absolute and without links."""
+        if not self.files:
+            return []
+        return [
             file for file in self.files.get(keyed_hash(path, self.key), {}).values() if file.expires_at > now
         ]
+
+    def edits(self, path: PurePath, data: bytes, now: float) -> tuple[InstructionEdit, ...]:
+        """Returns in which warm prefixes the file's content differs from `data`."""
+        if len(data) > MAX_BYTES:
+            return ()
+        warm = self.warm(path, now)
         hashes = line_hashes(data, self.key) if warm else b""
         edits = (first_edit(data, hashes, file) for file in warm)
         return tuple(edit for edit in edits if edit is not None)

@@ -77,6 +77,8 @@ class Journal:
         plan, prompt = remembered.plan, remembered.prompt
         if remembered.recording is not None or prompt is None or not self.recording.enabled:
             return
+        if plan.instructions is not None:  # nothing was decided
+            return
         remembered.recording = self.background(self.recording.plan(plan, prompt, remembered.cache))
         shadow = self._shadow(remembered, prompt)
         if shadow is not None:

@@ -16,6 +16,7 @@ from anchorline.instructions.warm_files import WarmFiles
 from anchorline.lint.check import unreadable
 from anchorline.lint.finding import Finding
 from anchorline.lsp.documents import Document, to_path
+from anchorline.lsp.prompt_files import name_of
 from anchorline.lsp.workspace import with_sources
 from anchorline.plan import Plan
 from anchorline.planner import Planner
@@ -81,7 +82,7 @@ def analyse(
     sources: Sources,
     kind: Format | None,
     memory: formats.Memory | None,
-    warm_files: WarmFiles | None,
+    warm_files: WarmFiles,
 ) -> DocumentAnalysis:
     """Returns the analysis of a document. Reads files, so it is not for the event loop.
 
@@ -89,19 +90,20 @@ def analyse(
     `warm_files` are the instruction files in what a provider holds.
     """
     try:
-        prompt = formats.read(snapshot.data, name=snapshot.name, format=kind, memory=memory)
+        model = planner.config.route.model
+        prompt = formats.read(snapshot.data, name=snapshot.name, format=kind, memory=memory, model=model)
     except PromptError as error:
         return DocumentAnalysis(findings=(unreadable(error, len(snapshot.data)),))
     if not prompt.segments:
         return DocumentAnalysis()
     prompt = of_document(prompt, snapshot.uri)
-    plan = planner.plan(prompt, with_sources(surroundings, prompt, sources, search=False))
-    path = to_path(snapshot.uri)
-    edits = (
-        warm_files.edits(path.resolve(), snapshot.data, time.time())
-        if warm_files is not None and path is not None
-        else ()
+    path, now = to_path(snapshot.uri), time.time()
+    plan = planner.plan(
+        prompt,
+        with_sources(surroundings, prompt, sources, search=False),
+        warm_files=warm_files.warm(path.resolve(), now) if path is not None else (),
     )
+    edits = warm_files.edits(path.resolve(), snapshot.data, now) if path is not None else ()
     return DocumentAnalysis(prompt, plan, planner.lint(prompt, plan, edits))
 
 
@@ -133,7 +135,7 @@ class Analyses:
             or newest.snapshot.version != document.version
             or newest.snapshot.generation != generation
         ):
-            snapshot = Snapshot(document.uri, document.name, document.version, document.data, generation)
+            snapshot = Snapshot(document.uri, name_of(document), document.version, document.data, generation)
             before = newest.task if newest is not None else None
             newest = _Running(snapshot, asyncio.ensure_future(self._run(snapshot, before)))
             self._newest[document.uri] = newest

@@ -1,6 +1,7 @@
 """Plans what a request names: an open document, a range of one, or a prompt that is not a document."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from pygls.exceptions import JsonRpcContentModified, JsonRpcInvalidParams
 from anchorline.lsp import protocol
 from anchorline.lsp.analysis import of_document
 from anchorline.lsp.documents import Document, to_path
+from anchorline.lsp.prompt_files import name_of
 from anchorline.lsp.session import EditorSession
 from anchorline.lsp.wire.messages import RequestFailed
 from anchorline.lsp.workspace import with_sources
@@ -92,7 +94,9 @@ async def decide(session: EditorSession, request: PlanRequest) -> PlannedPrompt:
     def work() -> PlannedPrompt:
         prompt = of_document(request.read(), request.document.uri if request.document is not None else None)
         surroundings = with_sources(request.surroundings, prompt, sources, search=True, at=request.at)
-        decided = session.planner.plan(prompt, surroundings, target=request.target)
+        path = to_path(request.document.uri) if request.document is not None else None
+        warm_files = session.warm_files.warm(path.resolve(), time.time()) if path is not None else ()
+        decided = session.planner.plan(prompt, surroundings, target=request.target, warm_files=warm_files)
         return PlannedPrompt(decided, prompt, request, surroundings)
 
     try:
@@ -133,21 +137,22 @@ def _document(session: EditorSession, params: protocol.PlanParams) -> Document |
 def _reader(
     session: EditorSession, params: protocol.PlanParams, document: Document | None
 ) -> Callable[[], Prompt]:
+    model = session.config.route.model
     if params.prompt is not None:
         body, kind = params.prompt.body, params.prompt.format
         data = body.encode("utf-8", "replace") if isinstance(body, str) else _encoded(body)
         name = "prompt.json" if isinstance(body, dict) else None
-        return lambda: formats.read(data, name=name, format=kind, memory=session.requests)
+        return lambda: formats.read(data, name=name, format=kind, memory=session.requests, model=model)
     if document is None:
         raise JsonRpcInvalidParams(NO_PROMPT)
     if params.range is not None:
         start = document.offset(_position(params.range.start))
         data = document.data[start : document.offset(_position(params.range.end))]
-        return lambda: formats.read(data, name="selection.md", format="markdown")
+        return lambda: formats.read(data, name="selection.md", format="markdown", model=model)
     if session.serving(document) == "transcript" and (path := to_path(document.uri)) is not None:
         return lambda: formats.read_file(path)
-    data, name = document.data, document.name
-    return lambda: formats.read(data, name=name)
+    data, named = document.data, name_of(document)
+    return lambda: formats.read(data, name=named, model=model)
 
 
 def _encoded(body: protocol.JSON) -> bytes:

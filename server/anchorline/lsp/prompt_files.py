@@ -7,7 +7,7 @@ served only where the developer asked for it.
 
 from typing import Literal
 
-from anchorline.lsp.documents import Document
+from anchorline.lsp.documents import Document, to_path
 from anchorline.prompt.model import Format
 
 SUFFIXES = (".prompt.md", ".instructions.md", ".agent.md", ".chatmode.md")
@@ -16,6 +16,8 @@ BODIES = (".request.json", ".chat.json")
 LANGUAGES = frozenset({"prompt", "instructions", "chatagent", "skill"})
 SCHEMES = frozenset({"file", "untitled", "vscode-remote", "vscode-userdata", "vscode-vfs"})
 CHAT_SCHEME = "chatsessioninput"
+
+_INSTRUCTIONS = LANGUAGES - {"prompt"}
 
 Serving = Literal["prompt", "body", "transcript"]
 
@@ -34,6 +36,14 @@ def serving(document: Document, *, chat: bool) -> Serving | None:
     if name.endswith(".jsonl"):
         return "transcript"
     return None
+
+
+def name_of(document: Document) -> str:
+    """Returns the name by which a document is known for a prompt or for instructions: its path, or its language."""
+    if document.language in _INSTRUCTIONS:
+        return f"{document.name}.instructions.md"
+    path = to_path(document.uri)
+    return document.name if path is None else str(path)
 
 
 def format_of(document: Document) -> Format | None:

@@ -21,7 +21,7 @@ from anchorline.lsp.documents import Document, Documents, to_path
 from anchorline.lsp.expiry import Expiry
 from anchorline.lsp.gateway import GatewayClient
 from anchorline.lsp.local_model import LocalModel
-from anchorline.lsp.prompt_files import Serving, format_of, serving
+from anchorline.lsp.prompt_files import Serving, format_of, name_of, serving
 from anchorline.lsp.proposals import Proposals
 from anchorline.lsp.settings import EditorSettings
 from anchorline.lsp.workspace import WorkspaceFolders
@@ -45,7 +45,8 @@ class EditorSession:
     `warn` shows a message to the developer; each is shown once. `refresh` shows everything anew, where what is warm has
     changed by itself. `generation` counts what changes every analysis, `ready` tells that the settings are in force. Of
     the diagnostics, `pushing` are on their way, `published` are shown (both by URI). `requests` keeps the conversations
-    whose requests were planned last: of each one's next request only what is new is read.
+    whose requests were planned last: of each one's next request only what is new is read. `warm_files` are the
+    instruction files in what providers hold.
     """
 
     def __init__(self, warn: Callable[[str], None], refresh: Callable[[], None]) -> None:
@@ -70,7 +71,7 @@ class EditorSession:
         self._refresh = refresh
         self._reported: set[str] = set()
         self._expiry = Expiry(self._expired)
-        self._warm_files: WarmFiles | None = None
+        self.warm_files = WarmFiles()
         self._shortened = Shortened()
         self._planner: Planner | None = None
         self._making_planner = threading.Lock()
@@ -184,7 +185,7 @@ class EditorSession:
         is_body = self.serving(document) == "body"
         memory = self._memories.setdefault(snapshot.uri, Memory()) if is_body else None
         surroundings, sources, kind = self.surroundings(document), self.sources(), format_of(document)
-        warm_files = self._warm_files
+        warm_files = self.warm_files
         return await self.in_thread(
             lambda: analyse(snapshot, self.planner, surroundings, sources, kind, memory, warm_files)
         )
@@ -215,11 +216,11 @@ class EditorSession:
         opened = [
             (path, document.data)
             for document in self.documents
-            if is_instructions(document.name) and (path := to_path(document.uri)) is not None
+            if is_instructions(name_of(document)) and (path := to_path(document.uri)) is not None
         ]
-        if self._warm_files is None or not self._warm_files.key:  # the database is new
-            self._warm_files = await self.journal.recording.instructions()
-        warm_files = self._warm_files
+        if not self.warm_files.key:  # the database is new
+            self.warm_files = await self.journal.recording.instructions()
+        warm_files = self.warm_files
 
         files = await self.in_thread(
             lambda: tuple(
@@ -241,10 +242,10 @@ class EditorSession:
 
     def _received(self, entries: list[Entry], warm_files: WarmFiles) -> None:
         """Shows what other programs have recorded, and what was recorded before the start."""
-        before, self._warm_files = self._warm_files, warm_files
+        before, self.warm_files = self.warm_files, warm_files
         if entries:
             self.journal.background(self._learn_shortened())
-        if warm_files.files != (before.files if before is not None else {}):
+        if warm_files.files != before.files:
             self.changed()
         elif not entries:
             return

@@ -137,6 +137,11 @@ class Prompt(msgspec.Struct, frozen=True):
     self_contained: bool = True
 
     @property
+    def is_instructions(self) -> bool:
+        """Whether it is a file of standing instructions: a client sends it with each request, it is none itself."""
+        return self.format == "markdown" and any(segment.role == "system" for segment in self.segments)
+
+    @property
     def tokens(self) -> int:
         """Estimated input tokens of the whole prompt."""
         return sum(segment.tokens for segment in self.segments)

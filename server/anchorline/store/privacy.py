@@ -120,6 +120,9 @@ def strip(plan: Plan) -> Plan:
             reason="",
         ),
         timing={stage: value for stage, value in plan.timing.items() if _STAGE.match(stage)},
+        instructions=None
+        if plan.instructions is None
+        else replace(plan.instructions, model=name(plan.instructions.model)),
         failure=None if plan.failure is None else failure[0] if failure else "failed",
     )
 

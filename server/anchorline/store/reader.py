@@ -39,6 +39,16 @@ class StoreStatus(msgspec.Struct, frozen=True):
     problem: str | None = None
 
 
+class RecordedPlan(msgspec.Struct, frozen=True):
+    """A plan in a list: when it was made (epoch seconds), for what, and the newest decision about it."""
+
+    id: str
+    created_at: float
+    format: str
+    target: str
+    decision: str | None
+
+
 class Reader:
     """Reads the database at `path`."""
 
@@ -105,6 +115,21 @@ class Reader:
                 "SELECT 1 FROM plans WHERE id = ?", [privacy.plan_id(plan_id)]
             ).fetchone()
             return row is not None
+
+    def plans(self, most: int) -> list[RecordedPlan]:
+        """Returns the newest plans, the last one first. Raises StoreError when the database can't be read."""
+        with self._connected() as connection:
+            if connection is None:
+                return []
+            rows = connection.execute(
+                "SELECT id, created_at, coalesce(target, '') AS target, "
+                "coalesce((SELECT format FROM requests WHERE requests.plan = plans.id), '') AS format, "
+                "(SELECT decision FROM outcomes WHERE outcomes.plan = plans.id AND decision IS NOT NULL "
+                "ORDER BY recorded_at DESC LIMIT 1) AS decision "
+                "FROM plans ORDER BY created_at DESC, rowid DESC LIMIT ?",
+                [most],
+            )
+            return [RecordedPlan(**row) for row in rows]
 
     def plan(self, plan_id: str) -> Plan | None:
         """Returns a recorded plan: whole where its text was kept, else without reasons and texts.

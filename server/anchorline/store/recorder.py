@@ -117,6 +117,10 @@ class Recorder:
         now = time.time()
         self._offer(lambda db, _: rows.put_replays(db, made, now))
 
+    def open(self) -> "Future[None]":
+        """Makes the database ready; the future is done when it is, or fails with StoreError."""
+        return self._submit(lambda _db, _key: None)
+
     def outcome(self, outcome: Outcome) -> "Future[None]":
         """Records an outcome; the future is done when it is on disk, or fails with StoreError."""
         now = time.time()

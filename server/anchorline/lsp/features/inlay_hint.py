@@ -2,6 +2,7 @@
 
 from lsprotocol import types
 
+from anchorline.figures import count, likely
 from anchorline.lsp.documents import Document
 from anchorline.lsp.server import Server
 from anchorline.prompt.model import Segment
@@ -21,7 +22,7 @@ async def inlay_hint(server: Server, params: types.InlayHintParams) -> list[type
     for anchor in cache.anchors:
         offset = end_of_text(document, analysis.prompt.segments[anchor.segment])
         if start <= offset <= end:
-            label = f"⚓ {anchor.prefix_tokens} tokens · {anchor.ttl} · P(hit) {cache.p_hit:.0%}"
+            label = f"⚓ {count(anchor.prefix_tokens)} tokens · {anchor.ttl} · P(hit) {likely(cache.p_hit)}"
             hints.append(
                 types.InlayHint(document.position(offset), label, tooltip=anchor.reason, padding_left=True)
             )

@@ -163,8 +163,12 @@ def read(
     name: str | None = None,
     format: Format | None = None,  # noqa: A002  (a prompt's format has no other name)
     memory: Memory | None = None,
+    model: str | None = None,
 ) -> Prompt:
     """Reads a prompt document or request body. With a `memory` only what is new of a conversation is read.
+
+    `name` is a file's name, or its path: some agents' rules are known by their folder. `model` is the one that a
+    document goes to where it names none.
 
     Raises PromptError naming what is wrong and where.
     """
@@ -181,7 +185,7 @@ def read(
             prompt = body.read(mended, dialect, memory)
             return msgspec.structs.replace(prompt, load=lambda start, end: data[start:end])
     if document_format == "markdown":
-        return markdown.read(data, name)
+        return markdown.read(data, name, model)
     raise PromptError(f"{document_format} is read from a file: use read_file")
 
 
@@ -200,10 +204,10 @@ def _unmarked(data: bytes) -> bytes:
     return data
 
 
-def read_file(path: Path, *, format: Format | None = None) -> Prompt:  # noqa: A002
+def read_file(path: Path, *, format: Format | None = None, model: str | None = None) -> Prompt:  # noqa: A002
     """Reads a prompt from a file: any document or body, or a session file (JSON lines, plain or packed).
 
-    Session files are streamed. Raises PromptError, or OSError where the file can't be read.
+    Session files are streamed. `model` as in `read`. Raises PromptError, or OSError where the file can't be read.
     """
     name = path.name
     for suffix in PACKED:
@@ -214,4 +218,4 @@ def read_file(path: Path, *, format: Format | None = None) -> Prompt:  # noqa: A
         return claude_code.read(path)
     if format == "codex":
         return codex.read(path)
-    return read(read_bytes(path), name=name, format=format)
+    return read(read_bytes(path), name=str(path.with_name(name).absolute()), format=format, model=model)

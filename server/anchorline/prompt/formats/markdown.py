@@ -6,11 +6,10 @@ In a prompt file everything after the front matter is the draft. An instruction 
 
 import re
 from codecs import BOM_UTF8
-from pathlib import PurePath
 
 from anchorline.prompt.fingerprint import Chain
 from anchorline.prompt.model import Draft, Kind, Prompt, PromptError, Role, Segment
-from anchorline.prompt.tokens import estimate, spread
+from anchorline.prompt.tokens import estimate, family, spread
 
 MAX_BYTES = 8 * 1024 * 1024
 
@@ -20,18 +19,52 @@ _NAME = re.compile(r"""'([^'\n]*)'|"([^"\n]*)"|([^\s,\[\]'"][^,\n\[\]]*)""")
 _COMMENT = re.compile(r"(?:^|[ \t])#.*")
 _FENCE = re.compile(rb"^ {0,3}(`{3,}|~{3,})([^\r\n]*)(?:\r?\n|\Z)", re.MULTILINE)
 
-_INSTRUCTION_NAMES = frozenset({"claude.md", "agents.md", "skill.md", ".rules", "copilot-instructions.md"})
-_INSTRUCTION_SUFFIXES = (".instructions.md", ".agent.md", ".chatmode.md")
+_INSTRUCTION_NAMES = frozenset(
+    {
+        "claude.md",
+        "claude.local.md",
+        "agents.md",
+        "agents.override.md",
+        "agent.md",
+        "skill.md",
+        "gemini.md",
+        "qwen.md",
+    }
+    | {
+        "warp.md",
+        "crush.md",
+        "conventions.md",
+        "copilot-instructions.md",
+        ".rules",
+        ".cursorrules",
+        ".windsurfrules",
+    }
+    | {".clinerules", ".roorules", ".goosehints"}
+)
+_INSTRUCTION_SUFFIXES = (".instructions.md", ".agent.md", ".chatmode.md", ".mdc")
+_INSTRUCTION_FOLDERS = re.compile(
+    r"(?:^|/)\.(?:claude/(?:rules|agents)|clinerules|junie|kiro/steering|roo/rules[^/]*"
+    r"|(?:amazonq|augment|continue|cursor|trae|windsurf)/rules)/(?:[^/]+/)*[^/]+\.(?:md|mdc|txt)$"
+)
+"""Where agents look for rules whose own names say nothing."""
 
 
 def is_instructions(name: str) -> bool:
-    """Says whether a file of this name holds standing instructions rather than a prompt."""
-    base = PurePath(name.replace("\\", "/")).name.lower()
-    return base in _INSTRUCTION_NAMES or base.endswith(_INSTRUCTION_SUFFIXES)
+    """Says whether a file of this name, or path, holds standing instructions rather than a prompt."""
+    path = name.replace("\\", "/").lower()
+    base = path.rsplit("/", 1)[-1]
+    return (
+        base in _INSTRUCTION_NAMES
+        or base.endswith(_INSTRUCTION_SUFFIXES)
+        or _INSTRUCTION_FOLDERS.search(path) is not None
+    )
 
 
-def read(data: bytes, name: str | None = None) -> Prompt:
-    """Reads a Markdown document. Raises PromptError where it is not UTF-8 or too large."""
+def read(data: bytes, name: str | None = None, model: str | None = None) -> Prompt:
+    """Reads a Markdown document, to be sent to `model` where it names none: tokens are counted as that one does.
+
+    Raises PromptError where it is not UTF-8 or too large.
+    """
     if len(data) > MAX_BYTES:
         raise PromptError(f"the document has {len(data)} bytes; at most {MAX_BYTES} are read")
     try:
@@ -44,6 +77,10 @@ def read(data: bytes, name: str | None = None) -> Prompt:
     prose: Kind = "document" if instructions else "text"
     chain = Chain()
     segments: list[Segment] = []
+    begin = len(BOM_UTF8) if data.startswith(BOM_UTF8) else 0
+    front = _FRONT_MATTER.match(data, begin)
+    models = _models(front.group()) if front else ()
+    counted = family(models[0] if models else model)
 
     def add(kind: Kind, start: int, end: int) -> None:
         content = data[start:end]
@@ -51,12 +88,10 @@ def read(data: bytes, name: str | None = None) -> Prompt:
             return
         digest, prefix = chain.add(content, kind.encode())
         index = len(segments)
-        tokens = estimate(content, kind, "other")
-        wide = spread(kind, "other")
+        tokens = estimate(content, kind, counted)
+        wide = spread("text", counted)
         segments.append(Segment(kind, role, start, end, digest, prefix, tokens, wide, "messages", index, -1))
 
-    begin = len(BOM_UTF8) if data.startswith(BOM_UTF8) else 0
-    front = _FRONT_MATTER.match(data, begin)
     body = front.end() if front else begin
     add("front_matter", begin, body)
     first = len(segments)
@@ -69,7 +104,6 @@ def read(data: bytes, name: str | None = None) -> Prompt:
     draft = None
     if not instructions and data[body:].strip():
         draft = Draft(data[body:].decode(), first, body, len(data), encoded=False)
-    models = _models(front.group()) if front else ()
     return Prompt(
         format="markdown",
         segments=tuple(segments),
