@@ -95,7 +95,9 @@ export function line(plan: Plan): string {
 function instructionsLine(tokens: number, cost: InstructionCost): string {
   const size = `${tokens.toLocaleString("en-US")} tokens`;
   const price =
-    cost.warm_usd === null ? "price not known" : `${usd(cost.warm_usd)} a request cached, ${usd(cost.cold_usd)} not`;
+    cost.warm_usd === null
+      ? "price not known"
+      : `${usd(cost.warm_usd)} a request cached, ${usd(cost.cold_usd)} not`;
   const edit = cost.prefixes > 0 ? [`an edit ${usd(cost.edit_usd)}`] : [];
   return [size, price, ...edit].join(" · ");
 }
