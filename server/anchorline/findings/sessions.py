@@ -174,8 +174,8 @@ class _Facts:
         if not self._known:
             return results, None, None
         rows = self._connection.execute(
-            "SELECT request, tool, target, first_line, lines, tokens, kind, effect FROM tool_results "
-            "JOIN imported ON imported.id = request WHERE session = ? ORDER BY request, number",
+            "SELECT result.request, tool, target, first_line, lines, tokens, kind, effect FROM tool_results AS result "
+            "JOIN imported ON imported.id = result.request WHERE session = ? ORDER BY result.request, number",
             [session],
         )
         committed = False
