@@ -127,7 +127,7 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
     tokens, cache, route, cost = plan.tokens, plan.cache, plan.route, plan.cost
     lines = [
         *_policy(plan.policy),
-        f"**Model** {route.reason}",
+        f"**Model** {route.reason}{_OPEN if plan.refinement.questions and route.alternatives else ''}",
         "",
         f"**Tokens** {count(tokens.estimate)} ({count(tokens.low)} to {count(tokens.high)})",
         "",
@@ -155,7 +155,12 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
     reasons = dict.fromkeys(edit.reason for edit in plan.refinement.edits)
     lines += [f"- {reason}" for reason in reasons if reason not in plan.refinement.reason]
     lines += [f"- {hint.code}: {hint.message}" for hint in plan.refinement.hints]
-    lines += [f"- question: {question.text}" for question in plan.refinement.questions]
+    hinted = " ".join(hint.message for hint in plan.refinement.hints)
+    lines += [
+        f"- question: {question.text}"
+        for question in plan.refinement.questions
+        if question.text not in hinted
+    ]
     if plan.trims:
         by = " in the gateway's mode `trim`" if any(trim.action == "shorten" for trim in plan.trims) else ""
         lines += ["", f"**Trims** {count(sum(trim.tokens_saved for trim in plan.trims))} tokens{by}"]
@@ -227,8 +232,8 @@ def _cost(cost: Cost, route: Route) -> list[str]:
     lines = [
         "**Cost**",
         "",
-        f"- this request: about {usd(cost.request_usd)}, with an answer of {OUTPUT_TOKENS} tokens",
-        f"- re-sending it with your next message: about {usd(cost.usd - cost.request_usd)}",
+        f"- this request: {_about(cost.request_usd)}, with an answer of {OUTPUT_TOKENS} tokens",
+        f"- re-sending it with your next message: {_about(cost.usd - cost.request_usd)}",
     ]
     if cost.model_usd is None or cost.without_plan_usd is None:
         return lines
@@ -239,6 +244,14 @@ def _cost(cost: Cost, route: Route) -> list[str]:
         more = "more" if cost.model_usd > 0 else "less"
         lines.append(f"- {route.target} instead of {own}: {usd(abs(cost.model_usd))} {more} for both")
     return lines
+
+
+_OPEN = " The estimates take the questions below as answered."
+
+
+def _about(amount: float) -> str:
+    text = usd(amount)
+    return f"less than {text[1:]}" if text.startswith("<") else f"about {text}"
 
 
 def _replaced(route: Route) -> str | None:

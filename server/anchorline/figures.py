@@ -28,6 +28,11 @@ def share(part: float) -> str:
     return f"{part:.1%}" if part < 0.1 else f"{part:.0%}"
 
 
+def duration(seconds: float) -> str:
+    """Returns how long something took: 40 ms, or 1.2 s."""
+    return f"{1000 * seconds:.0f} ms" if seconds < 0.9995 else f"{seconds:.1f} s"
+
+
 def span(seconds: int) -> str:
     """Returns minutes and seconds, as in 3:10."""
     return f"{seconds // 60}:{seconds % 60:02d}"

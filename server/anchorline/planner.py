@@ -192,7 +192,10 @@ class Planner:
         timing["trim"], mark = lap - mark, lap
 
         elsewhere = self._elsewhere(prompt, current, now, totals, judge) if self.config.route.enabled else {}
-        route = self._route(prompt, current.name, warmth, elsewhere, total, decider.quality, now, course)
+        unclear = bool(refinement.questions)
+        route = self._route(
+            prompt, current.name, warmth, elsewhere, total, decider.quality, now, course, unclear=unclear
+        )
         lap = clock()
         timing["route"], mark = lap - mark, lap
 
@@ -336,6 +339,8 @@ class Planner:
         quality: QualityModel,
         now: float,
         course: Course | None,
+        *,
+        unclear: bool,
     ) -> Route:
         return choose(
             Situation(
@@ -349,6 +354,7 @@ class Planner:
                 elsewhere=elsewhere,
                 at=now,
                 course=course,
+                unclear=unclear,
             ),
             self.targets,
             quality,

@@ -40,13 +40,28 @@ def test_metrics_and_top_tell_what_was_billed(tmp_path, monkeypatch):
         monkeypatch.setenv("ANCHORLINE_CONFIG", str(tmp_path / "own.toml"))
         shown = CliRunner().invoke(cli, ["top", "--once"])
         assert shown.exit_code == 0
-        assert "3 requests, 1 not answered with 200" in shown.output
-        assert "hits 1 of 1" in shown.output
+        assert "3 requests, 1 failed" in shown.output
+        assert "cache hits 1 of 1" in shown.output
         assert json.loads(CliRunner().invoke(cli, ["top", "--json"]).output)["hits"] == 1
         running.stop()
         gone = CliRunner().invoke(cli, ["top", "--once"])
         assert gone.exit_code == 2
         assert "anchorline gateway" in gone.output
+
+
+def test_a_request_is_called_by_its_client_its_session_and_its_project(tmp_path):
+    system = f"You are an agent.\n<env>\nWorking directory: /home/me/web shop\nPlatform: linux\n{SYSTEM}"
+    body = json.dumps(json.loads(MARKED_BODY) | {"system": system}).encode()
+    with Running(Upstream()) as behind, gateway(tmp_path / "g", behind.url) as running:
+        session = {
+            "x_claude_code_session_id": "5f3a9c01-1111-2222-3333-444455556666",
+            "user_agent": "claude-cli/2.1.332 (external, cli)",
+        }
+        call(running.anthropic + "/v1/messages", body=body, **session)
+        call(running.anthropic + "/v1/messages", body=MARKED_BODY, user_agent="")
+        named, unnamed = settled(running, 2)["last"]
+    assert (named["client"], named["session"], named["project"]) == ("claude-code", "5f3a9c01", "web shop")
+    assert (unnamed["client"], unnamed["session"], unnamed["project"]) == ("", "", "")
 
 
 def test_a_large_prompt_into_an_expired_cache_is_warned_of(tmp_path):

@@ -191,11 +191,21 @@ def _list(*, as_json: bool) -> None:
     if not plans:
         click.echo("No plan is recorded yet. `anchorline plan FILE` makes one.")
         return
-    table = tables.table("plan", "made", "format", "model", "decision")
-    for plan in plans:
-        made = datetime.fromtimestamp(plan.created_at).astimezone().strftime("%Y-%m-%d %H:%M")
-        table.add_row(plan.id, made, plan.format, plan.target, plan.decision or "")
-    tables.console().print(table)
+    rows = [
+        (
+            plan.id,
+            datetime.fromtimestamp(plan.created_at).astimezone().strftime("%Y-%m-%d %H:%M"),
+            plan.format,
+            plan.target,
+            plan.decision or "",
+        )
+        for plan in plans
+    ]
+    output = tables.console()
+    columns = ("plan", "made", "format", "model", "decision")
+    output.print(
+        tables.fitted(columns, rows, width=output.width, optional=("made", "decision", "model", "format"))
+    )
 
 
 def _outcome(values: dict[str, object]) -> Outcome:

@@ -6,7 +6,7 @@ import click
 
 from anchorline.cli.terminal import visible
 
-_STYLES = {"+": "green", "-": "red", "@": "cyan"}
+_STYLES = {"+": "green", "-": "bold red", "@": "cyan"}
 
 
 def show(text: str) -> None:
@@ -18,7 +18,7 @@ def show(text: str) -> None:
 
     from anchorline.cli import tables  # noqa: PLC0415  (as above)
 
-    tables.console().print(Markdown(visible(text)))
+    tables.console().print(Markdown(visible(text), hyperlinks=False))
 
 
 def show_diff(text: str) -> None:

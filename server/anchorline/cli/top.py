@@ -1,5 +1,6 @@
 """`anchorline top`: a live view of what goes through the gateway."""
 
+import re
 import time
 from contextlib import closing
 from datetime import datetime
@@ -7,14 +8,14 @@ from http.client import HTTPConnection, HTTPException
 
 import click
 import msgspec
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from anchorline.cli import reading, tables
 from anchorline.cli.connect import base
 from anchorline.cli.terminal import visible
-from anchorline.figures import usd
+from anchorline.figures import count, duration, likely, span, usd
 from anchorline.gateway.metrics import FinishedRequest, GatewayState
 from anchorline.live import proof
 
@@ -30,7 +31,7 @@ TIMEOUT_S = 5.0
 def command(every: float, once: bool, as_json: bool) -> None:
     """Show the gateway's requests, hit rates against what was predicted, dollars, and what is warm for how long.
 
-    End it with Ctrl-C. Exits with 2 where no gateway runs.
+    A narrow terminal shows fewer columns. End it with Ctrl-C. Exits with 2 where no gateway runs.
 
     \b
     Examples:
@@ -43,13 +44,15 @@ def command(every: float, once: bool, as_json: bool) -> None:
         return
 
     if once:
-        tables.console().print(_view(state(url)))
+        output = tables.console()
+        output.print(view(state(url), output.width))
         return
-    with Live(_view(state(url)), console=tables.console(), screen=True, auto_refresh=False) as live:
+    output = tables.console()
+    with Live(view(state(url), *output.size), console=output, screen=True, auto_refresh=False) as live:
         try:
             while True:
                 time.sleep(every)
-                live.update(_view(state(url)), refresh=True)
+                live.update(view(state(url), *output.size), refresh=True)
         except KeyboardInterrupt:
             return
 
@@ -79,54 +82,94 @@ def state(url: str) -> GatewayState:
         ) from error
 
 
-def _view(state: GatewayState) -> Group:
-    count = sum(state.requests.values())
-    bad = count - state.requests.get("200", 0)
+COLUMNS = (
+    "time", "client", "project", "session", "model", "status", "in", "read", "out", "P(hit)", "hit", "why", "cost",
+    "first",
+)  # fmt: skip
+OPTIONAL = ("read", "time", "project", "in", "status", "client", "P(hit)", "out", "session", "why", "first")
+"""Columns that a narrow terminal may do without, the most wanted first."""
+NUMBERS = frozenset({"in", "read", "out", "P(hit)", "cost", "first", "tokens", "left"})
+_DATED = re.compile(r"-20\d{6}\Z")
+"""The date at the end of a model's name."""
+WARM = 10
+"""Warm prefixes that are shown."""
+FEWEST = 3
+"""Requests that are shown however low the terminal is."""
+
+
+def view(state: GatewayState, width: int, height: int | None = None) -> Group:
+    """Returns what is shown in `width` columns; of `height` lines no more than there are."""
+    held = sorted(state.warm, key=lambda held: -held.tokens)[:WARM]
+    warm = tables.fitted(
+        ("model", "tokens", "lifetime", "left"),
+        [
+            (_DATED.sub("", prefix.model), count(prefix.tokens), prefix.ttl, span(int(prefix.left)))
+            for prefix in held
+        ],
+        width=width,
+        optional=("tokens", "lifetime"),
+        numbers=NUMBERS,
+        title="Warm prefixes",
+    )
+    lines = _summary(state)
+    rows = [_row(request) for request in reversed(state.last)]
+    if height is not None:
+        used = sum(1 + len(line) // width for line in lines) + len(held) + 6
+        rows = rows[: max(height - used, FEWEST)]
+    requests = tables.fitted(COLUMNS, rows, width=width, optional=OPTIONAL, numbers=NUMBERS)
+    parts: list[RenderableType] = [Text(visible("\n".join(lines) + "\n"))]
+    parts += [requests, Text()] if rows else []
+    parts += [warm] if held else []
+    return Group(*parts)
+
+
+def _summary(state: GatewayState) -> list[str]:
+    requests = sum(state.requests.values())
+    failed = requests - state.requests.get("200", 0)
     tokens = state.tokens
     sent = tokens.get("input", 0) + tokens.get("read", 0) + tokens.get("write", 0)
-    share = tokens.get("read", 0) / sent if sent else 0.0
-    lines = [
-        f"mode {state.mode}   {count} requests, {bad} not answered with 200, {state.counts.changed} changed",
-        f"{sent:,} tokens in, {share:.1%} of them read from the cache; {tokens.get('output', 0):,} out",
-        f"{usd(state.usd)} billed, {usd(state.saved_usd)} saved by the cache",
-        f"hits {state.hits} of {state.predicted}, {state.expected_hits:.1f} were expected",
+    read = tokens.get("read", 0) / sent if sent else 0.0
+    asked = f"{count(requests)} request{'s' * (requests != 1)}"
+    lines = [f"mode {state.mode} · {asked}, {count(failed)} failed, {count(state.counts.changed)} changed"]
+    if not requests:
+        lines.append("No request yet. Point a client at it: `anchorline connect claude-code`.")
+    lines += [
+        f"{count(sent)} tokens in, {read:.1%} read from the cache · {count(tokens.get('output', 0))} out",
+        f"{usd(state.usd)} billed · {usd(state.saved_usd)} saved by the cache",
+        f"cache hits {count(state.hits)} of {count(state.predicted)} ({state.expected_hits:.1f} expected)",
     ]
-    lines += [f"{count} not in it: {what}" for what, count in state.unpriced.items()]
+    lines += [f"{count(number)} not in it: {what}" for what, number in state.unpriced.items()]
     if state.counts.reused:
         lines.append(
-            f"{state.counts.reused} more answered from the response cache, {usd(state.reused_usd)} not billed"
+            f"{count(state.counts.reused)} more answered from the response cache, {usd(state.reused_usd)} not billed"
         )
     if state.counts.pings or state.kept_warm:
         lines.append(
-            f"{state.counts.pings} keep-alive pings, {usd(state.pings_usd)}; {state.kept_warm} prefixes are kept warm"
+            f"{count(state.counts.pings)} keep-alive pings, {usd(state.pings_usd)}; {state.kept_warm} kept warm"
         )
     for what in state.held:
-        left = "" if what.until is None else f", for {max(what.until - state.at, 0) / 60:.0f} minutes more"
-        lines.append(f"unchanged{left}: {what.what} ({what.requests}): {what.why}")
+        left = "" if what.until is None else f", for {span(int(max(what.until - state.at, 0)))} more"
+        lines.append(f"unchanged{left}: {what.what} ({count(what.requests)}): {what.why}")
     if state.problem:
         lines.append(f"not recording: {state.problem}")
-    requests = tables.table(
-        "time", "model", "status", "in", "read", "out", "P(hit)", "hit", "USD", "first byte", boxed=False
-    )
-    for request in reversed(state.last):
-        requests.add_row(*_row(request))
-    warm = tables.table("warm: model", "tokens", "for", "left", boxed=False)
-    for held in sorted(state.warm, key=lambda held: -held.tokens)[:10]:
-        warm.add_row(held.model, f"{held.tokens:,}", held.ttl, f"{held.left:.0f} s")
-    return Group(Text(visible("\n".join(lines) + "\n")), requests, Text(), warm)
+    return lines
 
 
 def _row(request: FinishedRequest) -> tuple[str, ...]:
     usage = request.usage
     return (
         datetime.fromtimestamp(request.at).astimezone().strftime("%H:%M:%S"),
-        request.model,
+        request.client,
+        request.project,
+        request.session,
+        _DATED.sub("", request.model),
         str(request.status),
-        f"{usage.input + usage.read + usage.write:,}" if usage else "-",
-        f"{usage.read:,}" if usage else "-",
-        f"{usage.output:,}" if usage else "-",
-        f"{request.p_hit:.0%}",
-        {True: "yes", False: "no", None: "-"}[request.hit] + (f" ({request.miss})" if request.miss else ""),
-        f"{request.usd:.4f}" if request.usd is not None else "-",
-        f"{request.first_byte:.2f} s" if request.first_byte is not None else "-",
+        count(usage.input + usage.read + usage.write) if usage else "",
+        count(usage.read) if usage else "",
+        count(usage.output) if usage else "",
+        likely(request.p_hit),
+        {True: "yes", False: "no", None: "-"}[request.hit],
+        request.miss.replace("_", " "),
+        usd(request.usd) if request.usd is not None else "",
+        duration(request.first_byte) if request.first_byte is not None else "",
     )

@@ -7,7 +7,7 @@ import msgspec
 
 from anchorline.cache.ledger import Entry, longest
 from anchorline.cli import reading, tables
-from anchorline.figures import usd
+from anchorline.figures import count, span, usd
 from anchorline.route.pricing import Pricing, Unpriced
 from anchorline.route.target import load as load_targets
 from anchorline.store.database import StoreError, locate
@@ -66,16 +66,18 @@ def command(as_json: bool) -> None:
         )
         return
 
-    table = tables.table("model", "left", "tokens", "at stake", "lifetime", "from")
-    for prefix in shown:
-        left = f"{prefix.left_s // 60}:{prefix.left_s % 60:02}"
-        stake = usd(prefix.usd)
-        table.add_row(prefix.model, left, f"{prefix.tokens:,}", stake, prefix.ttl, prefix.source)
-    tables.console().print(table)
+    rows = [
+        (prefix.model, span(prefix.left_s), count(prefix.tokens), usd(prefix.usd), prefix.ttl, prefix.source)
+        for prefix in shown
+    ]
+    output = tables.console()
+    columns = ("model", "left", "tokens", "at stake", "lifetime", "from")
+    optional, numbers = ("tokens", "at stake", "lifetime", "from"), ("left", "tokens", "at stake")
+    output.print(tables.fitted(columns, rows, width=output.width, optional=optional, numbers=numbers))
     missing = len(shown) - len(prices)
     without = f" not counting {missing} without a known price" if missing and prices else ""
     click.echo(
-        f"{tokens:,} tokens, {'not known what is' if total is None else f'${total:.2f}'} at stake{without}"
+        f"{count(tokens)} tokens, {'not known what is' if total is None else usd(total)} at stake{without}"
     )
 
 

@@ -242,7 +242,9 @@ class Exchanges:
         self._requests.note_usage(prompt, model, sent, outcome)
         if planned.course is not None and exchange.planned is not None:
             self._requests.note_route(prompt, model, planned.course)
-        self.metrics.add(finished(exchange, plan, cache, model, outcome, self._pricing, self.planner.targets))
+        self.metrics.add(
+            finished(exchange, prompt, plan, cache, model, outcome, self._pricing, self.planner.targets)
+        )
         if self._config.gateway.keepalive_usd > 0 and not self.held(exchange.sender.credential):
             kept = prefix_to_keep(exchange, planned, model, sent, outcome, self.planner, self._pricing)
             if kept is not None:

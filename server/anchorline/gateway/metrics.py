@@ -23,7 +23,8 @@ class FinishedRequest(msgspec.Struct, frozen=True):
     `miss` is the provider's own reason, where its client has asked for that.
 
     `saved_usd` is what its cached tokens saved, less what writing others cost, against a provider without a cache.
-    `unpriced` says why there are no dollars, empty where there are or nothing was billed.
+    `unpriced` says why there are no dollars, empty where there are or nothing was billed. `client`, `session` and
+    `project` are empty where they are not known.
     """
 
     at: float
@@ -39,6 +40,9 @@ class FinishedRequest(msgspec.Struct, frozen=True):
     saved_usd: float | None
     changes: int
     unpriced: str = ""
+    client: str = ""
+    session: str = ""
+    project: str = ""
 
 
 class WarmPrefix(msgspec.Struct, frozen=True):

@@ -1,10 +1,12 @@
 """Makes the outcome of a plan and the line in the metrics from an exchange that has ended."""
 
+from anchorline.gateway import labels
 from anchorline.gateway.exchange import Exchange
 from anchorline.gateway.metrics import FinishedRequest, hit
 from anchorline.gateway.usage import Meter
 from anchorline.outcome import Outcome
 from anchorline.plan import CachePlan, Plan
+from anchorline.prompt.model import Prompt
 from anchorline.route.pricing import BROKEN_OFF, UNTOLD, Bill, Pricing, Unpriced
 from anchorline.route.target import Targets
 
@@ -35,6 +37,7 @@ def outcome_of(plan: Plan, exchange: Exchange, meter: Meter) -> Outcome:
 
 def finished(
     exchange: Exchange,
+    prompt: Prompt,
     plan: Plan,
     cache: CachePlan,
     model: str,
@@ -58,6 +61,9 @@ def finished(
         saved_usd=bill.saved if isinstance(bill, Bill) else None,
         changes=len(exchange.planned.changed.splices) if exchange.planned else 0,
         unpriced=str(bill) if isinstance(bill, Unpriced) else "",
+        client=labels.client(exchange.sender.client),
+        session=labels.session(prompt),
+        project=labels.project(prompt),
     )
 
 

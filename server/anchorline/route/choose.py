@@ -58,7 +58,7 @@ class Situation(msgspec.Struct, frozen=True):
     `prompt_tokens` are expected to be read from that model's cache; `cold` says that no prefix of the prompt is warm.
     `in_session`: the conversation already has answers. `course`: how it goes on, where it is routed by itself.
     `elsewhere`: the tokens that other models still hold, by their names in the catalogue. Prices are those of the
-    epoch second `at`.
+    epoch second `at`. `unclear`: the draft leaves open what is to be done, so its length does not make it easy.
     """
 
     current: str
@@ -71,6 +71,7 @@ class Situation(msgspec.Struct, frozen=True):
     elsewhere: Mapping[str, int] = {}
     at: float = inf
     course: Course | None = None
+    unclear: bool = False
 
 
 class _Candidate(msgspec.Struct, frozen=True):
@@ -103,7 +104,7 @@ def choose(situation: Situation, targets: Targets, quality: QualityModel, settin
     if course.asked:  # the task is known, so a later request is not judged by less than the first one was
         features = quality.features(course.asked, in_session=False)
     else:
-        features = quality.features(situation.draft, in_session=situation.in_session)
+        features = quality.features(situation.draft, in_session=situation.in_session or situation.unclear)
     own = quality.p_success(features, current_model)
     counts = settings.sticky or not situation.in_session
     candidates = []

@@ -89,7 +89,7 @@ class HeuristicQuality:
         """Looks at a draft once, for all candidates.
 
         In a session the task stands in the turns before: a short draft there does not make it easier than the mean,
-        and its words say nothing.
+        and its words say nothing. The same holds for a draft that leaves open what is to be done.
         """
         line = self._line
         x = (log1p(len(draft)) - line.mean) / line.deviation
