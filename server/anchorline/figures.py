@@ -11,6 +11,11 @@ def usd(amount: float | None) -> str:
     return f"{sign}${size:,.{2 if size >= 1 else 4}f}"
 
 
+def cents(amount: float) -> str:
+    """Returns dollars to the cent, as on a bill; ``<$0.01`` for less."""
+    return "<$0.01" if 0 < amount < 0.005 else f"${amount:,.2f}"
+
+
 def count(number: int) -> str:
     """Returns a number with groups of three digits."""
     return f"{number:,}"

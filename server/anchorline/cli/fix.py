@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from anchorline import files
-from anchorline.cli import offers, reading
+from anchorline.cli import offers, reading, terminal
 from anchorline.client_settings import fixes
 from anchorline.client_settings.change import Change, changes
 from anchorline.client_settings.document import UnwritableError
@@ -69,8 +69,7 @@ def _offered(number: int) -> offers.Offer:
 def _show(made: list[Change]) -> None:
     styles = {"+": "green", "-": "red", "@": "cyan"}
     for change in made:
-        for line in change.diff().splitlines():
-            click.secho(line, fg=styles.get(line[:1]))
+        terminal.show([(line, styles.get(line[:1], ""))] for line in change.diff().splitlines())
 
 
 @click.command(name="undo")

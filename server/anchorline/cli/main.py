@@ -112,17 +112,31 @@ class _Lazy(click.Group):
 
 @click.group(
     cls=_Lazy,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 done but something was found or refused, 2 wrong usage or unreadable input.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the screen.")
+@click.option("--sample", is_flag=True, help="Show a sample history instead of yours.")
 @click.version_option(__version__, prog_name="anchorline")
-def cli() -> None:
-    """Plan a prompt before it is sent.
+@click.pass_context
+def cli(ctx: click.Context, as_json: bool, sample: bool) -> None:
+    """Show what your coding agents cost, on what, and what to do about it.
+
+    Without a command it reads the sessions of Claude Code and Codex that are new, and prints what they cost, the
+    findings ranked by cost, and for each one what would have saved money. Nothing leaves this machine, and no text of
+    prompts is kept.
 
     \b
-    Example:
+    Examples:
+      anchorline
+      anchorline fix 1 --dry-run
       anchorline plan fix.prompt.md
     """
+    if ctx.invoked_subcommand is None:
+        importlib.import_module("anchorline.cli.overview").show(as_json=as_json, sample=sample)
+    elif as_json or sample:
+        raise click.UsageError("--json and --sample before a command are for `anchorline` without one")
 
 
 def main() -> None:

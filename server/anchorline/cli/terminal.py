@@ -6,9 +6,14 @@ made visible before.
 """
 
 import io
+import os
 import re
+import shutil
 import sys
+from collections.abc import Iterable
 from typing import Any, TextIO
+
+import click
 
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
@@ -55,3 +60,29 @@ def guard() -> None:
 def steered(stream: TextIO) -> TextIO:
     """Returns the stream that a library may steer the terminal by."""
     return stream.steered if isinstance(stream, Visible) else stream
+
+
+Span = tuple[str, str]
+"""A text and its style: words such as ``bold`` and ``green``, or nothing."""
+Line = list[Span]
+PIPE_WIDTH = 80
+_ATTRIBUTES = ("bold", "dim")
+
+
+def width() -> int:
+    """Returns the columns of the terminal; of a pipe 80, unless COLUMNS says otherwise."""
+    return shutil.get_terminal_size((PIPE_WIDTH, 24)).columns
+
+
+def show(lines: Iterable[Line]) -> None:
+    """Prints lines in their styles on a terminal, and plain where there is none or NO_COLOR is set."""
+    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    for line in lines:
+        text = "".join(_styled(visible(text), style) if coloured else visible(text) for text, style in line)
+        click.echo(text.rstrip(), file=steered(sys.stdout), color=coloured)
+
+
+def _styled(text: str, style: str) -> str:
+    words = style.split()
+    colour = next((word for word in words if word not in _ATTRIBUTES), None)
+    return click.style(text, fg=colour, bold="bold" in words or None, dim="dim" in words or None)

@@ -1,0 +1,176 @@
+"""`anchorline` without a command: imports what is new, and prints one screen of what it cost and what to do."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+import msgspec
+
+from anchorline import files
+from anchorline.cli import offers, progress, reading, screen, terminal
+from anchorline.cli.offers import Offer
+from anchorline.client_settings.change import changes
+from anchorline.client_settings.document import UnwritableError
+from anchorline.config import Config, Store
+from anchorline.findings import kept
+from anchorline.findings.model import Overview
+from anchorline.sessions import session_files
+from anchorline.sessions.session_files import AGENTS, Agent
+from anchorline.store.database import StoreError, locate
+from anchorline.store.unread import unread
+
+NAMED = 3
+"""Problems of an import that are named; of the others only the number is said."""
+
+
+class AgentFiles(msgspec.Struct, frozen=True):
+    """Where an agent keeps its sessions, and how many files of them there are."""
+
+    agent: Agent
+    folders: list[str]
+    files: int
+
+
+class FirstScreen(msgspec.Struct, frozen=True):
+    """All that the screen shows. `imported` requests are new; `fixes` are what `anchorline fix N` makes.
+
+    `sample`: nothing is recorded on this machine, and the overview is that of the sample history.
+    """
+
+    agents: list[AgentFiles]
+    imported: int
+    overview: Overview
+    fixes: list[Offer]
+    sample: bool = False
+
+
+def show(*, as_json: bool, sample: bool) -> None:
+    """Prints the screen. What can't be imported is said on standard error, and the rest is shown.
+
+    `sample`: of the sample history, though there is a history of the user's own.
+    """
+    settings = reading.settings().config
+    agents: list[AgentFiles] = []
+    imported, overview = 0, None
+    if not sample:
+        sources = {agent: session_files.files(session_files.homes(agent)) for agent in AGENTS}
+        agents = [_files(agent, paths) for agent, paths in sources.items()]
+        imported = _import(sources, settings, quiet=as_json)
+        try:
+            overview = _overview(locate(settings.store.path), settings, quiet=as_json)
+        except StoreError as error:
+            raise reading.Unusable(str(error)) from error
+    if overview is None or not overview.requests:
+        _show_sample(agents, as_json=as_json)
+        return
+    offered, done = _offers(overview)
+    if as_json:
+        _print(FirstScreen(agents, imported, overview, offered))
+    else:
+        terminal.show(screen.lines(overview, offered, done, terminal.width()))
+    try:
+        offers.keep(offered, files.data_folder())
+    except OSError as error:
+        reading.notice(f"{error.filename}: {error.strerror}; so `anchorline fix` won't know these fixes")
+
+
+def _show_sample(agents: list[AgentFiles], *, as_json: bool) -> None:
+    """Shows the sample history, after where sessions were looked for; its fixes are not on offer."""
+    with TemporaryDirectory(prefix="anchorline-sample-") as folder:
+        settings = Config(store=Store(path=str(Path(folder) / "sample.db")))
+        shipped = files.shipped() / "sample"
+        _import_files(
+            {agent: session_files.files((shipped / agent,)) for agent in AGENTS}, settings, quiet=True
+        )
+        overview = _overview(locate(settings.store.path), settings, quiet=True)
+    offered, _ = _offers(overview)
+    if as_json:
+        _print(FirstScreen(agents, 0, overview, offered, sample=True))
+        return
+    width = terminal.width()
+    looked = [(agent.agent, agent.folders, agent.files) for agent in agents]
+    terminal.show(screen.sample(overview, offered, looked, width))
+
+
+def _print(shown: FirstScreen) -> None:
+    click.echo(msgspec.json.encode(shown).decode())
+
+
+def _files(agent: Agent, paths: list[Path]) -> AgentFiles:
+    return AgentFiles(agent, [str(folder) for folder in session_files.homes(agent)], len(paths))
+
+
+def _import(sources: dict[Agent, list[Path]], settings: Config, *, quiet: bool) -> int:
+    """Imports what is new, and returns how many requests that were."""
+    if not settings.store.enabled:
+        reading.notice(
+            "recording is off (store.enabled): nothing is imported, and what was recorded before is shown"
+        )
+        return 0
+    path = locate(settings.store.path)
+    try:
+        new = {agent: paths for agent, found in sources.items() if (paths := unread(path, agent, found))}
+    except StoreError:
+        new = {agent: paths for agent, paths in sources.items() if paths}  # a damaged database is begun anew
+    try:
+        return _import_files(new, settings, quiet=quiet) if new else 0
+    except StoreError as error:
+        reading.notice(f"{error}. Nothing is imported")
+        return 0
+
+
+def _import_files(new: dict[Agent, list[Path]], settings: Config, *, quiet: bool) -> int:
+    # 200 ms of imports, where nothing is new
+    from anchorline.route.target import load as load_targets  # noqa: PLC0415
+    from anchorline.store.session_import import import_sessions  # noqa: PLC0415
+
+    targets = load_targets(settings.files)
+    requests = 0
+    problems = []
+    with progress.bar("Importing sessions", sum(map(len, new.values())), quiet=quiet) as step:
+        for agent, paths in new.items():
+            summary = import_sessions(agent, paths, settings, targets, step)
+            requests += summary.requests
+            problems += summary.problems
+            if summary.notice is not None:
+                reading.notice(summary.notice)
+    for problem in problems[:NAMED]:
+        position = f"{problem.file}:{problem.line}" if problem.line else problem.file
+        reading.notice(f"{position}: {problem.message}")
+    if len(problems) > NAMED:
+        reading.notice(f"{len(problems) - NAMED} more lines can't be read; the rest is imported")
+    return requests
+
+
+def _overview(path: Path, settings: Config, *, quiet: bool) -> Overview:
+    """Returns the overview, worked out anew where anything has changed that it rests on."""
+    state = kept.basis(path, settings.files)
+    overview = kept.read(path, state)
+    if overview is not None:
+        return overview
+    from anchorline.findings.overview import overview as collect  # noqa: PLC0415  (200 ms: NumPy and the replay)
+    from anchorline.route.target import load as load_targets  # noqa: PLC0415
+
+    with progress.bar("Looking for savings", 0, quiet=quiet) as step:
+        overview = collect(path, load_targets(settings.files), step=step)
+    kept.write(path, kept.basis(path, settings.files), overview)
+    return overview
+
+
+def _offers(overview: Overview) -> tuple[list[Offer], list[str]]:
+    """Returns the fixes that can be made, numbered in the order of their findings, and codes of those in force."""
+    offered: list[Offer] = []
+    done: list[str] = []
+    for finding in overview.findings:
+        if finding.fix is None or not finding.fix.changes:
+            continue
+        offer = Offer(len(offered) + 1, finding.code, finding.fix)
+        try:
+            in_force = not changes(offer.edits())
+        except (UnwritableError, OSError):
+            in_force = False  # `anchorline fix` says what is wrong with the file
+        if in_force:
+            done.append(finding.code)
+        else:
+            offered.append(offer)
+    return offered, done

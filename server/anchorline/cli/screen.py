@@ -1,0 +1,165 @@
+"""The first screen as text: what was spent, on what, and what to do about it."""
+
+import textwrap
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+
+from anchorline.cli.offers import Offer
+from anchorline.cli.terminal import Line, Span
+from anchorline.figures import cents, count, share
+from anchorline.findings.model import CostFinding, Fix, Overview
+
+MOST = 6
+"""Findings that are shown, so that the screen stays one; the others are summed up."""
+WIDEST = 100
+LONGEST = 24
+"""Characters of a project's path that are shown whole."""
+NAMES = {"claude-code": "Claude Code", "codex": "Codex", "gateway": "gateway"}
+
+
+def lines(overview: Overview, offers: Sequence[Offer], done: Sequence[str], width: int) -> list[Line]:
+    """Returns the screen of an overview that has requests.
+
+    `offers` are the fixes that `anchorline fix` makes; `done` are the codes of findings whose fix is in force already.
+    """
+    width = min(width, WIDEST)
+    return [
+        *_head(overview, width),
+        [],
+        *_findings(overview, offers, done, width),
+        [],
+        *_plain(_next(offers), width),
+    ]
+
+
+def sample(
+    overview: Overview, offers: Sequence[Offer], looked: Sequence[tuple[str, list[str], int]], width: int
+) -> list[Line]:
+    """Returns the screen of the sample history. `looked` has each agent's folders, and how many files are in them."""
+    width = min(width, WIDEST)
+    screen: list[Line] = []
+    if looked:
+        screen += _plain("No requests yet. Anchorline has looked for sessions in", width)
+        for agent, folders, number in looked:
+            state = f"{count(number)} files without a request" if number else "no sessions"
+            where = f"{', '.join(map(short, folders))} ({state})"
+            screen += [[("  ", ""), (f"{NAMES[agent]:11}  ", "bold"), (where, "")]]
+        screen.append([])
+    label = "Sample: an invented history, to show what this looks like. None of it is yours."
+    screen += [*_plain(label, width, "bold yellow"), []]
+    screen += [*_head(overview, width), [], *_findings(overview, offers, (), width), []]
+    hint = (
+        "Next: use Claude Code or Codex, then run `anchorline` again. For any other agent, `anchorline gateway` "
+        "records requests as they pass."
+    )
+    return [*screen, *_plain(hint, width)]
+
+
+def _findings(overview: Overview, offers: Sequence[Offer], done: Sequence[str], width: int) -> list[Line]:
+    numbers: dict[str, int] = {offer.code: offer.number for offer in offers}
+    shown, smaller = overview.findings[:MOST], overview.findings[MOST:]
+    smaller_usd = sum(finding.usd for finding in smaller)
+    rest = round(overview.usd, 2) - sum(round(usd, 2) for usd in (*(f.usd for f in shown), smaller_usd))
+    indent = max(len(cents(overview.usd)), len("<$0.01")) + 9
+    screen: list[Line] = []
+    for finding in shown:
+        screen += _row(cents(finding.usd), finding.usd, overview, (finding.title, "bold"), indent, width)
+        screen += _wrapped([(_details(finding), "dim")], indent, width)
+        if finding.fix is not None:
+            screen += _wrapped(_action(finding, finding.fix, numbers, done), indent, width, hanging=2)
+    if smaller:
+        title = f"{len(smaller)} smaller finding{'s' * (len(smaller) != 1)} (anchorline report)"
+        screen += _row(cents(smaller_usd), smaller_usd, overview, (title, ""), indent, width)
+    screen += _row(cents(rest), rest, overview, ("No finding", ""), indent, width)
+    for finding in overview.observations:
+        noted = f"{finding.title}: {count(finding.count)}, for {cents(finding.usd)} of the above."
+        screen += [[], *_plain(noted, width, "dim")]
+    return screen
+
+
+def _head(overview: Overview, width: int) -> list[Line]:
+    counted = [(overview.requests, "request"), (overview.sessions, "session"), (overview.days, "day")]
+    counts = ", ".join(f"{count(number)} {unit}{'s' * (number != 1)}" for number, unit in counted)
+    parts = [
+        _span(overview),
+        *(f"{NAMES.get(use.agent, use.agent)} {cents(use.usd)}" for use in overview.agents),
+    ]
+    if overview.unpriced:
+        parts.append(f"{count(overview.unpriced)} of unknown price")
+    spent: list[Span] = [(cents(overview.usd), "bold"), (f" at API prices: {counts}", "")]
+    return [*_wrapped(spent, 0, width), *_plain(" · ".join(parts), width, "dim")]
+
+
+def _row(amount: str, usd: float, overview: Overview, title: Span, indent: int, width: int) -> list[Line]:
+    part = share(usd / overview.usd) if overview.usd else ""
+    first, *more = _wrapped([title], indent, width)
+    return [[(f"{amount:>{indent - 9}}  {part:>5}  ", ""), *first[1:]], *more]
+
+
+def _span(overview: Overview) -> str:
+    days = [
+        datetime.fromtimestamp(at or 0.0, UTC).date().isoformat()
+        for at in (overview.first_at, overview.last_at)
+    ]
+    return days[0] if days[0] == days[1] else " to ".join(days)
+
+
+def _details(finding: CostFinding) -> str:
+    details = f"{count(finding.count)} {finding.unit}"
+    worst = finding.worst
+    if worst is None:
+        return details
+    where = f" in {_end(worst.project)}" if worst.project else ""
+    return f"{details}; worst {cents(worst.usd)} on {worst.day}{where}"
+
+
+def short(path: str) -> str:
+    """Returns a path with the home folder as ``~``."""
+    home = Path.home()
+    return f"~/{Path(path).relative_to(home).as_posix()}" if Path(path).is_relative_to(home) else path
+
+
+def _end(project: str) -> str:
+    """Returns the end of a long path: it says more than the beginning."""
+    parts = project.replace("\\", "/").split("/")
+    return project if len(project) <= LONGEST else "…/" + "/".join(parts[-2:])
+
+
+def _action(finding: CostFinding, fix: Fix, numbers: dict[str, int], done: Sequence[str]) -> list[Span]:
+    if finding.code in done:
+        return [("✓ ", "green"), (f"{fix.title}: set since", "")]
+    saved = f"{cents(fix.worth.value)} ({cents(fix.worth.low)} to {cents(fix.worth.high)})"
+    number = numbers.get(finding.code)
+    lead = f"→ fix {number}: " if number is not None else "→ "
+    return [(lead, "bold green"), (f"{fix.title}: worth ", ""), (saved, "green")]
+
+
+def _next(offers: Sequence[Offer]) -> str:
+    if not offers:
+        return "Next: `anchorline report` shows cost by day, model and cause."
+    return (
+        f"Next: `anchorline fix {offers[0].number}` sets it (`--dry-run` only shows what would change), "
+        "`anchorline undo` takes it back."
+    )
+
+
+def _plain(text: str, width: int, style: str = "") -> list[Line]:
+    return _wrapped([(text, style)], 0, width)
+
+
+def _wrapped(spans: Sequence[Span], indent: int, width: int, *, hanging: int = 0) -> list[Line]:
+    """Returns spans wrapped at words, each line behind so many blanks, and `hanging` more from the second on."""
+    text = "".join(part for part, _ in spans)
+    styles = [style for part, style in spans for _ in part]
+    wrapped: list[Line] = []
+    begin = 0
+    for part in textwrap.wrap(text, max(width - indent - hanging, 20), break_on_hyphens=False):
+        begin = text.index(part, begin)
+        styled = groupby(zip(part, styles[begin:], strict=False), key=itemgetter(1))
+        line: Line = [("".join(letter for letter, _ in letters), style) for style, letters in styled]
+        wrapped.append([(" " * (indent + hanging * bool(wrapped)), ""), *line])
+        begin += len(part)
+    return wrapped
