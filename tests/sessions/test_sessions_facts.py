@@ -226,6 +226,17 @@ def test_a_sub_agents_type_is_told_by_its_lines_or_by_the_call_that_began_it(tmp
     }  # fmt: skip
 
 
+def test_the_type_of_a_sub_agent_with_a_file_of_its_own_stands_beside_it(tmp_path: Path):
+    log = ClaudeLog()
+    log.user("Where is the cart?", isSidechain=True, agentId="a1")
+    log.answer("m1", isSidechain=True, agentId="a1")
+    path = tmp_path / "agent-a1.jsonl"
+    path.write_bytes(log.bytes())
+    assert [one.subagent for one in read(path).requests] == [""]
+    (tmp_path / "agent-a1.meta.json").write_text('{"agentType": "Explore", "description": "look"}')
+    assert [one.subagent for one in read(path).requests] == ["Explore"]
+
+
 def test_a_file_that_is_gone_on_with_knows_what_was_called_before(tmp_path: Path):
     log = ClaudeLog()
     log.user("begin", **WHERE)

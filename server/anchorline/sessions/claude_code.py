@@ -181,7 +181,7 @@ def _branch(
             if trigger == "user"
             else None,
             checkout=None if git_branch is None else lines.facts.checkout(git_branch),
-            subagent=None if lines.agents is not None else lines.types.get(chain, ""),
+            subagent=None if lines.agents is not None else lines.types.get(chain) or lines.facts.only_agent,
             results=lines.facts.results(_newest_input(history), answer.model),
             answer=answer.id,
             request=answer.request,

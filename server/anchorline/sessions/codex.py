@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from anchorline.prompt import tokens
-from anchorline.prompt.formats.codex import Frozen, SentRequest, Session, SessionMeta, TokenUsage
+from anchorline.prompt.formats.codex import Frozen, Item, SentRequest, Session, SessionMeta, TokenUsage
 from anchorline.prompt.source import Line
 from anchorline.sessions.facts import Facts, FrozenFacts, ToolResult
 from anchorline.sessions.messages import newest_message
@@ -56,9 +56,9 @@ class _Reading(Session):
         if not self.subagent:
             self.subagent = self.facts.agent(_role(bytes(meta.source)))
 
-    def item(self, kind: str, start: int, payload: bytes) -> None:
+    def item(self, item: Item, start: int, payload: bytes) -> None:
         """Takes in an item."""
-        self.facts.item(kind, start, payload)
+        self.facts.item(item, start, payload)
 
     def sending(self) -> None:
         """Takes what has come since the request before, which may have been copied from another session."""

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import islice
@@ -21,6 +22,7 @@ from xxhash import xxh3_128_digest
 from anchorline import redact
 from anchorline.prompt import tokens, vision
 from anchorline.prompt.attachments import NOTHING
+from anchorline.prompt.formats.codex import Item
 from anchorline.prompt.model import Kind
 from anchorline.prompt.tokens import SegmentFeatures
 
@@ -125,29 +127,25 @@ class _Input(msgspec.Struct, frozen=True):
 
 class _Call(msgspec.Struct):
     name: Any = None
-    input: _Input = _Input()
+    input: _Input | None = None
+
+
+class _AgentMeta(msgspec.Struct):
+    type: Any = msgspec.field(name="agentType", default=None)
 
 
 class _Result(msgspec.Struct):
     is_error: Any = None
 
 
-class _Item(msgspec.Struct):
-    call_id: str | None = None
-    name: Any = None
-    namespace: Any = None
-    arguments: Any = None
-    input: Any = None
-    content: Raw = Raw(b"")
-
-
 _decode_call = msgspec.json.Decoder(_Call).decode
+_decode_meta = msgspec.json.Decoder(_AgentMeta).decode
 _decode_result = msgspec.json.Decoder(_Result).decode
-_decode_item = msgspec.json.Decoder(_Item).decode
 _decode_input = msgspec.json.Decoder(_Input).decode
 _list = msgspec.json.Decoder(list[Raw]).decode
 _FAULTS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
 _ATTACHED = Call("")
+_NOTHING = _Input()
 
 
 class Facts:
@@ -162,6 +160,7 @@ class Facts:
         self._git_branch = ""
         self.prs: dict[str, str] = {}
         self.agents: dict[bytes, str] = {}
+        self.only_agent = ""
         self._calls: dict[str, Call] = {}
         self._results: dict[int, Measured] = {}
 
@@ -191,6 +190,12 @@ class Facts:
         kept = self._names and isinstance(name, str) and _NAME.match(name) and not redact.find(name)
         return str(name) if kept else ""
 
+    def own_agent(self, path: Path) -> None:
+        """Takes the type of the sub-agent whose file of Claude Code this is from the file beside it."""
+        meta = path.with_name(f"{path.name.partition('.')[0]}.meta.json")
+        with suppress(OSError, *_FAULTS):
+            self.only_agent = self.agent(_decode_meta(meta.read_bytes()).type)
+
     def block(self, kind: Kind, start: int, raw: bytes, tool: str | None) -> None:
         """Takes in a content block of Claude Code that stands at `start` of the file; `tool` is the call's id."""
         try:
@@ -204,23 +209,24 @@ class Facts:
         except _FAULTS:
             return
 
-    def item(self, kind: str, start: int, payload: bytes) -> None:
-        """Takes in an item of Codex that stands at `start` of the file."""
+    def item(self, item: Item, start: int, payload: bytes) -> None:
+        """Takes in an item of Codex, whose bytes are `payload` and stand at `start` of the file."""
+        kind = item.type
         try:
             if kind.endswith("_call"):
-                self._codex_call(kind, _decode_item(payload))
+                if item.call_id is not None:
+                    self._calls[item.call_id] = self._codex_call(item)
             elif kind.endswith("_output"):
-                call = self._calls.get(_decode_item(payload).call_id or "", _UNKNOWN)
+                call = self._calls.get(item.call_id or "", _UNKNOWN)
                 if call.effect is not None and _FAILED.search(payload, 0, _HEAD):
                     call = call._replace(effect=None)
                 self._results[start] = Measured(call, tokens.measure(payload, "tool_result"), "tool_result")
             elif kind == "message" and b'"input_image"' in payload:
-                for index, part in enumerate(_list(_decode_item(payload).content)):
+                for index, part in enumerate(_list(item.content)):
                     raw = bytes(part)
                     if b"_image" in raw[:40]:
-                        self._results[start + index] = Measured(
-                            _ATTACHED, tokens.measure(raw, "image"), "image"
-                        )
+                        image = tokens.measure(raw, "image")
+                        self._results[start + index] = Measured(_ATTACHED, image, "image")
         except _FAULTS:
             return
 
@@ -257,7 +263,7 @@ class Facts:
             self.project, self.branch, self.prs = frozen.project, frozen.branch, frozen.prs
 
     def _call(self, block: _Call) -> Call:
-        given, tool = block.input, _tool(block.name)
+        given, tool = block.input or _NOTHING, _tool(block.name)
         if given.subagent_type is not None and given.prompt:
             self.agents[prompt_digest(bytes(given.prompt))] = self.agent(given.subagent_type)
         path = given.file_path or given.notebook_path or given.path
@@ -268,21 +274,16 @@ class Facts:
             effect = "instructions"
         return Call(tool, self._target(path), _number(given.offset), _number(given.limit), effect)
 
-    def _codex_call(self, kind: str, item: _Item) -> None:
-        if item.call_id is None:
-            return
+    def _codex_call(self, item: Item) -> Call:
         arguments = item.arguments if isinstance(item.arguments, str) else ""
-        words: Any = item.input
-        given = _decode_input(arguments) if arguments.startswith("{") else _Input()
+        given = _decode_input(arguments) if arguments.startswith("{") else _NOTHING
         command = given.cmd if given.cmd is not None else given.command
-        if isinstance(command, list):
-            command = " ".join(part for part in command[-1:] if isinstance(part, str))
+        if isinstance(command, list):  # a program and its arguments: a shell's script is the last one
+            command = command[-1] if command else None
         namespace = item.namespace if isinstance(item.namespace, str) else ""
-        tool = _tool(f"{namespace}{item.name}" if isinstance(item.name, str) else kind.removesuffix("_call"))
-        words = words or command
-        self._calls[item.call_id] = self._command(
-            tool, words, given.workdir if isinstance(given.workdir, str) else self._folder
-        )
+        tool = f"{namespace}{item.name}" if isinstance(item.name, str) else item.type.removesuffix("_call")
+        folder = given.workdir if isinstance(given.workdir, str) else self._folder
+        return self._command(_tool(tool), item.input or command, folder)
 
     def _command(self, tool: str, command: object, folder: str) -> Call:
         """Returns the call of a command in a shell, or of a patch."""

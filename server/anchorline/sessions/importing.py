@@ -92,7 +92,10 @@ def read(
     if earlier is not None and (earlier.size, earlier.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
         return None
     packed = path.suffix in PACKED
-    reader = READERS[agent](Facts(key, names=names))
+    facts = Facts(key, names=names)
+    if path.name.startswith("agent-"):
+        facts.own_agent(path)
+    reader = READERS[agent](facts)
     anew = True
     if (
         earlier is not None

@@ -126,15 +126,24 @@ class _Event(msgspec.Struct):
     info: _Info | None = None
 
 
-class _Item(msgspec.Struct):
+class Item(msgspec.Struct, gc=False):
+    """An item of a conversation. What only calls and results have is checked by whoever reads it."""
+
     type: str
     role: str | None = None
     content: Raw = _ABSENT
     call_id: str | None = None
+    name: Any = None
+    namespace: Any = None
+    arguments: Any = None
+    input: Any = None
 
 
 _LINE = msgspec.json.Decoder(_Line)
 _LIST = msgspec.json.Decoder(list[Raw])
+_ITEM = msgspec.json.Decoder(Item)
+_EVENT = msgspec.json.Decoder(_Event)
+_TEXT = msgspec.json.Decoder(_Text)
 
 
 def sniff(first_line: bytes) -> bool:
@@ -234,7 +243,7 @@ class Session:
         if head.type == "response_item":
             self._item(payload, _offset(line, payload), at)
         elif head.type == "event_msg":
-            event = msgspec.json.decode(payload, type=_Event)
+            event = _EVENT.decode(payload)
             if event.type == "token_count" and event.info is not None:
                 self._told(event.info.last_token_usage, event.info.total_token_usage, at)
             elif event.type in ("turn_aborted", "task_started"):
@@ -312,7 +321,7 @@ class Session:
                 )
         raw = bytes(meta.base_instructions)
         if raw[:1] == b"{":
-            text = bytes(msgspec.json.decode(raw, type=_Text).text)
+            text = bytes(_TEXT.decode(raw).text)
             if text[:1] == b'"':
                 at = offset + value(payload, b"base_instructions", raw) + value(raw, b"text", text)
                 self.history.add(
@@ -324,11 +333,11 @@ class Session:
     def described(self, meta: SessionMeta) -> None:
         """Takes in what the session says of itself: nothing here."""
 
-    def item(self, kind: str, start: int, payload: bytes) -> None:
+    def item(self, item: Item, start: int, payload: bytes) -> None:
         """Takes in an item of the conversation that stands at `start` of the file: nothing here."""
 
     def _item(self, payload: bytes, offset: int, at: float | None) -> None:
-        item = msgspec.json.decode(payload, type=_Item)
+        item = _ITEM.decode(payload)
         answer = item.role == "assistant" or item.type in _ANSWERS or item.type.endswith("_call")
         if answer and self._asked is None:
             self._first_at = at
@@ -336,10 +345,10 @@ class Session:
         if not answer and at is not None:
             self.history.now = at
         self._ends_with_answer = answer
-        self.item(item.type, offset, payload)
+        self.item(item, offset, payload)
         self._add(item, payload, offset)
 
-    def _add(self, item: _Item, payload: bytes, offset: int) -> None:
+    def _add(self, item: Item, payload: bytes, offset: int) -> None:
         history = self.history
         content = bytes(item.content)
         role: Role
@@ -380,7 +389,7 @@ class Session:
             starts, _ = layout.spans(items, 1, raws)
             start = offset + value(payload, b"replacement_history", items)
             for relative, raw in zip(starts, raws, strict=True):
-                self._add(msgspec.json.decode(raw, type=_Item), raw, start + relative)
+                self._add(_ITEM.decode(raw), raw, start + relative)
         elif summary != b"null":
             start = offset + value(payload, b"message", summary)
             self.history.add(_block("text", start, summary, self._measure), "user", fresh=True)
@@ -466,7 +475,7 @@ def _content(
     blocks = []
     for relative, raw in zip(starts, raws, strict=True):
         start = offset + relative
-        text = bytes(msgspec.json.decode(raw, type=_Text).text)
+        text = bytes(_TEXT.decode(raw).text)
         kind: Kind = "text" if role in ("user", "assistant") else "system"
         if text == b"null" and b"_image" in raw[:40]:
             kind = "image"
