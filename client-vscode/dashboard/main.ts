@@ -4,11 +4,22 @@ import { element } from "./elements";
 import type { Report } from "./report";
 import { costByDay, costByModel, expected } from "./sections/costs";
 import { decisions, experiments, routes } from "./sections/decisions";
+import { findings } from "./sections/findings";
 import { calibration, misses } from "./sections/hits";
 import { tiles } from "./sections/tiles";
 import { date } from "./words";
 
-const SECTIONS = [costByDay, costByModel, expected, misses, calibration, routes, decisions, experiments];
+const SECTIONS = [
+  findings,
+  costByDay,
+  costByModel,
+  expected,
+  misses,
+  calibration,
+  routes,
+  decisions,
+  experiments,
+];
 
 function draw(main: Element, report: Report): void {
   main.replaceChildren(element("h1", "Cost and cache usage"), element("p", period(report)));

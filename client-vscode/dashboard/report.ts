@@ -15,6 +15,7 @@ export interface Report {
   refinements: Refinements;
   arms: readonly Arm[];
   steps: readonly ExperimentStep[];
+  overview: Overview;
   unknown: Record<string, number>;
   pings: number;
   pings_usd: number | null;
@@ -106,6 +107,72 @@ export interface ExperimentStep {
   experiment: string | null;
   stage: string | null;
   share: number | null;
+}
+
+/** What was spent and on what. `usd` is the sum of all `findings` and of `rest`, which is no finding's. */
+export interface Overview {
+  agents: readonly AgentUse[];
+  first_at: number | null;
+  last_at: number | null;
+  days: number;
+  sessions: number;
+  requests: number;
+  unpriced: number;
+  usd: number;
+  findings: readonly CostFinding[];
+  rest: number;
+  observations: readonly CostFinding[];
+  schema: 1;
+}
+
+/** What one agent was used for. `agent` is ``gateway`` for what no session file has. */
+export interface AgentUse {
+  agent: string;
+  sessions: number;
+  requests: number;
+  usd: number;
+}
+
+/** `requests` in which something cost `usd` that it need not have. */
+export interface CostFinding {
+  code: "expired" | "history_changed" | "model_switched" | "tools_changed" | "compacted_cold" | "instructions_edited" | "not_readable" | "files_reread" | "large_results" | "subagent_starts" | "media_resent" | "no_commit";
+  title: string;
+  count: number;
+  unit: string;
+  requests: number;
+  usd: number;
+  worst: Example | null;
+  fix: Fix | null;
+}
+
+/** Where a finding was worst: the dollars of one session on one day. */
+export interface Example {
+  project: string | null;
+  day: string;
+  usd: number;
+  session: string;
+}
+
+/** What to do about a finding. `changes` are made by `anchorline fix`; where there are none, `title` is advice. */
+export interface Fix {
+  title: string;
+  worth: Interval;
+  changes: readonly SettingChange[];
+}
+
+/** A figure with its 95 % interval. */
+export interface Interval {
+  value: number;
+  low: number;
+  high: number;
+}
+
+/** A value for a client's own settings file, at the path of `keys`. */
+export interface SettingChange {
+  client: string;
+  keys: readonly string[];
+  value: boolean | number | string;
+  source: string;
 }
 
 export type Cause = "expired" | "model_changed" | "compacted" | "prefix_edited" | "thinking_stripped" | "history_changed" | "not_readable" | "dropped";

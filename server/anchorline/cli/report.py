@@ -1,5 +1,6 @@
 """`anchorline report`: cost, hits, routes and decisions, from what was recorded."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
@@ -10,9 +11,9 @@ import msgspec
 from rich.table import Table
 
 from anchorline import files
-from anchorline.cache.miss_causes import Cause
 from anchorline.cli import reading, tables
 from anchorline.cli.replay import Since, nothing_since
+from anchorline.findings.model import Fix
 from anchorline.report.collect import collect
 from anchorline.report.model import Cost, Report
 from anchorline.report.page import dashboard
@@ -23,17 +24,6 @@ MOST = 5
 """Of what is not known, that is named."""
 DAYS, WEEKS = 14, 26
 """The longest history that is shown by day, and by week. A longer one is shown by month."""
-REMEDIES: dict[Cause, str] = {
-    "expired": "continue within the TTL, or use a longer one",
-    "model_changed": "switch models between sessions",
-    "compacted": "compact between tasks",
-    "prefix_edited": "edit instruction files between sessions",
-    "thinking_stripped": "nothing: the provider leaves it out",
-    "history_changed": "don't rewind or edit what was sent",
-    "not_readable": "wait for the first answer before parallel requests",
-    "dropped": "keep tools and system prompt unchanged",
-}
-"""What to do about a cache miss, by its cause."""
 
 
 @click.command(name="report")
@@ -74,7 +64,7 @@ def _collect(since: float | None) -> Report:
     settings = reading.settings().config
     targets = load_targets(settings.files)
     try:
-        return collect(locate(settings.store.path), targets, since)
+        return collect(locate(settings.store.path), targets, since, own=settings.files)
     except StoreError as error:
         raise reading.Unusable(str(error)) from error
 
@@ -90,7 +80,7 @@ def _show(report: Report) -> None:
         )
         return
     console = tables.console()
-    for table in (_models(report), _periods(report), _misses(report), _routes(report)):
+    for table in (_models(report), _periods(report), _findings(report), _routes(report)):
         if table.row_count:
             console.print(table)
     click.echo(_summary(report))
@@ -130,13 +120,32 @@ def _costs(title: str, costs: Sequence[Cost], label: Callable[[Cost], str]) -> T
     return table
 
 
-def _misses(report: Report) -> Table:
-    table = tables.table("cache miss", "requests", "cost", "what to do")
-    for miss in report.hits.misses:
+def _findings(report: Report) -> Table:
+    """Returns where the money went: each finding, and what is none; all of it is what was billed."""
+    overview = report.overview
+    table = tables.table("finding", "how often", "cost", "worst", "what to do")
+    for finding in overview.findings:
+        worst = finding.worst
         table.add_row(
-            miss.cause.replace("_", " "), f"{miss.requests:,}", f"${miss.usd:,.2f}", REMEDIES[miss.cause]
+            finding.title,
+            f"{finding.count:,} {finding.unit}",
+            _dollars(finding.usd),
+            f"{worst.day} {_folder(worst.project)}".strip() if worst is not None else "",
+            _fix(finding.fix) if finding.fix is not None else "",
         )
+    if overview.findings:
+        table.add_row("(no finding)", "", _dollars(overview.rest), "", "")
     return table
+
+
+def _folder(project: str | None) -> str:
+    """Returns the last name of a folder's path."""
+    return re.split(r"[\\/]", project)[-1] if project else ""
+
+
+def _fix(fix: Fix) -> str:
+    worth = fix.worth
+    return f"{fix.title}: would have saved {_dollars(worth.value)} ({_dollars(worth.low)} to {_dollars(worth.high)})"
 
 
 def _routes(report: Report) -> Table:
@@ -183,6 +192,10 @@ def _summary(report: Report) -> str:
         parts.append(
             f"Cache hit rate {hits.hits / hits.returns:.0%} ({hits.hits:,} of {hits.returns:,} follow-up requests)."
         )
+    parts.extend(
+        f"{finding.count:,} {finding.unit} ended without a commit ({_dollars(finding.usd)})."
+        for finding in report.overview.observations
+    )
     if refined.proposed:
         parts.append(
             f"Suggestions: {refined.proposed:,}, of which {refined.accepted:,} accepted, {refined.modified:,} edited, "

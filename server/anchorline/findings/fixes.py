@@ -31,6 +31,9 @@ MCP_TOKENS = 10_000
 SCALED = 0.75
 """The share of an image's tokens that are saved by half its width: they grow with its area."""
 
+MANY = 10.0
+"""So many times as much has advice to save as a setting, to be offered instead."""
+
 Worth = Callable[[Change], Interval]
 
 
@@ -58,19 +61,29 @@ class Option(NamedTuple):
 
 
 def best(code: Code, evidence: Evidence, worth: Worth) -> Fix | None:
-    """Returns what to do about a finding: the setting that saves most, else advice; None where none surely saves."""
-    proven: list[Fix] = []
+    """Returns what to do about a finding, None where nothing surely saves: the setting that saves most, else advice.
+
+    A setting does what it says, and an agent may not: so advice comes first only where it saves many times as much.
+    """
+    settings: list[Fix] = []
+    advice: list[Fix] = []
     for option in _options(code, evidence):
-        if proven and proven[-1].changes and not option.settings:
-            break
         saved = worth(option.change)
         if saved.low > 0:
-            proven.append(Fix(option.title, saved, option.settings))
-    return max(proven, key=lambda fix: fix.worth.value, default=None)
+            (settings if option.settings else advice).append(Fix(option.title, saved, option.settings))
+    setting = max(settings, key=_saved, default=None)
+    sentence = max(advice, key=_saved, default=None)
+    if setting is None or (sentence is not None and _saved(sentence) > MANY * _saved(setting)):
+        return sentence
+    return setting
+
+
+def _saved(fix: Fix) -> float:
+    return fix.worth.value
 
 
 def _options(code: Code, evidence: Evidence) -> Iterator[Option]:
-    """Yields the options, those with settings first."""
+    """Yields what may pay."""
     if code == "expired":
         yield Option(
             "Keep the cache of main conversations for an hour",

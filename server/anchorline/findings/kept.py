@@ -1,6 +1,7 @@
 """The overview that was worked out last, kept beside the database for as long as nothing changes that it rests on."""
 
 import hashlib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,6 +40,17 @@ def read(path: Path, state: str) -> Overview | None:
     except (OSError, msgspec.DecodeError):
         return None
     return kept.overview if kept.basis == state else None
+
+
+def current(path: Path, own: Files, make: Callable[[], Overview]) -> Overview:
+    """Returns what is kept where nothing has changed since, else what `make` returns, which is kept then."""
+    state = basis(path, own)
+    overview = read(path, state)
+    if overview is None:
+        overview = make()
+        if path.exists():
+            write(path, state, overview)
+    return overview
 
 
 def write(path: Path, state: str, overview: Overview) -> None:

@@ -9,6 +9,10 @@ from statistics import median
 
 from anchorline.billed.imported import imported_requests
 from anchorline.billed.planned import answered_pings, planned_requests, seen_requests, untold_requests
+from anchorline.config import Files
+from anchorline.findings import kept
+from anchorline.findings.model import Overview
+from anchorline.findings.overview import overview
 from anchorline.report.model import Arm, ExperimentStep, Refinements, Report, Route
 from anchorline.report.sums import Sums
 from anchorline.route.target import Targets
@@ -29,21 +33,26 @@ _DECIDED = """
 """
 
 
-def collect(path: Path, targets: Targets, since: float | None = None) -> Report:
+def collect(path: Path, targets: Targets, since: float | None = None, *, own: Files | None = None) -> Report:
     """Returns the report of what was recorded from `since` on; an empty one where there is no database.
 
-    Raises StoreError when the database can't be read.
+    `own` are the files that `targets` were read from beside the built-in ones. Raises StoreError when the database
+    can't be read.
     """
+    if since is None:
+        shown = kept.current(path, own or Files(), lambda: overview(path, targets))
+    else:
+        shown = overview(path, targets, since)
     collecting = gc.isenabled()
     gc.disable()  # hundreds of thousands of small objects, none in a cycle: looking for some takes long
     try:
-        return _collected(path, Sums(targets), since)
+        return _collected(path, Sums(targets), since, shown)
     finally:
         if collecting:
             gc.enable()
 
 
-def _collected(path: Path, sums: Sums, since: float | None) -> Report:
+def _collected(path: Path, sums: Sums, since: float | None, shown: Overview) -> Report:
     begin = since or 0.0
     refinements = Refinements(0, 0, 0, 0, None, 0, 0)
     routes: tuple[Route, ...] = ()
@@ -76,6 +85,7 @@ def _collected(path: Path, sums: Sums, since: float | None) -> Report:
         refinements=refinements,
         arms=arms,
         steps=steps,
+        overview=shown,
         unknown=dict(sums.unknown),
         pings=sums.pings,
         pings_usd=sums.pings_usd,

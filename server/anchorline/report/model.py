@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from anchorline.cache.miss_causes import Cause
+from anchorline.findings.model import Overview
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -117,8 +118,8 @@ class ExperimentStep(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """Everything. `requests` have a bill; of `unpriced` ones the price is not known, `unknown` says what of it.
 
-    `steps` are the newest ones, whenever they were taken, the last one first. `pings` kept prefixes warm: their dollars
-    are not in `costs`, and None where the price of none is known.
+    `overview` divides what was billed among findings. `steps` are the newest ones, whenever they were taken, the last
+    one first. `pings` kept prefixes warm: their dollars are not in `costs`, and None where the price of none is known.
     """
 
     made_at: float
@@ -134,6 +135,7 @@ class Report(msgspec.Struct, frozen=True):
     refinements: Refinements
     arms: tuple[Arm, ...]
     steps: tuple[ExperimentStep, ...]
+    overview: Overview
     unknown: dict[str, int] = {}
     pings: int = 0
     pings_usd: float | None = 0.0

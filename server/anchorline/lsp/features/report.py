@@ -44,7 +44,7 @@ def _page(config: Config, days: float | None) -> str:
     targets = target.load(config.files)
     since = None if days is None else time.time() - days * DAY_S
     try:
-        return dashboard(collect(locate(config.store.path), targets, since))
+        return dashboard(collect(locate(config.store.path), targets, since, own=config.files))
     except StoreError as error:
         raise RequestFailed(str(error)) from None
 
