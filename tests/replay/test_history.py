@@ -3,8 +3,8 @@
 import msgspec
 
 from anchorline.cache.rules import load
-from anchorline.replay.account import RecordedConversation
-from anchorline.replay.history import conversations, replayed
+from anchorline.replay.history import ReplayedRequest, replayed
+from anchorline.replay.timeline import timelines
 from anchorline.sessions.request import RecordedRequest
 
 RULES = load()
@@ -18,13 +18,12 @@ def sent(at: float, read: int, short: int = 0, long: int = 0, **changes: object)
     return msgspec.structs.replace(PLAIN, **given)
 
 
-def grouped(*requests: RecordedRequest) -> list[RecordedConversation]:
-    return conversations(replayed(sorted(requests, key=lambda request: request.sent_at), RULES))
+def linked(*requests: RecordedRequest) -> list[ReplayedRequest]:
+    return replayed(sorted(requests, key=lambda request: request.sent_at), RULES)
 
 
 def shared(*requests: RecordedRequest) -> list[int]:
-    (one,) = grouped(*requests)
-    return [step.shared for step in one.steps]
+    return [request.shared for request in linked(*requests)]
 
 
 def test_what_was_read_was_shared_and_all_of_it_where_most_was():
@@ -39,32 +38,31 @@ def test_after_an_expiry_the_conversation_is_taken_to_have_gone_on():
 
 def test_after_a_compaction_only_the_head_is_shared():
     first, second = sent(0, 3000, 10_000), sent(4000, 0, 5000, trigger="compact")
-    assert shared(first, second) == [0, 3000]
+    assert shared(first, second) == [3000, 3000]
 
 
 def test_every_model_chain_and_branch_is_a_conversation_of_its_own():
-    found = grouped(
-        sent(0, 0, 9000),
-        sent(10, 0, 9000, model="claude-haiku-4-5"),
-        sent(20, 9000, 500),
-        sent(30, 0, 5000, chain="agent"),
-        sent(40, 0, 9100, branch=1),
+    timed = timelines(
+        linked(
+            sent(0, 0, 9000),
+            sent(10, 0, 9000, model="claude-haiku-4-5"),
+            sent(20, 9000, 500),
+            sent(30, 0, 5000, chain="agent"),
+            sent(40, 0, 9100, branch=1),
+        ),
+        RULES,
     )
-    assert [(one.model, len(one.steps)) for one in found] == [
-        ("claude-opus-4-5", 2),
-        ("claude-haiku-4-5", 1),
-        ("claude-opus-4-5", 1),
-        ("claude-opus-4-5", 1),
+    assert [(one.model, one.at.tolist(), one.conversation.tolist()) for one in timed] == [
+        ("claude-opus-4-5", [0, 20, 30, 40], [0, 0, 1, 2]),
+        ("claude-haiku-4-5", [10], [0]),
     ]
-    assert {one.session for one in found} == {"s"}
 
 
 def test_the_lifetime_is_the_one_last_written():
-    (one,) = grouped(sent(0, 0, 9000), sent(9, 9000, 0, 50), sent(20, 9055), sent(30, 9060, 70))
-    assert list(one.ttls) == ["5m", "1h", "1h", "5m"]
+    requests = linked(sent(0, 0, 9000), sent(9, 9000, 0, 50), sent(20, 9055), sent(30, 9060, 70))
+    assert [request.ttl for request in requests] == ["5m", "1h", "1h", "5m"]
 
 
 def test_a_cold_first_request_has_the_head_that_others_read():
     warm = [sent(0, 16_000, 500, session="a"), sent(5, 16_000, 900, session="b")]
-    *_, cold = grouped(*warm, sent(9000, 0, 20_000, session="c"))
-    assert cold.head == 16_000
+    assert shared(*warm, sent(9000, 0, 20_000, session="c"))[-1] == 16_000

@@ -1,18 +1,16 @@
 """Compares caching policies on recorded requests: the cost of each, in USD, beside what was billed."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from anchorline.cache.gaps import GapModel
-from anchorline.replay import account, history, policies
-from anchorline.replay.account import Paid, RecordedConversation
+from anchorline.replay import history, policies
 from anchorline.replay.bootstrap import share
+from anchorline.replay.costs import Costs, PricedHistory
 from anchorline.replay.history import LeftOut
 from anchorline.replay.interval import Interval
-from anchorline.route.pricing import Bill, Pricing
+from anchorline.route.pricing import Pricing
 from anchorline.route.target import Targets
 from anchorline.sessions.request import RecordedRequest
 
@@ -65,18 +63,14 @@ def compare(
     Raises KeyError for a name that is no policy.
     """
     chosen = policies.named(dict.fromkeys((BASE, *names)), gaps)
-    rules, pricing = targets.rules, Pricing(targets)
+    pricing = Pricing(targets)
     replayed = history.read(requests, targets, pricing)
-    recorded = history.conversations(replayed.requests, pricing)
-    sums = {}
+    priced = PricedHistory(replayed.requests, targets.rules, pricing)
+    costs = {}
     for name, rule in chosen.items():
-        sums[name] = _sums(account.run(recorded, rule, rules.for_model), recorded)
+        costs[name] = priced.costs(rule)
         done(name)
-    uncached = sum(
-        price * step.tokens
-        for conversation in recorded
-        for step, price in zip(conversation.steps, conversation.prices, strict=True)
-    )
+    uncached = priced.uncached()
     sent = replayed.requests
     return Comparison(
         requests=len(sent),
@@ -86,56 +80,23 @@ def compare(
         billed_usd=round(replayed.billed.prompt, 6),
         uncached_usd=round(uncached, 6),
         left_out=replayed.left_out,
-        policies=tuple(_line(name, sums[name], uncached, sums[BASE]) for name in names),
+        policies=tuple(_line(name, costs[name], uncached, costs[BASE]) for name in names),
     )
 
 
-class _Sums:
-    """What one policy was charged, in USD, by kind, session and day."""
-
-    def __init__(self) -> None:
-        self.bill = Bill()
-        self.ping = 0.0
-        self.pings = 0
-        self.sessions: dict[str, float] = defaultdict(float)
-        self.days: dict[str, float] = defaultdict(float)
-
-    @property
-    def usd(self) -> float:
-        return self.bill.prompt + self.ping
-
-
-def _sums(paid: Iterable[Paid], recorded: Sequence[RecordedConversation]) -> _Sums:
-    """Adds up what a policy was charged."""
-    sums = _Sums()
-    sent = [0] * len(recorded)
-    for payment in paid:
-        number = payment.conversation
-        conversation = recorded[number]
-        price = conversation.prices[sent[number]]
-        sent[number] += 1
-        sums.bill = sums.bill.plus(payment.bill, price)
-        sums.ping += price * payment.pings
-        sums.pings += payment.sent
-        usd = price * (payment.charge + payment.pings)
-        sums.sessions[conversation.session] += usd
-        sums.days[datetime.fromtimestamp(payment.at, UTC).date().isoformat()] += usd
-    return sums
-
-
-def _line(name: str, sums: _Sums, uncached: float, base: _Sums) -> PolicyCost:
-    saved = [usd - sums.sessions[session] for session, usd in base.sessions.items()]
+def _line(name: str, costs: Costs, uncached: float, base: Costs) -> PolicyCost:
+    saved = [usd - costs.sessions[session] for session, usd in base.sessions.items()]
     interval = share(saved, list(base.sessions.values()))
     return PolicyCost(
         policy=name,
         does=policies.POLICIES[name].does,
-        usd=round(sums.usd, 6),
-        read_usd=round(sums.bill.read, 6),
-        write_usd=round(sums.bill.write, 6),
-        plain_usd=round(sums.bill.input, 6),
-        ping_usd=round(sums.ping, 6),
-        pings=sums.pings,
-        relative=round(sums.usd / uncached, 4) if uncached else 1.0,
+        usd=round(costs.usd, 6),
+        read_usd=round(costs.read, 6),
+        write_usd=round(costs.write, 6),
+        plain_usd=round(costs.plain, 6),
+        ping_usd=round(costs.ping, 6),
+        pings=costs.pings,
+        relative=round(costs.usd / uncached, 4) if uncached else 1.0,
         saved=Interval(round(interval.value, 4), round(interval.low, 4), round(interval.high, 4)),
-        days={day: round(usd, 6) for day, usd in sorted(sums.days.items())},
+        days={day: round(usd, 6) for day, usd in sorted(costs.days.items())},
     )

@@ -13,8 +13,6 @@ import msgspec
 
 from anchorline.cache.hits import is_hit
 from anchorline.cache.rules import Provider, Rules
-from anchorline.replay.account import RecordedConversation
-from anchorline.replay.chain import ChainStep
 from anchorline.route.pricing import Bill, Pricing, Unpriced
 from anchorline.route.target import Targets
 from anchorline.sessions.request import RecordedRequest, Trigger
@@ -25,7 +23,8 @@ class ReplayedRequest(msgspec.Struct, frozen=True, gc=False):
 
     `shared` are the tokens that it has in common with the request before it in its conversation (session, chain, branch
     and model); of the first one, those of its head, which other conversations share. `ttl` is the lifetime that its
-    client asked for, `times` what speed, tier and region multiply its price by.
+    client asked for, `times` what speed, tier and region multiply its price by, `stop` why its answer ended (empty: not
+    known).
     """
 
     id: str
@@ -40,6 +39,7 @@ class ReplayedRequest(msgspec.Struct, frozen=True, gc=False):
     trigger: Trigger
     ttl: str
     times: float = 1.0
+    stop: str = ""
 
     @property
     def conversation(self) -> tuple[str, str, int, str]:
@@ -87,33 +87,6 @@ def read(requests: Iterable[RecordedRequest], targets: Targets, pricing: Pricing
         for request, times in zip(replayed(kept, targets.rules), factors, strict=True)
     )
     return History(sent, billed, LeftOut(automatic, unpriced))
-
-
-def conversations(
-    requests: Iterable[ReplayedRequest], pricing: Pricing | None = None
-) -> list[RecordedConversation]:
-    """Returns the conversations: one for each branch of each chain and each model. `requests` are in order.
-
-    They have prices where `pricing` is given.
-    """
-    grouped: dict[tuple[str, str, int, str], list[ReplayedRequest]] = defaultdict(list)
-    for request in requests:
-        grouped[request.conversation].append(request)
-    return [
-        RecordedConversation(
-            key[0],
-            "\0".join(map(str, key)),
-            key[3],
-            tuple(
-                ChainStep(request.at, request.tokens, request.shared if index else 0, request.trigger)
-                for index, request in enumerate(branch)
-            ),
-            tuple(request.ttl for request in branch),
-            branch[0].shared,
-            tuple(input_price(request, pricing) for request in branch) if pricing is not None else (),
-        )
-        for key, branch in grouped.items()
-    ]
 
 
 def input_price(request: ReplayedRequest, pricing: Pricing) -> float:

@@ -7,11 +7,14 @@ conversation that only grows their anchors differ in two things: where the last 
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from anchorline.cache.gaps import GapModel, HazardGaps
-from anchorline.cache.lifetime import Action
+from anchorline.cache.lifetime import Action, ping_every, rewrite
 from anchorline.cache.rules import Lifetime, Provider
-from anchorline.replay.account import CachingRule, RecordedConversation
-from anchorline.replay.chain import ChainPolicy, clairvoyant, delta_rule, expected, fixed
+from anchorline.replay.foresight import Foresight
+from anchorline.replay.rule import CachingRule, Choices
+from anchorline.replay.timeline import Floats, Integers, Timeline
 
 PINGS = 3
 """Keep-alive pings after one request, at most, where a policy sends any."""
@@ -29,30 +32,99 @@ class NamedPolicy(NamedTuple):
 
 
 def _always(lifetime: str, *, pings: int = 0, head: str | None = None, tail: bool = True) -> NamedPolicy:
-    def policy(_conversation: RecordedConversation, provider: Provider) -> ChainPolicy:
-        return fixed(Action(_lifetime(provider, lifetime), pings))
+    def choose(timeline: Timeline) -> Choices:
+        same = np.zeros(len(timeline), np.int64)
+        return Choices([Action(_lifetime(timeline.provider, lifetime), pings)], same, same)
 
     does = f"anchors for {lifetime}" if tail else f"only tools and system, for {lifetime}"
     does += f", tools and system for {head}" if head else ""
     does += f", at most {pings} pings" if pings else ""
-    return NamedPolicy(does, lambda _: CachingRule(policy, head, tail))
+    return NamedPolicy(does, lambda _: CachingRule(choose, head, tail))
 
 
-def _recorded(conversation: RecordedConversation, provider: Provider) -> ChainPolicy:
-    return lambda position: Action(_lifetime(provider, conversation.ttls[position.index]))
+def _recorded(timeline: Timeline) -> Choices:
+    asked: dict[str, int] = {}
+    numbers = np.array([asked.setdefault(request.ttl, len(asked)) for request in timeline.requests], np.int64)
+    return Choices([Action(_lifetime(timeline.provider, ttl)) for ttl in asked], numbers, numbers)
 
 
-def _delta(_conversation: RecordedConversation, provider: Provider) -> ChainPolicy:
-    return delta_rule(Action(provider.lifetimes[0]), Action(provider.lifetimes[-1]))
+def _delta(timeline: Timeline, share: float = 0.05) -> Choices:
+    """As `chain.py:delta_rule`."""
+    tokens, lifetimes = timeline.tokens, timeline.provider.lifetimes
+    cold, warm = (tokens - hit < share * tokens for hit in (0, timeline.shared))
+    return Choices([Action(lifetimes[0]), Action(lifetimes[-1])], cold.astype(int), warm.astype(int))
 
 
 def _ours(pings: int) -> Callable[[GapModel], CachingRule]:
-    return lambda gaps: CachingRule(lambda _, provider: expected(gaps, provider, pings=pings))
+    return lambda gaps: CachingRule(lambda timeline: _expected(timeline, gaps, pings))
 
 
-def _hindsight(conversation: RecordedConversation, provider: Provider) -> ChainPolicy:
+def _expected(timeline: Timeline, gaps: GapModel, pings: int) -> Choices:
+    """As `chain.py:expected`: the cheapest action in expectation; its pings are chosen when the answer is there."""
+    provider, tokens = timeline.provider, timeline.tokens
+    actions = [Action(), *(Action(life, k) for life in provider.lifetimes for k in range(pings + 1))]
+    before = Foresight(timeline, gaps)
+    answers = pings and any(request.stop for request in timeline.requests)
+    after = Foresight(timeline, gaps, answered=True) if answers else None
+    chosen = []
+    for hit in (np.zeros_like(tokens), timeline.shared):
+        choice = _gains(before, provider, tokens - hit, tokens, pings).argmax(axis=0)
+        if after is not None:
+            later = _gains(after, provider, tokens - hit, tokens, pings)
+            named = np.array(
+                [0, *(1 + place for place in range(len(provider.lifetimes)) for _ in range(pings + 1))]
+            )
+            later[named[:, None] != named[choice]] = -np.inf
+            choice = np.where(choice > 0, later.argmax(axis=0), choice)
+        chosen.append(choice)
+    return Choices(actions, *chosen)
+
+
+def _gains(foresight: Foresight, provider: Provider, fresh: Integers, prefix: Integers, pings: int) -> Floats:
+    """Returns the gain of each action over doing nothing, which is the first one: `cache/lifetime.py:bets`."""
+    again = rewrite(provider)
+    gains = [np.zeros(len(prefix))]
+    for lifetime in provider.lifetimes:
+        premium = (lifetime.write - 1) * fresh
+        every = ping_every(lifetime)
+        for count in range(pings + 1):
+            if count:
+                premium = premium + provider.read * prefix * (1 - foresight.within(count * every))
+            reused = foresight.within(lifetime.seconds + count * every)
+            gains.append(reused * (again - provider.read) * prefix - premium)
+    return np.array(gains)
+
+
+def _hindsight(timeline: Timeline) -> Choices:
+    """As `chain.py:clairvoyant`, for all conversations at once, from their last requests to the first."""
+    provider, tokens, wait = timeline.provider, timeline.tokens, timeline.wait
+    read, hit = provider.read, timeline.shared
     actions = [Action(), *(Action(life, k) for life in provider.lifetimes for k in range(PINGS + 1))]
-    return clairvoyant(actions, provider.read)(conversation.steps)
+    pinging = np.array([(read * tokens) * _paid(action, wait) for action in actions])
+    stays = np.array([wait <= action.alive for action in actions])
+    write = np.array([action.write for action in actions])[:, None]
+    cold_at, warm_at = np.zeros(len(timeline), np.int64), np.zeros(len(timeline), np.int64)
+    miss, found = np.zeros(len(timeline) + 1), np.zeros(len(timeline) + 1)
+    last = np.append(timeline.first[1:], [True] * bool(len(timeline)))
+    left = np.flatnonzero(last)
+    while len(left):
+        after = np.where(last[left], len(timeline), left + 1)
+        rest = pinging[:, left] + np.where(stays[:, left], found[after], miss[after])
+        cold = write * tokens[left] + rest
+        warm = write * (tokens[left] - hit[left]) + rest
+        cold_at[left], warm_at[left] = cold.argmin(axis=0), warm.argmin(axis=0)
+        miss[left] = cold.min(axis=0)
+        found[left] = read * hit[left] + warm.min(axis=0)
+        left = left[~timeline.first[left]] - 1
+    return Choices(actions, cold_at, warm_at)
+
+
+def _paid(action: Action, wait: Floats) -> Floats:
+    """As `Action.paid`, for many waits."""
+    if action.lifetime is None or not action.pings:
+        return np.zeros(len(wait))
+    every = ping_every(action.lifetime)
+    return np.where(wait >= action.pings * every, action.pings, np.floor(wait / every))
 
 
 POLICIES: Mapping[str, NamedPolicy] = {

@@ -3,9 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from anchorline.replay import account, history, policies
+from anchorline.replay import history, policies
 from anchorline.replay.bootstrap import total
 from anchorline.replay.changes import Change, Requests
+from anchorline.replay.costs import PricedHistory
 from anchorline.replay.interval import Interval
 from anchorline.route.pricing import Pricing
 from anchorline.route.target import Targets
@@ -42,12 +43,9 @@ class WhatIf:
         costs: dict[str, float] = defaultdict(float)
         for request in requests:
             costs[request.session] += history.answer_usd(request, self._pricing)
-        conversations = history.conversations(requests, self._pricing)
-        rule = policies.named([policies.RECORDED])[policies.RECORDED]
-        sent = [0] * len(conversations)
-        for paid in account.run(conversations, rule, self._rules.for_model):
-            conversation = conversations[paid.conversation]
-            price = conversation.prices[sent[paid.conversation]]
-            sent[paid.conversation] += 1
-            costs[conversation.session] += price * (paid.charge + paid.pings)
+        priced = PricedHistory(requests, self._rules, self._pricing)
+        for session, usd in priced.costs(
+            policies.named([policies.RECORDED])[policies.RECORDED]
+        ).sessions.items():
+            costs[session] += usd
         return costs

@@ -13,7 +13,7 @@ from anchorline.cache.lifetime import best, bets
 from anchorline.cache.quote import OUTPUT_TOKENS
 from anchorline.cache.rules import load as load_rules
 from anchorline.replay.chain import ChainStep, moment
-from anchorline.replay.history import conversations, replayed
+from anchorline.replay.history import replayed
 from anchorline.route.catalog import Model
 from anchorline.sessions.request import RecordedRequest
 
@@ -120,9 +120,13 @@ def _chains(rows: list[dict[str, Any]], gaps: HazardGaps) -> Iterator[Chain]:
         texts = sum(size for role, kind, size, *_ in row["new_blocks"] if (role, kind) == ("user", "text"))
         spoken = row["trigger"] in ("user", "compact")
         said[str(row["chain"])].append(texts if spoken else None)
-    for recorded in conversations(replayed([_billed(row) for row in rows], RULES)):
-        steps = recorded.steps
-        lengths = said[recorded.name.split("\0")[1]]
+    chains: dict[str, list[ChainStep]] = defaultdict(list)
+    for request in replayed([_billed(row) for row in rows], RULES):
+        steps = chains[request.chain]
+        shared = request.shared if steps else 0
+        steps.append(ChainStep(request.at, request.tokens, shared, request.trigger))
+    for chain, steps in chains.items():
+        lengths = said[chain]
         yield [
             Asked(step, gaps.after(moment(steps, index)), length, {})
             for index, (step, length) in enumerate(zip(steps, lengths, strict=True))

@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from anchorline.replay.account import RecordedConversation
+from anchorline.cache.rules import Provider
 from anchorline.replay.chain import Chain, ChainStep
+from anchorline.replay.history import ReplayedRequest
+from anchorline.replay.timeline import Timeline
 
 BLOCK = 64
 
@@ -17,14 +19,22 @@ BLOCK = 64
 class Trace(NamedTuple):
     """One session: its main chain and its sub-agents', and the tokens of tools and system prompt.
 
-    `recorded` are the same requests for the exact replay, a conversation for each chain and model.
+    `recorded` are the same requests for the exact replay, a conversation for each chain and model, in order.
     """
 
     id: str
     split: str
     static: int
     chains: list[Chain]
-    recorded: list[RecordedConversation]
+    recorded: list[ReplayedRequest]
+
+    def timelines(self, provider: Provider) -> list[Timeline]:
+        """Return the requests to each model, under a provider's rules."""
+        models = dict.fromkeys(request.model for request in self.recorded)
+        return [
+            Timeline(model, provider, [request for request in self.recorded if request.model == model])
+            for model in models
+        ]
 
 
 def read(path: Path, near_duplicates: Path | None = None) -> list[Trace]:
@@ -46,19 +56,24 @@ def read(path: Path, near_duplicates: Path | None = None) -> list[Trace]:
                 for number, requests in enumerate([main, *nested])
                 for one in _recorded(trace["id"], number, requests, 0 if number else static)
             ]
+            recorded.sort(key=lambda one: one.at)
             traces.append(Trace(trace["id"], trace["split"], static, chains, recorded))
     return traces
 
 
-def _recorded(trace: str, number: int, requests: list[dict], static: int) -> list[RecordedConversation]:
-    """Return a chain's conversations by model. What a model had is compared with its own last request."""
+def _recorded(trace: str, number: int, requests: list[dict], static: int) -> list[ReplayedRequest]:
+    """Return a chain's requests. What a model had is compared with its own last request."""
     models: dict[str, list[dict]] = {}
     for request in requests:
         models.setdefault(request["model"], []).append(request)
     return [
-        RecordedConversation(trace, f"{number} {model}", model, _whole(_chain(own)), (), static)
+        ReplayedRequest(
+            "", trace, str(number), 0, model, step.at, step.tokens, step.shared if index else static,
+            step.output, step.trigger, "5m", stop=step.stop,
+        )
         for model, own in models.items()
-    ]
+        for index, step in enumerate(_whole(_chain(own)))
+    ]  # fmt: skip
 
 
 def _whole(chain: Chain) -> Chain:

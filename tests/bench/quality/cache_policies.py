@@ -28,9 +28,9 @@ from anchorline.cache.gaps import GapModel, HazardGaps
 from anchorline.cache.lifetime import Action
 from anchorline.cache.rules import Rules, load
 from anchorline.learn.network import load as load_network
-from anchorline.replay import account
 from anchorline.replay.chain import Chain, clairvoyant, cost, delta_rule, expected, fixed
 from anchorline.replay.policies import POLICIES
+from anchorline.replay.simulation import simulate
 from bench.data import weka_traces
 from bench.data.weka_traces import Trace
 from bench.make.gap_models import Trees, asked, network, of_network
@@ -188,10 +188,8 @@ def exactly(traces: list[Trace], models: Mapping[str, GapModel]) -> Costs:
     return {
         case: [
             sum(
-                paid.charge + paid.pings
-                for paid in account.run(
-                    trace.recorded, POLICIES[name].rule(models[trace.id]), lambda _: ANTHROPIC
-                )
+                float(simulate(timeline, POLICIES[name].rule(models[trace.id])).input.sum())
+                for timeline in trace.timelines(ANTHROPIC)
             )
             for trace in traces
         ]
