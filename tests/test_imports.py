@@ -1,6 +1,10 @@
 """No module imports itself by way of others, tests share nothing by importing tests, and a lazy import is an exception."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -71,3 +75,38 @@ def test_no_test_imports_another():
         assert shared is None, (
             f"{path.relative_to(ROOT)}: {shared[0]} (what tests share lies in tests/support)"
         )
+
+
+@pytest.mark.process
+def test_where_nothing_is_new_the_first_screen_imports_little(tmp_path: Path):
+    sessions = tmp_path / ".claude" / "projects"
+    sessions.mkdir(parents=True)
+    shutil.copy(next((ROOT / "models" / "sample" / "claude-code").iterdir()), sessions)
+    folders = {
+        "HOME": str(tmp_path),
+        "ANCHORLINE_CONFIG": str(tmp_path / "a.toml"),
+        "ANCHORLINE_DATA_DIR": str(tmp_path / "data"),
+    }
+    environment = {**os.environ, **folders}
+    for name in ("CLAUDE_CONFIG_DIR", "CODEX_HOME"):
+        environment.pop(name, None)
+    code = "import sys; from anchorline.cli.main import cli; cli([], standalone_mode=False); print(*sys.modules, file=sys.stderr)"
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        )
+        for _ in range(2)
+    ]
+    assert runs[0].stdout == runs[1].stdout
+    imported = set(runs[1].stderr.split())
+    heavy = {
+        "numpy",
+        "rich",
+        "tomlkit",
+        "sqlite_utils",
+        "aiohttp",
+        "anchorline.prompt.formats",
+        "anchorline.route",
+    }
+    assert imported & heavy == set()
+    assert len(imported) < 400

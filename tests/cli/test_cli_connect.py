@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from anchorline.cli.main import cli
-from anchorline.client_settings.document import read
+from anchorline.client_settings.parsing import read
 from anchorline.gateway import clients
 
 

@@ -9,7 +9,7 @@ import pytest
 from anchorline import config
 from anchorline.cache.rules import read_toml
 from anchorline.cli import setting
-from anchorline.client_settings import document as settings
+from anchorline.client_settings import parsing
 from anchorline.lsp.documents import Document
 from anchorline.prompt import formats
 from anchorline.prompt.model import Prompt
@@ -99,7 +99,7 @@ def test_settings(tmp_path: Path, isolated_home: Path):
     ],
 )
 def test_a_client_s_settings_keep_the_mark(name: str, before: str, after: str):
-    document = settings.read(Path(name), codecs.BOM_UTF8 + before.encode())
+    document = parsing.read(Path(name), codecs.BOM_UTF8 + before.encode())
     assert document.get(("env", "A")) == "1"
     document.put(("env", "A"), "2")
     assert document.text == "\ufeff" + after

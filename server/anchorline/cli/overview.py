@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from anchorline import files
-from anchorline.cli import offers, progress, reading, screen, terminal
+from anchorline.cli import offers, reading, screen, terminal
 from anchorline.cli.offers import Offer
 from anchorline.client_settings.change import changes
 from anchorline.client_settings.document import UnwritableError
@@ -18,9 +18,6 @@ from anchorline.sessions import session_files
 from anchorline.sessions.session_files import AGENTS, Agent
 from anchorline.store.database import StoreError, locate
 from anchorline.store.unread import unread
-
-NAMED = 3
-"""Problems of an import that are named; of the others only the number is said."""
 
 
 class AgentFiles(msgspec.Struct, frozen=True):
@@ -76,13 +73,14 @@ def show(*, as_json: bool, sample: bool) -> None:
 
 def _show_sample(agents: list[AgentFiles], *, as_json: bool) -> None:
     """Shows the sample history, after where sessions were looked for; its fixes are not on offer."""
+    from anchorline.cli import update  # noqa: PLC0415  (as below)
+
     with TemporaryDirectory(prefix="anchorline-sample-") as folder:
         settings = Config(store=Store(path=str(Path(folder) / "sample.db")))
         shipped = files.shipped() / "sample"
-        _import_files(
-            {agent: session_files.files((shipped / agent,)) for agent in AGENTS}, settings, quiet=True
-        )
-        overview = _overview(locate(settings.store.path), settings, quiet=True)
+        samples = {agent: session_files.files((shipped / agent,)) for agent in AGENTS}
+        update.import_files(samples, settings, quiet=True)
+        overview = update.work_out(locate(settings.store.path), settings, quiet=True)
     offered, _ = _offers(overview)
     if as_json:
         _print(FirstScreen(agents, 0, overview, offered, sample=True))
@@ -112,48 +110,26 @@ def _import(sources: dict[Agent, list[Path]], settings: Config, *, quiet: bool) 
         new = {agent: paths for agent, found in sources.items() if (paths := unread(path, agent, found))}
     except StoreError:
         new = {agent: paths for agent, paths in sources.items() if paths}  # a damaged database is begun anew
+    if not new:
+        return 0
+    from anchorline.cli import update  # noqa: PLC0415  (200 ms, which most runs do without: nothing is new)
+
     try:
-        return _import_files(new, settings, quiet=quiet) if new else 0
+        return update.import_files(new, settings, quiet=quiet)
     except StoreError as error:
         reading.notice(f"{error}. Nothing is imported")
         return 0
-
-
-def _import_files(new: dict[Agent, list[Path]], settings: Config, *, quiet: bool) -> int:
-    # 200 ms of imports, where nothing is new
-    from anchorline.route.target import load as load_targets  # noqa: PLC0415
-    from anchorline.store.session_import import import_sessions  # noqa: PLC0415
-
-    targets = load_targets(settings.files)
-    requests = 0
-    problems = []
-    with progress.bar("Importing sessions", sum(map(len, new.values())), quiet=quiet) as step:
-        for agent, paths in new.items():
-            summary = import_sessions(agent, paths, settings, targets, step)
-            requests += summary.requests
-            problems += summary.problems
-            if summary.notice is not None:
-                reading.notice(summary.notice)
-    for problem in problems[:NAMED]:
-        position = f"{problem.file}:{problem.line}" if problem.line else problem.file
-        reading.notice(f"{position}: {problem.message}")
-    if len(problems) > NAMED:
-        reading.notice(f"{len(problems) - NAMED} more lines can't be read; the rest is imported")
-    return requests
 
 
 def _overview(path: Path, settings: Config, *, quiet: bool) -> Overview:
     """Returns the overview, worked out anew where anything has changed that it rests on."""
     state = kept.basis(path, settings.files)
     overview = kept.read(path, state)
-    if overview is not None:
-        return overview
-    from anchorline.findings.overview import overview as collect  # noqa: PLC0415  (200 ms: NumPy and the replay)
-    from anchorline.route.target import load as load_targets  # noqa: PLC0415
+    if overview is None:
+        from anchorline.cli import update  # noqa: PLC0415  (as above)
 
-    with progress.bar("Looking for savings", 0, quiet=quiet) as step:
-        overview = collect(path, load_targets(settings.files), step=step)
-    kept.write(path, kept.basis(path, settings.files), overview)
+        overview = update.work_out(path, settings, quiet=quiet)
+        kept.write(path, state, overview)
     return overview
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import click
 
 from anchorline.config import Loaded, here, load
-from anchorline.prompt import formats
 from anchorline.prompt.model import Format, Prompt, PromptError
 
 NAMED = 10
@@ -21,6 +20,8 @@ class Unusable(click.ClickException):
 
 def prompt(path: str, file_format: Format | None, model: str | None = None) -> Prompt:
     """Reads a prompt from a file, or from standard input for ``-``. A document that names no model goes to `model`."""
+    from anchorline.prompt import formats  # noqa: PLC0415  (40 ms, which commands without a prompt do without)
+
     try:
         if path == "-":
             return formats.read(sys.stdin.buffer.read(), format=file_format, model=model)

@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from anchorline.client_settings.document import MARK, Document, UnwritableError, read
+from anchorline.client_settings.document import MARK, Document, UnwritableError
 from anchorline.client_settings.edit import Edit
+from anchorline.client_settings.parsing import read
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -18,8 +18,9 @@ import msgspec
 
 from anchorline import files
 from anchorline.client_settings.change import Change, content, edited, setting
-from anchorline.client_settings.document import UnwritableError, read, restore
+from anchorline.client_settings.document import UnwritableError, restore
 from anchorline.client_settings.edit import Edit
+from anchorline.client_settings.parsing import read
 
 FOLDER = "fixes"
 _RECORD = "fix.json"

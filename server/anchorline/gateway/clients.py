@@ -19,7 +19,8 @@ import tomlkit
 
 from anchorline import files
 from anchorline.client_settings import locations
-from anchorline.client_settings.document import Document, UnwritableError, read, restore
+from anchorline.client_settings.document import Document, UnwritableError, restore
+from anchorline.client_settings.parsing import read
 
 BACKUP = ".before-anchorline"
 NO_FILE = b"There was no such file before `anchorline connect`.\n"

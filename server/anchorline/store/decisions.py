@@ -20,7 +20,7 @@ from anchorline.outcome import Usage
 from anchorline.prompt.model import Kind, Role
 from anchorline.route.target import Targets
 from anchorline.sessions.request import RecordedRequest
-from anchorline.store import billing, database, outcomes, privacy
+from anchorline.store import billing, database, outcomes, tags
 from anchorline.store.reader import Reader
 from anchorline.trial.evidence import signs
 
@@ -58,8 +58,7 @@ def read(path: Path, targets: Targets) -> list[Decision]:
         ]
         decisions += _planned(connection, feature_rows, targets)
     decisions = [
-        msgspec.structs.replace(decision, session=privacy.tag(decision.session, key))
-        for decision in decisions
+        msgspec.structs.replace(decision, session=tags.tag(decision.session, key)) for decision in decisions
     ]
     return sorted(decisions, key=lambda decision: decision.at)
 

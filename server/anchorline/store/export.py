@@ -12,7 +12,7 @@ from typing import IO, Any
 import msgspec
 
 from anchorline import files
-from anchorline.store import database, privacy
+from anchorline.store import database, tags
 from anchorline.store.database import TABLES, StoreError
 
 
@@ -66,13 +66,13 @@ def _rows(connection: sqlite3.Connection, name: str) -> Iterator[dict[str, Any]]
         if name == "plans":
             for field in ("draft_hash", "prompt_hash"):
                 if values["plan"].get(field) is not None:
-                    values["plan"][field] = privacy.tag(values["plan"][field], key)
+                    values["plan"][field] = tags.tag(values["plan"][field], key)
         if name in ("imports", "instructions", "replays", "features"):  # hashes of content
             values = {column: value for column, value in values.items() if not isinstance(value, bytes)}
         if name == "tool_results" and values["target"] is not None:  # keyed already
             values["target"] = f"b2:{values['target'].hex()}"
         if name in ("ledger", "imported"):
-            values["prefix"] = privacy.tag(values["prefix"], key)
+            values["prefix"] = tags.tag(values["prefix"], key)
         yield values
 
 

@@ -23,7 +23,7 @@ from anchorline.sessions.facts import Checkout
 from anchorline.sessions.importing import FilePart, ReadPosition
 from anchorline.sessions.request import RecordedRequest
 from anchorline.sessions.session_files import Agent
-from anchorline.store import billing, database, instructions, privacy, rows
+from anchorline.store import billing, database, instructions, privacy, rows, tags
 from anchorline.store.database import StoreError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Imports:
         """Returns how far a file was read as that tool's; None where it was not."""
         row = self._db.execute(
             "SELECT size, mtime_ns, offset, line, head, tail, state FROM imports WHERE file = ? AND agent = ?",
-            [privacy.tag(str(path)), agent],
+            [tags.tag(str(path)), agent],
         ).fetchone()
         return ReadPosition(*row) if row is not None else None
 
@@ -135,7 +135,7 @@ class Imports:
 
     def _put_part(self, path: Path, agent: Agent, requests: list[RecordedRequest], *, anew: bool) -> int:
         with database.writing(self._db):
-            file = privacy.tag(str(path))
+            file = tags.tag(str(path))
             before = _count(self._db, file)
             if anew:  # what follows may not come: how far the file was read is not known until then
                 self._db.execute("DELETE FROM imports WHERE file = ? AND agent = ?", [file, agent])
@@ -149,7 +149,7 @@ class Imports:
 
 
 def _put(db: "Database", read: ImportedFile) -> int:
-    file, piece = privacy.tag(str(read.path)), read.piece
+    file, piece = tags.tag(str(read.path)), read.piece
     before = _count(db, file)
     if not read.requests and before and _of_another(db, file, read.agent):
         return 0
@@ -183,7 +183,7 @@ def _put_requests(
         if message is not None and message.draft is not None:
             rows.put_features(
                 db,
-                privacy.tag(request.id),
+                tags.tag(request.id),
                 request.sent_at,
                 Features(message.grams, message.draft),
                 thoughtless=message.thoughtless,
@@ -204,7 +204,7 @@ def _place(db: "Database", checkout: Checkout) -> int:
 def _results(requests: list[RecordedRequest], file: str) -> Iterator[tuple[object, ...]]:
     for request in requests:
         if request.results:
-            identity = privacy.tag(request.id)
+            identity = tags.tag(request.id)
             for number, result in enumerate(request.results):
                 yield (
                     identity,
@@ -233,11 +233,11 @@ def _count(db: "Database", file: str) -> int:
 
 def _row(request: RecordedRequest, file: str, agent: Agent) -> dict[str, object]:
     return {
-        "id": privacy.tag(request.id),
+        "id": tags.tag(request.id),
         "file": file,
         "agent": agent,
         "session": _session(request.session),
-        "chain": request.chain if request.chain in ("main", "agent") else privacy.tag(request.chain),
+        "chain": request.chain if request.chain in ("main", "agent") else tags.tag(request.chain),
         "branch": request.branch,
         "model": _name(request.model),
         "sent_at": request.sent_at,
@@ -252,8 +252,8 @@ def _row(request: RecordedRequest, file: str, agent: Agent) -> dict[str, object]
         "write_1h_tokens": request.write_1h,
         "output_tokens": request.output,
         "billing": billing.details(request.usage) if request.usage is not None else None,
-        "answer": privacy.tag(request.answer) if request.answer is not None else None,
-        "request": privacy.tag(request.request) if request.request is not None else None,
+        "answer": tags.tag(request.answer) if request.answer is not None else None,
+        "request": tags.tag(request.request) if request.request is not None else None,
         "subagent": request.subagent,
     }
 

@@ -5,7 +5,6 @@ hashes, lengths, kinds, names of models, and numbers. `strip` makes it so by for
 can hold nothing else and empties the rest, whatever a later planner may write into its reasons.
 """
 
-import hashlib
 import re
 import sqlite3
 import time
@@ -18,7 +17,7 @@ import msgspec
 from anchorline import files, redact
 from anchorline.config import TextMode
 from anchorline.plan import Plan, Refinement
-from anchorline.store import database
+from anchorline.store import database, tags
 from anchorline.store.database import StoreError
 from anchorline.trial.versions import FOLDER, Registry
 
@@ -35,12 +34,6 @@ _TTL = re.compile(r"\d{1,6}[smhd]?\Z|auto\Z")
 _FAILURE = re.compile(r"[A-Za-z_]{1,48}(?:Error|Exception|Timeout)\b")
 
 
-def tag(data: bytes | str, key: bytes = b"") -> str:
-    """Returns a tagged BLAKE2b hash of 16 bytes, with a key where guesses must not be confirmed."""
-    content = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-    return "b2:" + hashlib.blake2b(content, digest_size=16, key=key).hexdigest()
-
-
 def name(text: str) -> str:
     """Returns `text` where it has the form of a name (of a model, an engine), else nothing."""
     return text if _NAME.match(text) and not redact.find(text) else ""
@@ -48,12 +41,12 @@ def name(text: str) -> str:
 
 def plan_id(text: str) -> str:
     """Returns `text` where it has the form of a plan's id, else a hash of it."""
-    return text if _ID.match(text) and not redact.find(text) else tag(text)
+    return text if _ID.match(text) and not redact.find(text) else tags.tag(text)
 
 
 def session(text: str) -> str:
     """Returns the hash that stands for a session: its own name may be a path."""
-    return text if text.startswith("b2:") and _HASH.match(text) else tag(text)
+    return text if text.startswith("b2:") and _HASH.match(text) else tags.tag(text)
 
 
 def _fits(form: re.Pattern[str], text: str) -> str:
@@ -61,7 +54,7 @@ def _fits(form: re.Pattern[str], text: str) -> str:
 
 
 def _hash(text: str) -> str:
-    return text if _HASH.match(text) else tag(text)
+    return text if _HASH.match(text) else tags.tag(text)
 
 
 def strip(plan: Plan) -> Plan:

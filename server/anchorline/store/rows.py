@@ -20,7 +20,7 @@ from anchorline.learn.features import of as features_of
 from anchorline.outcome import Feedback, Outcome
 from anchorline.plan import CachePlan, Plan
 from anchorline.prompt.model import Prompt, Segment
-from anchorline.store import billing, database, privacy
+from anchorline.store import billing, database, privacy, tags
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -220,7 +220,7 @@ def _put_segments(db: "Database", key: bytes, segments: tuple[Segment, ...]) -> 
     last: str | None = None
     new: list[tuple[str, Segment]] = []
     for segment in reversed(segments):
-        hashed = privacy.tag(segment.prefix, key)
+        hashed = tags.tag(segment.prefix, key)
         last = last or hashed
         if db.execute("SELECT 1 FROM segments WHERE hash = ?", [hashed]).fetchone():
             parent: str | None = hashed
@@ -232,7 +232,7 @@ def _put_segments(db: "Database", key: bytes, segments: tuple[Segment, ...]) -> 
         row = {
             "hash": hashed,
             "parent": parent,
-            "content": privacy.tag(segment.digest, key),
+            "content": tags.tag(segment.digest, key),
             "kind": segment.kind,
             "role": segment.role,
             "size": segment.size,
@@ -277,7 +277,7 @@ def put_outcome(db: "Database", outcome: Outcome, now: float) -> None:
     plan = privacy.plan_id(outcome.plan_id)
     usage = outcome.usage
     signals = {
-        name if _SIGNAL.match(name) else privacy.tag(name): value for name, value in outcome.signals.items()
+        name if _SIGNAL.match(name) else tags.tag(name): value for name, value in outcome.signals.items()
     }
     insert(
         db,
@@ -298,8 +298,8 @@ def put_outcome(db: "Database", outcome: Outcome, now: float) -> None:
             "signals": msgspec.json.encode(signals).decode(),
             "write_1h_tokens": usage.write_1h if usage else None,
             "billing": billing.details(usage) if usage else None,
-            "answer": privacy.tag(outcome.answer_id) if outcome.answer_id else None,
-            "request": privacy.tag(outcome.request_id) if outcome.request_id else None,
+            "answer": tags.tag(outcome.answer_id) if outcome.answer_id else None,
+            "request": tags.tag(outcome.request_id) if outcome.request_id else None,
             "ping": outcome.ping,
         },
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from anchorline.sessions.session_files import Agent
-from anchorline.store import database, privacy
+from anchorline.store import database, tags
 
 
 def unread(path: Path, agent: Agent, files: Iterable[Path]) -> list[Path]:
@@ -18,7 +18,7 @@ def unread(path: Path, agent: Agent, files: Iterable[Path]) -> list[Path]:
             if database.read_schema(connection) == database.SCHEMA:  # else an import brings it up to date
                 rows = connection.execute("SELECT file, size, mtime_ns FROM imports WHERE agent = ?", [agent])
                 read = {file: (size, mtime_ns) for file, size, mtime_ns in rows}
-    return [file for file in files if _state(file) != read.get(privacy.tag(str(file)), ())]
+    return [file for file in files if _state(file) != read.get(tags.tag(str(file)), ())]
 
 
 def _state(file: Path) -> tuple[int, int] | None:

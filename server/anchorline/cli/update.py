@@ -1,0 +1,44 @@
+"""Imports session files and works out the overview, each with a progress bar."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from anchorline.cli import progress, reading
+from anchorline.config import Config
+from anchorline.findings.model import Overview
+from anchorline.findings.overview import overview
+from anchorline.route.target import load as load_targets
+from anchorline.sessions.session_files import Agent
+from anchorline.store.session_import import import_sessions
+
+NAMED = 3
+"""Problems of an import that are named; of the others only the number is said."""
+
+
+def import_files(new: Mapping[Agent, list[Path]], settings: Config, *, quiet: bool) -> int:
+    """Imports session files, and returns how many of their requests are new. Raises StoreError.
+
+    What can't be read is said on standard error.
+    """
+    targets = load_targets(settings.files)
+    requests = 0
+    problems = []
+    with progress.bar("Importing sessions", sum(map(len, new.values())), quiet=quiet) as step:
+        for agent, paths in new.items():
+            summary = import_sessions(agent, paths, settings, targets, step)
+            requests += summary.requests
+            problems += summary.problems
+            if summary.notice is not None:
+                reading.notice(summary.notice)
+    for problem in problems[:NAMED]:
+        position = f"{problem.file}:{problem.line}" if problem.line else problem.file
+        reading.notice(f"{position}: {problem.message}")
+    if len(problems) > NAMED:
+        reading.notice(f"{len(problems) - NAMED} more lines can't be read; the rest is imported")
+    return requests
+
+
+def work_out(path: Path, settings: Config, *, quiet: bool) -> Overview:
+    """Returns the overview of the database at `path`. Raises StoreError."""
+    with progress.bar("Looking for savings", None, quiet=quiet):
+        return overview(path, load_targets(settings.files))
