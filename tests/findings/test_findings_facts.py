@@ -165,3 +165,15 @@ def test_a_smaller_screenshot_saves_three_quarters_of_it():
     assert fix is not None
     assert not fix.changes
     assert fix.worth.value == pytest.approx(12 * 3000 * 2.2 * OPUS, rel=0.01)
+
+
+def test_who_goes_back_has_lost_what_stood_behind_and_reads_it_anew():
+    put([
+        request(1, write_1h=20_000),
+        request(2, at=120, read=20_000, write_1h=10_000, results=(read(), ToolResult("Bash", "text", 9000))),
+        request(3, at=180, branch=1, read=20_000, write_1h=2000),
+        request(4, at=240, branch=1, read=22_000, write_1h=3000, results=(read(),)),
+    ])  # fmt: skip
+    known = now()
+    assert [finding.code for finding in known.findings] == ["large_results"]
+    assert known.findings[0].usd == pytest.approx(5000 * 2 * OPUS, abs=1e-6)

@@ -13,6 +13,7 @@ from anchorline.findings.model import CostFinding, Overview
 from anchorline.findings.overview import overview
 from anchorline.report.collect import collect
 from anchorline.route.target import load
+from anchorline.sessions.facts import ToolResult
 from anchorline.store import database
 from support.history import billed, planned, recorded
 from support.sessions_in_store import START, put, request
@@ -113,6 +114,16 @@ def test_what_the_gateway_saw_as_well_counts_once_and_keeps_its_finding():
 
 def _history() -> st.SearchStrategy[list[dict]]:
     tokens = st.integers(0, 60_000)
+    result = st.builds(
+        ToolResult,
+        st.sampled_from(["Read", "Edit", "Bash", "mcp__a__b", ""]),
+        st.sampled_from(["text", "image", "pdf"]),
+        tokens,
+        st.sampled_from([None, b"f" * 16, b"g" * 16]),
+        st.none() | st.integers(0, 500),
+        st.none() | st.integers(0, 500),
+        st.sampled_from([None, "commit", "instructions"]),
+    )
     one = st.fixed_dictionaries(
         {
             "at": st.floats(0, 200_000),
@@ -125,6 +136,7 @@ def _history() -> st.SearchStrategy[list[dict]]:
             "read": tokens,
             "write_5m": tokens,
             "write_1h": tokens,
+            "results": st.lists(result, max_size=3).map(tuple),
         }
     )
     return st.lists(one, max_size=12)

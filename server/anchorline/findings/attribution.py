@@ -67,17 +67,37 @@ class Shares:
                 self.usd[code] *= bill / total
 
 
+class _Carried(NamedTuple):
+    """Tokens that a conversation brings again in each request, as long as its prompt reaches to their `end`."""
+
+    end: int
+    code: Code
+    tokens: int
+
+
+class _Read(NamedTuple):
+    """Lines of a file that a conversation has read; they stand before `end`."""
+
+    end: int
+    span: Span
+
+
 class Conversation:
-    """A conversation as it grows: what it carries that need not be there, and the files that it has read."""
+    """A conversation, or a sub-agent's, as it grows: what it carries that need not be there, and the files it has read.
+
+    Its requests come in the order of their times. One with a shorter prompt than before has gone back, and has lost
+    what stood behind.
+    """
 
     def __init__(self, *, subagent: bool) -> None:
         self._subagent = subagent
         self._requests = 0
         self._head = 0
         self._end = 0
-        self._carried: Counter[Code] = Counter()
+        self._carried: list[_Carried] = []
+        self._totals: Counter[Code] = Counter()
         self._attached = 0
-        self._read: defaultdict[bytes, list[Span]] = defaultdict(list)
+        self._reads: defaultdict[bytes, list[_Read]] = defaultdict(list)
         self._edited = False
 
     def divide(
@@ -96,19 +116,15 @@ class Conversation:
         prompt, read = tokens.first
         rates = models.rates(at, facts, tokens)
         self._requests += 1
-        if compacted:
-            self._carried.clear()
-            self._attached = 0
-            self._read.clear()
+        self._lose(0 if compacted else prompt)
         if self._requests == 1:
             self._head = prompt
         before = 0 if compacted else min(self._end, prompt)
         self._end = prompt if tokens.usage is None else tokens.usage.prompt
         edits = any(result.effect == "instructions" for result in results)
         edited, self._edited = edits or self._edited, edits
-        carried = self._carried.copy()
-        resent = self._attached
-        self._bring(results, shares)
+        carried, resent = self._totals.copy(), self._attached
+        self._bring(results, prompt, shares)
         if rates is None:
             return shares
         reading = min(rates.read, rates.unread)
@@ -133,7 +149,18 @@ class Conversation:
         _share(shares, new, rates.unread, max(prompt - max(before, read), 0))
         return shares
 
-    def _bring(self, results: Sequence[ReadResult], shares: Shares) -> None:
+    def _lose(self, prompt: int) -> None:
+        """Forgets what stood behind the end of a prompt."""
+        if prompt >= self._end:
+            return
+        while self._carried and self._carried[-1].end > prompt:
+            lost = self._carried.pop()
+            self._totals[lost.code] -= lost.tokens
+        self._attached = 0
+        for reads in self._reads.values():
+            reads[:] = (earlier for earlier in reads if earlier.end <= prompt)
+
+    def _bring(self, results: Sequence[ReadResult], prompt: int, shares: Shares) -> None:
         """Takes in what of a request's results need not be there."""
         self._attached = 0
         for result in results:
@@ -142,29 +169,30 @@ class Conversation:
             if result.kind != "text":
                 code = "media_resent"
                 self._attached += 1
-            elif self._again(result):
+            elif self._again(result, prompt):
                 code = "files_reread"
             elif tokens > LARGE_TOKENS:
                 code, tokens = "large_results", tokens - LARGE_TOKENS
             else:
                 continue
             shares.brought.append(Avoidable(code, result.tool, result.kind, tokens, result.tokens))
-            self._carried[code] += tokens
+            self._carried.append(_Carried(prompt, code, tokens))
+            self._totals[code] += tokens
             if code != "media_resent":
                 shares.counts[code] += 1
 
-    def _again(self, result: ReadResult) -> bool:
+    def _again(self, result: ReadResult, prompt: int) -> bool:
         """Says whether a file's lines were read before and the agent has not written it since."""
         if result.target is None:
             return False
         if result.tool in _EDITS:
-            self._read.pop(result.target, None)
+            self._reads.pop(result.target, None)
             return False
         span = result.first_line, result.lines
-        earlier = self._read[result.target]
-        again = any(_covers(other, span) for other in earlier)
+        reads = self._reads[result.target]
+        again = any(_covers(earlier.span, span) for earlier in reads)
         if not again:
-            earlier.append(span)
+            reads.append(_Read(prompt, span))
         return again
 
 

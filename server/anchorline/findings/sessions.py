@@ -99,12 +99,11 @@ def _session(
 ) -> Iterator[SessionDay]:
     results, project, committed = facts.of(session)
     days: dict[int, SessionDay] = {}
-    conversations: dict[tuple[str, int], Conversation] = {}
+    conversations: dict[str, Conversation] = {}
     for request in requests:
-        conversation = conversations.get((request.chain, request.branch))
+        conversation = conversations.get(request.chain)
         if conversation is None:
-            conversation = Conversation(subagent=request.chain != "main" and not request.branch)
-            conversations[request.chain, request.branch] = conversation
+            conversation = conversations[request.chain] = Conversation(subagent=request.chain != "main")
         began = request.at if request.began is None else request.began
         match = planned.take(began, request.answer, request.request, request.bill)
         at, facts_, tokens = (
