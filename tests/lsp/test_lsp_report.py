@@ -4,7 +4,7 @@ import stat
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from anchorline.store import privacy
+from anchorline.store import purging
 from support.history import imported
 from support.lsp_client import RawClient
 
@@ -26,7 +26,7 @@ def test_the_command_writes_the_page_and_says_where_it_is(client: RawClient):
 
 
 def test_a_link_in_the_place_of_the_page_is_not_followed(client: RawClient, tmp_path: Path):
-    page = privacy.dashboard_file()
+    page = purging.dashboard_file()
     page.parent.mkdir(parents=True, exist_ok=True)
     mine = tmp_path / "mine"
     mine.write_text("mine", "utf-8")
@@ -48,6 +48,6 @@ def test_a_client_that_shows_documents_is_asked_to(start):
 
 def test_a_purge_removes_the_page(client: RawClient):
     path = Path(urlsplit(client.command("anchorline.report")["uri"]).path)
-    purged = privacy.purge(path.with_name("anchorline.db"))
+    purged = purging.purge(path.with_name("anchorline.db"))
     assert str(path) in purged.files
     assert not path.exists()

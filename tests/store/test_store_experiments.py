@@ -13,8 +13,9 @@ from anchorline.outcome import Feedback, Outcome, Usage
 from anchorline.plan import Plan, Policy
 from anchorline.route.pricing import Pricing
 from anchorline.route.target import load as load_targets
-from anchorline.store import database, experiments, privacy
+from anchorline.store import database, experiments
 from anchorline.store.experiments import Steps
+from anchorline.store.purging import Purged, purge
 from anchorline.store.recorder import Recorder
 from anchorline.trial.evidence import Shadowed, billed
 from anchorline.trial.experiment import HEURISTIC, Contest, NotPossibleError, Standing
@@ -248,12 +249,12 @@ def test_a_purge_takes_the_networks_that_were_trained_on_what_it_removes(path: P
     steps.promote("r-1", 0.9, "by hand")
     steps.promote("r-2", 0.9, "by hand")
     record(path, [plan("old", at=150.0), plan("new", at=2000.0)])
-    assert privacy.purge(path, 500.0).versions == ("r-1",)
+    assert purge(path, 500.0).versions == ("r-1",)
     assert "r-1" not in registry.names()
     assert not (registry.folder / "r-1").exists()
     assert [(one.challenger, one.champion) for one in registry.standing().promoted] == [("r-2", HEURISTIC)]
     assert events(path)[-1] == ("removed", "r-1", "-", "purge")
-    assert privacy.purge(path).versions == ("r-2",)
+    assert purge(path).versions == ("r-2",)
     assert registry.standing() == Standing()
     assert events(path) == []
 
@@ -268,12 +269,12 @@ def test_a_version_that_is_purged_meanwhile_is_not_put_in_force_again(
     def purged_once_read(one: Registry) -> Standing:
         found = standing(one)
         if not purging:
-            purging.append(pool.submit(privacy.purge, path, 500.0))
+            purging.append(pool.submit(purge, path, 500.0))
             with suppress(TimeoutError):
                 purging[0].result(0.5)
         return found
 
-    purging: list[Future[privacy.Purged]] = []
+    purging: list[Future[Purged]] = []
     with ThreadPoolExecutor(1) as pool:
         monkeypatch.setattr(Registry, "standing", purged_once_read)
         steps.promote("r-2", 0.9, "by hand")
@@ -289,12 +290,12 @@ def test_shadows_and_steps_are_purged(path: Path, registry: Registry):
         recorder.shadow(plan("new", "champion", "1", at=2000.0), plan("y"), "r-1")
 
     record(path, [], then)
-    purged = privacy.purge(path, 100.0)
+    purged = purge(path, 100.0)
     assert (purged.rows["shadows"], purged.rows["policy_events"]) == (1, 0)
-    purged = privacy.purge(path)
+    purged = purge(path)
     assert (purged.rows["shadows"], purged.rows["policy_events"]) == (1, 1)
 
 
 def test_networks_are_purged_where_there_is_no_database(path: Path, registry: Registry):
-    assert privacy.purge(path).versions == ("r-1", "r-2")
+    assert purge(path).versions == ("r-1", "r-2")
     assert not path.exists()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from anchorline.outcome import Feedback, Outcome
 from anchorline.plan import Plan
-from anchorline.store import database, export, privacy
+from anchorline.store import database, export, privacy, purging
 from anchorline.store.reader import Reader
 from anchorline.store.recorder import Recorder
 from support import samples
@@ -178,7 +178,7 @@ def test_odd_text_is_recorded_all_the_same(path: Path, mode: str, word: str) -> 
 def test_purged_text_is_in_no_byte(path: Path, before: float | None) -> None:
     record(path, "full")
     assert CANARY.encode() in bytes_on_disk(path.parent)
-    purged = privacy.purge(path, before)
+    purged = purging.purge(path, before)
     assert purged.rows["texts"] >= 3
     assert purged.rows["plans"] == 1
     left = bytes_on_disk(path.parent)
@@ -200,7 +200,7 @@ def test_purging_the_old_leaves_the_new(path: Path) -> None:
         [samples.entry(b"\x01" * 16, expires_at=4600.0), samples.entry(b"\x02" * 16, expires_at=9e9)]
     )
     assert recorder.close()
-    privacy.purge(path, 1500.0)
+    purging.purge(path, 1500.0)
     assert CANARY.encode() not in bytes_on_disk(path.parent)
     status = Reader(path).status()
     assert status.counts == {
@@ -229,7 +229,7 @@ def test_purge_works_while_a_recorder_is_open(path: Path) -> None:
     recorder = Recorder(path, "full")
     recorder.plan(samples.plan(word=CANARY), samples.prompt(CANARY))
     recorder.outcome(Outcome("p1")).result(60)
-    privacy.purge(path)
+    purging.purge(path)
     assert CANARY.encode() not in bytes_on_disk(path.parent)
     recorder.outcome(Outcome("p2")).result(60)
     assert recorder.close()
@@ -241,11 +241,11 @@ def test_purge_removes_what_was_set_aside_as_damaged(path: Path) -> None:
     path.write_bytes(b"no database, but it may hold text: " + CANARY.encode())
     record(path, "off")
     (aside,) = database.damaged(path)
-    assert privacy.purge(path, 1000.0).left == (str(aside),)
-    assert privacy.purge(path).files == (str(aside),)
+    assert purging.purge(path, 1000.0).left == (str(aside),)
+    assert purging.purge(path).files == (str(aside),)
     assert CANARY.encode() not in bytes_on_disk(path.parent)
 
 
 def test_purging_where_nothing_is_recorded_makes_no_file(path: Path) -> None:
-    assert privacy.purge(path).rows == {}
+    assert purging.purge(path).rows == {}
     assert not path.parent.exists()

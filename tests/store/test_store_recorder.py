@@ -12,7 +12,7 @@ import pytest
 
 from anchorline.learn.features import DRAFT, MOMENT
 from anchorline.outcome import Feedback, Outcome, Usage
-from anchorline.store import database, privacy
+from anchorline.store import database, purging
 from anchorline.store.database import StoreError
 from anchorline.store.reader import Reader
 from anchorline.store.recorder import Recorder
@@ -299,5 +299,5 @@ def test_features_are_purged_with_their_plan(path: Path) -> None:
     recorder.plan(samples.plan(), samples.prompt())
     assert recorder.close()
     assert len(features_of(path)) == 1
-    privacy.purge(path, samples.plan().created_at + 1)
+    purging.purge(path, samples.plan().created_at + 1)
     assert features_of(path) == []

@@ -9,7 +9,7 @@ from anchorline.learn.features import Decision
 from anchorline.route.target import load as load_targets
 from anchorline.store import decisions
 from anchorline.store.database import StoreError, locate
-from anchorline.store.privacy import dataset_folder
+from anchorline.store.purging import dataset_folder
 
 
 def recorded() -> list[Decision]:

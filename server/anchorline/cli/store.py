@@ -12,7 +12,7 @@ import msgspec
 from anchorline import config
 from anchorline.cli import reading, setting, tables
 from anchorline.cli.group import Group
-from anchorline.store import answers, database, export, privacy
+from anchorline.store import answers, database, export, purging
 from anchorline.store.database import TABLES, StoreError
 from anchorline.store.reader import Reader, StoreStatus
 
@@ -149,7 +149,7 @@ def purge(
     if not yes:
         click.confirm(f"Remove {what} from {file}?", abort=True, err=True)
     try:
-        purged = privacy.purge(file, limit)
+        purged = purging.purge(file, limit)
         removed = answers.purge(answers.locate(settings().path), limit)
     except StoreError as error:
         raise reading.Unusable(str(error)) from error

@@ -13,7 +13,7 @@ from anchorline.lsp.server import Server
 from anchorline.lsp.wire.messages import RequestFailed
 from anchorline.route import target
 from anchorline.store.database import StoreError, locate
-from anchorline.store.privacy import dashboard_file
+from anchorline.store.purging import dashboard_file
 
 DAY_S = 86_400
 
