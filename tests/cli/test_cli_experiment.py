@@ -89,13 +89,11 @@ def test_without_a_version_it_says_what_there_is(versions):
     assert "known: heuristic, " in said
     assert "`anchorline rollback --to heuristic`" in invoke("promote", "heuristic", code=1)
     assert "r-1, r-2" in said
-    assert "nothing was tried yet" in invoke(
-        "experiment", "report", code=1
-    ) or "nothing is recorded" in invoke("experiment", "report", code=1)
+    assert "No experiment yet" in invoke("experiment", "report", code=1)
     assert "no experiment is running" in invoke("experiment", "stop", code=1)
     assert "name a VERSION" in invoke("promote", code=1)
     assert "nothing to go back from" in invoke("rollback", code=1)
-    assert invoke("history") == "heuristic decides.\n"
+    assert "The heuristic decides" in invoke("history")
 
 
 def test_an_experiment_begins_and_ends(versions):
@@ -157,7 +155,7 @@ def test_a_network_that_can_not_decide_is_not_put_in_force(isolated_home: Path):
     registry().add(Version("r-1", 1.0), lambda folder: (folder / network.DESCRIPTION).write_bytes(b"{}"))
     for words in (("experiment", "start", "r-1"), ("promote", "r-1")):
         assert "r-1 can't be used" in invoke(*words, code=1)
-    assert invoke("history") == "heuristic decides.\n"
+    assert "The heuristic decides" in invoke("history")
 
 
 def test_nothing_is_tried_where_nothing_is_recorded(versions, isolated_home: Path):

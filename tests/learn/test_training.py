@@ -160,6 +160,4 @@ def test_too_little_data_is_said_with_how_much_is_missing():
     nearly = missing(HEADS["gap"], msgspec.structs.replace(found["gap"], labels=499, rare=40, sessions=20))
     assert nearly == "1 more label"
     assert missing(HEADS["gap"], Supply(500, 40, 20)) is None
-    assert (
-        missing(HEADS["solve"], Supply(500, 10, 20)) == "20 more of the rarer answer (failures or successes)"
-    )
+    assert missing(HEADS["solve"], Supply(500, 10, 20)) == "20 more failures or successes"

@@ -8,6 +8,7 @@ import msgspec
 
 from anchorline.cli import reading
 from anchorline.cli.group import Group
+from anchorline.config import user_file
 from anchorline.store import answers
 from anchorline.store.database import StoreError
 
@@ -47,6 +48,12 @@ def status(as_json: bool) -> None:
         settings = msgspec.to_builtins(config.answers)
         shown = {"settings": settings, "reuse": config.answers.reuse, **msgspec.to_builtins(cached)}
         click.echo(msgspec.json.format(msgspec.json.encode(shown)).decode())
+        return
+    if config.answers.reuse == "off" and not cached.entries:
+        click.echo(
+            'The response cache is off, and empty. answers.reuse = "exact" (or "near") in '
+            f"{user_file()} turns it on; `anchorline gateway` then keeps answers."
+        )
         return
     click.echo(f"file     {cached.path}" + ("" if cached.exists else " (nothing is kept yet)"))
     click.echo(f"reuse    answers.reuse = {config.answers.reuse}, for {config.answers.hours:g} hours")

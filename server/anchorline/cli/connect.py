@@ -1,5 +1,7 @@
 """`anchorline connect` and `disconnect`: point a client at the gateway, or back at its provider."""
 
+from difflib import get_close_matches
+
 import click
 
 from anchorline import files
@@ -30,8 +32,27 @@ ROUTED = (
 )
 
 
+class _Client(click.ParamType[str]):
+    """A client by its name."""
+
+    name = "client"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Returns the name."""
+        name = str(value).lower()
+        if name not in NAMES:
+            similar = get_close_matches(name, NAMES, n=1)
+            hint = f" Did you mean {similar[0]}?" if similar else ""
+            self.fail(f"no client is called {value}.{hint} There are {', '.join(NAMES)}.", param, ctx)
+        return name
+
+
+def _missing(what: str) -> click.UsageError:
+    return click.UsageError(f"name the CLIENT to {what}: {', '.join(NAMES)}")
+
+
 @click.command(name="connect")
-@click.argument("client", type=click.Choice(NAMES))
+@click.argument("client", type=_Client(), required=False)
 @click.option("--write", is_flag=True, help="Change the client's settings file; a copy of it is kept.")
 @click.option(
     "--first-party",
@@ -39,10 +60,11 @@ ROUTED = (
     help="claude-code: have it take the gateway for Anthropic's own address, by a variable that it doesn't document. "
     "Only where the gateway passes everything on unchanged to Anthropic's API.",
 )
-def command(client: str, write: bool, first_party: bool) -> None:
+def command(client: str | None, write: bool, first_party: bool) -> None:
     """Show the setting that makes CLIENT use the gateway; with --write, make it.
 
-    `anchorline disconnect CLIENT` takes it back. Exits with 1 where the setting has to be made by hand.
+    CLIENT is claude-code, codex, opencode, pi, qwen-code, cline-cli, zed, vscode, continue, cline, aider, llm or
+    mini-swe-agent. `anchorline disconnect CLIENT` takes it back. Exits with 1 where the setting has to be made by hand.
 
     \b
     Examples:
@@ -50,6 +72,8 @@ def command(client: str, write: bool, first_party: bool) -> None:
       anchorline connect codex --write
       anchorline connect claude-code --write --first-party
     """
+    if client is None:
+        raise _missing("connect")
     entry = clients.clients(base(), first_party=first_party)[client]
     config = reading.settings(project=False).config
     note = f"{entry.note}\n{ROUTED}" if config.gateway.mode == "route" else entry.note
@@ -77,8 +101,8 @@ def command(client: str, write: bool, first_party: bool) -> None:
 
 
 @click.command(name="disconnect")
-@click.argument("client", type=click.Choice(NAMES))
-def disconnect(client: str) -> None:
+@click.argument("client", type=_Client(), required=False)
+def disconnect(client: str | None) -> None:
     """Take out of CLIENT's settings what `anchorline connect CLIENT --write` has put in.
 
     Everything else stays as it is by now. Exits with 1 where there is nothing to take out.
@@ -87,6 +111,8 @@ def disconnect(client: str) -> None:
     Example:
       anchorline disconnect claude-code
     """
+    if client is None:
+        raise _missing("disconnect")
     entry = clients.clients(base())[client]
     try:
         done = clients.disconnect(entry)

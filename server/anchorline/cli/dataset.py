@@ -13,11 +13,19 @@ from anchorline import files
 from anchorline.cli import reading, tables
 from anchorline.cli.decisions import database, folder, recorded
 from anchorline.cli.group import Group
+from anchorline.figures import count
 from anchorline.learn import dataset, splits
 from anchorline.learn.features import VERSION, Decision
-from anchorline.learn.heads import HEADS, Supply, missing, supply
+from anchorline.learn.heads import HEADS, RARER, Supply, missing, supply
 from anchorline.store import decisions as stored
 
+SOURCES = {
+    "imported": "imported requests",
+    "planned": "plans with an outcome",
+    "answered": "as seen after the answer",
+    "body": "as seen in a body alone",
+}
+"""What a row was made from."""
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
@@ -41,7 +49,9 @@ class DatasetSummary(msgspec.Struct, frozen=True):
 
 @click.group(name="dataset", cls=Group)
 def command() -> None:
-    """Build, export and describe what `anchorline train` learns from, as Parquet (with the extra `dataset`).
+    """Look at what `anchorline train` learns from, and export it as Parquet (with the extra `dataset`).
+
+    `train` builds what it needs by itself: this is for looking at your own history with other tools.
 
     One row for each imported request and each plan whose outcome is known. Without text: drafts are hashed.
 
@@ -97,7 +107,7 @@ def export(out: Path, text: bool, as_json: bool) -> None:
 @command.command()
 @_JSON
 def describe(as_json: bool) -> None:
-    """Say what the dataset holds: decisions by month and part, labels by head, and what a head still lacks.
+    """Say what the dataset holds by month, and whether it is enough to learn from.
 
     Exits with 1 when no dataset was built.
 
@@ -106,7 +116,7 @@ def describe(as_json: bool) -> None:
       anchorline dataset describe --json
     """
     if not (folder() / dataset.ABOUT).is_file():
-        raise click.ClickException(f"{folder()}: there is no dataset yet; run `anchorline dataset build`")
+        raise click.ClickException("No dataset yet. `anchorline dataset build` makes one.")
     try:
         decisions = dataset.read(folder())
     except dataset.DatasetError as error:
@@ -133,18 +143,29 @@ def _show(decisions: Sequence[Decision], path: Path, *, as_json: bool, seconds: 
         click.echo(msgspec.json.encode(summary).decode())
         return
 
-    click.echo(
-        f"{summary.decisions} decisions of {summary.sessions} sessions in {path} (schema {summary.schema}): "
-        + ", ".join(f"{count} {source}" for source, count in summary.sources.items())
+    console = tables.console()
+    sources = ", ".join(
+        f"{count(rows)} {SOURCES.get(source, source)}" for source, rows in summary.sources.items()
     )
-    click.echo("by session: " + ", ".join(f"{count} {part}" for part, count in summary.parts.items()))
-    click.echo(f"by time: held out from {summary.held_from}, test from {summary.test_from}")
-    click.echo("by month: " + ", ".join(f"{month} {count}" for month, count in summary.months.items()))
-    table = tables.table("head", "labels", "rarer", "sessions", "still needs")
-    for name, labels in summary.heads.items():
-        lacks = summary.missing[name] or "nothing"
-        table.add_row(name, str(labels.labels), str(labels.rare), str(labels.sessions), lacks)
-    tables.console().print(table)
+    parts = summary.parts
+    lines = [
+        f"{count(summary.decisions)} rows of {count(summary.sessions)} sessions in {path} (schema {summary.schema}):",
+        f"{sources}.",
+        f"To learn from: {count(parts['train'])}. Held out: {count(parts['held'])}. To test: {count(parts['test'])}.",
+        "By month: " + ", ".join(f"{month} {count(rows)}" for month, rows in summary.months.items()),
+    ]
+    for line in lines:
+        console.print(line, soft_wrap=not console.is_terminal)
+    rows = [
+        (head.title, count(summary.heads[name].labels), f"{count(summary.heads[name].rare)} {RARER[name]}")
+        for name, head in HEADS.items()
+    ]
+    console.print()
+    columns = ("to be learnt", "examples", "of these")
+    console.print(tables.fitted(columns, rows, width=console.width, numbers=("examples",)))
+    for name, lacks in summary.missing.items():
+        if lacks:
+            console.print(f"{HEADS[name].title}: needs {lacks}.", soft_wrap=not console.is_terminal)
 
 
 def _summary(decisions: Sequence[Decision], path: Path, seconds: float) -> DatasetSummary:

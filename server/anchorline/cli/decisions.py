@@ -20,8 +20,7 @@ def recorded() -> list[Decision]:
         raise reading.Unusable(str(error)) from error
     if not stored:
         raise click.ClickException(
-            f"{database()}: nothing to learn from is recorded yet; `anchorline import claude-code` or "
-            "`anchorline import codex` reads the sessions that you have"
+            f"Nothing to learn from. {reading.NOTHING_RECORDED} (Database: {database()})"
         )
     return stored
 

@@ -6,24 +6,42 @@ import msgspec
 from anchorline.cli import progress, tables
 from anchorline.cli.decisions import recorded
 from anchorline.cli.train import skills
+from anchorline.figures import count
 from anchorline.learn.evaluation import Evaluation, Figure, evaluate
+from anchorline.learn.heads import HEADS
 from anchorline.learn.network import NetworkError, load
 from anchorline.learn.splits import part
 from anchorline.store.experiments import registry
 from anchorline.trial.versions import DamagedVersionError
 
-SHOWN = ("brier", "log_loss", "auc", "ece", "accuracy")
+MEASURES = {
+    "brier": "Brier score",
+    "accuracy": "accuracy",
+    "ece": "calibration error",
+    "log_loss": "log loss",
+    "auc": "AUC",
+}
+"""What is measured, by its name for programs; the first is what counts."""
+CASES = {
+    "network": "network",
+    "rule": "today's rule",
+    "marginal": "plain share",
+    "logistic": "logistic regression",
+    "knn": "nearest neighbours",
+    "boosting": "boosted trees",
+}
 
 
 @click.command(name="evaluate")
 @click.argument("version", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(version: str | None, as_json: bool) -> None:
-    """Measure VERSION (default: the newest) on your held-out sessions, each head beside its baselines.
+    """Measure a trained network, VERSION (default: the newest), on sessions that it has not seen.
 
-    rule: what decides without a network. marginal: the plain share. logistic, knn, boosting: simple models of the same
-    numbers, where scikit-learn is installed. Intervals of 95 % by bootstrap over sessions. Exits with 1 when there is
-    no version, or nothing to measure on.
+    Each of its predictions stands beside today's rule, the plain share of yes, and, where scikit-learn is installed,
+    simple models of the same numbers. Lower is better for Brier score, log loss and calibration error, higher for
+    accuracy and AUC. In brackets: 95 % intervals by bootstrap over sessions. A narrow terminal shows fewer measures.
+    Exits with 1 when there is no version, or nothing to measure on.
 
     \b
     Example:
@@ -32,7 +50,7 @@ def command(version: str | None, as_json: bool) -> None:
     kept = registry()
     names = kept.names()
     if version is None and not names:
-        raise click.ClickException(f"{kept.folder}: there is no network yet; `anchorline train` makes one")
+        raise click.ClickException("No trained network yet. `anchorline train` makes one.")
     name = version or names[-1]
     try:
         network = load(kept.verified(name))
@@ -41,7 +59,7 @@ def command(version: str | None, as_json: bool) -> None:
     decisions = recorded()
     test = part(decisions, "test")
     if not test:
-        raise click.ClickException("no session is in the test part yet; import more sessions")
+        raise click.ClickException("No session is left to measure on. Import more (`anchorline import`).")
     with progress.share("Measuring", quiet=as_json) as show:
         evaluation = evaluate(
             network, part(decisions, "train"), test, skills=skills(), simple=True, progress=show
@@ -57,14 +75,20 @@ def _print(name: str, evaluation: Evaluation) -> None:
     console = tables.console()
     for head in dict.fromkeys(row.head for row in evaluation.rows):
         rows = [row for row in evaluation.rows if row.head == head]
-        title = f"{head}: {rows[0].n} answers in {rows[0].sessions} held-out sessions"
-        table = tables.table("", *SHOWN, title=title)
+        answers, sessions = count(rows[0].n), count(rows[0].sessions)
+        title = (
+            f"{HEADS[head].title.capitalize()}: {answers} answers in {sessions} sessions that it has not seen"
+        )
+        shown = []
         for case in dict.fromkeys(row.case for row in rows):
             by_metric = {row.metric: row for row in rows if row.case == case}
-            table.add_row(case, *(_figure(by_metric.get(metric)) for metric in SHOWN))
-        console.print(table)
+            shown.append((CASES[case], *(_figure(by_metric.get(metric)) for metric in MEASURES)))
+        columns = ("", *MEASURES.values())
+        console.print(tables.fitted(columns, shown, width=console.width, optional=columns[2:], title=title))
+        console.print()
     for head, reason in evaluation.reasons.items():
-        click.echo(f"{name} {head}: {evaluation.heads[head]}, {reason}")
+        used = "would decide" if evaluation.heads[head] == "network" else "not used"
+        click.echo(f"{name}, {HEADS[head].title}: {used}. {reason}")
     for note in evaluation.notes:
         click.echo(note, err=True)
 

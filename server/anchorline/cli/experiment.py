@@ -18,7 +18,7 @@ from anchorline.route.target import load as load_targets
 from anchorline.store import database, experiments
 from anchorline.store.database import StoreError
 from anchorline.store.experiments import Steps, registry
-from anchorline.trial.experiment import PROMOTED_SHARE, SHARE, Contest, NotPossibleError, Standing
+from anchorline.trial.experiment import HEURISTIC, PROMOTED_SHARE, SHARE, Contest, NotPossibleError, Standing
 from anchorline.trial.versions import DamagedVersionError
 
 if TYPE_CHECKING:
@@ -149,7 +149,9 @@ def promote(version: str | None, share: float, as_json: bool) -> None:
         trial = standing_now().trial
         if version is None:
             if trial is None:
-                raise ImpossibleStep("name a VERSION: no experiment is running")
+                raise ImpossibleStep(
+                    "No experiment is running, so name a VERSION (`anchorline train` makes one)."
+                )
             version = trial.challenger
         check(version)
         taken = steps()
@@ -207,6 +209,12 @@ def history(as_json: bool) -> None:
         tables.console().print(table)
     trial = standing.trial
     on_trial = f"; {trial.challenger} is on trial ({trial.stage})" if trial is not None else ""
+    if not events and not on_trial and standing.champion == HEURISTIC:
+        click.echo(
+            f"The {standing.champion} decides, as ever. `anchorline train` learns a network from your history, "
+            "`anchorline experiment start VERSION` tries it."
+        )
+        return
     click.echo(f"{standing.champion} decides{on_trial}.")
 
 
@@ -270,7 +278,7 @@ def _report(experiment: str | None) -> "TrialReport":
         running = standing_now().contest
         contest: Contest | None = running
         if not path.exists():
-            raise ImpossibleStep("nothing is recorded yet")
+            raise ImpossibleStep(f"No experiment yet. {reading.NOTHING_RECORDED}")
         with database.reading(path) as connection:
             if running is None or experiment not in (None, running.id):
                 contest = experiments.latest(experiments.events(connection), experiment)
@@ -278,7 +286,8 @@ def _report(experiment: str | None) -> "TrialReport":
                 raise ImpossibleStep(
                     f"there was no experiment {experiment!r}: `anchorline history` lists them"
                     if experiment
-                    else "nothing was tried yet: `anchorline experiment start VERSION` begins"
+                    else "No experiment yet. `anchorline train` makes a VERSION, "
+                    "`anchorline experiment start VERSION` tries it."
                 )
             over = running is None or running.id != contest.id
             ended = experiments.ended(experiments.events(connection), contest) if over else None

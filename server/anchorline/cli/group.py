@@ -5,7 +5,12 @@ from click.exceptions import NoSuchCommand
 
 
 class Group(click.Group):
-    """click's group, which by itself names only commands that are spelt alike."""
+    """click's group, which by itself names only commands that are spelt alike.
+
+    `unknown` is what else to say about a name that is not there.
+    """
+
+    unknown = ""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -17,4 +22,5 @@ class Group(click.Group):
             if error.possibilities:
                 raise
             names = ", ".join(map(repr, self.list_commands(ctx)))
-            raise click.UsageError(f"{error.message} Choose from {names}.", ctx) from error
+            more = f" {self.unknown}" if self.unknown else ""
+            raise click.UsageError(f"{error.message} Choose from {names}.{more}", ctx) from error

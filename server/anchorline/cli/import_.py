@@ -15,10 +15,21 @@ from anchorline.store.database import StoreError
 from anchorline.store.session_import import import_sessions
 
 _PATHS = click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
+_TITLES: dict[Agent, str] = {"claude-code": "Claude Code", "codex": "Codex"}
+_HOMES: dict[Agent, str] = {"claude-code": "CLAUDE_CONFIG_DIR", "codex": "CODEX_HOME"}
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-@click.group(name="import", cls=Group)
+class _Agents(Group):
+    """Says what to do about the sessions of other agents."""
+
+    unknown = (
+        "Only sessions of these can be imported. What other tools send is recorded by the gateway: "
+        "`anchorline connect` lists them."
+    )
+
+
+@click.group(name="import", cls=_Agents)
 def command() -> None:
     """Read what other tools have recorded: what was sent, when, and what was billed.
 
@@ -63,7 +74,10 @@ def _run(agent: Agent, paths: tuple[Path, ...], *, as_json: bool) -> None:
         raise click.ClickException("recording is off (store.enabled)")
     sources = paths or session_files.homes(agent)
     if not any(source.exists() for source in sources):
-        raise reading.Unusable(f"{sources[0]}: there is no such folder. Name the sessions' files or folders")
+        raise reading.Unusable(
+            f"No sessions of {_TITLES[agent]} here: {sources[0]} doesn't exist. Name files or folders that have some, "
+            f"or set {_HOMES[agent]}."
+        )
     paths_to_read = session_files.files(sources)
     targets = load_targets(settings.files)
     try:

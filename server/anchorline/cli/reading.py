@@ -12,6 +12,12 @@ NAMED = 10
 """Damaged lines of a session file that are named; of the others only the number is said."""
 
 
+NOTHING_RECORDED = (
+    "No requests recorded yet. Import past sessions (`anchorline import claude-code`, `anchorline import codex`) or "
+    "record new ones (`anchorline gateway`)."
+)
+
+
 class Unusable(click.ClickException):
     """A file, setting, port or model that can't be used. The message names it and says what to do."""
 

@@ -17,7 +17,7 @@ from anchorline.route.target import load as load_targets
 from anchorline.store.database import StoreError, locate
 from anchorline.store.reader import Reader
 
-_AGO = re.compile(r"(\d{1,5})([hdw])\Z")
+_AGO = re.compile(r"\s*(\d{1,5})\s*([hdw])(?:\s+ago)?\s*\Z")
 _SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
 
 
@@ -99,7 +99,7 @@ def _nothing(comparison: Comparison, since: float | None) -> None:
     elif since is not None:
         click.echo(nothing_since(since))
     else:
-        click.echo("There is nothing to replay. `anchorline import claude-code` reads recorded sessions.")
+        click.echo(f"Nothing to replay. {reading.NOTHING_RECORDED}")
 
 
 def nothing_since(since: float) -> str:

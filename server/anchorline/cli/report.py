@@ -74,16 +74,16 @@ def _show(report: Report) -> None:
         if report.since is not None:
             click.echo(nothing_since(report.since))
             return
-        click.echo(
-            "No requests recorded yet. Import past sessions (`anchorline import claude-code`) or record new ones "
-            "(`anchorline gateway`)."
-        )
+        click.echo(reading.NOTHING_RECORDED)
         return
+    if not report.requests:
+        click.echo(reading.NOTHING_RECORDED)
     console = tables.console()
     for table in (_models(report), _periods(report), _findings(report), _routes(report)):
         if table.row_count:
             console.print(table)
-    click.echo(_summary(report))
+    if summary := _summary(report):
+        click.echo(summary)
 
 
 def _models(report: Report) -> Table:
@@ -171,14 +171,13 @@ def _summary(report: Report) -> str:
     usd, uncached = _sums(report.costs)
     hits, refined = report.hits, report.refinements
     requests = f"{report.requests:,} request{'s' * (report.requests != 1)}"
-    parts = [
-        f"{requests}: {_dollars(usd)} billed, {_dollars(uncached)} without a cache."
-        if usd is not None and report.requests
-        else f"{requests}, of which no price is known."
-        if report.requests
-        else "No requests recorded yet. Import past sessions (`anchorline import claude-code`) or record new ones "
-        "(`anchorline gateway`)."
-    ]
+    parts = []
+    if report.requests:
+        parts.append(
+            f"{requests}, of which no price is known."
+            if usd is None
+            else f"{requests}: {_dollars(usd)} billed, {_dollars(uncached)} without a cache."
+        )
     if report.pings:
         parts.append(f"{report.pings:,} keep-alive pings, not included, cost {_dollars(report.pings_usd)}.")
     if report.unpriced:

@@ -11,20 +11,20 @@ from anchorline.lint.rules import RULES
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--markdown", is_flag=True, help="Print the page docs/reference/rules.md.")
 def command(code: str | None, as_json: bool, markdown: bool) -> None:
-    """List the rules, or explain the one named CODE.
+    """List the rules, or those that begin with CODE; explain the one named CODE.
 
     \b
     Example:
       anchorline rules AL201
     """
-    if code is not None and code.upper() not in RULES:
-        raise click.UsageError(f"there is no rule {code}; `anchorline rules` lists them")
-    chosen = [RULES[code.upper()]] if code else list(RULES.values())
+    chosen = [rule for name, rule in RULES.items() if name.startswith((code or "").upper())]
+    if not chosen:
+        raise click.UsageError(f"no rule is called {code}; `anchorline rules` lists them")
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(chosen)).decode())
     elif markdown:
         click.echo(page(), nl=False)
-    elif code:
+    elif len(chosen) == 1:
         rule = chosen[0]
         click.echo(
             f"{rule.code}  {rule.title} ({rule.severity})\n\n{rule.explanation}\n\nExample: {rule.example}"

@@ -17,6 +17,7 @@ from anchorline.cli import reading
 from anchorline.cli.decisions import database, folder, recorded
 from anchorline.cli.terminal import steered
 from anchorline.engine import requirements
+from anchorline.figures import count
 from anchorline.learn.checkpoint import forget
 from anchorline.learn.evaluation import Evaluation, evaluate
 from anchorline.learn.features import Decision
@@ -71,11 +72,12 @@ class Trained(msgspec.Struct, frozen=True):
     "--json", "as_json", is_flag=True, help="Print a JSON object a line: progress, then the result."
 )
 def command(*, seed: int, epochs: int | None, start: str | None, as_json: bool) -> None:
-    """Train the network on your own recorded decisions, and keep it as a new version that decides nothing yet.
+    """Learn from your history when your next request comes, whether the cache hits, and which model succeeds.
 
-    A head without enough data is left as it is, and you are told how much more it needs. Each head is measured on
-    sessions that it was not trained on, and marked to be used only where it beats what decides now. Ctrl-C leaves a
-    checkpoint: call it again to go on. Exits with 1 when no head can be trained.
+    Better predictions of these save money: a prefix is kept as long as it pays. Makes a new version of the network,
+    which decides nothing yet. Each part of it is measured on sessions that it has not seen, and used only where it
+    beats what decides now. Where there is too little to learn from you are told how much is missing. Ctrl-C leaves a
+    checkpoint: call it again to go on. Exits with 1 when nothing can be trained.
 
     \b
     Examples:
@@ -89,11 +91,11 @@ def command(*, seed: int, epochs: int | None, start: str | None, as_json: bool) 
     heads = [name for name, lack in lacks.items() if lack is None]
     refused = {name: lack for name, lack in lacks.items() if lack is not None}
     for name, lack in refused.items():
-        click.echo(f"{name}: not trained, it needs {lack} (in the train part)", err=True)
+        click.echo(f"{HEADS[name].title}: not trained, it needs {lack} to learn from", err=True)
     if not heads:
         raise click.ClickException(
-            "no head has enough data yet. Import more sessions (`anchorline import`), or let the gateway or your "
-            "editor record some"
+            "There is too little to learn from yet. Import more sessions (`anchorline import`), or let the gateway or "
+            "your editor record some."
         )
     before, network = _start(start)
     _train(parts, heads, refused, before, network, seed=seed, epochs=epochs, as_json=as_json)
@@ -273,25 +275,32 @@ def _shown(*, as_json: bool) -> "Iterator[Callable[[TrainingProgress], None]]":
 
 def _epoch_line(now: "TrainingProgress") -> str:
     best = "" if now.best == now.epoch else f" (best: epoch {now.best})"
-    return f"epoch {now.epoch}: {_losses(now)}{best}"
+    return f"Epoch {now.epoch} of {now.epochs}: {_losses(now)}{best}"
 
 
 def _losses(now: "TrainingProgress") -> str:
     if not now.train:
-        return "trained before"
+        return "loaded from the checkpoint"
     return ", ".join(
-        f"{head} {value:.3f}/{now.held.get(head, float('nan')):.3f}" for head, value in now.train.items()
+        f"{HEADS[head].title} {value:.3f} (held out {now.held.get(head, float('nan')):.3f})"
+        for head, value in now.train.items()
     )
 
 
 def _print(summary: Trained) -> None:
     click.echo(
-        f"{summary.version}: trained on {summary.decisions} decisions of {summary.sessions} sessions, "
+        f"{summary.version}: trained on {count(summary.decisions)} requests of {count(summary.sessions)} sessions, "
         f"{summary.epochs} epochs in {summary.seconds:.1f} s, from {summary.start}; "
         f"{summary.parameters / 1e6:.1f} M parameters"
     )
     for head, use in summary.heads.items():
         why = summary.reasons.get(head) or summary.refused.get(head, "")
-        kept = "not trained: needs " if head in summary.refused else ""
-        click.echo(f"  {head:6} {use:9} {kept}{why}")
-    click.echo(f"It decides nothing yet: `anchorline experiment start {summary.version}` tries it.")
+        kept = "It needs " if head in summary.refused else ""
+        would = (
+            "would decide" if use == "network" else "not trained" if head in summary.refused else "not used"
+        )
+        click.echo(f"  {HEADS[head].title}: {would}. {kept}{why}")
+    if "network" in summary.heads.values():
+        click.echo(f"It decides nothing yet: `anchorline experiment start {summary.version}` tries it.")
+    else:
+        click.echo("It is no better than what decides now, so nothing changes. More history may change that.")

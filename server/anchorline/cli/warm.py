@@ -61,8 +61,7 @@ def command(as_json: bool) -> None:
         click.echo(
             f"No cached prefixes are still alive. ({expired:,} imported requests have all expired.)"
             if (expired := reader.status().counts.get("imported", 0))
-            else "No cached prefixes: no requests recorded yet. Import past sessions (`anchorline import claude-code`) "
-            "or record new ones (`anchorline gateway`)."
+            else f"No cached prefixes. {reading.NOTHING_RECORDED}"
         )
         return
 

@@ -219,9 +219,10 @@ def _verdict(cases: Mapping[str, Floats], truth: Floats, weights: Floats, drawn:
     value = sums.sum() / sizes.sum()
     draws = [float(times @ sums) / max(float(times @ sizes), 1e-9) for times in drawn.times]
     low, high = np.quantile(draws, (0.025, 0.975))
-    comparison = f"Brier score {value:+.4f} [{low:+.4f}, {high:+.4f}] against the {rival}"
+    against = "today's rule" if rival == "rule" else "the plain share"
+    comparison = f"Brier score {value:+.4f} [{low:+.4f}, {high:+.4f}] against {against}"
     if high >= 0:
-        return "baseline", f"{comparison}: not better for certain"
+        return "baseline", f"{comparison}: not clearly better"
     if (weights * errors["network"]).sum() >= (weights * errors["marginal"]).sum():
         return "baseline", f"{comparison}, but no better than the plain share"
     return "network", comparison

@@ -15,9 +15,13 @@ Ints = npt.NDArray[np.int64]
 
 
 class Head(msgspec.Struct, frozen=True):
-    """What a head is for, and what it needs at least: labels, how many of the rarer answer, sessions."""
+    """What a head is for, and what it needs at least: labels, how many of the rarer answer, sessions.
+
+    `name` is for programs, `title` for people.
+    """
 
     name: str
+    title: str
     does: str
     labels: int
     rare: int
@@ -27,9 +31,11 @@ class Head(msgspec.Struct, frozen=True):
 HEADS: dict[str, Head] = {
     head.name: head
     for head in (
-        Head("gap", "time to the next request: lifetime of the cache, keep-alive", 500, 40, 20),
-        Head("hit", "probability that the cache hits", 500, 40, 20),
-        Head("solve", "probability that a model solves the prompt: route", 200, 30, 20),
+        Head(
+            "gap", "next request", "time to the next request: lifetime of the cache, keep-alive", 500, 40, 20
+        ),
+        Head("hit", "cache hit", "probability that the cache hits", 500, 40, 20),
+        Head("solve", "success", "probability that a model solves the prompt: route", 200, 30, 20),
     )
 }
 LONG = 300.0
@@ -66,7 +72,7 @@ def missing(head: Head, available: Supply) -> str | None:
         f"{need - have} more {what.removesuffix('s') if need - have == 1 else what}"
         for need, have, what in (
             (head.labels, available.labels, "labels"),
-            (head.rare, available.rare, f"of the rarer answer ({RARER[head.name]})"),
+            (head.rare, available.rare, RARER[head.name]),
             (head.sessions, available.sessions, "sessions"),
         )
         if have < need
