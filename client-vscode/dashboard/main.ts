@@ -5,6 +5,7 @@ import type { Report } from "./report";
 import { costByDay, costByModel, expected } from "./sections/costs";
 import { decisions, experiments, routes } from "./sections/decisions";
 import { findings } from "./sections/findings";
+import { groups } from "./sections/groups";
 import { calibration, misses } from "./sections/hits";
 import { tiles } from "./sections/tiles";
 import { date } from "./words";
@@ -13,6 +14,7 @@ const SECTIONS = [
   findings,
   costByDay,
   costByModel,
+  groups,
   expected,
   misses,
   calibration,

@@ -19,6 +19,7 @@ export interface Report {
   unknown: Record<string, number>;
   pings: number;
   pings_usd: number | null;
+  groupings: readonly Grouping[];
   schema: 1;
 }
 
@@ -173,6 +174,28 @@ export interface SettingChange {
   keys: readonly string[];
   value: boolean | number | string;
   source: string;
+}
+
+/** All that was billed, divided into `rows`, which add up to it: in the order of time, or the dearest one first. */
+export interface Grouping {
+  by: "project" | "branch" | "pr" | "agent" | "subagent" | "model" | "tool" | "day" | "week" | "session" | "block";
+  requests: number;
+  usd: number | null;
+  uncached_usd: number | null;
+  unpriced: number;
+  rows: readonly GroupCost[];
+}
+
+/** What the requests of a group were billed, and what the same tokens cost without a cache. */
+export interface GroupCost {
+  name: string | null;
+  requests: number;
+  usd: number | null;
+  uncached_usd: number | null;
+  unpriced: number;
+  project: string | null;
+  results: number;
+  others: number;
 }
 
 export type Cause = "expired" | "model_changed" | "compacted" | "prefix_edited" | "thinking_stripped" | "history_changed" | "not_readable" | "dropped";

@@ -25,7 +25,8 @@ ENDS = 8
 class ImportedRequest(msgspec.Struct, frozen=True, gc=False):
     """A request as a session file has it. `began` is when its answer did, None where that is not known.
 
-    `prefix_return` is None where nothing was left that it could have read.
+    `prefix_return` is None where nothing was left that it could have read. `place` is the number of the folder and
+    branch where it was made; `subagent` the type of the sub-agent that made it, "" where that is not known.
     """
 
     id: str
@@ -41,6 +42,8 @@ class ImportedRequest(msgspec.Struct, frozen=True, gc=False):
     answer: str | None
     request: str | None
     prefix_return: PrefixReturn | None
+    place: int | None
+    subagent: str | None
 
     @property
     def bill(self) -> Bill:
@@ -65,6 +68,10 @@ def imported_requests(
 ) -> Iterator[ImportedRequest]:
     """Yields all requests since then that were billed, session by session, those of one by their times."""
     columns = "billing, answer, request" if database.knows_answers(connection) else "NULL, NULL, NULL"
+    if (database.read_schema(connection) or 0) >= database.FACTS:
+        columns += ", place, subagent"
+    else:
+        columns += ", NULL, NULL"
     rows = connection.execute(
         "SELECT id, session, chain, branch, model, sent_at, first_at, trigger, switched, agent, "  # noqa: S608
         "coalesce(input_tokens, 0), coalesce(read_tokens, 0), coalesce(write_5m_tokens, 0), "
@@ -89,6 +96,8 @@ def imported_requests(
         details,
         answer,
         request,
+        place,
+        subagent,
     ) in rows:
         if session != current:
             current = session
@@ -119,6 +128,8 @@ def imported_requests(
                 answer,
                 request,
                 prefix_return,
+                place,
+                subagent,
             )
         chain.at = at
         # Codex writes for the one lifetime that its provider has.

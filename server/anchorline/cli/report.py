@@ -12,10 +12,12 @@ from rich.table import Table
 
 from anchorline import files
 from anchorline.cli import reading, tables
+from anchorline.cli.grouping import table as table_of_groups
 from anchorline.cli.replay import Since, nothing_since
 from anchorline.findings.model import Fix
 from anchorline.report.collect import collect
-from anchorline.report.model import Cost, Report
+from anchorline.report.groups import GROUPS, grouped
+from anchorline.report.model import Cost, GroupKind, Report
 from anchorline.report.page import dashboard
 from anchorline.route.target import load as load_targets
 from anchorline.store.database import StoreError, locate
@@ -33,8 +35,13 @@ DAYS, WEEKS = 14, 26
     type=Since(),
     help="Only what was recorded since then: an age (12h, 30d, 2w) or a date (2026-11-23).",
 )
+@click.option(
+    "--by",
+    type=click.Choice(GROUPS),
+    help="Divide the bill: by project, git branch, pull request, agent, …; block is five hours.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(html: Path | None, since: float | None, as_json: bool) -> None:
+def command(html: Path | None, since: float | None, by: GroupKind | None, as_json: bool) -> None:
     """Show cost with and without the cache, cache hits, model choices, and which suggestions you accepted.
 
     It adds up what the gateway and your editors have recorded, and what `anchorline import` has read. The page
@@ -43,9 +50,15 @@ def command(html: Path | None, since: float | None, as_json: bool) -> None:
     \b
     Examples:
       anchorline report --since 30d
+      anchorline report --by branch --since 7d
       anchorline report --html report.html
       anchorline report --json | jq .hits
     """
+    if by is not None:
+        if html is not None:
+            raise click.UsageError("--by prints a table; the page of --html has all of them")
+        _show_grouping(by, since, as_json=as_json)
+        return
     report = _collect(since)
     if html is not None:
         try:
@@ -67,6 +80,21 @@ def _collect(since: float | None) -> Report:
         return collect(locate(settings.store.path), targets, since, own=settings.files)
     except StoreError as error:
         raise reading.Unusable(str(error)) from error
+
+
+def _show_grouping(by: GroupKind, since: float | None, *, as_json: bool) -> None:
+    settings = reading.settings().config
+    try:
+        grouping = grouped(locate(settings.store.path), load_targets(settings.files), by, since)
+    except StoreError as error:
+        raise reading.Unusable(str(error)) from error
+    if as_json:
+        click.echo(msgspec.json.encode(grouping).decode())
+    elif not grouping.requests:
+        click.echo(nothing_since(since) if since is not None else reading.NOTHING_RECORDED)
+    else:
+        console = tables.console()
+        console.print(table_of_groups(grouping, console.width))
 
 
 def _show(report: Report) -> None:

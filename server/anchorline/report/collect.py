@@ -7,19 +7,24 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from statistics import median
 
-from anchorline.billed.imported import imported_requests
-from anchorline.billed.planned import answered_pings, planned_requests, seen_requests, untold_requests
+from anchorline.billed.planned import answered_pings
+from anchorline.billed.requests import billed_requests
 from anchorline.config import Files
 from anchorline.findings import kept
 from anchorline.findings.model import Overview
 from anchorline.findings.overview import overview
-from anchorline.report.model import Arm, ExperimentStep, Refinements, Report, Route
+from anchorline.report.groups import GROUPS, Groups
+from anchorline.report.model import Arm, ExperimentStep, Grouping, Refinements, Report, Route
 from anchorline.report.sums import Sums
 from anchorline.route.target import Targets
 from anchorline.store import billing, database, outcomes
 
 STEPS = 20
 """Of experiments, that are shown."""
+MOST = 20
+"""Groups of a grouping that a report has, the dearest ones; all others are one more."""
+SHOWN = tuple(group for group in GROUPS if group not in ("model", "day"))
+"""Costs by model and day are those of the report itself."""
 _EXPECTED = """
     SELECT cast(created_at / 86400 AS INTEGER), target, tier, policy, version, arm, failed, count(*), total(sticky),
         total(refinement = 'proposed'), total(propensity), total(cost_usd), total(without_plan_usd),
@@ -58,16 +63,16 @@ def _collected(path: Path, sums: Sums, since: float | None, shown: Overview) -> 
     routes: tuple[Route, ...] = ()
     arms: tuple[Arm, ...] = ()
     steps: tuple[ExperimentStep, ...] = ()
+    groupings: tuple[Grouping, ...] = ()
     if path.exists():
         with database.reading(path) as connection:
             connection.row_factory = None  # plain tuples: there may be a hundred thousand
             tables = database.tables(connection)
             if "plans" in tables:
                 plans, arms, proposed = _add_plans(connection, sums, begin)
-                sessions = "imported" in tables and _count(
-                    connection, "SELECT EXISTS (SELECT 1 FROM imported WHERE sent_at >= ?)", begin
-                )
-                answered = _add_requests(connection, sums, begin, imported=bool(sessions))
+                groups = Groups(connection, sums.models, SHOWN)
+                answered = _add_requests(connection, sums, groups, begin)
+                groupings = groups.groupings(MOST)
                 routes = _routes(plans, answered)
                 refinements = _refinements(connection, begin, proposed)
                 steps = _steps(connection) if "policy_events" in tables else ()
@@ -89,28 +94,21 @@ def _collected(path: Path, sums: Sums, since: float | None, shown: Overview) -> 
         unknown=dict(sums.unknown),
         pings=sums.pings,
         pings_usd=sums.pings_usd,
+        groupings=groupings,
     )
 
 
-def _add_requests(
-    connection: sqlite3.Connection, sums: Sums, since: float, *, imported: bool
-) -> Counter[str]:
+def _add_requests(connection: sqlite3.Connection, sums: Sums, groups: Groups, since: float) -> Counter[str]:
     """Adds all that was billed, each request once; returns how often each model answered a plan."""
     answered: Counter[str] = Counter()
-    seen = seen_requests(connection)
-    for planned in planned_requests(connection, sums.models, since):
-        answered[planned.facts.shown] += 1
-        sums.add(planned.at, planned.facts, planned.tokens, planned.prefix_return)
-        if imported:
-            seen.note(planned)
+    for request in billed_requests(connection, sums.models, since):
+        told = request.planned or request.imported
+        if request.planned is not None:
+            answered[request.facts.shown] += 1
+        sums.add(request, None if told is None else told.prefix_return)
+        groups.add(request)
     for ping in answered_pings(connection, sums.models, since):
         sums.ping(*ping)
-    for untold in untold_requests(connection, sums.models, since):
-        sums.unpriced_request(*untold)
-    for request in imported_requests(connection, sums.models, since) if imported else ():
-        began = request.at if request.began is None else request.began
-        if not seen.take(began, request.answer, request.request, request.bill):
-            sums.add(request.at, request.facts, request.tokens, request.prefix_return)
     return answered
 
 

@@ -115,6 +115,44 @@ class ExperimentStep(msgspec.Struct, frozen=True):
     share: float | None
 
 
+GroupKind = Literal[
+    "project", "branch", "pr", "agent", "subagent", "model", "tool", "day", "week", "session", "block"
+]
+
+
+class GroupCost(msgspec.Struct, frozen=True):
+    """What the requests of a group were billed, and what the same tokens cost without a cache.
+
+    `name` is None where it is not known, or there is no pull request. `project` is that of a branch or a session. By
+    ``tool``, `requests` are those that brought one of its `results`, and the dollars are those of the results alone.
+    `others` is the number of further groups that a row stands for. Both sums leave `unpriced` requests out, and are
+    None where the price of none is known.
+    """
+
+    name: str | None
+    requests: int
+    usd: float | None
+    uncached_usd: float | None
+    unpriced: int = 0
+    project: str | None = None
+    results: int = 0
+    others: int = 0
+
+
+class Grouping(msgspec.Struct, frozen=True):
+    """All that was billed, divided into `rows`, which add up to it: in the order of time, or the dearest one first.
+
+    Of `requests`, `unpriced` ones have no known price.
+    """
+
+    by: GroupKind
+    requests: int
+    usd: float | None
+    uncached_usd: float | None
+    unpriced: int
+    rows: tuple[GroupCost, ...]
+
+
 class Report(msgspec.Struct, frozen=True):
     """Everything. `requests` have a bill; of `unpriced` ones the price is not known, `unknown` says what of it.
 
@@ -139,4 +177,5 @@ class Report(msgspec.Struct, frozen=True):
     unknown: dict[str, int] = {}
     pings: int = 0
     pings_usd: float | None = 0.0
+    groupings: tuple[Grouping, ...] = ()
     schema: Literal[1] = 1

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from math import inf, sqrt
 
 from anchorline.billed.request import BilledTokens, ModelFacts, PrefixReturn, PricedModels, Source
+from anchorline.billed.requests import BilledRequest
 from anchorline.cache.miss_causes import Cause
 from anchorline.report.model import Bin, Cost, Curve, Hits, MissCost
 from anchorline.route.pricing import Unpriced
@@ -50,30 +51,22 @@ class Sums:
         self.begin = min(self.begin, first)
         self.end = max(self.end, last)
 
-    def add(
-        self, at: float, facts: ModelFacts, tokens: BilledTokens, prefix_return: PrefixReturn | None
-    ) -> None:
-        """Adds a request that was sent then: its bill, and whether it read what was there."""
-        self._bill(at, facts, tokens)
+    def add(self, request: BilledRequest, prefix_return: PrefixReturn | None) -> None:
+        """Adds a request: its bill, and whether it read what was there."""
+        line, bill = self._line(request.at, request.facts), request.bill
+        if isinstance(bill, Unpriced):
+            line.unpriced += 1
+            self.unpriced += 1
+            self.unknown[str(bill)] += 1
+        else:
+            line.usd += bill.usd
+            line.uncached_usd += bill.uncached
+        if request.tokens is None:
+            return
         if prefix_return is None:
             self.first += 1
         else:
-            self._return(prefix_return, facts, tokens, at)
-
-    def _bill(self, at: float, facts: ModelFacts, tokens: BilledTokens) -> None:
-        bill = self.models.bill(at, facts, tokens)
-        if isinstance(bill, Unpriced):
-            self.unpriced_request(at, facts, bill)
-            return
-        line = self._line(at, facts)
-        line.usd += bill.usd
-        line.uncached_usd += bill.uncached
-
-    def unpriced_request(self, at: float, facts: ModelFacts, why: Unpriced) -> None:
-        """Adds a request that was sent then, and billed what is not known."""
-        self._line(at, facts).unpriced += 1
-        self.unpriced += 1
-        self.unknown[str(why)] += 1
+            self._return(prefix_return, request.facts, request.tokens, request.at)
 
     def _line(self, at: float, facts: ModelFacts) -> _CostLine:
         """Returns the line of a request that was sent then, and counts it."""
