@@ -16,7 +16,7 @@ SOURCES = ("server/anchorline/", "models/")
 SHIPPED = ("server/", "models/", "tests/", "docs/", "scripts/")
 PAGES = {f"{name}.md" for name in ("README", "ARCHITECTURE", "CONTRIBUTING", "SECURITY", "CHANGELOG")}
 LOCKS = {"requirements-core.txt", "requirements-dev.txt"}
-PROJECT = PAGES | LOCKS | {"LICENSE", "pyproject.toml", ".gitignore"}
+PROJECT = PAGES | LOCKS | {"LICENSE", "pyproject.toml", ".gitignore", "Dockerfile", ".dockerignore"}
 ABOUT = f"anchorline-{__version__}.dist-info"
 
 

@@ -107,14 +107,18 @@ def test_the_language_server_plans(core: Path, home: Path):
         assert client.shutdown() == 0
 
 
-def test_the_gateway_answers(core: Path, home: Path):
-    command = [anchorline(core), "gateway", "--json", "--port", str(free_port())]
-    with subprocess.Popen(command, env=private(home), stdout=subprocess.PIPE, text=True) as process:
+def test_the_gateway_answers(core: Path, tmp_path: Path):
+    (tmp_path / "anchorline.toml").write_text(f"[gateway]\nport = {free_port()}\n")
+    env = private(tmp_path)
+    command = [anchorline(core), "gateway", "--json"]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             base = json.loads(process.stdout.readline())["anthropic"].removesuffix("/anthropic")
             with urllib.request.urlopen(f"{base}/status") as answer:
                 assert json.load(answer)["mode"] == "observe"
+            assert json.loads(run([anchorline(core), "top", "--json"], env=env).stdout)["mode"] == "observe"
+            assert "observe" in run([anchorline(core), "top", "--once"], env=env).stdout
         finally:
             process.terminate()
     assert process.returncode == 0
