@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from anchorline.findings.model import CostFinding, Overview
 from anchorline.findings.overview import overview
+from anchorline.outcome import Outcome, Usage
 from anchorline.report.collect import collect
 from anchorline.route.target import load
 from anchorline.sessions.facts import ToolResult
 from anchorline.store import database
+from support.examples import examples
 from support.history import billed, planned, recorded
 from support.sessions_in_store import START, put, request
 
@@ -166,3 +168,37 @@ def test_the_days_are_those_of_the_requests():
     known = now()
     assert (known.days, known.first_at, known.last_at) == (2, START + 60, START + 86_400)
     assert Path(database.locate()).exists()
+
+
+@examples(15)
+@given(seen=st.lists(st.tuples(st.booleans(), st.integers(1000, 50_000), st.integers(0, 300)), max_size=6))
+def test_what_two_have_sentcounts_once_for_findings_and_report(tmp_path_factory, seen):
+    folder = tmp_path_factory.mktemp("data")
+    with mock.patch.dict(os.environ, {"ANCHORLINE_DATA_DIR": str(folder)}):
+        requests = [
+            request(number, at=400.0 * number, write_5m=tokens, answer=f"msg_{number}", output=output)
+            for number, (_, tokens, output) in enumerate(seen)
+        ]
+        put(requests)
+        plans = [
+            (
+                planned(f"p{number}", at=sent.sent_at),
+                Outcome(
+                    f"p{number}",
+                    target=sent.model,
+                    usage=Usage(write=sent.write_5m, output=sent.output + 1),
+                    sent_at=sent.sent_at,
+                    answer_id=sent.answer,
+                    signals={"status": 200},
+                ),
+            )
+            for number, (sent, (through, _, _)) in enumerate(zip(requests, seen, strict=True))
+            if through
+        ]
+        recorded(*plans, (planned("alone"), billed("alone")))
+        known = now()
+        report = collect(database.locate(), TARGETS)
+    shutil.rmtree(folder)
+    assert known.requests == report.requests == len(seen) + 1
+    assert known.usd == pytest.approx(sum(cost.usd or 0.0 for cost in report.costs), abs=1e-5)
+    assert sum(finding.usd for finding in known.findings) + known.rest == pytest.approx(known.usd, abs=1e-5)
