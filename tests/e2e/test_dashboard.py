@@ -14,7 +14,7 @@ from e2e import editors
 from support.history import billed, imported, planned, recorded
 
 DRIVER = Path(__file__).with_name("vscode") / "dashboard.mjs"
-SECTIONS = ["Cost by", "Cost by model", "Planned cost", "Cache misses"]
+SECTIONS = ["Findings", "Cost by", "Cost by model", "Planned cost", "Cache misses"]
 
 
 @pytest.fixture
@@ -48,12 +48,12 @@ def test_the_dashboard_shuts_nobody_out(seen: dict[str, Any]):
         assert found["title"] == "Cost and cache usage"
         for words in (*SECTIONS, "Predicted and actual", "Model choices", "Suggestions", "Experiments"):
             assert any(words in section for section in found["sections"]), words
-        assert len(found["charts"]) == len(found["blank"]) == 7
+        assert len(found["charts"]) == len(found["blank"]) == 8
         assert not any(found["blank"]), "each chart is drawn"
         assert any("expired" in label for label in found["charts"]), "what is drawn is also said"
         assert found["first"] == "CANVAS", "the first thing that the keyboard reaches"
         assert "$" in found["told"], "the arrow keys tell the values"
-        assert "claude-opus-4-6" in found["table"]
+        assert "Cache expired before you returned" in found["table"]
     assert seen["light"]["back"] != seen["dark"]["back"]
     assert seen["errors"] == [], "the policy of the page stops nothing that the page needs"
     assert all(url.startswith("file:") for url in seen["asked"])

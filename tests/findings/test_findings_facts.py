@@ -167,6 +167,11 @@ def test_a_smaller_screenshot_saves_three_quarters_of_it():
     assert fix.worth.value == pytest.approx(12 * 3000 * 2.2 * OPUS, rel=0.01)
 
 
+def test_an_image_that_a_tool_returned_is_nobodys_to_scale():
+    _sessions((), (ToolResult("mcp__browser__screenshot", "image", 4000),), (), ())
+    assert finding("media_resent").fix is None
+
+
 def test_who_goes_back_has_lost_what_stood_behind_and_reads_it_anew():
     put([
         request(1, write_1h=20_000),

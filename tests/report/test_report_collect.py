@@ -232,6 +232,19 @@ def test_each_cause_of_a_miss_says_what_to_do_about_it(tmp_path):
     assert any(line.startswith("│ (no finding)") for line in lines)
 
 
+def test_the_findings_of_the_report_are_its_bill(tmp_path):
+    imported(tmp_path / "sessions", gap=7200)
+    found = report()
+    billed_usd = sum(cost["usd"] for cost in found["costs"] if cost["requests"])
+    overview = found["overview"]
+    assert [finding["code"] for finding in overview["findings"]] == ["expired"]
+    assert sum(one["usd"] for one in overview["findings"]) + overview["rest"] == pytest.approx(
+        billed_usd, abs=1e-5
+    )
+    later = report("--since", "1h")["overview"]
+    assert (later["requests"], later["findings"]) == (0, [])
+
+
 def test_a_model_without_a_price_is_counted_and_told(tmp_path):
     recorded((planned("p"), Outcome("p", target="somebody/unknown", usage=billed("p").usage)))
     found = report()

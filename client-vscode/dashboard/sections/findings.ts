@@ -1,36 +1,71 @@
 /** Where the money went: each dollar under one finding or none, and what to do about the costliest. */
-import { element, table } from "../elements";
+import { drawing } from "../charts";
+import { element } from "../elements";
 import type { CostFinding, Example, Fix, Report } from "../report";
-import { count, usd } from "../words";
+import { count, usd, usdTick } from "../words";
 
 export function findings({ overview }: Report): HTMLElement | undefined {
-  if (overview.findings.length === 0) {
+  const all = overview.findings;
+  if (all.length === 0) {
     return undefined;
   }
-  const all: [string, string, string, string, string][] = overview.findings.map((finding) => [
-    finding.title,
-    often(finding),
-    usd(finding.usd),
-    worst(finding.worst),
-    remedy(finding.fix),
-  ]);
-  const rows = [...all, ["(no finding)", "", usd(overview.rest), "", ""]];
-  return element(
-    "section",
-    element("h2", "Findings"),
-    element(
-      "p",
-      "Each dollar of the bill is under one finding or none. A fix is shown where the replay of exactly that change would have saved on this history, with its 95 % interval.",
-    ),
-    table({
+  const section = drawing({
+    title: "Findings",
+    text: `Of ${usd(overview.usd)} billed, what need not have been spent. Each dollar is under one finding, or under none: ${usd(overview.rest)}.`,
+    label: `Findings by cost: ${all.map((finding) => `${finding.title} ${usd(finding.usd)}`).join("; ")}.`,
+    rows: all.length,
+    config: {
+      type: "bar",
+      labels: all.map(({ title }) => title),
+      series: [{ type: "bar", label: "cost", data: all.map((finding) => finding.usd), colour: 4 }],
+      options: {
+        indexAxis: "y",
+        interaction: { mode: "index", axis: "y", intersect: false },
+        scales: { x: { beginAtZero: true, ticks: { callback: usdTick } }, y: {} },
+        plugins: {
+          legend: { display: false },
+          tooltip: {
+            callbacks: {
+              label: ({ dataIndex }) => {
+                const finding = all[dataIndex];
+                return finding ? `${often(finding)}, ${usd(finding.usd)}` : "";
+              },
+            },
+          },
+        },
+      },
+    },
+    table: {
       caption: "Findings by cost",
       head: ["Finding", "How often", "Cost", "Worst", "What to do"],
-      rows,
-    }),
-    ...overview.observations.map((observation) =>
+      rows: [
+        ...all.map((finding) => [
+          finding.title,
+          often(finding),
+          usd(finding.usd),
+          worst(finding.worst),
+          finding.fix?.title ?? "–",
+        ]),
+        ["(no finding)", "–", usd(overview.rest), "–", "–"],
+      ],
+    },
+  });
+  const fixes = all.flatMap(({ title, fix }) => (fix === null ? [] : [remedy(title, fix)]));
+  if (fixes.length > 0) {
+    section.append(
+      element(
+        "p",
+        "What would have saved on this history, by a replay of exactly that change with its 95 % interval:",
+      ),
+      element("ul", ...fixes),
+    );
+  }
+  for (const observation of overview.observations) {
+    section.append(
       element("p", `${observation.title}: ${count(observation.count)}, ${usd(observation.usd)} in all.`),
-    ),
-  );
+    );
+  }
+  return section;
 }
 
 function often(finding: CostFinding): string {
@@ -39,16 +74,13 @@ function often(finding: CostFinding): string {
 
 function worst(example: Example | null): string {
   if (example === null) {
-    return "";
+    return "–";
   }
   const folder = example.project?.split(/[\\/]/).at(-1);
   return folder ? `${folder}, ${example.day}` : example.day;
 }
 
-function remedy(fix: Fix | null): string {
-  if (fix === null) {
-    return "";
-  }
-  const { value, low, high } = fix.worth;
-  return `${fix.title}. It would have saved ${usd(value)} (${usd(low)} to ${usd(high)}).`;
+function remedy(finding: string, { title, worth }: Fix): HTMLElement {
+  const saved = `${usd(worth.value)} (${usd(worth.low)} to ${usd(worth.high)})`;
+  return element("li", `${finding}: ${title}. Saves ${saved}.`);
 }

@@ -116,7 +116,7 @@ def _options(code: Code, evidence: Evidence) -> Iterator[Option]:
                 _cuts(
                     (request, int(SCALED * part.tokens))
                     for request, part in evidence.brought[code]
-                    if part.kind == "image"
+                    if part.kind == "image" and not part.tool
                 )
             ),
         )
