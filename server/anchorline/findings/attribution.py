@@ -5,13 +5,14 @@ it was not read, what it cost more is the miss's. Tool results, images and PDFs 
 the other. docs/explain/findings.md says so kind by kind.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from anchorline.billed.request import BilledTokens, ModelFacts, PrefixReturn, PricedModels
 from anchorline.findings.kinds import MISSES
 from anchorline.findings.model import Code
+from anchorline.sessions.facts import ResultKind, ToolResult
 
 LARGE_TOKENS = 4000
 """What a tool result has beyond so many tokens is counted as large: some 16 000 characters, or 400 lines of code."""
@@ -19,20 +20,7 @@ LARGE_TOKENS = 4000
 _EDITS = frozenset({"Edit", "MultiEdit", "Write", "NotebookEdit"})
 _WHOLE = (None, None)
 
-ResultKind = Literal["text", "image", "pdf"]
 Span = tuple[int | None, int | None]
-
-
-class ReadResult(NamedTuple):
-    """A part of a request's newest input, as a session file has it (`tool_results`)."""
-
-    tool: str
-    target: bytes | None
-    first_line: int | None
-    lines: int | None
-    tokens: int
-    kind: ResultKind
-    effect: str | None
 
 
 class Avoidable(NamedTuple):
@@ -55,7 +43,7 @@ class Shares:
 
     def __init__(self) -> None:
         self.usd: defaultdict[Code, float] = defaultdict(float)
-        self.counts: Counter[Code] = Counter()
+        self.counts: defaultdict[Code, int] = defaultdict(int)
         self.missed: Code | None = None
         self.brought: list[Avoidable] = []
 
@@ -95,7 +83,7 @@ class Conversation:
         self._head = 0
         self._end = 0
         self._carried: list[_Carried] = []
-        self._totals: Counter[Code] = Counter()
+        self._totals: defaultdict[Code, int] = defaultdict(int)
         self._attached = 0
         self._reads: defaultdict[bytes, list[_Read]] = defaultdict(list)
         self._edited = False
@@ -109,7 +97,7 @@ class Conversation:
         *,
         prefix_return: PrefixReturn | None,
         compacted: bool,
-        results: Sequence[ReadResult],
+        results: Sequence[ToolResult],
     ) -> Shares:
         """Returns the shares of the conversation's next request."""
         shares = Shares()
@@ -123,7 +111,7 @@ class Conversation:
         self._end = prompt if tokens.usage is None else tokens.usage.prompt
         edits = any(result.effect == "instructions" for result in results)
         edited, self._edited = edits or self._edited, edits
-        carried, resent = self._totals.copy(), self._attached
+        carried, resent = dict(self._totals), self._attached
         self._bring(results, prompt, shares)
         if rates is None:
             return shares
@@ -142,7 +130,7 @@ class Conversation:
         _share(shares, carried, reading, before)
         if resent:
             shares.counts["media_resent"] += resent
-        new: Counter[Code] = Counter()
+        new: defaultdict[Code, int] = defaultdict(int)
         for part in shares.brought:
             if part.code != "media_resent":  # an attachment has to be sent once
                 new[part.code] += part.tokens
@@ -160,7 +148,7 @@ class Conversation:
         for reads in self._reads.values():
             reads[:] = (earlier for earlier in reads if earlier.end <= prompt)
 
-    def _bring(self, results: Sequence[ReadResult], prompt: int, shares: Shares) -> None:
+    def _bring(self, results: Sequence[ToolResult], prompt: int, shares: Shares) -> None:
         """Takes in what of a request's results need not be there."""
         self._attached = 0
         for result in results:
@@ -181,7 +169,7 @@ class Conversation:
             if code != "media_resent":
                 shares.counts[code] += 1
 
-    def _again(self, result: ReadResult, prompt: int) -> bool:
+    def _again(self, result: ToolResult, prompt: int) -> bool:
         """Says whether a file's lines were read before and the agent has not written it since."""
         if result.target is None:
             return False
@@ -206,7 +194,7 @@ def _finding(prefix_return: PrefixReturn, *, edited: bool) -> Code | None:
     return MISSES.get(cause)
 
 
-def _share(shares: Shares, parts: Counter[Code], rate: float, most: int) -> None:
+def _share(shares: Shares, parts: Mapping[Code, int], rate: float, most: int) -> None:
     """Adds what `parts` of at most so many tokens cost: they are estimates, and count for less where they exceed it."""
     total = sum(parts.values())
     scale = min(1.0, most / total) if total else 0.0

@@ -1,20 +1,18 @@
 """Sums of a session, day by day: its bill, divided among the findings."""
 
 import sqlite3
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby
-from operator import attrgetter
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from anchorline.billed.duplicates import SeenRequests
-from anchorline.billed.imported import ImportedRequest, imported_requests
-from anchorline.billed.planned import PlannedRequest, planned_requests, seen_requests, untold_requests
+from anchorline.billed.imported import ImportedRequest
 from anchorline.billed.request import PricedModels
-from anchorline.findings.attribution import Conversation, ReadResult, Shares
+from anchorline.billed.requests import BilledRequest, billed_requests
+from anchorline.findings.attribution import Conversation, Shares
 from anchorline.findings.model import Code
 from anchorline.route.pricing import Unpriced
+from anchorline.sessions.facts import ToolResult
 from anchorline.store import database
 
 GATEWAY = "gateway"
@@ -63,9 +61,9 @@ class SessionDay(msgspec.Struct):
             total = self.findings.get(code)
             if total is None:
                 total = self.findings[code] = FindingSum()
-            total.count += shares.counts[code]
+            total.count += shares.counts.get(code, 0)
             total.requests += 1
-            total.usd += shares.usd[code]
+            total.usd += shares.usd.get(code, 0.0)
 
 
 def session_days(
@@ -74,117 +72,95 @@ def session_days(
     since: float,
     seen: Seen = lambda _request, _shares: None,
 ) -> Iterator[SessionDay]:
-    """Yields the sums of all that was billed since then, each request once. `seen` is shown each imported one.
-
-    What the gateway saw as well counts as it was billed there.
-    """
-    planned = seen_requests(connection)
-    for request in planned_requests(connection, models, since):
-        planned.note(request)
-    if "imported" in database.tables(connection):
-        facts = _Facts(connection)
-        requests = imported_requests(connection, models, since)
-        for session, group in groupby(requests, attrgetter("session")):
-            yield from _session(session, group, models, planned, facts, seen)
-    yield from _others(connection, models, since, planned)
-
-
-def _session(
-    session: str,
-    requests: Iterable[ImportedRequest],
-    models: PricedModels,
-    planned: SeenRequests[PlannedRequest],
-    facts: "_Facts",
-    seen: Seen,
-) -> Iterator[SessionDay]:
-    results, project, committed = facts.of(session)
+    """Yields the sums of all that was billed since then. `seen` is shown each request of a session file."""
+    facts = _Facts(connection)
     days: dict[int, SessionDay] = {}
-    conversations: dict[str, Conversation] = {}
-    for request in requests:
-        conversation = conversations.get(request.chain)
-        if conversation is None:
-            conversation = conversations[request.chain] = Conversation(subagent=request.chain != "main")
-        began = request.at if request.began is None else request.began
-        match = planned.take(began, request.answer, request.request, request.bill)
-        at, facts_, tokens = (
-            (request.at, request.facts, request.tokens)
-            if match is None
-            else (match.at, match.facts, match.tokens)
-        )
-        shares = conversation.divide(
-            models,
-            at,
-            facts_,
-            tokens,
-            prefix_return=request.prefix_return,
-            compacted=request.trigger == "compact",
-            results=results.get(request.id, ()),
-        )
-        seen(request, shares)
-        number = int(at // DAY_S)
+    current: _Session | None = None
+    for billed in billed_requests(connection, models, since):
+        request = billed.imported
+        session = request.session if request is not None else ""
+        if current is None or session != current.name:
+            yield from days.values()
+            days.clear()
+            current = _Session(session, facts)
+        shares = current.divide(models, billed)
+        if request is not None:
+            seen(request, shares)
+        number = int(billed.at // DAY_S)
         day = days.get(number)
         if day is None:
-            day = SessionDay(session, request.agent, number, at, at, project, committed)
+            agent = GATEWAY if request is None else request.agent
+            project = None if request is None else facts.project(request.place)
+            day = SessionDay(session, agent, number, billed.at, billed.at, project, current.committed)
             days[number] = day
-        bill = models.bill(at, facts_, tokens)
-        day.add(at, None if isinstance(bill, Unpriced) else bill.usd, shares)
+        day.add(billed.at, None if isinstance(billed.bill, Unpriced) else billed.bill.usd, shares)
     yield from days.values()
 
 
-def _others(
-    connection: sqlite3.Connection, models: PricedModels, since: float, planned: SeenRequests[PlannedRequest]
-) -> Iterator[SessionDay]:
-    """Yields what no session file has, all of one day together."""
-    days: dict[int, SessionDay] = {}
+class _Session:
+    """A session on the way, or (without a name) all that no session file has."""
 
-    def add(at: float, usd: float | None, shares: Shares) -> None:
-        number = int(at // DAY_S)
-        if number not in days:
-            days[number] = SessionDay("", GATEWAY, number, at, at)
-        days[number].add(at, usd, shares)
+    def __init__(self, name: str, facts: "_Facts") -> None:
+        self.name = name
+        self._results = facts.results(name)
+        self._conversations: dict[str, Conversation] = {}
 
-    for request in planned.left():
-        shares = Conversation(subagent=False).divide(
+    @property
+    def committed(self) -> bool | None:
+        """Whether it has a commit; None where that is not known."""
+        if self._results is None:
+            return None
+        return any(result.effect == "commit" for results in self._results.values() for result in results)
+
+    def divide(self, models: PricedModels, billed: BilledRequest) -> Shares:
+        """Returns the shares of its next request."""
+        if billed.tokens is None:
+            return Shares()
+        request = billed.imported
+        if request is None:
+            conversation = Conversation(subagent=False)
+            prefix_return = billed.planned.prefix_return if billed.planned is not None else None
+            results: Sequence[ToolResult] = ()
+        else:
+            if request.chain not in self._conversations:
+                self._conversations[request.chain] = Conversation(subagent=request.chain != "main")
+            conversation = self._conversations[request.chain]
+            prefix_return = request.prefix_return
+            results = (self._results or {}).get(request.id, ())
+        return conversation.divide(
             models,
-            request.at,
-            request.facts,
-            request.tokens,
-            prefix_return=request.prefix_return,
-            compacted=False,
-            results=(),
+            billed.at,
+            billed.facts,
+            billed.tokens,
+            prefix_return=prefix_return,
+            compacted=request is not None and request.trigger == "compact",
+            results=results,
         )
-        bill = models.bill(request.at, request.facts, request.tokens)
-        add(request.at, None if isinstance(bill, Unpriced) else bill.usd, shares)
-    for untold in untold_requests(connection, models, since):
-        add(untold.at, None, Shares())
-    yield from days.values()
 
 
 class _Facts:
-    """What the session files tell beside the bill, session by session; nothing where the database is an older one."""
+    """What session files tell beside the bill; nothing where the database is an older one."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._known = "tool_results" in database.tables(connection)
+        self._known = (database.read_schema(connection) or 0) >= database.FACTS
+        places = connection.execute("SELECT id, project FROM places") if self._known else ()
+        self._projects: dict[int, str] = dict(places)
 
-    def of(self, session: str) -> tuple[dict[str, list[ReadResult]], str | None, bool | None]:
-        """Returns a session's tool results by request, its project, and whether it committed."""
-        results: defaultdict[str, list[ReadResult]] = defaultdict(list)
-        if not self._known:
-            return results, None, None
+    def project(self, place: int | None) -> str | None:
+        """Returns the folder of a place; None where it is not known."""
+        return (self._projects.get(place) or None) if place is not None else None
+
+    def results(self, session: str) -> dict[str, list[ToolResult]] | None:
+        """Returns a session's tool results by request; None where they are not known."""
+        if not self._known or not session:
+            return None
+        results: defaultdict[str, list[ToolResult]] = defaultdict(list)
         rows = self._connection.execute(
-            "SELECT result.request, tool, target, first_line, lines, tokens, kind, effect FROM tool_results AS result "
+            "SELECT result.request, tool, kind, tokens, target, first_line, lines, effect FROM tool_results AS result "
             "JOIN imported ON imported.id = result.request WHERE session = ? ORDER BY result.request, number",
             [session],
         )
-        committed = False
         for request, *result in rows:
-            results[request].append(ReadResult(*result))
-            committed = committed or result[-1] == "commit"
-        projects = Counter(
-            project
-            for (project,) in self._connection.execute(
-                "SELECT project FROM imported JOIN places ON places.id = place WHERE session = ?", [session]
-            )
-        )
-        return results, next((name for name, _ in projects.most_common(1) if name), None), committed
+            results[request].append(ToolResult(*result))
+        return results
