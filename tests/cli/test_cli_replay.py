@@ -12,7 +12,9 @@ from click.testing import CliRunner
 from anchorline.cli.main import cli
 from anchorline.outcome import Usage
 from anchorline.replay.comparison import Comparison, compare
+from anchorline.replay.history import History, billed, read
 from anchorline.replay.policies import POLICIES
+from anchorline.route.target import Targets
 from anchorline.route.target import load as load_targets
 from anchorline.sessions.request import RecordedRequest
 from support.recorded import data_folder
@@ -38,6 +40,10 @@ def history(folder: Path, days_ago: tuple[float, ...] = (1.0, 40.0)) -> None:
     invoke("import", "claude-code", str(folder), "--json")
 
 
+def history_of(request: RecordedRequest, targets: Targets) -> History:
+    return read([billed(request)], targets)
+
+
 def test_a_request_of_a_batch_is_priced_as_one_under_every_policy():
     usage = Usage(input=10, write=20_000, write_1h=20_000)
 
@@ -47,7 +53,8 @@ def test_a_request_of_a_batch_is_priced_as_one_under_every_policy():
             trigger="user", switched=False, blocks=1, prefix=b"", input=10, read=0, write_5m=0, write_1h=20_000,
             output=0, ttl="1h", usage=msgspec.structs.replace(usage, tier=tier),
         )  # fmt: skip
-        return compare([request], ["recorded", "all-1h"], load_targets())
+        targets = load_targets()
+        return compare(history_of(request, targets), ["recorded", "all-1h"], targets)
 
     ordinary, batch = compared(""), compared("batch")
     assert batch.billed_usd == pytest.approx(ordinary.billed_usd / 2)

@@ -5,6 +5,7 @@ import pytest
 from anchorline.findings.attribution import LARGE_TOKENS
 from anchorline.findings.model import CostFinding, Overview
 from anchorline.findings.overview import overview
+from anchorline.replay import history
 from anchorline.replay.changes import Shorter
 from anchorline.replay.worth import WhatIf
 from anchorline.route.target import load
@@ -148,7 +149,7 @@ def test_the_longest_output_of_commands_is_a_setting_and_its_worth_the_replay_of
     rows = Reader(database.locate()).imported(0.0)
     cuts = {row.id: 3000 for row in rows if row.read == 10_000}
     assert len(cuts) == 12
-    assert fix.worth == WhatIf(rows, TARGETS).worth(Shorter(cuts))
+    assert fix.worth == WhatIf(history.load(database.locate(), TARGETS), TARGETS).worth(Shorter(cuts))
     assert fix.worth.value == pytest.approx(finding("large_results").usd, abs=1e-5)
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from anchorline.findings.model import CostFinding, SettingChange
 from anchorline.findings.overview import overview
+from anchorline.replay import history
 from anchorline.replay.changes import Lifetimes, OneModel, Unbroken
 from anchorline.replay.worth import WhatIf
 from anchorline.route.target import load
@@ -19,7 +20,7 @@ def findings() -> dict[str, CostFinding]:
 
 
 def worth(change):
-    return WhatIf(Reader(database.locate()).imported(0.0), TARGETS).worth(change)
+    return WhatIf(history.load(database.locate(), TARGETS), TARGETS).worth(change)
 
 
 def _pauses(lifetime: str, seconds: float, sessions: int = 12) -> None:

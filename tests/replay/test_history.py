@@ -3,8 +3,8 @@
 import msgspec
 
 from anchorline.cache.rules import load
-from anchorline.replay.history import ReplayedRequest, replayed
-from anchorline.replay.timeline import timelines
+from anchorline.replay.history import ReplayedRequest, billed, replayed
+from anchorline.replay.timeline import Timeline
 from anchorline.sessions.request import RecordedRequest
 
 RULES = load()
@@ -19,7 +19,8 @@ def sent(at: float, read: int, short: int = 0, long: int = 0, **changes: object)
 
 
 def linked(*requests: RecordedRequest) -> list[ReplayedRequest]:
-    return replayed(sorted(requests, key=lambda request: request.sent_at), RULES)
+    ordered = sorted(requests, key=lambda request: request.sent_at)
+    return replayed([billed(request) for request in ordered], RULES)
 
 
 def shared(*requests: RecordedRequest) -> list[int]:
@@ -41,20 +42,20 @@ def test_after_a_compaction_only_the_head_is_shared():
     assert shared(first, second) == [3000, 3000]
 
 
-def test_every_model_chain_and_branch_is_a_conversation_of_its_own():
-    timed = timelines(
-        linked(
-            sent(0, 0, 9000),
-            sent(10, 0, 9000, model="claude-haiku-4-5"),
-            sent(20, 9000, 500),
-            sent(30, 0, 5000, chain="agent"),
-            sent(40, 0, 9100, branch=1),
-        ),
-        RULES,
+def test_every_branch_of_a_chain_is_a_conversation_of_its_own():
+    requests = linked(
+        sent(0, 0, 9000), sent(20, 9000, 500), sent(30, 0, 5000, chain="agent"), sent(40, 0, 9100, branch=1)
     )
-    assert [(one.model, one.at.tolist(), one.conversation.tolist()) for one in timed] == [
-        ("claude-opus-4-5", [0, 20, 30, 40], [0, 0, 1, 2]),
-        ("claude-haiku-4-5", [10], [0]),
+    timeline = Timeline("claude-opus-4-5", RULES.for_model("claude-opus-4-5"), requests)
+    assert timeline.at.tolist() == [0, 20, 30, 40]
+    assert timeline.conversation.tolist() == [0, 0, 1, 2]
+
+
+def test_another_model_shares_nothing():
+    assert shared(sent(0, 0, 9000), sent(10, 0, 9000, model="claude-haiku-4-5"), sent(20, 9000, 500)) == [
+        0,
+        0,
+        9005,
     ]
 
 

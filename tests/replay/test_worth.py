@@ -1,14 +1,25 @@
 """The worth of a change: what it would have saved on recorded requests, in USD."""
 
+from collections.abc import Sequence
+from random import Random
+
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from anchorline.replay import policies
 from anchorline.replay.bootstrap import share, total
 from anchorline.replay.changes import Change, Lifetimes, OneModel, Shorter, Unbroken, WarmCompactions
+from anchorline.replay.costs import PricedHistory
+from anchorline.replay.history import History, LeftOut, answer_usd, billed, read
 from anchorline.replay.interval import Interval
 from anchorline.replay.worth import WhatIf
+from anchorline.route.pricing import Pricing
 from anchorline.route.target import load
 from anchorline.sessions.request import RecordedRequest
+from support.examples import examples
+from support.recorded_days import recorded_days
 
 TARGETS = load()
 OPUS, HAIKU = "claude-opus-4-5", "claude-haiku-4-5"  # $5 and $1 for a million tokens
@@ -20,8 +31,12 @@ def sent(at: float, read: int, short: int = 0, long: int = 0, **changes: object)
     return msgspec.structs.replace(PLAIN, **given)
 
 
+def what_if(requests: Sequence[RecordedRequest]) -> WhatIf:
+    return WhatIf(read(map(billed, requests), TARGETS), TARGETS)
+
+
 def worth(change: Change, *requests: RecordedRequest) -> float:
-    return WhatIf(requests, TARGETS).worth(change).value
+    return what_if(requests).worth(change).value
 
 
 def test_an_hour_keeps_what_five_minutes_lose():
@@ -110,11 +125,30 @@ def test_the_interval_holds_the_worth_and_is_over_sessions():
             sent(number * 90_000.0 + 400 + number, 0, 10_000 + 100 * number, session=f"s{number}"),
         )
     ]
-    interval = WhatIf(requests, TARGETS).worth(Lifetimes(main="1h"))
+    interval = what_if(requests).worth(Lifetimes(main="1h"))
     assert interval.low < interval.value < interval.high
-    alone = WhatIf(requests[:2], TARGETS).worth(Lifetimes(main="1h"))
+    alone = what_if(requests[:2]).worth(Lifetimes(main="1h"))
     assert alone.low == alone.value == alone.high
 
 
 def test_a_bootstrap_of_nothing_is_zero():
     assert total([]) == share([], []) == share([0.0], [0.0]) == Interval(0, 0, 0)
+
+
+@examples(100)
+@given(st.randoms(use_true_random=True))
+def test_a_change_that_reaches_some_requests_is_worth_the_difference_of_two_whole_replays(draw: Random):
+    requests = tuple(recorded_days(draw))
+    history = History(requests, 0.0, LeftOut())
+    some = [request.id for request in requests if draw.random() < 0.1]
+    change = draw.choice(
+        (Unbroken(frozenset(some)), Shorter(dict.fromkeys(some, 500)), OneModel(), Lifetimes(subagents="1h"))
+    )
+    was, changed = change.sides(requests, TARGETS.rules)
+    rule = policies.named(["recorded"])["recorded"]
+    pricing = Pricing(TARGETS)
+    before, after = (
+        PricedHistory(side, TARGETS).charges(rule).usd.sum() + sum(answer_usd(one, pricing) for one in side)
+        for side in (was, changed)
+    )
+    assert WhatIf(history, TARGETS).worth(change).value == pytest.approx(before - after, abs=1e-9)

@@ -10,12 +10,12 @@ import msgspec
 
 from anchorline import files
 from anchorline.cli import progress, reading, tables
+from anchorline.replay import history
 from anchorline.replay.comparison import Comparison, compare
 from anchorline.replay.policies import POLICIES
 from anchorline.report import replay as written
 from anchorline.route.target import load as load_targets
 from anchorline.store.database import StoreError, locate
-from anchorline.store.reader import Reader
 
 _AGO = re.compile(r"\s*(\d{1,5})\s*([hdw])(?:\s+ago)?\s*\Z")
 _SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
@@ -83,13 +83,13 @@ def command(names: tuple[str, ...], since: float | None, as_json: bool, html: Pa
 
 def _compare(names: tuple[str, ...], since: float | None, *, quiet: bool) -> Comparison:
     settings = reading.settings().config
+    targets = load_targets(settings.files)
     try:
-        requests = Reader(locate(settings.store.path)).imported(since or 0.0)
+        recorded = history.load(locate(settings.store.path), targets, since or 0.0)
     except StoreError as error:
         raise reading.Unusable(str(error)) from error
-    targets = load_targets(settings.files)
     with progress.bar("Replaying", len(names), quiet=quiet) as step:
-        return compare(requests, names, targets, done=lambda _: step())
+        return compare(recorded, names, targets, done=lambda _: step())
 
 
 def _nothing(comparison: Comparison, since: float | None) -> None:

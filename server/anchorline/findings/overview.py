@@ -14,10 +14,10 @@ from anchorline.findings.fixes import Evidence, best
 from anchorline.findings.kinds import KINDS
 from anchorline.findings.model import AgentUse, Code, CostFinding, Example, Overview
 from anchorline.findings.sessions import DAY_S, FindingSum, SessionDay, session_days
+from anchorline.replay import history
 from anchorline.replay.worth import WhatIf
 from anchorline.route.target import Targets
 from anchorline.store import database
-from anchorline.store.reader import Reader
 
 EMPTY = Overview((), None, None, 0, 0, 0, 0, 0.0, (), 0.0)
 
@@ -41,7 +41,9 @@ def overview(
             evidence = Evidence()
             models = PricedModels(targets)
             summary = summed(session_days(connection, models, since or 0.0, evidence.note))
-        return _with_fixes(summary, evidence, WhatIf(Reader(path).imported(since or 0.0), targets), step)
+        return _with_fixes(
+            summary, evidence, WhatIf(history.load(path, targets, since or 0.0), targets), step
+        )
     finally:
         if collecting:
             gc.enable()

@@ -5,14 +5,12 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from anchorline.cache.gaps import GapModel
-from anchorline.replay import history, policies
+from anchorline.replay import policies
 from anchorline.replay.bootstrap import share
-from anchorline.replay.costs import Costs, PricedHistory
-from anchorline.replay.history import LeftOut
+from anchorline.replay.costs import Calendar, Costs, PricedHistory
+from anchorline.replay.history import History, LeftOut
 from anchorline.replay.interval import Interval
-from anchorline.route.pricing import Pricing
 from anchorline.route.target import Targets
-from anchorline.sessions.request import RecordedRequest
 
 BASE = policies.RECORDED
 """What the others are compared with: simulated as they are, so that what a simulation can't know weighs on both."""
@@ -51,35 +49,33 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 def compare(
-    requests: Sequence[RecordedRequest],
+    history: History,
     names: Sequence[str],
     targets: Targets,
     *,
     gaps: GapModel | None = None,
     done: Callable[[str], None] = lambda _: None,
 ) -> Comparison:
-    """Replays `requests` under the policies `names`; `done` is told of each one that is through.
+    """Replays a history under the policies `names`; `done` is told of each one that is through.
 
     Raises KeyError for a name that is no policy.
     """
     chosen = policies.named(dict.fromkeys((BASE, *names)), gaps)
-    pricing = Pricing(targets)
-    replayed = history.read(requests, targets, pricing)
-    priced = PricedHistory(replayed.requests, targets.rules, pricing)
+    sent = history.requests
+    priced, calendar = PricedHistory(sent, targets), Calendar(sent)
     costs = {}
     for name, rule in chosen.items():
-        costs[name] = priced.costs(rule)
+        costs[name] = calendar.costs(priced.charges(rule))
         done(name)
-    uncached = priced.uncached()
-    sent = replayed.requests
+    uncached = float(priced.uncached().sum())
     return Comparison(
         requests=len(sent),
-        sessions=len({request.session for request in sent}),
+        sessions=len(calendar.sessions),
         first_at=sent[0].at if sent else None,
         last_at=sent[-1].at if sent else None,
-        billed_usd=round(replayed.billed.prompt, 6),
+        billed_usd=round(history.billed_usd, 6),
         uncached_usd=round(uncached, 6),
-        left_out=replayed.left_out,
+        left_out=history.left_out,
         policies=tuple(_line(name, costs[name], uncached, costs[BASE]) for name in names),
     )
 

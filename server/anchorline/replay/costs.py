@@ -1,18 +1,18 @@
 """The cost of a history under a rule, in USD: what is read, written and neither, by session and by day."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
 import numpy as np
 
-from anchorline.cache.rules import Rules
 from anchorline.replay.history import ReplayedRequest, input_price
 from anchorline.replay.rule import CachingRule
 from anchorline.replay.simulation import simulate
-from anchorline.replay.timeline import Floats, Timeline, timelines
+from anchorline.replay.timeline import Flags, Floats, Integers, Timeline
 from anchorline.route.pricing import Pricing
+from anchorline.route.target import Targets
 
 DAY_S = 86_400
 
@@ -25,8 +25,8 @@ class Costs(msgspec.Struct):
     plain: float = 0.0
     ping: float = 0.0
     pings: int = 0
-    sessions: dict[str, float] = msgspec.field(default_factory=dict)
-    days: dict[str, float] = msgspec.field(default_factory=dict)
+    sessions: dict[str, float] = {}
+    days: dict[str, float] = {}
 
     @property
     def usd(self) -> float:
@@ -35,47 +35,92 @@ class Costs(msgspec.Struct):
 
 
 class PricedHistory:
-    """Requests, in the order of their starts, that any number of rules is tried on."""
+    """Requests, in the order of their starts, that any number of rules is tried on.
 
-    def __init__(self, requests: Iterable[ReplayedRequest], rules: Rules, pricing: Pricing) -> None:
-        self._timelines = [_Priced(timeline, pricing) for timeline in timelines(requests, rules)]
+    Where `only` says so, some of them are charged and the others stand for what was sent before: at least all that
+    were in a conversation with one of these, and all that were in its stretch (`stretches.py`).
+    """
 
-    def uncached(self) -> float:
-        """Returns what the requests cost without any cache, in USD."""
-        return float(sum(priced.prices @ priced.timeline.tokens for priced in self._timelines))
+    def __init__(
+        self, requests: Sequence[ReplayedRequest], targets: Targets, only: Flags | None = None
+    ) -> None:
+        self._requests = requests
+        self._only = np.ones(len(requests), bool) if only is None else only
+        models: dict[str, list[int]] = defaultdict(list)
+        for place, request in enumerate(requests):
+            models[request.model].append(place)
+        pricing = Pricing(targets)
+        self._prices: Floats = np.array([input_price(request, pricing) for request in requests], float)
+        self._timelines: list[tuple[Timeline, Integers]] = []
+        for model, places in models.items():
+            sent = [requests[place] for place in places]
+            timeline = Timeline(model, targets.rules.for_model(model), sent)
+            self._timelines.append((timeline, np.array(places, np.int64)[timeline.sent]))
 
-    def costs(self, rule: CachingRule) -> Costs:
-        """Returns what the requests cost under a rule."""
-        whole = Costs()
-        sessions: dict[str, float] = defaultdict(float)
-        days: dict[str, float] = defaultdict(float)
-        for priced in self._timelines:
-            charges, prices = simulate(priced.timeline, rule), priced.prices
-            whole.read += float(prices @ charges.reads)
-            whole.write += float(prices @ charges.write)
-            whole.plain += float(prices @ charges.uncached)
-            whole.ping += float(prices @ charges.ping)
-            whole.pings += int(charges.pings.sum())
-            usd = prices * charges.input
-            for names, numbers, sums in (
-                (priced.sessions, priced.session, sessions),
-                (priced.days, priced.day, days),
-            ):
-                for name, value in zip(names, np.bincount(numbers, usd, len(names)).tolist(), strict=True):
-                    sums[name] += value
-        whole.sessions, whole.days = dict(sessions), dict(days)
-        return whole
+    def uncached(self) -> Floats:
+        """Returns what each request costs without any cache, in USD."""
+        tokens = np.array([request.tokens for request in self._requests], float)
+        return np.where(self._only, self._prices * tokens, 0.0)
+
+    def charges(self, rule: CachingRule) -> "RequestCosts":
+        """Returns what each request costs under a rule."""
+        costs = RequestCosts(len(self._requests))
+        for timeline, places in self._timelines:
+            only = self._only[places]
+            charged = simulate(timeline, rule, None if only.all() else only)
+            prices = np.where(only, self._prices[places], 0.0)
+            costs.read[places] = prices * charged.reads
+            costs.write[places] = prices * charged.write
+            costs.plain[places] = prices * charged.uncached
+            costs.ping[places] = prices * charged.ping
+            costs.pings[places] = np.where(only, charged.pings, 0)
+        return costs
 
 
-class _Priced:
-    """A timeline with the USD of an uncached token, the session and the day of each request."""
+class RequestCosts:
+    """What each of some requests costs, in USD, as `Costs` has the sums."""
 
-    def __init__(self, timeline: Timeline, pricing: Pricing) -> None:
-        self.timeline = timeline
-        requests = timeline.requests
-        self.prices: Floats = np.array([input_price(request, pricing) for request in requests], float)
+    def __init__(self, count: int) -> None:
+        self.read: Floats = np.zeros(count)
+        self.write: Floats = np.zeros(count)
+        self.plain: Floats = np.zeros(count)
+        self.ping: Floats = np.zeros(count)
+        self.pings: Integers = np.zeros(count, np.int64)
+
+    @property
+    def usd(self) -> Floats:
+        """The cost of each."""
+        return self.read + self.write + self.plain + self.ping
+
+
+class Calendar:
+    """The sessions and UTC days of some requests, to add something up by."""
+
+    def __init__(self, requests: Sequence[ReplayedRequest]) -> None:
         numbers: dict[str, int] = {}
-        self.session = [numbers.setdefault(request.session, len(numbers)) for request in requests]
+        self.session: Integers = np.array(
+            [numbers.setdefault(request.session, len(numbers)) for request in requests], np.int64
+        )
         self.sessions = list(numbers)
-        days, self.day = np.unique(timeline.at // DAY_S, return_inverse=True)
+        days, self.day = np.unique(
+            np.array([request.at for request in requests], float) // DAY_S, return_inverse=True
+        )
         self.days = [datetime.fromtimestamp(day * DAY_S, UTC).date().isoformat() for day in days.tolist()]
+
+    def by_session(self, usd: Floats) -> Floats:
+        """Returns the sum of each session."""
+        return np.bincount(self.session, usd, len(self.sessions)).astype(float)
+
+    def costs(self, costs: RequestCosts) -> Costs:
+        """Returns the sums of all."""
+        usd = costs.usd
+        by_day = np.bincount(self.day, usd, len(self.days))
+        return Costs(
+            float(costs.read.sum()),
+            float(costs.write.sum()),
+            float(costs.plain.sum()),
+            float(costs.ping.sum()),
+            int(costs.pings.sum()),
+            dict(zip(self.sessions, self.by_session(usd).tolist(), strict=True)),
+            dict(zip(self.days, by_day.tolist(), strict=True)),
+        )

@@ -7,15 +7,20 @@ less was; the head (tools and system prompt) after a compaction. docs/how-to/rep
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from pathlib import Path
 from statistics import median
+from typing import Any, NamedTuple
 
 import msgspec
 
 from anchorline.cache.hits import is_hit
 from anchorline.cache.rules import Provider, Rules
+from anchorline.outcome import Usage
 from anchorline.route.pricing import Bill, Pricing, Unpriced
 from anchorline.route.target import Targets
 from anchorline.sessions.request import RecordedRequest, Trigger
+from anchorline.store import billing, database
 
 
 class ReplayedRequest(msgspec.Struct, frozen=True, gc=False):
@@ -55,38 +60,125 @@ class LeftOut(msgspec.Struct, frozen=True):
 
 
 class History(msgspec.Struct, frozen=True):
-    """The requests in the order of their starts. `billed` is what their recorded usage comes to, in USD."""
+    """The requests in the order of their starts. `billed_usd` is what the input of their recorded usage comes to."""
 
     requests: tuple[ReplayedRequest, ...]
-    billed: Bill
+    billed_usd: float
     left_out: LeftOut
 
 
-def read(requests: Iterable[RecordedRequest], targets: Targets, pricing: Pricing) -> History:
-    """Returns what can be replayed of recorded requests: what anchors decide about, and has a price."""
-    kept: list[RecordedRequest] = []
+class BilledRequest(NamedTuple):
+    """A recorded request with what was billed for it, as far as a replay depends on it.
+
+    `usage` is what was billed where that is more than the counts beside it.
+    """
+
+    id: str
+    session: str
+    chain: str
+    branch: int
+    model: str
+    at: float
+    trigger: Trigger
+    input: int
+    read: int
+    write_5m: int
+    write_1h: int
+    output: int
+    usage: Usage | None = None
+
+    @property
+    def first_read(self) -> int:
+        """The tokens that its first inference read: the one that came to the cache as the request before left it."""
+        return self.read if self.usage is None else self.usage.first.read
+
+    @property
+    def tokens(self) -> int:
+        """The tokens of its prompt, as the model last read it."""
+        if self.usage is not None:
+            return self.usage.prompt
+        return self.input + self.read + self.write_5m + self.write_1h
+
+
+def load(path: Path, targets: Targets, since: float = 0.0) -> History:
+    """Returns what can be replayed of the requests in the database at `path` from `since` on. Raises StoreError."""
+    if not path.exists():
+        return read((), targets)
+    with database.reading(path) as connection:
+        connection.row_factory = None
+        if "imported" not in database.tables(connection):
+            return read((), targets)
+        details = "billing" if database.knows_answers(connection) else "NULL"
+        rows = connection.execute(
+            "SELECT id, session, chain, branch, model, sent_at, trigger, coalesce(input_tokens, 0), "  # noqa: S608
+            "coalesce(read_tokens, 0), coalesce(write_5m_tokens, 0), coalesce(write_1h_tokens, 0), "
+            f"coalesce(output_tokens, 0), {details} FROM imported WHERE sent_at >= ? ORDER BY sent_at",
+            [since],
+        )
+        return read(map(_stored, rows), targets)
+
+
+def _stored(row: tuple[Any, ...]) -> BilledRequest:
+    request = BilledRequest._make(row)
+    if row[-1] is None:
+        return request
+    counts = (
+        request.input,
+        request.read,
+        request.write_5m + request.write_1h,
+        request.write_1h,
+        request.output,
+    )
+    return request._replace(usage=billing.usage(*counts, row[-1]))
+
+
+def billed(request: RecordedRequest) -> BilledRequest:
+    """Returns a request of a session file."""
+    counts = (request.input, request.read, request.write_5m, request.write_1h, request.output)
+    names = (request.id, request.session, request.chain, request.branch, request.model)
+    return BilledRequest(*names, request.sent_at, request.trigger, *counts, request.usage)
+
+
+def read(requests: Iterable[BilledRequest], targets: Targets) -> History:
+    """Returns what can be replayed of requests: what anchors decide about, and has a price."""
+    pricing = Pricing(targets)
+    kept: list[BilledRequest] = []
     factors: list[float] = []
-    billed = Bill()
+    usd = 0.0
     automatic = unpriced = 0
-    for request in sorted(requests, key=lambda request: request.sent_at):
-        provider = targets.rules.for_model(request.model)
-        prices = pricing.prices(request.model)
-        bill = pricing.bill(request.bill, request.model, request.sent_at)
-        if provider.mode != "explicit" or provider.implicit:
+    chosen: dict[str, bool] = {}
+    for request in sorted(requests, key=attrgetter("at")):
+        model = request.model
+        if model not in chosen:
+            provider = targets.rules.for_model(model)
+            chosen[model] = provider.mode == "explicit" and not provider.implicit
+        if not chosen[model]:
             automatic += 1
-        elif isinstance(prices, Unpriced) or isinstance(bill, Unpriced):
+            continue
+        prices = pricing.prices(model)
+        usage, tokens, times = request.usage, request.tokens, 1.0
+        if isinstance(prices, Unpriced):
             unpriced += 1
-        elif request.tokens:
+            continue
+        if usage is None:
+            counts = (request.input, request.read, request.write_5m + request.write_1h, request.write_1h, 0)
+            bill: Bill | Unpriced = prices.rates(request.at, tokens).bill(*counts)
+        else:
+            bill = pricing.bill(usage, model, request.at)
             # What multiplies the bill (a batch, fast mode) would have multiplied any policy's.
-            times = prices.times(request.bill)
+            multiplied = prices.times(usage)
+            times = 1.0 if isinstance(multiplied, Unpriced) else multiplied
+        if isinstance(bill, Unpriced):
+            unpriced += 1
+        elif tokens:
             kept.append(request)
-            factors.append(1.0 if isinstance(times, Unpriced) else times)
-            billed = billed.plus(bill)
+            factors.append(times)
+            usd += bill.prompt
     sent = tuple(
         request if times == 1.0 else msgspec.structs.replace(request, times=times)
         for request, times in zip(replayed(kept, targets.rules), factors, strict=True)
     )
-    return History(sent, billed, LeftOut(automatic, unpriced))
+    return History(sent, usd, LeftOut(automatic, unpriced))
 
 
 def input_price(request: ReplayedRequest, pricing: Pricing) -> float:
@@ -105,63 +197,68 @@ def answer_usd(request: ReplayedRequest, pricing: Pricing) -> float:
     return prices.rates(request.at, request.tokens).output * request.output * request.times
 
 
-def replayed(requests: Sequence[RecordedRequest], rules: Rules) -> list[ReplayedRequest]:
+Branch = tuple[str, str, int, str]
+
+
+def replayed(requests: Sequence[BilledRequest], rules: Rules) -> list[ReplayedRequest]:
     """Returns how requests, in the order of their starts, are sent in a replay: what each shares, and its lifetime."""
-    grouped: dict[tuple[str, str, int, str], list[int]] = defaultdict(list)
-    for number, request in enumerate(requests):
-        grouped[request.session, request.chain, request.branch, request.model].append(number)
-    branches = {key: [requests[number] for number in numbers] for key, numbers in grouped.items()}
-    usual = _heads(branches)
-    shared, ttls = [0] * len(requests), ["default"] * len(requests)
-    for key, branch in branches.items():
-        _, chain, _, model = key
-        provider = rules.for_model(model)
-        smallest = min(request.tokens for request in branch) - 1
-        head = max(branch[0].read or min(usual.get((model, chain == "main"), 0), smallest), 0)
-        before: RecordedRequest | None = None
-        ttl = "default"
-        for number, request in zip(grouped[key], branch, strict=True):
-            shared[number] = _shared(request, before, ttl, head, provider) if before is not None else head
-            ttl = "1h" if request.write_1h else "5m" if request.write_5m else ttl
-            ttls[number] = ttl
-            before = request
-    return [
-        ReplayedRequest(
-            request.id,
-            request.session,
-            request.chain,
-            request.branch,
-            request.model,
-            request.sent_at,
-            request.tokens,
-            shared[number],
-            request.output,
-            request.trigger,
-            ttls[number],
+    heads = _heads(requests)
+    lifetimes: dict[str, dict[str, float]] = {}
+    last: dict[Branch, tuple[float, int, str]] = {}
+    sent = []
+    for request in requests:
+        id_, session, chain, branch, model, at, trigger, _, read, write_5m, write_1h, output, _ = request
+        key = (session, chain, branch, model)
+        tokens = request.tokens
+        before = last.get(key)
+        if before is None:
+            shared, ttl = heads[key], "default"
+        else:
+            was_at, was_tokens, ttl = before
+            shared = whole = min(was_tokens, tokens)
+            if not is_hit(request.first_read, whole):  # else it had all of it in common
+                if model not in lifetimes:
+                    lifetimes[model] = _seconds(rules.for_model(model))
+                if trigger == "compact":
+                    shared = min(read or heads[key], whole)
+                elif at - was_at <= lifetimes[model].get(ttl, -1.0):
+                    shared = min(read, whole)
+        ttl = "1h" if write_1h else "5m" if write_5m else ttl
+        last[key] = (at, tokens, ttl)
+        sent.append(
+            ReplayedRequest(id_, session, chain, branch, model, at, tokens, shared, output, trigger, ttl)
         )
-        for number, request in enumerate(requests)
-    ]
+    return sent
 
 
-def _heads(
-    grouped: dict[tuple[str, str, int, str], list[RecordedRequest]],
-) -> dict[tuple[str, bool], int]:
-    """Returns what first requests to a model usually read, in conversations and in sub-agents: their head."""
-    read: dict[tuple[str, bool], list[int]] = {}
-    for (_, chain, branch, model), requests in grouped.items():
-        if not branch and requests[0].read:
-            read.setdefault((model, chain == "main"), []).append(requests[0].read)
-    return {key: round(median(sizes)) for key, sizes in read.items()}
+def _seconds(provider: Provider) -> dict[str, float]:
+    """Returns how long each lifetime lasts, by its name."""
+    seconds = {lifetime.name: float(lifetime.seconds) for lifetime in provider.lifetimes}
+    if provider.lifetimes:
+        seconds.setdefault("default", float(provider.lifetimes[0].seconds))
+    return seconds
 
 
-def _shared(
-    request: RecordedRequest, before: RecordedRequest, ttl: str, head: int, provider: Provider
-) -> int:
-    whole = min(before.tokens, request.tokens)
-    if is_hit(request.bill.first.read, whole):  # so it had all of it in common
-        return whole
-    lifetime = provider.lifetime(ttl)
-    expired = lifetime is None or request.sent_at - before.sent_at > lifetime.seconds
-    if request.trigger == "compact":
-        return min(request.read or head, whole)
-    return whole if expired else min(request.read, whole)
+def _heads(requests: Iterable[BilledRequest]) -> dict[Branch, int]:
+    """Returns the head of each conversation: what its first request read, else what such first requests usually read.
+
+    These are the first ones to a model in main conversations, or in sub-agents.
+    """
+    first: dict[Branch, int] = {}
+    smallest: dict[Branch, int] = {}
+    for request in requests:
+        key = (request.session, request.chain, request.branch, request.model)
+        tokens = request.tokens
+        if key not in first:
+            first[key], smallest[key] = request.read, tokens
+        elif tokens < smallest[key]:
+            smallest[key] = tokens
+    sizes: dict[tuple[str, bool], list[int]] = defaultdict(list)
+    for (_, chain, branch, model), size in first.items():
+        if size and not branch:
+            sizes[model, chain == "main"].append(size)
+    usual = {key: round(median(values)) for key, values in sizes.items()}
+    return {
+        key: size or max(min(usual.get((key[3], key[1] == "main"), 0), smallest[key] - 1), 0)
+        for key, size in first.items()
+    }

@@ -23,11 +23,14 @@ from anchorline.replay.rule import CachingRule, Charges, Choices
 from anchorline.replay.timeline import Flags, Timeline
 
 
-def simulate(timeline: Timeline, rule: CachingRule) -> Charges:
-    """Returns what each request is charged under `rule`. Raises RejectedError where the provider would refuse one."""
+def simulate(timeline: Timeline, rule: CachingRule, only: Flags | None = None) -> Charges:
+    """Returns what each request is charged under `rule`. Raises RejectedError where the provider would refuse one.
+
+    Where just the charges of some are asked for, `only` says which: those of whole stretches (`stretches.py`).
+    """
     if not _usual(timeline.provider):
         return account.simulate(timeline, rule)
-    return _Simulation(timeline, rule).run()
+    return _Simulation(timeline, rule).run(only)
 
 
 def _usual(provider: Provider) -> bool:
@@ -120,16 +123,14 @@ class _Simulation:
         charges.written[easy] = (tokens - before)[easy]
         charges.write += prices[choices.warm] * charges.written
 
-    def run(self) -> Charges:
-        """Sends all other requests, and all pings, in the order of their starts."""
+    def run(self, only: Flags | None = None) -> Charges:
+        """Sends all other requests (`only` some of them), and all pings, in the order of their starts."""
         timeline, charges = self.timeline, self.charges
-        order, easy = timeline.order, self.easy
+        easy, order = self.easy, timeline.order
+        hard = ~np.array(easy, bool) if only is None else only & ~np.array(easy, bool)
         pings: list[tuple[float, int, int]] = []
-        columns = (timeline.at, timeline.conversation, timeline.wait, timeline.tokens)
-        at, conversation, wait, tokens = (column.tolist() for column in columns)
-        for request in order.tolist():
-            if easy[request]:
-                continue
+        at, conversation, wait, tokens = timeline.steps
+        for request in order[hard[order]].tolist():
             now, number = at[request], conversation[request]
             while pings and pings[0] < (now, number, request):
                 self._ping(*heappop(pings))
@@ -297,26 +298,21 @@ class _HeadTouches:
     """When easy requests stood on each head: they begin its life anew, and never find it gone."""
 
     def __init__(self, timeline: Timeline, easy: Flags) -> None:
-        order, begins = timeline.by_head
-        numbers = np.arange(len(order))
-        latest = np.maximum.accumulate(np.where(easy[order], numbers, -1)) if len(order) else numbers
-        at = timeline.at[order]
-        times = np.where(latest >= begins, at[latest], -inf)
-        place = np.full(len(timeline), len(order))
-        place[order] = numbers
-        self._place: list[int] = place.tolist()
+        standing = self._standing = timeline.standing
+        numbers = np.arange(len(standing.order))
+        latest = np.maximum.accumulate(np.where(easy[standing.order], numbers, -1))
+        times = np.where(latest >= standing.begins, standing.times[latest], -inf)
         self._times: list[float] = [*times.tolist(), -inf]
-        self._at: list[float] = at.tolist()
-        self._heads: list[int] = np.asarray(timeline.head, np.int64)[order].tolist()
 
     def before(self, request: int) -> float:
         """Returns the time of the last one before a request, on its head; -inf where there is none."""
-        return self._times[self._place[request]]
+        return self._times[self._standing.place[request]]
 
     def until(self, head: int, now: float) -> float:
         """Returns the time of the last one on a head, up to a moment; -inf where there is none."""
         if head < 0:
             return -inf
-        low, high = bisect_left(self._heads, head), bisect_right(self._heads, head)
-        place = bisect_right(self._at, now, low, high) - 1
+        heads, at = self._standing.heads, self._standing.at
+        low, high = bisect_left(heads, head), bisect_right(heads, head)
+        place = bisect_right(at, now, low, high) - 1
         return self._times[place] if place >= low else -inf

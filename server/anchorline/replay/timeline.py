@@ -4,15 +4,14 @@ A request's prompt is a stack of blocks: those it has in common with the request
 new. So a block is known by the request that brought it, and what lies below it never changes.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anchorline.cache.rules import Provider, Rules
+from anchorline.cache.rules import Provider
 from anchorline.replay.history import ReplayedRequest
 
 Floats = NDArray[np.float64]
@@ -107,13 +106,14 @@ class Timeline:
         return np.lexsort((self.index, self.conversation, self.at))
 
     @cached_property
-    def by_head(self) -> tuple[Integers, Integers]:
-        """All requests that stand on a head, by head and start; and for each the first place of its head's."""
-        heads = np.asarray(self.head, np.int64)
-        order = np.lexsort((self.at, heads))
-        order = order[np.count_nonzero(heads < 0) :]
-        sorted_heads = heads[order]
-        return order, np.searchsorted(sorted_heads, sorted_heads)
+    def steps(self) -> tuple[list[float], list[int], list[float], list[int]]:
+        """The columns `at`, `conversation`, `wait` and `tokens` as lists, for one request after the other."""
+        return self.at.tolist(), self.conversation.tolist(), self.wait.tolist(), self.tokens.tolist()
+
+    @cached_property
+    def standing(self) -> "HeadOrder":
+        """All requests that stand on a head, by head and start."""
+        return HeadOrder(self)
 
     @cached_property
     def grows(self) -> Flags:
@@ -124,9 +124,22 @@ class Timeline:
         return grows
 
 
-def timelines(requests: Iterable[ReplayedRequest], rules: Rules) -> list[Timeline]:
-    """Returns a timeline for each model. `requests` are in the order of their starts."""
-    models: dict[str, list[ReplayedRequest]] = defaultdict(list)
-    for request in requests:
-        models[request.model].append(request)
-    return [Timeline(model, rules.for_model(model), sent) for model, sent in models.items()]
+class HeadOrder:
+    """The requests of a timeline that stand on a head, by head and start.
+
+    `place` is where a request of the timeline is in that order (behind all where it stands on none), `begins` where its
+    head's first one is. `heads` and `at` are those of each.
+    """
+
+    def __init__(self, timeline: Timeline) -> None:
+        heads = np.asarray(timeline.head, np.int64)
+        order = np.lexsort((timeline.at, heads))
+        self.order: Integers = order[np.count_nonzero(heads < 0) :]
+        ordered = heads[self.order]
+        self.begins: Integers = np.searchsorted(ordered, ordered)
+        place = np.full(len(timeline), len(self.order))
+        place[self.order] = np.arange(len(self.order))
+        self.place: list[int] = place.tolist()
+        self.heads: list[int] = ordered.tolist()
+        self.times: Floats = timeline.at[self.order]
+        self.at: list[float] = self.times.tolist()

@@ -1,51 +1,78 @@
 """The worth of a change: what a history would have cost less in USD, both sides simulated by the exact replay."""
 
-from collections import defaultdict
-from collections.abc import Iterable
+from operator import is_not
 
-from anchorline.replay import history, policies
+import numpy as np
+
+from anchorline.replay import policies, stretches
 from anchorline.replay.bootstrap import total
 from anchorline.replay.changes import Change, Requests
-from anchorline.replay.costs import PricedHistory
+from anchorline.replay.costs import Calendar, PricedHistory
+from anchorline.replay.history import History, answer_usd
 from anchorline.replay.interval import Interval
+from anchorline.replay.timeline import Flags, Floats, Integers
 from anchorline.route.pricing import Pricing
 from anchorline.route.target import Targets
-from anchorline.sessions.request import RecordedRequest
 
 
 class WhatIf:
-    """A history on which changes are tried. It is simulated once as it was, and once for each change."""
+    """A history on which changes are tried. It is simulated once as it was, and for each change what that reaches."""
 
-    def __init__(self, requests: Iterable[RecordedRequest], targets: Targets) -> None:
-        self._rules = targets.rules
+    def __init__(self, history: History, targets: Targets) -> None:
+        self.history = history
+        self._targets = targets
+        self._rule = policies.named([policies.RECORDED])[policies.RECORDED]
         self._pricing = Pricing(targets)
-        self.history = history.read(requests, targets, self._pricing)
-        self._recorded: dict[str, float] | None = None
+        requests = history.requests
+        self._calendar = Calendar(requests)
+        quiet = stretches.quiet_s((request.model for request in requests), targets.rules)
+        self._stretch = stretches.numbered([request.at for request in requests], quiet)
+        numbers: dict[tuple[str, str], int] = {}
+        self._chain: Integers = np.array(
+            [numbers.setdefault((request.session, request.chain), len(numbers)) for request in requests],
+            np.int64,
+        )
+        self._recorded: Floats | None = None
 
     def worth(self, change: Change) -> Interval:
         """Returns the USD that a change saves over the recorded requests, with its 95 % interval over sessions.
 
-        Only requests to providers whose anchors a client sets, and with known prices, count (`history.left_out`).
+        Only requests to providers whose anchors a client sets, and with known prices, count (`History.left_out`).
         """
-        requests = self.history.requests
-        was, changed = change.sides(requests, self._rules)
-        if was is requests:
-            if self._recorded is None:
-                self._recorded = self._cost(requests)
-            before = self._recorded
-        else:
-            before = self._cost(was)
-        after = self._cost(changed)
-        return total([before[session] - after.get(session, 0.0) for session in before])
+        was, changed = change.sides(self.history.requests, self._targets.rules)
+        saved = self._reached(changed) if was is self.history.requests else self._added(was, changed)
+        return total(saved.tolist())
 
-    def _cost(self, requests: Requests) -> dict[str, float]:
-        """Returns what each session costs in USD, answers and all."""
-        costs: dict[str, float] = defaultdict(float)
-        for request in requests:
-            costs[request.session] += history.answer_usd(request, self._pricing)
-        priced = PricedHistory(requests, self._rules, self._pricing)
-        for session, usd in priced.costs(
-            policies.named([policies.RECORDED])[policies.RECORDED]
-        ).sessions.items():
-            costs[session] += usd
-        return costs
+    def _reached(self, changed: Requests) -> Floats:
+        """Returns what each session saves. A stretch in which nothing changes costs what it did."""
+        requests = self.history.requests
+        other = np.fromiter(map(is_not, requests, changed), bool, len(requests))
+        # Where a chain was changed, what it goes on with stands on something else.
+        first = np.full(len(requests), len(requests))
+        np.minimum.at(first, self._chain[other], np.flatnonzero(other))
+        reached = stretches.touched(self._stretch, np.arange(len(requests)) >= first[self._chain])
+        if self._recorded is None:
+            self._recorded = PricedHistory(requests, self._targets).charges(self._rule).usd
+        saved = np.where(reached, self._recorded, 0.0) - self._charged(changed, reached)
+        for place in np.flatnonzero(other).tolist():
+            before, after = requests[place], changed[place]
+            if before.model != after.model:
+                saved[place] += answer_usd(before, self._pricing) - answer_usd(after, self._pricing)
+        return self._calendar.by_session(saved)
+
+    def _charged(self, requests: Requests, only: Flags) -> Floats:
+        """Returns what some of the requests cost."""
+        charged = np.zeros(len(requests))
+        places = np.flatnonzero(np.isin(self._chain, self._chain[only])).tolist()
+        priced = PricedHistory([requests[place] for place in places], self._targets, only[places])
+        charged[places] = priced.charges(self._rule).usd
+        return charged
+
+    def _added(self, was: Requests, changed: Requests) -> Floats:
+        """Returns what each session saves where both sides have requests that were not recorded."""
+        sums: list[dict[str, float]] = []
+        for requests in (was, changed):
+            calendar = Calendar(requests)
+            usd = calendar.by_session(PricedHistory(requests, self._targets).charges(self._rule).usd)
+            sums.append(dict(zip(calendar.sessions, usd.tolist(), strict=True)))
+        return np.array([usd - sums[1][session] for session, usd in sums[0].items()])
