@@ -1,14 +1,14 @@
 /** The dashboard: draws the report that lies in the page. The same page is written by `anchorline report --html`. */
 import { recolour } from "./charts";
 import { element } from "./elements";
-import type { Report } from "./report";
+import type { BudgetUse, Report } from "./report";
 import { costByDay, costByModel, expected } from "./sections/costs";
 import { decisions, experiments, routes } from "./sections/decisions";
 import { findings } from "./sections/findings";
 import { groups } from "./sections/groups";
 import { calibration, misses } from "./sections/hits";
 import { tiles } from "./sections/tiles";
-import { date } from "./words";
+import { date, usd } from "./words";
 
 const SECTIONS = [
   findings,
@@ -34,13 +34,25 @@ function draw(main: Element, report: Report): void {
     );
     return;
   }
-  main.append(tiles(report));
+  main.append(tiles(report), ...report.budgets.map(budget));
   for (const section of SECTIONS) {
     const shown = section(report);
     if (shown !== undefined) {
       main.append(shown);
     }
   }
+}
+
+const SPANS: Record<BudgetUse["period"], string> = {
+  day: "today",
+  week: "this week",
+  project: "in this project this week",
+};
+
+function budget({ period, limit_usd, spent_usd }: BudgetUse): HTMLElement {
+  const left = limit_usd - spent_usd;
+  const rest = left > 0 ? `${usd(left)} left` : "used up";
+  return element("p", `Budget: ${usd(spent_usd)} of ${usd(limit_usd)} spent ${SPANS[period]}, ${rest}.`);
 }
 
 function period({ first_at, last_at, since, made_at }: Report): string {

@@ -20,6 +20,7 @@ export interface Report {
   pings: number;
   pings_usd: number | null;
   groupings: readonly Grouping[];
+  budgets: readonly BudgetUse[];
   schema: 1;
 }
 
@@ -196,6 +197,15 @@ export interface GroupCost {
   project: string | null;
   results: number;
   others: number;
+}
+
+/** What of a budget was spent. `begins` is the day its period began on; `project` names that of ``project``. */
+export interface BudgetUse {
+  period: "day" | "week" | "project";
+  begins: string;
+  limit_usd: number;
+  spent_usd: number;
+  project: string;
 }
 
 export type Cause = "expired" | "model_changed" | "compacted" | "prefix_edited" | "thinking_stripped" | "history_changed" | "not_readable" | "dropped";

@@ -253,6 +253,33 @@ class Answers(msgspec.Struct, frozen=True):
     ] = 64
 
 
+class Budget(msgspec.Struct, frozen=True):
+    """What may be spent before a warning is shown. Days and weeks are UTC; weeks begin on Monday."""
+
+    day: Annotated[
+        float, Meta(ge=0, le=1_000_000, description="USD a day before a warning. 0 sets no budget.")
+    ] = 0.0
+    week: Annotated[
+        float, Meta(ge=0, le=1_000_000, description="USD a week before a warning. 0 sets no budget.")
+    ] = 0.0
+    project: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="USD a week in one project before a warning, of imported sessions. 0 sets no budget.",
+        ),
+    ] = 0.0
+    block: Annotated[
+        bool, Meta(description="Have the gateway refuse requests while a budget is used up, with status 402.")
+    ] = False
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is any budget."""
+        return bool(self.day or self.week or self.project)
+
+
 class Files(msgspec.Struct, frozen=True):
     """The user's own data files, merged over the built-in ones."""
 
@@ -284,6 +311,7 @@ class Config(msgspec.Struct, frozen=True):
     engine: Engine = Engine()
     gateway: Gateway = Gateway()
     answers: Answers = Answers()
+    budget: Budget = Budget()
     files: Files = Files()
     log: Log = Log()
 
@@ -320,6 +348,9 @@ _SIZES: dict[str, Callable[[Any], float]] = {
     "engine.idle_seconds": lambda seconds: seconds or math.inf,  # 0 never unloads it
     "engine.deadline_seconds": float,
     "engine.conversation_megabytes": float,
+    "budget.day": lambda usd: usd or math.inf,  # 0 is none
+    "budget.week": lambda usd: usd or math.inf,
+    "budget.project": lambda usd: usd or math.inf,
 }
 """How much a value of a key is. A project file may set these keys, to a value that is not more than the user's own."""
 PROJECT_BYTES = 32_768

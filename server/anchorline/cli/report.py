@@ -10,12 +10,13 @@ import click
 import msgspec
 from rich.table import Table
 
-from anchorline import files
+from anchorline import figures, files
 from anchorline.cli import reading, tables
 from anchorline.cli.grouping import table as table_of_groups
 from anchorline.cli.replay import Since, nothing_since
+from anchorline.config import here
 from anchorline.findings.model import Fix
-from anchorline.report.collect import collect
+from anchorline.report.collect import collect, with_budgets
 from anchorline.report.groups import GROUPS, grouped
 from anchorline.report.model import Cost, GroupKind, Report
 from anchorline.report.page import dashboard
@@ -69,6 +70,9 @@ def command(html: Path | None, since: float | None, by: GroupKind | None, as_jso
         click.echo(msgspec.json.encode(report).decode())
         return
     _show(report)
+    for use in report.budgets:
+        left = f"{figures.cents(use.left_usd)} left" if use.left_usd > 0 else "used up"
+        click.echo(f"Budget: {use}, {left}.")
     if html is not None:
         click.echo(f"Dashboard: {html}")
 
@@ -77,7 +81,10 @@ def _collect(since: float | None) -> Report:
     settings = reading.settings().config
     targets = load_targets(settings.files)
     try:
-        return collect(locate(settings.store.path), targets, since, own=settings.files)
+        path = locate(settings.store.path)
+        return with_budgets(
+            collect(path, targets, since, own=settings.files), path, targets, settings, here()
+        )
     except StoreError as error:
         raise reading.Unusable(str(error)) from error
 

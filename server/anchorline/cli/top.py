@@ -139,6 +139,7 @@ def _summary(state: GatewayState) -> list[str]:
         f"cache hits {count(state.hits)} of {count(state.predicted)} ({state.expected_hits:.1f} expected)",
     ]
     lines += [f"{count(number)} not in it: {what}" for what, number in state.unpriced.items()]
+    lines += [f"budget: {use}" for use in state.budgets]
     if state.counts.reused:
         lines.append(
             f"{count(state.counts.reused)} more answered from the response cache, {usd(state.reused_usd)} not billed"

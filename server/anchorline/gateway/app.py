@@ -17,6 +17,7 @@ import msgspec
 
 from anchorline.gateway import metrics
 from anchorline.gateway.access import Access, Admitted, Refused
+from anchorline.gateway.budget_watch import BudgetWatch
 from anchorline.gateway.coding import packed, unpacked
 from anchorline.gateway.credential import credential
 from anchorline.gateway.exchange import Exchange, Sender, counted, format_of
@@ -66,7 +67,7 @@ class App:
     """Answers requests. `exchanges` plans and records them, None: they are only passed through. `clock`: epoch seconds.
 
     `answers` is the response cache, `local` the model on this machine, `listeners` the language servers that hear of
-    warnings; None where there is none.
+    warnings, `budgets` tells what was spent of them; None where there is none.
     """
 
     def __init__(
@@ -78,7 +79,9 @@ class App:
         answers: ResponseCache | None = None,
         local: LocalTier | None = None,
         listeners: Listeners | None = None,
+        budgets: BudgetWatch | None = None,
     ) -> None:
+        self._budgets = budgets
         self._listeners = listeners
         self._answers = answers
         self._local = local
@@ -95,7 +98,10 @@ class App:
                 await _say(send, b"text/plain", target.proof.encode())
                 return
             if self._exchanges is not None and target.path == "" and target.name in ("metrics", "status"):
-                await _show(send, target.name, self._exchanges.state())
+                state = self._exchanges.state()
+                if self._budgets is not None:
+                    state = msgspec.structs.replace(state, budgets=self._budgets.uses())
+                await _show(send, target.name, state)
                 return
             if self._listeners is not None and target.path == "" and target.name == "events":
                 await self._listeners.listen(receive, send)
@@ -130,6 +136,10 @@ class App:
             keeping, given = await self._again(self._answers, call, call.format, send)
             if given:
                 return
+        refusal = await self._refusal(call)
+        if refusal is not None:
+            await refuse(send, 402, refusal)
+            return
         forwarding = asyncio.ensure_future(self._forward(call, send, keeping))
         leaving = asyncio.ensure_future(call.incoming.left())
         try:
@@ -142,6 +152,12 @@ class App:
         await asyncio.wait({forwarding})
         if not forwarding.cancelled():
             forwarding.result()
+
+    async def _refusal(self, call: Call) -> str | None:
+        """Returns why a request that costs something is not sent; None where it is."""
+        if self._budgets is None or call.format is None or (self._local is not None and named(call.body)):
+            return None
+        return await self._budgets.refusal(call.sender.session)
 
     async def _again(
         self, answers: ResponseCache, call: Call, body_format: Format, send: Send
@@ -211,7 +227,10 @@ class App:
         """Returns the headers that say what was done with a request whose answer begins."""
         if exchange is None or self._exchanges is None:
             return []
-        return self._exchanges.answered(exchange, status, meter, request_id)
+        headers = self._exchanges.answered(exchange, status, meter, request_id)
+        if self._budgets is not None:
+            headers += self._budgets.headers(exchange.sender.session)
+        return headers
 
     async def _answer(
         self, call: Call, exchange: Exchange | None, stack: AsyncExitStack

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from anchorline.billed.budgets import BudgetUse
 from anchorline.cache import hits
 from anchorline.cache.ledger import Entry, longest
 from anchorline.gateway.credential import Credential
@@ -90,7 +91,7 @@ class GatewayState(msgspec.Struct, frozen=True):
     keep-alive pings cost, which the other dollars and tokens do not hold; `kept_warm` how many prefixes wait for one.
     `credentials` counts requests by the kind of their credential, `plans` is how those on a plan are treated.
     Dollars are of what has a known price, None where nothing has; `unpriced` counts the billed requests that they leave
-    out, by what is not known.
+    out, by what is not known. `budgets` are those of the settings that are set, as far as what was spent is known.
     """
 
     at: float
@@ -115,6 +116,7 @@ class GatewayState(msgspec.Struct, frozen=True):
     credentials: dict[str, int] = {}
     held: tuple[Unchanged, ...] = ()
     unpriced: dict[str, int] = {}
+    budgets: tuple[BudgetUse, ...] = ()
 
 
 class _Dollars:

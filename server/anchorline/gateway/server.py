@@ -19,6 +19,7 @@ from anchorline.config import Config
 from anchorline.engine.client import Engine
 from anchorline.gateway.access import Access
 from anchorline.gateway.app import App
+from anchorline.gateway.budget_watch import BudgetWatch
 from anchorline.gateway.exchanges import Exchanges
 from anchorline.gateway.incoming import Receive, Send
 from anchorline.gateway.listeners import Listeners
@@ -234,7 +235,13 @@ async def _serve(
         await kept.start()
     engine = Engine(config.engine) if config.engine.enabled else None
     local = LocalTier(engine) if engine is not None else None
-    settings.app = App(access, connections, exchanges, answers=kept, local=local, listeners=listeners)
+    watch = None
+    if config.budget.is_set:
+        watch = BudgetWatch(config, exchanges.planner.targets, report)
+        watch.read()
+    settings.app = App(
+        access, connections, exchanges, answers=kept, local=local, listeners=listeners, budgets=watch
+    )
     gc.collect()
     gc.freeze()  # what is there now stays: later collections need not look at it
     gc.set_threshold(*gc.get_threshold()[:2], NEVER)
@@ -247,6 +254,8 @@ async def _serve(
         tidying.cancel()
         await connections.close()
         await exchanges.end()
+        if watch is not None:
+            await watch.end()
         if kept is not None:
             await kept.end()
         if engine is not None:

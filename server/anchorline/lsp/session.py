@@ -17,6 +17,7 @@ from anchorline.live.journal import Journal
 from anchorline.live.plans import Remembered
 from anchorline.live.recording import NotRecordedError
 from anchorline.lsp.analysis import Analyses, DocumentAnalysis, PendingAnalysis, Snapshot, analyse
+from anchorline.lsp.budget_warnings import BudgetWarnings
 from anchorline.lsp.documents import Document, Documents, to_path
 from anchorline.lsp.expiry import Expiry
 from anchorline.lsp.gateway import GatewayClient
@@ -62,6 +63,7 @@ class EditorSession:
             files=self._instruction_files,
         )
         self.gateway = GatewayClient(warn)
+        self._budget_warnings = BudgetWarnings(warn, self.in_thread)
         self.requests = Memory()
         self.generation = 0
         self.ready = False
@@ -120,6 +122,8 @@ class EditorSession:
         self.ready = True
         self.journal.begin(self.config)
         self.gateway.apply(self.settings.user_config)  # it is there for all projects
+        self._budget_warnings.renew()
+        self._look_at_budgets()
         for problem in self.settings.problems():
             self.report(problem)
 
@@ -236,13 +240,21 @@ class EditorSession:
 
     # What changes by itself
 
+    def _look_at_budgets(self) -> None:
+        """Warns where what was recorded has brought a budget to another level."""
+        if self._budget_warnings.due(self.config):
+            work = self._budget_warnings.look(self.config, self.planner.targets, self.workspace.root)
+            self.journal.background(work)
+
     def _warmed(self) -> None:
         self.changed()
         self._expiry.wait_for(self.journal.warm)
+        self._look_at_budgets()
 
     def _received(self, entries: list[Entry], warm_files: WarmFiles) -> None:
         """Shows what other programs have recorded, and what was recorded before the start."""
         before, self.warm_files = self.warm_files, warm_files
+        self._look_at_budgets()
         if entries:
             self.journal.background(self._learn_shortened())
         if warm_files.files != before.files:

@@ -7,9 +7,12 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from statistics import median
 
+import msgspec
+
+from anchorline.billed import budgets
 from anchorline.billed.planned import answered_pings
 from anchorline.billed.requests import billed_requests
-from anchorline.config import Files
+from anchorline.config import Config, Files
 from anchorline.findings import kept
 from anchorline.findings.model import Overview
 from anchorline.findings.overview import overview
@@ -17,6 +20,7 @@ from anchorline.report.groups import GROUPS, Groups
 from anchorline.report.model import Arm, ExperimentStep, Grouping, Refinements, Report, Route
 from anchorline.report.sums import Sums
 from anchorline.route.target import Targets
+from anchorline.sessions import facts
 from anchorline.store import billing, database, outcomes
 
 STEPS = 20
@@ -55,6 +59,22 @@ def collect(path: Path, targets: Targets, since: float | None = None, *, own: Fi
     finally:
         if collecting:
             gc.enable()
+
+
+def with_budgets(
+    report: Report, path: Path, targets: Targets, settings: Config, folder: Path | None
+) -> Report:
+    """Returns the report with what was spent of the budgets that are set, `folder`'s as well.
+
+    Raises StoreError when the database can't be read.
+    """
+    if not settings.budget.is_set:
+        return report
+    now = time.time()
+    spent = budgets.spending(path, targets, now)
+    project = facts.project(str(folder)) if folder is not None else ""
+    uses = budgets.uses(settings.budget, spent, now, project)
+    return msgspec.structs.replace(report, budgets=uses)
 
 
 def _collected(path: Path, sums: Sums, since: float | None, shown: Overview) -> Report:

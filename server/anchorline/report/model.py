@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from anchorline.billed.budgets import BudgetUse
 from anchorline.cache.miss_causes import Cause
 from anchorline.findings.model import Overview
 
@@ -178,4 +179,5 @@ class Report(msgspec.Struct, frozen=True):
     pings: int = 0
     pings_usd: float | None = 0.0
     groupings: tuple[Grouping, ...] = ()
+    budgets: tuple[BudgetUse, ...] = ()
     schema: Literal[1] = 1

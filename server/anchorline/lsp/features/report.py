@@ -20,7 +20,9 @@ DAY_S = 86_400
 
 async def report(server: Server, params: protocol.ReportParams) -> protocol.ReportPage:
     """Returns the page, made beside the event loop."""
-    return protocol.ReportPage(html=await asyncio.to_thread(_page, server.session.config, params.days))
+    return protocol.ReportPage(
+        html=await asyncio.to_thread(_page, server.session.config, server.session.workspace.root, params.days)
+    )
 
 
 async def show(server: Server, report: protocol.ReportPage) -> protocol.ReportPage:
@@ -36,15 +38,17 @@ async def show(server: Server, report: protocol.ReportPage) -> protocol.ReportPa
     return protocol.ReportPage(uri=uri)
 
 
-def _page(config: Config, days: float | None) -> str:
+def _page(config: Config, root: Path | None, days: float | None) -> str:
     # They take a seventh of the time in which the features are loaded, and no plan needs them.
-    from anchorline.report.collect import collect  # noqa: PLC0415
+    from anchorline.report.collect import collect, with_budgets  # noqa: PLC0415
     from anchorline.report.page import dashboard  # noqa: PLC0415
 
     targets = target.load(config.files)
     since = None if days is None else time.time() - days * DAY_S
+    path = locate(config.store.path)
     try:
-        return dashboard(collect(locate(config.store.path), targets, since, own=config.files))
+        report = collect(path, targets, since, own=config.files)
+        return dashboard(with_budgets(report, path, targets, config, root))
     except StoreError as error:
         raise RequestFailed(str(error)) from None
 

@@ -1,0 +1,35 @@
+"""A budget in the editor: one warning at 80 % and one when it is used up, whichever editor is first."""
+
+import time
+from pathlib import Path
+
+from support.history import billed, planned, recorded
+
+SHOWN = "window/showMessage"
+
+
+def test_one_editor_warns_of_a_budget_that_is_used_up_and_the_next_does_not(start, isolated_home: Path):
+    recorded((planned("p1", at=time.time()), billed("p1")))
+    options = {"budget": {"day": 0.001, "week": 1000.0}}
+    first = start()
+    first.initialize(initializationOptions=options)
+    shown = first.notification(SHOWN)
+    assert shown["type"] == 2
+    assert shown["message"].startswith("Budget used up: ")
+    assert "(budget.day)" in shown["message"]
+    assert (isolated_home / "data" / "budget-warnings.json").exists()
+    second = start()
+    second.initialize(initializationOptions=options)
+    for client in (first, second):
+        client.call("anchorline/status")
+        client.call("anchorline/plan", {"prompt": {"body": "Fix the parser."}})
+        client.call("anchorline/status")
+        assert not [message for message in client.seen if message.get("method") == SHOWN]
+
+
+def test_without_a_budget_nothing_is_said(start):
+    recorded((planned("p1", at=time.time()), billed("p1")))
+    client = start()
+    client.initialize()
+    client.call("anchorline/status")
+    assert not [message for message in client.seen if message.get("method") == SHOWN]
