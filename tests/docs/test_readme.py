@@ -1,4 +1,4 @@
-"""README is short, its first command runs, and its picture shows what that command prints."""
+"""README is short, its commands run, and its pictures show what they print."""
 
 import os
 import re
@@ -10,24 +10,28 @@ from pathlib import Path
 
 import pytest
 
-from bench.make.readme_picture import COMMAND, PICTURE, picture, printed
+from bench.make.readme_picture import PICTURES, Picture, printed, svg
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
-FIRST = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)[0]
-PLANS = [part.strip() for part in FIRST.split(" && ") if part.startswith("anchorline plan")]
+BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+PLANS = [line for block in BLOCKS for line in block.splitlines() if line.startswith("anchorline plan")]
 
 
 def test_it_leads_to_eight_pages_at_most():
     assert len(re.findall(r"(?<!!)\[[^\]]+\]\([^)]+\)", README)) <= 8
 
 
+def test_the_first_screen_comes_first():
+    assert BLOCKS[0] == "pip install . && anchorline\n"
+    assert re.findall(r"docs/images/([\w-]+)\.svg", README) == [one.name for one in PICTURES]
+
+
 @pytest.mark.process
-def test_the_picture_shows_what_the_first_command_prints():
-    assert PLANS[0] == COMMAND
-    shown = PICTURE.read_text("utf-8")
-    assert str(PICTURE.relative_to(ROOT)) in README
-    assert words(shown) == words(picture(printed())), "python tests/bench readme_picture"
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
+def test_a_picture_shows_what_its_command_prints(picture: Picture):
+    shown = picture.file.read_text("utf-8")
+    assert words(shown) == words(svg(picture, printed(picture))), "python tests/bench readme_picture"
     assert "@font-face" not in shown, "nothing is loaded from elsewhere"
 
 
