@@ -134,9 +134,9 @@ def test_sessions_without_a_commit_are_an_observation_with_all_that_they_cost():
     assert known.rest == pytest.approx(known.usd, abs=1e-6)
 
 
-def _sessions(*results: tuple[ToolResult, ...]) -> None:
+def _sessions(*results: tuple[ToolResult, ...], step: int = 10_000) -> None:
     for number in range(12):
-        conversation(*results, session=f"s{number}", begin=number * 90_000)
+        conversation(*results, step=step, session=f"s{number}", begin=number * 90_000)
 
 
 def test_the_longest_output_of_commands_is_a_setting_and_its_worth_the_replay_of_exactly_that():
@@ -153,11 +153,19 @@ def test_the_longest_output_of_commands_is_a_setting_and_its_worth_the_replay_of
     assert fix.worth.value == pytest.approx(finding("large_results").usd, abs=1e-5)
 
 
-def test_an_mcp_tool_has_a_setting_of_its_own():
-    _sessions((), (ToolResult("mcp__docs__search", "text", 18_000),), (), ())
+@pytest.mark.parametrize(
+    ("tools", "settings"),
+    [
+        (("mcp__docs__search",), ["MAX_MCP_OUTPUT_TOKENS"]),
+        (("Read", "mcp__a__b"), ["CLAUDE_CODE_FILE_READ_MAX_OUTPUT_TOKENS", "MAX_MCP_OUTPUT_TOKENS"]),
+        (("Grep",), []),
+    ],
+)
+def test_only_limits_that_would_have_cut_something_are_set(tools: tuple[str, ...], settings: list[str]):
+    _sessions((), tuple(ToolResult(tool, "text", 18_000) for tool in tools), (), (), step=50_000)
     fix = finding("large_results").fix
     assert fix is not None
-    assert [change.keys for change in fix.changes] == [("env", "MAX_MCP_OUTPUT_TOKENS")]
+    assert [change.keys for change in fix.changes] == [("env", name) for name in settings]
 
 
 def test_a_smaller_screenshot_saves_three_quarters_of_it():

@@ -7,6 +7,8 @@ settings, by their documentation (November 2026):
   credits 5 min. `subagentPromptCacheTtl` is that of sub-agents, 5 min by default everywhere (PROMPT_CACHING).
 - `bashOutputMaxChars` is how many characters of a command's output are sent, 30 000 by default; of a longer one a
   preview is, and the path of a file that has all of it (SETTINGS; since 2.1.261).
+- `CLAUDE_CODE_FILE_READ_MAX_OUTPUT_TOKENS` is the most that reading a file returns, 25 000 by default; of a longer one
+  the agent gets the beginning, and reads on where it needs to (ENV_VARS).
 - `MAX_MCP_OUTPUT_TOKENS` is the longest result of an MCP server's tool, 25 000 by default; from 10 000 on the client
   warns (MCP).
 """
@@ -23,14 +25,15 @@ from anchorline.replay.interval import Interval
 
 PROMPT_CACHING = "https://code.claude.com/docs/en/prompt-caching"
 SETTINGS = "https://code.claude.com/docs/en/settings"
+ENV_VARS = "https://code.claude.com/docs/en/env-vars"
 MCP = "https://code.claude.com/docs/en/mcp"
 
 CHARACTERS = 4
 """Of a token, in output of commands: the client's limit is in characters."""
-MCP_TOKENS = 10_000
+READ_TOKENS = 10_000
+"""Where Claude Code warns of an MCP tool's result, and 1000 lines of code for a file."""
 SCALED = 0.75
 """The share of an image's tokens that are saved by half its width: they grow with its area."""
-
 MANY = 10.0
 """So many times as much has advice to save as a setting, to be offered instead."""
 
@@ -130,21 +133,55 @@ _UNBROKEN: dict[Code, str] = {
 }
 
 
-def _capped(brought: list[tuple[str, Avoidable]]) -> Iterator[Option]:
-    bash = [(request, part.whole - LARGE_TOKENS) for request, part in brought if part.tool == "Bash"]
-    mcp = [(request, part.whole - MCP_TOKENS) for request, part in brought if part.tool.startswith("mcp__")]
+class _Limit(NamedTuple):
+    """A setting that limits what some tools, named by the beginning of their name, return."""
+
+    tools: str
+    tokens: int
+    words: str
+    setting: SettingChange
+
+
+def _limits() -> Iterator[_Limit]:
     characters = CHARACTERS * LARGE_TOKENS
-    bash_setting = _claude("bashOutputMaxChars", value=characters, source=SETTINGS)
-    mcp_setting = _claude("env", "MAX_MCP_OUTPUT_TOKENS", value=str(MCP_TOKENS), source=MCP)
-    if bash:
-        title = f"Send at most {characters:,} characters of a command's output"
-        yield Option(title, Shorter(_cuts(bash)), (bash_setting,))
-    if any(tokens > 0 for _, tokens in mcp):
-        title = f"Send at most {MCP_TOKENS:,} tokens of an MCP tool's result"
-        yield Option(title, Shorter(_cuts(mcp)), (mcp_setting,))
-        if bash:
-            title = f"Send at most {characters:,} characters of a command's output, {MCP_TOKENS:,} tokens of MCP's"
-            yield Option(title, Shorter(_cuts((*bash, *mcp))), (bash_setting, mcp_setting))
+    yield _Limit(
+        "Bash",
+        LARGE_TOKENS,
+        f"{characters:,} characters of a command's output",
+        _claude("bashOutputMaxChars", value=characters, source=SETTINGS),
+    )
+    yield _Limit(
+        "Read",
+        READ_TOKENS,
+        f"{READ_TOKENS:,} tokens of a file",
+        _claude("env", "CLAUDE_CODE_FILE_READ_MAX_OUTPUT_TOKENS", value=str(READ_TOKENS), source=ENV_VARS),
+    )
+    yield _Limit(
+        "mcp__",
+        READ_TOKENS,
+        f"{READ_TOKENS:,} tokens of an MCP tool's result",
+        _claude("env", "MAX_MCP_OUTPUT_TOKENS", value=str(READ_TOKENS), source=MCP),
+    )
+
+
+def _capped(brought: list[tuple[str, Avoidable]]) -> Iterator[Option]:
+    """Yields the limits that would have cut something, together, and the advice."""
+    words: list[str] = []
+    settings: list[SettingChange] = []
+    cuts: list[tuple[str, int]] = []
+    for limit in _limits():
+        over = [
+            (request, part.whole - limit.tokens)
+            for request, part in brought
+            if part.tool.startswith(limit.tools) and part.whole > limit.tokens
+        ]
+        if over:
+            words.append(limit.words)
+            settings.append(limit.setting)
+            cuts += over
+    if cuts:
+        listed = " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+        yield Option(f"Send at most {listed}", Shorter(_cuts(cuts)), tuple(settings))
     yield Option(
         "Have the agent search and read the lines it needs, not whole files and logs",
         Shorter(_cuts((request, part.tokens) for request, part in brought)),
