@@ -61,6 +61,20 @@ def test_a_shorter_read_is_a_changed_history_and_none_at_all_changed_tools():
     assert finding("tools_changed").usd == pytest.approx(31_000 * 1.9 * OPUS, abs=1e-6)
 
 
+def test_thinking_that_a_provider_takes_out_is_no_finding():
+    put([
+        request(1, input=40_000, model="gpt-5.5"),
+        request(2, at=90, read=39_000, input=20_000, model="gpt-5.5", trigger="tool"),
+        request(3, at=120, read=30_000, input=28_000, model="gpt-5.5"),
+    ], "codex")  # fmt: skip
+    assert now().findings == ()
+    put([
+        request(1, input=40_000, model="gpt-5.5"),
+        request(2, at=90, read=20_000, input=39_000, model="gpt-5.5", trigger="tool"),
+    ], "codex")  # fmt: skip
+    assert finding("history_changed").count == 1
+
+
 def test_a_switch_of_models_costs_what_the_other_one_had_to_write():
     put([
         request(1, write_1h=30_000),

@@ -113,7 +113,7 @@ def imported_requests(
         if chain is None:
             chain = chains[name, branch] = _Conversation()
         if at >= since:
-            prefix_return = _return(chain, facts, at, trigger, bool(switched), tokens)
+            prefix_return = _return(chain, facts, at, trigger, bool(switched), tokens, agent)
             yield ImportedRequest(
                 key,
                 agent,
@@ -139,7 +139,13 @@ def imported_requests(
 
 
 def _return(
-    chain: _Conversation, facts: ModelFacts, at: float, trigger: str, switched: bool, tokens: BilledTokens
+    chain: _Conversation,
+    facts: ModelFacts,
+    at: float,
+    trigger: str,
+    switched: bool,
+    tokens: BilledTokens,
+    agent: str,
 ) -> PrefixReturn | None:
     """Returns whether a request read what the one before it left; None where nothing was left."""
     believed = chain.ends[-1] if chain.ends else 0
@@ -152,7 +158,7 @@ def _return(
     p = hits.probability(
         hits.returning(lives.name, lives.seconds, age, message, compacted=compacted, model_changed=switched)
     )
-    read = tokens.first[1]
+    prompt, read = tokens.first
     if hits.is_hit(read, believed):
         return PrefixReturn("imported", p, believed, None)
     expired = age > lives.seconds
@@ -163,7 +169,18 @@ def _return(
         cause = "compacted"
     elif expired:
         cause = "expired"
+    elif trigger == "user" and prompt < believed and _strips_thinking(facts, agent):
+        cause = "thinking_stripped"
     else:
         short = shortfall(read, believed, tuple(chain.ends)[:-1])
         cause = None if short is None else short.code
     return PrefixReturn("imported", p, believed, cause, expired)
+
+
+def _strips_thinking(facts: ModelFacts, agent: str) -> bool:
+    """Says whether a person's message takes earlier turns' thinking out of the prompt.
+
+    Codex leaves reasoning out with each: OpenAI's models use it within a turn only
+    (https://cookbook.openai.com/examples/responses_api/reasoning_items).
+    """
+    return agent == "codex" or facts.provider.drops_thinking(facts.name)

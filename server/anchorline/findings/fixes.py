@@ -126,7 +126,7 @@ def _options(code: Code, evidence: Evidence) -> Iterator[Option]:
 
 
 _UNBROKEN: dict[Code, str] = {
-    "history_changed": "Start a new session instead of rewinding or editing what was sent",
+    "history_changed": "Leave thinking and effort as they are in a session, and start a new one instead of going back",
     "tools_changed": "Connect MCP servers and change tools between sessions, not within one",
     "instructions_edited": "Edit CLAUDE.md and AGENTS.md between sessions",
     "not_readable": "Wait for the first answer before you send parallel requests",
