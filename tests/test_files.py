@@ -134,3 +134,46 @@ def test_a_lock_that_can_not_be_made_says_which(tmp_path: Path):
     with pytest.raises(OSError, match="lock") as failed, files.lock(tmp_path / "missing" / "lock"):
         pass
     assert failed.value.filename == str(tmp_path / "missing" / "lock")
+
+
+class Reader:
+    """Reads the file in whose place another is put: Windows refuses that until it is done."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, refusals: int) -> None:
+        self.refusals = refusals
+        replace = Path.replace
+
+        def refused(part: Path, file: Path) -> Path:
+            if self.refusals > 0:
+                self.refusals -= 1
+                raise PermissionError(13, "The process cannot access the file", str(file))
+            return replace(part, file)
+
+        monkeypatch.setattr(Path, "replace", refused)
+
+
+def test_on_windows_a_file_that_is_read_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    file = tmp_path / "a"
+    files.write(file, "old")
+    reader = Reader(monkeypatch, 3)
+    monkeypatch.setattr(files, "_REFUSES_OPEN", True)
+    files.write(file, "new")
+    assert file.read_text("utf-8") == "new"
+    assert reader.refusals == 0
+    assert names(tmp_path) == {"a"}
+
+
+@pytest.mark.parametrize("windows", [True, False])
+def test_a_file_that_stays_refused_is_an_error_with_the_old_content_kept(
+    windows: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    file = tmp_path / "a"
+    files.write(file, "old")
+    reader = Reader(monkeypatch, 10**9)
+    monkeypatch.setattr(files, "_REFUSES_OPEN", windows)
+    monkeypatch.setattr(files, "REPLACE_S", 0.02)
+    with pytest.raises(PermissionError):
+        files.write(file, "new")
+    assert file.read_text("utf-8") == "old"
+    assert names(tmp_path) == {"a"}
+    assert (reader.refusals == 10**9 - 1) is not windows

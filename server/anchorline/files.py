@@ -3,7 +3,9 @@
 import errno
 import os
 import stat
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 
 WAIT_S = 30.0
 """How long a lock is waited for, seconds."""
+REPLACE_S = 1.0
+"""How long a file that is open elsewhere is waited for on Windows, seconds."""
+_REFUSES_OPEN = sys.platform == "win32"
+"""Whether no file takes the place of one that is open."""
 
 
 def data_folder() -> Path:
@@ -87,10 +93,24 @@ def replacing(file: Path) -> Iterator[Path]:
         yield part
         with part.open("rb+") as written:
             os.fsync(written.fileno())  # before the new name: a power cut leaves no empty file
-        part.replace(file)
+        _take_place(part, file)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _take_place(part: Path, file: Path) -> None:
+    """Renames `part` to `file`. Windows refuses that while anyone reads the old file: then for `REPLACE_S` at most."""
+    until = time.monotonic() + REPLACE_S
+    while True:
+        try:
+            part.replace(file)
+        except PermissionError:
+            if not _REFUSES_OPEN or time.monotonic() > until:
+                raise
+            time.sleep(REPLACE_S / 100)
+        else:
+            return
 
 
 def write(file: Path, content: str | bytes, *, mode: int = 0o600) -> None:

@@ -5,9 +5,25 @@
 current folder keeps other programs from reading the repository's settings (`uv.toml`, `pip.conf`).
 """
 
+import subprocess
 import sys
+from typing import TypedDict
 
 SAFE_PATH = "-P"
+
+
+class Detached(TypedDict, total=False):
+    """Arguments of `subprocess.Popen`."""
+
+    start_new_session: bool
+    creationflags: int
+
+
+def detached() -> Detached:
+    """Returns how a process is started that outlives this one, and that a Ctrl+C meant for this one does not reach."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    return {"start_new_session": True}
 
 
 def python(module: str, *arguments: str) -> list[str]:

@@ -1,5 +1,6 @@
 """What others have named is printed so that it can do nothing to the terminal."""
 
+import io
 import json
 import os
 import pty
@@ -8,8 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from anchorline.cli.terminal import visible
+from anchorline.cli import rules, terminal
+from anchorline.cli.main import cli
+from anchorline.cli.terminal import Visible, visible
 
 HOSTILE = "a\x1b]0;title\x07\x1b[31mred\x1b[2J\x9b31m\u202egnp\r\b"
 STEERING = [code.encode() for code in ("\x1b]", "\x1b[31m", "\x1b[2J", "\x07", "\x9b", "\u202e", "\x08")]
@@ -64,3 +68,74 @@ def test_ordinary_text_is_printed_as_it_is():
     text = "naïve 漢字 🎉\ta line\n"
     assert visible(text) == text
     assert visible("\x1b[1m") == "\\u001b[1m"
+
+
+class Console(io.TextIOWrapper):
+    """A text stream on a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def printed(monkeypatch: pytest.MonkeyPatch, platform: str, encoding: str, text: str) -> bytes:
+    """Return the bytes that a pipe gets of a text, where Python opened it with an encoding."""
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw := io.BytesIO(), encoding=encoding, newline=""))
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BytesIO()))  # the guard is before both
+    terminal.guard()
+    print(text, end="", flush=True)
+    return raw.getvalue()
+
+
+def test_on_windows_a_pipe_gets_utf_8_whatever_the_code_page(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("PYTHONIOENCODING", raising=False)
+    assert printed(monkeypatch, "win32", "cp1252", "┏ naïve →") == "┏ naïve →".encode()
+
+
+@pytest.mark.parametrize("platform", ["win32", "linux"])
+def test_a_chosen_encoding_stays_and_what_it_lacks_is_escaped(platform: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1252")
+    assert printed(monkeypatch, platform, "cp1252", "naïve →") == "naïve \\u2192".encode("cp1252")
+
+
+@pytest.mark.process
+def test_the_first_screen_is_printed_in_an_encoding_that_lacks_its_arrows():
+    done = subprocess.run(
+        [sys.executable, "-m", "anchorline", "--sample"],
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "\\u2192" in done.stdout
+
+
+def test_on_windows_nothing_writes_past_to_the_console(monkeypatch: pytest.MonkeyPatch):
+    console = Visible(Console(io.BytesIO(), encoding="utf-8"))
+    assert console.buffer is not None
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert console.buffer is None, "click writes to the console by it"
+
+
+@pytest.mark.parametrize(
+    ("platform", "error", "code"),
+    [
+        ("linux", BrokenPipeError(), 0),
+        ("win32", BrokenPipeError(), 0),
+        ("win32", OSError(22, "Invalid argument"), 0),
+        ("linux", OSError(22, "Invalid argument"), None),
+        ("win32", OSError(22, "Invalid argument", "a?.md"), None),
+    ],
+)
+def test_output_that_is_cut_off_is_no_error_on_windows_either(
+    platform: str, error: OSError, code: int | None, monkeypatch: pytest.MonkeyPatch
+):
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("anchorline.cli.main._discard_output", lambda: None)
+    monkeypatch.setattr(rules.command, "callback", fails)
+    monkeypatch.setattr(sys, "platform", platform)
+    done = CliRunner().invoke(cli, ["rules"])
+    assert (done.exit_code if done.exception is None or code == 0 else None) == code

@@ -1,12 +1,14 @@
 """What `anchorline gateway` says when it starts, and where it can't."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from anchorline.gateway import server
 from support.gateways import free_port
 
 
@@ -36,3 +38,24 @@ def test_it_says_that_it_runs_in_which_mode_and_how_to_connect(tmp_path: Path, m
     assert second.returncode == 2
     assert second.stdout == ""
     assert second.stderr.startswith(f"Error: port {port} is in use, perhaps by a gateway that runs already.")
+
+
+@pytest.mark.parametrize("platform", ["linux", "win32"])
+def test_nobody_shares_its_port(platform: str, monkeypatch: pytest.MonkeyPatch):
+    asked: list[tuple[int, int, int]] = []
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(socket, "SO_EXCLUSIVEADDRUSE", 0xFFFB, raising=False)
+    setting = socket.socket.setsockopt
+
+    def noted(listening: socket.socket, level: int, option: int, value: int) -> None:
+        asked.append((level, option, value))
+        if option != 0xFFFB:  # Windows alone knows it
+            setting(listening, level, option, value)
+
+    monkeypatch.setattr(socket.socket, "setsockopt", noted)
+    port = free_port()
+    with server._listening(port) as listening:
+        assert listening.getsockname() == ("127.0.0.1", port)
+        assert ((socket.SOL_SOCKET, 0xFFFB, 1) in asked) is (platform == "win32")
+        with pytest.raises(OSError, match="in use"):
+            server._listening(port)

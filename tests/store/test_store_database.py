@@ -6,7 +6,7 @@ import stat
 import subprocess
 import sys
 from contextlib import closing, suppress
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 import pytest
 
@@ -339,3 +339,23 @@ def test_a_pipe_in_the_place_of_a_file_is_named_and_not_waited_for(path: Path, s
     )
     assert str(pipe) in said.stdout.splitlines()[-1]
     assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+@pytest.mark.parametrize(
+    ("path", "uri"),
+    [
+        (PurePosixPath("/home/a b/x.db"), "file:///home/a%20b/x.db?mode=ro"),
+        (PureWindowsPath(r"C:\Users\a b\x.db"), "file:///C:/Users/a%20b/x.db?mode=ro"),
+        (PureWindowsPath(r"\\server\share\100%\x.db"), "file:////server/share/100%25/x.db?mode=ro"),
+    ],
+    ids=["posix", "windows", "windows-share"],
+)
+def test_the_address_of_a_database_has_no_authority(path: PurePath, uri: str):
+    assert database.read_only_uri(path) == uri
+
+
+def test_a_database_is_read_at_any_path(tmp_path: Path):
+    path = tmp_path / "a #?%20&é.db"
+    sqlite3.connect(path).close()
+    with database.read_only(path) as connection:
+        assert connection.execute("PRAGMA schema_version").fetchone()[0] == 0

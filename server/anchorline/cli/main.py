@@ -99,7 +99,9 @@ class _Lazy(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:  # `| head` has seen enough
+        except OSError as error:
+            if not _is_cut_off(error):
+                raise
             _discard_output()
             ctx.exit(0)
 
@@ -155,6 +157,13 @@ def main() -> None:
         _discard_output()
         click.echo(f"Error: standard output: {error.strerror}", err=True)
         sys.exit(2)
+
+
+def _is_cut_off(error: OSError) -> bool:
+    """Returns whether the reader of the output has seen enough (`| head`); Windows calls that an invalid argument."""
+    return isinstance(error, BrokenPipeError) or (
+        sys.platform == "win32" and error.errno == errno.EINVAL and error.filename is None
+    )
 
 
 def _discard_output() -> None:

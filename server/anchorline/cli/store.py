@@ -12,6 +12,7 @@ import msgspec
 from anchorline import config
 from anchorline.cli import reading, setting, tables
 from anchorline.cli.group import Group
+from anchorline.cli.terminal import steered
 from anchorline.store import answers, database, export, purging
 from anchorline.store.database import TABLES, StoreError
 from anchorline.store.reader import Reader, StoreStatus
@@ -198,7 +199,7 @@ def export_command(*, folder: Path, table: str | None, text: bool, as_json: bool
         if str(folder) == "-":
             if table is None:
                 raise click.UsageError("Standard output takes one table: add --table.")
-            export.stream(file, table, sys.stdout.buffer)
+            export.stream(file, table, steered(sys.stdout).buffer)
             return
         counts = export.export(file, folder, (table,) if table else export.tables(text=text))
     except StoreError as error:

@@ -41,20 +41,34 @@ class Visible(io.TextIOBase):
         return len(text)
 
     def __getattribute__(self, name: str) -> Any:  # noqa: ANN401  (whatever the stream has)
-        own = name in ("write", "steered", "__class__") or (name.startswith("__") and name.endswith("__"))
-        return (
-            object.__getattribute__(self, name)
-            if own
-            else getattr(object.__getattribute__(self, "steered"), name)
-        )
+        if name in ("write", "steered", "__class__") or (name.startswith("__") and name.endswith("__")):
+            return object.__getattribute__(self, name)
+        stream = object.__getattribute__(self, "steered")
+        if name == "buffer" and sys.platform == "win32" and stream.isatty():
+            return None  # click would write to Windows' console by it, past this
+        return getattr(stream, name)
 
 
 def guard() -> None:
-    """Has all that this process prints made visible."""
+    """Has all that this process prints made visible, and written whatever the encoding."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is not None and not isinstance(stream, Visible):  # there is none under pythonw
+            _encode_all(stream)
             setattr(sys, name, Visible(stream))
+
+
+def _encode_all(stream: TextIO) -> None:
+    """Has a stream take every character: Windows gives a pipe or a file an old code page, which lacks most of them.
+
+    Programs read UTF-8 there; an encoding that was chosen (PYTHONIOENCODING) stays, with an escape for what it lacks.
+    """
+    if not isinstance(stream, io.TextIOWrapper):
+        return
+    if sys.platform == "win32" and not stream.isatty() and "PYTHONIOENCODING" not in os.environ:
+        stream.reconfigure(encoding="utf-8")
+    elif stream.errors == "strict":
+        stream.reconfigure(errors="backslashreplace")
 
 
 def steered(stream: TextIO) -> TextIO:

@@ -42,9 +42,9 @@ NONE = Blas("MLX's own, unoptimised", fast=False)
 
 def threads() -> int:
     """Returns how many threads to compute with: half of many processors, so that the editor stays quick."""
-    try:
+    if sys.platform == "linux":
         available = len(os.sched_getaffinity(0))
-    except AttributeError:
+    else:
         available = os.cpu_count() or 1
     return available if available <= 2 else min(MOST_THREADS, available // 2)
 

@@ -13,6 +13,9 @@ from pathlib import Path
 from anchorline import isolated
 from anchorline.engine.errors import ConversionError
 
+if sys.platform != "win32":
+    import resource
+
 MEMORY_BYTES = 4 << 30
 """Address space beside four times the file's size: MLX itself maps about 2 GiB, and fp16 weights become fp32."""
 SECONDS = 600
@@ -70,19 +73,16 @@ def main() -> None:
 
 
 def _limit(size: int) -> None:
-    try:
-        import resource  # noqa: PLC0415  (not on Windows)
-    except ImportError:
-        return
-    most = MEMORY_BYTES + 4 * size
-    for which, limit in (
-        (resource.RLIMIT_AS, most),
-        (resource.RLIMIT_FSIZE, most),
-        (resource.RLIMIT_CPU, SECONDS),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        with suppress(ValueError, OSError):  # a system may allow less already, or not know it
-            resource.setrlimit(which, (limit, limit))
+    if sys.platform != "win32":
+        most = MEMORY_BYTES + 4 * size
+        for which, limit in (
+            (resource.RLIMIT_AS, most),
+            (resource.RLIMIT_FSIZE, most),
+            (resource.RLIMIT_CPU, SECONDS),
+            (resource.RLIMIT_CORE, 0),
+        ):
+            with suppress(ValueError, OSError):  # a system may allow less already, or not know it
+                resource.setrlimit(which, (limit, limit))
 
 
 if __name__ == "__main__":

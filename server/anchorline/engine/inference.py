@@ -3,7 +3,6 @@
 import copy
 import importlib.metadata
 import math
-import resource
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -39,6 +38,9 @@ from anchorline.engine.wire import (
 )
 from anchorline.generation import Request
 
+if sys.platform != "win32":
+    import resource
+
 PREFILL = {"cpu": 128, "metal": 512}
 """Tokens of the prompt that are read at once: between two reads a cancelled request ends."""
 LAST = 96
@@ -47,7 +49,14 @@ costs less than a pass more."""
 SHORTEST = 16
 """Tokens of an instruction that are worth a pass, and a cache, of their own."""
 
-_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+def _peak_memory() -> int:
+    """Returns the most memory that this process has had, in bytes."""
+    if sys.platform == "win32":  # which MLX has no build for
+        return 0
+    else:  # noqa: RET505  (mypy reads one branch by the platform)
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 class Held(msgspec.Struct):
@@ -122,7 +131,7 @@ class Inference:
             proposed=answer.proposed,
             prefill_s=first - started,
             decode_s=time.perf_counter() - first,
-            peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT,
+            peak_memory=_peak_memory(),
         )
 
     def score(self, message: Score) -> Generator[Working | Scores, None, None]:

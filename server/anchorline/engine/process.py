@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,10 @@ ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONUNBUFFERED": "1",
 }
+if sys.platform == "win32":
+    KILL = signal.SIGTERM  # every signal ends a process at once there
+else:
+    KILL = signal.SIGKILL
 LAST_WORDS = 2_000
 """Bytes of standard error that are kept, for the reason of an abort."""
 
@@ -52,7 +57,7 @@ class Process:
         """Ends the process at once, stopped or not."""
         if self._process.returncode is None:
             with suppress(ProcessLookupError):
-                os.kill(self._process.pid, signal.SIGKILL)  # asyncio's own may lose the exit code
+                os.kill(self._process.pid, KILL)  # asyncio's own may lose the exit code
 
     async def gone(self) -> None:
         """Waits until it has ended and everything it said is taken in."""
@@ -93,7 +98,7 @@ class Process:
         else:
             how = f"the worker ended with code {code}"
         lines = self._last_words.decode("utf-8", "replace").strip().splitlines()
-        return f"{how}: {lines[-1][:200]}" if lines and code not in (-signal.SIGKILL, 0) else how
+        return f"{how}: {lines[-1][:200]}" if lines and code not in (-KILL, 0) else how
 
 
 async def start(

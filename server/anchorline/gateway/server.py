@@ -34,6 +34,11 @@ if sys.platform != "win32":
 __all__ = ["HOST", "KeyMissingError", "run"]
 
 HOST = "127.0.0.1"
+BACKLOG = 1024
+if sys.platform == "win32":
+    ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGBREAK)
+else:
+    ENDING = (signal.SIGINT, signal.SIGTERM)
 HEAD_S = 10.0
 """How long a request's head may take, and how long a new connection may be silent."""
 HEAD_BYTES = 64 * 1024
@@ -158,7 +163,7 @@ def run(
     providers = upstreams(config.gateway)
     _raise_file_limit()
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # what it calls errors, the app has logged
-    with socket.create_server((HOST, config.gateway.port), backlog=1024) as listening:
+    with _listening(config.gateway.port) as listening:
         settings = uvicorn.Config(
             _not_yet,
             http=Connection,
@@ -179,6 +184,25 @@ def run(
             )
 
 
+def _listening(port: int) -> socket.socket:
+    """Returns the socket of the gateway. Raises OSError where the port is taken.
+
+    On Windows nobody may share the port, as any program could otherwise, and read what clients send.
+    """
+    if sys.platform == "win32":
+        listening = socket.socket()
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+            listening.bind((HOST, port))
+            listening.listen(BACKLOG)
+        except BaseException:
+            listening.close()
+            raise
+        return listening
+    else:  # noqa: RET505  (mypy reads one branch by the platform)
+        return socket.create_server((HOST, port), backlog=BACKLOG)
+
+
 class _Server(uvicorn.Server):
     """uvicorn's server, which lets what it was asked to end for end in order: its own raises the signal once more."""
 
@@ -195,8 +219,8 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stops serving at SIGINT and SIGTERM; at once when it is said twice."""
-        before = {name: signal.signal(name, self.handle_exit) for name in (signal.SIGINT, signal.SIGTERM)}
+        """Stops serving at SIGINT and SIGTERM (Windows: also Ctrl+Break); at once when it is said twice."""
+        before = {name: signal.signal(name, self.handle_exit) for name in ENDING}
         try:
             yield
         finally:
@@ -275,8 +299,7 @@ async def _tidy(exchanges: Exchanges) -> None:
 
 def _raise_file_limit() -> None:
     """Takes as many files as the system allows: every connection is one, and has one to its provider."""
-    if sys.platform == "win32":
-        return
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if sys.platform != "win32":
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -179,7 +179,7 @@ def _start(config: Config) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
+        **isolated.detached(),
     )
     assert process.stdin is not None  # noqa: S101  (a pipe, as asked for)
     with suppress(BrokenPipeError), process.stdin as pipe:

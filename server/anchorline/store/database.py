@@ -11,8 +11,9 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import msgspec
 
@@ -375,11 +376,19 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
+def read_only_uri(path: PurePath) -> str:
+    """Returns the URI by which SQLite opens a file for reading only (https://sqlite.org/uri.html).
+
+    `Path.as_uri` makes the server of a Windows share the URI's authority, which SQLite refuses.
+    """
+    return f"file:///{quote(path.as_posix().removeprefix('/'), safe='/:')}?mode=ro"
+
+
 @contextmanager
 def read_only(path: Path) -> Iterator[sqlite3.Connection]:
     """Holds a read-only connection to a SQLite file, also in a read-only folder. Raises StoreError."""
     check_plain(path)
-    uri = path.absolute().as_uri() + "?mode=ro"
+    uri = read_only_uri(path.absolute())
     try:
         connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S)
         try:
@@ -390,7 +399,7 @@ def read_only(path: Path) -> Iterator[sqlite3.Connection]:
             unmakeable = code(error) in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
             if not unmakeable or members(path)[1].exists():
                 raise
-            connection = sqlite3.connect(uri + "&immutable=1", uri=True)
+            connection = sqlite3.connect(f"{uri}&immutable=1", uri=True)
         with closing(connection):
             connection.row_factory = sqlite3.Row
             yield connection

@@ -231,7 +231,7 @@ class Watcher:
         self.close()
         self._identity = database.identity(self._path)
         if self._identity is not None:
-            uri = self._path.absolute().as_uri() + "?mode=ro"
+            uri = database.read_only_uri(self._path.absolute())
             self._connection = sqlite3.connect(uri, uri=True, timeout=0.1, check_same_thread=False)
 
     def close(self) -> None:

@@ -68,6 +68,9 @@ if sys.platform == "win32":
     def _open_process(pid: int) -> Callable[[int], bool] | None:
         synchronize, timed_out = 0x00100000, 0x00000102
         kernel = ctypes.windll.kernel32
+        kernel.OpenProcess.restype = ctypes.c_void_p  # a handle has 64 bits
+        kernel.WaitForSingleObject.argtypes = (ctypes.c_void_p, ctypes.c_uint32)
+        kernel.CloseHandle.argtypes = (ctypes.c_void_p,)
         handle = kernel.OpenProcess(synchronize, 0, pid)
         if not handle:
             return None
