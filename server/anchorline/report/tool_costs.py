@@ -6,7 +6,7 @@ it stands, until a compaction takes it out. docs/how-to/costs.md says so for use
 """
 
 import sqlite3
-from collections import Counter, defaultdict
+from collections import defaultdict
 
 from anchorline.billed.request import PricedModels
 from anchorline.billed.requests import BilledRequest
@@ -30,13 +30,28 @@ class ToolCost:
 
 
 class _Context:
-    """The prompt of a conversation's newest request: its tokens, and the tools' results in it."""
+    """The prompt of a conversation's newest request: its end, and the tokens of the tools' results in it.
 
-    __slots__ = ("carried", "end")
+    `usd` is what a token of a result has cost as a part of what was sent before, summed over the requests so far, and
+    `uncached` without a cache. Of each tool there are its tokens, and these times the two sums when they came.
+    """
+
+    __slots__ = ("end", "tokens", "tools", "uncached", "usd")
 
     def __init__(self) -> None:
-        self.carried: Counter[str] = Counter()
-        self.end = 0
+        self.end = self.tokens = 0
+        self.usd = self.uncached = 0.0
+        self.tools: dict[str, list[float]] = {}
+
+    def bring(self, tool: str, tokens: int) -> None:
+        """Takes in a new result."""
+        own = self.tools.get(tool)
+        if own is None:
+            own = self.tools[tool] = [0.0, 0.0, 0.0]
+        own[0] += tokens
+        own[1] += tokens * self.usd
+        own[2] += tokens * self.uncached
+        self.tokens += tokens
 
 
 class ToolCosts:
@@ -49,52 +64,69 @@ class ToolCosts:
         self._results: dict[str, list[tuple[str, int]]] = {}
         self._contexts: dict[tuple[str, int], _Context] = {}
         self._costs: defaultdict[str, ToolCost] = defaultdict(ToolCost)
+        self._whole = ToolCost()
 
     def costs(self) -> dict[str, ToolCost]:
-        """Returns the costs by tool. Those of `REST` and of all tools add up to the bill."""
-        return dict(self._costs)
+        """Returns the costs by tool, after the last request. Those of `REST` and of all tools add up to the bill."""
+        self._leave()
+        rest, whole = ToolCost(), self._whole
+        rest.requests, rest.unpriced = whole.requests, whole.unpriced
+        rest.usd = whole.usd - sum(cost.usd for cost in self._costs.values())
+        rest.uncached_usd = whole.uncached_usd - sum(cost.uncached_usd for cost in self._costs.values())
+        return {REST: rest, **self._costs} if whole.requests else {}
 
     def add(self, request: BilledRequest) -> None:
         """Adds a request."""
-        bill = request.bill
-        rest = self._costs[REST]
-        rest.requests += 1
+        bill, whole = request.bill, self._whole
+        whole.requests += 1
         if isinstance(bill, Unpriced):
-            rest.unpriced += 1
-        brought, new = self._brought(request)
-        for tool, results in brought.items():
-            self._costs[tool].requests += 1
-            self._costs[tool].results += results
-        if request.imported is None or request.tokens is None:
-            shares: dict[str, tuple[float, float]] = {}
+            whole.unpriced += 1
         else:
-            shares = self._shares(request, new)
-        usd, uncached = (0.0, 0.0) if isinstance(bill, Unpriced) else (bill.usd, bill.uncached)
-        for tool, (own, own_uncached) in shares.items():
-            cost = self._costs[tool]
-            cost.usd += own
-            cost.uncached_usd += own_uncached
-            usd -= own
-            uncached -= own_uncached
-        rest.usd += usd
-        rest.uncached_usd += uncached
-
-    def _brought(self, request: BilledRequest) -> tuple[Counter[str], Counter[str]]:
-        """Returns the results that a request brings by tool: how many, and of how many tokens."""
-        count: Counter[str] = Counter()
-        size: Counter[str] = Counter()
-        imported = request.imported
-        if imported is not None and self._connection is not None:
-            if imported.session != self._session:
-                self._begin(self._connection, imported.session)
-            for tool, tokens in self._results.get(imported.id, ()):
-                count[tool] += 1
-                size[tool] += tokens
-        return count, size
+            whole.usd += bill.usd
+            whole.uncached_usd += bill.uncached
+        imported, tokens = request.imported, request.tokens
+        if imported is None or tokens is None or self._connection is None:
+            return
+        if imported.session != self._session:
+            self._begin(self._connection, imported.session)
+        context = self._contexts.get((imported.chain, imported.branch))
+        if context is None or imported.trigger == "compact":
+            if context is not None:
+                self._settle(context)
+            context = self._contexts[imported.chain, imported.branch] = _Context()
+        new = self._results.get(imported.id, ())
+        prompt, read = tokens.first
+        before = min(context.end, prompt)
+        context.end = prompt if tokens.usage is None else tokens.usage.prompt
+        if not (context.tokens or new):
+            return
+        rates = self._models.rates(request.at, request.facts, tokens)
+        if rates is not None and not isinstance(bill, Unpriced):
+            warm = min(read, before)
+            uncached = _uncached(bill, tokens.prompt)
+            if context.tokens:  # estimates count for less where they exceed what was billed
+                usd = rates.read * warm + rates.unread * (before - warm)
+                size = max(context.tokens, before)
+                context.usd += usd / size
+                context.uncached += uncached * before / size
+            if new:
+                late, fresh = read - warm, prompt - before
+                usd = rates.read * late + rates.unread * (fresh - late)
+                size = max(sum(count for _, count in new), fresh) or 1
+                for tool, count in new:
+                    cost = self._costs[tool]
+                    cost.usd += usd * count / size
+                    cost.uncached_usd += uncached * fresh * count / size
+        for tool, count in new:
+            context.bring(tool, count)
+            self._costs[tool].results += 1
+        for tool in {tool for tool, _ in new}:
+            self._costs[tool].requests += 1
 
     def _begin(self, connection: sqlite3.Connection, session: str) -> None:
+        """Reads what the tools of a session returned."""
+        self._leave()
         self._session = session
-        self._contexts.clear()
         results: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
         for request, tool, tokens in connection.execute(
             "SELECT tool_results.request, tool, tokens FROM tool_results "
@@ -104,37 +136,17 @@ class ToolCosts:
             results[request].append((tool or ATTACHED, tokens))
         self._results = results
 
-    def _shares(self, request: BilledRequest, new: Counter[str]) -> dict[str, tuple[float, float]]:
-        """Returns each tool's dollars of a request, and those without a cache; the conversation goes on from it."""
-        imported, tokens, bill = request.imported, request.tokens, request.bill
-        if imported is None or tokens is None:
-            return {}
-        context = self._contexts.get((imported.chain, imported.branch))
-        if context is None:
-            context = self._contexts[imported.chain, imported.branch] = _Context()
-        if imported.trigger == "compact":
-            context.carried.clear()
-            context.end = 0
-        prompt, read = tokens.first
-        before = min(context.end, prompt)
-        carried = context.carried.copy()
-        context.carried.update(new)
-        context.end = prompt if tokens.usage is None else tokens.usage.prompt
-        rates = self._models.rates(request.at, request.facts, tokens)
-        if isinstance(bill, Unpriced) or rates is None:
-            return {}
-        warm = min(read, before)
-        old_usd = rates.read * warm + rates.unread * (before - warm)
-        new_usd = rates.read * (read - warm) + rates.unread * (prompt - before - (read - warm))
-        uncached = _uncached(bill, tokens.prompt)
-        shares: dict[str, tuple[float, float]] = {}
-        for parts, usd, size in ((carried, old_usd, before), (new, new_usd, prompt - before)):
-            estimated = max(parts.total(), size)  # estimates count for less where they exceed what was billed
-            for tool, count in parts.items():
-                own, own_uncached = shares.get(tool, (0.0, 0.0))
-                share = count / estimated if estimated else 0.0
-                shares[tool] = own + share * usd, own_uncached + share * size * uncached
-        return shares
+    def _leave(self) -> None:
+        """Adds what the conversations of a session have carried."""
+        for context in self._contexts.values():
+            self._settle(context)
+        self._contexts.clear()
+
+    def _settle(self, context: _Context) -> None:
+        for tool, (tokens, usd, uncached) in context.tools.items():
+            cost = self._costs[tool]
+            cost.usd += tokens * context.usd - usd
+            cost.uncached_usd += tokens * context.uncached - uncached
 
 
 def _uncached(bill: Bill, prompt: int) -> float:
