@@ -17,6 +17,7 @@ SHIPPED = ("server/", "models/", "tests/", "docs/", "scripts/")
 PAGES = {f"{name}.md" for name in ("README", "ARCHITECTURE", "CONTRIBUTING", "SECURITY", "CHANGELOG")}
 LOCKS = {"requirements-core.txt", "requirements-dev.txt"}
 PROJECT = PAGES | LOCKS | {"LICENSE", "pyproject.toml", ".gitignore", "Dockerfile", ".dockerignore"}
+LEFT_OUT = ("CLAUDE_CONFIG_DIR", "CODEX_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")
 ABOUT = f"anchorline-{__version__}.dist-info"
 
 
@@ -62,18 +63,15 @@ def test_the_sdist_builds_the_same_wheel(dist: Path, wheel: Path, tmp_path: Path
 
 
 def test_uvx_runs_the_wheel(wheel: Path, tmp_path: Path):
-    words = (
-        "tool",
-        "run",
-        "--isolated",
-        "--python",
-        sys.executable,
-        "--from",
-        str(wheel),
-        "anchorline",
-        "--version",
+    words = ("tool", "run", "--isolated", "--python", sys.executable, "--from", str(wheel), "anchorline")
+    assert uv(*words, "--version", env=private(tmp_path)) == f"anchorline, version {__version__}\n"
+    assert uv(*words, env=private(tmp_path)).startswith(
+        "No requests yet. Anchorline has looked for sessions in"
     )
-    assert uv(*words, env=private(tmp_path)) == f"anchorline, version {__version__}\n"
+    shutil.copytree(ROOT / "models/sample/claude-code", tmp_path / ".claude/projects/app")
+    first = uv(*words, env=private(tmp_path))
+    assert "at API prices: " in first
+    assert "fix 1: " in first
 
 
 def test_pipx_runs_the_wheel(wheel: Path, tmp_path: Path):
@@ -85,4 +83,5 @@ def test_pipx_runs_the_wheel(wheel: Path, tmp_path: Path):
 def private(home: Path) -> dict[str, str]:
     """An environment in which tools keep what is theirs in `home`, but for uv's cache."""
     own = {"HOME": str(home), "PIPX_HOME": str(home / "pipx"), "UV_TOOL_DIR": str(home / "tools")}
-    return os.environ | own | {"UV_CACHE_DIR": uv("cache", "dir").strip()}
+    inherited = {name: value for name, value in os.environ.items() if name not in LEFT_OUT}
+    return inherited | own | {"UV_CACHE_DIR": uv("cache", "dir").strip()}

@@ -61,14 +61,14 @@ def show(*, as_json: bool, sample: bool) -> None:
         _show_sample(agents, as_json=as_json)
         return
     offered, done = _offers(overview)
-    if as_json:
-        _print(FirstScreen(agents, imported, overview, offered))
-    else:
-        terminal.show(screen.lines(overview, offered, done, terminal.width()))
     try:
         offers.keep(offered, files.data_folder())
     except OSError as error:
         reading.notice(f"{error.filename}: {error.strerror}; so `anchorline fix` won't know these fixes")
+    if as_json:
+        _print(FirstScreen(agents, imported, overview, offered))
+    else:
+        terminal.show(screen.lines(overview, offered, done, terminal.width()))
 
 
 def _show_sample(agents: list[AgentFiles], *, as_json: bool) -> None:
