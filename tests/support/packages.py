@@ -1,8 +1,11 @@
 """How much each installed package takes on the disk."""
 
 from collections.abc import Iterator
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 
 def sizes(site_packages: Path | None = None) -> dict[str, int]:
@@ -25,3 +28,25 @@ def _files(package: Distribution) -> set[Path]:
 def _bytecode(source: Path) -> Iterator[Path]:
     if source.suffix == ".py":
         yield from (source.parent / "__pycache__").glob(f"{source.stem}.*.pyc")
+
+
+def required(name: str) -> set[str]:
+    """Return the names of a package and of all that it needs here, as far as it is installed."""
+    names: set[str] = set()
+    waiting = [Requirement(name)]
+    while waiting:
+        wanted = waiting.pop()
+        try:
+            package = distribution(wanted.name)
+        except PackageNotFoundError:
+            continue
+        canonical = canonicalize_name(package.name)
+        if canonical in names and not wanted.extras:
+            continue
+        names.add(canonical)
+        for line in package.requires or ():
+            needed = Requirement(line)
+            extras = wanted.extras or {""}
+            if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in extras):
+                waiting.append(needed)
+    return names

@@ -5,7 +5,8 @@
 `first_screen_s`: from an empty database to the screen, all sessions imported. `nothing_new_s`: the same once more (median of
 several). Each with its CPU time, which says more on a machine that has other things to do, and with its peak memory. `--repeat`
 lays the sessions out so many times, a week apart (36 times are some 75 000 requests and a gigabyte), as the cases
-`heavy`; `replay_s` is `anchorline replay` of all. `installed`: MB by package of the environment that runs this. For each fix
+`heavy`; `replay_s` is `anchorline replay` of all. `installed`: MB by package, of those that Anchorline needs, in
+the environment that runs this (a clone's own code counts nothing). For each fix
 that the screen offers, `claimed` is its worth there and `simulated` that of the same change by the cache itself, request by
 request (replay/account.py), instead of the fast replay.
 """
@@ -20,13 +21,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+from packaging.utils import canonicalize_name
+
 from anchorline.findings.model import Overview
 from anchorline.findings.overview import overview
-from anchorline.replay import account
 from anchorline.route.target import load as load_targets
 from bench.data.repeated_sessions import lay_out, samples
 from bench.reporting import environment, interval, show
-from support.packages import sizes
+from support.packages import required, sizes
 
 AGAIN = 7
 FOLDERS = {"claude-code": ".claude/projects/samples", "codex": ".codex/sessions/samples"}
@@ -139,14 +141,15 @@ def main() -> None:
             home, "--sample"
         )  # bytecode and the disk's cache are there, as with any program that is installed
         rows, claimed = measured("samples", options.transcripts, 1, home)
-        with patch("anchorline.replay.costs.simulate", account.simulate):
+        with patch("anchorline.replay.simulation._usual", return_value=False):  # the cache itself
             simulated = overview(home / "data" / "anchorline.db", load_targets())
         rows += worths("claimed", claimed) + worths("simulated", simulated)
         if options.repeat:
             home = Path(folder) / "heavy"
             home.mkdir()
             rows += measured("heavy", options.transcripts, options.repeat, home)[0]
-    by_package = sizes()
+    needed = required("anchorline")
+    by_package = {name: size for name, size in sizes().items() if canonicalize_name(name) in needed}
     rows.append(interval("installed", "mb", [sum(by_package.values()) / 1e6]))
     for name, size in by_package.items():
         if size >= LEAST:
