@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from anchorline.cli.main import cli
 from anchorline.outcome import Usage
 from anchorline.replay.comparison import Comparison, compare
-from anchorline.replay.history import History, billed, read
+from anchorline.replay.history import History, billed
 from anchorline.replay.policies import POLICIES
 from anchorline.route.target import Targets
 from anchorline.route.target import load as load_targets
@@ -41,7 +41,7 @@ def history(folder: Path, days_ago: tuple[float, ...] = (1.0, 40.0)) -> None:
 
 
 def history_of(request: RecordedRequest, targets: Targets) -> History:
-    return read([billed(request)], targets)
+    return History([billed(request)], targets)
 
 
 def test_a_request_of_a_batch_is_priced_as_one_under_every_policy():

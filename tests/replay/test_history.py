@@ -2,12 +2,13 @@
 
 import msgspec
 
-from anchorline.cache.rules import load
-from anchorline.replay.history import ReplayedRequest, billed, replayed
+from anchorline.replay.history import History, ReplayedRequest, billed
 from anchorline.replay.timeline import Timeline
+from anchorline.route.target import load
 from anchorline.sessions.request import RecordedRequest
 
-RULES = load()
+TARGETS = load()
+RULES = TARGETS.rules
 PLAIN = RecordedRequest(
     "r", "s", "main", 0, "claude-opus-4-5", 0.0, None, "tool", False, 1, b"", 0, 0, 0, 0, 10, None
 )
@@ -19,8 +20,7 @@ def sent(at: float, read: int, short: int = 0, long: int = 0, **changes: object)
 
 
 def linked(*requests: RecordedRequest) -> list[ReplayedRequest]:
-    ordered = sorted(requests, key=lambda request: request.sent_at)
-    return replayed([billed(request) for request in ordered], RULES)
+    return list(History(map(billed, requests), TARGETS).requests)
 
 
 def shared(*requests: RecordedRequest) -> list[int]:

@@ -12,7 +12,7 @@ from anchorline.replay import policies
 from anchorline.replay.bootstrap import share, total
 from anchorline.replay.changes import Change, Lifetimes, OneModel, Shorter, Unbroken, WarmCompactions
 from anchorline.replay.costs import PricedHistory
-from anchorline.replay.history import History, LeftOut, answer_usd, billed, read
+from anchorline.replay.history import History, answer_usd, billed
 from anchorline.replay.interval import Interval
 from anchorline.replay.worth import WhatIf
 from anchorline.route.pricing import Pricing
@@ -32,7 +32,7 @@ def sent(at: float, read: int, short: int = 0, long: int = 0, **changes: object)
 
 
 def what_if(requests: Sequence[RecordedRequest]) -> WhatIf:
-    return WhatIf(read(map(billed, requests), TARGETS), TARGETS)
+    return WhatIf(History(map(billed, requests), TARGETS), TARGETS)
 
 
 def worth(change: Change, *requests: RecordedRequest) -> float:
@@ -138,8 +138,8 @@ def test_a_bootstrap_of_nothing_is_zero():
 @examples(100)
 @given(st.randoms(use_true_random=True))
 def test_a_change_that_reaches_some_requests_is_worth_the_difference_of_two_whole_replays(draw: Random):
-    requests = tuple(recorded_days(draw))
-    history = History(requests, 0.0, LeftOut())
+    history = History(recorded_days(draw), TARGETS)
+    requests = history.requests
     some = [request.id for request in requests if draw.random() < 0.1]
     change = draw.choice(
         (Unbroken(frozenset(some)), Shorter(dict.fromkeys(some, 500)), OneModel(), Lifetimes(subagents="1h"))

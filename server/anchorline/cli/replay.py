@@ -85,11 +85,13 @@ def _compare(names: tuple[str, ...], since: float | None, *, quiet: bool) -> Com
     settings = reading.settings().config
     targets = load_targets(settings.files)
     try:
-        recorded = history.load(locate(settings.store.path), targets, since or 0.0)
+        path = locate(settings.store.path)
+        recorded = history.load(path, targets, since or 0.0)
     except StoreError as error:
         raise reading.Unusable(str(error)) from error
     with progress.bar("Replaying", len(names), quiet=quiet) as step:
-        return compare(recorded, names, targets, done=lambda _: step())
+        every = since is None and len(names) == len(POLICIES)
+        return compare(recorded, names, targets, done=lambda _: step(), path=path if every else None)
 
 
 def _nothing(comparison: Comparison, since: float | None) -> None:

@@ -1,16 +1,21 @@
 """Compares caching policies on recorded requests: the cost of each, in USD, beside what was billed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
+import numpy as np
+from xxhash import xxh3_128_digest
 
 from anchorline.cache.gaps import GapModel
 from anchorline.replay import policies
 from anchorline.replay.bootstrap import share
-from anchorline.replay.costs import Calendar, Costs, PricedHistory
+from anchorline.replay.costs import Calendar, Costs, PricedHistory, whole
 from anchorline.replay.history import History, LeftOut
 from anchorline.replay.interval import Interval
+from anchorline.replay.rule import CachingRule
 from anchorline.route.target import Targets
+from anchorline.store import worked_out
 
 BASE = policies.RECORDED
 """What the others are compared with: simulated as they are, so that what a simulation can't know weighs on both."""
@@ -48,6 +53,13 @@ class Comparison(msgspec.Struct, frozen=True):
     policies: tuple[PolicyCost, ...]
 
 
+class StretchCosts(msgspec.Struct, frozen=True):
+    """What a stretch of a history costs without any cache, in USD, and under each policy."""
+
+    uncached: float
+    policies: dict[str, Costs]
+
+
 def compare(
     history: History,
     names: Sequence[str],
@@ -55,29 +67,65 @@ def compare(
     *,
     gaps: GapModel | None = None,
     done: Callable[[str], None] = lambda _: None,
+    path: Path | None = None,
 ) -> Comparison:
     """Replays a history under the policies `names`; `done` is told of each one that is through.
 
-    Raises KeyError for a name that is no policy.
+    With the `path` of its database, only the stretches are replayed that have changed since the last time. Raises
+    KeyError for a name that is no policy.
     """
     chosen = policies.named(dict.fromkeys((BASE, *names)), gaps)
-    sent = history.requests
-    priced, calendar = PricedHistory(sent, targets), Calendar(sent)
-    costs = {}
-    for name, rule in chosen.items():
-        costs[name] = calendar.costs(priced.charges(rule))
-        done(name)
-    uncached = float(priced.uncached().sum())
+
+    def replay(numbers: list[int]) -> list[StretchCosts]:
+        return _replay(history, numbers, targets, chosen, done)
+
+    if path is None:
+        parts = replay(list(range(history.stretches)))
+    else:
+        digests = _digests(history, targets, chosen)
+        parts = worked_out.of_parts(path, "replay", digests, replay, StretchCosts)
+    costs = {name: whole(part.policies[name] for part in parts) for name in chosen}
+    uncached = sum(part.uncached for part in parts)
     return Comparison(
-        requests=len(sent),
-        sessions=len(calendar.sessions),
-        first_at=sent[0].at if sent else None,
-        last_at=sent[-1].at if sent else None,
+        requests=len(history),
+        sessions=len(costs[BASE].sessions),
+        first_at=history.at[0] if len(history) else None,
+        last_at=history.at[-1] if len(history) else None,
         billed_usd=round(history.billed_usd, 6),
         uncached_usd=round(uncached, 6),
         left_out=history.left_out,
         policies=tuple(_line(name, costs[name], uncached, costs[BASE]) for name in names),
     )
+
+
+def _replay(
+    history: History,
+    numbers: list[int],
+    targets: Targets,
+    chosen: Mapping[str, CachingRule],
+    done: Callable[[str], None],
+) -> list[StretchCosts]:
+    """Returns what some stretches cost."""
+    requests, own = history.of_stretches(numbers)
+    stretch = history.stretch[np.isin(history.stretch, numbers)]
+    part, count = np.searchsorted(numbers, stretch), len(numbers)
+    priced, calendar = PricedHistory(requests, targets, own), Calendar(requests, part, count, own)
+    uncached = np.bincount(part, priced.uncached()[own], count).tolist()
+    costs: dict[str, list[Costs]] = {}
+    for name, rule in chosen.items():
+        costs[name] = calendar.costs(priced.charges(rule))
+        done(name)
+    return [
+        StretchCosts(usd, {name: parts[place] for name, parts in costs.items()})
+        for place, usd in enumerate(uncached)
+    ]
+
+
+def _digests(history: History, targets: Targets, chosen: Iterable[str]) -> list[bytes]:
+    """Returns the digests of all stretches, with that of the rules and prices that hold for them."""
+    found = [targets.find(model) for model in history.models]
+    basis = msgspec.msgpack.encode((list(chosen), [(target.provider, target.model) for target in found]))
+    return [xxh3_128_digest(basis + digest) for digest in history.digests()]
 
 
 def _line(name: str, costs: Costs, uncached: float, base: Costs) -> PolicyCost:

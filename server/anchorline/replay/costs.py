@@ -1,20 +1,23 @@
 """The cost of a history under a rule, in USD: what is read, written and neither, by session and by day."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Generic, TypeVar
 
 import msgspec
 import numpy as np
 
+from anchorline.replay.arrays import Flags, Floats, Integers
 from anchorline.replay.history import ReplayedRequest, input_price
 from anchorline.replay.rule import CachingRule
 from anchorline.replay.simulation import simulate
-from anchorline.replay.timeline import Flags, Floats, Integers, Timeline
+from anchorline.replay.timeline import Timeline
 from anchorline.route.pricing import Pricing
 from anchorline.route.target import Targets
 
 DAY_S = 86_400
+K = TypeVar("K")
 
 
 class Costs(msgspec.Struct):
@@ -93,34 +96,85 @@ class RequestCosts:
         return self.read + self.write + self.plain + self.ping
 
 
+def by_session(requests: Sequence[ReplayedRequest], usd: Floats) -> dict[str, float]:
+    """Returns the sum of each session."""
+    part = np.zeros(len(requests), np.int64)
+    return _Groups(part, [request.session for request in requests]).sums(usd, 1)[0]
+
+
 class Calendar:
-    """The sessions and UTC days of some requests, to add something up by."""
+    """The parts of a history, and the sessions and UTC days in each, to add costs up by.
 
-    def __init__(self, requests: Sequence[ReplayedRequest]) -> None:
-        numbers: dict[str, int] = {}
-        self.session: Integers = np.array(
-            [numbers.setdefault(request.session, len(numbers)) for request in requests], np.int64
-        )
-        self.sessions = list(numbers)
-        days, self.day = np.unique(
-            np.array([request.at for request in requests], float) // DAY_S, return_inverse=True
-        )
-        self.days = [datetime.fromtimestamp(day * DAY_S, UTC).date().isoformat() for day in days.tolist()]
+    `part` is the part of each request, by number, and `count` how many parts there are. Where `own` says so, only some
+    requests count.
+    """
 
-    def by_session(self, usd: Floats) -> Floats:
-        """Returns the sum of each session."""
-        return np.bincount(self.session, usd, len(self.sessions)).astype(float)
+    def __init__(
+        self, requests: Sequence[ReplayedRequest], part: Integers, count: int, own: Flags | None = None
+    ) -> None:
+        self._own = np.ones(len(requests), bool) if own is None else own
+        counted = [request for request, counts in zip(requests, self._own.tolist(), strict=True) if counts]
+        self._part, self._count = part, count
+        days = np.array([request.at for request in counted], float) // DAY_S
+        self._sessions = _Groups(part, [request.session for request in counted])
+        self._days = _Groups(part, days.tolist())
 
-    def costs(self, costs: RequestCosts) -> Costs:
-        """Returns the sums of all."""
-        usd = costs.usd
-        by_day = np.bincount(self.day, usd, len(self.days))
-        return Costs(
-            float(costs.read.sum()),
-            float(costs.write.sum()),
-            float(costs.plain.sum()),
-            float(costs.ping.sum()),
-            int(costs.pings.sum()),
-            dict(zip(self.sessions, self.by_session(usd).tolist(), strict=True)),
-            dict(zip(self.days, by_day.tolist(), strict=True)),
-        )
+    def costs(self, costs: RequestCosts) -> list[Costs]:
+        """Returns the sums of each part."""
+        own, part, count = self._own, self._part, self._count
+        kinds = (costs.read, costs.write, costs.plain, costs.ping, costs.pings)
+        sums = (np.bincount(part, kind[own], count).tolist() for kind in kinds)
+        usd = costs.usd[own]
+        sessions, days = self._sessions.sums(usd, count), self._days.sums(usd, count)
+        return [
+            Costs(
+                read,
+                write,
+                plain,
+                ping,
+                int(pings),
+                by_session,
+                {_date(day): usd for day, usd in by_day.items()},
+            )
+            for read, write, plain, ping, pings, by_session, by_day in zip(*sums, sessions, days, strict=True)
+        ]
+
+
+class _Groups(Generic[K]):
+    """Requests by part and key."""
+
+    def __init__(self, part: Integers, keys: Sequence[K]) -> None:
+        numbers: dict[tuple[int, K], int] = {}
+        pairs = zip(part.tolist(), keys, strict=True)
+        self._number = np.array([numbers.setdefault(pair, len(numbers)) for pair in pairs], np.int64)
+        self._groups = list(numbers)
+
+    def sums(self, usd: Floats, parts: int) -> list[dict[K, float]]:
+        """Returns the sums by key, a dictionary for each part."""
+        sums: list[dict[K, float]] = [{} for _ in range(parts)]
+        by_group = np.bincount(self._number, usd, len(self._groups)).tolist()
+        for (part, key), value in zip(self._groups, by_group, strict=True):
+            sums[part][key] = value
+        return sums
+
+
+def _date(day: float) -> str:
+    return datetime.fromtimestamp(day * DAY_S, UTC).date().isoformat()
+
+
+def whole(parts: Iterable[Costs]) -> Costs:
+    """Returns the sum of the costs of parts."""
+    total = Costs()
+    sessions: dict[str, float] = defaultdict(float)
+    days: dict[str, float] = defaultdict(float)
+    for part in parts:
+        total.read += part.read
+        total.write += part.write
+        total.plain += part.plain
+        total.ping += part.ping
+        total.pings += part.pings
+        for sums, own in ((sessions, part.sessions), (days, part.days)):
+            for key, usd in own.items():
+                sums[key] += usd
+    total.sessions, total.days = dict(sessions), dict(days)
+    return total

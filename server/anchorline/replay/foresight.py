@@ -10,7 +10,8 @@ from math import exp, log, log1p
 import numpy as np
 
 from anchorline.cache.gaps import HISTORY, STOPS, TRIGGERS, WINDOW, GapModel, HazardGaps, HazardScores, Moment
-from anchorline.replay.timeline import Flags, Floats, Integers, Timeline
+from anchorline.replay.arrays import Flags, Floats, Integers
+from anchorline.replay.timeline import Timeline
 
 
 class Foresight:

@@ -6,21 +6,30 @@ less was; the head (tools and system prompt) after a compaction. docs/how-to/rep
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
+from itertools import groupby, pairwise
 from operator import attrgetter
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
+from xxhash import xxh3_128_digest
 
 from anchorline.cache.hits import is_hit
 from anchorline.cache.rules import Provider, Rules
 from anchorline.outcome import Usage
+from anchorline.replay import stretches
+from anchorline.replay.arrays import Flags, Integers
 from anchorline.route.pricing import Bill, Pricing, Unpriced
 from anchorline.route.target import Targets
 from anchorline.sessions.request import RecordedRequest, Trigger
 from anchorline.store import billing, database
+
+Conversation = tuple[str, str, int, str]
+"""What tells a conversation from others: session, chain, branch and model."""
 
 
 class ReplayedRequest(msgspec.Struct, frozen=True, gc=False):
@@ -47,8 +56,8 @@ class ReplayedRequest(msgspec.Struct, frozen=True, gc=False):
     stop: str = ""
 
     @property
-    def conversation(self) -> tuple[str, str, int, str]:
-        """What tells its conversation from others."""
+    def conversation(self) -> Conversation:
+        """Its conversation."""
         return self.session, self.chain, self.branch, self.model
 
 
@@ -59,15 +68,7 @@ class LeftOut(msgspec.Struct, frozen=True):
     unpriced: int = 0
 
 
-class History(msgspec.Struct, frozen=True):
-    """The requests in the order of their starts. `billed_usd` is what the input of their recorded usage comes to."""
-
-    requests: tuple[ReplayedRequest, ...]
-    billed_usd: float
-    left_out: LeftOut
-
-
-class BilledRequest(NamedTuple):
+class RecordedUsage(NamedTuple):
     """A recorded request with what was billed for it, as far as a replay depends on it.
 
     `usage` is what was billed where that is more than the counts beside it.
@@ -88,6 +89,11 @@ class BilledRequest(NamedTuple):
     usage: Usage | None = None
 
     @property
+    def conversation(self) -> Conversation:
+        """Its conversation."""
+        return self.session, self.chain, self.branch, self.model
+
+    @property
     def first_read(self) -> int:
         """The tokens that its first inference read: the one that came to the cache as the request before left it."""
         return self.read if self.usage is None else self.usage.first.read
@@ -100,26 +106,105 @@ class BilledRequest(NamedTuple):
         return self.input + self.read + self.write_5m + self.write_1h
 
 
+class History:
+    """What can be replayed of a history: requests that anchors decide about, and that have a price.
+
+    `at` are their starts, in order, and `stretch` numbers the stretches that they are in (`stretches.py`). `billed_usd`
+    is what the input of their recorded usage comes to.
+    """
+
+    def __init__(self, requests: Iterable[RecordedUsage], targets: Targets) -> None:
+        self._rules = targets.rules
+        self._recorded: list[RecordedUsage] = []
+        self._times: list[float] = []
+        self.billed_usd = 0.0
+        automatic = unpriced = 0
+        pricing = Pricing(targets)
+        chosen: dict[str, bool] = {}
+        for request in sorted(requests, key=attrgetter("at")):
+            model = request.model
+            if model not in chosen:
+                provider = targets.rules.for_model(model)
+                chosen[model] = provider.mode == "explicit" and not provider.implicit
+            if not chosen[model]:
+                automatic += 1
+                continue
+            bill, times = _bill(request, pricing)
+            if isinstance(bill, Unpriced):
+                unpriced += 1
+            elif request.tokens:
+                self._recorded.append(request)
+                self._times.append(times)
+                self.billed_usd += bill.prompt
+        self.left_out = LeftOut(automatic, unpriced)
+        self.models = sorted({request.model for request in self._recorded})
+        self.at = [request.at for request in self._recorded]
+        self.stretch = stretches.numbered(self.at, stretches.quiet_s(self.models, targets.rules))
+
+    def __len__(self) -> int:
+        return len(self._recorded)
+
+    @property
+    def stretches(self) -> int:
+        """The number of stretches."""
+        return int(self.stretch[-1]) + 1 if len(self) else 0
+
+    @cached_property
+    def _heads(self) -> "_Heads":
+        return _Heads(self._recorded, self.stretch.tolist())
+
+    @cached_property
+    def requests(self) -> tuple[ReplayedRequest, ...]:
+        """The requests as a replay sends them, in the order of their starts."""
+        return tuple(self._replayed(range(len(self))))
+
+    def of_stretches(self, numbers: Collection[int]) -> tuple[list[ReplayedRequest], Flags]:
+        """Returns the requests of some stretches, with all that was sent before in their conversations.
+
+        The flags say which are of these stretches.
+        """
+        wanted = np.isin(self.stretch, list(numbers))
+        conversations = {self._recorded[place].conversation for place in np.flatnonzero(wanted).tolist()}
+        places = [
+            place
+            for place, (request, own) in enumerate(zip(self._recorded, wanted.tolist(), strict=True))
+            if own or request.conversation in conversations
+        ]
+        return self._replayed(places), wanted[places]
+
+    def digests(self) -> list[bytes]:
+        """Returns a digest for each stretch: of its requests, and of what its conversations were before."""
+        return self._heads.digests(self._recorded, self._times, self.stretch)
+
+    def _replayed(self, places: Sequence[int]) -> list[ReplayedRequest]:
+        heads = self._heads.of
+        sent = replayed([self._recorded[place] for place in places], heads, self._rules)
+        return [
+            request if (times := self._times[place]) == 1.0 else msgspec.structs.replace(request, times=times)
+            for place, request in zip(places, sent, strict=True)
+        ]
+
+
 def load(path: Path, targets: Targets, since: float = 0.0) -> History:
     """Returns what can be replayed of the requests in the database at `path` from `since` on. Raises StoreError."""
     if not path.exists():
-        return read((), targets)
+        return History((), targets)
     with database.reading(path) as connection:
         connection.row_factory = None
         if "imported" not in database.tables(connection):
-            return read((), targets)
+            return History((), targets)
         details = "billing" if database.knows_answers(connection) else "NULL"
         rows = connection.execute(
             "SELECT id, session, chain, branch, model, sent_at, trigger, coalesce(input_tokens, 0), "  # noqa: S608
             "coalesce(read_tokens, 0), coalesce(write_5m_tokens, 0), coalesce(write_1h_tokens, 0), "
-            f"coalesce(output_tokens, 0), {details} FROM imported WHERE sent_at >= ? ORDER BY sent_at",
+            f"coalesce(output_tokens, 0), {details} FROM imported WHERE sent_at >= ? ORDER BY sent_at, id",
             [since],
         )
-        return read(map(_stored, rows), targets)
+        return History(map(_stored, rows), targets)
 
 
-def _stored(row: tuple[Any, ...]) -> BilledRequest:
-    request = BilledRequest._make(row)
+def _stored(row: tuple[Any, ...]) -> RecordedUsage:
+    request = RecordedUsage._make(row)
     if row[-1] is None:
         return request
     counts = (
@@ -132,53 +217,25 @@ def _stored(row: tuple[Any, ...]) -> BilledRequest:
     return request._replace(usage=billing.usage(*counts, row[-1]))
 
 
-def billed(request: RecordedRequest) -> BilledRequest:
+def billed(request: RecordedRequest) -> RecordedUsage:
     """Returns a request of a session file."""
     counts = (request.input, request.read, request.write_5m, request.write_1h, request.output)
     names = (request.id, request.session, request.chain, request.branch, request.model)
-    return BilledRequest(*names, request.sent_at, request.trigger, *counts, request.usage)
+    return RecordedUsage(*names, request.sent_at, request.trigger, *counts, request.usage)
 
 
-def read(requests: Iterable[BilledRequest], targets: Targets) -> History:
-    """Returns what can be replayed of requests: what anchors decide about, and has a price."""
-    pricing = Pricing(targets)
-    kept: list[BilledRequest] = []
-    factors: list[float] = []
-    usd = 0.0
-    automatic = unpriced = 0
-    chosen: dict[str, bool] = {}
-    for request in sorted(requests, key=attrgetter("at")):
-        model = request.model
-        if model not in chosen:
-            provider = targets.rules.for_model(model)
-            chosen[model] = provider.mode == "explicit" and not provider.implicit
-        if not chosen[model]:
-            automatic += 1
-            continue
-        prices = pricing.prices(model)
-        usage, tokens, times = request.usage, request.tokens, 1.0
-        if isinstance(prices, Unpriced):
-            unpriced += 1
-            continue
-        if usage is None:
-            counts = (request.input, request.read, request.write_5m + request.write_1h, request.write_1h, 0)
-            bill: Bill | Unpriced = prices.rates(request.at, tokens).bill(*counts)
-        else:
-            bill = pricing.bill(usage, model, request.at)
-            # What multiplies the bill (a batch, fast mode) would have multiplied any policy's.
-            multiplied = prices.times(usage)
-            times = 1.0 if isinstance(multiplied, Unpriced) else multiplied
-        if isinstance(bill, Unpriced):
-            unpriced += 1
-        elif tokens:
-            kept.append(request)
-            factors.append(times)
-            usd += bill.prompt
-    sent = tuple(
-        request if times == 1.0 else msgspec.structs.replace(request, times=times)
-        for request, times in zip(replayed(kept, targets.rules), factors, strict=True)
-    )
-    return History(sent, usd, LeftOut(automatic, unpriced))
+def _bill(request: RecordedUsage, pricing: Pricing) -> tuple[Bill | Unpriced, float]:
+    """Returns what a request was billed, and what multiplies its price: it would multiply any policy's."""
+    prices = pricing.prices(request.model)
+    if isinstance(prices, Unpriced):
+        return prices, 1.0
+    if request.usage is not None:
+        times = prices.times(request.usage)
+        bill = pricing.bill(request.usage, request.model, request.at)
+        return bill, 1.0 if isinstance(times, Unpriced) else times
+    written = request.write_5m + request.write_1h
+    rates = prices.rates(request.at, request.tokens)
+    return rates.bill(request.input, request.read, written, request.write_1h, request.output), 1.0
 
 
 def input_price(request: ReplayedRequest, pricing: Pricing) -> float:
@@ -197,14 +254,15 @@ def answer_usd(request: ReplayedRequest, pricing: Pricing) -> float:
     return prices.rates(request.at, request.tokens).output * request.output * request.times
 
 
-Branch = tuple[str, str, int, str]
+def replayed(
+    requests: Iterable[RecordedUsage], heads: Mapping[Conversation, int], rules: Rules
+) -> list[ReplayedRequest]:
+    """Returns how requests are sent in a replay: what each shares, and its lifetime.
 
-
-def replayed(requests: Sequence[BilledRequest], rules: Rules) -> list[ReplayedRequest]:
-    """Returns how requests, in the order of their starts, are sent in a replay: what each shares, and its lifetime."""
-    heads = _heads(requests)
+    They are in the order of their starts, with all that were sent before in their conversations. `heads` are tokens.
+    """
     lifetimes: dict[str, dict[str, float]] = {}
-    last: dict[Branch, tuple[float, int, str]] = {}
+    last: dict[Conversation, tuple[float, int, str]] = {}
     sent = []
     for request in requests:
         id_, session, chain, branch, model, at, trigger, _, read, write_5m, write_1h, output, _ = request
@@ -239,26 +297,52 @@ def _seconds(provider: Provider) -> dict[str, float]:
     return seconds
 
 
-def _heads(requests: Iterable[BilledRequest]) -> dict[Branch, int]:
-    """Returns the head of each conversation: what its first request read, else what such first requests usually read.
+class _Heads:
+    """The head of each conversation (`of`): what its first request read, else what first requests usually read then.
 
-    These are the first ones to a model in main conversations, or in sub-agents.
+    These are the first ones to a model in main conversations, or in sub-agents, of the same stretch, else of the last
+    stretch before it that has some.
     """
-    first: dict[Branch, int] = {}
-    smallest: dict[Branch, int] = {}
-    for request in requests:
-        key = (request.session, request.chain, request.branch, request.model)
-        tokens = request.tokens
-        if key not in first:
-            first[key], smallest[key] = request.read, tokens
-        elif tokens < smallest[key]:
-            smallest[key] = tokens
-    sizes: dict[tuple[str, bool], list[int]] = defaultdict(list)
-    for (_, chain, branch, model), size in first.items():
-        if size and not branch:
-            sizes[model, chain == "main"].append(size)
-    usual = {key: round(median(values)) for key, values in sizes.items()}
-    return {
-        key: size or max(min(usual.get((key[3], key[1] == "main"), 0), smallest[key] - 1), 0)
-        for key, size in first.items()
-    }
+
+    def __init__(self, requests: Sequence[RecordedUsage], stretch: Sequence[int]) -> None:
+        self.of: dict[Conversation, int] = {}
+        self._members: list[dict[Conversation, int]] = []
+        last: dict[Conversation, int] = {}
+        usual: dict[tuple[str, bool], int] = {}
+        for _, places in groupby(range(len(requests)), stretch.__getitem__):
+            number = len(self._members)
+            members: dict[Conversation, int] = {}
+            cold: dict[Conversation, int] = {}
+            sizes: dict[tuple[str, bool], list[int]] = defaultdict(list)
+            for place in places:
+                request = requests[place]
+                key = request.conversation
+                if key not in members:
+                    members[key] = last.get(key, -1)
+                    last[key] = number
+                    if members[key] < 0 and request.read:
+                        self.of[key] = request.read
+                        if not request.branch:
+                            sizes[request.model, request.chain == "main"].append(request.read)
+                    elif members[key] < 0:
+                        cold[key] = request.tokens
+                elif key in cold:
+                    cold[key] = min(cold[key], request.tokens)
+            usual.update((kind, round(median(read))) for kind, read in sizes.items())
+            for key, smallest in cold.items():
+                self.of[key] = max(min(usual.get((key[3], key[1] == "main"), 0), smallest - 1), 0)
+            self._members.append(members)
+
+    def digests(
+        self, requests: Sequence[RecordedUsage], times: Sequence[float], stretch: Integers
+    ) -> list[bytes]:
+        """Returns a digest for each stretch, which holds those of all stretches that its conversations were in."""
+        digests: list[bytes] = []
+        encode = msgspec.msgpack.Encoder().encode
+        bounds = np.searchsorted(stretch, np.arange(len(self._members) + 1)).tolist()
+        for members, (begin, end) in zip(self._members, pairwise(bounds), strict=True):
+            before = sorted({number for number in members.values() if number >= 0})
+            heads = [self.of[key] for key, number in members.items() if number < 0]
+            content = (requests[begin:end], times[begin:end], heads, [digests[number] for number in before])
+            digests.append(xxh3_128_digest(encode(content)))
+        return digests

@@ -12,13 +12,11 @@ import numpy as np
 from anchorline.cache.gaps import GapModel, HazardGaps
 from anchorline.cache.lifetime import Action, ping_every, rewrite
 from anchorline.cache.rules import Lifetime, Provider
+from anchorline.replay.arrays import Floats, Integers
 from anchorline.replay.foresight import Foresight
 from anchorline.replay.rule import CachingRule, Choices
-from anchorline.replay.timeline import Floats, Integers, Timeline
-
-PINGS = 3
-"""Keep-alive pings after one request, at most, where a policy sends any."""
-
+from anchorline.replay.stretches import PINGS
+from anchorline.replay.timeline import Timeline
 
 RECORDED = "recorded"
 """What the client did: what the others are compared with, and what a change changes."""

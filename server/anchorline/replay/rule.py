@@ -8,7 +8,8 @@ import numpy as np
 
 from anchorline.cache.lifetime import Action
 from anchorline.cache.rules import Lifetime, Provider
-from anchorline.replay.timeline import Floats, Integers, Timeline
+from anchorline.replay.arrays import Floats, Integers
+from anchorline.replay.timeline import Timeline
 
 
 class Choices(msgspec.Struct, frozen=True):

@@ -18,9 +18,10 @@ import numpy as np
 from anchorline.cache.lifetime import Action, ping_every
 from anchorline.cache.rules import Provider
 from anchorline.replay import account
+from anchorline.replay.arrays import Flags
 from anchorline.replay.request import RejectedError
 from anchorline.replay.rule import CachingRule, Charges, Choices
-from anchorline.replay.timeline import Flags, Timeline
+from anchorline.replay.timeline import Timeline
 
 
 def simulate(timeline: Timeline, rule: CachingRule, only: Flags | None = None) -> Charges:

@@ -9,8 +9,10 @@ import numpy as np
 
 from anchorline.cache.lifetime import Action
 from anchorline.cache.rules import Rules
-from anchorline.replay.policies import PINGS
-from anchorline.replay.timeline import Flags, Integers
+from anchorline.replay.arrays import Flags, Integers
+
+PINGS = 3
+"""Keep-alive pings after one request, at most, where a policy sends any."""
 
 
 def quiet_s(models: Iterable[str], rules: Rules) -> float:

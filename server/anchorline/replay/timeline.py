@@ -9,14 +9,10 @@ from functools import cached_property
 from math import inf
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anchorline.cache.rules import Provider
+from anchorline.replay.arrays import Flags, Floats, Integers
 from anchorline.replay.history import ReplayedRequest
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 
 class Timeline:

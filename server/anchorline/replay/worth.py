@@ -5,12 +5,12 @@ from operator import is_not
 import numpy as np
 
 from anchorline.replay import policies, stretches
+from anchorline.replay.arrays import Flags, Floats, Integers
 from anchorline.replay.bootstrap import total
 from anchorline.replay.changes import Change, Requests
-from anchorline.replay.costs import Calendar, PricedHistory
+from anchorline.replay.costs import PricedHistory, by_session
 from anchorline.replay.history import History, answer_usd
 from anchorline.replay.interval import Interval
-from anchorline.replay.timeline import Flags, Floats, Integers
 from anchorline.route.pricing import Pricing
 from anchorline.route.target import Targets
 
@@ -24,9 +24,6 @@ class WhatIf:
         self._rule = policies.named([policies.RECORDED])[policies.RECORDED]
         self._pricing = Pricing(targets)
         requests = history.requests
-        self._calendar = Calendar(requests)
-        quiet = stretches.quiet_s((request.model for request in requests), targets.rules)
-        self._stretch = stretches.numbered([request.at for request in requests], quiet)
         numbers: dict[tuple[str, str], int] = {}
         self._chain: Integers = np.array(
             [numbers.setdefault((request.session, request.chain), len(numbers)) for request in requests],
@@ -41,16 +38,16 @@ class WhatIf:
         """
         was, changed = change.sides(self.history.requests, self._targets.rules)
         saved = self._reached(changed) if was is self.history.requests else self._added(was, changed)
-        return total(saved.tolist())
+        return total(list(saved.values()))
 
-    def _reached(self, changed: Requests) -> Floats:
+    def _reached(self, changed: Requests) -> dict[str, float]:
         """Returns what each session saves. A stretch in which nothing changes costs what it did."""
         requests = self.history.requests
         other = np.fromiter(map(is_not, requests, changed), bool, len(requests))
         # Where a chain was changed, what it goes on with stands on something else.
         first = np.full(len(requests), len(requests))
         np.minimum.at(first, self._chain[other], np.flatnonzero(other))
-        reached = stretches.touched(self._stretch, np.arange(len(requests)) >= first[self._chain])
+        reached = stretches.touched(self.history.stretch, np.arange(len(requests)) >= first[self._chain])
         if self._recorded is None:
             self._recorded = PricedHistory(requests, self._targets).charges(self._rule).usd
         saved = np.where(reached, self._recorded, 0.0) - self._charged(changed, reached)
@@ -58,7 +55,7 @@ class WhatIf:
             before, after = requests[place], changed[place]
             if before.model != after.model:
                 saved[place] += answer_usd(before, self._pricing) - answer_usd(after, self._pricing)
-        return self._calendar.by_session(saved)
+        return by_session(requests, saved)
 
     def _charged(self, requests: Requests, only: Flags) -> Floats:
         """Returns what some of the requests cost."""
@@ -68,11 +65,10 @@ class WhatIf:
         charged[places] = priced.charges(self._rule).usd
         return charged
 
-    def _added(self, was: Requests, changed: Requests) -> Floats:
+    def _added(self, was: Requests, changed: Requests) -> dict[str, float]:
         """Returns what each session saves where both sides have requests that were not recorded."""
-        sums: list[dict[str, float]] = []
-        for requests in (was, changed):
-            calendar = Calendar(requests)
-            usd = calendar.by_session(PricedHistory(requests, self._targets).charges(self._rule).usd)
-            sums.append(dict(zip(calendar.sessions, usd.tolist(), strict=True)))
-        return np.array([usd - sums[1][session] for session, usd in sums[0].items()])
+        before, after = (
+            by_session(requests, PricedHistory(requests, self._targets).charges(self._rule).usd)
+            for requests in (was, changed)
+        )
+        return {session: usd - after[session] for session, usd in before.items()}

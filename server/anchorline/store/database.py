@@ -109,6 +109,11 @@ def overview_file(path: Path) -> Path:
     return path.parent / "overview.json"
 
 
+def worked_out_file(path: Path, subject: str) -> Path:
+    """Returns where results about a subject are kept that were worked out of the database at `path`."""
+    return path.parent / f"{subject}.msgpack"
+
+
 def damaged(path: Path) -> list[Path]:
     """Returns what was set aside of earlier, damaged databases, oldest first."""
     return sorted(path.parent.glob(f"{path.name}.damaged-*")) if path.parent.is_dir() else []

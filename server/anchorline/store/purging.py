@@ -74,13 +74,14 @@ def dashboard_file() -> Path:
 
 
 def _purge_derived(path: Path) -> tuple[str, ...]:
-    """Removes dataset, unfinished training, dashboard and overview: all can be made again from what is left."""
+    """Removes dataset, unfinished training, dashboard, overview and replay: all can be made again from what is left."""
     folder, dashboard = dataset_folder(path), dashboard_file()
     removed = []
     try:
         built = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != DATASET_ABOUT]
         unfinished = dashboard.parent.glob(f".{dashboard.name}.*")
-        for file in (*built, dashboard, *unfinished, database.overview_file(path)):
+        kept = (database.overview_file(path), database.worked_out_file(path, "replay"))
+        for file in (*built, dashboard, *unfinished, *kept):
             with suppress(FileNotFoundError):  # another purge may be faster
                 file.unlink()
                 removed.append(str(file))

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 from anchorline.cache.gaps import Gaps, HazardGaps
 from anchorline.cache.lifetime import best, bets
 from anchorline.cache.quote import OUTPUT_TOKENS
-from anchorline.cache.rules import load as load_rules
 from anchorline.replay.chain import ChainStep, moment
-from anchorline.replay.history import replayed
+from anchorline.replay.history import History, billed
 from anchorline.route.catalog import Model
+from anchorline.route.target import load as load_targets
 from anchorline.sessions.request import RecordedRequest
 
-RULES = load_rules()
+TARGETS = load_targets()
+RULES = TARGETS.rules
 PROVIDER = RULES.provider("anthropic")
 MODEL = "claude-opus-5-5"
 
@@ -114,14 +115,14 @@ def sessions(paths: Sequence[Path], splits: Sequence[str] = ()) -> list[Session]
 
 
 def _chains(rows: list[dict[str, Any]], gaps: HazardGaps) -> Iterator[Chain]:
-    rows.sort(key=_sent)
+    rows = sorted((row for row in rows if _billed(row).tokens), key=_sent)
     said: dict[str, list[int | None]] = defaultdict(list)
     for row in rows:
         texts = sum(size for role, kind, size, *_ in row["new_blocks"] if (role, kind) == ("user", "text"))
         spoken = row["trigger"] in ("user", "compact")
         said[str(row["chain"])].append(texts if spoken else None)
     chains: dict[str, list[ChainStep]] = defaultdict(list)
-    for request in replayed([_billed(row) for row in rows], RULES):
+    for request in History([billed(_billed(row)) for row in rows], TARGETS).requests:
         steps = chains[request.chain]
         shared = request.shared if steps else 0
         steps.append(ChainStep(request.at, request.tokens, shared, request.trigger))
