@@ -86,7 +86,10 @@ def command(client: str | None, write: bool, first_party: bool) -> None:
     if not write:
         click.echo(f"{entry.title}{f', in {entry.file}' if entry.file else ''}:\n\n{entry.shown}\n")
         click.echo(note)
+        start = "Start the gateway with `anchorline gateway`: the client needs it as long as the setting is there."
+        click.echo(f"\n{start}" + (" `--write` makes the setting for you." if entry.file else ""))
         return
+    is_new = entry.file is not None and not entry.file.exists()
     try:
         copy = clients.connect(entry)
     except UnwritableError as error:
@@ -97,7 +100,10 @@ def command(client: str | None, write: bool, first_party: bool) -> None:
     other = clients.hindrance(entry)
     now = f"does not use the gateway yet: {other}." if other else "uses the gateway now"
     click.echo(f"{entry.title} {now} ({entry.file}).\n{note}")
-    click.echo(f"The file as it was: {copy}. Start the gateway with `anchorline gateway`.")
+    before = "There was no such file before." if is_new else f"The file as it was: {copy}."
+    click.echo(
+        f"{before} Start the gateway with `anchorline gateway`; `anchorline disconnect {client}` takes it back."
+    )
 
 
 @click.command(name="disconnect")

@@ -1,7 +1,11 @@
 """`anchorline gateway`: the loopback gateway."""
 
 import errno
+import queue
 import sys
+import threading
+from contextlib import suppress
+from datetime import datetime
 
 import click
 import msgspec
@@ -9,16 +13,67 @@ import msgspec
 from anchorline import files
 from anchorline.cli import reading
 from anchorline.config import Config, Mode
+from anchorline.figures import count, duration, usd
 from anchorline.gateway import server
+from anchorline.gateway.exchange import OK
+from anchorline.gateway.metrics import FinishedRequest
 from anchorline.live import logs, token
 
 MODES: dict[Mode, str] = {
-    "observe": "requests are not changed",
+    "observe": "requests are recorded and not changed",
     "anchors": "cache breakpoints are set",
     "trim": "cache breakpoints are set and tool results are shortened",
     "route": "cache breakpoints are set, tool results are shortened and another model may be chosen",
 }
 """What the gateway does in each mode, as it says when it starts."""
+
+
+NEXT = "Point a client at it: `anchorline connect claude-code`. A line for each request follows; Ctrl-C stops it."
+OBSERVED = 'Nothing is saved in this mode: gateway.mode = "anchors" in your settings sets cache breakpoints.'
+WAITING = 1000
+"""Lines that wait for a terminal that takes none; more are left out."""
+
+
+class _RequestLines:
+    """Prints a line for each request, in a thread: a terminal that stands still holds up no request."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.Queue[FinishedRequest] = queue.Queue(WAITING)
+        self._started = False
+
+    def start(self) -> None:
+        """Prints from now on."""
+        self._started = True
+        threading.Thread(target=self._run, name="request-lines", daemon=True).start()
+
+    def put(self, request: FinishedRequest) -> None:
+        """Has a request printed."""
+        if self._started:
+            with suppress(queue.Full):
+                self._waiting.put_nowait(request)
+
+    def _run(self) -> None:
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            while True:
+                click.echo(line(self._waiting.get()))
+
+
+def line(request: FinishedRequest) -> str:
+    """Returns a request on one line: when, by whom, which model, what it read and cost."""
+    usage = request.usage
+    parts = [
+        datetime.fromtimestamp(request.at).astimezone().strftime("%H:%M:%S"),
+        request.client,
+        request.project,
+        request.model,
+        "" if request.status == OK else str(request.status),
+    ]
+    tokens = "no usage"
+    if usage is not None:
+        sent = usage.input + usage.read + usage.write
+        tokens = f"{count(sent)} tokens in ({count(usage.read)} cached), {count(usage.output)} out"
+    price = "" if request.usd is None else usd(request.usd)
+    return "  ".join(part for part in (*parts, tokens, price, duration(request.seconds)) if part)
 
 
 def report(message: str) -> None:
@@ -81,13 +136,17 @@ def command(
             click.echo(f"Gateway running on port {config.gateway.port} (mode: {mode}, {MODES[mode]}).")
         print_urls()
         if not as_json:
-            click.echo("Point a client at it: `anchorline connect claude-code`. Ctrl-C stops it.")
+            click.echo(NEXT)
+            if mode == "observe":
+                click.echo(OBSERVED)
+            lines.start()
 
     if show:
         print_urls()
         return
+    lines = _RequestLines()
     try:
-        server.run(config, secret, report, ready, attended=attended)
+        server.run(config, secret, report, ready, lines.put, attended=attended)
     except (ValueError, server.KeyMissingError) as error:
         raise reading.Unusable(str(error)) from error
     except OSError as error:

@@ -15,7 +15,7 @@ from anchorline.config import Config, Mode
 from anchorline.gateway.credential import PLANS, Credential
 from anchorline.gateway.exchange import Exchange, PlannedRequest, Sender
 from anchorline.gateway.keepalive import Keepalive, prefix_to_keep
-from anchorline.gateway.metrics import GatewayState, Metrics, Unchanged
+from anchorline.gateway.metrics import FinishedRequest, GatewayState, Metrics, Unchanged
 from anchorline.gateway.outcomes import finished, outcome_of
 from anchorline.gateway.plan_queue import DEADLINE_S, FullError, PlanQueue
 from anchorline.gateway.refusals import ACCEPTED, NAMES, Change, Refusal, Refusals
@@ -48,7 +48,8 @@ log = logging.getLogger(__name__)
 class Exchanges:
     """Plans and records the requests with a prompt. Used on the event loop only.
 
-    `report` tells the developer of a problem, once; `warn` of a large prompt that goes into an expired cache.
+    `report` tells the developer of a problem, once; `warn` of a large prompt that goes into an expired cache; `show` of
+    each request that is over.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Exchanges:
         config: Config,
         report: Callable[[str], None],
         warn: Callable[[str], None] = lambda _: None,
+        show: Callable[[FinishedRequest], None] = lambda _: None,
     ) -> None:
         self.mode: Mode = config.gateway.mode
         self.metrics = Metrics()
@@ -63,6 +65,7 @@ class Exchanges:
         self._config = config
         self._report = report
         self._warn = warn
+        self._show = show
         self._refusals = Refusals()
         self._requests = RequestPlanner(config, self.journal, self._refusals)
         self.planner = self._requests.planner
@@ -242,9 +245,9 @@ class Exchanges:
         self._requests.note_usage(prompt, model, sent, outcome)
         if planned.course is not None and exchange.planned is not None:
             self._requests.note_route(prompt, model, planned.course)
-        self.metrics.add(
-            finished(exchange, prompt, plan, cache, model, outcome, self._pricing, self.planner.targets)
-        )
+        over = finished(exchange, prompt, plan, cache, model, outcome, self._pricing, self.planner.targets)
+        self.metrics.add(over)
+        self._show(over)
         if self._config.gateway.keepalive_usd > 0 and not self.held(exchange.sender.credential):
             kept = prefix_to_keep(exchange, planned, model, sent, outcome, self.planner, self._pricing)
             if kept is not None:

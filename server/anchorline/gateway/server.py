@@ -24,6 +24,7 @@ from anchorline.gateway.exchanges import Exchanges
 from anchorline.gateway.incoming import Receive, Send
 from anchorline.gateway.listeners import Listeners
 from anchorline.gateway.local import LocalTier
+from anchorline.gateway.metrics import FinishedRequest
 from anchorline.gateway.response_cache import ResponseCache
 from anchorline.gateway.upstream import KeyMissingError, Upstream, Upstreams, upstreams
 from anchorline.store import answers
@@ -150,13 +151,13 @@ def run(
     token: str,
     report: Callable[[str], None],
     ready: Callable[[], None],
+    show: Callable[[FinishedRequest], None],
     *,
     attended: bool = False,
 ) -> None:
     """Serves until the process is asked to end (SIGINT, SIGTERM), or with `attended` until no language server is there.
 
-    `ready` is called once requests are answered.
-
+    `ready` is called once requests are answered, `show` with each request that is over; neither may wait.
 
     Raises KeyMissingError and ValueError for settings that don't do, OSError where the port is taken.
     """
@@ -180,7 +181,7 @@ def run(
         with asyncio.Runner(loop_factory=settings.get_loop_factory()) as runner, suppress(KeyboardInterrupt):
             access = Access(token, config.gateway.port)
             runner.run(
-                _serve(config, access, providers, settings, listening, report, ready, attended=attended)
+                _serve(config, access, providers, settings, listening, report, ready, show, attended=attended)
             )
 
 
@@ -240,6 +241,7 @@ async def _serve(
     listening: socket.socket,
     report: Callable[[str], None],
     ready: Callable[[], None],
+    show: Callable[[FinishedRequest], None],
     *,
     attended: bool,
 ) -> None:
@@ -251,7 +253,7 @@ async def _serve(
         report(message)
         listeners.tell(f"Anchorline's gateway: {message}")
 
-    exchanges = Exchanges(config, warn, listeners.tell)
+    exchanges = Exchanges(config, warn, listeners.tell, show)
     await exchanges.start()
     kept = None
     if config.answers.reuse != "off":
