@@ -123,6 +123,7 @@ export interface Feedback {
 export interface ExplainParams {
   planId?: string | null;
   textDocument?: TextDocument | null;
+  plain?: boolean;
 }
 
 /** Nothing. */
@@ -317,10 +318,11 @@ export interface Recorded {
   reason?: string | null;
 }
 
-/** A plan in words, and the plan itself. */
+/** A plan in words, and the plan itself. `text` are the words without markup, where they were asked for. */
 export interface Explanation {
   markdown: string;
   plan: Plan;
+  text: string | null;
 }
 
 /** The state of the server. */

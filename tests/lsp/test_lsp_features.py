@@ -140,6 +140,11 @@ def test_chat_drafts_are_served_to_those_who_ask(start):
 # Code actions
 
 
+def test_the_prompt_is_refined_from_its_front_matter_as_well(client):
+    client.open(URI, f"---\ndescription: x\n---\n{TEXT}")
+    assert "Refine prompt" in actions(client, URI, span((0, 0), (0, 0)))
+
+
 def test_refine_prompt_gives_an_edit_at_once_to_clients_that_do_not_resolve(client):
     client.open(URI, TEXT)
     action = actions(client, URI)["Refine prompt"]
@@ -443,8 +448,8 @@ def test_commands_show_what_a_request_returns(client):
     assert client.notification("window/showMessage")["message"] == "Outcome recorded."
     assert client.command("anchorline.feedback", {"planId": plan["id"], "thumbs": -1}) == {"recorded": True}
     assert client.notification("window/showMessage")["message"] == "Feedback recorded."
-    explained = client.command("anchorline.explain")
-    assert client.notification("window/showMessage")["message"] == explained["markdown"]
+    assert "**Model**" in client.command("anchorline.explain")["markdown"]
+    assert "Model" in client.notification("window/showMessage")["message"]
     assert client.command("anchorline.status")["version"]
     assert "recording" in client.notification("window/showMessage")["message"]
 
@@ -685,6 +690,27 @@ def test_a_hover_is_plain_text_where_the_editor_shows_no_other(start):
     client.open(RULES_URI, RULES)
     hover = client.call("textDocument/hover", {**document(RULES_URI), "position": place(0, 0)})
     assert hover["contents"]["kind"] == "plaintext"
+    assert "**" not in hover["contents"]["value"]
+
+
+def test_a_plan_is_explained_without_markup_to_who_asks_for_it(client):
+    client.open(URI, TEXT)
+    explained = client.call("anchorline/explain", {**document(), "plain": True})
+    assert "**Model**" in explained["markdown"]
+    lines = explained["text"].splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not any(mark in explained["text"] for mark in ("**", "|", "`"))
+    (chosen,) = [line for line in lines if line.endswith("chosen")]
+    assert chosen.split()[0] == explained["plan"]["route"]["target"], "a row of the table"
+    assert client.call("anchorline/explain", document())["text"] is None
+
+
+def test_the_message_of_a_command_has_no_markup(client):
+    client.open(URI, TEXT)
+    for command in ("anchorline.explain", "anchorline.preview"):
+        client.command(command, document())
+        message = client.notification("window/showMessage")["message"]
+        assert not any(mark in message for mark in ("**", "# ", "```")), message
 
 
 def test_pushed_settings_are_taken(client):

@@ -107,10 +107,14 @@ class RefineParams(PlanParams, frozen=True, rename="camel"):
 
 
 class ExplainParams(msgspec.Struct, frozen=True, rename="camel"):
-    """The plan to explain: one by its id, or the newest of an open prompt; the last one where neither is named."""
+    """The plan to explain: one by its id, or the newest of an open prompt; the last one where neither is named.
+
+    `plain` asks for plain text as well.
+    """
 
     plan_id: str | None = None
     text_document: TextDocument | None = None
+    plain: bool = False
 
 
 class StatusParams(msgspec.Struct, frozen=True, rename="camel"):
@@ -142,10 +146,11 @@ RECORDING_OFF = Recorded(recorded=False, reason="recording is off (store.enabled
 
 
 class Explanation(msgspec.Struct, frozen=True, rename="camel"):
-    """A plan in words, and the plan itself."""
+    """A plan in words, and the plan itself. `text` are the words without markup, where they were asked for."""
 
     markdown: str
     plan: dict[str, Any]
+    text: str | None = None
 
 
 class Proposal(msgspec.Struct, frozen=True, rename="camel"):

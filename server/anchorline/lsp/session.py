@@ -27,6 +27,7 @@ from anchorline.lsp.proposals import Proposals
 from anchorline.lsp.settings import EditorSettings
 from anchorline.lsp.workspace import WorkspaceFolders
 from anchorline.outcome import Outcome
+from anchorline.plaintext import plain
 from anchorline.plan import Plan
 from anchorline.planner import Planner
 from anchorline.prompt.formats import Memory
@@ -108,6 +109,10 @@ class EditorSession:
     async def in_thread(self, work: Callable[[], Result]) -> Result:
         """Runs `work` beside the event loop, in the planner's own threads."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    async def plain(self, markdown: str) -> str:
+        """Returns the text of a Markdown document without its markup."""
+        return await self.in_thread(lambda: plain(markdown))
 
     # Settings
 

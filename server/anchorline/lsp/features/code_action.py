@@ -118,7 +118,11 @@ def _rewrites(
     actions = []
     draft, is_proposed = prompt.draft, plan.refinement.status == "proposed"
     asks_model = refining.asks_model(server)
-    if (is_proposed or asks_model) and draft is not None and draft.start <= end and draft.end >= start:
+    in_prompt = (
+        server.session.serving(document) == "prompt"
+    )  # its front matter too; a body has much that is no draft
+    is_here = draft is not None and (in_prompt or (draft.start <= end and draft.end >= start))
+    if (is_proposed or asks_model) and is_here:
         if asks_model:
             actions.append(_command(REFINE, "anchorline.refine", document))
         else:

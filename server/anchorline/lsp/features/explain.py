@@ -15,6 +15,14 @@ from anchorline.plan import Plan
 
 async def explain(server: Server, params: ExplainParams) -> Explanation:
     """Explains a plan of this session, or one that was recorded before."""
+    explanation = await _explained(server, params)
+    if not params.plain:
+        return explanation
+    text = await server.session.plain(explanation.markdown)
+    return msgspec.structs.replace(explanation, text=text)
+
+
+async def _explained(server: Server, params: ExplainParams) -> Explanation:
     if params.text_document is not None:
         return _remembered(await _of_document(server, params.text_document))
     plans = server.session.journal.plans
@@ -58,5 +66,5 @@ def _explanation(markdown: str, plan: Plan) -> Explanation:
 
 
 async def show(server: Server, explanation: Explanation) -> None:
-    """Shows the explanation."""
-    server.inform(explanation.markdown)
+    """Shows the explanation; a message has no markup."""
+    server.inform(await server.session.plain(explanation.markdown))

@@ -31,7 +31,13 @@ async def hover(server: Server, params: types.HoverParams) -> types.Hover | None
         if segment.start <= offset < segment.end:
             parts.append(explain.segment(segment, total))
             break
-    return types.Hover(types.MarkupContent(_kind(server), "\n\n".join(parts))) if parts else None
+    if not parts:
+        return None
+    text = "\n\n".join(parts)
+    if _wants_plain(server):
+        text = await server.session.plain(text)
+        return types.Hover(types.MarkupContent(types.MarkupKind.PlainText, text))
+    return types.Hover(types.MarkupContent(types.MarkupKind.Markdown, text))
 
 
 def _is_about_plan(document: Document, analysis: DocumentAnalysis, offset: int) -> bool:
@@ -51,7 +57,6 @@ def _is_about_plan(document: Document, analysis: DocumentAnalysis, offset: int) 
     return any(document.position(end).line == line for end in ends)
 
 
-def _kind(server: Server) -> types.MarkupKind:
+def _wants_plain(server: Server) -> bool:
     formats = get_capability(server.client_capabilities, "text_document.hover.content_format") or []
-    is_plain = bool(formats) and types.MarkupKind.Markdown not in formats
-    return types.MarkupKind.PlainText if is_plain else types.MarkupKind.Markdown
+    return bool(formats) and types.MarkupKind.Markdown not in formats

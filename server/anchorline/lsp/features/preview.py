@@ -27,7 +27,7 @@ async def show(server: Server, preview: protocol.Preview) -> None:
     """Shows the refinement as a document, or else in a message."""
     uri = preview.uri
     if uri is None or not await server.show(types.ShowDocumentParams(uri, take_focus=True)):
-        server.inform(preview.markdown)
+        server.inform(await server.session.plain(preview.markdown))
 
 
 def content(server: Server, params: types.TextDocumentContentParams) -> types.TextDocumentContentResult:

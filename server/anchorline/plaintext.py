@@ -1,0 +1,19 @@
+"""Markdown as plain text, for clients that show none: wrapped at words, tables aligned."""
+
+import io
+
+COLUMNS = 80
+"""How long a line may be."""
+
+
+def plain(markdown: str) -> str:
+    """Returns the text of a Markdown document without its markup, in lines of at most 80 columns."""
+    from rich.console import Console  # noqa: PLC0415  (150 ms, which most clients do not need)
+    from rich.markdown import Markdown  # noqa: PLC0415  (as above)
+
+    output = io.StringIO()
+    console = Console(
+        file=output, width=COLUMNS, color_system=None, highlight=False, markup=False, emoji=False
+    )
+    console.print(Markdown(markdown, hyperlinks=False))
+    return "\n".join(line.rstrip() for line in output.getvalue().strip("\n").splitlines()) + "\n"
