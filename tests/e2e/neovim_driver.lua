@@ -20,12 +20,16 @@ local function press(keys)
   vim.api.nvim_feedkeys(vim.api.nvim_replace_termcodes(keys, true, true, true), 'mx', false)
 end
 
-local function open(path)
-  vim.cmd.edit(path)
-  return wait_for('the client for ' .. path, function()
+local function served()
+  return wait_for('the client for ' .. vim.fn.expand('%'), function()
     local client = vim.lsp.get_clients({ bufnr = 0, name = 'anchorline' })[1]
     return client and client.initialized and client
   end)
+end
+
+local function open(path)
+  vim.cmd.edit(path)
+  return served()
 end
 
 -- The text of the floating window that `act` opens.
@@ -82,19 +86,21 @@ local function prompt()
   local client = open('fix.prompt.md')
   local original = text()
   seen.diagnostics = diagnostics('diagnostics of the prompt')
-  wait_for('the code lens of the first document', function() return vim.lsp.codelens.get(0)[1] end)
   vim.api.nvim_win_set_cursor(0, { 1, 0 })
   seen.hover = float('the hover', vim.lsp.buf.hover)
   vim.api.nvim_win_set_cursor(0, { 5, 3 })
 
   local document = { textDocument = { uri = vim.uri_from_bufnr(0) } }
   seen.plan = execute(client, 'anchorline.plan', document)
+  vim.api.nvim_win_set_cursor(0, { 1, 0 }) -- the front matter
   press('<leader>ar')
   seen.refined = changed('the refined prompt', original)
   undo(original)
   seen.plan_after_undo = execute(client, 'anchorline.plan', document)
 
+  vim.cmd.messages('clear')
   seen.explanation = float('the plan', function() press('<leader>ap') end)
+  seen.messages_with_the_window = vim.fn.execute('messages')
   seen.plan_id = vim.b.anchorline_plan
   vim.ui.select = function(choices, _, choose)
     seen.choices = choices
@@ -117,10 +123,6 @@ local function body()
     return #hints > 0 and hints
   end))
 
-  seen.lens = wait_for('the code lens', function() return vim.lsp.codelens.get(0)[1] end).command.title
-  vim.api.nvim_win_set_cursor(0, { 1, 0 })
-  seen.lens_explanation = float('what the code lens shows', function() press('<leader>al') end)
-
   local nothing_cached = wait_for('AL207', function()
     return vim.tbl_filter(function(found) return found.code == 'AL207' end, vim.diagnostic.get(0))[1]
   end)
@@ -134,8 +136,10 @@ local function body()
 end
 
 local function selection()
-  open('notes.md')
+  vim.cmd.edit('notes.md')
   local original = text()
+  vim.cmd.Anchorline()
+  served()
   press('ggjjV<leader>ar')
   seen.refined_selection = changed('the refined selection', original)
 end

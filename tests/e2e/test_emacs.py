@@ -36,9 +36,10 @@ def test_emacs_from_diagnostic_to_outcome(emacs: list[str], workspace: Workspace
         E2E_OTHERS=json.dumps(OTHERS),
     )
     check_prompt(seen, workspace)
-    assert "**Model**" in seen["explanation"]
+    assert "Model" in seen["explanation"]
+    assert "**" not in seen["explanation"]
     assert seen["plan"]["route"]["target"] == "claude-opus-5", "the settings of the snippet hold"
-    assert seen["chosen"] == {"recorded": True}
+    assert seen["chosen"] == "Outcome recorded"
     assert seen["reported"] == {"recorded": True}
 
     assert "AL207" in {found["code"] for found in seen["body_diagnostics"]}

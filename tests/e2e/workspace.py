@@ -30,7 +30,7 @@ SERVED = [
     *(f"some{suffix}" for suffix in (*prompt_files.SUFFIXES, *prompt_files.BODIES)),
     *sorted(prompt_files.NAMES),
 ]
-OTHERS = ["package.json", "main.py"]
+OTHERS = ["package.json", "main.py", "README.md", "some.md"]
 """Names of files that Anchorline serves, and of some that it has no business with."""
 
 

@@ -698,7 +698,7 @@ def test_a_plan_is_explained_without_markup_to_who_asks_for_it(client):
     explained = client.call("anchorline/explain", {**document(), "plain": True})
     assert "**Model**" in explained["markdown"]
     lines = explained["text"].splitlines()
-    assert max(map(len, lines)) <= 80
+    assert max(map(len, lines)) <= 76
     assert not any(mark in explained["text"] for mark in ("**", "|", "`"))
     (chosen,) = [line for line in lines if line.endswith("chosen")]
     assert chosen.split()[0] == explained["plan"]["route"]["target"], "a row of the table"
