@@ -165,17 +165,28 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
         by = " in the gateway's mode `trim`" if any(trim.action == "shorten" for trim in plan.trims) else ""
         lines += ["", f"**Trims** {count(sum(trim.tokens_saved for trim in plan.trims))} tokens{by}"]
         lines += [f"- `{trim.pointer}`: {trim.reason}" for trim in plan.trims]
-    models = sorted(route.alternatives, key=lambda option: option.target != route.target)
-    if len(models) > 1:
-        lines += ["", "| model | success | cost | latency | |", "|---|---:|---:|---:|---|"]
-        for option in models:
-            note = "chosen" if option.target == route.target else option.excluded or ""
-            lines.append(
-                f"| {option.target} | {option.p_success:.0%} | {usd(option.cost_usd)} "
-                f"| {option.latency_ms / 1000:.1f} s | {note} |"
-            )
+    if len(route.alternatives) > 1:
+        lines += ["", *_models(route)]
     text = "\n".join(map(harmless, lines)).rstrip() + "\n"
     return text.replace("\n\n\n", "\n\n")
+
+
+def _models(route: Route) -> list[str]:
+    """Returns the table of models, the chosen one first; aligned, since not every client renders Markdown's tables."""
+    rows = [("model", "success", "cost", "latency", "")]
+    for option in sorted(route.alternatives, key=lambda option: option.target != route.target):
+        note = "chosen" if option.target == route.target else option.excluded or ""
+        latency = f"{option.latency_ms / 1000:.1f} s"
+        rows.append((option.target, f"{option.p_success:.0%}", usd(option.cost_usd), latency, note))
+    first, *middle, last = (max(map(len, column)) for column in zip(*rows, strict=True))
+    lines = [
+        f"| {name:<{first}} | "
+        + " | ".join(f"{cell:>{width}}" for cell, width in zip(cells, middle, strict=True))
+        + f" | {note:<{last}} |"
+        for name, *cells, note in rows
+    ]
+    rule = "|".join(("-" * (first + 2), *("-" * (width + 1) + ":" for width in middle), "-" * (last + 2)))
+    return [lines[0], f"|{rule}|", *lines[1:]]
 
 
 def _instructions_line(tokens: Tokens, cost: InstructionCost) -> str:
