@@ -3,18 +3,22 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorline.findings.model import CostFinding, Overview
 from anchorline.findings.overview import overview
-from anchorline.outcome import Outcome, Usage
+from anchorline.outcome import Iteration, Outcome, Usage
+from anchorline.plan import Miss
 from anchorline.report.collect import collect
 from anchorline.route.target import load
 from anchorline.sessions.facts import ToolResult
+from anchorline.sessions.request import RecordedRequest
 from anchorline.store import database
 from support.examples import examples
 from support.history import billed, planned, recorded
@@ -153,16 +157,35 @@ def _history() -> st.SearchStrategy[list[dict]]:
             "write_5m": tokens,
             "write_1h": tokens,
             "results": st.lists(result, max_size=3).map(tuple),
+            "billed": st.sampled_from(["plain", "fast", "twice", "advised", "searched"]),
         }
     )
     return st.lists(one, max_size=12)
+
+
+def _request(number: int, billed: str, **values: Any) -> RecordedRequest:
+    """A request whose bill may be more than its counts: fast mode, several inferences, an advisor's, web searches."""
+    made = request(number, **values)
+    write = made.write_5m + made.write_1h
+    usage = Usage(made.input, made.read, write, made.output, made.write_1h)
+    once = Iteration("message", None, made.input, made.read, write, made.output, made.write_1h)
+    further = {
+        "plain": usage,
+        "fast": msgspec.structs.replace(usage, speed="fast"),
+        "twice": msgspec.structs.replace(usage, iterations=(once, once)),
+        "advised": msgspec.structs.replace(
+            usage, iterations=(Iteration("advisor_message", "claude-opus-4-6", input=9000), once)
+        ),
+        "searched": msgspec.structs.replace(usage, web_searches=3),
+    }[billed]
+    return msgspec.structs.replace(made, usage=None if billed == "plain" else further)
 
 
 @given(history=_history())
 def test_all_findings_and_the_rest_are_the_bill(tmp_path_factory, history):
     folder = tmp_path_factory.mktemp("data")
     with mock.patch.dict(os.environ, {"ANCHORLINE_DATA_DIR": str(folder)}):
-        put([request(number, **values) for number, values in enumerate(history)])
+        put([_request(number, **values) for number, values in enumerate(history)])
         known = now()
         report = collect(database.locate(), TARGETS)
     shutil.rmtree(folder)
@@ -216,3 +239,15 @@ def test_what_two_have_sentcounts_once_for_findings_and_report(tmp_path_factory,
     assert known.requests == report.requests == len(seen) + 1
     assert known.usd == pytest.approx(sum(cost.usd or 0.0 for cost in report.costs), abs=1e-5)
     assert sum(finding.usd for finding in known.findings) + known.rest == pytest.approx(known.usd, abs=1e-5)
+
+
+def test_what_only_the_gateway_saw_has_the_finding_that_its_plan_foretold():
+    made = planned("p", warm=0)
+    cache = msgspec.structs.replace(made.cache, miss_reasons=(Miss("expired", "", 4000),))
+    recorded((msgspec.structs.replace(made, cache=cache), billed("p", read=0, write=4200)))
+    expired = finding("expired")
+    assert (expired.count, expired.fix) == (1, None)
+    assert expired.worst is not None
+    assert (expired.worst.project, expired.worst.session) == (None, "")
+    assert [use.agent for use in now().agents] == ["gateway"]
+    assert now().observations == ()
