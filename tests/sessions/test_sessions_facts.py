@@ -60,6 +60,9 @@ def test_a_pull_request_is_that_of_the_branch_it_was_opened_on(tmp_path: Path):
     log = ClaudeLog()
     log.user("begin", **WHERE)
     log.answer("m1", **WHERE)
+    newest, log.newest = log.newest, None
+    log.user("look", isSidechain=True, agentId="a1", cwd="/srv/shop/.worktrees/a1", gitBranch="agent-a1")
+    log.newest = newest
     link = {"type": "pr-link", "sessionId": "s1", "prNumber": 12, "prRepository": "acme/shop"}
     log.lines.append(json.dumps(link).encode() + b"\n")
     log.user("and now", **WHERE | {"gitBranch": "main"})

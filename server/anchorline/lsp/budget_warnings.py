@@ -19,6 +19,8 @@ FILE = "budget-warnings.json"
 """In the data folder: the level of each budget that was warned of, so that no other editor does it again."""
 PAUSE_S = 60.0
 """The least time between two looks: each reads a week of requests."""
+WAIT_S = 5.0
+"""How long one editor waits for another one's look."""
 log = logging.getLogger(__name__)
 
 
@@ -42,13 +44,13 @@ class BudgetWarnings:
         """Has the next look not wait: the settings are other ones."""
         self._looked_at = float("-inf")
 
-    async def look(self, config: Config, targets: Targets, root: Path | None) -> None:
-        """Warns of the budgets that have reached another level."""
+    async def look(self, config: Config, targets: Callable[[], Targets], root: Path | None) -> None:
+        """Warns of the budgets that have reached another level. `targets` is called beside the event loop."""
         self._looked_at = time.monotonic()
         try:
-            for message in await self._in_thread(lambda: _news(config, targets, root, time.time())):
+            for message in await self._in_thread(lambda: _news(config, targets(), root, time.time())):
                 self._warn(message)
-        except StoreError as error:
+        except (StoreError, OSError) as error:
             log.warning("budgets are not watched: %s", error)
 
 
@@ -60,7 +62,16 @@ def _news(config: Config, targets: Targets, root: Path | None, now: float) -> li
 
 
 def unseen(path: Path, uses: tuple[BudgetUse, ...]) -> list[str]:
-    """Returns a warning for each budget at a level that the file at `path` does not have, and adds it there."""
+    """Returns a warning for each budget at a level that the file at `path` does not have, and adds it there.
+
+    Raises OSError, TimeoutError among it, where another editor holds the file.
+    """
+    files.make_folder(path.parent)
+    with files.lock(path.with_name(f"{path.name}-lock"), WAIT_S):
+        return _unseen(path, uses)
+
+
+def _unseen(path: Path, uses: tuple[BudgetUse, ...]) -> list[str]:
     try:
         before = json.loads(path.read_text("utf-8"))
         shown = {key: level for key, level in before.items() if isinstance(level, int)}
@@ -77,7 +88,6 @@ def unseen(path: Path, uses: tuple[BudgetUse, ...]) -> list[str]:
     others = {key: level for key, level in shown.items() if "budget.project" in key and key not in levels}
     if messages:
         try:
-            files.make_folder(path.parent)
             files.write(path, json.dumps(levels | others))
         except OSError as error:
             log.warning("%s: %s", path, error.strerror or error)

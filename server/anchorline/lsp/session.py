@@ -248,7 +248,8 @@ class EditorSession:
     def _look_at_budgets(self) -> None:
         """Warns where what was recorded has brought a budget to another level."""
         if self._budget_warnings.due(self.config):
-            work = self._budget_warnings.look(self.config, self.planner.targets, self.workspace.root)
+            root = self.workspace.root
+            work = self._budget_warnings.look(self.config, lambda: self.planner.targets, root)
             self.journal.background(work)
 
     def _warmed(self) -> None:

@@ -61,7 +61,10 @@ class _Reading(Session):
 
     def linked(self, head: LineHead) -> None:
         """Takes in a line that names the session's pull request."""
-        self.facts.link(head.pr, head.pr_repository)
+        branch = (
+            self.branches[-1] if self.branches else None
+        )  # not a sub-agent's, which may be in another worktree
+        self.facts.link(head.pr, head.pr_repository, self.facts.branch if branch is None else branch)
 
     def block(self, kind: Kind, start: int, raw: bytes, tool: str | None) -> None:
         """Takes in a call, a result, an image or a document."""

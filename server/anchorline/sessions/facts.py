@@ -174,11 +174,11 @@ class Facts:
             self._git_branch, self.branch = branch, text(branch)
         return self.branch
 
-    def link(self, number: object, repository: object) -> None:
-        """Takes in the pull request that the work on the branch led to."""
+    def link(self, number: object, repository: object, branch: str) -> None:
+        """Takes in the pull request that the work on a branch led to."""
         if self._names and type(number) is int and number > 0:
             where = text(repository) if isinstance(repository, str) else ""
-            self.prs[self.branch] = f"{where}#{number}"
+            self.prs[branch] = f"{where}#{number}"
 
     def checkout(self, branch: str) -> Checkout | None:
         """Returns where a request on `branch` was made; None where nothing is known or names are not kept."""

@@ -34,6 +34,11 @@ async function look(context, scheme) {
   await page.keyboard.press("Enter");
   await page.getByRole("table").first().waitFor();
   found.table = await page.getByRole("table").first().innerText();
+  await page.getByLabel("Group by").selectOption("tool");
+  found.grouped = await page.getByRole("region", { name: "Cost by tool" }).innerText();
+  await page.setViewportSize({ width: 380, height: 800 });
+  found.sideways = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  await picture(page, `dashboard-narrow-${scheme}`, true);
   return found;
 }
 
