@@ -52,6 +52,14 @@ def shipped() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "models"
 
 
+def with_tilde(path: Path) -> str:
+    """Returns a path as people write it, the home folder as ``~``."""
+    for home in (Path.home(), Path.home().resolve()):
+        if path.is_relative_to(home):
+            return f"~/{path.relative_to(home).as_posix()}"
+    return str(path)
+
+
 def make_folder(folder: Path) -> None:
     """Makes a folder and those above it that are missing, each for its owner alone (0700), whatever the umask.
 

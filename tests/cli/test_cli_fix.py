@@ -35,7 +35,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "Compact later", WORTH, (SettingChange("codex", ("model_auto_compact_token_limit",), 9, ""),)
     )
     offers.keep(
-        [offers.Offer(1, "expired", lifetime), offers.Offer(2, "compacted_cold", effort)], files.data_folder()
+        [offers.FixOffer(1, "expired", lifetime), offers.FixOffer(2, "compacted_cold", effort)],
+        files.data_folder(),
     )
     return file
 

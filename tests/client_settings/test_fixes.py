@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorline.client_settings import fixes
-from anchorline.client_settings.change import changes
 from anchorline.client_settings.document import UnwritableError
-from anchorline.client_settings.edit import Edit
+from anchorline.client_settings.edits import SettingEdit, edited_files
 from anchorline.client_settings.fixes import UndoError
 
 JSON = b'{\n  // mine\n  "model": "opus", // kept\n  "env": {"A": "1"}\n}\n'
@@ -22,7 +21,7 @@ TOML = b'# mine\nmodel = "gpt-5.4"  # kept\n\n[tui]\ntheme = "dark"\n'
 
 
 def fix(file: Path, data: Path, *keys: str, value: object = "1h") -> fixes.AppliedFix:
-    return fixes.apply("A fix", changes([Edit(str(file), keys, value)]), data)
+    return fixes.apply("A fix", edited_files([SettingEdit(str(file), keys, value)]), data)
 
 
 @pytest.fixture
@@ -202,7 +201,7 @@ def test_a_fix_of_two_files_is_made_whole_or_not_at_all(tmp_path: Path, data: Pa
     first, second = tmp_path / "settings.json", tmp_path / "config.toml"
     first.write_bytes(JSON)
     second.write_bytes(TOML)
-    made = changes([Edit(str(first), ("a",), 1), Edit(str(second), ("a",), 1)])
+    made = edited_files([SettingEdit(str(first), ("a",), 1), SettingEdit(str(second), ("a",), 1)])
     second.write_bytes(TOML + b"\n")  # by another program, in the meantime
     with pytest.raises(UnwritableError, match="another program"):
         fixes.apply("Both", made, data)
@@ -214,7 +213,7 @@ def test_what_stands_in_the_way_is_not_replaced(tmp_path: Path):
     file = tmp_path / "settings.json"
     file.write_bytes(b'{"env": "a text"}')
     with pytest.raises(UnwritableError, match=r'env is "a text", which env\.A would replace'):
-        changes([Edit(str(file), ("env", "A"), "1")])
+        edited_files([SettingEdit(str(file), ("env", "A"), "1")])
 
 
 @pytest.mark.parametrize("content", [b"[1]", b"{", b"\xff", b'{"a": 1.2.3}'])
@@ -222,14 +221,14 @@ def test_a_file_that_is_not_what_its_name_says_is_left_alone(tmp_path: Path, con
     file = tmp_path / "settings.json"
     file.write_bytes(content)
     with pytest.raises(UnwritableError, match=re.escape(str(file))):
-        changes([Edit(str(file), ("a",), "1")])
+        edited_files([SettingEdit(str(file), ("a",), "1")])
     assert file.read_bytes() == content
 
 
 def test_a_setting_that_is_in_force_changes_nothing(tmp_path: Path):
     file = tmp_path / "settings.json"
     file.write_bytes(JSON)
-    assert changes([Edit(str(file), ("model",), "opus")]) == []
+    assert edited_files([SettingEdit(str(file), ("model",), "opus")]) == []
 
 
 def test_undo_without_a_number_takes_the_newest_that_is_in_force(tmp_path: Path, data: Path):
@@ -281,7 +280,7 @@ def test_fixes_are_undone_in_any_order(tmp_path_factory, data, name, edits):
     numbers = []
     for keys, value in edits:
         try:
-            made = changes([Edit(str(file), keys, value)])
+            made = edited_files([SettingEdit(str(file), keys, value)])
         except UnwritableError:
             continue
         before = read(file)
@@ -308,12 +307,12 @@ def test_a_hand_s_edit_survives_undo(tmp_path_factory, data, name, keys, value):
     read = json_values if name.endswith("json") else toml_values
     before = read(file)
     try:
-        made = changes([Edit(str(file), keys, value)])
-        by_hand = Edit(str(file), ("mine", "own"), 7)
+        made = edited_files([SettingEdit(str(file), keys, value)])
+        by_hand = SettingEdit(str(file), ("mine", "own"), 7)
         if not made:
             return
         fixes.apply("A fix", made, kept)
-        file.write_bytes(changes([by_hand])[0].after)
+        file.write_bytes(edited_files([by_hand])[0].after)
     except UnwritableError:
         return
     fixes.undo(None, kept)

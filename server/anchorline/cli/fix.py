@@ -9,8 +9,8 @@ import msgspec
 from anchorline import files
 from anchorline.cli import offers, reading, terminal
 from anchorline.client_settings import fixes
-from anchorline.client_settings.change import Change, changes
 from anchorline.client_settings.document import UnwritableError
+from anchorline.client_settings.edits import EditedFile, edited_files
 from anchorline.client_settings.fixes import AppliedFix, UndoError
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -32,7 +32,7 @@ def command(number: int, dry_run: bool, as_json: bool) -> None:
     """
     offer = _offered(number)
     try:
-        made = changes(offer.edits())
+        made = edited_files(offer.edits())
         applied = None if dry_run or not made else fixes.apply(offer.fix.title, made, files.data_folder())
     except UnwritableError as error:
         raise click.ClickException(str(error)) from error
@@ -53,7 +53,7 @@ def command(number: int, dry_run: bool, as_json: bool) -> None:
         click.echo(f"Done. `anchorline undo {applied.number}` takes it back.")
 
 
-def _offered(number: int) -> offers.Offer:
+def _offered(number: int) -> offers.FixOffer:
     try:
         shown = offers.shown(files.data_folder())
     except OSError as error:
@@ -66,7 +66,7 @@ def _offered(number: int) -> offers.Offer:
     raise click.ClickException(f"There is no fix {number}: `anchorline` has shown 1 to {len(shown)}.")
 
 
-def _show(made: list[Change]) -> None:
+def _show(made: list[EditedFile]) -> None:
     styles = {"+": "green", "-": "red", "@": "cyan"}
     for change in made:
         terminal.show([(line, styles.get(line[:1], ""))] for line in change.diff().splitlines())

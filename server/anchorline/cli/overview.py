@@ -8,9 +8,9 @@ import msgspec
 
 from anchorline import files
 from anchorline.cli import offers, reading, screen, terminal
-from anchorline.cli.offers import Offer
-from anchorline.client_settings.change import changes
+from anchorline.cli.offers import FixOffer
 from anchorline.client_settings.document import UnwritableError
+from anchorline.client_settings.edits import edited_files
 from anchorline.config import Config, Store
 from anchorline.findings import kept
 from anchorline.findings.model import Overview
@@ -37,7 +37,7 @@ class FirstScreen(msgspec.Struct, frozen=True):
     agents: list[AgentFiles]
     imported: int
     overview: Overview
-    fixes: list[Offer]
+    fixes: list[FixOffer]
     sample: bool = False
 
 
@@ -133,16 +133,16 @@ def _overview(path: Path, settings: Config, *, quiet: bool) -> Overview:
     return overview
 
 
-def _offers(overview: Overview) -> tuple[list[Offer], list[str]]:
+def _offers(overview: Overview) -> tuple[list[FixOffer], list[str]]:
     """Returns the fixes that can be made, numbered in the order of their findings, and codes of those in force."""
-    offered: list[Offer] = []
+    offered: list[FixOffer] = []
     done: list[str] = []
     for finding in overview.findings:
         if finding.fix is None or not finding.fix.changes:
             continue
-        offer = Offer(len(offered) + 1, finding.code, finding.fix)
+        offer = FixOffer(len(offered) + 1, finding.code, finding.fix)
         try:
-            in_force = not changes(offer.edits())
+            in_force = not edited_files(offer.edits())
         except (UnwritableError, OSError):
             in_force = False  # `anchorline fix` says what is wrong with the file
         if in_force:

@@ -7,8 +7,9 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-from anchorline.cli.offers import Offer
-from anchorline.cli.terminal import Line, Span
+from anchorline import files
+from anchorline.cli.offers import FixOffer
+from anchorline.cli.terminal import Styled, StyledLine
 from anchorline.figures import cents, count, share
 from anchorline.findings.model import CostFinding, Fix, Overview
 
@@ -20,7 +21,9 @@ LONGEST = 24
 NAMES = {"claude-code": "Claude Code", "codex": "Codex", "gateway": "gateway"}
 
 
-def lines(overview: Overview, offers: Sequence[Offer], done: Sequence[str], width: int) -> list[Line]:
+def lines(
+    overview: Overview, offers: Sequence[FixOffer], done: Sequence[str], width: int
+) -> list[StyledLine]:
     """Returns the screen of an overview that has requests.
 
     `offers` are the fixes that `anchorline fix` makes; `done` are the codes of findings whose fix is in force already.
@@ -36,16 +39,16 @@ def lines(overview: Overview, offers: Sequence[Offer], done: Sequence[str], widt
 
 
 def sample(
-    overview: Overview, offers: Sequence[Offer], looked: Sequence[tuple[str, list[str], int]], width: int
-) -> list[Line]:
+    overview: Overview, offers: Sequence[FixOffer], looked: Sequence[tuple[str, list[str], int]], width: int
+) -> list[StyledLine]:
     """Returns the screen of the sample history. `looked` has each agent's folders, and how many files are in them."""
     width = min(width, WIDEST)
-    screen: list[Line] = []
+    screen: list[StyledLine] = []
     if looked:
         screen += _plain("No requests yet. Anchorline has looked for sessions in", width)
         for agent, folders, number in looked:
             state = f"{count(number)} files without a request" if number else "no sessions"
-            where = f"{', '.join(map(short, folders))} ({state})"
+            where = f"{', '.join(files.with_tilde(Path(folder)) for folder in folders)} ({state})"
             screen += [[("  ", ""), (f"{NAMES[agent]:11}  ", "bold"), (where, "")]]
         screen.append([])
     label = "Sample: an invented history, to show what this looks like. None of it is yours."
@@ -58,13 +61,15 @@ def sample(
     return [*screen, *_plain(hint, width)]
 
 
-def _findings(overview: Overview, offers: Sequence[Offer], done: Sequence[str], width: int) -> list[Line]:
+def _findings(
+    overview: Overview, offers: Sequence[FixOffer], done: Sequence[str], width: int
+) -> list[StyledLine]:
     numbers: dict[str, int] = {offer.code: offer.number for offer in offers}
     shown, smaller = overview.findings[:MOST], overview.findings[MOST:]
     smaller_usd = sum(finding.usd for finding in smaller)
     rest = round(overview.usd, 2) - sum(round(usd, 2) for usd in (*(f.usd for f in shown), smaller_usd))
     indent = max(len(cents(overview.usd)), len("<$0.01")) + 9
-    screen: list[Line] = []
+    screen: list[StyledLine] = []
     for finding in shown:
         screen += _row(cents(finding.usd), finding.usd, overview, (finding.title, "bold"), indent, width)
         screen += _wrapped([(_details(finding), "dim")], indent, width)
@@ -80,7 +85,7 @@ def _findings(overview: Overview, offers: Sequence[Offer], done: Sequence[str], 
     return screen
 
 
-def _head(overview: Overview, width: int) -> list[Line]:
+def _head(overview: Overview, width: int) -> list[StyledLine]:
     counted = [(overview.requests, "request"), (overview.sessions, "session"), (overview.days, "day")]
     counts = ", ".join(f"{count(number)} {unit}{'s' * (number != 1)}" for number, unit in counted)
     parts = [
@@ -89,11 +94,13 @@ def _head(overview: Overview, width: int) -> list[Line]:
     ]
     if overview.unpriced:
         parts.append(f"{count(overview.unpriced)} of unknown price")
-    spent: list[Span] = [(cents(overview.usd), "bold"), (f" at API prices: {counts}", "")]
+    spent: list[Styled] = [(cents(overview.usd), "bold"), (f" at API prices: {counts}", "")]
     return [*_wrapped(spent, 0, width), *_plain(" · ".join(parts), width, "dim")]
 
 
-def _row(amount: str, usd: float, overview: Overview, title: Span, indent: int, width: int) -> list[Line]:
+def _row(
+    amount: str, usd: float, overview: Overview, title: Styled, indent: int, width: int
+) -> list[StyledLine]:
     part = share(usd / overview.usd) if overview.usd else ""
     first, *more = _wrapped([title], indent, width)
     return [[(f"{amount:>{indent - 9}}  {part:>5}  ", ""), *first[1:]], *more]
@@ -116,19 +123,13 @@ def _details(finding: CostFinding) -> str:
     return f"{details}; worst {cents(worst.usd)} on {worst.day}{where}"
 
 
-def short(path: str) -> str:
-    """Returns a path with the home folder as ``~``."""
-    home = Path.home()
-    return f"~/{Path(path).relative_to(home).as_posix()}" if Path(path).is_relative_to(home) else path
-
-
 def _end(project: str) -> str:
     """Returns the end of a long path: it says more than the beginning."""
     parts = project.replace("\\", "/").split("/")
     return project if len(project) <= LONGEST else "…/" + "/".join(parts[-2:])
 
 
-def _action(finding: CostFinding, fix: Fix, numbers: dict[str, int], done: Sequence[str]) -> list[Span]:
+def _action(finding: CostFinding, fix: Fix, numbers: dict[str, int], done: Sequence[str]) -> list[Styled]:
     if finding.code in done:
         return [("✓ ", "green"), (f"{fix.title}: set since", "")]
     saved = f"{cents(fix.worth.value)} ({cents(fix.worth.low)} to {cents(fix.worth.high)})"
@@ -137,7 +138,7 @@ def _action(finding: CostFinding, fix: Fix, numbers: dict[str, int], done: Seque
     return [(lead, "bold green"), (f"{fix.title}: worth ", ""), (saved, "green")]
 
 
-def _next(offers: Sequence[Offer]) -> str:
+def _next(offers: Sequence[FixOffer]) -> str:
     if not offers:
         return "Next: `anchorline report` shows cost by day, model and cause."
     return (
@@ -146,20 +147,20 @@ def _next(offers: Sequence[Offer]) -> str:
     )
 
 
-def _plain(text: str, width: int, style: str = "") -> list[Line]:
+def _plain(text: str, width: int, style: str = "") -> list[StyledLine]:
     return _wrapped([(text, style)], 0, width)
 
 
-def _wrapped(spans: Sequence[Span], indent: int, width: int, *, hanging: int = 0) -> list[Line]:
+def _wrapped(spans: Sequence[Styled], indent: int, width: int, *, hanging: int = 0) -> list[StyledLine]:
     """Returns spans wrapped at words, each line behind so many blanks, and `hanging` more from the second on."""
     text = "".join(part for part, _ in spans)
     styles = [style for part, style in spans for _ in part]
-    wrapped: list[Line] = []
+    wrapped: list[StyledLine] = []
     begin = 0
     for part in textwrap.wrap(text, max(width - indent - hanging, 20), break_on_hyphens=False):
         begin = text.index(part, begin)
         styled = groupby(zip(part, styles[begin:], strict=False), key=itemgetter(1))
-        line: Line = [("".join(letter for letter, _ in letters), style) for style, letters in styled]
+        line: StyledLine = [("".join(letter for letter, _ in letters), style) for style, letters in styled]
         wrapped.append([(" " * (indent + hanging * bool(wrapped)), ""), *line])
         begin += len(part)
     return wrapped

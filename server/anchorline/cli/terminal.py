@@ -21,7 +21,7 @@ _UNSEEN = re.compile(
 
 
 def visible(text: str) -> str:
-    """Returns a text whose control characters can be seen and do nothing. Line ends and tabs stay."""
+    """Returns a text whose control characters can be seen and do nothing. StyledLine ends and tabs stay."""
     return text if text.isascii() and text.isprintable() else _UNSEEN.sub(_escaped, text)
 
 
@@ -76,9 +76,9 @@ def steered(stream: TextIO) -> TextIO:
     return stream.steered if isinstance(stream, Visible) else stream
 
 
-Span = tuple[str, str]
+Styled = tuple[str, str]
 """A text and its style: words such as ``bold`` and ``green``, or nothing."""
-Line = list[Span]
+StyledLine = list[Styled]
 PIPE_WIDTH = 80
 _ATTRIBUTES = ("bold", "dim")
 
@@ -88,7 +88,7 @@ def width() -> int:
     return shutil.get_terminal_size((PIPE_WIDTH, 24)).columns
 
 
-def show(lines: Iterable[Line]) -> None:
+def show(lines: Iterable[StyledLine]) -> None:
     """Prints lines in their styles on a terminal, and plain where there is none or NO_COLOR is set."""
     coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     for line in lines:

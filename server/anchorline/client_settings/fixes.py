@@ -17,9 +17,8 @@ from pathlib import Path
 import msgspec
 
 from anchorline import files
-from anchorline.client_settings.change import Change, content, edited, setting
 from anchorline.client_settings.document import UnwritableError, restore
-from anchorline.client_settings.edit import Edit
+from anchorline.client_settings.edits import EditedFile, SettingEdit, content, edited, setting
 from anchorline.client_settings.parsing import read
 
 FOLDER = "fixes"
@@ -33,7 +32,7 @@ class FixedFile(msgspec.Struct, frozen=True):
     """
 
     file: str
-    edits: list[Edit]
+    edits: list[SettingEdit]
     copy: str
     existed: bool
     after: str
@@ -60,7 +59,7 @@ def history(data: Path) -> list[AppliedFix]:
     return [_read(record) for record in records if record.exists()]
 
 
-def apply(title: str, changes: Sequence[Change], data: Path) -> AppliedFix:
+def apply(title: str, changes: Sequence[EditedFile], data: Path) -> AppliedFix:
     """Makes changes, after a copy of each file is kept; all of them or none. Raises UnwritableError and OSError."""
     for change in changes:
         _check_writable(change.file)
@@ -82,7 +81,7 @@ def apply(title: str, changes: Sequence[Change], data: Path) -> AppliedFix:
         return fix
 
 
-def _fixed(index: int, change: Change) -> FixedFile:
+def _fixed(index: int, change: EditedFile) -> FixedFile:
     folders = [str(parent) for parent in change.file.parents if not parent.exists()]
     name = f"{index}-{change.file.name}"
     return FixedFile(

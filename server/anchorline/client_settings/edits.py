@@ -1,4 +1,4 @@
-"""What edits make of a settings file: its content after them, and the difference."""
+"""Edits of settings files: values to set, what a file is after them, and the difference."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -8,33 +8,45 @@ from typing import Any
 
 import msgspec
 
+from anchorline import files
 from anchorline.client_settings.document import MARK, Document, UnwritableError
-from anchorline.client_settings.edit import Edit
 from anchorline.client_settings.parsing import read
 
 
-class Change(msgspec.Struct, frozen=True):
+class SettingEdit(msgspec.Struct, frozen=True):
+    """Sets `keys`, those of nested objects from the outermost on, to `value` in a settings file.
+
+    `file` is its absolute path: TOML by its name, else JSON with comments. `value` is what JSON can hold; None takes
+    the setting out.
+    """
+
+    file: str
+    keys: tuple[str, ...]
+    value: Any
+
+
+class EditedFile(msgspec.Struct, frozen=True):
     """A settings file before and after some edits. `before` is None where there is no file yet."""
 
     file: Path
-    edits: list[Edit]
+    edits: list[SettingEdit]
     before: bytes | None
     after: bytes
 
     def diff(self) -> str:
         """Returns the unified diff, with line feeds whatever ends the lines of the file."""
-        name = _short(self.file)
+        name = files.with_tilde(self.file)
         old, new = _lines(self.before or b""), _lines(self.after)
         origin = "/dev/null" if self.before is None else name
         return "\n".join(unified_diff(old, new, origin, name, lineterm=""))
 
 
-def changes(edits: Iterable[Edit]) -> list[Change]:
+def edited_files(edits: Iterable[SettingEdit]) -> list[EditedFile]:
     """Returns what edits change, by file; those that are in force already change nothing.
 
     Raises UnwritableError for a file that can't be changed safely, and OSError for one that can't be read.
     """
-    by_file: dict[Path, list[Edit]] = {}
+    by_file: dict[Path, list[SettingEdit]] = {}
     for edit in edits:
         by_file.setdefault(Path(edit.file).resolve(), []).append(edit)  # a link, as to a dotfile, stays one
     made = []
@@ -42,7 +54,7 @@ def changes(edits: Iterable[Edit]) -> list[Change]:
         before = content(file)
         after = edited(file, before, group)
         if after != (before or b""):
-            made.append(Change(file, group, before, after))
+            made.append(EditedFile(file, group, before, after))
     return made
 
 
@@ -54,7 +66,7 @@ def content(file: Path) -> bytes | None:
         return None
 
 
-def edited(file: Path, before: bytes | None, edits: Sequence[Edit]) -> bytes:
+def edited(file: Path, before: bytes | None, edits: Sequence[SettingEdit]) -> bytes:
     """Returns the content of a settings file after edits, in which every other setting and byte stays.
 
     Raises UnwritableError where that can't be: the file is not what its name says, or a setting stands in the way.
@@ -72,7 +84,7 @@ def edited(file: Path, before: bytes | None, edits: Sequence[Edit]) -> bytes:
     return document.text.encode()
 
 
-def _checked(file: Path, document: Document, wanted: dict[str, Any], edit: Edit) -> Document:
+def _checked(file: Path, document: Document, wanted: dict[str, Any], edit: SettingEdit) -> Document:
     """Returns the document as the client will read it, which has to be what is wanted."""
     try:
         written = read(file, document.text.encode())
@@ -85,7 +97,7 @@ def _checked(file: Path, document: Document, wanted: dict[str, Any], edit: Edit)
     )
 
 
-def _with(file: Path, values: dict[str, Any], edit: Edit) -> dict[str, Any]:
+def _with(file: Path, values: dict[str, Any], edit: SettingEdit) -> dict[str, Any]:
     """Returns all settings with an edit."""
     table = values
     for depth, key in enumerate(edit.keys[:-1], 1):
@@ -105,14 +117,9 @@ def _with(file: Path, values: dict[str, Any], edit: Edit) -> dict[str, Any]:
     return values
 
 
-def setting(edit: Edit) -> str:
+def setting(edit: SettingEdit) -> str:
     """Returns the name of the setting that an edit is of, as documentation writes it."""
     return ".".join(edit.keys)
-
-
-def _short(file: Path) -> str:
-    home = Path.home().resolve()
-    return f"~/{file.relative_to(home).as_posix()}" if file.is_relative_to(home) else str(file)
 
 
 def _lines(raw: bytes) -> list[str]:
