@@ -51,9 +51,9 @@ class NetworkQuality:
         self._heuristic = HeuristicQuality()
         self._skills: dict[str, float] = {}
 
-    def features(self, draft: str, *, in_session: bool) -> quality.QualityFeatures:
-        """Looks at a draft once, for all candidates."""
-        heuristic = self._heuristic.features(draft, in_session=in_session)
+    def features(self, draft: str, *, in_session: bool, unclear: bool = False) -> quality.QualityFeatures:
+        """Looks at a draft once, for all candidates. The network has learnt from drafts that were `unclear` as well."""
+        heuristic = self._heuristic.features(draft, in_session=in_session, unclear=unclear)
         if in_session or not draft:
             return heuristic
         numbers = features.of(draft)

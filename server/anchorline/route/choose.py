@@ -104,7 +104,9 @@ def choose(situation: Situation, targets: Targets, quality: QualityModel, settin
     if course.asked:  # the task is known, so a later request is not judged by less than the first one was
         features = quality.features(course.asked, in_session=False)
     else:
-        features = quality.features(situation.draft, in_session=situation.in_session or situation.unclear)
+        features = quality.features(
+            situation.draft, in_session=situation.in_session, unclear=situation.unclear
+        )
     own = quality.p_success(features, current_model)
     counts = settings.sticky or not situation.in_session
     candidates = []

@@ -68,8 +68,11 @@ class QualityFeatures(msgspec.Struct, frozen=True):
 class QualityModel(Protocol):
     """What the route asks: heuristic today, a trained network later."""
 
-    def features(self, draft: str, *, in_session: bool) -> QualityFeatures:
-        """Looks at a draft once, for all candidates. `in_session`: it continues a conversation."""
+    def features(self, draft: str, *, in_session: bool, unclear: bool = False) -> QualityFeatures:
+        """Looks at a draft once, for all candidates.
+
+        `in_session`: it continues a conversation. `unclear`: it leaves open what is to be done.
+        """
         ...
 
     def p_success(self, features: QualityFeatures, model: Model) -> float:
@@ -85,7 +88,7 @@ class HeuristicQuality:
         self._line = line
         self._words = words
 
-    def features(self, draft: str, *, in_session: bool) -> QualityFeatures:
+    def features(self, draft: str, *, in_session: bool, unclear: bool = False) -> QualityFeatures:
         """Looks at a draft once, for all candidates.
 
         In a session the task stands in the turns before: a short draft there does not make it easier than the mean,
@@ -93,9 +96,10 @@ class HeuristicQuality:
         """
         line = self._line
         x = (log1p(len(draft)) - line.mean) / line.deviation
-        x = min(max(x, 0.0 if in_session else -3.0), 3.0)
+        complete = not (in_session or unclear)
+        x = min(max(x, -3.0 if complete else 0.0), 3.0)
         words = self._words if self._words is not None else wording.shipped()
-        easier, gained = (0.0, 0.0) if in_session else words.shift(draft)
+        easier, gained = words.shift(draft) if complete else (0.0, 0.0)
         gain = min(max(line.base[1] + line.slope[1] * x + gained, 0.02), 0.9)
         weak = min(max(line.base[0] + line.slope[0] * x + easier, 0.05), 0.98 - gain)
         easy = _logit(weak)
