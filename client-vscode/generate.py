@@ -79,6 +79,35 @@ def properties() -> dict[str, dict[str, Any]]:
     return {**EXTENSION, **{f"anchorline.{key.name}": _setting(key) for key in config.documented()}}
 
 
+TITLES = {
+    "refine": "Refinement",
+    "route": "Model",
+    "cache": "Prompt Cache",
+    "editor": "Editor",
+    "budget": "Budgets",
+    "store": "Recording",
+    "gateway": "Gateway",
+    "answers": "Response Cache",
+    "engine": "Local Model",
+    "files": "Own Rules and Prices",
+    "log": "Logging",
+}
+"""The groups of the settings, those that most people look for first; the extension's own come before the last."""
+
+
+def configuration() -> list[dict[str, Any]]:
+    """Return the settings in groups, as VS Code shows them."""
+    groups: dict[str, dict[str, dict[str, Any]]] = {section: {} for section in TITLES}
+    for key in config.documented():
+        groups[key.name.partition(".")[0]][f"anchorline.{key.name}"] = _setting(key)
+    titled = [{"title": f"{TITLES[section]}", "properties": settings} for section, settings in groups.items()]
+    own = {"title": "Server", "properties": EXTENSION}
+    shown = [*titled[:-1], own, titled[-1]]
+    for number, group in enumerate(shown):
+        group["order"] = number
+    return shown
+
+
 def restricted() -> list[str]:
     """Return the settings that a workspace can't set before it is trusted."""
     return [name for name in properties() if name != "anchorline.trace.server"]
@@ -103,7 +132,7 @@ def _setting(key: config.Key) -> dict[str, Any]:
 def manifest(text: str) -> str:
     """Return the package.json with the settings in it."""
     package = json.loads(text)
-    package["contributes"]["configuration"] = {"title": "Anchorline", "properties": properties()}
+    package["contributes"]["configuration"] = configuration()
     package["capabilities"]["untrustedWorkspaces"]["restrictedConfigurations"] = restricted()
     return json.dumps(package, indent=2, ensure_ascii=False) + "\n"
 

@@ -25,22 +25,34 @@ const SECTIONS = [
 
 function draw(main: Element, report: Report): void {
   main.replaceChildren(element("h1", "Cost and cache usage"), element("p", period(report)));
-  if (report.requests === 0 && report.routes.length === 0) {
-    main.append(
-      element(
-        "p",
-        "No requests recorded yet. Import past sessions (`anchorline import claude-code`) or record new ones (`anchorline gateway`).",
-      ),
-    );
-    return;
+  if (report.requests === 0) {
+    main.append(element("p", "No requests recorded yet."), howToImport());
+  } else {
+    main.append(tiles(report));
   }
-  main.append(tiles(report), ...report.budgets.map(budget));
+  main.append(...report.budgets.map(budget));
   for (const section of SECTIONS) {
     const shown = section(report);
     if (shown !== undefined) {
       main.append(shown);
     }
   }
+}
+
+/** What to do where nothing is recorded: in VS Code a command, elsewhere what to type. */
+function howToImport(): HTMLElement {
+  if (!("acquireVsCodeApi" in window)) {
+    return element(
+      "p",
+      "Import past sessions: `anchorline import claude-code` or `anchorline import codex`. Record new ones: `anchorline gateway`.",
+    );
+  }
+  const link = element("a", "Import Past Sessions");
+  link.href = "command:anchorline.importSessions";
+  link.className = "button";
+  const line = element("p");
+  line.append(link);
+  return line;
 }
 
 const SPANS: Record<BudgetUse["period"], string> = {

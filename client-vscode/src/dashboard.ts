@@ -23,6 +23,7 @@ export class Dashboard extends Disposable {
   private open(): WebviewPanel {
     const panel = window.createWebviewPanel(KIND, "Anchorline Dashboard", ViewColumn.Active, {
       enableScripts: true,
+      enableCommandUris: ["anchorline.importSessions"], // where nothing is recorded yet
       localResourceRoots: [],
     });
     panel.onDidDispose(() => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { anthropic, mark } from "../src/provider/anthropic";
 import { openai } from "../src/provider/openai";
-import { type Ask, type Body, events, type Piece } from "../src/provider/talk";
+import { type Ask, type Body, events, type Piece, refusal } from "../src/provider/talk";
 
 const ASK: Ask = {
   model: "m",
@@ -122,4 +122,15 @@ test("OpenAI's stream gives text, and calls once they are whole", async () => {
     { call: { id: "c3", name: "read", input: { path: "c" } } },
   ]);
   await assert.rejects(all(openai.pieces(events(stream([{ error: { message: "no" } }])))), /no/);
+});
+
+test("a refusal says who refused, and what to do about a missing key", () => {
+  assert.equal(
+    refusal("anthropic", 401, "invalid x-api-key"),
+    'Anthropic answered with 401: invalid x-api-key. Run "Anchorline: Set API Key".',
+  );
+  assert.equal(
+    refusal("anthropic", 502, "Anchorline: https://api.anthropic.com can't be reached (no answer in time)"),
+    "https://api.anthropic.com can't be reached (no answer in time).",
+  );
 });

@@ -28,10 +28,24 @@ def test_what_is_generated_is_what_lies_there(generate: ModuleType):
         assert path.read_text("utf-8") == text, f"python client-vscode/generate.py writes {path.name}"
 
 
+def declared_settings(package: dict) -> dict:
+    return {
+        name: setting
+        for group in package["contributes"]["configuration"]
+        for name, setting in group["properties"].items()
+    }
+
+
+def test_settings_are_in_groups_with_titles_of_their_own():
+    groups = json.loads((CLIENT / "package.json").read_text("utf-8"))["contributes"]["configuration"]
+    titles = [group["title"] for group in groups]
+    assert len(set(titles)) == len(titles) > 5
+    assert [group["order"] for group in groups] == list(range(len(groups)))
+    assert all(group["properties"] for group in groups)
+
+
 def test_every_setting_of_the_server_is_one_of_the_extension(generate: ModuleType):
-    settings = json.loads((CLIENT / "package.json").read_text("utf-8"))["contributes"]["configuration"][
-        "properties"
-    ]
+    settings = declared_settings(json.loads((CLIENT / "package.json").read_text("utf-8")))
     for key in config.documented():
         default = config.merge(config.Loaded(), {}, source="", project=False).config
         section, name = key.name.split(".")
@@ -44,7 +58,7 @@ def test_every_setting_of_the_server_is_one_of_the_extension(generate: ModuleTyp
 
 def test_a_workspace_sets_nothing_that_only_the_user_may(generate: ModuleType):
     package = json.loads((CLIENT / "package.json").read_text("utf-8"))
-    settings = package["contributes"]["configuration"]["properties"]
+    settings = declared_settings(package)
     restricted = package["capabilities"]["untrustedWorkspaces"]["restrictedConfigurations"]
     for name in config.USER_ONLY | config.STRICTER_ONLY:
         assert settings[f"anchorline.{name}"]["scope"] == "machine"

@@ -108,7 +108,7 @@ def test_an_upstream_that_is_not_there_is_named(tmp_path):
     with gateway(tmp_path / "g", f"http://127.0.0.1:{free_port()}") as running:
         status, headers, _ = call(running.anthropic + "/v1/messages")
         assert status == 502
-        assert "can't be reached" in dict(headers)["anchorline-error"]
+        assert "can't be reached (Connect" in dict(headers)["anchorline-error"]
         with (
             anthropic.Anthropic(base_url=running.anthropic, api_key="k", max_retries=0) as client,
             pytest.raises(anthropic.InternalServerError, match="can't be reached"),

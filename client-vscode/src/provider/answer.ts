@@ -17,9 +17,9 @@ import type { Plan } from "../protocol";
 import type { Server } from "../server";
 import { anthropic, mark } from "./anthropic";
 import { type Addresses, Gateway } from "./gateway";
-import { keyOf } from "./keys";
+import { askForKey, keyOf } from "./keys";
 import { openai } from "./openai";
-import { type Api, type Body, events, type Part, type Turn } from "./talk";
+import { type Api, type Body, events, type Part, refusal, type Turn } from "./talk";
 import { Usage } from "./usage";
 
 const MAX_TOKENS = 16_000;
@@ -32,6 +32,7 @@ type Answer = Progress<LanguageModelTextPart | LanguageModelToolCallPart>;
 export class Answers extends Disposable {
   private readonly gateway: Gateway;
   private readonly usage = new Usage();
+  private readonly askedFor = new Set<string>();
 
   constructor(
     private readonly server: Server,
@@ -100,6 +101,18 @@ export class Answers extends Disposable {
     }
   }
 
+  /** Ask for the provider's key, once, where one is likely needed; undefined where none was given. */
+  private async missingKey(api: Api): Promise<string | undefined> {
+    const settings = workspace.getConfiguration("anchorline.gateway");
+    const elsewhere = settings.get(api.name) !== settings.inspect(api.name)?.defaultValue;
+    if (elsewhere || settings.get(`${api.name}_key`) !== "client" || this.askedFor.has(api.name)) {
+      return undefined; // a service that may need none, the gateway has one, or the provider says what is missing
+    }
+    this.askedFor.add(api.name);
+    await askForKey(this.secrets, api.name);
+    return keyOf(this.secrets, api.name);
+  }
+
   private async send(
     api: Api,
     addresses: Addresses,
@@ -108,16 +121,16 @@ export class Answers extends Disposable {
   ): Promise<AsyncIterable<Uint8Array>> {
     const ended = new AbortController();
     token.onCancellationRequested(() => ended.abort());
+    const key = (await keyOf(this.secrets, api.name)) ?? (await this.missingKey(api));
     const response = await fetch(`${addresses[api.name]}${api.path}`, {
       method: "POST",
-      headers: { "content-type": "application/json", ...api.headers(await keyOf(this.secrets, api.name)) },
+      headers: { "content-type": "application/json", ...api.headers(key) },
       body: JSON.stringify(body),
       signal: ended.signal,
     });
     if (!response.ok || response.body === null) {
       const text = (await response.text()).slice(0, 2000);
-      const hint = response.status === 401 ? ' Run "Anchorline: Set API Key".' : "";
-      throw new Error(`${api.name} answered with ${response.status}: ${message(text)}.${hint}`);
+      throw new Error(refusal(api.name, response.status, message(text)));
     }
     return response.body as unknown as AsyncIterable<Uint8Array>;
   }

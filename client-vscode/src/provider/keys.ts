@@ -10,10 +10,12 @@ export function keyOf(secrets: SecretStorage, provider: string): Thenable<string
   return secrets.get(`key.${provider}`);
 }
 
-/** Ask for a key and keep it; an empty one forgets it. */
-export async function askForKey(secrets: SecretStorage): Promise<void> {
+/** Ask for a key, of `provider` where it is known, and keep it; an empty one forgets it. */
+export async function askForKey(secrets: SecretStorage, provider?: string): Promise<void> {
   const title = "Anchorline: API key";
-  const chosen = await window.showQuickPick(PROVIDERS, { title, placeHolder: "Provider" });
+  const chosen =
+    PROVIDERS.find(({ name }) => name === provider) ??
+    (await window.showQuickPick(PROVIDERS, { title, placeHolder: "Provider" }));
   if (chosen === undefined) {
     return;
   }

@@ -67,3 +67,16 @@ export function input(json: string): object {
 export function textOf(parts: readonly Part[]): string {
   return parts.map((part) => (part.kind === "text" ? part.text : "")).join("");
 }
+
+const OWN = "Anchorline: ";
+const PROVIDERS = { anthropic: "Anthropic", openai: "OpenAI" };
+
+/** What the chat says where a request was refused, by the provider or (with its name in front) by the gateway. */
+export function refusal(provider: "anthropic" | "openai", status: number, text: string): string {
+  const sentence = text.replace(/\.?$/, ".");
+  if (text.startsWith(OWN)) {
+    return sentence.slice(OWN.length);
+  }
+  const hint = status === 401 ? ' Run "Anchorline: Set API Key".' : "";
+  return `${PROVIDERS[provider]} answered with ${status}: ${sentence}${hint}`;
+}

@@ -216,7 +216,7 @@ class App:
             name, base = call.upstream.name, call.upstream.base
             log.warning("%s: %s %s", name, "cut off" if begun else "not reached", type(error).__name__)
             if not begun:
-                await refuse(send, 502, f"{base} can't be reached ({type(error).__name__})")
+                await refuse(send, 502, f"{base} can't be reached ({_why(error)})")
         finally:
             if exchange is not None and self._exchanges is not None:
                 self._exchanges.close(exchange)
@@ -347,3 +347,14 @@ async def refuse(send: Send, status: int, reason: str, *, close: bool = False) -
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def _why(error: Exception) -> str:
+    """Returns why a provider can't be reached, in words where they help."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its name is not found: is this machine online?"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.os_error.strerror or type(error).__name__
+    return type(error).__name__
