@@ -17,6 +17,7 @@ from anchorline.replay.policies import POLICIES
 from anchorline.route.target import Targets
 from anchorline.route.target import load as load_targets
 from anchorline.sessions.request import RecordedRequest
+from anchorline.store.database import locate, worked_out_file
 from support.recorded import data_folder
 from support.session_logs import ClaudeLog
 
@@ -92,10 +93,50 @@ def test_it_says_what_was_billed_and_what_each_policy_would_have_cost(tmp_path: 
     assert "clairvoyant" in table
 
 
+def test_a_narrow_terminal_has_one_line_for_each_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    history(tmp_path)
+    for width in (60, 80):
+        monkeypatch.setenv("COLUMNS", str(width))
+        table, _, rest = invoke("replay").partition("\n\n")
+        lines = table.splitlines()[1 : len(POLICIES) + 1]
+        assert [line.split()[0] for line in lines] == list(POLICIES)
+        assert all(len(line) <= width for line in lines)
+        assert "--help" in table
+        assert "Billed for input" in rest
+    assert POLICIES["anchorline"].does in invoke("replay", "--help")
+
+
+def test_a_simulation_far_from_the_bill_says_so(tmp_path: Path):
+    log = ClaudeLog("s", time.time() - 86_400)
+    log.user("first")
+    log.answer("a", read=20_000)
+    log.start += 60
+    log.user("second")
+    log.answer("b", read=20_500)
+    (tmp_path / "s.jsonl").write_bytes(log.bytes())
+    invoke("import", "claude-code", str(tmp_path), "--json")
+    found = json.loads(invoke("replay", "--json"))
+    assert found["recorded_usd"] > 1.1 * found["billed_usd"]  # nobody wrote what the first request read
+    page = tmp_path / "replay.html"
+    for shown in (invoke("replay", "--policy", "zed", "--html", str(page)), page.read_text("utf-8")):
+        assert "above what was billed" in shown
+        assert "may not carry" in shown
+
+
+def test_what_was_replayed_is_kept_and_purged_with_the_rest(tmp_path: Path):
+    history(tmp_path)
+    first = invoke("replay", "--json")
+    kept = worked_out_file(locate(), "replay")
+    assert kept.exists()
+    assert invoke("replay", "--json") == first
+    invoke("store", "purge", "--all", "--yes")
+    assert not kept.exists()
+
+
 def test_policies_and_time_can_be_chosen(tmp_path: Path):
     history(tmp_path)
-    found = json.loads(invoke("replay", "--policy", "zed,ours", "--since", "30d", "--json"))
-    assert [line["policy"] for line in found["policies"]] == ["zed", "ours"]
+    found = json.loads(invoke("replay", "--policy", "zed,anchorline", "--since", "30d", "--json"))
+    assert [line["policy"] for line in found["policies"]] == ["zed", "anchorline"]
     assert (found["requests"], found["sessions"]) == (2, 1)
     assert "none of recorded, zed" in invoke("replay", "--policy", "best", code=2)
     assert "neither an age" in invoke("replay", "--since", "monday", code=2)
@@ -150,7 +191,7 @@ def test_a_page_that_cannot_be_written_is_named(tmp_path: Path):
 def test_on_real_sessions_the_simulation_comes_near_the_bill_and_ours_saves():
     folder = data_folder() / "transcripts" / "claude-code"
     CliRunner().invoke(cli, ["import", "claude-code", str(folder), "--json"])
-    found = json.loads(invoke("replay", "--policy", "recorded,ours,cline,clairvoyant", "--json"))
+    found = json.loads(invoke("replay", "--policy", "recorded,anchorline,cline,clairvoyant", "--json"))
     usd = {line["policy"]: line["usd"] for line in found["policies"]}
     assert usd["recorded"] == pytest.approx(found["billed_usd"], rel=0.06)
-    assert usd["clairvoyant"] < usd["ours"] < usd["recorded"] < usd["cline"]
+    assert usd["clairvoyant"] < usd["anchorline"] < usd["recorded"] < usd["cline"]

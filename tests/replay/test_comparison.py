@@ -19,7 +19,7 @@ from support.examples import examples
 from support.recorded_days import recorded_days
 
 TARGETS = load()
-NAMES = ("recorded", "zed", "ours-pings", "clairvoyant")
+NAMES = ("recorded", "zed", "anchorline-pings", "clairvoyant")
 
 
 def compared(requests: list[RecordedUsage], path: Path | None, targets: Targets = TARGETS) -> Comparison:

@@ -82,7 +82,7 @@ def one_by_one(chains: Sequence[Sequence[ChainStep]], policy: ChainPolicy) -> li
     st.lists(steps.map(chain), min_size=1, max_size=3), st.integers(0, 3).map(lambda pings: 3 if pings else 0)
 )
 def test_the_cheapest_in_expectation(chains, pings):
-    name = "ours-pings" if pings else "ours"
+    name = "anchorline-pings" if pings else "anchorline"
     assert actions(chains, name, None) == one_by_one(chains, expected(HazardGaps(), ANTHROPIC, pings=pings))
 
 
@@ -91,7 +91,7 @@ def test_any_other_model_of_gaps_decides_as_well():
         """Is asked for one request after the other."""
 
     chains = [chain([(30.0, 9000 + 500 * n, 1.0, "user", "end_turn") for n in range(40)])]
-    assert actions(chains, "ours", Other()) == actions(chains, "ours", None)
+    assert actions(chains, "anchorline", Other()) == actions(chains, "anchorline", None)
 
 
 @examples(60)

@@ -46,7 +46,10 @@ def _policies(_ctx: click.Context, _param: click.Parameter, values: tuple[str, .
     return names or tuple(POLICIES)
 
 
-@click.command(name="replay")
+_EPILOG = "\b\nPolicies:\n" + "\n".join(f"  {name}: {policy.does}" for name, policy in POLICIES.items())
+
+
+@click.command(name="replay", epilog=_EPILOG)
 @click.option("--policy", "names", multiple=True, callback=_policies, help="Only these; several with commas.")
 @click.option(
     "--since", type=Since(), help="Only requests since then: an age (12h, 30d, 2w) or a date (2026-11-23)."
@@ -62,7 +65,7 @@ def command(names: tuple[str, ...], since: float | None, as_json: bool, html: Pa
     \b
     Examples:
       anchorline replay --since 30d
-      anchorline replay --policy zed,ours --json
+      anchorline replay --policy zed,anchorline --json
       anchorline replay --html replay.html
     """
     comparison = _compare(names, since, quiet=as_json)
@@ -111,15 +114,22 @@ def nothing_since(since: float) -> str:
 
 
 def _show(comparison: Comparison) -> None:
-    table = tables.table("policy", "input cost", "vs. no cache", "saves", "what it does")
+    console = tables.console()
+    columns = ("policy", "input cost", "saves", "95 % interval", "vs. no cache", "what it does")
+    rows = []
     for line in comparison.policies:
-        table.add_row(
-            line.policy, f"${line.usd:,.2f}", f"{line.relative:.1%}", written.saves(line), line.does
-        )
-    tables.console().print(table)
+        saved, interval = written.saves(line)
+        rows.append((line.policy, f"${line.usd:,.2f}", saved, interval, f"{line.relative:.1%}", line.does))
+    table = tables.fitted(
+        columns, rows, width=console.width, optional=columns[3:], numbers=(*columns[1:3], "vs. no cache")
+    )
+    console.print(table)
+    if len(table.columns) < len(columns):
+        click.echo("`anchorline replay --help` says what each policy does; a wider terminal shows it here.")
+    click.echo()
     click.echo(written.summary(comparison))
-    if left := _left_out(comparison):
-        click.echo(left)
+    for further in filter(None, (written.warning(comparison), _left_out(comparison))):
+        click.echo(further)
 
 
 def _left_out(comparison: Comparison) -> str:

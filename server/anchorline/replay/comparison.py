@@ -41,13 +41,18 @@ class PolicyCost(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """`billed_usd` is the input cost that the recorded usage comes to, `uncached_usd` what no caching would cost."""
+    """`billed_usd` is the input cost that the recorded usage comes to, `uncached_usd` what no caching would cost.
+
+    `recorded_usd` is what the same requests come to as they are simulated: how far the two are apart is how far the
+    simulation carries.
+    """
 
     requests: int
     sessions: int
     first_at: float | None
     last_at: float | None
     billed_usd: float
+    recorded_usd: float
     uncached_usd: float
     left_out: LeftOut
     policies: tuple[PolicyCost, ...]
@@ -92,6 +97,7 @@ def compare(
         first_at=history.at[0] if len(history) else None,
         last_at=history.at[-1] if len(history) else None,
         billed_usd=round(history.billed_usd, 6),
+        recorded_usd=round(costs[BASE].usd, 6),
         uncached_usd=round(uncached, 6),
         left_out=history.left_out,
         policies=tuple(_line(name, costs[name], uncached, costs[BASE]) for name in names),

@@ -135,14 +135,12 @@ POLICIES: Mapping[str, NamedPolicy] = {
     "continue": _always("5m", tail=False),
     "aider": _always("5m", pings=PINGS),
     "litellm": _always("5m"),
-    "all-1h": NamedPolicy(
-        "anchors for 1h, as Claude Code sets them in a main conversation on a plan", _always("1h").rule
-    ),
+    "all-1h": NamedPolicy("anchors for 1h, as Claude Code's own on a plan", _always("1h").rule),
     "delta-rule": NamedPolicy(
         "1h where the new part is under 5 % of the prefix, else 5m", lambda _: CachingRule(_delta)
     ),
-    "ours": NamedPolicy("Anchorline: the cheapest lifetime in expectation", _ours(0)),
-    "ours-pings": NamedPolicy(
+    "anchorline": NamedPolicy("the cheapest lifetime in expectation", _ours(0)),
+    "anchorline-pings": NamedPolicy(
         f"the same with at most {PINGS} keep-alive pings, which need the gateway", _ours(PINGS)
     ),
     "clairvoyant": NamedPolicy(

@@ -3,6 +3,7 @@
 from itertools import accumulate
 
 from anchorline.replay.comparison import Comparison, PolicyCost
+from anchorline.replay.policies import RECORDED
 from anchorline.report.html import Html, element, join
 from anchorline.report.page import bar, document, key, lines, table
 
@@ -13,14 +14,18 @@ PARTS = (
     ("3", "pings", "ping_usd"),
 )
 """What is paid for: a colour, a name, and the field of a line."""
-COURSES = {"recorded": "quiet", "ours": "2", "ours-pings": "3", "clairvoyant": "1"}
+FAR = 0.1
+"""Share of the bill that a simulation may be off, before it is said so."""
+COURSES = {RECORDED: "quiet", "anchorline": "2", "anchorline-pings": "3", "clairvoyant": "1"}
 """The policies whose cost is drawn from day to day, with their colours."""
 
 
-def saves(line: PolicyCost) -> str:
-    """Returns the share of the recorded policy's cost that is saved, with its interval."""
+def saves(line: PolicyCost) -> tuple[str, str]:
+    """Returns the share of the recorded policy's cost that is saved, and its interval."""
     saved = line.saved
-    return "" if line.policy == "recorded" else f"{saved.value:.1%} ({saved.low:.1%} to {saved.high:.1%})"
+    if line.policy == RECORDED:
+        return "", ""
+    return f"{saved.value:.1%}", f"{saved.low:.1%} to {saved.high:.1%}"
 
 
 def summary(comparison: Comparison) -> str:
@@ -32,12 +37,26 @@ def summary(comparison: Comparison) -> str:
     )
 
 
+def warning(comparison: Comparison) -> str:
+    """Returns that the simulation is far from what was billed; nothing where it is near."""
+    simulated, billed = comparison.recorded_usd, comparison.billed_usd
+    if not billed or abs(simulated - billed) <= FAR * billed:
+        return ""
+    side = "above" if simulated > billed else "below"
+    off = f"{abs(simulated / billed - 1):.0%}"
+    return (
+        f"Simulated as they were sent, your requests cost ${simulated:,.2f}: {off} {side} what was billed. So on this "
+        "history the savings may not carry."
+    )
+
+
 def page(comparison: Comparison) -> str:
     """Returns the page."""
     most = max((line.usd for line in comparison.policies), default=0.0) or 1.0
     return document(
         "Your requests under other caching policies",
         element("p", summary(comparison)),
+        element("p", element("strong", warned)) if (warned := warning(comparison)) else Html(),
         element("h2", "Input cost"),
         key((colour, name) for colour, name, _ in PARTS),
         table(
@@ -48,12 +67,12 @@ def page(comparison: Comparison) -> str:
                     f"${line.usd:,.2f}",
                     _paid_for(line, most),
                     f"{line.relative:.1%}",
-                    saves(line),
+                    " · ".join(filter(None, saves(line))),
                 )
                 for line in comparison.policies
             ],
             figures=(1, 3, 4),
-            chosen="ours",
+            chosen="anchorline",
         ),
         _courses(comparison),
         element(

@@ -176,8 +176,8 @@ EXACT = {
     "all-1h": "all-1h",
     "keepalive-3": "aider",
     "delta-rule": "delta-rule",
-    "ours-no-pings": "ours",
-    "ours": "ours-pings",
+    "ours-no-pings": "anchorline",
+    "ours": "anchorline-pings",
     BOUND: "clairvoyant",
 }
 """The cases as the product's own replay names them."""
