@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -14,25 +13,10 @@ from click.testing import CliRunner
 from anchorline.cli import rules, terminal
 from anchorline.cli.main import cli
 from anchorline.cli.terminal import Visible, visible
+from support.terminals import on_a_terminal
 
 HOSTILE = "a\x1b]0;title\x07\x1b[31mred\x1b[2J\x9b31m\u202egnp\r\b"
 STEERING = [code.encode() for code in ("\x1b]", "\x1b[31m", "\x1b[2J", "\x07", "\x9b", "\u202e", "\x08")]
-
-
-def on_a_terminal(command: list[str], cwd: Path) -> bytes:
-    """Return all that a command prints on a terminal of its own."""
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(command, cwd=cwd, stdin=follower, stdout=follower, stderr=follower)
-    os.close(follower)
-    parts = []
-    try:
-        while part := os.read(leader, 1 << 16):
-            parts.append(part)
-    except OSError:  # Linux says so that the other side is closed
-        pass
-    os.close(leader)
-    process.wait()
-    return b"".join(parts)
 
 
 @pytest.mark.parametrize("piped", [False, True])

@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 LOCKED = (ROOT / "requirements-dev.txt").read_text("utf-8")
+CORE = (ROOT / "requirements-core.txt").read_text("utf-8")
 PYTHONS = ("3.11", "3.12", "3.13")
 PLATFORMS = (("linux", "Linux", "x86_64"), ("linux", "Linux", "aarch64"), ("darwin", "Darwin", "arm64"),
              ("darwin", "Darwin", "x86_64"), ("win32", "Windows", "AMD64"))  # fmt: skip
@@ -65,3 +66,15 @@ def test_nothing_is_locked_that_is_no_longer_asked_for(
 def test_every_version_is_locked_by_its_hashes(pins: dict[Requirement, str]):
     assert len(pins) == len(re.findall(r"^[^\s#]", LOCKED, re.MULTILINE))
     assert all("--hash=sha256:" in said for said in pins.values())
+
+
+def test_the_core_is_locked_in_the_same_versions_without_what_only_a_model_or_a_comfort_needs():
+    def pinned(lock: str) -> set[str]:
+        return {re.split(r"[ ;]", line)[0] for line in re.findall(r"^\S+==.*", lock, re.MULTILINE)}
+
+    assert pinned(CORE) <= pinned(LOCKED), ".ci/lock"
+    names = {canonicalize_name(Requirement(pin).name) for pin in pinned(CORE)}
+    wanted = {canonicalize_name(Requirement(one).name) for one in PROJECT["dependencies"]}
+    left_out = {name for name in wanted - names if not name.startswith("tree-sitter")}
+    assert left_out == {"brotli", "huggingface-hub", "mlx", "mlx-lm", "uvloop"}
+    assert CORE.count("--hash=sha256:") >= len(pinned(CORE))

@@ -14,6 +14,7 @@ from support.gateways import free_port
 from support.history import months
 from support.lsp_client import RawClient
 from support.packages import sizes
+from support.terminals import on_a_terminal
 
 MEGABYTES = 120
 LEFT_OUT = {"mlx", "mlx_lm", "huggingface_hub", "tokenizers", "transformers", "httpx", "pyarrow"}
@@ -31,7 +32,7 @@ print(json.dumps(missing))
 """
 BODY = str(ROOT / "docs/examples/agent.request.json")
 WORKING = (
-    "--help", "plan {body}", "plan {body} --json", "lint {body}", "rules", "rules AL201", "report", "report --json",
+    "", "--json", "--sample", "--help", "plan {body}", "plan {body} --json", "lint {body}", "rules", "rules AL201", "report", "report --json",
     "warm", "replay", "evaluate", "store status", "cache status", "model list", "config show", "doctor --json",
     "doctor --measure", "history", "connect claude-code",
 )  # fmt: skip
@@ -96,6 +97,12 @@ def test_a_command_that_needs_more_says_what(words: str, core: Path, home: Path)
     assert done.returncode != 0
     assert REFUSED[words] in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_plan_is_shown_on_a_terminal(core: Path, home: Path):
+    shown = on_a_terminal([anchorline(core), "plan", BODY], home, private(home))
+    assert b"**Model**" in shown, "as it is: nothing renders Markdown here"
+    assert b"Traceback" not in shown
 
 
 def test_the_language_server_plans(core: Path, home: Path):

@@ -1,6 +1,7 @@
 """Markdown and differences in a terminal: rendered, coloured and wrapped at words. A pipe gets the text as it is."""
 
 import sys
+from importlib.util import find_spec
 
 import click
 
@@ -10,8 +11,8 @@ _STYLES = {"+": "green", "-": "bold red", "@": "cyan"}
 
 
 def show(text: str) -> None:
-    """Prints Markdown."""
-    if not sys.stdout.isatty():
+    """Prints Markdown; as it is also where Pygments is left out, which rich renders it with."""
+    if not sys.stdout.isatty() or find_spec("pygments") is None:
         click.echo(text, nl=False)
         return
     from rich.markdown import Markdown  # noqa: PLC0415  (150 ms, which a pipe does not need)
