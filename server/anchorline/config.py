@@ -7,7 +7,6 @@ stops a plan. A project comes from strangers, so it may only make less of someth
 
 import math
 import os
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -438,14 +437,21 @@ def load(root: Path | None = None, editor: Mapping[str, Any] | None = None) -> L
 
 def _merge_file(loaded: Loaded, path: Path, *, project: bool) -> Loaded:
     try:
-        values = tomllib.loads(_strangers(path) if project else path.read_text("utf-8-sig"))
+        values = _parsed(_strangers(path) if project else path.read_text("utf-8-sig"))
     except FileNotFoundError:
         return loaded
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         why = getattr(error, "strerror", None) or error
         problem = Problem(str(path), "", f"can't be read, its settings are ignored: {why}")
         return msgspec.structs.replace(loaded, problems=(*loaded.problems, problem))
     return merge(loaded, values, source=str(path), project=project)
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """Returns the values of a TOML text. Raises ValueError and RecursionError."""
+    import tomllib  # noqa: PLC0415  (a tenth of the start of a command, and most have no settings file)
+
+    return tomllib.loads(text)
 
 
 def _strangers(path: Path) -> str:

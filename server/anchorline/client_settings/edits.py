@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,8 @@ class EditedFile(msgspec.Struct, frozen=True):
 
     def diff(self) -> str:
         """Returns the unified diff, with line feeds whatever ends the lines of the file."""
+        from difflib import unified_diff  # noqa: PLC0415  (6 ms: only where a difference is shown)
+
         name = files.with_tilde(self.file)
         old, new = _lines(self.before or b""), _lines(self.after)
         origin = "/dev/null" if self.before is None else name
