@@ -227,3 +227,11 @@ def test_a_report_on_an_experiment_that_is_over_is_still_there(versions):
     assert "r-1 against heuristic, A/B, 50%; stopped by the developer: stopped by hand" in over
     assert "of 20 sessions with a bill" in over
     assert "there was no experiment 'e-0'" in invoke("experiment", "report", "e-0", code=1)
+
+
+def test_the_newest_trained_network_is_tried_where_none_is_named(versions):
+    assert "r-2 is on trial in shadow" in invoke("experiment", "start")
+
+
+def test_without_a_trained_network_there_is_nothing_to_try_by_itself():
+    assert "`anchorline train` makes one" in invoke("experiment", "start", code=1)

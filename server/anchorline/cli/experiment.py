@@ -19,7 +19,7 @@ from anchorline.store import database, experiments
 from anchorline.store.database import StoreError
 from anchorline.store.experiments import Steps, registry
 from anchorline.trial.experiment import HEURISTIC, PROMOTED_SHARE, SHARE, Contest, NotPossibleError, Standing
-from anchorline.trial.versions import DamagedVersionError
+from anchorline.trial.versions import PRIOR, DamagedVersionError
 
 if TYPE_CHECKING:
     from anchorline.trial.summary import Side, TrialReport
@@ -35,12 +35,12 @@ def command() -> None:
 
     \b
     Example:
-      anchorline experiment start r-20261126-101500-3f9a
+      anchorline train && anchorline experiment start
     """
 
 
 @command.command()
-@click.argument("version")
+@click.argument("version", required=False)
 @click.option(
     "--stage",
     type=click.Choice(["shadow", "ab"]),
@@ -56,21 +56,22 @@ def command() -> None:
     help="Share of the sessions that VERSION decides about in A/B.",
 )
 @AS_JSON
-def start(version: str, stage: str, share: float, as_json: bool) -> None:
-    """Put VERSION on trial against what decides now.
+def start(version: str | None, stage: str, share: float, as_json: bool) -> None:
+    """Put VERSION (default: the newest that `anchorline train` made) on trial against what decides now.
 
     It is promoted once it costs less at no worse acceptance, and taken back once it costs more or less is accepted;
     `anchorline experiment report` shows how it stands. Exits with 1 when that can't be begun.
 
     \b
     Examples:
-      anchorline experiment start prior-1
-      anchorline experiment start r-20261126-101500-3f9a --stage ab --share 0.2
+      anchorline train && anchorline experiment start
+      anchorline experiment start prior-1 --stage ab --share 0.2
     """
     if not reading.settings().config.store.enabled:
         raise ImpossibleStep(
             "recording is off (store.enabled), and without outcomes there is nothing to compare"
         )
+    version = version or newest()
     with refusing():
         check(version)
         taken = steps()
@@ -108,7 +109,7 @@ def report(experiment: str | None, as_json: bool, html: Path | None) -> None:
     Examples:
       anchorline experiment report
       anchorline experiment report --html experiment.html
-      anchorline experiment report e-20261126-101500-77d0 --json
+      anchorline experiment report --json
     """
     trial = _report(experiment)
     if html is not None:
@@ -143,7 +144,7 @@ def promote(version: str | None, share: float, as_json: bool) -> None:
     \b
     Examples:
       anchorline promote
-      anchorline promote r-20261126-101500-3f9a --share 1
+      anchorline promote --share 1
     """
     with refusing():
         trial = standing_now().trial
@@ -212,7 +213,7 @@ def history(as_json: bool) -> None:
     if not events and not on_trial and standing.champion == HEURISTIC:
         click.echo(
             f"The {standing.champion} decides, as ever. `anchorline train` learns a network from your history, "
-            "`anchorline experiment start VERSION` tries it."
+            "`anchorline experiment start` tries it."
         )
         return
     click.echo(f"{standing.champion} decides{on_trial}.")
@@ -233,6 +234,16 @@ def refusing() -> Iterator[None]:
         raise reading.Unusable(str(error)) from error
     except OSError as error:
         raise reading.Unusable(f"{error.filename or registry().folder}: {error.strerror or error}") from error
+
+
+def newest() -> str:
+    """Returns the version that was trained last."""
+    trained = [name for name in registry().names() if not name.startswith(PRIOR)]
+    if not trained:
+        raise ImpossibleStep(
+            "No trained network yet. `anchorline train` makes one; prior-1 is the one that ships."
+        )
+    return trained[-1]
 
 
 def steps() -> Steps:
@@ -286,8 +297,8 @@ def _report(experiment: str | None) -> "TrialReport":
                 raise ImpossibleStep(
                     f"there was no experiment {experiment!r}: `anchorline history` lists them"
                     if experiment
-                    else "No experiment yet. `anchorline train` makes a VERSION, "
-                    "`anchorline experiment start VERSION` tries it."
+                    else "No experiment yet. `anchorline train` learns a network, "
+                    "`anchorline experiment start` tries it."
                 )
             over = running is None or running.id != contest.id
             ended = experiments.ended(experiments.events(connection), contest) if over else None

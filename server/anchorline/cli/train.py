@@ -82,7 +82,7 @@ def command(*, seed: int, epochs: int | None, start: str | None, as_json: bool) 
     \b
     Examples:
       anchorline import claude-code && anchorline train
-      anchorline experiment start r-20261126-101500-3f9a
+      anchorline experiment start
     """
     decisions = recorded()
     parts = {name: part(decisions, name) for name in SPLITS}
