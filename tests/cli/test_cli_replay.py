@@ -12,13 +12,14 @@ from click.testing import CliRunner
 from anchorline.cli.main import cli
 from anchorline.outcome import Usage
 from anchorline.replay.comparison import Comparison, compare
-from anchorline.replay.history import History, billed
+from anchorline.replay.history import History
 from anchorline.replay.policies import POLICIES
 from anchorline.route.target import Targets
 from anchorline.route.target import load as load_targets
 from anchorline.sessions.request import RecordedRequest
 from anchorline.store.database import locate, worked_out_file
 from support.recorded import data_folder
+from support.recorded_usage import billed
 from support.session_logs import ClaudeLog
 
 

@@ -35,7 +35,7 @@ def days(draw: Random, count: int) -> list[RecordedUsage]:
     ]
 
 
-@examples(60)
+@examples(25)
 @given(st.randoms(use_true_random=True))
 def test_what_was_kept_and_what_is_new_are_what_all_of_it_comes_to(draw: Random):
     requests = days(draw, 4)

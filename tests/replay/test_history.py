@@ -2,10 +2,11 @@
 
 import msgspec
 
-from anchorline.replay.history import History, ReplayedRequest, billed
+from anchorline.replay.history import History, ReplayedRequest
 from anchorline.replay.timeline import Timeline
 from anchorline.route.target import load
 from anchorline.sessions.request import RecordedRequest
+from support.recorded_usage import billed
 
 TARGETS = load()
 RULES = TARGETS.rules

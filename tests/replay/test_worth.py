@@ -12,7 +12,7 @@ from anchorline.replay import policies
 from anchorline.replay.bootstrap import share, total
 from anchorline.replay.changes import Change, Lifetimes, OneModel, Shorter, Unbroken, WarmCompactions
 from anchorline.replay.costs import PricedHistory
-from anchorline.replay.history import History, answer_usd, billed
+from anchorline.replay.history import History, answer_usd
 from anchorline.replay.interval import Interval
 from anchorline.replay.worth import WhatIf
 from anchorline.route.pricing import Pricing
@@ -20,6 +20,7 @@ from anchorline.route.target import load
 from anchorline.sessions.request import RecordedRequest
 from support.examples import examples
 from support.recorded_days import recorded_days
+from support.recorded_usage import billed
 
 TARGETS = load()
 OPUS, HAIKU = "claude-opus-4-5", "claude-haiku-4-5"  # $5 and $1 for a million tokens

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from anchorline.replay.arrays import Flags, Floats, Integers
-from anchorline.replay.history import ReplayedRequest, input_price
+from anchorline.replay.history import ReplayedRequest, input_prices
 from anchorline.replay.rule import CachingRule
 from anchorline.replay.simulation import simulate
 from anchorline.replay.timeline import Timeline
@@ -53,10 +53,11 @@ class PricedHistory:
         for place, request in enumerate(requests):
             models[request.model].append(place)
         pricing = Pricing(targets)
-        self._prices: Floats = np.array([input_price(request, pricing) for request in requests], float)
+        self._prices: Floats = np.zeros(len(requests))
         self._timelines: list[tuple[Timeline, Integers]] = []
         for model, places in models.items():
             sent = [requests[place] for place in places]
+            self._prices[places] = input_prices(sent, model, pricing)
             timeline = Timeline(model, targets.rules.for_model(model), sent)
             self._timelines.append((timeline, np.array(places, np.int64)[timeline.sent]))
 

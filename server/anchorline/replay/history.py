@@ -25,7 +25,7 @@ from anchorline.replay import stretches
 from anchorline.replay.arrays import Flags, Integers
 from anchorline.route.pricing import Bill, Pricing, Unpriced
 from anchorline.route.target import Targets
-from anchorline.sessions.request import RecordedRequest, Trigger
+from anchorline.sessions.request import Trigger
 from anchorline.store import billing, database
 
 Conversation = tuple[str, str, int, str]
@@ -217,13 +217,6 @@ def _stored(row: tuple[Any, ...]) -> RecordedUsage:
     return request._replace(usage=billing.usage(*counts, row[-1]))
 
 
-def billed(request: RecordedRequest) -> RecordedUsage:
-    """Returns a request of a session file."""
-    counts = (request.input, request.read, request.write_5m, request.write_1h, request.output)
-    names = (request.id, request.session, request.chain, request.branch, request.model)
-    return RecordedUsage(*names, request.sent_at, request.trigger, *counts, request.usage)
-
-
 def _bill(request: RecordedUsage, pricing: Pricing) -> tuple[Bill | Unpriced, float]:
     """Returns what a request was billed, and what multiplies its price: it would multiply any policy's."""
     prices = pricing.prices(request.model)
@@ -238,12 +231,13 @@ def _bill(request: RecordedUsage, pricing: Pricing) -> tuple[Bill | Unpriced, fl
     return rates.bill(request.input, request.read, written, request.write_1h, request.output), 1.0
 
 
-def input_price(request: ReplayedRequest, pricing: Pricing) -> float:
-    """Returns what an uncached token of a request costs, in USD; 0 where that is not known."""
-    prices = pricing.prices(request.model)
+def input_prices(requests: Sequence[ReplayedRequest], model: str, pricing: Pricing) -> list[float]:
+    """Returns what an uncached token of each of some requests to a model costs, in USD; 0 where that is not known."""
+    prices = pricing.prices(model)
     if isinstance(prices, Unpriced):
-        return 0.0
-    return prices.rates(request.at, request.tokens).input * request.times
+        return [0.0] * len(requests)
+    rates = prices.rates
+    return [rates(request.at, request.tokens).input * request.times for request in requests]
 
 
 def answer_usd(request: ReplayedRequest, pricing: Pricing) -> float:
