@@ -5,9 +5,12 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from anchorline.cli.main import cli
 from support.gateways import MARKED_BODY, Gateway, call, gateway, settled
 from support.history import billed, planned, recorded
+from support.session_logs import ClaudeLog
 from support.upstream import Running, Upstream
 
 
@@ -48,6 +51,29 @@ def test_an_answer_says_what_was_spent_and_so_does_the_state(home: Path):
             ("week", 9.0),
         ]
         assert 0 < state["budgets"][0]["spent_usd"] < 0.1
+
+
+def test_a_request_of_an_imported_session_counts_for_its_project(home: Path, tmp_path: Path):
+    name = "5f3a9c01-1111-2222-3333-444455556666"
+    log = ClaudeLog(name, time.time())
+    for folder in ("/srv/shop", "/srv/shop/src"):
+        log.user("begin", cwd=folder)
+        log.answer(f"m-{len(log.lines)}", cwd=folder)
+    (tmp_path / "sessions").mkdir()
+    (tmp_path / "sessions" / f"{name}.jsonl").write_bytes(log.bytes())
+    assert CliRunner().invoke(cli, ["import", "claude-code", str(tmp_path / "sessions")]).exit_code == 0
+    with (
+        Running(Upstream()) as behind,
+        gateway(home, behind.url, settings="[budget]\nproject = 3.0") as running,
+    ):
+        for _ in range(1000):
+            _, headers, _ = call(
+                running.anthropic + "/v1/messages", body=MARKED_BODY, x_claude_code_session_id=name
+            )
+            if "x-anchorline-budget" in dict(headers):
+                break
+        assert dict(headers)["x-anchorline-budget"] == "project=0.02/3.00"
+        assert "x-anchorline-budget" not in ask(running)[1]  # of no session
 
 
 def test_a_budget_that_is_used_up_stops_nothing_by_itself(home: Path):

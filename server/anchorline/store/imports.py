@@ -57,11 +57,9 @@ _PUT = {
 """  # noqa: S608  (constants)
     for agent, same in _SAME.items()
 }
-# Likewise of what the tools returned: whose request it is has it. A file that is gone on with brings only what is new.
 _PUT_RESULT = """
     INSERT OR REPLACE INTO tool_results (request, number, tool, target, first_line, lines, tokens, kind, effect)
-    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
-    WHERE EXISTS (SELECT 1 FROM imported WHERE id = ?1 AND file = ?10)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 WAIT_S = 60.0
@@ -173,17 +171,15 @@ def _put_requests(
         db.execute("DELETE FROM imported WHERE file = ?", [file])
     checkouts = {request.checkout for request in requests}
     places = {checkout: _place(db, checkout) if checkout is not None else None for checkout in checkouts}
-    rows_of_requests = (
-        {**_row(request, file, agent), "place": places[request.checkout]} for request in requests
-    )
-    db.conn.executemany(_PUT[agent], rows_of_requests)
-    db.conn.executemany(_PUT_RESULT, _results(requests, file))
-    for request in requests:
+    written = [_row(request, file, agent, places[request.checkout]) for request in requests]
+    db.conn.executemany(_PUT[agent], written)
+    db.conn.executemany(_PUT_RESULT, _results(db, file, requests, written))
+    for request, row in zip(requests, written, strict=True):
         message = request.message
         if message is not None and message.draft is not None:
             rows.put_features(
                 db,
-                tags.tag(request.id),
+                str(row["id"]),
                 request.sent_at,
                 Features(message.grams, message.draft),
                 thoughtless=message.thoughtless,
@@ -201,13 +197,16 @@ def _place(db: "Database", checkout: Checkout) -> int:
     return number
 
 
-def _results(requests: list[RecordedRequest], file: str) -> Iterator[tuple[object, ...]]:
-    for request in requests:
-        if request.results:
-            identity = tags.tag(request.id)
+def _results(
+    db: "Database", file: str, requests: list[RecordedRequest], written: list[dict[str, object]]
+) -> Iterator[tuple[object, ...]]:
+    """Yields what the tools returned, for those of the requests that are this file's and no other's."""
+    own = {key for (key,) in db.execute("SELECT id FROM imported WHERE file = ?", [file])}
+    for request, row in zip(requests, written, strict=True):
+        if request.results and row["id"] in own:
             for number, result in enumerate(request.results):
                 yield (
-                    identity,
+                    row["id"],
                     number,
                     result.tool,
                     result.target,
@@ -216,7 +215,6 @@ def _results(requests: list[RecordedRequest], file: str) -> Iterator[tuple[objec
                     result.tokens,
                     result.kind,
                     result.effect,
-                    file,
                 )
 
 
@@ -231,7 +229,7 @@ def _count(db: "Database", file: str) -> int:
     return count
 
 
-def _row(request: RecordedRequest, file: str, agent: Agent) -> dict[str, object]:
+def _row(request: RecordedRequest, file: str, agent: Agent, place: int | None) -> dict[str, object]:
     return {
         "id": tags.tag(request.id),
         "file": file,
@@ -255,6 +253,7 @@ def _row(request: RecordedRequest, file: str, agent: Agent) -> dict[str, object]
         "answer": tags.tag(request.answer) if request.answer is not None else None,
         "request": tags.tag(request.request) if request.request is not None else None,
         "subagent": request.subagent,
+        "place": place,
     }
 
 
