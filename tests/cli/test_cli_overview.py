@@ -108,7 +108,7 @@ def test_a_fix_is_made_by_its_number_and_marked_as_done(sessions: Path):
     assert "→ fix 1: Keep the cache of main conversations for an hour" in run().stdout
     run("fix", "1")
     assert json.loads(settings.read_text()) == {"promptCacheTtl": "1h"}
-    assert "✓ Keep the cache of main conversations for an hour: set since" in run().stdout
+    assert "✓ Keep the cache of main conversations for an hour: now set" in run().stdout
     run("undo")
     assert not settings.exists()
     assert "→ fix 1: Keep the cache of main conversations" in run().stdout
@@ -205,6 +205,17 @@ def test_other_prices_give_another_overview(sessions: Path, isolated_home: Path)
     prices.write_text('[anthropic.models."claude-opus-4-6"]\ninput = 50.0\noutput = 250.0\n')
     (isolated_home / "anchorline.toml").write_text(f'[files]\nmodels = "{prices}"\n')
     assert json.loads(run("--json").stdout)["overview"]["usd"] > shipped
+
+
+def test_what_has_no_known_price_does_not_cost_nothing(home: Path):
+    log = ClaudeLog("s1")
+    log.user("first")
+    log.answer("a", model="in-house-70b")
+    (home / ".claude" / "projects").mkdir(parents=True)
+    (home / ".claude" / "projects" / "s1.jsonl").write_bytes(log.bytes())
+    shown = run().stdout
+    assert shown.startswith("Cost not known: 1 request, 1 session, 1 day\n")
+    assert "$" not in shown
 
 
 def test_options_of_the_screen_are_not_a_command_s(sessions: Path):

@@ -75,7 +75,7 @@ def test_a_newcomer_s_walk(newcomer: Newcomer):
     assert "Done. `anchorline undo 1` takes it back." in newcomer.types("fix", "1")
     fixed = SETTINGS.replace(b'"vi"}', b'"vi"},\r\n  "promptCacheTtl": "1h"')
     assert newcomer.files() == before | {newcomer.settings: fixed}
-    assert "✓ Keep the cache of main conversations for an hour: set since" in newcomer.types()
+    assert "✓ Keep the cache of main conversations for an hour: now set" in newcomer.types()
 
     newcomer.types("undo")
     assert newcomer.files() == before

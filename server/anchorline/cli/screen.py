@@ -29,13 +29,10 @@ def lines(
     `offers` are the fixes that `anchorline fix` makes; `done` are the codes of findings whose fix is in force already.
     """
     width = min(width, WIDEST)
-    return [
-        *_head(overview, width),
-        [],
-        *_findings(overview, offers, done, width),
-        [],
-        *_plain(_next(offers), width),
-    ]
+    screen = [*_head(overview, width), []]
+    if overview.unpriced < overview.requests:
+        screen += [*_findings(overview, offers, done, width), []]
+    return [*screen, *_plain(_next(offers), width)]
 
 
 def sample(
@@ -78,7 +75,7 @@ def _findings(
     if smaller:
         title = f"{len(smaller)} smaller finding{'s' * (len(smaller) != 1)} (anchorline report)"
         screen += _row(cents(smaller_usd), smaller_usd, overview, (title, ""), indent, width)
-    screen += _row(cents(rest), rest, overview, ("No finding", ""), indent, width)
+    screen += _row(cents(max(rest, 0.0)), rest, overview, ("No finding", ""), indent, width)
     for finding in overview.observations:
         noted = f"{finding.title}: {count(finding.count)}, for {cents(finding.usd)} of the above."
         screen += [[], *_plain(noted, width, "dim")]
@@ -88,13 +85,16 @@ def _findings(
 def _head(overview: Overview, width: int) -> list[StyledLine]:
     counted = [(overview.requests, "request"), (overview.sessions, "session"), (overview.days, "day")]
     counts = ", ".join(f"{count(number)} {unit}{'s' * (number != 1)}" for number, unit in counted)
-    parts = [
-        _span(overview),
-        *(f"{NAMES.get(use.agent, use.agent)} {cents(use.usd)}" for use in overview.agents),
-    ]
-    if overview.unpriced:
-        parts.append(f"{count(overview.unpriced)} of unknown price")
-    spent: list[Styled] = [(cents(overview.usd), "bold"), (f" at API prices: {counts}", "")]
+    parts = [_span(overview)]
+    if overview.unpriced == overview.requests:
+        spent: list[Styled] = [("Cost not known", "bold"), (f": {counts}", "")]
+        parts += [f"{NAMES.get(use.agent, use.agent)} {count(use.requests)}" for use in overview.agents]
+        parts.append("`files.models` takes prices of your own")
+    else:
+        spent = [(cents(overview.usd), "bold"), (f" at API prices: {counts}", "")]
+        parts += [f"{NAMES.get(use.agent, use.agent)} {cents(use.usd)}" for use in overview.agents]
+        if overview.unpriced:
+            parts.append(f"{count(overview.unpriced)} of unknown price")
     return [*_wrapped(spent, 0, width), *_plain(" · ".join(parts), width, "dim")]
 
 
@@ -131,11 +131,11 @@ def _end(project: str) -> str:
 
 def _action(finding: CostFinding, fix: Fix, numbers: dict[str, int], done: Sequence[str]) -> list[Styled]:
     if finding.code in done:
-        return [("✓ ", "green"), (f"{fix.title}: set since", "")]
+        return [("✓ ", "green"), (f"{fix.title}: now set", "")]
     saved = f"{cents(fix.worth.value)} ({cents(fix.worth.low)} to {cents(fix.worth.high)})"
     number = numbers.get(finding.code)
     lead = f"→ fix {number}: " if number is not None else "→ "
-    return [(lead, "bold green"), (f"{fix.title}: worth ", ""), (saved, "green")]
+    return [(lead, "bold green"), (f"{fix.title}: would have saved ", ""), (saved, "green")]
 
 
 def _next(offers: Sequence[FixOffer]) -> str:
