@@ -1,5 +1,6 @@
 """How our own programs are started."""
 
+import os
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 from anchorline import isolated
 
 
+@pytest.mark.skipif(os.name != "posix", reason="sessions are POSIX's")
 def test_a_process_that_outlives_this_one_is_in_a_session_of_its_own():
     command = [sys.executable, "-c", "import os; print(os.getsid(0) == os.getpid())"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, **isolated.detached())

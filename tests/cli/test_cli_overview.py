@@ -3,7 +3,6 @@
 import gzip
 import json
 import os
-import pty
 import re
 import shutil
 import subprocess
@@ -238,6 +237,7 @@ def test_the_sample_is_what_its_program_makes():
 @pytest.mark.parametrize("plain", [False, True])
 def test_in_a_terminal_it_has_colours_unless_they_are_not_wanted(sessions: Path, plain: bool):
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"} | ({"NO_COLOR": "1"} if plain else {})
+    pty = pytest.importorskip("pty", reason="not on Windows")
     leader, follower = pty.openpty()
     code = "from anchorline.cli.main import main; main()"
     process = subprocess.Popen(

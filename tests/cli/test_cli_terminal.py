@@ -19,7 +19,10 @@ HOSTILE = "a\x1b]0;title\x07\x1b[31mred\x1b[2J\x9b31m\u202egnp\r\b"
 STEERING = [code.encode() for code in ("\x1b]", "\x1b[31m", "\x1b[2J", "\x07", "\x9b", "\u202e", "\x08")]
 
 
-@pytest.mark.parametrize("piped", [False, True])
+@pytest.mark.parametrize(
+    "piped",
+    [pytest.param(False, marks=pytest.mark.skipif(sys.platform == "win32", reason="there is no pty")), True],
+)
 @pytest.mark.parametrize(
     "arguments",
     [["config", "check"], ["plan", HOSTILE + ".md"], ["lint", "model.request.json"], ["warmm" + HOSTILE]],

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import resource
 import shutil
 import signal
 from collections.abc import AsyncIterator
@@ -105,6 +104,8 @@ async def test_a_hung_worker_is_noticed_by_its_silence_and_replaced(watched: Wat
 async def test_a_worker_without_memory_says_so_and_is_replaced_by_one_with(watched: Watched, model: Path):
     pid = watched.engine.pid
     size = watched.worker.memory_info().vms
+    import resource  # not on Windows
+
     resource.prlimit(pid, resource.RLIMIT_AS, (size, size))
     with pytest.raises(Unavailable, match=r"memory|SIGABRT|SIGSEGV"):
         await drain(watched.engine.generate(Request("Tell me a story. " * 1500, max_tokens=1)))

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import signal
 import struct
 import subprocess
@@ -181,6 +180,8 @@ def test_offline_is_said_in_plain_words(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_full_disk_is_said_and_nothing_is_left_on_it(folder: Path):
     def small_files() -> None:
+        import resource  # not on Windows
+
         resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, 4 << 20))
 
     refused = anchorline("model", "pull", f"path:{folder}", preexec_fn=small_files)

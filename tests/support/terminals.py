@@ -1,13 +1,14 @@
-"""Runs commands on a terminal of their own."""
+"""Runs commands on a terminal of their own, where the system has such (not on Windows)."""
 
 import os
-import pty
 import subprocess
 from pathlib import Path
 
 
 def on_a_terminal(command: list[str], cwd: Path, env: dict[str, str] | None = None) -> bytes:
     """Return all that a command prints on a terminal of its own."""
+    import pty
+
     leader, follower = pty.openpty()
     process = subprocess.Popen(command, cwd=cwd, env=env, stdin=follower, stdout=follower, stderr=follower)
     os.close(follower)

@@ -7,7 +7,6 @@ A test makes them anew and compares, so that the pictures in README show what th
 
 import io
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -46,6 +45,8 @@ def printed(picture: Picture) -> str:
         own = {"HOME": home, "ANCHORLINE_CONFIG": f"{home}/a.toml", "ANCHORLINE_DATA_DIR": f"{home}/data"}
         look = {"COLUMNS": str(picture.width), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         env = {name: value for name, value in os.environ.items() if name != "NO_COLOR"} | own | look
+        import pty
+
         leader, follower = pty.openpty()
         command = [sys.executable, "-m", *picture.command.split()]
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=follower, stderr=subprocess.DEVNULL)
