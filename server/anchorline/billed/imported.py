@@ -4,9 +4,10 @@ What was believed warm is told from the request before, as P(hit) would have had
 docs/research/hit-prediction.md has the figures of that.
 """
 
+import json
 import sqlite3
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import msgspec
 
@@ -64,20 +65,27 @@ class _Conversation:
 
 
 def imported_requests(
-    connection: sqlite3.Connection, models: PricedModels, since: float
+    connection: sqlite3.Connection,
+    models: PricedModels,
+    since: float,
+    sessions: Collection[str] | None = None,
 ) -> Iterator[ImportedRequest]:
-    """Yields all requests since then that were billed, session by session, those of one by their times."""
+    """Yields all requests since then that were billed, session by session, those of one by their times.
+
+    Only those of some `sessions`, where they are given.
+    """
     columns = "billing, answer, request" if database.knows_answers(connection) else "NULL, NULL, NULL"
     if (database.read_schema(connection) or 0) >= database.FACTS:
         columns += ", place, subagent"
     else:
         columns += ", NULL, NULL"
+    chosen = "" if sessions is None else "AND session IN (SELECT value FROM json_each(?))"
     rows = connection.execute(
         "SELECT id, session, chain, branch, model, sent_at, first_at, trigger, switched, agent, "  # noqa: S608
         "coalesce(input_tokens, 0), coalesce(read_tokens, 0), coalesce(write_5m_tokens, 0), "
         f"coalesce(write_1h_tokens, 0), coalesce(output_tokens, 0), {columns} "
-        "FROM imported WHERE sent_at >= ? ORDER BY session, sent_at",
-        [since - BEFORE_S],
+        f"FROM imported WHERE sent_at >= ? {chosen} ORDER BY session, sent_at",
+        [since - BEFORE_S, *([] if sessions is None else [json.dumps(list(sessions))])],
     )
     current: str | None = None
     chains: dict[tuple[str, int], _Conversation] = {}

@@ -1,7 +1,7 @@
 """All that was billed, each request once, with what its session file tells of it where there is one."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import msgspec
 
@@ -28,16 +28,19 @@ class BilledRequest(msgspec.Struct, frozen=True, gc=False):
 
 
 def billed_requests(
-    connection: sqlite3.Connection, models: PricedModels, since: float
+    connection: sqlite3.Connection,
+    models: PricedModels,
+    since: float,
+    sessions: Collection[str] | None = None,
 ) -> Iterator[BilledRequest]:
     """Yields all requests since then: the imported ones session by session and by their times, then all others.
 
-    What the gateway saw as well counts as it was billed there.
+    What the gateway saw as well counts as it was billed there. With `sessions`, only these of the imported ones.
     """
     seen = seen_requests(connection)
     for planned in planned_requests(connection, models, since):
         seen.note(planned)
-    for request in imported_requests(connection, models, since) if _imported(connection) else ():
+    for request in imported_requests(connection, models, since, sessions) if _imported(connection) else ():
         began = request.at if request.began is None else request.began
         match = seen.take(began, request.answer, request.request, request.bill)
         billed = request if match is None else match

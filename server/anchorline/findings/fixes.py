@@ -14,11 +14,11 @@ settings, by their documentation (November 2026):
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from anchorline.billed.imported import ImportedRequest
-from anchorline.findings.attribution import LARGE_TOKENS, Avoidable, Shares
+from anchorline.findings.attribution import LARGE_TOKENS, Avoidable
+from anchorline.findings.evidence import Evidence
 from anchorline.findings.model import Code, Fix, SettingChange
 from anchorline.replay.changes import Change, Lifetimes, OneModel, Shorter, Unbroken, WarmCompactions
 from anchorline.replay.interval import Interval
@@ -38,21 +38,6 @@ MANY = 10.0
 """So many times as much has advice to save as a setting, to be offered instead."""
 
 Worth = Callable[[Change], Interval]
-
-
-class Evidence:
-    """What fixes would change: by finding, the requests that missed, and what others brought."""
-
-    def __init__(self) -> None:
-        self.missed: defaultdict[Code, set[str]] = defaultdict(set)
-        self.brought: defaultdict[Code, list[tuple[str, Avoidable]]] = defaultdict(list)
-
-    def note(self, request: ImportedRequest, shares: Shares) -> None:
-        """Takes in a request."""
-        if shares.missed is not None:
-            self.missed[shares.missed].add(request.id)
-        for part in shares.brought:
-            self.brought[part.code].append((request.id, part))
 
 
 class Option(NamedTuple):
@@ -104,13 +89,13 @@ def _options(code: Code, evidence: Evidence) -> Iterator[Option]:
     elif code == "compacted_cold":
         yield Option("Run /compact before a break, while the cache is warm", WarmCompactions())
     elif code in _UNBROKEN:
-        yield Option(_UNBROKEN[code], Unbroken(frozenset(evidence.missed[code])))
+        yield Option(_UNBROKEN[code], Unbroken(frozenset(evidence.missed.get(code, ()))))
     elif code == "large_results":
-        yield from _capped(evidence.brought[code])
+        yield from _capped(evidence.brought.get(code, []))
     elif code == "files_reread":
         yield Option(
             "Tell the agent in CLAUDE.md or AGENTS.md not to read a file again that it has read",
-            Shorter(_cuts((request, part.tokens) for request, part in evidence.brought[code])),
+            Shorter(_cuts((request, part.tokens) for request, part in evidence.brought.get(code, []))),
         )
     elif code == "media_resent":
         yield Option(
@@ -118,7 +103,7 @@ def _options(code: Code, evidence: Evidence) -> Iterator[Option]:
             Shorter(
                 _cuts(
                     (request, int(SCALED * part.tokens))
-                    for request, part in evidence.brought[code]
+                    for request, part in evidence.brought.get(code, [])
                     if part.kind == "image" and not part.tool
                 )
             ),
@@ -164,7 +149,7 @@ def _limits() -> Iterator[_Limit]:
     )
 
 
-def _capped(brought: list[tuple[str, Avoidable]]) -> Iterator[Option]:
+def _capped(brought: Sequence[tuple[str, Avoidable]]) -> Iterator[Option]:
     """Yields the limits that would have cut something, together, and the advice."""
     words: list[str] = []
     settings: list[SettingChange] = []

@@ -2,7 +2,7 @@
 
 import gc
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
@@ -10,10 +10,11 @@ from pathlib import Path
 import msgspec
 
 from anchorline.billed.request import PricedModels
-from anchorline.findings.fixes import Evidence, best
+from anchorline.findings.evidence import Evidence
+from anchorline.findings.fixes import best
 from anchorline.findings.kinds import KINDS
 from anchorline.findings.model import AgentUse, Code, CostFinding, Example, Overview
-from anchorline.findings.sessions import DAY_S, FindingSum, SessionDay, session_days
+from anchorline.findings.sessions import DAY_S, FindingSum, SessionDay, SessionSums, session_sums
 from anchorline.replay import history
 from anchorline.replay.worth import WhatIf
 from anchorline.route.target import Targets
@@ -39,14 +40,20 @@ def overview(
             if "plans" not in database.tables(connection):
                 return EMPTY
             evidence = Evidence()
-            models = PricedModels(targets)
-            summary = summed(session_days(connection, models, since or 0.0, evidence.note))
+            summary = summed(_days(session_sums(connection, PricedModels(targets), since or 0.0), evidence))
         return _with_fixes(
             summary, evidence, WhatIf(history.load(path, targets, since or 0.0), targets), step
         )
     finally:
         if collecting:
             gc.enable()
+
+
+def _days(sums: Iterable[SessionSums], evidence: Evidence) -> Iterator[SessionDay]:
+    """Yields the days of all sessions, and takes in their evidence."""
+    for session in sums:
+        evidence.add(session.evidence)
+        yield from session.days
 
 
 def _with_fixes(summary: Overview, evidence: Evidence, what_if: WhatIf, step: Callable[[], None]) -> Overview:

@@ -2,14 +2,14 @@
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
-from anchorline.billed.imported import ImportedRequest
 from anchorline.billed.request import PricedModels
 from anchorline.billed.requests import BilledRequest, billed_requests
 from anchorline.findings.attribution import Conversation, Shares
+from anchorline.findings.evidence import Evidence
 from anchorline.findings.model import Code
 from anchorline.route.pricing import Unpriced
 from anchorline.sessions.facts import ToolResult
@@ -18,8 +18,6 @@ from anchorline.store import database
 GATEWAY = "gateway"
 """The agent of requests that no session file has."""
 DAY_S = 86_400
-
-Seen = Callable[[ImportedRequest, Shares], None]
 
 
 class FindingSum(msgspec.Struct, gc=False):
@@ -66,26 +64,36 @@ class SessionDay(msgspec.Struct):
             total.usd += shares.usd.get(code, 0.0)
 
 
-def session_days(
+class SessionSums(msgspec.Struct):
+    """What is added up of a session, or (without a name) of all that no session file has."""
+
+    session: str = ""
+    days: list[SessionDay] = []
+    evidence: Evidence = msgspec.field(default_factory=Evidence)
+
+
+def session_sums(
     connection: sqlite3.Connection,
     models: PricedModels,
-    since: float,
-    seen: Seen = lambda _request, _shares: None,
-) -> Iterator[SessionDay]:
-    """Yields the sums of all that was billed since then. `seen` is shown each request of a session file."""
+    since: float = 0.0,
+    sessions: Collection[str] | None = None,
+) -> Iterator[SessionSums]:
+    """Yields the sums of all that was billed since then, session by session; only of some `sessions` where given."""
     facts = _Facts(connection)
+    sums = SessionSums()
     days: dict[int, SessionDay] = {}
     current: _Session | None = None
-    for billed in billed_requests(connection, models, since):
+    for billed in billed_requests(connection, models, since, sessions):
         request = billed.imported
         session = request.session if request is not None else ""
         if current is None or session != current.name:
-            yield from days.values()
-            days.clear()
+            if current is not None:
+                yield sums
             current = _Session(session, facts)
+            sums, days = SessionSums(session), {}
         shares = current.divide(models, billed)
         if request is not None:
-            seen(request, shares)
+            sums.evidence.note(request.id, shares)
         number = int(billed.at // DAY_S)
         day = days.get(number)
         if day is None:
@@ -93,8 +101,10 @@ def session_days(
             project = None if request is None else facts.project(request.place)
             day = SessionDay(session, agent, number, billed.at, billed.at, project, current.committed)
             days[number] = day
+            sums.days.append(day)
         day.add(billed.at, None if isinstance(billed.bill, Unpriced) else billed.bill.usd, shares)
-    yield from days.values()
+    if current is not None:
+        yield sums
 
 
 class _Session:
