@@ -12,6 +12,7 @@ import msgspec
 from anchorline.billed.request import PricedModels
 from anchorline.findings.evidence import Evidence
 from anchorline.findings.fixes import best
+from anchorline.findings.kept_sessions import all_sessions
 from anchorline.findings.kinds import KINDS
 from anchorline.findings.model import AgentUse, Code, CostFinding, Example, Overview
 from anchorline.findings.sessions import DAY_S, FindingSum, SessionDay, SessionSums, session_sums
@@ -40,7 +41,11 @@ def overview(
             if "plans" not in database.tables(connection):
                 return EMPTY
             evidence = Evidence()
-            summary = summed(_days(session_sums(connection, PricedModels(targets), since or 0.0), evidence))
+            if since is None:
+                sums = all_sessions(connection, path, targets)
+            else:
+                sums = session_sums(connection, PricedModels(targets), since)
+            summary = summed(_days(sums, evidence))
         return _with_fixes(
             summary, evidence, WhatIf(history.load(path, targets, since or 0.0), targets), step
         )

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 from urllib.parse import quote
 
 import msgspec
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 FILE_NAME = "anchorline.db"
+Subject = Literal["replay", "findings"]
 NEVER = 9999
 """The number of a migration that has none, as only a newer Anchorline or another program may name them."""
 SCHEMA = 9
@@ -109,7 +110,11 @@ def overview_file(path: Path) -> Path:
     return path.parent / "overview.json"
 
 
-def worked_out_file(path: Path, subject: str) -> Path:
+WORKED_OUT: tuple[Subject, ...] = get_args(Subject)
+"""Subjects of which results are kept beside the database."""
+
+
+def worked_out_file(path: Path, subject: Subject) -> Path:
     """Returns where results about a subject are kept that were worked out of the database at `path`."""
     return path.parent / f"{subject}.msgpack"
 

@@ -74,13 +74,14 @@ def dashboard_file() -> Path:
 
 
 def _purge_derived(path: Path) -> tuple[str, ...]:
-    """Removes dataset, unfinished training, dashboard, overview and replay: all can be made again from what is left."""
+    """Removes dataset, unfinished training, dashboard and what was worked out: what is left makes all of it again."""
     folder, dashboard = dataset_folder(path), dashboard_file()
     removed = []
     try:
         built = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != DATASET_ABOUT]
         unfinished = dashboard.parent.glob(f".{dashboard.name}.*")
-        kept = (database.overview_file(path), database.worked_out_file(path, "replay"))
+        worked_out = (database.worked_out_file(path, subject) for subject in database.WORKED_OUT)
+        kept = (database.overview_file(path), *worked_out)
         for file in (*built, dashboard, *unfinished, *kept):
             with suppress(FileNotFoundError):  # another purge may be faster
                 file.unlink()

@@ -12,14 +12,14 @@ from typing import TypeVar
 import msgspec
 
 from anchorline import __version__, files
-from anchorline.store.database import worked_out_file
+from anchorline.store.database import Subject, worked_out_file
 
 T = TypeVar("T")
 
 
 def of_parts(
     path: Path,
-    subject: str,
+    subject: Subject,
     digests: Sequence[bytes],
     make: Callable[[list[int]], Iterable[T]],
     kind: type[T],
