@@ -66,6 +66,25 @@ def rule(draw: Random, timeline: Timeline) -> CachingRule:
     return CachingRule(lambda _: choices, draw.choice((None, None, None, "1h", "5m")), draw.random() < 0.85)
 
 
+def test_a_ping_finds_a_head_that_others_have_kept_warm():
+    """It keeps its five minutes then, so that a third conversation comes too late for it."""
+
+    def sent(chain: str, at: float, tokens: int, shared: int) -> ReplayedRequest:
+        return ReplayedRequest("", "s", chain, 0, "m", at, tokens, shared, 0, "tool", "5m")
+
+    often = [sent("often", 200.0 * n, 9000 + 100 * n, 8900 + 100 * n if n else 5000) for n in range(18)]
+    rarely = [sent("rarely", 10.0, 9000, 5000), sent("rarely", 20_000.0, 9500, 9000)]
+    requests = sorted([*often, *rarely, sent("late", 4600.0, 9000, 5000)], key=lambda request: request.at)
+    provider = RULES.for_model("claude-opus-4-8")
+    timeline = Timeline("claude-opus-4-8", provider, requests)
+    actions = [Action(provider.lifetimes[0]), Action(provider.lifetimes[1], 1)]
+    pinged = np.array([request.chain == "rarely" for request in timeline.requests], np.int64)
+    tried = CachingRule(lambda _: Choices(actions, pinged, pinged))
+    charges = simulation.simulate(timeline, tried)
+    assert charges.read.tolist() == account.simulate(timeline, tried).read.tolist()
+    assert dict(zip([r.chain for r in timeline.requests], charges.read.tolist(), strict=True))["late"] == 0
+
+
 @examples(400)
 @given(st.randoms(use_true_random=True), st.sampled_from(MODELS))
 def test_it_charges_what_the_cache_itself_does(draw: Random, model: str):

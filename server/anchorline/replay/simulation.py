@@ -211,7 +211,7 @@ class _Simulation:
             deeper = self._find(number, tail, head, 0 if found >= 0 else -1, now)
             found = deeper if deeper >= 0 else found
         if found >= 0:
-            self._refresh(number, tail, found, now)
+            self._refresh(number, found, now)
             if head >= 0 and head != found:
                 if front >= 0 and not self._held(head, now):
                     life[head], last[head] = life[found], now
@@ -252,19 +252,14 @@ class _Simulation:
             block = below[block]
         return -1
 
-    def _refresh(self, number: int, tail: int, found: int, now: float) -> None:
-        """Begins anew the life of all blocks up to `found`."""
-        depth, below = self.timeline.depth, self.timeline.below
-        if depth[found] == 0:
+    def _refresh(self, number: int, found: int, now: float) -> None:
+        """Begins anew the life of all blocks up to `found`. What lies above it within the look-back is not held."""
+        depth = self.timeline.depth[found]
+        if depth == 0:
             self.last[found] = now
             return
         self._expire(number, found, now)
-        block = tail
-        while depth[block] > depth[found]:
-            if depth[block] <= self.level[number]:
-                self.last[block] = self.since[number]
-            block = below[block]
-        self.level[number], self.since[number] = depth[found], now
+        self.level[number], self.since[number] = depth, now
 
     def _expire(self, number: int, top: int, now: float) -> None:
         """Forgets the blocks up to `top` that are no longer held."""
