@@ -280,3 +280,21 @@ def test_what_strength_gains_depends_on_the_prompt() -> None:
     assert gain(TRIVIAL) < 0.05
     assert gain("Explain each step of the protocol below. " * 40) > 0.15
     assert gain("rename it everywhere in here") < gain("redesign it everywhere in here")
+
+
+@pytest.mark.parametrize("asked", [TRIVIAL, NEW.draft, "Redesign the scheduler without locks. " * 30])
+def test_a_model_that_is_kept_says_why_the_next_best_is_not_taken(asked: str) -> None:
+    haiku = Settings(allow=("claude-haiku-5-5",))
+    for tokens in (200, 20_000, 100_000):
+        kept = route(settings=haiku, draft=asked, prompt_tokens=tokens)
+        if kept.sticky or kept.target == NEW.current:
+            assert re.search(r"outweighs that|too little for a switch|are ignored|over 16", kept.reason), (
+                kept.reason
+            )
+
+
+def test_a_draft_that_leaves_open_what_to_do_is_not_easy_because_it_is_short() -> None:
+    vague, clear = (
+        option(route(draft=TRIVIAL, unclear=unclear), NEW.current).p_success for unclear in (True, False)
+    )
+    assert vague < clear

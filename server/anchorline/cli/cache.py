@@ -88,7 +88,7 @@ def clear(older_than: float | None, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode({"path": str(path), "answers": count}).decode())
     else:
-        click.echo(f"Removed {count} answers from {path}.")
+        click.echo(f"Removed {count:,} answers from {path}.")
     if not count:
         click.get_current_context().exit(1)
 

@@ -8,6 +8,7 @@ import msgspec
 
 from anchorline.cli import progress, reading
 from anchorline.cli.group import Group
+from anchorline.figures import count
 from anchorline.route.target import load as load_targets
 from anchorline.sessions import session_files
 from anchorline.sessions.session_files import Agent
@@ -94,7 +95,8 @@ def _run(agent: Agent, paths: tuple[Path, ...], *, as_json: bool) -> None:
         click.echo(msgspec.json.encode(summary).decode())
     else:
         click.echo(
-            f"{summary.requests} new requests from {summary.files} files ({summary.unchanged} had nothing new), "
+            f"{count(summary.requests)} new requests from {count(summary.files)} files "
+            f"({count(summary.unchanged)} had nothing new), "
             f"{summary.bytes / 1e6:.1f} MB in {summary.seconds:.1f} s; {summary.warm} warm prefixes"
         )
     if summary.problems:

@@ -158,7 +158,7 @@ def purge(
     if as_json:
         _print_json({"path": str(file), **msgspec.to_builtins(purged), "answers": removed})
     else:
-        rows = ", ".join(f"{count} {table}" for table, count in purged.rows.items() if count)
+        rows = ", ".join(f"{count:,} {table}" for table, count in purged.rows.items() if count)
         click.echo(f"Removed {rows or 'nothing'} from {file}.")
         if removed:
             click.echo(f"Removed {removed} answers from the gateway's response cache.")
@@ -208,7 +208,7 @@ def export_command(*, folder: Path, table: str | None, text: bool, as_json: bool
         _print_json({"folder": str(folder), "rows": counts})
         return
     for name, count in counts.items():
-        click.echo(f"{folder / f'{name}.jsonl'}: {count} rows")
+        click.echo(f"{folder / f'{name}.jsonl'}: {count:,} rows")
 
 
 def settings() -> config.Store:

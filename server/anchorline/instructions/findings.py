@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 
+from anchorline.figures import cents
 from anchorline.instructions.warm_files import InstructionEdit, Taken, WarmFile
 from anchorline.lint.finding import Finding
 from anchorline.plan import InstructionCost
@@ -25,7 +26,7 @@ def edit_findings(edits: Sequence[InstructionEdit], targets: Targets, now: float
     if lost < LEAST_TOKENS:
         return
     price = _sum(counted, targets, now)
-    usd = "" if price is None else f", ${price:.2f}"
+    usd = "" if price is None else f", {cents(price)}"
     kinds = [edit.file.taken for edit in counted]
     places = [
         where.format(f"{count} conversation{'s' * (count > 1)}")

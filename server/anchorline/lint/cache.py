@@ -6,6 +6,7 @@ from itertools import accumulate
 
 from anchorline.cache.markers import Splice, accepted, splices
 from anchorline.cache.rules import Provider
+from anchorline.figures import cents, count
 from anchorline.lint import markers, volatile
 from anchorline.lint.finding import Finding
 from anchorline.plan import Plan
@@ -28,7 +29,7 @@ def check(prompt: Prompt, plan: Plan, target: Target) -> Iterator[Finding]:
         start = prompt.segments[anchors[-1].segment].start
         yield Finding(
             "AL207",
-            f"{tokens} tokens and no breakpoint: {provider.name} caches nothing of this request",
+            f"{count(tokens)} tokens and no breakpoint: {provider.name} caches nothing of this request",
             "info",
             start,
             start + 1,
@@ -41,7 +42,7 @@ def check(prompt: Prompt, plan: Plan, target: Target) -> Iterator[Finding]:
     )
     for trim in duplicates(prompt, warm):
         segment = prompt.segments[trim.segment]
-        message = f"{trim.reason}: {trim.tokens_saved} tokens"
+        message = f"{trim.reason}: {count(trim.tokens_saved)} tokens"
         fix: tuple[Splice, ...] = ()
         if prompt.format == "markdown":  # a tool result must stay: its call asks for it
             fix = (Splice(segment.start, prompt.load(segment.start, segment.end), b""),)
@@ -63,7 +64,7 @@ def expired(prompt: Prompt, plan: Plan, target: Target) -> Iterator[Finding]:
         write, read = target.provider.write_price(), target.provider.read_price(target.id)
         again, warm = (price * share * miss.tokens for share in (write, read))
         last = prompt.segments[-1]
-        message = f"{miss.text}: to have them again costs ${again:.2f}; warm it was ${warm:.2f}"
+        message = f"{miss.text}: to have them again costs {cents(again)}; warm it was {cents(warm)}"
         yield Finding("AL208", message, "warning", last.start, last.end)
 
 

@@ -285,12 +285,22 @@ def _kept(situation: Situation, able: list[_Candidate]) -> str:
             f"{current.target}: switching to {rival.target} would gain {usd(gain)} a request, {usd(REQUESTS * gain)} "
             f"over {REQUESTS}, and cost {usd(paid)} now to write the prompt to its cache{warm}."
         )
-    ahead = rival.p_success - current.p_success
-    ignored = f"; differences under {100 * DOUBT:.0f} points are ignored" if 0 < ahead < DOUBT else ""
     return (
         f"{current.target}: {_worth(current).lower()}. {rival.target} scores {rival.p_success:.0%} "
-        f"{_price(rival, current)}{ignored}."
+        f"{_price(rival, current)}{_outweighed(rival, current)}."
     )
+
+
+def _outweighed(rival: Alternative, current: Alternative) -> str:
+    """Returns why another model is not taken, as the end of a sentence about its success and price."""
+    ahead = rival.p_success - current.p_success
+    if 0 < ahead < DOUBT:
+        return f"; differences under {100 * DOUBT:.0f} points are ignored"
+    if rival.score > current.score:
+        return f"; that gains less than {usd(MARGIN_USD)} a request, too little for a switch"
+    if ahead < 0 and rival.cost_usd < current.cost_usd:
+        return "; its lower success outweighs that (`route.success_usd`)"
+    return "; its price outweighs that (`route.success_usd`)" if ahead > 0 else ""
 
 
 def _switched(situation: Situation, best: _Candidate, first: _Candidate) -> str:
@@ -324,7 +334,15 @@ def _price(option: Alternative, other: Alternative) -> str:
     if mine == theirs:
         return "at the same price"
     ratio = option.cost_usd / other.cost_usd if other.cost_usd else 0.0
-    times = "twice" if round(ratio, 1) == 2 else f"{ratio:.1f} times" if ratio > 1 else f"{ratio:.0%} of"
+    times = (
+        "twice"
+        if round(ratio, 1) == 2
+        else "half"
+        if round(ratio, 2) == 0.5
+        else f"{ratio:.1f} times"
+        if ratio > 1
+        else f"{ratio:.0%} of"
+    )
     return (
         f"for {times} the price ({mine} instead of {theirs})" if ratio else f"for {mine} instead of {theirs}"
     )

@@ -30,7 +30,7 @@ export async function imported(window, seen) {
 /** Training says what it lacks; with more sessions it runs, can be stopped, and goes on from there. */
 export async function trained(window, seen) {
   await window.run("Anchorline: Train on Recorded Outcomes");
-  seen.untrained = await window.notified("no head has enough data yet");
+  seen.untrained = await window.notified("There is too little to learn from yet");
   renameSync(E2E_MORE, join(HOME, ".claude/projects/more"));
   await window.run("Anchorline: Import Past Sessions");
   await window.choose("Claude Code");
