@@ -112,7 +112,7 @@ def test_vscode_from_diagnostic_to_trust(seen: dict[str, Any], workspace: Worksp
     check_anchored(seen["anchored"], workspace)
     assert "breakpoint /system/0" in seen["explanation"]
 
-    assert "claude-haiku-5-5 · " in seen["pinned"]
+    assert "claude-haiku-5-5 instead of claude-sonnet-5 · " in seen["pinned"]
     check_answers(seen, workspace)
     dashboard = seen["dashboard"]
     assert dashboard["barriers"] == []
