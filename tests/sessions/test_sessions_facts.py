@@ -327,6 +327,15 @@ def test_codex_tells_folder_branch_calls_and_what_they_did(tmp_path: Path):
     assert [(one.tool, one.effect) for one in third.results] == [("apply_patch", "instructions")]
 
 
+def test_codex_tells_images_that_a_person_attached(tmp_path: Path):
+    image = {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}"}
+    path = tmp_path / "rollout.jsonl"
+    path.write_bytes(rollout(QUESTION | {"content": [*QUESTION["content"], image]}, ANSWER, usage(1000)))
+    (only,) = read(path, "codex").requests
+    assert [(one.tool, one.kind) for one in only.results] == [("", "image")]
+    assert only.results[0].tokens > 500
+
+
 @pytest.mark.parametrize(
     ("source", "subagent"),
     [

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from anchorline.cli.main import cli
 from anchorline.store import database
@@ -99,3 +101,56 @@ def test_an_upgrade_has_sessions_read_once_more(tmp_path: Path, path: Path):
     database.close(database.open_for_writing(path).database)
     assert rows(path, "SELECT count(*) FROM imports") == [(0,)]
     assert rows(path, "SELECT place, subagent FROM imported") == [(None, None)]
+
+
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=20),
+    st.sampled_from(
+        [
+            "/srv/\ud800",
+            "sed -n 1,99999999999999999999p a.py",
+            "head -99999999999999999999 a.py",
+            "sed -n 9,1p a.py",
+        ]
+    ),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)
+INPUTS = st.one_of(
+    ODD,
+    st.dictionaries(
+        st.sampled_from(["file_path", "path", "offset", "limit", "command", "subagent_type", "prompt"]), ODD
+    ),
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    where=st.fixed_dictionaries({"cwd": ODD, "gitBranch": ODD, "attributionAgent": ODD}),
+    link=st.fixed_dictionaries({"prNumber": ODD, "prRepository": ODD}),
+    tool=ODD,
+    inputs=INPUTS,
+    failed=ODD,
+)
+def test_lines_of_any_form_are_imported(tmp_path: Path, path: Path, where, link, tool, inputs, failed):
+    log = ClaudeLog("s1")
+    log.user("begin", **where)
+    log.answer("m1", "x", call="t1", **where)
+    line = json.loads(log.lines.pop())
+    line["message"]["content"][0] |= {"name": tool, "input": inputs}
+    log.lines.append(json.dumps(line).encode() + b"\n")
+    log.lines.append(json.dumps({"type": "pr-link", "sessionId": "s1"} | link).encode() + b"\n")
+    result = {"type": "tool_result", "tool_use_id": "t1", "content": "done", "is_error": failed}
+    log.add("user", {"role": "user", "content": [result]}, **where)
+    log.answer("m2", **where)
+    folder = tmp_path / "odd"
+    folder.mkdir(exist_ok=True)
+    (folder / "s1.jsonl").write_bytes(log.bytes())
+    for file in path.parent.glob("anchorline.db*"):
+        file.unlink()
+    summary = json.loads(run("import", "claude-code", str(folder), "--json"))
+    assert (summary["requests"], summary["problems"]) == (2, [])

@@ -187,8 +187,7 @@ class Facts:
 
     def agent(self, name: object) -> str:
         """Returns a sub-agent's type as it is kept."""
-        kept = self._names and isinstance(name, str) and _NAME.match(name) and not redact.find(name)
-        return str(name) if kept else ""
+        return _kept_name(name) if self._names and isinstance(name, str) else ""
 
     def own_agent(self, path: Path) -> None:
         """Takes the type of the sub-agent whose file of Claude Code this is from the file beside it."""
@@ -300,9 +299,9 @@ class Facts:
             return Call(tool)
         target = self._target(str(PurePath(folder) / printed["file"].strip("'\"")))
         if printed["first"]:
-            first = int(printed["first"])
-            return Call(tool, target, first, int(printed["last"]) - first + 1)
-        return Call(tool, target, None, int(printed["head"]) if printed["head"] else None)
+            first, last = int(printed["first"]), int(printed["last"])
+            return Call(tool, target, _number(first), _number(last - first + 1))
+        return Call(tool, target, None, _number(int(printed["head"])) if printed["head"] else None)
 
     def _target(self, path: str) -> bytes:
         return blake2b(
@@ -357,10 +356,14 @@ def _weighed(measured: Measured, family: str, model: str) -> Iterator[ToolResult
         yield ToolResult(call.tool, "pdf", pages * vision.page_tokens(family), *call[1:4])
 
 
-@lru_cache(1024)
 def _tool(name: object) -> str:
-    kept = isinstance(name, str) and _NAME.match(name) and not redact.find(name)
-    return sys.intern(str(name)) if kept else _UNKNOWN.tool
+    return _kept_name(name) or _UNKNOWN.tool if isinstance(name, str) else _UNKNOWN.tool
+
+
+@lru_cache(1024)
+def _kept_name(name: str) -> str:
+    """Returns a name of a tool or an agent; "" where it has not the form of one, or is a secret."""
+    return sys.intern(name) if _NAME.match(name) and not redact.find(name) else ""
 
 
 def _number(value: object) -> int | None:
