@@ -6,9 +6,10 @@ What the gateway or an editor has recorded may be of any session's requests, so 
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
-from xxhash import xxh3_128_digest
+from xxhash import xxh3_128, xxh3_128_digest
 
 from anchorline.billed.request import PricedModels
 from anchorline.findings.sessions import SessionSums, session_sums
@@ -18,12 +19,15 @@ from anchorline.store import database, worked_out
 FORM = 1
 """Sums that are counted in another way differ in this."""
 
-_STATES = """
-    SELECT session, count(*), max(rowid), total(rowid), max(sent_at), total(input_tokens), total(read_tokens),
-        total(write_5m_tokens), total(write_1h_tokens), total(output_tokens), total(place)
+_REQUESTS = """
+    SELECT session, digest(id, chain, branch, model, sent_at, first_at, trigger, switched, agent, input_tokens,
+        read_tokens, write_5m_tokens, write_1h_tokens, output_tokens, billing, place)
     FROM imported GROUP BY session ORDER BY session
 """
-"""What changes of a session with whatever an import writes: a row that is read anew is another row."""
+_RESULTS = """
+    SELECT session, digest(result.request, number, tool, target, first_line, lines, tokens, result.kind, effect)
+    FROM imported JOIN tool_results AS result ON result.request = imported.id GROUP BY session
+"""
 _BILLED = "SELECT EXISTS (SELECT 1 FROM outcomes WHERE input_tokens IS NOT NULL)"
 
 
@@ -33,10 +37,12 @@ def all_sessions(connection: sqlite3.Connection, path: Path, targets: Targets) -
     facts = (database.read_schema(connection) or 0) >= database.FACTS
     if not facts or connection.execute(_BILLED).fetchone()[0]:
         return session_sums(connection, models)
-    states = connection.execute(_STATES).fetchall()
-    names = [state[0] for state in states]
+    connection.create_aggregate("digest", -1, cast("Any", _Digest))  # typed for one whole number only
+    requests = connection.execute(_REQUESTS).fetchall()
+    results = dict(connection.execute(_RESULTS))
+    names = [name for name, _ in requests]
     basis = _basis(connection, targets)
-    digests = [xxh3_128_digest(basis + msgspec.msgpack.encode(state)) for state in states]
+    digests = [xxh3_128_digest(basis + digest + results.get(name, b"")) for name, digest in requests]
 
     def make(places: list[int]) -> Iterable[SessionSums]:
         wanted = [names[place] for place in places]
@@ -44,6 +50,21 @@ def all_sessions(connection: sqlite3.Connection, path: Path, targets: Targets) -
         return [sums.get(name) or SessionSums(name) for name in wanted]
 
     return worked_out.of_parts(path, "findings", digests, make, SessionSums)
+
+
+class _Digest:
+    """Hashes rows, in SQL."""
+
+    def __init__(self) -> None:
+        self._hash = xxh3_128()
+
+    def step(self, *values: object) -> None:
+        """Takes in a row."""
+        self._hash.update(repr(values).encode())
+
+    def finalize(self) -> bytes:
+        """Returns the digest."""
+        return self._hash.digest()
 
 
 def _basis(connection: sqlite3.Connection, targets: Targets) -> bytes:
