@@ -157,6 +157,7 @@ def test_with_recording_off_nothing_is_imported(sessions: Path, isolated_home: P
     (isolated_home / "anchorline.toml").write_text("[store]\nenabled = false\n")
     done = run()
     assert "recording is off (store.enabled)" in done.stderr
+    assert "~/.claude/projects (12 files, no request imported)" in done.stdout
     assert "Sample: " in done.stdout
     assert not (isolated_home / "data").exists()
 
@@ -179,6 +180,14 @@ def test_another_program_s_database_is_left_alone(sessions: Path, isolated_home:
     done = run(code=2)
     assert "another program's database" in done.stderr
     assert "Traceback" not in done.output
+
+
+def test_a_folder_that_can_t_be_written_is_said_and_the_sample_is_shown(sessions: Path, isolated_home: Path):
+    (isolated_home / "data").write_text("a file in the place of the folder")
+    done = run()
+    assert "Nothing is imported" in done.stderr
+    assert "(4 files, no request imported)" in done.stdout
+    assert "Sample: " in done.stdout
 
 
 def test_lines_that_can_t_be_read_are_named_and_the_rest_is_shown(sessions: Path):

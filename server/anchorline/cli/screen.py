@@ -44,7 +44,9 @@ def sample(
     if looked:
         screen += _plain("No requests yet. Anchorline has looked for sessions in", width)
         for agent, folders, number in looked:
-            state = f"{count(number)} files without a request" if number else "no sessions"
+            state = (
+                f"{count(number)} file{'s' * (number != 1)}, no request imported" if number else "no sessions"
+            )
             where = f"{', '.join(files.with_tilde(Path(folder)) for folder in folders)} ({state})"
             screen += [[("  ", ""), (f"{NAMES[agent]:11}  ", "bold"), (where, "")]]
         screen.append([])
