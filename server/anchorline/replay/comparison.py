@@ -122,15 +122,15 @@ def _replay(
         costs[name] = calendar.costs(priced.charges(rule))
         done(name)
     return [
-        StretchCosts(usd, {name: parts[place] for name, parts in costs.items()})
-        for place, usd in enumerate(uncached)
+        StretchCosts(usd, {name: parts[at] for name, parts in costs.items()})
+        for at, usd in enumerate(uncached)
     ]
 
 
 def _digests(history: History, targets: Targets, chosen: Iterable[str]) -> list[bytes]:
     """Returns the digests of all stretches, with that of the rules and prices that hold for them."""
-    found = [targets.find(model) for model in history.models]
-    basis = msgspec.msgpack.encode((list(chosen), [(target.provider, target.model) for target in found]))
+    resolved = [targets.find(model) for model in history.models]
+    basis = msgspec.msgpack.encode((list(chosen), [(target.provider, target.model) for target in resolved]))
     return [xxh3_128_digest(basis + digest) for digest in history.digests()]
 
 

@@ -50,16 +50,16 @@ class PricedHistory:
         self._requests = requests
         self._only = np.ones(len(requests), bool) if only is None else only
         models: dict[str, list[int]] = defaultdict(list)
-        for place, request in enumerate(requests):
-            models[request.model].append(place)
+        for number, request in enumerate(requests):
+            models[request.model].append(number)
         pricing = Pricing(targets)
         self._prices: Floats = np.zeros(len(requests))
         self._timelines: list[tuple[Timeline, Integers]] = []
-        for model, places in models.items():
-            sent = [requests[place] for place in places]
-            self._prices[places] = input_prices(sent, model, pricing)
+        for model, numbers in models.items():
+            sent = [requests[number] for number in numbers]
+            self._prices[numbers] = input_prices(sent, model, pricing)
             timeline = Timeline(model, targets.rules.for_model(model), sent)
-            self._timelines.append((timeline, np.array(places, np.int64)[timeline.sent]))
+            self._timelines.append((timeline, np.array(numbers, np.int64)[timeline.sent]))
 
     def uncached(self) -> Floats:
         """Returns what each request costs without any cache, in USD."""
@@ -69,15 +69,15 @@ class PricedHistory:
     def charges(self, rule: CachingRule) -> "RequestCosts":
         """Returns what each request costs under a rule."""
         costs = RequestCosts(len(self._requests))
-        for timeline, places in self._timelines:
-            only = self._only[places]
+        for timeline, numbers in self._timelines:
+            only = self._only[numbers]
             charged = simulate(timeline, rule, None if only.all() else only)
-            prices = np.where(only, self._prices[places], 0.0)
-            costs.read[places] = prices * charged.reads
-            costs.write[places] = prices * charged.write
-            costs.plain[places] = prices * charged.uncached
-            costs.ping[places] = prices * charged.ping
-            costs.pings[places] = np.where(only, charged.pings, 0)
+            prices = np.where(only, self._prices[numbers], 0.0)
+            costs.read[numbers] = prices * charged.reads
+            costs.write[numbers] = prices * charged.write
+            costs.plain[numbers] = prices * charged.uncached
+            costs.ping[numbers] = prices * charged.ping
+            costs.pings[numbers] = np.where(only, charged.pings, 0)
         return costs
 
 

@@ -19,7 +19,9 @@ class Foresight:
 
     def __init__(self, timeline: Timeline, gaps: GapModel, *, answered: bool = False) -> None:
         self._table = _Table(timeline, gaps, answered=answered) if type(gaps) is HazardGaps else None
-        self._gaps = [] if self._table else [gaps.after(one) for one in moments(timeline, answered=answered)]
+        self._gaps = (
+            [] if self._table else [gaps.after(moment) for moment in moments(timeline, answered=answered)]
+        )
 
     def within(self, seconds: float) -> Floats:
         """Returns the probability that each request's next one starts within `seconds`."""
@@ -32,7 +34,7 @@ def moments(timeline: Timeline, *, answered: bool) -> list[Moment]:
     """Returns what is known when each request is sent, or when it is `answered`."""
     at, tokens, index = timeline.at.tolist(), timeline.tokens.tolist(), timeline.index.tolist()
     requests = timeline.requests
-    known = []
+    seen = []
     for number, request in enumerate(requests):
         oldest = number - min(index[number], WINDOW)
         pauses = tuple(
@@ -41,8 +43,8 @@ def moments(timeline: Timeline, *, answered: bool) -> list[Moment]:
         )
         elapsed = at[number] - at[number - index[number]]
         answer = (request.stop, request.output) if answered else ("", 0)
-        known.append(Moment(request.trigger, tokens[number], index[number], pauses, elapsed, *answer))
-    return known
+        seen.append(Moment(request.trigger, tokens[number], index[number], pauses, elapsed, *answer))
+    return seen
 
 
 class _Table:
@@ -93,13 +95,13 @@ class _Table:
 def _bins(timeline: Timeline, edges: dict[str, tuple[float, ...]]) -> list[tuple[str, Integers]]:
     """Returns the bin of each feature for all requests, -1 where it is not known (`cache/gaps.py:bins`)."""
     trigger = np.array([TRIGGERS.index(request.trigger) for request in timeline.requests], np.int64)
-    known = timeline.index > 0
+    paused = timeline.index > 0
     return [
         ("trigger", trigger),
         ("depth", np.searchsorted(edges["depth"], timeline.index, "right")),
         ("tokens", np.searchsorted(edges["tokens"], timeline.tokens, "right")),
         *(
-            (name, np.where(known, np.searchsorted(edges[name], values, "right"), -1))
+            (name, np.where(paused, np.searchsorted(edges[name], values, "right"), -1))
             for name, values in zip(
                 HISTORY, _history(timeline, trigger == TRIGGERS.index("user")), strict=True
             )
@@ -115,13 +117,13 @@ def _history(timeline: Timeline, by_user: Flags) -> Sequence[Floats]:
     pauses = np.minimum(timeline.index, WINDOW)
     pace, tempo, turn = np.zeros(count), np.zeros(count), np.full(count, -1.0)
     long, run = np.zeros(count), np.zeros(count)
-    for back in range(WINDOW - 1, -1, -1):
-        rows = np.flatnonzero(pauses > back)
+    for age in range(WINDOW - 1, -1, -1):
+        rows = np.flatnonzero(pauses > age)
         if not len(rows):
             continue
-        then = rows - back
+        then = rows - age
         sizes, users = size[then], by_user[then]
-        oldest = pauses[rows] == back + 1
+        oldest = pauses[rows] == age + 1
         old_pace = np.where(oldest, sizes, pace[rows])
         old_tempo = np.where(oldest, sizes, tempo[rows])
         pace[rows] = old_pace + 0.3 * (sizes - old_pace)

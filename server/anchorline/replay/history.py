@@ -158,30 +158,32 @@ class History:
         """The requests as a replay sends them, in the order of their starts."""
         return tuple(self._replayed(range(len(self))))
 
-    def of_stretches(self, numbers: Collection[int]) -> tuple[list[ReplayedRequest], Flags]:
+    def of_stretches(self, stretch_numbers: Collection[int]) -> tuple[list[ReplayedRequest], Flags]:
         """Returns the requests of some stretches, with all that was sent before in their conversations.
 
         The flags say which are of these stretches.
         """
-        wanted = np.isin(self.stretch, list(numbers))
-        conversations = {self._recorded[place].conversation for place in np.flatnonzero(wanted).tolist()}
-        places = [
-            place
-            for place, (request, own) in enumerate(zip(self._recorded, wanted.tolist(), strict=True))
+        wanted = np.isin(self.stretch, list(stretch_numbers))
+        conversations = {self._recorded[number].conversation for number in np.flatnonzero(wanted).tolist()}
+        numbers = [
+            number
+            for number, (request, own) in enumerate(zip(self._recorded, wanted.tolist(), strict=True))
             if own or request.conversation in conversations
         ]
-        return self._replayed(places), wanted[places]
+        return self._replayed(numbers), wanted[numbers]
 
     def digests(self) -> list[bytes]:
         """Returns a digest for each stretch: of its requests, and of what its conversations were before."""
         return self._heads.digests(self._recorded, self._times, self.stretch)
 
-    def _replayed(self, places: Sequence[int]) -> list[ReplayedRequest]:
+    def _replayed(self, numbers: Sequence[int]) -> list[ReplayedRequest]:
         heads = self._heads.of
-        sent = replayed([self._recorded[place] for place in places], heads, self._rules)
+        sent = replayed([self._recorded[number] for number in numbers], heads, self._rules)
         return [
-            request if (times := self._times[place]) == 1.0 else msgspec.structs.replace(request, times=times)
-            for place, request in zip(places, sent, strict=True)
+            request
+            if (times := self._times[number]) == 1.0
+            else msgspec.structs.replace(request, times=times)
+            for number, request in zip(numbers, sent, strict=True)
         ]
 
 
@@ -303,13 +305,13 @@ class _Heads:
         self._members: list[dict[Conversation, int]] = []
         last: dict[Conversation, int] = {}
         usual: dict[tuple[str, bool], int] = {}
-        for _, places in groupby(range(len(requests)), stretch.__getitem__):
+        for _, indices in groupby(range(len(requests)), stretch.__getitem__):
             number = len(self._members)
             members: dict[Conversation, int] = {}
             cold: dict[Conversation, int] = {}
             sizes: dict[tuple[str, bool], list[int]] = defaultdict(list)
-            for place in places:
-                request = requests[place]
+            for index in indices:
+                request = requests[index]
                 key = request.conversation
                 if key not in members:
                     members[key] = last.get(key, -1)

@@ -70,7 +70,7 @@ def _expected(timeline: Timeline, gaps: GapModel, pings: int) -> Choices:
         if after is not None:
             later = _gains(after, provider, tokens - hit, tokens, pings)
             named = np.array(
-                [0, *(1 + place for place in range(len(provider.lifetimes)) for _ in range(pings + 1))]
+                [0, *(1 + number for number in range(len(provider.lifetimes)) for _ in range(pings + 1))]
             )
             later[named[:, None] != named[choice]] = -np.inf
             choice = np.where(choice > 0, later.argmax(axis=0), choice)
@@ -102,17 +102,17 @@ def _hindsight(timeline: Timeline) -> Choices:
     stays = np.array([wait <= action.alive for action in actions])
     write = np.array([action.write for action in actions])[:, None]
     cold_at, warm_at = np.zeros(len(timeline), np.int64), np.zeros(len(timeline), np.int64)
-    miss, found = np.zeros(len(timeline) + 1), np.zeros(len(timeline) + 1)
+    miss_cost, hit_cost = np.zeros(len(timeline) + 1), np.zeros(len(timeline) + 1)
     last = np.append(timeline.first[1:], [True] * bool(len(timeline)))
     left = np.flatnonzero(last)
     while len(left):
         after = np.where(last[left], len(timeline), left + 1)
-        rest = pinging[:, left] + np.where(stays[:, left], found[after], miss[after])
+        rest = pinging[:, left] + np.where(stays[:, left], hit_cost[after], miss_cost[after])
         cold = write * tokens[left] + rest
         warm = write * (tokens[left] - hit[left]) + rest
         cold_at[left], warm_at[left] = cold.argmin(axis=0), warm.argmin(axis=0)
-        miss[left] = cold.min(axis=0)
-        found[left] = read * hit[left] + warm.min(axis=0)
+        miss_cost[left] = cold.min(axis=0)
+        hit_cost[left] = read * hit[left] + warm.min(axis=0)
         left = left[~timeline.first[left]] - 1
     return Choices(actions, cold_at, warm_at)
 

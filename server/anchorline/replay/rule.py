@@ -13,7 +13,7 @@ from anchorline.replay.timeline import Timeline
 
 
 class Choices(msgspec.Struct, frozen=True):
-    """The action for each request of a timeline, as a place in `actions`: where its prefix is `cold`, and `warm`.
+    """The action for each request of a timeline, as an index of `actions`: where its prefix is `cold`, and `warm`.
 
     It is warm where the request shares something with the one before it, and comes as long as that one's action lasts.
     """

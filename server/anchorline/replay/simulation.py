@@ -90,7 +90,7 @@ class _Simulation:
         self.minimum = provider.minimum(timeline.model)
         self.lookback = provider.lookback or 0
         seconds = [lifetime.seconds for lifetime in provider.lifetimes]
-        self.shortest, self.longest = min(seconds), max(seconds)
+        self.shortest_s, self.longest_s = min(seconds), max(seconds)
         self._charge_easy(easy, choices)
         lives = np.array([mark.tail for mark in self.marks], float)
         heads = len(timeline.end) - len(timeline)
@@ -206,24 +206,24 @@ class _Simulation:
             return 0, 0, 0.0
         if head >= 0:
             last[head] = max(last[head], latest)
-        found = front if front >= 0 and self._held(front, now) else -1
+        longest = front if front >= 0 and self._held(front, now) else -1
         if tail >= 0:
-            deeper = self._find(number, tail, head, 0 if found >= 0 else -1, now)
-            found = deeper if deeper >= 0 else found
-        if found >= 0:
-            self._refresh(number, found, now)
-            if head >= 0 and head != found:
+            deeper = self._find(number, tail, head, 0 if longest >= 0 else -1, now)
+            longest = deeper if deeper >= 0 else longest
+        if longest >= 0:
+            self._refresh(number, longest, now)
+            if head >= 0 and head != longest:
                 if front >= 0 and not self._held(head, now):
-                    life[head], last[head] = life[found], now
+                    life[head], last[head] = life[longest], now
                 elif self._held(head, now):
                     last[head] = now
-        read = start = end[found] if found >= 0 else 0
+        read = start = end[longest] if longest >= 0 else 0
         write = 0.0
-        if front >= 0 and found < 0:
+        if front >= 0 and longest < 0:
             life[front], last[front] = marks.head, now
             start = end[front]
             write = marks.head_write * start
-        if tail >= 0 and (found < 0 or depth[tail] > depth[found]):
+        if tail >= 0 and (longest < 0 or depth[tail] > depth[longest]):
             write += marks.tail_write * (end[tail] - start)
             start = end[tail]
             self._hold(number, tail, marks.tail, now)
@@ -236,7 +236,7 @@ class _Simulation:
         """Returns the deepest block that is held, within the look-back from `tail` and deeper than `above`, or -1."""
         depth, below, life = self.timeline.depth, self.timeline.below, self.life
         level, since, dead = self.level[number], self.since[number], self.dead[number]
-        if since + self.longest < now:
+        if since + self.longest_s < now:
             dead = max(dead, level)
         lowest = max(depth[tail] - self.lookback, above + 1)
         block = tail
@@ -252,13 +252,13 @@ class _Simulation:
             block = below[block]
         return -1
 
-    def _refresh(self, number: int, found: int, now: float) -> None:
-        """Begins anew the life of all blocks up to `found`. What lies above it within the look-back is not held."""
-        depth = self.timeline.depth[found]
+    def _refresh(self, number: int, longest: int, now: float) -> None:
+        """Begins anew the life of all blocks up to `longest`. What lies above it within the look-back is not held."""
+        depth = self.timeline.depth[longest]
         if depth == 0:
-            self.last[found] = now
+            self.last[longest] = now
             return
-        self._expire(number, found, now)
+        self._expire(number, longest, now)
         self.level[number], self.since[number] = depth, now
 
     def _expire(self, number: int, top: int, now: float) -> None:
@@ -270,9 +270,9 @@ class _Simulation:
             if last[block] + life[block] < now:
                 life[block] = 0.0
             block = below[block]
-        if since + self.longest < now:
+        if since + self.longest_s < now:
             self.dead[number] = max(dead, min(level, depth[top]))
-        elif since + self.shortest < now:
+        elif since + self.shortest_s < now:
             while block >= 0 and depth[block] > dead:
                 if since + life[block] < now:
                     life[block] = 0.0
@@ -302,7 +302,7 @@ class _HeadTouches:
 
     def before(self, request: int) -> float:
         """Returns the time of the last one before a request, on its head; -inf where there is none."""
-        return self._times[self._standing.place[request]]
+        return self._times[self._standing.rank[request]]
 
     def until(self, head: int, now: float) -> float:
         """Returns the time of the last one on a head, up to a moment; -inf where there is none."""
@@ -310,5 +310,5 @@ class _HeadTouches:
             return -inf
         heads, at = self._standing.heads, self._standing.at
         low, high = bisect_left(heads, head), bisect_right(heads, head)
-        place = bisect_right(at, now, low, high) - 1
-        return self._times[place] if place >= low else -inf
+        rank = bisect_right(at, now, low, high) - 1
+        return self._times[rank] if rank >= low else -inf

@@ -20,7 +20,7 @@ class Timeline:
 
     `conversation` numbers them, `index` numbers its requests. `at` is seconds, `gap` those since the request before
     (inf for the first one) and `wait` those until the next one (inf after the last). `shared` is at most `tokens`, and
-    0 for a first request. `sent` is the place of each request in what the timeline was made of.
+    0 for a first request. `sent` is the number of each request in what the timeline was made of.
 
     Blocks are numbered as the requests that brought them, and after these come the heads (tools and system prompt),
     one for each size: conversations with a head of one size share it. `end` are the tokens up to a block's end, `depth`
@@ -123,7 +123,7 @@ class Timeline:
 class HeadOrder:
     """The requests of a timeline that stand on a head, by head and start.
 
-    `place` is where a request of the timeline is in that order (behind all where it stands on none), `begins` where its
+    `rank` is where a request of the timeline is in that order (behind all where it stands on none), `begins` where its
     head's first one is. `heads` and `at` are those of each.
     """
 
@@ -133,9 +133,9 @@ class HeadOrder:
         self.order: Integers = order[np.count_nonzero(heads < 0) :]
         ordered = heads[self.order]
         self.begins: Integers = np.searchsorted(ordered, ordered)
-        place = np.full(len(timeline), len(self.order))
-        place[self.order] = np.arange(len(self.order))
-        self.place: list[int] = place.tolist()
+        rank = np.full(len(timeline), len(self.order))
+        rank[self.order] = np.arange(len(self.order))
+        self.rank: list[int] = rank.tolist()
         self.heads: list[int] = ordered.tolist()
         self.times: Floats = timeline.at[self.order]
         self.at: list[float] = self.times.tolist()

@@ -51,18 +51,18 @@ class WhatIf:
         if self._recorded is None:
             self._recorded = PricedHistory(requests, self._targets).charges(self._rule).usd
         saved = np.where(reached, self._recorded, 0.0) - self._charged(changed, reached)
-        for place in np.flatnonzero(other).tolist():
-            before, after = requests[place], changed[place]
+        for number in np.flatnonzero(other).tolist():
+            before, after = requests[number], changed[number]
             if before.model != after.model:
-                saved[place] += answer_usd(before, self._pricing) - answer_usd(after, self._pricing)
+                saved[number] += answer_usd(before, self._pricing) - answer_usd(after, self._pricing)
         return by_session(requests, saved)
 
     def _charged(self, requests: Requests, only: Flags) -> Floats:
         """Returns what some of the requests cost."""
         charged = np.zeros(len(requests))
-        places = np.flatnonzero(np.isin(self._chain, self._chain[only])).tolist()
-        priced = PricedHistory([requests[place] for place in places], self._targets, only[places])
-        charged[places] = priced.charges(self._rule).usd
+        numbers = np.flatnonzero(np.isin(self._chain, self._chain[only])).tolist()
+        priced = PricedHistory([requests[number] for number in numbers], self._targets, only[numbers])
+        charged[numbers] = priced.charges(self._rule).usd
         return charged
 
     def _added(self, was: Requests, changed: Requests) -> dict[str, float]:

@@ -26,13 +26,13 @@ def of_parts(
 ) -> list[T]:
     """Returns the result of each part of the history in the database at `path`: the kept one, or what `make` makes.
 
-    `digests` are those of all parts, and `make` returns the results of some, by their places in that order. Only what
+    `digests` are those of all parts, and `make` returns the results of some, by their indices. Only what
     belongs to these parts is kept; where nothing can be written, nothing is.
     """
     file = worked_out_file(path, subject)
     kept = _read(file, kind)
-    missing = [place for place, digest in enumerate(digests) if digest not in kept]
-    results = dict(zip((digests[place] for place in missing), make(missing) if missing else (), strict=True))
+    missing = [index for index, digest in enumerate(digests) if digest not in kept]
+    results = dict(zip((digests[index] for index in missing), make(missing) if missing else (), strict=True))
     results |= {digest: kept[digest] for digest in digests if digest in kept}
     if (missing or len(results) < len(kept)) and path.exists():
         with suppress(OSError):
