@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from anchorline.config import Files
 from anchorline.findings.overview import overview
+from anchorline.outcome import Outcome
 from anchorline.route.target import load
 from anchorline.sessions.facts import ToolResult
 from anchorline.store import database, purging
@@ -93,6 +94,13 @@ def test_what_the_gateway_saw_later_counts_once():
     now()
     recorded((planned("p"), billed("p")))
     assert now().requests == 2
+
+
+def test_an_answer_that_broke_off_at_the_gateway_counts_as_well():
+    put([request(1, write_1h=9000)])
+    recorded((planned("p"), Outcome("p", signals={"status": 200, "broken_off": True})))
+    known = now()
+    assert (known.requests, known.unpriced) == (2, 1)
 
 
 def test_a_damaged_copy_is_made_anew_and_a_purge_leaves_none():

@@ -1,6 +1,6 @@
 """Sums of sessions that are kept: only those are added up anew in which something has changed.
 
-What the gateway or an editor has recorded may be of any session's requests, so where that has a bill, all are added up.
+What the gateway or an editor has recorded may be of any session's requests: where that has answers, all are added up.
 """
 
 import sqlite3
@@ -28,14 +28,16 @@ _RESULTS = """
     SELECT session, digest(result.request, number, tool, target, first_line, lines, tokens, result.kind, effect)
     FROM imported JOIN tool_results AS result ON result.request = imported.id GROUP BY session
 """
-_BILLED = "SELECT EXISTS (SELECT 1 FROM outcomes WHERE input_tokens IS NOT NULL)"
+_ANSWERED = """
+    SELECT EXISTS (SELECT 1 FROM outcomes WHERE input_tokens IS NOT NULL OR signals LIKE '%"status":200%')
+"""
 
 
 def all_sessions(connection: sqlite3.Connection, path: Path, targets: Targets) -> Iterable[SessionSums]:
     """Returns the sums of all sessions in the database at `path`, and keeps them beside it."""
     models = PricedModels(targets)
     facts = (database.read_schema(connection) or 0) >= database.FACTS
-    if not facts or connection.execute(_BILLED).fetchone()[0]:
+    if not facts or connection.execute(_ANSWERED).fetchone()[0]:
         return session_sums(connection, models)
     connection.create_aggregate("digest", -1, cast("Any", _Digest))  # typed for one whole number only
     requests = connection.execute(_REQUESTS).fetchall()
