@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from anchorline.cli import rules, terminal
 from anchorline.cli.main import cli
-from anchorline.cli.terminal import Visible, visible
+from anchorline.cli.terminal import Visible, broken_at_words, visible
 from support.terminals import on_a_terminal
 
 HOSTILE = "a\x1b]0;title\x07\x1b[31mred\x1b[2J\x9b31m\u202egnp\r\b"
@@ -126,3 +126,27 @@ def test_output_that_is_cut_off_is_no_error_on_windows_either(
     monkeypatch.setattr(sys, "platform", platform)
     done = CliRunner().invoke(cli, ["rules"])
     assert (done.exit_code if done.exception is None or code == 0 else None) == code
+
+
+def test_a_long_message_is_broken_at_words_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    message = "Error: nothing is recorded yet, and `anchorline import claude-code` reads sessions\nshort\n"
+    lines = broken_at_words(message).split("\n")
+    assert max(map(len, lines)) <= 30
+    assert " ".join(lines).split() == message.split()
+    assert lines[-2:] == ["short", ""]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminal")
+@pytest.mark.parametrize("piped", [False, True])
+def test_errors_are_broken_in_a_terminal_only(tmp_path: Path, piped: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("ANCHORLINE_DATA_DIR", str(tmp_path))
+    command = [sys.executable, "-m", "anchorline", "train"]
+    if piped:
+        printed = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).stderr
+    else:
+        printed = on_a_terminal(command, tmp_path)
+    lines = printed.decode().splitlines()
+    assert lines[0].startswith("Error: Nothing to learn from.")
+    assert len(lines) == 1 if piped else all(len(line) <= 40 or str(tmp_path) in line for line in lines)

@@ -25,6 +25,8 @@ from anchorline.store.database import StoreError, locate
 
 MOST = 5
 """Of what is not known, that is named."""
+WIDE = 120
+"""Columns of a terminal from which on a table has room for sentences."""
 DAYS, WEEKS = 14, 26
 """The longest history that is shown by day, and by week. A longer one is shown by month."""
 
@@ -107,69 +109,89 @@ def _show_grouping(by: GroupKind, since: float | None, *, as_json: bool) -> None
 def _show(report: Report) -> None:
     if not report.requests and not any(route.plans for route in report.routes):
         if report.since is not None:
-            click.echo(nothing_since(report.since))
+            tables.say(nothing_since(report.since))
             return
-        click.echo(reading.NOTHING_RECORDED)
+        tables.say(reading.NOTHING_RECORDED)
         return
     if not report.requests:
-        click.echo(reading.NOTHING_RECORDED)
+        tables.say(reading.NOTHING_RECORDED)
     console = tables.console()
-    for table in (_models(report), _periods(report), _findings(report), _routes(report)):
+    width = console.width
+    for table in (_models(report, width), _periods(report, width), _findings(report, width), _routes(report)):
         if table.row_count:
             console.print(table)
+            console.print()
+    if console.width < WIDE:
+        for finding in report.overview.findings:
+            if finding.fix is not None:
+                tables.say(f"{finding.title}: {_fix(finding.fix)}.")
     if summary := _summary(report):
-        click.echo(summary)
+        tables.say(summary)
 
 
-def _models(report: Report) -> Table:
-    return _costs("model", report.costs, lambda cost: cost.model)
+def _models(report: Report, width: int) -> Table:
+    return _costs("model", report.costs, lambda cost: cost.model, width)
 
 
-def _periods(report: Report) -> Table:
+def _periods(report: Report, width: int) -> Table:
     """Returns the costs by day, by week (its Monday) or by month, the last one at the end."""
     costs = sorted(report.costs, key=lambda cost: cost.day)
     days = [date.fromisoformat(cost.day) for cost in costs if cost.requests]
     span = (days[-1] - days[0]).days + 1 if days else 0
     if span <= DAYS:
-        return _costs("day", costs, lambda cost: cost.day)
+        return _costs("day", costs, lambda cost: cost.day, width)
     if span <= WEEKS * 7:
-        return _costs("week of", costs, lambda cost: _monday(date.fromisoformat(cost.day)))
-    return _costs("month", costs, lambda cost: cost.day[:7])
+        return _costs("week of", costs, lambda cost: _monday(date.fromisoformat(cost.day)), width)
+    return _costs("month", costs, lambda cost: cost.day[:7], width)
 
 
 def _monday(day: date) -> str:
     return (day - timedelta(days=day.weekday())).isoformat()
 
 
-def _costs(title: str, costs: Sequence[Cost], label: Callable[[Cost], str]) -> Table:
+def _costs(title: str, costs: Sequence[Cost], label: Callable[[Cost], str], width: int) -> Table:
     groups: defaultdict[str, list[Cost]] = defaultdict(list)
     for cost in costs:
         if cost.requests:
             groups[label(cost)].append(cost)
-    table = tables.table(title, "requests", "billed", "without a cache", "saved")
+    rows = []
     for name, group in groups.items():
         usd, uncached = _sums(group)
         saved = f"{1 - usd / uncached:.0%}" if uncached and usd is not None else ""
         requests = sum(cost.requests for cost in group)
-        table.add_row(name, f"{requests:,}", _dollars(usd), _dollars(uncached), saved)
-    return table
+        rows.append((name, f"{requests:,}", _dollars(usd), _dollars(uncached), saved))
+    columns = (title, "requests", "billed", "without a cache", "saved")
+    optional = ("saved", "without a cache", "requests")
+    return tables.fitted(columns, rows, width=width, optional=optional, numbers=columns[1:])
 
 
-def _findings(report: Report) -> Table:
-    """Returns where the money went: each finding, and what is none; all of it is what was billed."""
+def _findings(report: Report, width: int) -> Table:
+    """Returns where the money went: each finding, and what is none; all of it is what was billed.
+
+    What to do about it is a column only where the terminal has room for sentences.
+    """
     overview = report.overview
-    table = tables.table("finding", "how often", "cost", "worst", "what to do")
-    for finding in overview.findings:
-        worst = finding.worst
-        table.add_row(
+    rows: list[tuple[str, ...]] = [
+        (
             finding.title,
             f"{finding.count:,} {finding.unit}",
             _dollars(finding.usd),
-            f"{worst.day} {_folder(worst.project)}".strip() if worst is not None else "",
+            f"{finding.worst.day} {_folder(finding.worst.project)}".strip()
+            if finding.worst is not None
+            else "",
             _fix(finding.fix) if finding.fix is not None else "",
         )
-    if overview.findings:
-        table.add_row("(no finding)", "", _dollars(overview.rest), "", "")
+        for finding in overview.findings
+    ]
+    if rows:
+        rows.append(("(no finding)", "", _dollars(overview.rest), "", ""))
+    columns: tuple[str, ...] = ("finding", "how often", "cost", "worst", "what to do")
+    if width < WIDE:
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+        return tables.fitted(columns, rows, width=width, optional=("how often", "worst"), numbers=("cost",))
+    table = tables.table(*columns)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

@@ -63,6 +63,12 @@ def fitted(
     return made
 
 
+def say(text: str) -> None:
+    """Prints a text: wrapped at words in a terminal, and in a pipe as it is."""
+    output = console()
+    output.print(text, soft_wrap=not output.is_terminal)
+
+
 def console() -> Console:
     """Returns where tables are printed: as they are, since names in them come from files of others."""
 

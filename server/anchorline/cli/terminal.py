@@ -29,19 +29,39 @@ def _escaped(match: re.Match[str]) -> str:
     return f"\\u{ord(match[0]):04x}"
 
 
+def broken_at_words(text: str) -> str:
+    """Returns a text whose long lines are broken at words, to the width of the terminal."""
+    width = shutil.get_terminal_size().columns
+    if len(text) <= width:
+        return text
+    import textwrap  # noqa: PLC0415  (4 ms, which most commands do without)
+
+    return "\n".join(
+        textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+        if len(line) > width
+        else line
+        for line in text.split("\n")
+    )
+
+
 class Visible(io.TextIOBase):
     """A text stream before another one that makes what is written visible."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, wrapped: bool = False) -> None:
+        """With `wrapped`, lines are broken at words where the stream is a terminal."""
         self.steered = stream
+        self.wrapped = wrapped and stream.isatty()
 
     def write(self, text: str) -> int:
         """Writes a text, and returns its length."""
-        self.steered.write(visible(text))
+        shown = visible(text)
+        self.steered.write(broken_at_words(shown) if self.wrapped else shown)
         return len(text)
 
     def __getattribute__(self, name: str) -> Any:  # noqa: ANN401  (whatever the stream has)
-        if name in ("write", "steered", "__class__") or (name.startswith("__") and name.endswith("__")):
+        if name in ("write", "steered", "wrapped", "__class__") or (
+            name.startswith("__") and name.endswith("__")
+        ):
             return object.__getattribute__(self, name)
         stream = object.__getattribute__(self, "steered")
         if name == "buffer" and sys.platform == "win32" and stream.isatty():
@@ -55,7 +75,7 @@ def guard() -> None:
         stream = getattr(sys, name)
         if stream is not None and not isinstance(stream, Visible):  # there is none under pythonw
             _encode_all(stream)
-            setattr(sys, name, Visible(stream))
+            setattr(sys, name, Visible(stream, wrapped=name == "stderr"))
 
 
 def _encode_all(stream: TextIO) -> None:

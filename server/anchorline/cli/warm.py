@@ -58,7 +58,7 @@ def command(as_json: bool) -> None:
         click.echo(msgspec.json.encode(whole).decode())
         return
     if not shown:
-        click.echo(
+        tables.say(
             f"No cached prefixes are still alive. ({expired:,} imported requests have all expired.)"
             if (expired := reader.status().counts.get("imported", 0))
             else f"No cached prefixes. {reading.NOTHING_RECORDED}"
