@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from anchorline.cache.gaps import STOPS, HazardGaps, Moment
 from anchorline.cache.lifetime import Action, best, bets
 from anchorline.cache.rules import load
-from anchorline.replay.chain import ChainStep, clairvoyant, cost, expected, fixed
 from support.examples import examples
+from support.ideal_replay import ChainStep, clairvoyant, cost, expected, fixed
 
 RULES = load()
 PROVIDERS = [provider for provider in RULES.providers.values() if provider.lifetimes]

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from anchorline.cache.lifetime import Action
 from anchorline.cache.rules import load
 from anchorline.replay import account, policies, simulation
-from anchorline.replay.chain import ChainStep, clairvoyant, cost, fixed
 from anchorline.replay.history import ReplayedRequest
 from anchorline.replay.rule import CachingRule, Charges, Choices
 from anchorline.replay.timeline import Timeline
+from support.ideal_replay import ChainStep, clairvoyant, cost, fixed
 
 RULES = load()
 MODEL = "claude-opus-4-5"

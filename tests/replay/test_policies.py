@@ -1,4 +1,4 @@
-"""The policies for all requests at once, against the same rules for one after the other (`replay/chain.py`)."""
+"""The policies for all requests at once, against the same rules for one after the other (`support/ideal_replay.py`)."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,11 @@ from anchorline.cache.gaps import STOPS, GapModel, HazardGaps
 from anchorline.cache.lifetime import Action
 from anchorline.cache.rules import load
 from anchorline.replay import policies
-from anchorline.replay.chain import ChainPolicy, ChainPosition, ChainStep, clairvoyant, delta_rule, expected
 from anchorline.replay.foresight import Foresight
 from anchorline.replay.history import ReplayedRequest
 from anchorline.replay.timeline import Timeline
 from support.examples import examples
+from support.ideal_replay import ChainPolicy, ChainPosition, ChainStep, clairvoyant, delta_rule, expected
 
 MODEL = "claude-opus-4-5"
 ANTHROPIC = load().for_model(MODEL)

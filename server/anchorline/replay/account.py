@@ -1,7 +1,7 @@
 """The exact replay by the cache itself: what a rule would have cost, request by request through a `ProviderCache`.
 
 All conversations of the account run through one simulated cache, in the order of their starts: minimum sizes, shared
-heads and reads that come too early count, which the ideal replay (`chain.py`) leaves out. It knows all rules that a
+heads and reads that come too early count. It knows all rules that a
 provider can have; `simulation.py` gives the same for the usual ones, in a small part of the time.
 """
 

@@ -47,7 +47,7 @@ def _recorded(timeline: Timeline) -> Choices:
 
 
 def _delta(timeline: Timeline, share: float = 0.05) -> Choices:
-    """As `chain.py:delta_rule`."""
+    """Returns the longer lifetime where the new part is under `share` of the prefix, else the shorter one."""
     tokens, lifetimes = timeline.tokens, timeline.provider.lifetimes
     cold, warm = (tokens - hit < share * tokens for hit in (0, timeline.shared))
     return Choices([Action(lifetimes[0]), Action(lifetimes[-1])], cold.astype(int), warm.astype(int))
@@ -58,7 +58,7 @@ def _ours(pings: int) -> Callable[[GapModel], CachingRule]:
 
 
 def _expected(timeline: Timeline, gaps: GapModel, pings: int) -> Choices:
-    """As `chain.py:expected`: the cheapest action in expectation; its pings are chosen when the answer is there."""
+    """Returns the cheapest action in expectation, as the planner takes it: its pings are chosen with the answer."""
     provider, tokens = timeline.provider, timeline.tokens
     actions = [Action(), *(Action(life, k) for life in provider.lifetimes for k in range(pings + 1))]
     before = Foresight(timeline, gaps)
@@ -94,7 +94,11 @@ def _gains(foresight: Foresight, provider: Provider, fresh: Integers, prefix: In
 
 
 def _hindsight(timeline: Timeline) -> Choices:
-    """As `chain.py:clairvoyant`, for all conversations at once, from their last requests to the first."""
+    """Returns the actions that cost least for one who knows when each next request comes.
+
+    Going backwards, from all conversations' last requests to the first, the rest of a conversation costs so much if a
+    request misses, and so much if it hits.
+    """
     provider, tokens, wait = timeline.provider, timeline.tokens, timeline.wait
     read, hit = provider.read, timeline.shared
     actions = [Action(), *(Action(life, k) for life in provider.lifetimes for k in range(PINGS + 1))]

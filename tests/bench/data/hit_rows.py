@@ -11,7 +11,7 @@ from anchorline.cache.gaps import Moment
 from anchorline.cache.hits import PersonMessage, Return, is_hit, returning
 from anchorline.cache.rules import Rules
 from anchorline.cache.rules import load as load_rules
-from anchorline.replay.chain import ChainStep, moment
+from support.ideal_replay import ChainStep, moment
 
 ALIASES = {"m24": "u08", "m21": "u00", "m23": "u03"}
 """The same persons under two names: never trained on, since the other name's later requests are scored."""

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 from anchorline.cache.gaps import Gaps, HazardGaps
 from anchorline.cache.lifetime import best, bets
 from anchorline.cache.quote import OUTPUT_TOKENS
-from anchorline.replay.chain import ChainStep, moment
 from anchorline.replay.history import History
 from anchorline.route.catalog import Model
 from anchorline.route.target import load as load_targets
 from anchorline.sessions.request import RecordedRequest
+from support.ideal_replay import ChainStep, moment
 from support.recorded_usage import billed
 
 TARGETS = load_targets()

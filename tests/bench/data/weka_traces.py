@@ -9,9 +9,9 @@ from typing import NamedTuple
 import msgspec
 
 from anchorline.cache.rules import Provider
-from anchorline.replay.chain import Chain, ChainStep
 from anchorline.replay.history import ReplayedRequest
 from anchorline.replay.timeline import Timeline
+from support.ideal_replay import Chain, ChainStep
 
 BLOCK = 64
 

@@ -31,9 +31,9 @@ from anchorline.cache.gaps import (
     Stage,
     bins,
 )
-from anchorline.replay.chain import ChainStep, gap, moment
 from bench.data import weka_traces
 from bench.reporting import environment, percentile, show
+from support.ideal_replay import ChainStep, gap, moment
 
 EARLY = (10.0, 60.0, 180.0)
 TIMES = (300.0, 600.0, 900.0, 1200.0, 1800.0, 3600.0, 7200.0, 10800.0)

@@ -28,7 +28,6 @@ from anchorline.cache.gaps import GapModel, HazardGaps
 from anchorline.cache.lifetime import Action
 from anchorline.cache.rules import Rules, load
 from anchorline.learn.network import load as load_network
-from anchorline.replay.chain import Chain, clairvoyant, cost, delta_rule, expected, fixed
 from anchorline.replay.policies import POLICIES
 from anchorline.replay.simulation import simulate
 from bench.data import weka_traces
@@ -37,6 +36,7 @@ from bench.make.gap_models import Trees, asked, network, of_network
 from bench.make.gaps import fit, weka_rows
 from bench.quality.gap_oracles import ORACLES, informed
 from bench.reporting import environment, percentile, show
+from support.ideal_replay import Chain, clairvoyant, cost, delta_rule, expected, fixed
 
 PINGS = 3
 FOLDS = 5

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from anchorline.cache.gaps import GapModel, Gaps
 from anchorline.cache.lifetime import Action, best, bets
 from anchorline.cache.rules import Provider
-from anchorline.replay.chain import ChainPolicy, ChainPosition, gap, moment
+from support.ideal_replay import ChainPolicy, ChainPosition, gap, moment
 
 View = Callable[[GapModel, ChainPosition], Gaps]
 

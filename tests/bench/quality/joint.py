@@ -38,7 +38,6 @@ import numpy as np
 
 from anchorline import config
 from anchorline.cache.quote import OUTPUT_TOKENS
-from anchorline.replay.chain import ChainStep
 from anchorline.route.catalog import Model
 from anchorline.route.choose import Situation, choose
 from anchorline.route.quality import HeuristicQuality
@@ -46,6 +45,7 @@ from anchorline.route.target import load as load_targets
 from bench.data.joint_sessions import Held, Session, Sum, paid, sessions
 from bench.quality.joint_foresight import foresight
 from bench.reporting import environment, show
+from support.ideal_replay import ChainStep
 
 KNOWN = load_targets()
 CATALOG = KNOWN.catalog

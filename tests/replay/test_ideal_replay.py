@@ -11,7 +11,7 @@ import pytest
 from anchorline.cache.gaps import HazardGaps
 from anchorline.cache.lifetime import Action
 from anchorline.cache.rules import load
-from anchorline.replay.chain import ChainStep, clairvoyant, cost, delta_rule, expected, fixed, moment
+from support.ideal_replay import ChainStep, clairvoyant, cost, delta_rule, expected, fixed, moment
 
 ANTHROPIC = load().provider("anthropic")
 FIVE, HOUR = (ANTHROPIC.lifetime(name) for name in ("5m", "1h"))
