@@ -48,7 +48,7 @@ def sample(
                 f"{count(number)} file{'s' * (number != 1)}, no request imported" if number else "no sessions"
             )
             where = f"{', '.join(files.with_tilde(Path(folder)) for folder in folders)} ({state})"
-            screen += [[("  ", ""), (f"{NAMES[agent]:11}  ", "bold"), (where, "")]]
+            screen += _wrapped([(f"{NAMES[agent]:11}  ", "bold"), (where, "")], 2, width, hanging=13)
         screen.append([])
     label = "Sample: an invented history, to show what this looks like. None of it is yours."
     screen += [*_plain(label, width, "bold yellow"), []]
@@ -159,10 +159,13 @@ def _wrapped(spans: Sequence[Styled], indent: int, width: int, *, hanging: int =
     styles = [style for part, style in spans for _ in part]
     wrapped: list[StyledLine] = []
     begin = 0
-    for part in textwrap.wrap(text, max(width - indent - hanging, 20), break_on_hyphens=False):
+    hung = " " * hanging
+    for line in textwrap.wrap(text, max(width - indent, 20), subsequent_indent=hung, break_on_hyphens=False):
+        lead = hung if wrapped else ""
+        part = line.removeprefix(lead)
         begin = text.index(part, begin)
         styled = groupby(zip(part, styles[begin:], strict=False), key=itemgetter(1))
-        line: StyledLine = [("".join(letter for letter, _ in letters), style) for style, letters in styled]
-        wrapped.append([(" " * (indent + hanging * bool(wrapped)), ""), *line])
+        spans_of_line = [("".join(letter for letter, _ in letters), style) for style, letters in styled]
+        wrapped.append([(" " * indent + lead, ""), *spans_of_line])
         begin += len(part)
     return wrapped
