@@ -9,9 +9,8 @@ from anchorline.outcome import Usage
 from anchorline.prompt import tokens
 from anchorline.prompt.formats.claude_code import Answer, Entry, LineHead, Session, strips_thinking
 from anchorline.prompt.formats.history import History
-from anchorline.prompt.model import Kind
 from anchorline.prompt.source import Line
-from anchorline.sessions.facts import Facts, FrozenFacts
+from anchorline.sessions.facts import Facts, FrozenFacts, ToolResult
 from anchorline.sessions.messages import newest_message
 from anchorline.sessions.request import RecordedRequest, Trigger
 
@@ -38,16 +37,18 @@ class _Reading(Session):
     """Keeps with the lines where they were written, and what they tell of a request beside its usage."""
 
     def __init__(self, facts: Facts, agents: Session | None = None) -> None:
-        super().__init__(agents, tokens.unmeasured)
+        super().__init__(agents, tokens.unmeasured, facts.block)
         self.facts = facts
         self.branches: list[str | None] = []
         self.types: dict[str, str] = {}
 
     def put(self, line: Line, head: LineHead) -> None:
         """Takes in a line."""
-        branch = self.facts.visit(head.folder, head.git_branch)
+        facts = self.facts
+        if head.folder != facts.folder or head.git_branch != facts.git_branch:
+            facts.visit(head.folder, head.git_branch)
         super().put(line, head)
-        self.branches.append(branch)
+        self.branches.append(facts.branch)
         if self.agents is None and (head.agent_type is not None or head.parent is None):
             self._name(head, self.entries[-1])
 
@@ -65,10 +66,6 @@ class _Reading(Session):
             self.branches[-1] if self.branches else None
         )  # not a sub-agent's, which may be in another worktree
         self.facts.link(head.pr, head.pr_repository, self.facts.branch if branch is None else branch)
-
-    def block(self, kind: Kind, start: int, raw: bytes, tool: str | None) -> None:
-        """Takes in a call, a result, an image or a document."""
-        self.facts.block(kind, start, raw, tool)
 
 
 class ClaudeCode:
@@ -185,7 +182,7 @@ def _branch(
             else None,
             checkout=None if git_branch is None else lines.facts.checkout(git_branch),
             subagent=None if lines.agents is not None else lines.types.get(chain) or lines.facts.only_agent,
-            results=lines.facts.results(_newest_input(history), answer.model),
+            results=_results(lines.facts, history, answer.model),
             answer=answer.id,
             request=answer.request,
             usage=usage
@@ -194,11 +191,13 @@ def _branch(
         )
 
 
-def _newest_input(history: History) -> list[int]:
-    """Returns where the blocks stand that a request adds to what was answered before."""
+def _results(facts: Facts, history: History, model: str) -> tuple[ToolResult, ...]:
+    """Returns the results in what a request adds to what was answered before."""
     starts = []
     for part in reversed(history.parts):
         if part.role == "assistant":
             break
-        starts.append(part.block.start)
-    return starts[::-1]
+        if part.block.kind != "text":
+            starts.append(part.block.start)
+    starts.reverse()
+    return facts.results(starts, model) if starts else ()

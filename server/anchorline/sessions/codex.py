@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from anchorline.prompt import tokens
-from anchorline.prompt.formats.codex import Frozen, Item, SentRequest, Session, SessionMeta, TokenUsage
+from anchorline.prompt.formats.codex import Frozen, SentRequest, Session, SessionMeta, TokenUsage
 from anchorline.prompt.source import Line
 from anchorline.sessions.facts import Facts, FrozenFacts, ToolResult
 from anchorline.sessions.messages import newest_message
@@ -41,7 +41,7 @@ class _Reading(Session):
     """Keeps what was billed with what was asked."""
 
     def __init__(self, facts: Facts) -> None:
-        super().__init__(tokens.unmeasured)
+        super().__init__(tokens.unmeasured, facts.item)
         self.facts = facts
         self.subagent = ""
         self._results: tuple[ToolResult, ...] = ()
@@ -55,10 +55,6 @@ class _Reading(Session):
         self.facts.visit(meta.cwd, git.get("branch"))
         if not self.subagent:
             self.subagent = self.facts.agent(_role(bytes(meta.source)))
-
-    def item(self, item: Item, start: int, payload: bytes) -> None:
-        """Takes in an item."""
-        self.facts.item(item, start, payload)
 
     def sending(self) -> None:
         """Takes what has come since the request before, which may have been copied from another session."""

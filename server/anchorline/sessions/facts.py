@@ -156,23 +156,22 @@ class Facts:
         self._names = names
         self.project = ""
         self.branch = ""
-        self._folder = ""
-        self._git_branch = ""
+        self.folder = ""
+        self.git_branch = ""
         self.prs: dict[str, str] = {}
         self.agents: dict[bytes, str] = {}
         self.only_agent = ""
         self._calls: dict[str, Call] = {}
         self._results: dict[int, Measured] = {}
 
-    def visit(self, folder: object, branch: object) -> str:
-        """Takes in where a line was written; returns the branch. The first folder is the session's."""
-        if folder != self._folder and isinstance(folder, str):
-            self._folder = folder
+    def visit(self, folder: object, branch: object) -> None:
+        """Takes in where a line was written. The first folder is the session's."""
+        if folder != self.folder and isinstance(folder, str):
+            self.folder = folder
             if self._names and not self.project:
                 self.project = project(folder)
-        if branch != self._git_branch and isinstance(branch, str) and self._names:
-            self._git_branch, self.branch = branch, text(branch)
-        return self.branch
+        if branch != self.git_branch and isinstance(branch, str) and self._names:
+            self.git_branch, self.branch = branch, text(branch)
 
     def link(self, number: object, repository: object, branch: str) -> None:
         """Takes in the pull request that the work on a branch led to."""
@@ -210,13 +209,12 @@ class Facts:
 
     def item(self, item: Item, start: int, payload: bytes) -> None:
         """Takes in an item of Codex, whose bytes are `payload` and stand at `start` of the file."""
-        kind = item.type
+        kind, call_id = item.type, item.call_id
         try:
-            if kind.endswith("_call"):
-                if item.call_id is not None:
-                    self._calls[item.call_id] = self._codex_call(item)
-            elif kind.endswith("_output"):
-                call = self._calls.get(item.call_id or "", _UNKNOWN)
+            if call_id is not None and kind.endswith("_call"):
+                self._calls[call_id] = self._codex_call(item)
+            elif call_id is not None and kind.endswith("_output"):
+                call = self._calls.get(call_id, _UNKNOWN)
                 if call.effect is not None and _FAILED.search(payload, 0, _HEAD):
                     call = call._replace(effect=None)
                 self._results[start] = Measured(call, tokens.measure(payload, "tool_result"), "tool_result")
@@ -231,11 +229,20 @@ class Facts:
 
     def results(self, starts: Iterable[int], model: str) -> tuple[ToolResult, ...]:
         """Returns the results that stand at `starts`, in order, with their tokens for `model`."""
-        measured = [result for start in starts if (result := self._results.get(start)) is not None]
-        if not measured:
-            return ()
         family = tokens.family(model)
-        return tuple(part for result in measured for part in _weighed(result, family, model))
+        parts: list[ToolResult] = []
+        for start in starts:
+            measured = self._results.get(start)
+            if measured is None:
+                continue
+            call, features, kind = measured
+            if features.attached == NOTHING:
+                parts.append(
+                    ToolResult(call[0], "text", tokens.weigh(features, kind, family, model), *call[1:])
+                )
+            else:
+                parts.extend(_weighed(measured, family, model))
+        return tuple(parts)
 
     def take(self, model: str) -> tuple[ToolResult, ...]:
         """Returns all results, with their tokens for `model`, and forgets them."""
@@ -267,7 +274,7 @@ class Facts:
             self.agents[prompt_digest(bytes(given.prompt))] = self.agent(given.subagent_type)
         path = given.file_path or given.notebook_path or given.path
         if not isinstance(path, str):
-            return self._command(tool, given.command, self._folder)
+            return self._command(tool, given.command, self.folder)
         effect: Effect | None = None
         if tool in _EDITS and path.endswith(_INSTRUCTIONS) and PurePath(path).name in INSTRUCTIONS:
             effect = "instructions"
@@ -281,7 +288,7 @@ class Facts:
             command = command[-1] if command else None
         namespace = item.namespace if isinstance(item.namespace, str) else ""
         tool = f"{namespace}{item.name}" if isinstance(item.name, str) else item.type.removesuffix("_call")
-        folder = given.workdir if isinstance(given.workdir, str) else self._folder
+        folder = given.workdir if isinstance(given.workdir, str) else self.folder
         return self._command(_tool(tool), item.input or command, folder)
 
     def _command(self, tool: str, command: object, folder: str) -> Call:
@@ -341,9 +348,6 @@ def prompt_digest(literal: bytes) -> bytes:
 def _weighed(measured: Measured, family: str, model: str) -> Iterator[ToolResult]:
     """Yields the text of a result, its images and its pages apart, each with its tokens."""
     call, features, kind = measured
-    if features.attached == NOTHING:
-        yield ToolResult(call.tool, "text", tokens.weigh(features, kind, family, model), *call[1:])
-        return
     images, pages, others = features.attached
     if kind == "tool_result" or others:
         plain = features._replace(attached=NOTHING)

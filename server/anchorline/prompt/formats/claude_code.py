@@ -166,6 +166,10 @@ _LIST = msgspec.json.Decoder(list[Raw])
 _BLOCKS = msgspec.json.Decoder(list[_Block])
 _OPEN, _CLOSE = b"{}"
 
+Watch = Callable[[Kind, int, bytes, str | None], None]
+"""Sees a block: its kind, where it stands in the file, its bytes, and the id of the call that it is of."""
+_WATCHED = frozenset({"tool_use", "tool_result", "image", "document"})
+
 
 def sniff(first_line: bytes) -> bool:
     """Says whether a file that begins with this line is a Claude Code session."""
@@ -216,16 +220,23 @@ def read(path: Path) -> Prompt:
 class Session:
     """All lines of a file, and the way through them.
 
-    Sub-agents' lines are left out, or go to `agents` where it is given. `measure` counts what the estimates need.
+    Sub-agents' lines are left out, or go to `agents` where it is given. `measure` counts what the estimates need,
+    `watch` sees calls, results, images and documents.
     """
 
-    def __init__(self, agents: "Session | None" = None, measure: tokens.Measure = tokens.measure) -> None:
+    def __init__(
+        self,
+        agents: "Session | None" = None,
+        measure: tokens.Measure = tokens.measure,
+        watch: Watch | None = None,
+    ) -> None:
         self.entries: list[Entry] = []
         self.answers: list[Answer] = []
         self.session: str | None = None
         self.agents = agents
         self.places: dict[str, int] = {}
         self._measure = measure
+        self._watch = watch
         self._newest: dict[tuple[str | None, str | None], int] = {}
         self._last = ""
 
@@ -256,16 +267,13 @@ class Session:
         if head.parent == self._last:
             head.parent = self._last  # most lines hang on the one before: one string for both
         self._last = uuid
-        entry = _entry(line, head, self._measure, self.block)
+        entry = _entry(line, head, self._measure, self._watch)
         if entry.role == "assistant" and isinstance(head, _Line) and head.message is not UNSET:
             answer = self._answer(entry, uuid, head.message, head.request)
             entry = Entry("assistant", entry.at, entry.parent, answer, entry.blocks, agent=head.agent)
         self.session = self.session or head.session
         self.places[uuid] = len(self.entries)
         self.entries.append(entry)
-
-    def block(self, kind: Kind, start: int, raw: bytes, tool: str | None) -> None:
-        """Takes in a call, a result (`tool` is the call's id), an image or a document: nothing here."""
 
     def linked(self, head: LineHead) -> None:
         """Takes in a line that names the session's pull request: nothing here."""
@@ -399,11 +407,7 @@ class Session:
         return taken
 
 
-Watch = Callable[[Kind, int, bytes, str | None], None]
-_WATCHED = frozenset({"tool_use", "tool_result", "image", "document"})
-
-
-def _entry(line: Line, head: LineHead, measure: tokens.Measure, watch: Watch) -> Entry:
+def _entry(line: Line, head: LineHead, measure: tokens.Measure, watch: Watch | None) -> Entry:
     at = epoch(head.timestamp)
     message = head.message if isinstance(head, _Line) else UNSET
     if message is UNSET or not head.spoken:
@@ -453,7 +457,7 @@ def _same_prompt(usage: Usage | None, other: Usage | None) -> bool:
 
 
 def _blocks(
-    content: bytes, offset: int, measure: tokens.Measure, watch: Watch, *, own: bool
+    content: bytes, offset: int, measure: tokens.Measure, watch: Watch | None, *, own: bool
 ) -> tuple[Block, ...]:
     """Returns the blocks of the content that stands at `offset`; `own`: a person may have written it."""
     if content[:1] == b'"':
@@ -483,7 +487,7 @@ def _blocks(
         digest = xxh3_128_digest(raw)
         features = measure(raw, kind)
         tool = block.tool_use_id or block.id
-        if kind in _WATCHED:
+        if watch is not None and kind in _WATCHED:
             watch(kind, start, raw, tool)
         blocks.append(Block(kind, start, start + len(raw), digest, features, tool, words, words_end))
     return tuple(blocks)

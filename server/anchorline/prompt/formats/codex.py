@@ -12,6 +12,7 @@ itself: the entry whose `at` is `Prompt.now`.
 """
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -217,11 +218,19 @@ class Frozen(msgspec.Struct, frozen=True, array_like=True):
     forked: bool
 
 
-class Session:
-    """A session as its lines tell it, one after the other. `measure` counts what the estimates need."""
+Watch = Callable[[Item, int, bytes], None]
+"""Sees an item, where it stands in the file, and its bytes."""
 
-    def __init__(self, measure: tokens.Measure = tokens.measure) -> None:
+
+class Session:
+    """A session as its lines tell it, one after the other.
+
+    `measure` counts what the estimates need, `watch` sees each item.
+    """
+
+    def __init__(self, measure: tokens.Measure = tokens.measure, watch: Watch | None = None) -> None:
         self._measure = measure
+        self._watch = watch
         self.history = History()
         self.id: str | None = None
         self.model: str | None = None
@@ -333,9 +342,6 @@ class Session:
     def described(self, meta: SessionMeta) -> None:
         """Takes in what the session says of itself: nothing here."""
 
-    def item(self, item: Item, start: int, payload: bytes) -> None:
-        """Takes in an item of the conversation that stands at `start` of the file: nothing here."""
-
     def _item(self, payload: bytes, offset: int, at: float | None) -> None:
         item = _ITEM.decode(payload)
         answer = item.role == "assistant" or item.type in _ANSWERS or item.type.endswith("_call")
@@ -345,7 +351,8 @@ class Session:
         if not answer and at is not None:
             self.history.now = at
         self._ends_with_answer = answer
-        self.item(item, offset, payload)
+        if self._watch is not None:
+            self._watch(item, offset, payload)
         self._add(item, payload, offset)
 
     def _add(self, item: Item, payload: bytes, offset: int) -> None:
