@@ -65,6 +65,17 @@ def test_a_shorter_read_is_a_changed_history_and_none_at_all_changed_tools():
     assert finding("tools_changed").usd == pytest.approx(31_000 * 1.9 * OPUS, abs=1e-6)
 
 
+def test_what_was_written_just_before_may_not_be_readable_yet():
+    put([
+        request(1, write_1h=10_000),
+        request(2, at=90, read=10_000, write_1h=20_000),
+        request(3, at=91, read=10_000, write_1h=21_000, trigger="tool"),
+    ])  # fmt: skip
+    early = finding("not_readable")
+    assert (early.count, early.unit) == (1, "request")
+    assert early.usd == pytest.approx(20_000 * 1.9 * OPUS, abs=1e-6)
+
+
 def test_thinking_that_a_provider_takes_out_is_no_finding():
     put([
         request(1, input=40_000, model="gpt-5.5"),
