@@ -1,13 +1,14 @@
 """JSON-RPC against a real server process, in bytes: every request has exactly one answer."""
 
 import json
+from hashlib import blake2b
 
 import pytest
 
 from support.lsp_client import PATIENCE, frame
 
 INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, PARSE_ERROR = -32600, -32601, -32602, -32700
-NOT_INITIALIZED, CANCELLED = -32002, -32800
+NOT_INITIALIZED, CANCELLED, CONTENT_MODIFIED = -32002, -32800, -32801
 
 
 def unanswered(client) -> list:
@@ -276,7 +277,14 @@ def test_a_request_reads_the_document_as_it_was_when_the_client_asked(shared):
         {"id": "closed", "method": "anchorline/explain", "params": {"textDocument": {"uri": uri}}},
     ]
     shared.raw(b"".join(frame({"jsonrpc": "2.0", **message}) for message in messages))
-    assert shared.answer("before")["error"] == shared.answer("after")["error"]
+    # Each is answered for the text that it was asked about, or told that this has changed meanwhile.
+    for id_, draft in (("before", "Fix the parser.\n"), ("after", "Fix it.\n")):
+        answer = shared.answer(id_)
+        if "result" in answer:
+            digest = blake2b(draft.encode(), digest_size=16).hexdigest()
+            assert answer["result"]["plan"]["draft_hash"] == f"b2:{digest}"
+        else:
+            assert answer["error"] == {"code": CONTENT_MODIFIED, "message": "the document has changed"}
     assert shared.answer("closed")["error"] == {"code": INVALID_PARAMS, "message": "textDocument is not open"}
 
 
