@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from anchorline.replay import policies
 from anchorline.replay.bootstrap import share, total
-from anchorline.replay.changes import Change, Lifetimes, OneModel, Shorter, Unbroken, WarmCompactions
+from anchorline.replay.changes import (
+    Change,
+    ChosenLifetimes,
+    Lifetimes,
+    OneModel,
+    Shorter,
+    Unbroken,
+    WarmCompactions,
+)
 from anchorline.replay.costs import PricedHistory
 from anchorline.replay.history import History, answer_usd
 from anchorline.replay.interval import Interval
@@ -51,6 +59,41 @@ def test_lifetimes_of_sub_agents_are_set_apart():
     requests = [sent(0, 0, 10_000, chain="agent-1"), sent(1000, 0, 11_000, chain="agent-1")]
     assert worth(Lifetimes(main="1h"), *requests) == 0
     assert worth(Lifetimes(subagents="1h"), *requests) > 0
+
+
+def test_chosen_lifetimes_are_those_of_the_policy_where_it_sets_a_breakpoint():
+    pauses = [0, 5, 9, 15, 20, 1200, 1205, 1211, 2600, 2606]
+    requests = [
+        sent(at, 50_000 + 1000 * (number - 1) if number and at - pauses[number - 1] < 300 else 0)
+        for number, at in enumerate(pauses)
+    ]
+    requests = [
+        msgspec.structs.replace(
+            request,
+            write_5m=50_000 + 1000 * number - request.read,
+            trigger="user" if number % 3 == 0 else "tool",
+        )
+        for number, request in enumerate(requests)
+    ]
+    history = History(map(billed, requests), TARGETS)
+    own = (
+        PricedHistory(history.requests, TARGETS)
+        .charges(policies.named([policies.OWN])[policies.OWN])
+        .usd.sum()
+    )
+    was = (
+        PricedHistory(history.requests, TARGETS)
+        .charges(policies.named([policies.RECORDED])[policies.RECORDED])
+        .usd.sum()
+    )
+    saved = WhatIf(history, TARGETS).worth(ChosenLifetimes()).value
+    assert saved > 0
+    assert saved == pytest.approx(was - own, rel=0.05)  # after the last request it writes nothing, this does
+
+
+def test_lifetimes_are_not_chosen_in_a_session_on_a_plan():
+    requests = [sent(0, 0, 0, 10_000), sent(10, 10_000, 1000), sent(4000, 0, 12_000)]
+    assert worth(ChosenLifetimes(), *requests) == 0
 
 
 def test_without_a_switch_of_model_the_prefix_is_read_and_paid_at_the_price_of_the_one_that_is_kept():

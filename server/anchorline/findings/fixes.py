@@ -20,7 +20,15 @@ from typing import NamedTuple
 from anchorline.findings.attribution import LARGE_TOKENS, Avoidable
 from anchorline.findings.evidence import Evidence
 from anchorline.findings.model import Code, Fix, SettingChange
-from anchorline.replay.changes import Change, Lifetimes, OneModel, Shorter, Unbroken, WarmCompactions
+from anchorline.replay.changes import (
+    Change,
+    ChosenLifetimes,
+    Lifetimes,
+    OneModel,
+    Shorter,
+    Unbroken,
+    WarmCompactions,
+)
 from anchorline.replay.interval import Interval
 
 PROMPT_CACHING = "https://code.claude.com/docs/en/prompt-caching"
@@ -77,6 +85,11 @@ def _options(code: Code, evidence: Evidence) -> Iterator[Option]:
             "Keep the cache of main conversations for an hour",
             Lifetimes(main="1h"),
             (_claude("promptCacheTtl", value="1h", source=PROMPT_CACHING),),
+        )
+        yield Option(
+            "Let the gateway choose each lifetime: set `gateway.mode` to `anchors`, then "
+            "`anchorline connect claude-code`",
+            ChosenLifetimes(),
         )
     elif code == "subagent_starts":
         yield Option(

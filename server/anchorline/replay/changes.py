@@ -5,13 +5,17 @@ is about stand in no record.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 from typing import Protocol
 
 import msgspec
 
 from anchorline.cache.rules import Rules
+from anchorline.replay import policies
 from anchorline.replay.history import ReplayedRequest
+from anchorline.replay.rule import CachingRule
+from anchorline.replay.timeline import Timeline
 
 Requests = Sequence[ReplayedRequest]
 
@@ -40,6 +44,48 @@ class Lifetimes(msgspec.Struct, frozen=True):
             ttl = self.main if request.chain == "main" else self.subagents
             changed.append(request if ttl is None else msgspec.structs.replace(request, ttl=ttl))
         return requests, changed
+
+
+class ChosenLifetimes(msgspec.Struct, frozen=True):
+    """The lifetimes that Anchorline's gateway chooses (`policies`: "anchorline"), in sessions on an API key.
+
+    On a plan Claude Code writes main conversations for an hour, and the gateway changes nothing: a session in which
+    one was written so stays as it is. A request after which Anchorline would set no breakpoint keeps its own.
+    """
+
+    def sides(self, requests: Requests, rules: Rules) -> tuple[Requests, Requests]:
+        """Returns the requests with these lifetimes."""
+        on_plan = {request.session for request in requests if request.ttl == "1h" and request.chain == "main"}
+        models: dict[str, list[int]] = defaultdict(list)
+        for number, request in enumerate(requests):
+            if request.session not in on_plan:
+                models[request.model].append(number)
+        rule = policies.named([policies.OWN])[policies.OWN]
+        changed = list(requests)
+        for model, numbers in models.items():
+            sent = [requests[number] for number in numbers]
+            timeline = Timeline(model, rules.for_model(model), sent)
+            for place, lifetime in zip(timeline.sent.tolist(), _lifetimes(timeline, rule), strict=True):
+                request = sent[place]
+                if lifetime is not None and lifetime != request.ttl:
+                    changed[numbers[place]] = msgspec.structs.replace(request, ttl=lifetime)
+        return requests, changed
+
+
+def _lifetimes(timeline: Timeline, rule: CachingRule) -> Iterator[str | None]:
+    """Yields the lifetime that a rule chooses for each request, in the timeline's order."""
+    choices = rule.choose(timeline)
+    alive = -inf
+    for cold, warm, gap, shared in zip(
+        choices.cold.tolist(),
+        choices.warm.tolist(),
+        timeline.gap.tolist(),
+        timeline.shared.tolist(),
+        strict=True,
+    ):
+        action = choices.actions[warm if shared and gap <= alive else cold]
+        alive = action.alive
+        yield action.lifetime.name if action.lifetime is not None else None
 
 
 class OneModel(msgspec.Struct, frozen=True):

@@ -21,6 +21,9 @@ from anchorline.replay.timeline import Timeline
 RECORDED = "recorded"
 """What the client did: what the others are compared with, and what a change changes."""
 
+OWN = "anchorline"
+"""What the gateway does in mode `anchors`."""
+
 
 class NamedPolicy(NamedTuple):
     """A policy to choose by name: what it does, and its rule."""
@@ -143,7 +146,7 @@ POLICIES: Mapping[str, NamedPolicy] = {
     "delta-rule": NamedPolicy(
         "1h where the new part is under 5 % of the prefix, else 5m", lambda _: CachingRule(_delta)
     ),
-    "anchorline": NamedPolicy("the cheapest lifetime in expectation", _ours(0)),
+    OWN: NamedPolicy("the cheapest lifetime in expectation", _ours(0)),
     "anchorline-pings": NamedPolicy(
         f"the same with at most {PINGS} keep-alive pings, which need the gateway", _ours(PINGS)
     ),
