@@ -1,4 +1,4 @@
-"""Prints the Nth shell command of README.md, so that CI runs what a reader is told to run: the main job, or the tests."""
+"""Prints the Nth shell command of README.md, so that CI runs what a reader runs: the main job, or the tests."""
 
 import re
 import sys
