@@ -47,7 +47,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANCHORLINE_CONFIG", str(home / "anchorline.toml"))
         patch.setenv("ANCHORLINE_DATA_DIR", str(home / "data"))
-        assert "1120 new requests" in invoke("import", "claude-code", str(logs))
+        assert "1,120 new requests" in invoke("import", "claude-code", str(logs))
         assert json.loads(invoke("dataset", "build", "--json"))["decisions"] >= 1120
         trained = json.loads(invoke("train", "--from", "scratch", "--epochs", "8", "--json").splitlines()[-1])
     assert trained["heads"]["gap"] == "network", trained["reasons"]
