@@ -1,7 +1,8 @@
 """Whatever comes from outside is read or refused, in any pieces: frames, bodies, streams, session files, settings, models.
 
 Each target runs for ANCHORLINE_FUZZ_SECONDS (one second where nothing is said; CI gives more) on inputs that are broken
-anew every time. A failure prints the seed of its input; ANCHORLINE_FUZZ_SEED runs that one alone.
+anew every time, or, with ANCHORLINE_FUZZ_FROM, the same every time: CI judges a commit, not its luck. A failure prints the
+seed of its input; ANCHORLINE_FUZZ_SEED runs that one alone.
 """
 
 import gzip
@@ -35,6 +36,7 @@ from support.session_logs import ClaudeLog, codex_log
 
 SECONDS = float(os.environ.get("ANCHORLINE_FUZZ_SECONDS", "1"))
 SEED = os.environ.get("ANCHORLINE_FUZZ_SEED")
+FROM = os.environ.get("ANCHORLINE_FUZZ_FROM")
 FRAME = b"Content-Length: 8\r\n\r\n" + b'{"id":1}'
 LEAST = 3
 """Inputs of each target at least, however slow they are."""
@@ -45,10 +47,11 @@ def seeds() -> Iterator[int]:
     if SEED is not None:
         yield int(SEED)
         return
+    sequence = random.Random(FROM) if FROM is not None else secrets.SystemRandom()
     until = time.monotonic() + SECONDS
     done = 0
     while done < LEAST or time.monotonic() < until:
-        yield secrets.randbits(48)
+        yield sequence.getrandbits(48)
         done += 1
 
 

@@ -138,6 +138,7 @@ def test_the_same_output_under_another_call_id_is_the_same_content():
         (b'{"model": "claude-sonnet-5", "messages": [{"role": 1, "content": "x"}]}', "role"),
         (b'{"messages": [{"role": "user"', "cut off"),
         (b'{"messages": [{"role": "user", "content": "\xff"}]}', "UTF-8"),
+        (b'{"system": [{"type": "text", "text": "\xb7"}], "messages": []}', "UTF-8"),
         (b'{"model": "m"}', "neither"),
         (b"[1, 2]", "object"),
         (b'{"messages": ' + b"[" * 100_000, "nest"),
@@ -154,7 +155,15 @@ def test_a_byte_that_is_wrong_is_named():
     assert caught.value.offset == 46
 
 
-@pytest.mark.parametrize("message", [b'{"role": 1, "content": "b"}', b'{"role": "user"}', b"{,}"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        b'{"role": 1, "content": "b"}',
+        b'{"role": "user"}',
+        b"{,}",
+        b'{"role": "user", "content": [{"type": "text", "text": "\xb7"}]}',
+    ],
+)
 def test_what_is_wrong_in_a_later_message_is_named_where_it_stands_in_the_whole_body(message: bytes):
     first = b'{"model": "claude-sonnet-5", "messages": [{"role": "user", "content": "a"}'
     memory = formats.Memory()

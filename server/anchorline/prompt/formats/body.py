@@ -41,6 +41,7 @@ def read(body: bytes, dialect: Dialect, memory: Memory | None = None) -> Prompt:
         raise PromptError(f"the body has more than {MAX_VALUES} values")
     with refusing(body):
         continued = memory.longest(dialect.format, body) if memory is not None else None
+        _check_text(body, continued[0].ends[continued[1] - 1] if continued else 0)
         parsed = None
         if continued:
             with suppress(msgspec.MsgspecError):  # the whole body is read then, and says where it is wrong
@@ -50,6 +51,17 @@ def read(body: bytes, dialect: Dialect, memory: Memory | None = None) -> Prompt:
     if memory is not None:
         memory.keep(parsed, continued)
     return parsed.prompt
+
+
+def _check_text(body: bytes, start: int) -> None:
+    """Refuses bytes behind `start` that are no UTF-8: the decoder does not look into what it leaves as it is."""
+    new = body[start:] if start else body
+    if new.isascii():
+        return
+    try:
+        new.decode()
+    except UnicodeDecodeError as error:
+        raise PromptError(f"invalid UTF-8: {error.reason}", offset=start + error.start) from error
 
 
 @contextmanager
