@@ -321,6 +321,7 @@ def test_export_writes_a_file_a_table(recorded: Path, tmp_path: Path) -> None:
         "imports",
         "instructions",
         "ledger",
+        "limit_samples",
         "outcomes",
         "places",
         "plans",

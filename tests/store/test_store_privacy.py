@@ -220,6 +220,7 @@ def test_purging_the_old_leaves_the_new(path: Path) -> None:
         "replays": 0,
         "shadows": 0,
         "policy_events": 0,
+        "limit_samples": 0,
         "features": 1,
     }
     assert Reader(path).last_plan() == samples.plan("new", at=2000.0, word="kept", session="b")

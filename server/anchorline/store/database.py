@@ -26,7 +26,7 @@ FILE_NAME = "anchorline.db"
 Subject = Literal["replay", "findings"]
 NEVER = 9999
 """The number of a migration that has none, as only a newer Anchorline or another program may name them."""
-SCHEMA = 9
+SCHEMA = 10
 """Number of the newest migration that this program knows."""
 BELIEFS = 7
 """The schema from which on plans have in columns what was to be expected of the cache."""
@@ -52,6 +52,7 @@ TABLES = (
     "features",
     "shadows",
     "policy_events",
+    "limit_samples",
 )
 BUSY_S = 5.0
 ROOM = 1 << 20

@@ -389,3 +389,27 @@ def facts(db: Database) -> None:
         GROUP BY imported.session
     """)
     db.execute("DELETE FROM imports")
+
+
+@migrations(name="0010_limits")
+def limits(db: Database) -> None:
+    """Creates the table for what was told of a plan's limits. Codex's files are read once more: they have some."""
+    db.table("limit_samples").create(
+        {
+            "provider": str,
+            "account": str,
+            "plan": str,
+            "window": str,
+            "source": str,
+            "reset": int,
+            "used": float,
+            "at": float,
+            "until": float,
+            "resets_at": float,
+            "length": float,
+        },
+        pk=("provider", "account", "plan", "window", "source", "reset", "used"),
+        not_null={"at", "until"},
+    )
+    db.table("limit_samples").create_index(["until"])
+    db.execute("DELETE FROM imports WHERE agent = 'codex'")

@@ -126,6 +126,7 @@ def _delete(db: "Database", before: float | None) -> dict[str, int]:
         "shadows": f"created_at < :limit OR plan IN ({old_plans})",
         "policy_events": "at < :limit",
         "sessions": "last_at < :limit",
+        "limit_samples": "at < :limit",
         "imported": "sent_at < :limit",
         "imports": "mtime_ns < :limit * 1e9",
         "tool_results": "request NOT IN (SELECT id FROM imported)",

@@ -14,8 +14,9 @@ import msgspec
 from anchorline.cache.ledger import Entry
 from anchorline.instructions.warm_files import WarmFiles
 from anchorline.plan import Plan
+from anchorline.rate_limits import LimitSample
 from anchorline.sessions.request import RecordedRequest
-from anchorline.store import billing, database, instructions, privacy
+from anchorline.store import billing, database, instructions, limits, privacy
 from anchorline.store.database import SCHEMA, StoreError
 
 
@@ -173,6 +174,11 @@ class Reader:
             if connection is None or "replays" not in database.tables(connection):
                 return {}
             return {row[0]: row[1] for row in connection.execute("SELECT prefix, digest FROM replays")}
+
+    def limit_samples(self, since: float) -> list[LimitSample]:
+        """Returns what was told of a plan's limits from `since` on, in order. Raises StoreError."""
+        with self._connected() as connection:
+            return [] if connection is None else limits.read(connection, since)
 
     def imported(self, since: float) -> list[RecordedRequest]:
         """Returns the recorded requests that were sent from `since` on, in order. Raises StoreError."""

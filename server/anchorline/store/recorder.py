@@ -24,7 +24,8 @@ from anchorline.instructions.warm_files import WarmFile
 from anchorline.outcome import Feedback, Outcome
 from anchorline.plan import CachePlan, Plan
 from anchorline.prompt.model import Prompt
-from anchorline.store import database, instructions, rows
+from anchorline.rate_limits import LimitSample
+from anchorline.store import database, instructions, limits, rows
 from anchorline.store.database import StoreError
 
 if TYPE_CHECKING:
@@ -111,6 +112,12 @@ class Recorder:
 
         if held:
             self._offer(write)
+
+    def limits(self, samples: Iterable[LimitSample]) -> None:
+        """Records what was told of a plan's limits, if there is room."""
+        told = tuple(samples)
+        if told:
+            self._offer(lambda db, _: limits.put(db, told))
 
     def replays(self, made: Mapping[bytes, bytes]) -> None:
         """Records in which form tool results were sent, if there is room."""
