@@ -12,21 +12,19 @@ import msgspec
 
 from anchorline import files
 from anchorline.cache import markers
-from anchorline.cache.ledger import Ledger, MemoryLedger
 from anchorline.cache.markers import Splice
 from anchorline.cli import reading, rendering
 from anchorline.config import Config
 from anchorline.explain import markdown, nothing
 from anchorline.gateway import splice
-from anchorline.instructions.warm_files import WarmFiles
 from anchorline.live import policies
+from anchorline.live.recorded import recorded
 from anchorline.plan import Plan, schema
 from anchorline.planner import Planner
 from anchorline.prompt.formats import FORMATS
 from anchorline.prompt.model import EmptyPromptError, Format, Prompt
-from anchorline.store.database import StoreError, locate
+from anchorline.store.database import locate
 from anchorline.store.experiments import registry
-from anchorline.store.reader import Reader
 from anchorline.store.recorder import Recorder
 from anchorline.surroundings import NOTHING, Surroundings
 from anchorline.trim.results import Shortened
@@ -93,14 +91,16 @@ def command(
     config = reading.settings().config
     prompt = _prompt(file, file_format, target or config.route.model)
     in_force = policies.read(registry())
-    ledger, replays, warm_files = _recorded(config)
-    shortened = Shortened(replays)
-    planner = Planner(config, ledger, deciders=in_force.of, shortened=shortened)
+    stored = recorded(config.store, time.time())
+    if stored.problem is not None:
+        click.echo(f"anchorline: what is warm is not known: {stored.problem}", err=True)
+    shortened = Shortened(stored.replays)
+    planner = Planner(config, stored.ledger, deciders=in_force.of, shortened=shortened)
     plan = planner.plan(
         prompt,
         _surroundings(surroundings),
         target=target,
-        warm_files=warm_files.warm(Path(file).resolve(), time.time()),
+        warm_files=stored.warm_files.warm(Path(file).resolve(), time.time()),
     )
     if apply_anchors is not None:
         _apply(prompt, plan, file, apply_anchors)
@@ -168,22 +168,6 @@ def _surroundings(path: Path | None) -> Surroundings:
         return msgspec.json.decode(path.read_bytes().removeprefix(BOM_UTF8), type=Surroundings)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise reading.Unusable(f"{path}: {error}") from error
-
-
-def _recorded(config: Config) -> tuple[Ledger, dict[bytes, bytes], WarmFiles]:
-    """Returns what is warm by the database, in which form tool results were sent, and the instruction files in it.
-
-    Nothing where there is no database or it can't be read.
-    """
-    if not config.store.enabled:
-        return MemoryLedger(), {}, WarmFiles()
-
-    try:
-        reader, now = Reader(locate(config.store.path)), time.time()
-        return MemoryLedger(reader.ledger(now)), reader.replays(), reader.instructions(now)
-    except StoreError as error:
-        click.echo(f"anchorline: what is warm is not known: {error}", err=True)
-        return MemoryLedger(), {}, WarmFiles()
 
 
 def _record(config: Config, plan: Plan, prompt: Prompt, shadow: Plan | None, version: str) -> None:

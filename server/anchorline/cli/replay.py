@@ -1,6 +1,5 @@
 """`anchorline replay`: what each caching policy would have cost on one's own history."""
 
-import re
 import time
 from datetime import datetime
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from anchorline import files
+from anchorline import ages, files
 from anchorline.cli import progress, reading, tables
 from anchorline.replay import history
 from anchorline.replay.comparison import Comparison, compare
@@ -16,9 +15,6 @@ from anchorline.replay.policies import POLICIES
 from anchorline.report import replay as written
 from anchorline.route.target import load as load_targets
 from anchorline.store.database import StoreError, locate
-
-_AGO = re.compile(r"\s*(\d{1,5})\s*([hdw])(?:\s+ago)?\s*\Z")
-_SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
 
 
 class Since(click.ParamType[float]):
@@ -28,14 +24,10 @@ class Since(click.ParamType[float]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Returns epoch seconds."""
-        text = str(value)
-        ago = _AGO.match(text)
-        if ago:
-            return max(time.time() - int(ago[1]) * _SECONDS[ago[2]], 0.0)
         try:
-            return datetime.fromisoformat(text).timestamp()
-        except ValueError:
-            self.fail(f"{text!r} is neither an age (30d, 12h, 2w) nor a date (2026-11-23)", param, ctx)
+            return ages.since(str(value), time.time())
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def _policies(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:

@@ -162,8 +162,13 @@ class Groups:
         return sums
 
 
-def grouped(path: Path, targets: Targets, kind: GroupKind, since: float | None = None) -> Grouping:
-    """Returns all that was billed since then by one kind of group. Raises StoreError where it can't be read."""
+def grouped(
+    path: Path, targets: Targets, kind: GroupKind, since: float | None = None, most: int | None = None
+) -> Grouping:
+    """Returns all that was billed since then by one kind of group, in `most` rows and one for all others.
+
+    Raises StoreError where it can't be read.
+    """
     empty = Grouping(kind, 0, 0.0, 0.0, 0, ())
     if not path.exists():
         return empty
@@ -175,7 +180,7 @@ def grouped(path: Path, targets: Targets, kind: GroupKind, since: float | None =
         groups = Groups(connection, models, (kind,))
         for request in billed_requests(connection, models, since or 0.0):
             groups.add(request)
-    return groups.groupings()[0]
+    return groups.groupings(most)[0]
 
 
 class _Facts:
