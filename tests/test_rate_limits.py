@@ -77,8 +77,14 @@ def test_unified_headers_tell_each_window_under_one_name() -> None:
         ("five_hour", 5.0, 1784607600.0, 18000.0),
         ("seven_day", 76.0, 1785031200.0, 604800.0),
         ("seven_day_overage_included", 27.0, 1785031200.0, 604800.0),
-        ("overage", 100.0, None, None),
     ]
+
+
+def test_extra_usage_that_is_not_switched_on_is_no_full_window() -> None:
+    assert HEADERS["anthropic-ratelimit-unified-overage-status"] == "rejected"
+    assert "overage" not in {sample.window for sample in rate_limits.from_headers(HEADERS, NOW)}
+    used = HEADERS | {"anthropic-ratelimit-unified-overage-utilization": "0.31"}
+    assert ("overage", 31.0, None, None) in brief(rate_limits.from_headers(used, NOW))
 
 
 def test_a_refusal_that_names_its_window_alone_says_that_it_is_full() -> None:

@@ -27,6 +27,8 @@ _UNIFIED = re.compile(r"anthropic-ratelimit-unified-([a-z0-9_]+)-(utilization|re
 _CODEX = re.compile(
     r"x-([a-z0-9-]+?)-(primary|secondary)-(used-percent|window-minutes|reset-at|reset-after-seconds)\Z"
 )
+_OVERAGE = "overage"
+"""Extra usage: ``rejected`` where it is not switched on, as Claude Code 2.1.332 reads it, so it is no full window."""
 _CLAIMS = {"5h": "five_hour", "7d": "seven_day"}
 _LENGTHS_S = {"five_hour": 5 * HOUR_S, "seven_day": 7 * DAY_S}
 _MINUTES = {300: "five_hour", 1440: "one_day", 10080: "seven_day"}
@@ -118,7 +120,8 @@ def _unified(values: Mapping[str, str], at: float, account: str) -> tuple[LimitS
         if fraction is not None:
             used: float | None = round(100 * fraction, 4)
         else:
-            used = 100.0 if told.get("status") == "rejected" else None
+            refused = told.get("status") == "rejected" and name != _OVERAGE
+            used = 100.0 if refused else None
         window = _claim(name)
         samples.append(
             _sample(
