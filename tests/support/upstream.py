@@ -58,7 +58,10 @@ class RefusedError(Exception):
 
 
 class Upstream:
-    """The ASGI application. `seen` are the requests that arrived, `gone` counts clients that left an answer."""
+    """The ASGI application. `seen` are the requests that arrived, `gone` counts clients that left an answer.
+
+    `limits` are headers of each answer, errors' too, such as `plan_limits` makes.
+    """
 
     def __init__(self, *, keep: bool = True) -> None:
         self.seen: list[Seen] = []
@@ -68,6 +71,7 @@ class Upstream:
         self.simulator = Simulator(load())
         self.usd = 0.0
         self.billed: list[Any] = []
+        self.limits: dict[str, str] = {}
 
     async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
         parts = []
@@ -83,7 +87,8 @@ class Upstream:
         if self.keep:
             self.seen.append(Seen(scope, body))
         fault = headers.get("x-fault", "")
-        out = _Out(send, headers)
+        limits = [(name.encode(), value.encode()) for name, value in self.limits.items()]
+        out = _Out(send, headers, limits)
         try:
             body = _undone(body, headers.get("content-encoding", ""))
             await self._answer(scope["path"], headers, body, fault, out, receive)
@@ -186,16 +191,50 @@ class Upstream:
         }
 
 
+def plan_limits(
+    five_hour: float,
+    seven_day: float,
+    *,
+    now: float,
+    resets: tuple[float, float] = (3 * 3600.0, 4 * 86_400.0),
+) -> dict[str, str]:
+    """Return the headers by which Anthropic's API tells a plan's limits: fractions used, seconds from `now` to resets.
+
+    They are those that Claude Code 2.1.332 reads, as answers on a Max plan had them in September 2026.
+    """
+    name = "anthropic-ratelimit-unified"
+    used, headers = max(five_hour, seven_day), {}
+    for window, fraction, left in (("5h", five_hour, resets[0]), ("7d", seven_day, resets[1])):
+        headers[f"{name}-{window}-status"] = _state(fraction)
+        headers[f"{name}-{window}-utilization"] = f"{fraction:g}"
+        headers[f"{name}-{window}-reset"] = f"{now + left:.0f}"
+    first = five_hour >= seven_day
+    return headers | {
+        f"{name}-status": _state(used),
+        f"{name}-reset": f"{now + resets[not first]:.0f}",
+        f"{name}-representative-claim": "five_hour" if first else "seven_day",
+        f"{name}-fallback-percentage": "0.5",
+        f"{name}-overage-status": "rejected",
+        f"{name}-overage-disabled-reason": "org_level_disabled",
+    }
+
+
+def _state(fraction: float) -> str:
+    return "rejected" if fraction >= 1 else "allowed_warning" if fraction >= 0.9 else "allowed"
+
+
 class _Out:
     """Sends an answer, encoded as the client asks."""
 
-    def __init__(self, send: Any, headers: dict) -> None:
+    def __init__(self, send: Any, headers: dict, limits: list[tuple[bytes, bytes]]) -> None:
         self._send = send
+        self._limits = limits
         self._encoding = headers.get("x-encoding", "")
         self._pack, self._flush = _packer(self._encoding)
 
     async def begin(self, status: int, headers: list) -> None:
         headers = [*headers, (b"date", b"Thu, 01 Jan 2026 00:00:00 GMT"), (b"request-id", b"req_1")]
+        headers += self._limits
         if self._encoding:
             headers.append((b"content-encoding", self._encoding.encode()))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})

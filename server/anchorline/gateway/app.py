@@ -23,6 +23,7 @@ from anchorline.gateway.credential import credential
 from anchorline.gateway.exchange import Exchange, Sender, counted, format_of
 from anchorline.gateway.exchanges import Exchanges
 from anchorline.gateway.incoming import Incoming, LeftError, Receive, Send, SlowError
+from anchorline.gateway.limit_headers import LimitHeaders
 from anchorline.gateway.listeners import Listeners
 from anchorline.gateway.local import NAME, LocalAnswer, LocalTier, named
 from anchorline.gateway.refusals import Refusal
@@ -67,7 +68,7 @@ class App:
     """Answers requests. `exchanges` plans and records them, None: they are only passed through. `clock`: epoch seconds.
 
     `answers` is the response cache, `local` the model on this machine, `listeners` the language servers that hear of
-    warnings, `budgets` tells what was spent of them; None where there is none.
+    warnings, `budgets` tells what was spent of them, `limits` takes a plan's limits; None where there is none.
     """
 
     def __init__(
@@ -80,8 +81,10 @@ class App:
         local: LocalTier | None = None,
         listeners: Listeners | None = None,
         budgets: BudgetWatch | None = None,
+        limits: LimitHeaders | None = None,
     ) -> None:
         self._budgets = budgets
+        self._limits = limits
         self._listeners = listeners
         self._answers = answers
         self._local = local
@@ -195,6 +198,9 @@ class App:
                     return
                 headers = answered(answer.raw_headers, answer.status)
                 meter = _meter(answer.raw_headers)
+                if self._limits is not None and exchange is not None:
+                    told = answer.raw_headers
+                    self._limits.note(call.upstream, call.headers, call.body, told, self._clock())
                 shown = self._shown(exchange, answer.status, meter, _request_id(answer.raw_headers))
                 await send(
                     {"type": "http.response.start", "status": answer.status, "headers": [*headers, *shown]}

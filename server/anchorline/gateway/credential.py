@@ -40,16 +40,16 @@ def credential(upstream: Upstream, headers: Iterable[tuple[bytes, bytes]], body:
     """
     headers = list(headers)
     own = upstream.key is None
-    tokens = _tokens(headers) if own else [upstream.key or ""]
-    if any(token.startswith(_CLAUDE) for token in tokens):
+    texts = tokens(headers) if own else [upstream.key or ""]
+    if any(token.startswith(_CLAUDE) for token in texts):
         return "Claude plan"
-    if upstream.host == CHATGPT or (own and any(_is_login(token, upstream.name) for token in tokens)):
+    if upstream.host == CHATGPT or (own and any(_is_login(token, upstream.name) for token in texts)):
         return "ChatGPT login"
     if own and any(name.lower() == b"chatgpt-account-id" for name, _ in headers):
         return "ChatGPT login"
-    if any(token.startswith("sk-") for token in tokens):
+    if any(token.startswith("sk-") for token in texts):
         return "api key"
-    if not tokens:
+    if not texts:
         return "none"
     betas = (value for name, value in headers if name.lower() == b"anthropic-beta")
     if own and (any(b"oauth-" in value for value in betas) or _attested(body)):
@@ -57,16 +57,17 @@ def credential(upstream: Upstream, headers: Iterable[tuple[bytes, bytes]], body:
     return "other"
 
 
-def _tokens(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
-    tokens = []
+def tokens(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
+    """Returns the keys and tokens that a request is sent with."""
+    texts = []
     for name, value in headers:
         text = value.decode("latin-1").strip()
         if name.lower() in (b"x-api-key", b"api-key"):
-            tokens.append(text)
+            texts.append(text)
         elif name.lower() == b"authorization":
             scheme, _, token = text.partition(" ")
-            tokens.append(token.strip() if scheme.lower() == "bearer" else text)
-    return [token for token in tokens if token]
+            texts.append(token.strip() if scheme.lower() == "bearer" else text)
+    return [text for text in texts if text]
 
 
 def _is_login(token: str, upstream: str) -> bool:

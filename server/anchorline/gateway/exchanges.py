@@ -26,6 +26,7 @@ from anchorline.live.journal import Journal
 from anchorline.live.recording import NotRecordedError
 from anchorline.outcome import Outcome
 from anchorline.prompt.model import Format, PromptError
+from anchorline.rate_limits import LimitSample
 from anchorline.route.pricing import Bill, Pricing
 from anchorline.store.answers import KeptAnswer
 
@@ -264,6 +265,10 @@ class Exchanges:
         """Counts a request that was answered from the response cache; the provider gave the answer at `at`."""
         bill = self._pricing.bill(answer.usage, answer.model or "", at) if answer.usage is not None else None
         self.metrics.reused(bill.usd if isinstance(bill, Bill) else None)
+
+    def told_limits(self, samples: tuple[LimitSample, ...]) -> None:
+        """Records what answers have told of a plan's limits."""
+        self.journal.background(self.journal.recording.limits(samples))
 
     # What is shown of it
 

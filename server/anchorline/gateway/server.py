@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 from asyncio import TimerHandle, Transport
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +23,7 @@ from anchorline.gateway.app import App
 from anchorline.gateway.budget_watch import BudgetWatch
 from anchorline.gateway.exchanges import Exchanges
 from anchorline.gateway.incoming import Receive, Send
+from anchorline.gateway.limit_headers import LimitHeaders
 from anchorline.gateway.listeners import Listeners
 from anchorline.gateway.local import LocalTier
 from anchorline.gateway.metrics import FinishedRequest
@@ -265,8 +267,9 @@ async def _serve(
     if config.budget.is_set:
         watch = BudgetWatch(config, exchanges.planner.targets, report)
         watch.read()
+    limits = LimitHeaders(access.token.encode(), exchanges.told_limits)
     settings.app = App(
-        access, connections, exchanges, answers=kept, local=local, listeners=listeners, budgets=watch
+        access, connections, exchanges, time.time, kept, local, listeners, budgets=watch, limits=limits
     )
     gc.collect()
     gc.freeze()  # what is there now stays: later collections need not look at it

@@ -17,6 +17,7 @@ from anchorline.instructions.warm_files import WarmFile, WarmFiles
 from anchorline.outcome import Feedback, Outcome
 from anchorline.plan import CachePlan, Plan
 from anchorline.prompt.model import Prompt
+from anchorline.rate_limits import LimitSample
 from anchorline.store import database
 from anchorline.store.database import StoreError
 from anchorline.store.reader import Reader, Watcher
@@ -192,6 +193,12 @@ class Recording:
         recorder = await self._recorder()
         if recorder is not None:
             recorder.replays(forms)
+
+    async def limits(self, samples: Iterable[LimitSample]) -> None:
+        """Writes what was told of a plan's limits. Without an acknowledgement."""
+        recorder = await self._recorder()
+        if recorder is not None:
+            recorder.limits(samples)
 
     async def known_replays(self) -> dict[bytes, bytes]:
         """Returns in which form tool results were sent by earlier processes; nothing where that can't be read."""

@@ -1,0 +1,101 @@
+"""Plan limits in the gateway: headers of answers become samples, and pass on as they came."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from anchorline.rate_limits import LimitSample
+from anchorline.store.reader import Reader
+from support.gateways import MARKED_BODY, Gateway, call, gateway
+from support.upstream import Running, Upstream, plan_limits
+
+TOKEN = "sk-ant-oat01-" + "a" * 40
+OTHER = "sk-ant-oat01-" + "b" * 40
+
+
+def ask(running: Gateway, token: str = TOKEN, body: bytes = MARKED_BODY, **headers: str) -> tuple[int, dict]:
+    status, answered, _ = call(
+        f"{running.anthropic}/v1/messages", body=body, authorization=f"Bearer {token}", **headers
+    )
+    return status, dict(answered)
+
+
+def samples(running: Gateway) -> list[LimitSample]:
+    """Return what was recorded, once the gateway has ended."""
+    running.stop()
+    return Reader(running.database).limit_samples(0.0)
+
+
+def of_user(account: str, session: str) -> bytes:
+    """Return a body as Claude Code sends it, which names the account."""
+    user = json.dumps({"device_id": "d" * 64, "account_uuid": account, "session_id": session})
+    return json.dumps(json.loads(MARKED_BODY) | {"metadata": {"user_id": user}}).encode()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "g"
+
+
+def test_limits_become_samples_and_reach_the_client_as_they_came(home: Path):
+    with Running(Upstream()) as behind, gateway(home, behind.url) as running:
+        now = time.time()
+        behind.app.limits = plan_limits(0.42, 0.17, now=now)
+        status, headers = ask(running)
+        assert status == 200
+        assert behind.app.limits.items() <= headers.items()
+        recorded = samples(running)
+    assert [(one.provider, one.window, one.used, one.source) for one in recorded] == [
+        ("anthropic", "seven_day", 17.0, "headers"),
+        ("anthropic", "five_hour", 42.0, "headers"),
+    ]
+    assert {one.length for one in recorded} == {5 * 3600.0, 7 * 86_400.0}
+    assert all(abs(one.at - now) < 60 for one in recorded)
+
+
+def test_what_does_not_change_is_one_sample_and_a_refusal_tells_of_limits_too(home: Path):
+    with Running(Upstream()) as behind, gateway(home, behind.url) as running:
+        now = time.time()
+        behind.app.limits = plan_limits(0.98, 0.17, now=now)
+        for _ in range(3):
+            ask(running)
+        behind.app.limits = plan_limits(1.0, 0.17, now=now)
+        status, headers = ask(running, x_fault="429")
+        assert status == 429
+        assert behind.app.limits.items() <= headers.items()
+        recorded = samples(running)
+    assert [one.used for one in recorded if one.window == "five_hour"] == [98.0, 100.0]
+    assert [one.used for one in recorded if one.window == "seven_day"] == [17.0]
+    assert next(one for one in recorded if one.used == 98.0).newest > now
+
+
+def test_accounts_are_told_apart_and_a_credential_is_kept_nowhere(home: Path):
+    with Running(Upstream()) as behind, gateway(home, behind.url, level="debug") as running:
+        for token, used in ((TOKEN, 0.42), (OTHER, 0.66)):
+            behind.app.limits = plan_limits(used, 0.01, now=time.time())
+            ask(running, token)
+        recorded = samples(running)
+        accounts = {one.account for one in recorded if one.window == "five_hour"}
+        assert len(accounts) == 2
+        assert all(account.startswith("b2:") for account in accounts)
+        for file in (path for path in home.rglob("*") if path.is_file()):
+            content = file.read_bytes()
+            for token in (TOKEN, OTHER):
+                assert token.encode() not in content, file
+
+
+def test_an_account_stays_the_same_when_its_token_is_renewed(home: Path):
+    with Running(Upstream()) as behind, gateway(home, behind.url) as running:
+        for token, used, account in ((TOKEN, 0.42, "u-1"), (OTHER, 0.43, "u-1"), (OTHER[:-1], 0.05, "u-2")):
+            behind.app.limits = plan_limits(used, 0.01, now=time.time())
+            ask(running, token, of_user(account, "5f3a9c01-1111-2222-3333-444455556666"))
+        used = {one.used: one.account for one in samples(running) if one.window == "five_hour"}
+    assert used[42.0] == used[43.0] != used[5.0]
+
+
+def test_without_such_headers_nothing_is_recorded(home: Path):
+    with Running(Upstream()) as behind, gateway(home, behind.url) as running:
+        assert ask(running)[0] == 200
+        assert samples(running) == []
