@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from anchorline.cli.main import cli
 from anchorline.client_settings.parsing import read
-from anchorline.gateway import clients
+from anchorline.gateway import clients, connecting
 
 
 @pytest.fixture(autouse=True)
@@ -247,7 +247,7 @@ def test_connected_from_two_terminals_at_once_the_file_is_whole(homes: Path):
     def connect(_: int) -> None:
         ready.wait(60)
         for _ in range(25):
-            clients.connect(client)
+            connecting.connect(client)
             json.loads((homes / FILES["claude-code"][0]).read_text())
 
     with ThreadPoolExecutor(4) as pool:

@@ -7,7 +7,7 @@ import click
 from anchorline import files
 from anchorline.cli import reading
 from anchorline.client_settings.document import UnwritableError
-from anchorline.gateway import clients
+from anchorline.gateway import clients, connecting
 from anchorline.gateway import first_party as asserted
 from anchorline.live import token
 
@@ -91,13 +91,13 @@ def command(client: str | None, write: bool, first_party: bool) -> None:
         return
     is_new = entry.file is not None and not entry.file.exists()
     try:
-        copy = clients.connect(entry)
+        copy = connecting.connect(entry)
     except UnwritableError as error:
         click.echo(f"{entry.shown}\n")
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise reading.Unusable(f"{error.filename}: {error.strerror}") from error
-    other = clients.hindrance(entry)
+    other = connecting.hindrance(entry)
     now = f"does not use the gateway yet: {other}." if other else "uses the gateway now"
     click.echo(f"{entry.title} {now} ({entry.file}).\n{note}")
     before = "There was no such file before." if is_new else f"The file as it was: {copy}."
@@ -121,7 +121,7 @@ def disconnect(client: str | None) -> None:
         raise _missing("disconnect")
     entry = clients.clients(base())[client]
     try:
-        done = clients.disconnect(entry)
+        done = connecting.disconnect(entry)
     except UnwritableError as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:

@@ -20,7 +20,7 @@ from anchorline.engine import blas, installed, manifest, requirements
 from anchorline.engine.client import Engine
 from anchorline.engine.errors import DamagedModelError
 from anchorline.engine.measure import Speed, measure
-from anchorline.gateway import clients, first_party
+from anchorline.gateway import clients, connecting, first_party
 from anchorline.gateway.metrics import GatewayState
 from anchorline.generation import Unavailable
 from anchorline.live import policies
@@ -264,22 +264,22 @@ def _held(running: GatewayState) -> list[Check]:
 
 
 def _pointed(client: clients.Client) -> bool:
-    settings = clients.settings(client)
+    settings = connecting.settings(client)
     return settings is not None and any(
-        clients.ours(settings.get(path), value) for path, value in client.values.items()
+        connecting.ours(settings.get(path), value) for path, value in client.values.items()
     )
 
 
 def _client(client: clients.Client, config: Config, running: GatewayState | None) -> Check:
-    settings = clients.settings(client)
+    settings = connecting.settings(client)
     if settings is None:
         return Check(client.name, "error", f"{client.file} can't be read any more")
     again = f"`anchorline connect {client.name} --write`"
-    other = clients.hindrance(client)
+    other = connecting.hindrance(client)
     if other:
         return Check(client.name, "warning", f"does not use the gateway: {other}")
     named = ((settings.get(path), value) for path, value in client.values.items())
-    if any(clients.ours(now, value) and now != value for now, value in named):
+    if any(connecting.ours(now, value) and now != value for now, value in named):
         message = f"{client.file} names another address than this gateway's"
         return Check(client.name, "error", message, f"{again} corrects it")
     if running is None:

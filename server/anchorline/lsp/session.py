@@ -13,6 +13,7 @@ from anchorline.cache.ledger import Entry
 from anchorline.generation import LanguageModel
 from anchorline.instructions import in_requests
 from anchorline.instructions.warm_files import WarmFile, WarmFiles
+from anchorline.live.gateway_client import GatewayClient
 from anchorline.live.journal import Journal
 from anchorline.live.plans import Remembered
 from anchorline.live.recording import NotRecordedError
@@ -20,7 +21,6 @@ from anchorline.lsp.analysis import Analyses, DocumentAnalysis, PendingAnalysis,
 from anchorline.lsp.budget_warnings import BudgetWarnings
 from anchorline.lsp.documents import Document, Documents, to_path
 from anchorline.lsp.expiry import Expiry
-from anchorline.lsp.gateway import GatewayClient
 from anchorline.lsp.local_model import LocalModel
 from anchorline.lsp.prompt_files import Serving, format_of, name_of, serving
 from anchorline.lsp.proposals import Proposals

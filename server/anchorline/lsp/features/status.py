@@ -4,8 +4,8 @@ import time
 
 from anchorline import __version__
 from anchorline.cache.ledger import longest
+from anchorline.live.gateway_client import GatewayClient
 from anchorline.lsp import protocol
-from anchorline.lsp.gateway import GatewayClient
 from anchorline.lsp.server import Server
 from anchorline.lsp.session import EditorSession
 

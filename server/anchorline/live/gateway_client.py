@@ -1,8 +1,8 @@
-"""Connects to the gateway, where `gateway.start` says so, and starts one if none runs.
+"""Connects to the gateway, and starts one if none runs: for language servers and `anchorline run`.
 
-There is one for each port of the machine. Every server holds a request open at it (`/TOKEN/events`), on which it hears
-of warnings; a gateway that a server has started ends when none does so any more. It is a process of its own: nothing of
-it is imported here.
+There is one for each port of the machine. Each of them holds a request open at it (`/TOKEN/events`), on which it hears
+of warnings; a gateway that one of them has started ends when none does so any more. It is a process of its own: nothing
+of it is imported here.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class GatewayEvent(msgspec.Struct):
 
 
 class GatewayClient:
-    """The gateway as one server sees it. Used on the event loop. `warn` shows a message to the developer."""
+    """The gateway as one program sees it. Used on the event loop. `warn` shows a message to the developer."""
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn
@@ -52,8 +52,11 @@ class GatewayClient:
         self.address = ""
 
     def apply(self, config: Config) -> None:
-        """Connects to a gateway, or leaves it, as the user's settings say."""
-        new = config if config.gateway.start else None
+        """Connects to a gateway, or leaves it, as the user's settings say (`gateway.start`)."""
+        self.attend(config if config.gateway.start else None)
+
+    def attend(self, new: Config | None) -> None:
+        """Connects to the gateway of these settings and starts it where it does not run; None: leaves it."""
         is_same = (
             new is not None and self._config is not None and new.gateway.port == self._config.gateway.port
         )
