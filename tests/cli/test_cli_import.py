@@ -108,7 +108,7 @@ def test_of_a_file_that_is_no_session_the_first_lines_are_named_and_the_others_c
     path.write_text("a note\n" * 5000)
     problems = run("codex", str(path), code=1)["problems"]
     assert [one["line"] for one in problems] == [*range(1, 11), 0]
-    assert problems[-1]["message"] == "4990 more lines can't be read. Is it a Codex session?"
+    assert problems[-1]["message"] == "4990 more lines can't be read. Is it a session of Codex?"
 
 
 def test_an_import_as_the_wrong_tools_is_made_good_by_the_right_one_and_undoes_nothing(

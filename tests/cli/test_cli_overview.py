@@ -234,7 +234,7 @@ def test_options_of_the_screen_are_not_a_command_s(sessions: Path):
 
 def test_help_explains_it():
     shown = run("--help").output
-    assert "Without a command it reads the sessions of Claude Code and Codex" in shown
+    assert "Without a command it reads the agents' sessions that are new" in shown
     assert "anchorline fix 1 --dry-run" in shown
 
 

@@ -313,7 +313,7 @@ def test_the_same_folders_as_the_tools(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_session_that_is_just_being_packed_is_one(tmp_path: Path):
     for name in ("a.jsonl", "a.jsonl.zst", "b.jsonl.zst", "c.jsonl.gz", "notes.txt"):
         (tmp_path / name).write_bytes(b"")
-    found = [path.name for path in session_files.files((tmp_path,))]
+    found = [path.name for path in session_files.files("codex", (tmp_path,))]
     assert found == ["a.jsonl", "b.jsonl.zst", "c.jsonl.gz"]
 
 

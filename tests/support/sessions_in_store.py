@@ -5,7 +5,6 @@ from typing import Any
 
 from anchorline.sessions import importing
 from anchorline.sessions.request import RecordedRequest
-from anchorline.sessions.session_files import Agent
 from anchorline.store import database, imports
 
 MODEL = "claude-opus-4-6"
@@ -37,7 +36,7 @@ def request(number: int, at: float = 60.0, **more: Any) -> RecordedRequest:
     return RecordedRequest(**{**values, **more})
 
 
-def put(requests: list[RecordedRequest], agent: Agent = "claude-code", file: str = "session.jsonl") -> None:
+def put(requests: list[RecordedRequest], agent: str = "claude-code", file: str = "session.jsonl") -> None:
     """Writes them as an import does."""
     mark = importing.ReadPosition(1, 1, 1, 1, b"", b"", None)
     piece = importing.FilePart(requests, mark, [], anew=True, bytes=1)

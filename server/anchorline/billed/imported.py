@@ -140,8 +140,8 @@ def imported_requests(
                 subagent,
             )
         chain.at = at
-        # Codex writes for the one lifetime that its provider has.
-        chain.ttl = "1h" if long else "5m" if short and agent == "claude-code" else chain.ttl
+        # Where a provider has but one lifetime, that is the default.
+        chain.ttl = "1h" if long else "5m" if short and "5m" in facts.lifetimes else chain.ttl
         chain.users += trigger == "user"
         chain.ends.append(tokens.first[0] if usage is None else usage.prompt)
 

@@ -1,4 +1,4 @@
-"""`anchorline import`: imports sessions of Claude Code and Codex, without keeping text."""
+"""`anchorline import`: imports agents' sessions, without keeping text."""
 
 import sys
 from pathlib import Path
@@ -6,19 +6,18 @@ from pathlib import Path
 import click
 import msgspec
 
+from anchorline import files
 from anchorline.cli import progress, reading
 from anchorline.cli.group import Group
 from anchorline.figures import count
 from anchorline.route.target import load as load_targets
 from anchorline.sessions import session_files
-from anchorline.sessions.session_files import Agent
+from anchorline.sessions.agents import AGENTS, Agent
 from anchorline.store.database import StoreError
 from anchorline.store.session_import import import_sessions
 
-_PATHS = click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
-_TITLES: dict[Agent, str] = {"claude-code": "Claude Code", "codex": "Codex"}
-_HOMES: dict[Agent, str] = {"claude-code": "CLAUDE_CONFIG_DIR", "codex": "CODEX_HOME"}
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+_PATHS = click.Argument(["paths"], nargs=-1, type=click.Path(exists=True, path_type=Path))
+_JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object.")
 
 
 class _Agents(Group):
@@ -43,47 +42,41 @@ def command() -> None:
     """
 
 
-@command.command("claude-code")
-@_PATHS
-@_JSON
-def claude_code(paths: tuple[Path, ...], as_json: bool) -> None:
-    """Import Claude Code's sessions: PATHS, or those under ~/.claude/projects (CLAUDE_CONFIG_DIR).
+def _command(agent: Agent) -> click.Command:
+    """Returns the command that imports the sessions of one agent."""
+    folders = " and ".join(files.with_tilde(folder) for folder in agent.homes())
+    set_by = f" ({agent.variable})" if agent.variable else ""
+    return click.Command(
+        agent.name,
+        params=[_PATHS, _JSON],
+        callback=lambda paths, as_json: _run(agent, paths, as_json=as_json),
+        short_help=f"Import {agent.title}'s sessions.",
+        help=(
+            f"Import {agent.title}'s sessions: PATHS, or those under {folders}{set_by}.\n\n\b\nExample:\n"
+            f"  anchorline import {agent.name} --json"
+        ),
+    )
 
-    \b
-    Example:
-      anchorline import claude-code --json
-    """
-    _run("claude-code", paths, as_json=as_json)
 
-
-@command.command("codex")
-@_PATHS
-@_JSON
-def codex(paths: tuple[Path, ...], as_json: bool) -> None:
-    """Import Codex's sessions: PATHS, or those in sessions and archived_sessions of ~/.codex (CODEX_HOME).
-
-    \b
-    Example:
-      anchorline import codex ~/backup/sessions
-    """
-    _run("codex", paths, as_json=as_json)
+for _agent in AGENTS.values():
+    command.add_command(_command(_agent))
 
 
 def _run(agent: Agent, paths: tuple[Path, ...], *, as_json: bool) -> None:
     settings = reading.settings().config
     if not settings.store.enabled:
         raise click.ClickException("recording is off (store.enabled)")
-    sources = paths or session_files.homes(agent)
+    sources = paths or agent.homes()
     if not any(source.exists() for source in sources):
         raise reading.Unusable(
-            f"No sessions of {_TITLES[agent]} here: {sources[0]} doesn't exist. Name files or folders that have some, "
-            f"or set {_HOMES[agent]}."
+            f"No sessions of {agent.title} here: {sources[0]} doesn't exist. Name files or folders that have some, "
+            f"or set {agent.variable}."
         )
-    paths_to_read = session_files.files(sources)
+    paths_to_read = session_files.files(agent.name, sources)
     targets = load_targets(settings.files)
     try:
         with progress.bar("Importing", len(paths_to_read), quiet=as_json) as step:
-            summary = import_sessions(agent, paths_to_read, settings, targets, step)
+            summary = import_sessions(agent.name, paths_to_read, settings, targets, step)
     except StoreError as error:
         raise reading.Unusable(str(error)) from error
     if summary.notice is not None:

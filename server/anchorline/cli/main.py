@@ -31,7 +31,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "cache": ("cache.command", "Show and empty the gateway's response cache."),
     },
     "Cost and history": {
-        "import": ("import_.command", "Import past sessions of Claude Code or Codex."),
+        "import": ("import_.command", "Import past sessions of coding agents."),
         "report": ("report.command", "Show cost, cache hits and model choices; optionally as an HTML page."),
         "warm": ("warm.command", "List the prefixes that providers hold now."),
         "replay": ("replay.command", "Show what other caching policies would have cost on your history."),
@@ -125,7 +125,7 @@ class _Lazy(click.Group):
 def cli(ctx: click.Context, as_json: bool, sample: bool) -> None:
     """Show what your coding agents cost, on what, and what to do about it.
 
-    Without a command it reads the sessions of Claude Code and Codex that are new, and prints what they cost, the
+    Without a command it reads the agents' sessions that are new, and prints what they cost, the
     findings ranked by cost, and for each one what would have saved money. Nothing leaves this machine, and no text of
     prompts is kept.
 

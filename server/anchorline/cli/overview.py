@@ -15,7 +15,7 @@ from anchorline.config import Config, Store
 from anchorline.findings import kept
 from anchorline.findings.model import Overview
 from anchorline.sessions import session_files
-from anchorline.sessions.session_files import AGENTS, Agent
+from anchorline.sessions.agents import AGENTS
 from anchorline.store.database import StoreError, locate
 from anchorline.store.unread import unread
 
@@ -23,7 +23,7 @@ from anchorline.store.unread import unread
 class AgentFiles(msgspec.Struct, frozen=True):
     """Where an agent keeps its sessions, and how many files of them there are."""
 
-    agent: Agent
+    agent: str
     folders: list[str]
     files: int
 
@@ -50,7 +50,7 @@ def show(*, as_json: bool, sample: bool) -> None:
     agents: list[AgentFiles] = []
     imported, overview = 0, None
     if not sample:
-        sources = {agent: session_files.files(session_files.homes(agent)) for agent in AGENTS}
+        sources = {agent: session_files.files(agent, session_files.homes(agent)) for agent in AGENTS}
         agents = [_files(agent, paths) for agent, paths in sources.items()]
         imported = _import(sources, settings, quiet=as_json)
         try:
@@ -78,7 +78,7 @@ def _show_sample(agents: list[AgentFiles], *, as_json: bool) -> None:
     with TemporaryDirectory(prefix="anchorline-sample-") as folder:
         settings = Config(store=Store(path=str(Path(folder) / "sample.db")))
         shipped = files.shipped() / "sample"
-        samples = {agent: session_files.files((shipped / agent,)) for agent in AGENTS}
+        samples = {agent: session_files.files(agent, (shipped / agent,)) for agent in AGENTS}
         update.import_files(samples, settings, quiet=True)
         overview = update.work_out(locate(settings.store.path), settings, quiet=True)
     offered, _ = _offers(overview)
@@ -94,11 +94,11 @@ def _print(shown: FirstScreen) -> None:
     click.echo(msgspec.json.encode(shown).decode())
 
 
-def _files(agent: Agent, paths: list[Path]) -> AgentFiles:
+def _files(agent: str, paths: list[Path]) -> AgentFiles:
     return AgentFiles(agent, [str(folder) for folder in session_files.homes(agent)], len(paths))
 
 
-def _import(sources: dict[Agent, list[Path]], settings: Config, *, quiet: bool) -> int:
+def _import(sources: dict[str, list[Path]], settings: Config, *, quiet: bool) -> int:
     """Imports what is new, and returns how many requests that were."""
     if not settings.store.enabled:
         reading.notice(

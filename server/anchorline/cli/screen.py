@@ -12,13 +12,13 @@ from anchorline.cli.offers import FixOffer
 from anchorline.cli.terminal import Styled, StyledLine
 from anchorline.figures import cents, count, share
 from anchorline.findings.model import CostFinding, Fix, Overview
+from anchorline.sessions import agents
 
 MOST = 6
 """Findings that are shown, so that the screen stays one; the others are summed up."""
 WIDEST = 100
 LONGEST = 24
 """Characters of a project's path that are shown whole."""
-NAMES = {"claude-code": "Claude Code", "codex": "Codex", "gateway": "gateway"}
 
 
 def lines(
@@ -48,7 +48,7 @@ def sample(
                 f"{count(number)} file{'s' * (number != 1)}, no request imported" if number else "no sessions"
             )
             where = f"{', '.join(files.with_tilde(Path(folder)) for folder in folders)} ({state})"
-            screen += _wrapped([(f"{NAMES[agent]:11}  ", "bold"), (where, "")], 2, width, hanging=13)
+            screen += _wrapped([(f"{agents.title(agent):11}  ", "bold"), (where, "")], 2, width, hanging=13)
         screen.append([])
     label = "Sample: an invented history, to show what this looks like. None of it is yours."
     screen += [*_plain(label, width, "bold yellow"), []]
@@ -90,11 +90,11 @@ def _head(overview: Overview, width: int) -> list[StyledLine]:
     parts = [_span(overview)]
     if overview.unpriced == overview.requests:
         spent: list[Styled] = [("Cost not known", "bold"), (f": {counts}", "")]
-        parts += [f"{NAMES.get(use.agent, use.agent)} {count(use.requests)}" for use in overview.agents]
+        parts += [f"{agents.title(use.agent)} {count(use.requests)}" for use in overview.agents]
         parts.append("`files.models` takes prices of your own")
     else:
         spent = [(cents(overview.usd), "bold"), (f" at API prices: {counts}", "")]
-        parts += [f"{NAMES.get(use.agent, use.agent)} {cents(use.usd)}" for use in overview.agents]
+        parts += [f"{agents.title(use.agent)} {cents(use.usd)}" for use in overview.agents]
         if overview.unpriced:
             parts.append(f"{count(overview.unpriced)} of unknown price")
     return [*_wrapped(spent, 0, width), *_plain(" · ".join(parts), width, "dim")]

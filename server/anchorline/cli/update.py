@@ -8,14 +8,13 @@ from anchorline.config import Config
 from anchorline.findings.model import Overview
 from anchorline.findings.overview import overview
 from anchorline.route.target import load as load_targets
-from anchorline.sessions.session_files import Agent
 from anchorline.store.session_import import import_sessions
 
 NAMED = 3
 """Problems of an import that are named; of the others only the number is said."""
 
 
-def import_files(new: Mapping[Agent, list[Path]], settings: Config, *, quiet: bool) -> int:
+def import_files(new: Mapping[str, list[Path]], settings: Config, *, quiet: bool) -> int:
     """Imports session files, and returns how many of their requests are new. Raises StoreError.
 
     What can't be read is said on standard error.

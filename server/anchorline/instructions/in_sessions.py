@@ -17,13 +17,14 @@ from anchorline.prompt import tokens
 from anchorline.prompt.model import PromptError
 from anchorline.prompt.source import lines
 from anchorline.sessions.request import RecordedRequest
-from anchorline.sessions.session_files import Agent
 
 _SCANNED = 64
 """Lines in which a session says where it began and with which instructions."""
 _DEEPEST = 64
 _CLAUDE = ("CLAUDE.md", ".claude/CLAUDE.md", "CLAUDE.local.md")
 _CODEX = ("AGENTS.override.md", "AGENTS.md")
+_NAMES = {"claude-code": _CLAUDE, "codex": _CODEX}
+"""The instruction files of the agents of which it can be told which ones a session holds."""
 _MARKS = ("# AGENTS.md instructions", "<user_instructions>")
 
 
@@ -50,13 +51,15 @@ class _SessionLine(msgspec.Struct):
 
 
 def files_of_session(
-    path: Path, agent: Agent, requests: Sequence[RecordedRequest], held: Sequence[Entry], key: bytes
+    path: Path, agent: str, requests: Sequence[RecordedRequest], held: Sequence[Entry], key: bytes
 ) -> SessionFiles | None:
-    """Returns the files in the newest warm prefix of a session file; None where nothing is warm.
+    """Returns the files in the newest warm prefix of a session file; None where nothing is warm, or told of them.
 
     `held` are the warm entries of `requests`. Reads the file's beginning, and the instruction files where the session
     was begun. `key` is the database's.
     """
+    if agent not in _NAMES:
+        return None
     warm = {entry.prefix: entry for entry in held}
     own = sorted(
         (request for request in requests if request.chain == "main" and request.branch == 0),
@@ -77,7 +80,7 @@ def files_of_session(
 
     files: list[WarmFile] = []
     if agent == "codex":
-        for instructions, content, _ in _files(_codex_home(), folder, _CODEX):
+        for instructions, content, _ in _files(_codex_home(), folder, _NAMES[agent]):
             _, word_for_word, rest = text.partition(content)
             files.append(
                 file(instructions, word_for_word, tokens.estimate(rest, "document", "openai") if rest else 0)
@@ -85,7 +88,7 @@ def files_of_session(
     else:
         began = next((request for request in reversed(own) if request.trigger == "compact"), own[0])
         behind = max(newest.tokens - began.tokens, 0)
-        for instructions, content, changed in reversed(list(_files(_claude_home(), folder, _CLAUDE))):
+        for instructions, content, changed in reversed(list(_files(_claude_home(), folder, _NAMES[agent]))):
             if changed <= own[0].sent_at:
                 files.append(file(instructions, content, behind))
                 behind += files[-1].tokens

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 
@@ -71,7 +72,9 @@ class _Reading(Session):
 class ClaudeCode:
     """One file."""
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: Facts, path: Path) -> None:
+        if path.name.startswith("agent-"):
+            facts.own_agent(path)
         self._facts = facts
         self._agents = _Reading(facts)
         self._main = _Reading(facts, self._agents)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -104,7 +105,7 @@ class Codex:
 
     problem: str | None = None
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: Facts, path: Path) -> None:  # noqa: ARG002
         self._facts = facts
         self._reading = _Reading(facts)
 

@@ -39,7 +39,13 @@ INSTRUCTIONS = frozenset({"CLAUDE.md", "CLAUDE.local.md", "AGENTS.md", "AGENTS.o
 _INSTRUCTIONS = tuple(INSTRUCTIONS)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}\Z")
-_EDITS = frozenset({"Edit", "MultiEdit", "Write", "NotebookEdit"})
+_EDITS = frozenset(
+    {
+        *("Edit", "MultiEdit", "Write", "NotebookEdit", "edit", "multiedit", "write", "editor", "replace"),
+        *("write_file", "write_to_file", "replace_in_file", "create", "str_replace_editor", "apply_patch"),
+    }
+)
+"""What agents call the tools that edit a file."""
 _COMMIT = re.compile(
     r"(?:^|[;&|(\n]|\$\()\s*(?:\w+=\S+\s+)*git\s+(?:-[cC]\s+\S+\s+|--?[\w=/.-]+\s+)*commit\b"
 )
@@ -114,6 +120,8 @@ class _Input(msgspec.Struct, frozen=True):
     """The members of a tool's input that are looked at: any client's, and those of MCP servers for files."""
 
     file_path: Any = None
+    file_path_in_camel_case: Any = msgspec.field(name="filePath", default=None)
+    absolute_path: Any = None
     notebook_path: Any = None
     path: Any = None
     offset: Any = None
@@ -207,6 +215,22 @@ class Facts:
         except _FAULTS:
             return
 
+    def call(self, call: str, tool: object, arguments: bytes) -> None:
+        """Takes in a tool's call: its id, the tool's name and its arguments, which are a JSON object."""
+        try:
+            self._calls[call] = self._call(_Call(tool, _decode_input(arguments)))
+        except _FAULTS:
+            self._calls[call] = Call(_tool(tool))
+
+    def result(self, call: str, content: bytes, *, failed: bool = False) -> None:
+        """Takes in what the tool returned that was called with this id."""
+        made = self._calls.get(call, _UNKNOWN)
+        if failed:
+            made = made._replace(effect=None)
+        with suppress(*_FAULTS):
+            measured = Measured(made, tokens.measure(content, "tool_result"), "tool_result")
+            self._results[len(self._results)] = measured
+
     def item(self, item: Item, start: int, payload: bytes) -> None:
         """Takes in an item of Codex, whose bytes are `payload` and stand at `start` of the file."""
         kind, call_id = item.type, item.call_id
@@ -272,13 +296,21 @@ class Facts:
         given, tool = block.input or _NOTHING, _tool(block.name)
         if given.subagent_type is not None and given.prompt:
             self.agents[prompt_digest(bytes(given.prompt))] = self.agent(given.subagent_type)
-        path = given.file_path or given.notebook_path or given.path
+        path = (
+            given.file_path
+            or given.notebook_path
+            or given.path
+            or given.file_path_in_camel_case
+            or given.absolute_path
+        )
         if not isinstance(path, str):
             return self._command(tool, given.command, self.folder)
         effect: Effect | None = None
         if tool in _EDITS and path.endswith(_INSTRUCTIONS) and PurePath(path).name in INSTRUCTIONS:
             effect = "instructions"
-        return Call(tool, self._target(path), _number(given.offset), _number(given.limit), effect)
+        inside = not path.startswith(("/", "\\", "~")) and path[1:2] != ":"
+        target = self._target(f"{self.folder}/{path}" if inside else path)
+        return Call(tool, target, _number(given.offset), _number(given.limit), effect)
 
     def _codex_call(self, item: Item) -> Call:
         arguments = item.arguments if isinstance(item.arguments, str) else ""

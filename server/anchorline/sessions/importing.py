@@ -1,24 +1,28 @@
-"""Reads session files piece by piece: a file that grew is read from where it ended, a replaced one anew."""
+"""Reads session files piece by piece: one of lines that grew is read from where it ended, a replaced one anew.
+
+A document is read as a whole and a database by its rows that are new; what either has left out since stays known, as it
+was billed.
+"""
 
 import hashlib
 import os
+import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
 from anchorline.prompt.model import PromptError
-from anchorline.prompt.source import PACKED, lines, refused
-from anchorline.sessions import messages
-from anchorline.sessions.claude_code import ClaudeCode
-from anchorline.sessions.codex import Codex
+from anchorline.prompt.source import PACKED, Line, lines, read_bytes, refused
+from anchorline.sessions import agent_database, agents, messages
 from anchorline.sessions.facts import Facts
-from anchorline.sessions.request import RecordedRequest, Transcript
-from anchorline.sessions.session_files import Agent
+from anchorline.sessions.request import DatabaseTranscript, RecordedRequest, Transcript
+from anchorline.sessions.session_files import form, stamp
 
-READERS: dict[Agent, Callable[[Facts], Transcript]] = {"claude-code": ClaudeCode, "codex": Codex}
-NAMES: dict[Agent, str] = {"claude-code": "a Claude Code", "codex": "a Codex"}
 PROBLEMS = 10
 """Lines of a file that are named when they can't be read; of the others only the number is said."""
 _MARK = 4096
@@ -28,7 +32,8 @@ STATE_BYTES = 1_000_000
 """A smaller file is read anew should it grow: that costs less than to keep the state of all files."""
 STATE_LINES = 200_000
 """So is one of more lines: its state would take as much memory as the file."""
-
+MAX_DOCUMENT = 512 * 1024 * 1024
+"""Bytes of a document, which is held in memory while it is read."""
 
 REPLACED = -1
 """The size of a file that was replaced while it was read: the next import reads it anew."""
@@ -74,7 +79,7 @@ class FilePart(msgspec.Struct, frozen=True):
 
 def read(
     path: Path,
-    agent: Agent,
+    agent: str,
     earlier: ReadPosition | None,
     now: float,
     *,
@@ -82,20 +87,96 @@ def read(
     key: bytes = b"",
     names: bool = False,
 ) -> FilePart | None:
-    """Reads what is new in a file; None where nothing is. Raises OSError.
+    """Reads what is new in an agent's file; None where nothing is. Raises OSError.
 
     `features`: also what is learnt from a person's messages; then taking the requests raises OSError and PromptError
-    too, where the file has gone meanwhile. `key` is the database's, for hashes of paths; `names`: those of folders,
-    branches and sub-agents may be kept.
+    too, where the file has gone meanwhile, as it does of a database. `key` is our own database's, for hashes of paths;
+    `names`: those of folders, branches and sub-agents may be kept.
     """
-    stat = path.stat()
-    if earlier is not None and (earlier.size, earlier.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+    stamped = stamp(path)
+    if earlier is not None and (earlier.size, earlier.mtime_ns) == stamped:
         return None
+    reader = partial(_reader, agent, path, key, names)
+    if form(path) == "database":
+        return _database_part(path, cast("Callable[[], DatabaseTranscript]", reader), earlier, stamped)
+    make = cast("Callable[[], Transcript]", reader)
+    if form(path) == "document":
+        return _document_part(path, make(), stamped, features=features)
+    return _lines_part(path, agent, make, earlier, now, features=features)
+
+
+def _reader(agent: str, path: Path, key: bytes, names: bool) -> object:
+    return agents.reader(agent)(Facts(key, names=names), path)
+
+
+def _database_part(
+    path: Path,
+    make: Callable[[], DatabaseTranscript],
+    earlier: ReadPosition | None,
+    stamped: tuple[int, int],
+) -> FilePart:
+    reader = make()
+    if earlier is not None and earlier.state is not None:
+        try:
+            reader.resume(zlib.decompress(earlier.state))
+        except (msgspec.DecodeError, zlib.error):  # another version wrote it
+            reader = make()
+    problems: list[LineProblem] = []
+    position = ReadPosition(REPLACED, stamped[1], 0, 0, b"", b"", None)
+    requests: Iterator[RecordedRequest] = iter(())
+    with ExitStack() as stack:
+        try:
+            reader.take(stack.enter_context(agent_database.opened(path)))
+            state = zlib.compress(reader.state(), 1)
+            position = ReadPosition(*stamped, 0, 0, b"", b"", state)
+            requests = _of_database(path, reader, stack.pop_all(), problems)
+        except (PromptError, sqlite3.Error) as error:
+            problems.append(LineProblem(str(path), 0, _reason(error)))
+    return FilePart(requests, position, problems, anew=False, bytes=stamped[0])
+
+
+def _reason(error: PromptError | sqlite3.Error) -> str:
+    return str(error) if isinstance(error, PromptError) else f"SQLite can't read it ({type(error).__name__})"
+
+
+def _of_database(
+    path: Path, reader: DatabaseTranscript, stack: ExitStack, problems: list[LineProblem]
+) -> Iterator[RecordedRequest]:
+    with stack:
+        yield from reader.requests()
+    if reader.problem is not None:
+        problems.append(LineProblem(str(path), 0, reader.problem))
+
+
+def _document_part(path: Path, reader: Transcript, stamped: tuple[int, int], *, features: bool) -> FilePart:
+    """Reads a document. One that can't be read, as while it is just being rewritten, is read again next time."""
+    problems: list[LineProblem] = []
+    error: PromptError | None
+    try:
+        content = read_bytes(path, MAX_DOCUMENT)
+        error = refused(Line(1, 0, content, complete=True), reader.take)
+    except PromptError as refusal:
+        error = refusal
+    if error is not None:
+        problems.append(LineProblem(str(path), 0, _without_text(error)))
+        return FilePart((), ReadPosition(REPLACED, stamped[1], 0, 0, b"", b"", None), problems, False, 0)
+    position = ReadPosition(*stamped, 0, 0, b"", b"", None)
+    requests = _requests(path, reader, problems, features=features)
+    return FilePart(requests, position, problems, anew=False, bytes=stamped[0])
+
+
+def _lines_part(
+    path: Path,
+    agent: str,
+    make: Callable[[], Transcript],
+    earlier: ReadPosition | None,
+    now: float,
+    *,
+    features: bool,
+) -> FilePart:
+    stat = path.stat()
     packed = path.suffix in PACKED
-    facts = Facts(key, names=names)
-    if path.name.startswith("agent-"):
-        facts.own_agent(path)
-    reader = READERS[agent](facts)
+    reader = make()
     anew = True
     if (
         earlier is not None
@@ -107,7 +188,7 @@ def read(
             reader.resume(zlib.decompress(earlier.state))
             anew = False
         except (msgspec.DecodeError, zlib.error):  # another version wrote it
-            reader = READERS[agent](Facts(key, names=names))
+            reader = make()
     begin, number = (0, 0) if anew or earlier is None else (earlier.offset, earlier.line)
     keep = not packed and stat.st_size >= STATE_BYTES and now - stat.st_mtime < STATE_S
     problems: list[LineProblem] = []
@@ -130,7 +211,11 @@ def read(
         problems.append(LineProblem(str(path), error.line or 0, str(error)))
     if left_out:
         problems.append(
-            LineProblem(str(path), 0, f"{left_out} more lines can't be read. Is it {NAMES[agent]} session?")
+            LineProblem(
+                str(path),
+                0,
+                f"{left_out} more lines can't be read. Is it a session of {agents.title(agent)}?",
+            )
         )
     if keep and not torn and number <= STATE_LINES:
         state = reader.state()

@@ -1,6 +1,7 @@
 """A request as a recorded session shows it: what was sent, when, and what was billed. No text."""
 
 import heapq
+import sqlite3
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import Literal, Protocol
@@ -91,7 +92,11 @@ class RecordedRequest(msgspec.Struct, frozen=True):
 
 
 class Transcript(Protocol):
-    """A session file while it is read. `problem` says what was left out, once all requests are taken."""
+    """A session file while it is read. `problem` says what was left out, once all requests are taken.
+
+    It is made with the file's `Facts` and its path. A JSON document is taken as the one line that it is; what `state`
+    returns of that is not asked for.
+    """
 
     problem: str | None
 
@@ -105,6 +110,34 @@ class Transcript(Protocol):
 
     def state(self) -> bytes:
         """Returns what is needed to go on from here, without text."""
+        ...
+
+    def resume(self, state: bytes) -> None:
+        """Goes on from `state`. Raises msgspec.DecodeError where it is no state of this version."""
+        ...
+
+
+class DatabaseTranscript(Protocol):
+    """An agent's SQLite database while it is read, made as a `Transcript` is.
+
+    `resume` comes first, with the `state` of the import before where there was one.
+    """
+
+    problem: str | None
+
+    def take(self, connection: sqlite3.Connection) -> None:
+        """Notes how far the database goes. Raises PromptError where it is not the agent's, and sqlite3.Error."""
+        ...
+
+    def requests(self) -> Iterator[RecordedRequest]:
+        """Yields the requests that are new since `resume`, and those again that may have changed.
+
+        The connection is open until the last one is taken. Raises PromptError and sqlite3.Error.
+        """
+        ...
+
+    def state(self) -> bytes:
+        """Returns how far the database went in `take`, without text."""
         ...
 
     def resume(self, state: bytes) -> None:

@@ -19,10 +19,10 @@ from anchorline import files
 from anchorline.cache.ledger import Entry
 from anchorline.instructions.in_sessions import SessionFiles
 from anchorline.learn.features import Features
+from anchorline.sessions.agents import AGENTS, Recognised
 from anchorline.sessions.facts import Checkout
 from anchorline.sessions.importing import FilePart, ReadPosition
 from anchorline.sessions.request import RecordedRequest
-from anchorline.sessions.session_files import Agent
 from anchorline.store import billing, database, instructions, privacy, rows, tags
 from anchorline.store.database import StoreError
 
@@ -36,26 +36,27 @@ _COLUMNS = (
 )
 _NAMES = _COLUMNS.split(", ")
 # A file that repeats another's request (a fork, a copy, a session that was archived) does not take it over: its usage
-# counts once. Of Claude Code it is the same one by the ids of its answer and its request and the time of its first line
-# (a relay may give all one id), or where that line is damaged by its tokens; of Codex by its session and its times.
-_SAME: dict[Agent, str] = {
-    "claude-code": "other.answer = :answer "
+# counts once. It is the same one by the ids of its answer and its request and the time of its first line (a relay may
+# give all one id), or where that line is damaged by its tokens; or by its session and its times; or by its own id.
+_SAME: dict[Recognised, str] = {
+    "answer": "other.answer = :answer "
     "AND (other.request = :request OR other.request IS NULL OR :request IS NULL) AND (other.first_at = :first_at "
     "OR (other.request = :request AND other.input_tokens = :input_tokens AND other.read_tokens = :read_tokens "
     "AND other.write_5m_tokens = :write_5m_tokens AND other.write_1h_tokens = :write_1h_tokens "
     "AND other.output_tokens = :output_tokens))",
-    "codex": "other.session = :session AND other.chain = :chain AND other.sent_at = :sent_at "
+    "times": "other.session = :session AND other.chain = :chain AND other.sent_at = :sent_at "
     "AND other.first_at IS :first_at",
+    "id": "other.id = :id",
 }
 _PUT = {
-    agent: f"""
+    recognised: f"""
     INSERT INTO imported ({_COLUMNS}) SELECT {", ".join(f":{name}" for name in _NAMES)}
     WHERE NOT EXISTS (SELECT 1 FROM imported AS other WHERE other.file != :file AND {same})
     ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _NAMES[3:-1])},
         place = coalesce(excluded.place, imported.place)
     WHERE imported.file = excluded.file
 """  # noqa: S608  (constants)
-    for agent, same in _SAME.items()
+    for recognised, same in _SAME.items()
 }
 _PUT_RESULT = """
     INSERT OR REPLACE INTO tool_results (request, number, tool, target, first_line, lines, tokens, kind, effect)
@@ -80,7 +81,7 @@ class ImportedFile(msgspec.Struct, frozen=True):
     """
 
     path: Path
-    agent: Agent
+    agent: str
     requests: list[RecordedRequest]
     piece: FilePart
     warm: list[Entry]
@@ -98,7 +99,7 @@ class Imports:
         self._db = db
         self.notice = notice
 
-    def position(self, path: Path, agent: Agent) -> ReadPosition | None:
+    def position(self, path: Path, agent: str) -> ReadPosition | None:
         """Returns how far a file was read as that tool's; None where it was not."""
         row = self._db.execute(
             "SELECT size, mtime_ns, offset, line, head, tail, state FROM imports WHERE file = ? AND agent = ?",
@@ -114,7 +115,7 @@ class Imports:
     def put_parts(
         self,
         path: Path,
-        agent: Agent,
+        agent: str,
         part: list[RecordedRequest],
         following: Iterator[RecordedRequest],
         *,
@@ -131,7 +132,7 @@ class Imports:
             part = further
         return part, added
 
-    def _put_part(self, path: Path, agent: Agent, requests: list[RecordedRequest], *, anew: bool) -> int:
+    def _put_part(self, path: Path, agent: str, requests: list[RecordedRequest], *, anew: bool) -> int:
         with database.writing(self._db):
             file = tags.tag(str(path))
             before = _count(self._db, file)
@@ -161,7 +162,7 @@ def _put(db: "Database", read: ImportedFile) -> int:
 
 
 def _put_requests(
-    db: "Database", file: str, agent: Agent, requests: list[RecordedRequest], *, anew: bool
+    db: "Database", file: str, agent: str, requests: list[RecordedRequest], *, anew: bool
 ) -> None:
     if anew:
         db.execute("DELETE FROM features WHERE id IN (SELECT id FROM imported WHERE file = ?)", [file])
@@ -172,7 +173,7 @@ def _put_requests(
     checkouts = {request.checkout for request in requests}
     places = {checkout: _place(db, checkout) if checkout is not None else None for checkout in checkouts}
     written = [_row(request, file, agent, places[request.checkout]) for request in requests]
-    db.conn.executemany(_PUT[agent], written)
+    db.conn.executemany(_PUT[AGENTS[agent].recognised], written)
     db.conn.executemany(_PUT_RESULT, _results(db, file, requests, written))
     for request, row in zip(requests, written, strict=True):
         message = request.message
@@ -218,7 +219,7 @@ def _results(
                 )
 
 
-def _of_another(db: "Database", file: str, agent: Agent) -> bool:
+def _of_another(db: "Database", file: str, agent: str) -> bool:
     """Says whether a file was read as another tool's: an import by mistake takes nothing of it away."""
     row = db.execute("SELECT 1 FROM imports WHERE file = ? AND agent != ?", [file, agent]).fetchone()
     return row is not None
@@ -229,7 +230,7 @@ def _count(db: "Database", file: str) -> int:
     return count
 
 
-def _row(request: RecordedRequest, file: str, agent: Agent, place: int | None) -> dict[str, object]:
+def _row(request: RecordedRequest, file: str, agent: str, place: int | None) -> dict[str, object]:
     return {
         "id": tags.tag(request.id),
         "file": file,

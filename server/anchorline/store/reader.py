@@ -5,13 +5,15 @@ Nothing here makes a file or imports sqlite-utils; a database that does not exis
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 import msgspec
 
 from anchorline.cache.ledger import Entry
+from anchorline.cache.rules import load as load_rules
 from anchorline.instructions.warm_files import WarmFiles
 from anchorline.plan import Plan
 from anchorline.rate_limits import LimitSample
@@ -187,13 +189,15 @@ class Reader:
                 return []
             details = "billing" if database.knows_answers(connection) else "NULL"
             rows = connection.execute(
-                "SELECT id, agent, session, chain, branch, model, sent_at, first_at, trigger, switched, "  # noqa: S608
+                "SELECT id, session, chain, branch, model, sent_at, first_at, trigger, switched, "  # noqa: S608
                 "blocks, prefix, input_tokens AS input, read_tokens AS read, write_5m_tokens AS write_5m, "
                 f"write_1h_tokens AS write_1h, output_tokens AS output, {details} AS billing "
                 "FROM imported WHERE sent_at >= ? ORDER BY sent_at",
                 [since],
             )
-            return [_recorded_request(row) for row in rows]
+            rules = load_rules()
+            has_5m = cache(lambda model: rules.for_model(model).lifetime("5m") is not None)
+            return [_recorded_request(row, has_5m) for row in rows]
 
 
 class Changed(msgspec.Struct, frozen=True):
@@ -257,12 +261,10 @@ def _ledger(connection: sqlite3.Connection, expires_after: float) -> list[Entry]
     return [Entry(*row) for row in rows]
 
 
-def _recorded_request(row: sqlite3.Row) -> RecordedRequest:
+def _recorded_request(row: sqlite3.Row, has_5m: Callable[[str], bool]) -> RecordedRequest:
     values = {**row, "switched": bool(row["switched"])}
-    details, agent = values.pop("billing"), values.pop("agent")
-    written = (
-        "5m" if row["write_5m"] and agent == "claude-code" else None
-    )  # Codex's have a provider's only lifetime
+    details = values.pop("billing")
+    written = "5m" if row["write_5m"] and has_5m(row["model"]) else None
     values["ttl"] = "1h" if row["write_1h"] else written
     if details is not None:
         writes = row["write_5m"] + row["write_1h"]

@@ -15,7 +15,6 @@ from anchorline.route.target import Targets
 from anchorline.sessions import importing
 from anchorline.sessions.importing import LineProblem
 from anchorline.sessions.request import Newest, warm
-from anchorline.sessions.session_files import Agent
 from anchorline.store import imports
 from anchorline.store.database import locate
 
@@ -38,7 +37,7 @@ class ImportSummary(msgspec.Struct):
 
 
 def import_sessions(
-    agent: Agent, files: Iterable[Path], settings: Config, targets: Targets, step: Callable[[], None]
+    agent: str, files: Iterable[Path], settings: Config, targets: Targets, step: Callable[[], None]
 ) -> ImportSummary:
     """Imports session files of one agent; `step` is called after each. Raises StoreError.
 
@@ -57,7 +56,7 @@ def import_sessions(
 
 
 def _import(
-    agent: Agent, files: Iterable[Path], settings: Config, targets: Targets, step: Callable[[], None]
+    agent: str, files: Iterable[Path], settings: Config, targets: Targets, step: Callable[[], None]
 ) -> ImportSummary:
     summary = ImportSummary(agent, problems=[])
     with imports.opened(locate(settings.store.path)) as store:

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from anchorline.sessions.session_files import Agent
+from anchorline.sessions.session_files import stamp
 from anchorline.store import database, tags
 
 
-def unread(path: Path, agent: Agent, files: Iterable[Path]) -> list[Path]:
+def unread(path: Path, agent: str, files: Iterable[Path]) -> list[Path]:
     """Returns the files that differ from what was read of them as that agent's, by size and time.
 
     It only reads, so that nothing is waited for where nothing is new. Raises StoreError.
@@ -23,7 +23,6 @@ def unread(path: Path, agent: Agent, files: Iterable[Path]) -> list[Path]:
 
 def _state(file: Path) -> tuple[int, int] | None:
     try:
-        status = file.stat()
+        return stamp(file)
     except OSError:  # gone by now, or not readable: reading it says so
         return None
-    return status.st_size, status.st_mtime_ns
