@@ -2,7 +2,7 @@
 
 import msgspec
 
-_TITLES = {
+TITLES = {
     "five_hour": "5-hour window",
     "one_day": "daily window",
     "seven_day": "weekly window",
@@ -12,6 +12,11 @@ _TITLES = {
     "overage": "extra usage",
 }
 _SHORT = {"five_hour": "5h", "one_day": "1d", "seven_day": "7d"}
+
+
+def title(window: str) -> str:
+    """Returns what a person calls a window."""
+    return TITLES.get(window, window.replace("_", " "))
 
 
 class Estimate(msgspec.Struct, frozen=True):
@@ -65,7 +70,7 @@ class WindowState(msgspec.Struct, frozen=True):
     @property
     def title(self) -> str:
         """What a person calls it."""
-        return _TITLES.get(self.window, self.window.replace("_", " "))
+        return title(self.window)
 
     @property
     def short(self) -> str:
