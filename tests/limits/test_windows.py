@@ -55,3 +55,24 @@ def test_two_accounts_on_one_machine_have_resets_of_their_own() -> None:
 def test_what_is_told_again_shows_until_when_it_was_so() -> None:
     (made,) = of_one_series(sample(10, 20, until=RESET - 17000), sample(20, 20))
     assert (made.points[0].at, made.newest) == (RESET - 17990, RESET - 17000)
+
+
+def test_a_status_line_is_of_the_account_that_headers_name() -> None:
+    (made,) = of_one_series(sample(10, 20, account="b2:a"), sample(20, 21, source="status_line"))
+    assert (made.series.account, figures(made)) == ("b2:a", [20, 21])
+
+
+def test_of_two_accounts_the_reset_tells_which_one_it_is() -> None:
+    named = spans(
+        [
+            sample(10, 50, account="b2:a"),
+            sample(20, 5, RESET + 3600, account="b2:b"),
+            sample(30, 6, RESET + 3601, source="status_line"),
+            sample(40, 7, RESET + 9000, source="status_line"),
+        ]
+    )
+    assert {series.account: [figures(span) for span in made] for series, made in named.items()} == {
+        "b2:a": [[50]],
+        "b2:b": [[5, 6]],
+        "": [[7]],
+    }

@@ -1,7 +1,7 @@
 """Samples by the window that they are of: one `WindowSpan` runs from a reset to the next."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import inf
 
 import msgspec
@@ -53,8 +53,11 @@ class WindowSpan(msgspec.Struct, frozen=True):
 def spans(samples: Iterable[LimitSample]) -> dict[Series, list[WindowSpan]]:
     """Returns the spans of each series, by the time of their newest figure."""
     told: defaultdict[Series, list[LimitSample]] = defaultdict(list)
+    samples = list(samples)
+    accounts = _accounts(samples)
     for sample in samples:
-        told[Series(sample.provider, sample.account, sample.window)].append(sample)
+        account = sample.account or accounts(sample)
+        told[Series(sample.provider, account, sample.window)].append(sample)
     return {
         series: sorted(
             (span for group in _by_reset(group) for span in _rising(series, group)),
@@ -62,6 +65,35 @@ def spans(samples: Iterable[LimitSample]) -> dict[Series, list[WindowSpan]]:
         )
         for series, group in told.items()
     }
+
+
+def _accounts(samples: list[LimitSample]) -> Callable[[LimitSample], str]:
+    """Returns what tells the account of a sample that does not name it: status lines and session files do not.
+
+    It is the only one that the provider's other samples name, or of several the one whose window resets at that time.
+    """
+    named: defaultdict[str, dict[str, list[LimitSample]]] = defaultdict(lambda: defaultdict(list))
+    for sample in samples:
+        if sample.account:
+            named[sample.provider][sample.account].append(sample)
+
+    def account(sample: LimitSample) -> str:
+        accounts = named.get(sample.provider, {})
+        if len(accounts) <= 1:
+            return next(iter(accounts), "")
+        reset = sample.resets_at
+        for name, others in accounts.items():
+            for other in others:
+                if (
+                    reset is not None
+                    and other.window == sample.window
+                    and other.resets_at is not None
+                    and abs(other.resets_at - reset) <= SAME_RESET_S
+                ):
+                    return name
+        return ""
+
+    return account
 
 
 def _by_reset(samples: list[LimitSample]) -> list[list[LimitSample]]:

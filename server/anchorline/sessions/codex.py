@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from anchorline import rate_limits
 from anchorline.prompt import tokens
 from anchorline.prompt.formats.codex import Frozen, SentRequest, Session, SessionMeta, TokenUsage
 from anchorline.prompt.source import Line
+from anchorline.rate_limits import LimitSample
 from anchorline.sessions.facts import Facts, FrozenFacts, ToolResult
 from anchorline.sessions.messages import newest_message
 from anchorline.sessions.request import RecordedRequest, Trigger
@@ -47,6 +50,7 @@ class _Reading(Session):
         self.subagent = ""
         self._results: tuple[ToolResult, ...] = ()
         self.billed_requests: list[RecordedRequest] = []
+        self.limit_samples: list[LimitSample] = []
         self.turn_before = 0
         self.model_before: str | None = None
 
@@ -61,6 +65,11 @@ class _Reading(Session):
         """Takes what has come since the request before, which may have been copied from another session."""
         super().sending()
         self._results = self.facts.take(self.model or "")
+
+    def limited(self, limits: bytes, at: float) -> None:
+        """Takes in what was told of a plan's limits."""
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # the request still counts
+            self.limit_samples.extend(rate_limits.from_codex(msgspec.json.decode(limits), at))
 
     def billed(self, at: float, asked: SentRequest, usage: TokenUsage, response: str | None) -> None:
         """Takes in a request."""
@@ -116,6 +125,10 @@ class Codex:
     def requests(self) -> Iterator[RecordedRequest]:
         """Yields the requests since the state that was resumed."""
         yield from self._reading.billed_requests
+
+    def limits(self) -> Iterator[LimitSample]:
+        """Yields what was told of a plan's limits since the state that was resumed."""
+        yield from self._reading.limit_samples
 
     def state(self) -> bytes:
         """Returns what is needed to go on; nothing where an id has not the form of one and could be text."""

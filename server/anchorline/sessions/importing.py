@@ -18,9 +18,10 @@ import msgspec
 
 from anchorline.prompt.model import PromptError
 from anchorline.prompt.source import PACKED, Line, lines, read_bytes, refused
+from anchorline.rate_limits import LimitSample
 from anchorline.sessions import agent_database, agents, messages
 from anchorline.sessions.facts import Facts
-from anchorline.sessions.request import DatabaseTranscript, RecordedRequest, Transcript
+from anchorline.sessions.request import DatabaseTranscript, RecordedRequest, TellsLimits, Transcript
 from anchorline.sessions.session_files import form, stamp
 
 PROBLEMS = 10
@@ -67,7 +68,7 @@ class FilePart(msgspec.Struct, frozen=True):
     """What was read of a file. `anew`: from its beginning, so that it replaces what was known of it.
 
     The requests are found while they are taken, once: a file has more than fit into memory well. `problems` is whole
-    when they all are taken.
+    when they all are taken. `limits` is what it tells of a plan's limits.
     """
 
     requests: Iterable[RecordedRequest]
@@ -75,6 +76,7 @@ class FilePart(msgspec.Struct, frozen=True):
     problems: list[LineProblem]
     anew: bool
     bytes: int
+    limits: tuple[LimitSample, ...] = ()
 
 
 def read(
@@ -231,7 +233,9 @@ def _lines_part(
         zlib.compress(state, 1) if keep and state and whole else None,
     )
     requests = _requests(path, reader, problems, features=features)
-    return FilePart(requests, position, problems, anew, stat.st_size - (0 if packed else begin))
+    size = stat.st_size - (0 if packed else begin)
+    limits = tuple(reader.limits()) if isinstance(reader, TellsLimits) else ()
+    return FilePart(requests, position, problems, anew, size, limits)
 
 
 def _requests(

@@ -4,7 +4,7 @@ import heapq
 import sqlite3
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -12,6 +12,7 @@ from anchorline.cache import ledger
 from anchorline.cache.ledger import Entry
 from anchorline.outcome import Usage
 from anchorline.prompt.source import Line
+from anchorline.rate_limits import LimitSample
 from anchorline.route.target import Targets
 from anchorline.sessions.facts import Checkout, ToolResult
 
@@ -114,6 +115,15 @@ class Transcript(Protocol):
 
     def resume(self, state: bytes) -> None:
         """Goes on from `state`. Raises msgspec.DecodeError where it is no state of this version."""
+        ...
+
+
+@runtime_checkable
+class TellsLimits(Protocol):
+    """A transcript whose lines also tell of a plan's limits."""
+
+    def limits(self) -> Iterable[LimitSample]:
+        """Returns what the lines since `resume` tell of a plan's limits."""
         ...
 
 

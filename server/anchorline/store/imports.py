@@ -23,7 +23,7 @@ from anchorline.sessions.agents import AGENTS, Recognised
 from anchorline.sessions.facts import Checkout
 from anchorline.sessions.importing import FilePart, ReadPosition
 from anchorline.sessions.request import RecordedRequest
-from anchorline.store import billing, database, instructions, privacy, rows, tags
+from anchorline.store import billing, database, instructions, limits, privacy, rows, tags
 from anchorline.store.database import StoreError
 
 if TYPE_CHECKING:
@@ -153,6 +153,7 @@ def _put(db: "Database", read: ImportedFile) -> int:
     if not read.requests and before and _of_another(db, file, read.agent):
         return 0
     _put_requests(db, file, read.agent, read.requests, anew=piece.anew and read.added is None)
+    limits.put(db, piece.limits)
     rows.put_ledger(db, read.warm)
     if read.seen is not None:
         instructions.replace(db, read.seen)

@@ -125,6 +125,7 @@ class _Record(msgspec.Struct):
 class _Event(msgspec.Struct):
     type: str | None = None
     info: _Info | None = None
+    rate_limits: Raw = _ABSENT
 
 
 class Item(msgspec.Struct, gc=False):
@@ -243,6 +244,7 @@ class Session:
         self._total: TokenUsage | None = None
         self._began: float | None = None
         self._forked = False
+        self._told_limits = b""
 
     def take(self, line: Line) -> None:
         """Takes in one line."""
@@ -253,8 +255,11 @@ class Session:
             self._item(payload, _offset(line, payload), at)
         elif head.type == "event_msg":
             event = _EVENT.decode(payload)
-            if event.type == "token_count" and event.info is not None:
-                self._told(event.info.last_token_usage, event.info.total_token_usage, at)
+            if event.type == "token_count":
+                if at is not None:
+                    self._limits(bytes(event.rate_limits), event.info, at)
+                if event.info is not None:
+                    self._told(event.info.last_token_usage, event.info.total_token_usage, at)
             elif event.type in ("turn_aborted", "task_started"):
                 self._asked = None  # what was under way has no usage of its own
         elif head.type == "token_usage_record":
@@ -400,6 +405,21 @@ class Session:
         elif summary != b"null":
             start = offset + value(payload, b"message", summary)
             self.history.add(_block("text", start, summary, self._measure), "user", fresh=True)
+
+    def _limits(self, limits: bytes, info: _Info | None, at: float) -> None:
+        """Takes in a plan's limits, unless they are repeated: in a fork, or unchanged after an interruption."""
+        now = self.history.now
+        copied = self._forked and now is not None and self._replayed(now, at)
+        idle = (
+            info is not None and info.total_token_usage is not None and info.total_token_usage == self._total
+        )
+        repeated = idle and limits == self._told_limits
+        self._told_limits = limits
+        if limits != b"null" and not copied and not repeated:
+            self.limited(limits, at)
+
+    def limited(self, limits: bytes, at: float) -> None:
+        """Takes in what was told of a plan's limits at `at`, as JSON: nothing here."""
 
     def _told(
         self,
