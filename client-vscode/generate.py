@@ -76,7 +76,7 @@ EXTENSION: dict[str, dict[str, Any]] = {
 
 def properties() -> dict[str, dict[str, Any]]:
     """Return the settings as VS Code declares them: the extension's own, then the server's."""
-    return {**EXTENSION, **{f"anchorline.{key.name}": _setting(key) for key in config.documented()}}
+    return {**EXTENSION, **{f"anchorline.{key.name}": _setting(key) for key in config.of_editors()}}
 
 
 TITLES = {
@@ -98,7 +98,7 @@ TITLES = {
 def configuration() -> list[dict[str, Any]]:
     """Return the settings in groups, as VS Code shows them."""
     groups: dict[str, dict[str, dict[str, Any]]] = {section: {} for section in TITLES}
-    for key in config.documented():
+    for key in config.of_editors():
         groups[key.name.partition(".")[0]][f"anchorline.{key.name}"] = _setting(key)
     titled = [{"title": f"{TITLES[section]}", "properties": settings} for section, settings in groups.items()]
     own = {"title": "Server", "properties": EXTENSION}
@@ -169,7 +169,7 @@ def served_documents() -> str:
         "BODIES": prompt_files.BODIES,
         "LANGUAGES": sorted(prompt_files.LANGUAGES),
         "SCHEMES": sorted(prompt_files.SCHEMES),
-        "SETTINGS": [key.name for key in config.documented()],
+        "SETTINGS": [key.name for key in config.of_editors()],
     }
     return MADE + "".join(
         f"export const {name} = {json.dumps(list(values))} as const;\n" for name, values in names.items()

@@ -17,6 +17,7 @@ FOLDERS = {
     "fault": "process",
     "fuzz": "process",
     "gateway": "process",
+    "hooks": "process",
     "install": "process",
     "lsp": "process",
 }

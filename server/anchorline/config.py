@@ -279,6 +279,20 @@ class Budget(msgspec.Struct, frozen=True):
         return bool(self.day or self.week or self.project)
 
 
+class Hooks(msgspec.Struct, frozen=True):
+    """What terminal agents are told through their hooks."""
+
+    block_usd: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1000,
+            description="Block a prompt once, with the figures, where its cache has expired and writing it anew costs "
+            "this many USD or more. Sending it again goes through. 0 never blocks.",
+        ),
+    ] = 0.5
+
+
 class Files(msgspec.Struct, frozen=True):
     """The user's own data files, merged over the built-in ones."""
 
@@ -311,6 +325,7 @@ class Config(msgspec.Struct, frozen=True):
     gateway: Gateway = Gateway()
     answers: Answers = Answers()
     budget: Budget = Budget()
+    hooks: Hooks = Hooks()
     files: Files = Files()
     log: Log = Log()
 
@@ -350,6 +365,7 @@ _SIZES: dict[str, Callable[[Any], float]] = {
     "budget.day": lambda usd: usd or math.inf,  # 0 is none
     "budget.week": lambda usd: usd or math.inf,
     "budget.project": lambda usd: usd or math.inf,
+    "hooks.block_usd": lambda usd: -usd if usd else -math.inf,  # the dearer, the less is blocked
 }
 """How much a value of a key is. A project file may set these keys, to a value that is not more than the user's own."""
 PROJECT_BYTES = 32_768
@@ -393,6 +409,11 @@ def documented() -> Iterator[Key]:
             name = f"{section.name}.{field.name}"
             base, meta = get_args(field.type)
             yield Key(name, _type_name(base), field.default, meta.description, name not in _SIZES)
+
+
+def of_editors() -> Iterator[Key]:
+    """Yields the settings that an editor has: the hooks' helper reads no editor's settings."""
+    return (key for key in documented() if not key.name.startswith("hooks."))
 
 
 def _type_name(base: type) -> str:

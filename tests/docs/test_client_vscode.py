@@ -46,7 +46,7 @@ def test_settings_are_in_groups_with_titles_of_their_own():
 
 def test_every_setting_of_the_server_is_one_of_the_extension(generate: ModuleType):
     settings = declared_settings(json.loads((CLIENT / "package.json").read_text("utf-8")))
-    for key in config.documented():
+    for key in config.of_editors():
         default = config.merge(config.Loaded(), {}, source="", project=False).config
         section, name = key.name.split(".")
         shown = settings[f"anchorline.{key.name}"]

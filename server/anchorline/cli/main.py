@@ -29,6 +29,8 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "disconnect": ("connect.disconnect", "Point an editor or agent back at its provider."),
         "top": ("top.command", "Watch what goes through the gateway."),
         "cache": ("cache.command", "Show and empty the gateway's response cache."),
+        "hook": ("hook.command", "Answer an event of an agent's (agents start this)."),
+        "statusline": ("hook.status_line", "Print Claude Code's status line (Claude Code starts this)."),
     },
     "Cost and history": {
         "import": ("import_.command", "Import past sessions of coding agents."),
