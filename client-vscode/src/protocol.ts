@@ -32,7 +32,7 @@ export interface Position {
 /** A prompt that is not a document: `body` is its text, or a request body as a JSON object. */
 export interface PromptBody {
   body: string | Record<string, unknown>;
-  format?: "markdown" | "anthropic" | "openai-chat" | "openai-responses" | "claude-code" | "codex" | null;
+  format?: "markdown" | "anthropic" | "openai-chat" | "openai-responses" | "gemini" | "claude-code" | "codex" | null;
 }
 
 /** What the editor knows around the draft. Files are URIs or paths. */

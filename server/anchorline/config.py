@@ -207,6 +207,9 @@ class Gateway(msgspec.Struct, frozen=True):
     openai: Annotated[
         str, Meta(max_length=2000, description="Upstream URL for requests to `/TOKEN/openai`.")
     ] = "https://api.openai.com"
+    gemini: Annotated[
+        str, Meta(max_length=2000, description="Upstream URL for requests to `/TOKEN/gemini`.")
+    ] = "https://generativelanguage.googleapis.com"
     anthropic_key: Annotated[
         KeySource,
         Meta(
@@ -219,6 +222,13 @@ class Gateway(msgspec.Struct, frozen=True):
         Meta(
             description="API key for OpenAI: the one the client sends (`client`), `OPENAI_API_KEY` (`environment`), "
             "or the system keyring (`keyring set anchorline openai`)."
+        ),
+    ] = "client"
+    gemini_key: Annotated[
+        KeySource,
+        Meta(
+            description="API key for Gemini: the one the client sends (`client`), `GEMINI_API_KEY` (`environment`), or "
+            "the system keyring (`keyring set anchorline gemini`)."
         ),
     ] = "client"
     keepalive_usd: Annotated[

@@ -93,7 +93,7 @@ class Provider(Upstream):
         model = self._catalog.find(request["model"])
         if model is None:
             raise RefusedError(404, f"model: {request['model']}")
-        price, output = model.prices(usage["total"])
+        price, output = model.prices(usage["total"], now)
         with self._lock:
             number = len(self.bills)
             tokens = 0 if request.get("max_tokens") == 0 else FIRST_OUTPUT + number

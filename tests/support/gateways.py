@@ -39,7 +39,7 @@ FILE = "\n".join(f"{n:>6}→    value_{n} = compute({n})  # a line of the file" 
 
 
 class Gateway:
-    """A running `anchorline gateway`. `anthropic` and `openai` are its base URLs."""
+    """A running `anchorline gateway`. `anthropic`, `openai` and `gemini` are its base URLs."""
 
     def __init__(self, process: subprocess.Popen, home: Path) -> None:
         self.process = process
@@ -49,6 +49,7 @@ class Gateway:
         urls = json.loads(line)
         self.anthropic: str = urls["anthropic"]
         self.openai: str = urls["openai"]
+        self.gemini: str = urls["gemini"]
         self.port = int(self.anthropic.split(":")[2].split("/")[0])
         self.token = self.anthropic.split("/")[3]
         self.home = home
@@ -77,7 +78,7 @@ def gateway(
     home.mkdir(parents=True, exist_ok=True)
     own = {"ANCHORLINE_CONFIG": str(home / "anchorline.toml"), "ANCHORLINE_DATA_DIR": str(home / "data")}
     (home / "anchorline.toml").write_text(
-        f'[gateway]\nanthropic = "{upstream}"\nopenai = "{upstream}"\n{settings}\n'
+        f'[gateway]\nanthropic = "{upstream}"\nopenai = "{upstream}"\ngemini = "{upstream}"\n{settings}\n'
     )
     command = [
         sys.executable,

@@ -24,7 +24,7 @@ import zstandard
 from anchorline.cache.rules import load
 from anchorline.replay.provider_cache import Simulator
 from anchorline.replay.request import Breakpoint, RejectedError, SimulatedBlock, SimulatedRequest
-from support import published
+from support import gemini_wire, published
 
 ERRORS = {
     400: "invalid_request_error",
@@ -91,8 +91,12 @@ class Upstream:
         out = _Out(send, headers, limits)
         try:
             body = _undone(body, headers.get("content-encoding", ""))
-            await self._answer(scope["path"], headers, body, fault, out, receive)
+            query = scope["query_string"].decode()
+            await self._answer(scope["path"], query, headers, body, fault, out, receive)
         except RefusedError as refusal:
+            if gemini_wire.asked(scope["path"]):
+                await out.whole(refusal.status, gemini_wire.error(refusal.status, refusal.message))
+                return
             kind = ERRORS.get(refusal.status, "api_error")
             error = {
                 "type": "error",
@@ -102,10 +106,12 @@ class Upstream:
             await out.whole(refusal.status, error, [(b"retry-after", b"7")] if refusal.status == 429 else [])
 
     async def _answer(
-        self, path: str, headers: dict, body: bytes, fault: str, out: "_Out", receive: Any
+        self, path: str, query: str, headers: dict, body: bytes, fault: str, out: "_Out", receive: Any
     ) -> None:
         if headers.get("x-api-key") == "bad" or headers.get("authorization") == "Bearer bad":
             raise RefusedError(401, "invalid x-api-key")
+        if gemini_wire.key(headers, query) == "bad":
+            raise RefusedError(400, "API key not valid. Please pass a valid API key.")
         if fault.isdecimal():
             raise RefusedError(int(fault), "as was asked for")
         if path == "/v1/models":
@@ -120,6 +126,15 @@ class Upstream:
             request = json.loads(body)
         except ValueError:
             raise RefusedError(400, "the body is no JSON") from None
+        to_gemini = gemini_wire.asked(path)
+        if to_gemini is not None:
+            why = gemini_wire.refused(request)
+            if why is not None:
+                raise RefusedError(400, why)
+            request = gemini_wire.plain(request, *to_gemini)
+            if to_gemini[1] == "countTokens":
+                await out.whole(200, {"totalTokens": sum(block.tokens for block in blocks(request)[0])})
+                return
         if path == "/v1/messages/count_tokens":
             await out.whole(200, {"input_tokens": sum(block.tokens for block in blocks(request)[0])})
             return
@@ -137,7 +152,10 @@ class Upstream:
                 [(b"x-odd-Header", b"kept; as=is"), (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")],
             )
             return
-        await out.begin(200, [(b"content-type", b"text/event-stream; charset=utf-8")])
+        kind = "text/event-stream; charset=utf-8"
+        if to_gemini is not None:
+            kind, events = gemini_wire.streamed(events, query)
+        await out.begin(200, [(b"content-type", kind.encode())])
         for number, event in enumerate(events):
             if fault == "die" and number == 4:
                 return
@@ -156,8 +174,10 @@ class Upstream:
             await out.piece(event)
         await out.end()
 
-    def speak(self, path: str, request: dict, usage: dict[str, int]) -> tuple[dict, list[bytes]]:
+    def speak(self, path: str, request: dict, usage: dict[str, int]) -> tuple[dict, list[Any]]:
         """Return what is answered, whole and as a stream's pieces."""
+        if gemini_wire.asked(path):
+            return gemini(request, usage)
         speak = {"/v1/messages": messages, "/v1/chat/completions": chat, "/v1/responses": responses}.get(path)
         if speak is None:
             raise RefusedError(404, "no such endpoint")
@@ -597,6 +617,16 @@ def responses(request: dict, usage: dict[str, int]) -> tuple[dict, list[bytes]]:
         _sse("response.completed", {"type": "response.completed", "sequence_number": 99, "response": whole})
     )
     return whole, events
+
+
+def gemini(request: dict, usage: dict[str, int]) -> tuple[dict, list[dict]]:
+    """Gemini's generateContent."""
+    parts: list[dict] = [{"text": "Let me see.", "thought": True}, *({"text": word} for word in WORDS)]
+    parts.append({"text": _text(request)[len("".join(WORDS)) :]})
+    returned = any(part["type"] == "tool_result" for part in request["messages"][-1]["content"])
+    if request["tools"] and not returned:
+        parts.append({"functionCall": {"name": request["tools"][0]["name"], "args": {"path": "a.py"}}})
+    return gemini_wire.answer(request["model"], "resp-1", parts, usage, 9)
 
 
 class Running:

@@ -123,7 +123,11 @@ def command(
 
     def print_urls() -> None:
         base = f"http://{server.HOST}:{config.gateway.port}/{secret}"
-        urls = {"anthropic": f"{base}/anthropic", "openai": f"{base}/openai/v1"}
+        urls = {
+            "anthropic": f"{base}/anthropic",
+            "openai": f"{base}/openai/v1",
+            "gemini": f"{base}/gemini",
+        }
         if as_json:
             click.echo(msgspec.json.encode(urls).decode())
             return

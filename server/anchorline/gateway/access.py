@@ -53,6 +53,8 @@ class Access(msgspec.Struct, frozen=True):
         if proof.NONCE.fullmatch(challenge):
             return Admitted("", "", proof.proof(self.token, self.port, challenge))
         if not hmac.compare_digest(token, self.token.encode()) or not rest or not rest[0]:
-            raise Refused(404, "not found: the path begins with /TOKEN/anthropic or /TOKEN/openai")
+            raise Refused(
+                404, "not found: the path begins with /TOKEN/anthropic, /TOKEN/openai or /TOKEN/gemini"
+            )
         path = "/" + rest[1].decode("ascii") if len(rest) > 1 else ""
         return Admitted(rest[0].decode("ascii"), f"{path}?{query.decode('ascii')}" if query else path)

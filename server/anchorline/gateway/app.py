@@ -20,7 +20,7 @@ from anchorline.gateway.access import Access, Admitted, Refused
 from anchorline.gateway.budget_watch import BudgetWatch
 from anchorline.gateway.coding import packed, unpacked
 from anchorline.gateway.credential import credential
-from anchorline.gateway.exchange import Exchange, Sender, counted, format_of
+from anchorline.gateway.exchange import Exchange, Sender, counted, format_of, model_of
 from anchorline.gateway.exchanges import Exchanges
 from anchorline.gateway.incoming import Incoming, LeftError, Receive, Send, SlowError
 from anchorline.gateway.limit_headers import LimitHeaders
@@ -303,8 +303,8 @@ async def _looked_at(call: Call) -> Call:
         if body is None:
             return call
         call = call._replace(body=body, encoding=encoding, came=came)
-    kind = credential(call.upstream, call.headers, call.body)
-    sender = Sender(header(call.headers, b"user-agent"), of_headers(call.headers), kind)
+    kind = credential(call.upstream, call.headers, call.body, call.path)
+    sender = Sender(header(call.headers, b"user-agent"), of_headers(call.headers), kind, model_of(call.path))
     return call._replace(format=body_format, counted=count, sender=sender)
 
 

@@ -9,6 +9,7 @@ made or imitated here.
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable
 from typing import Literal
 
@@ -26,13 +27,17 @@ _OPENAI_CLAIM = "https://api.openai.com/auth"
 _OPENAI_ISSUER = "auth.openai.com"
 _ATTESTED = b"cch="
 _PARTS = 3
+_KEY = re.compile(r"[?&]key=[^&]")
+"""Gemini's key in the query (ai.google.dev/gemini-api/docs/api-key)."""
 
 
 class _System(msgspec.Struct):
     system: msgspec.Raw = msgspec.Raw()
 
 
-def credential(upstream: Upstream, headers: Iterable[tuple[bytes, bytes]], body: bytes = b"") -> Credential:
+def credential(
+    upstream: Upstream, headers: Iterable[tuple[bytes, bytes]], body: bytes = b"", path: str = ""
+) -> Credential:
     """Returns the kind of credential that the provider sees with a request.
 
     By the tokens' own prefixes, a login's claims and headers, the upstream, and where none of them says it, by whether
@@ -47,7 +52,11 @@ def credential(upstream: Upstream, headers: Iterable[tuple[bytes, bytes]], body:
         return "ChatGPT login"
     if own and any(name.lower() == b"chatgpt-account-id" for name, _ in headers):
         return "ChatGPT login"
-    if any(token.startswith("sk-") for token in texts):
+    if any(token.startswith("sk-") for token in texts) or (upstream.name == "gemini" and not own):
+        return "api key"
+    if own and (
+        any(name.lower() == b"x-goog-api-key" and value for name, value in headers) or _KEY.search(path)
+    ):
         return "api key"
     if not texts:
         return "none"

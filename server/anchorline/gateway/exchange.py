@@ -1,8 +1,10 @@
 """One request with a prompt: what came, what was sent for it, and how it was answered."""
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from urllib.parse import unquote
 
 import aiohttp
 import msgspec
@@ -20,6 +22,8 @@ ADOPTED = b"the answer names this model, and a client may go on with it, as clau
 """Said with a route: what is sent is not the client's choice, but what comes back may become it."""
 
 OK = 200
+_GEMINI = re.compile(r"/(?:models|tunedModels)/([^/:]+):(?:generateContent|streamGenerateContent)\Z")
+"""Where Gemini takes prompts (ai.google.dev/api/generate-content). Vertex AI has more before it, and the same end."""
 Send = Callable[[bytes], AbstractAsyncContextManager[aiohttp.ClientResponse]]
 
 
@@ -28,6 +32,8 @@ def format_of(upstream: str, path: str) -> Format | None:
     path = path.partition("?")[0].rstrip("/")
     if upstream == "anthropic":
         return "anthropic" if path.endswith("/v1/messages") else None
+    if upstream == "gemini" and _GEMINI.search(path):
+        return "gemini"
     if path.endswith("/chat/completions"):
         return "openai-chat"
     return "openai-responses" if path.endswith("/responses") else None
@@ -40,12 +46,22 @@ def counted(upstream: str, path: str) -> Format | None:
     return format_of(upstream, path) if last == endings.get(upstream) else None
 
 
+def model_of(path: str) -> str | None:
+    """Returns the model that a path names, as Gemini's do; None where the body does."""
+    match = _GEMINI.search(path.partition("?")[0].rstrip("/"))
+    return unquote(match[1]) if match else None
+
+
 class Sender(msgspec.Struct, frozen=True):
-    """Who sends a request: its `client` (User-Agent), the `session` that its headers name, its kind of credential."""
+    """Who sends a request: its `client` (User-Agent), the `session` that its headers name, its kind of credential.
+
+    `model` is what it asks for, where its path says that.
+    """
 
     client: str = ""
     session: str | None = None
     credential: Credential = "none"
+    model: str | None = None
 
 
 class PlannedRequest(msgspec.Struct, frozen=True):

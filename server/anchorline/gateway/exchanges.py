@@ -37,6 +37,8 @@ CHANGES: dict[Mode, frozenset[Change]] = {
     "route": frozenset({"anchors", "trims", "route"}),
 }
 """What each mode may change."""
+OBSERVED: dict[Format, str] = {"gemini": "requests in Gemini's format are only observed"}
+"""The formats that are read and not changed, and what is said of that."""
 WHY_HELD = (
     "its terms keep it for the provider's own clients, and a changed request may be refused or billed as extra usage "
     "(gateway.plans)"
@@ -108,7 +110,9 @@ class Exchanges:
         kind = sender.credential
         self.metrics.credentials[kind] += 1
         if not self.held(kind):
-            return Exchange(body_format, body, at, sender, CHANGES[self.mode])
+            observed = OBSERVED.get(body_format, "")
+            may = CHANGES[self.mode] if not observed else frozenset[Change]()
+            return Exchange(body_format, body, at, sender, may, observed if CHANGES[self.mode] else "")
         if self.metrics.credentials[kind] == 1:
             tell = self._report if self._acts else log.info
             tell(f"requests on a {kind} go on unchanged: {WHY_HELD}")

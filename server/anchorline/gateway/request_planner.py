@@ -74,7 +74,7 @@ class RequestPlanner:
 
     def _plan(self, exchange: Exchange) -> PlannedRequest:
         body = exchange.body
-        prompt = formats.read(body, format=exchange.format, memory=self._memory)
+        prompt = formats.read(body, format=exchange.format, memory=self._memory, model=exchange.sender.model)
         prompt = msgspec.structs.replace(prompt, session=chosen(exchange.sender.session, prompt.session))
         prompt = self._conversations.recall(prompt)
         may = self._refusals.allowed(exchange.conversation(prompt), exchange.may, exchange.at)

@@ -61,7 +61,11 @@ CHATGPT = "chatgpt.com"
 _ESCAPED = re.compile("[\udc80-\udcff]")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
-_VARIABLES = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
+_VARIABLES = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY", "gemini": "GEMINI_API_KEY"}
+KEY_HEADERS = frozenset({b"x-api-key", b"authorization", b"x-goog-api-key"})
+"""Headers that hold a client's key, which is replaced where the settings name one."""
+_KEY_PARAMETER = re.compile(r"(?:(?<=\?)key=[^&]*&?|&key=[^&]*)")
+"""A Gemini key in the query, with one of the signs around it."""
 
 log = logging.getLogger(__name__)
 
@@ -85,8 +89,16 @@ class Upstream(msgspec.Struct, frozen=True):
         return urlsplit(self.base).hostname or ""
 
     def url(self, path: str) -> URL:
-        """Returns where a request to a path goes: at ChatGPT's own backend, which has no versions, without one."""
-        return URL(self.base + (path.removeprefix("/v1") if self.host == CHATGPT else path), encoded=True)
+        """Returns where a request to a path goes.
+
+        At ChatGPT's own backend, which has no versions, without one; with a key of the settings' own, without the
+        client's, which Gemini takes in the query too.
+        """
+        if self.host == CHATGPT:
+            path = path.removeprefix("/v1")
+        if self.key is not None and self.name == "gemini":
+            path = _KEY_PARAMETER.sub("", path).removesuffix("?")
+        return URL(self.base + path, encoded=True)
 
     def headers(self, raw_headers: RawHeaders) -> "CIMultiDict[str]":
         """Returns the headers to send: the client's, in their order, without those of its connection.
@@ -96,7 +108,7 @@ class Upstream(msgspec.Struct, frozen=True):
         raw_headers = list(raw_headers)
         dropped = _ONWARD | _named(raw_headers)
         if self.key is not None:
-            dropped = dropped | {b"x-api-key", b"authorization"}
+            dropped = dropped | KEY_HEADERS
         sent = CIMultiDict(
             (_text(name), _text(coding.readable(value) if name.lower() == b"accept-encoding" else value))
             for name, value in raw_headers
@@ -104,6 +116,8 @@ class Upstream(msgspec.Struct, frozen=True):
         )
         if self.key is not None and self.name == "anthropic":
             sent["x-api-key"] = self.key
+        elif self.key is not None and self.name == "gemini":
+            sent["x-goog-api-key"] = self.key
         elif self.key is not None:
             sent["authorization"] = f"Bearer {self.key}"
         return sent
@@ -115,6 +129,7 @@ def upstreams(settings: Gateway) -> dict[str, Upstream]:
     for name, base, source in (
         ("anthropic", settings.anthropic, settings.anthropic_key),
         ("openai", settings.openai, settings.openai_key),
+        ("gemini", settings.gemini, settings.gemini_key),
     ):
         parts = urlsplit(base)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:

@@ -1,6 +1,7 @@
 """Reads the usage of an answer from its bytes on their way to the client.
 
-Anthropic Messages, OpenAI chat completions and Responses, whole or streamed as server-sent events, compressed or not.
+Anthropic Messages, OpenAI chat completions and Responses, Gemini's generateContent, whole or streamed as server-sent
+events (Gemini's also as one JSON array), compressed or not.
 Nothing here may fail: what can't be read is not known.
 """
 
@@ -48,15 +49,25 @@ class _Event(_Inner):
     choices: msgspec.Raw = msgspec.Raw()
     model_version: Any = msgspec.field(default=None, name="modelVersion")
     usage_metadata: Any = msgspec.field(default=None, name="usageMetadata")
+    response_id: Any = msgspec.field(default=None, name="responseId")
+    candidates: msgspec.Raw = msgspec.Raw()
+
+
+class _Candidate(msgspec.Struct):
+    finish_reason: Any = msgspec.field(default=None, name="finishReason")
 
 
 _decode = msgspec.json.Decoder(_Event).decode
 _decode_inner = msgspec.json.Decoder(_Inner).decode
 _decode_choices = msgspec.json.Decoder(list[_Inner]).decode
+_decode_candidates = msgspec.json.Decoder(list[_Candidate]).decode
 _CODE = re.compile(r"[a-z][a-z_]{0,31}\Z")
 MOST = 1_000_000_000
 _GOOD = ("message_stop", "response.completed")
-"""Types of the event that ends a stream in good order; chat completions end theirs with ``[DONE]``."""
+"""Types of the event that ends a stream in good order.
+
+Chat completions end theirs with ``[DONE]``, Gemini with an event that says why the answer is finished.
+"""
 _LAST = (*_GOOD, "response.incomplete", "response.failed", "response.cancelled", "error")
 """Types of the events with which a provider ends a stream."""
 _LAST_BYTES = 256
@@ -222,25 +233,28 @@ class Meter:
 
     def _tell(self, event: _Event) -> None:
         kind = event.type if isinstance(event.type, str) else ""
+        finished = _finished(event.candidates)
         if self._stream:
-            self._ended = self._ended or kind in _GOOD
+            self._ended = self._ended or kind in _GOOD or finished
             self._last = self._last or kind in _LAST
             self._broken = self._broken or kind == "error"
         else:
             is_whole = event.stop_reason is not None or event.object == "chat.completion"
-            self._ended = is_whole or event.status == "completed"
+            self._ended = is_whole or event.status == "completed" or finished
         stop = event.delta.get("stop_reason") if isinstance(event.delta, dict) else event.stop_reason
         self.stop = stop if isinstance(stop, str) else self.stop
         choices = _inners(event.choices) if event.usage is None else ()
         for part in (event, *_inners(event.message), *_inners(event.response), *choices):
             model = part.model or event.model_version
             self._model = model[:128] if isinstance(model, str) and model else self._model
-            self._id = part.id if isinstance(part.id, str) and len(part.id) <= _LAST_BYTES else self._id
+            name = part.id if part.id is not None else event.response_id
+            self._id = name if isinstance(name, str) and len(name) <= _LAST_BYTES else self._id
             self._miss = _missed(part.diagnostics) or self._miss
             self._tier = part.service_tier if part.service_tier is not None else self._tier
-            usage = part.usage if part.usage is not None else event.usage_metadata
-            if isinstance(usage, dict):
-                merged(self._told, usage)
+            if isinstance(part.usage, dict):
+                merged(self._told, part.usage)
+        if isinstance(event.usage_metadata, dict):
+            self._told |= event.usage_metadata  # of an answer so far: the last one counts
 
 
 def _events(text: bytes) -> Iterator[_Event]:
@@ -263,6 +277,16 @@ def _inners(raw: msgspec.Raw) -> Iterable[_Inner]:
         return _decode_choices(raw) if text.startswith(b"[") and b'"usage"' in text else ()
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ()
+
+
+def _finished(candidates: msgspec.Raw) -> bool:
+    """Returns whether Gemini says of an answer why it is finished."""
+    if b'"finishReason"' not in bytes(candidates):
+        return False
+    try:
+        return any(candidate.finish_reason for candidate in _decode_candidates(candidates))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
 
 
 def _missed(diagnostics: Any) -> tuple[str, int] | None:  # noqa: ANN401  (a beta's: it may change)

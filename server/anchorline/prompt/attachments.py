@@ -5,8 +5,8 @@ A payload is found by walking the block once (strings are skipped by the regular
 for their end); of an image only the header is decoded.
 
 Known forms: Anthropic's ``source`` (base64, url, file), OpenAI's ``image_url``, ``input_image``, ``file``,
-``input_file``, ``computer_screenshot`` and ``image_generation_call``, Bedrock's ``bytes``; each of them also within a
-tool's result.
+``input_file``, ``computer_screenshot`` and ``image_generation_call``, Bedrock's ``bytes``, Gemini's ``inlineData``;
+each of them also within a tool's result.
 """
 
 import binascii
@@ -29,11 +29,13 @@ _BYTES_A_TOKEN = {"text": 4, "audio": 3200}
 MOST_PAGES = 600
 """The most that Anthropic takes in a request (platform.claude.com, pdf-support)."""
 
-_SIGNS = (b"image", b'"document"', b'"file"', b'"input_file"')
+_SIGNS = (b"image", b'"document"', b'"file"', b'"input_file"', b'"inlineData"', b'"inline_data"')
 _FIELDS = frozenset(
     (
         b"type",
         b"media_type",
+        b"mimeType",
+        b"mime_type",
         b"format",
         b"detail",
         b"data",
@@ -54,7 +56,21 @@ _HOLDING: dict[bytes, tuple[str, ...]] = {
 }
 """Members that may hold base64, and the types of the objects in which they hold it without saying so."""
 _WITHIN = frozenset(
-    (b"content", b"source", b"output", b"file", b"image_url", b"image", b"document", b"input_audio")
+    (
+        b"content",
+        b"source",
+        b"output",
+        b"file",
+        b"image_url",
+        b"image",
+        b"document",
+        b"input_audio",
+        b"inlineData",
+        b"inline_data",
+        b"functionResponse",
+        b"function_response",
+        b"parts",
+    )
 )
 _DEEPEST = 8
 _IMAGES = ("image", "input_image", "image_url", "computer_screenshot")
@@ -227,10 +243,11 @@ class _Walk:
                 media = self._text(strings, b"media_type").encode("latin-1")
                 self._hold(Payload(*span, media, ""))
             elif name == b"data" and not kind:
-                # Audio says its format; what is known by its beginning needs no type.
+                # Audio says its format, Gemini the media type; what is known by its beginning needs no type.
                 head = self._content[span[0] : span[0] + 16].replace(b"\\", b"")
-                if b"format" in strings or head.startswith(_SIGNED):
-                    self._hold(Payload(*span, b"audio/" if b"format" in strings else b"", ""))
+                media = self._media(strings)
+                if media or head.startswith(_SIGNED):
+                    self._hold(Payload(*span, media, ""))
         if len(self.payloads) > payloads:
             return
         if kind in _IMAGES:
@@ -245,6 +262,12 @@ class _Walk:
             self._referring = referring
         elif kind in ("url", "file"):
             self._referring += 1
+
+    def _media(self, strings: dict[bytes, tuple[int, int]]) -> bytes:
+        """Returns the media type that an object without a type tells; empty where it tells none."""
+        if b"format" in strings:
+            return b"audio/"
+        return (self._text(strings, b"mimeType") or self._text(strings, b"mime_type")).encode("latin-1")
 
     def _hold(self, payload: Payload) -> None:
         self.payloads.append(payload)

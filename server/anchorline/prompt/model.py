@@ -26,7 +26,7 @@ Kind = Literal[
 ]
 Role = Literal["system", "user", "assistant", "tool"]
 Standing = Literal["block", "nested", "deferred", "compacted", "unrendered", "null"]
-Format = Literal["markdown", "anthropic", "openai-chat", "openai-responses", "claude-code", "codex"]
+Format = Literal["markdown", "anthropic", "openai-chat", "openai-responses", "gemini", "claude-code", "codex"]
 
 
 class Segment(msgspec.Struct, frozen=True, gc=False):
@@ -174,12 +174,14 @@ class Prompt(msgspec.Struct, frozen=True):
     def pointer(self, index: int) -> str:
         """Returns the JSON pointer (RFC 6901) of a segment in its request body, or ``#N`` elsewhere."""
         segment = self.segments[index]
-        if self.format not in ("anthropic", "openai-chat", "openai-responses"):
+        names = _MEMBERS.get(self.format)
+        if names is None:
             return f"#{index}"
-        roots = _RESPONSES if self.format == "openai-responses" else {}
-        path = f"/{roots.get(segment.section, segment.section)}"
+        path = f"/{names.get(segment.section, segment.section)}"
         if segment.message >= 0:
             path += f"/{segment.message}"
+        if self.format == "gemini":
+            return path if segment.section == "tools" else f"{path}/parts/{segment.block}"
         if segment.section != "messages" or segment.message < 0:
             return path
         if segment.block >= 0:
@@ -187,8 +189,13 @@ class Prompt(msgspec.Struct, frozen=True):
         return f"{path}/content" if self.format == "anthropic" else path
 
 
-_RESPONSES = {"messages": "input", "system": "instructions"}
-"""What the Responses API calls the sections."""
+_MEMBERS: dict[Format, dict[str, str]] = {
+    "anthropic": {},
+    "openai-chat": {},
+    "openai-responses": {"messages": "input", "system": "instructions"},
+    "gemini": {"messages": "contents", "system": "systemInstruction"},
+}
+"""What the body formats call the sections, where they call them otherwise."""
 
 
 class PromptError(ValueError):

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from anchorline.prompt import half_pairs
-from anchorline.prompt.formats import anthropic, body, claude_code, codex, markdown, openai
+from anchorline.prompt.formats import anthropic, body, claude_code, codex, gemini, markdown, openai
 from anchorline.prompt.formats.dialect import Dialect
 from anchorline.prompt.formats.memory import Memory
 from anchorline.prompt.model import EmptyPromptError, Format, Prompt, PromptError
@@ -21,12 +21,14 @@ FORMATS: tuple[Format, ...] = (
     "anthropic",
     "openai-chat",
     "openai-responses",
+    "gemini",
     "claude-code",
     "codex",
 )
 
 _DIALECTS: dict[str, Dialect] = {
-    dialect.format: dialect for dialect in (anthropic.Anthropic(), openai.Chat(), openai.Responses())
+    dialect.format: dialect
+    for dialect in (anthropic.Anthropic(), openai.Chat(), openai.Responses(), gemini.Gemini())
 }
 _MARKDOWN = (".md", ".markdown", ".mdx", ".txt", ".rules")
 
@@ -135,12 +137,12 @@ def detect(data: bytes, name: str | None = None) -> Format:
     if shape.messages is not UNSET and shape.converse:
         raise PromptError("a body of Bedrock's Converse API (cachePoint, toolConfig) is not read", offset=0)
     if shape.messages is UNSET and shape.input is UNSET and isinstance(shape.contents, list):
-        raise PromptError("a body of Gemini's generateContent (contents, parts) is not read", offset=0)
+        return "gemini"
     if shape.input is not UNSET and shape.messages is UNSET:
         return "openai-responses"
     if shape.messages is UNSET:
         if suffix in (".json", ".jsonc"):
-            raise PromptError('no request body: it has neither "messages" nor "input"', offset=0)
+            raise PromptError('no request body: it has none of "messages", "input", "contents"', offset=0)
         return "markdown"
     if shape.system is not UNSET or shape.anthropic_version is not UNSET:
         return "anthropic"
@@ -168,7 +170,7 @@ def read(
     """Reads a prompt document or request body. With a `memory` only what is new of a conversation is read.
 
     `name` is a file's name, or its path: some agents' rules are known by their folder. `model` is the one that a
-    document goes to where it names none.
+    document, or a Gemini body, goes to where it names none.
 
     Raises PromptError naming what is wrong and where.
     """
@@ -176,13 +178,14 @@ def read(
     document_format = format or (memory and memory.format(data)) or detect(data, name)
     dialect = _DIALECTS.get(document_format)
     if dialect is not None:
+        given = model if document_format == "gemini" else None  # whose model stands in the request's path
         try:
-            return body.read(data, dialect, memory)
+            return body.read(data, dialect, memory, given)
         except PromptError:
             mended = half_pairs.replaced(data)
             if mended == data:
                 raise
-            prompt = body.read(mended, dialect, memory)
+            prompt = body.read(mended, dialect, memory, given)
             return msgspec.structs.replace(prompt, load=lambda start, end: data[start:end])
     if document_format == "markdown":
         return markdown.read(data, name, model)

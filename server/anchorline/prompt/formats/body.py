@@ -33,8 +33,11 @@ _MEASURED = 1 << 20
 """Smaller bodies are not counted."""
 
 
-def read(body: bytes, dialect: Dialect, memory: Memory | None = None) -> Prompt:
-    """Reads a request body. Raises PromptError naming what is wrong and where."""
+def read(body: bytes, dialect: Dialect, memory: Memory | None = None, model: str | None = None) -> Prompt:
+    """Reads a request body. Raises PromptError naming what is wrong and where.
+
+    `model` is the one that it goes to where the body does not say it.
+    """
     if len(body) > MAX_BYTES:
         raise PromptError(f"the body has {len(body)} bytes; at most {MAX_BYTES} are read")
     if len(body) > _MEASURED and layout.holds_more(body, MAX_VALUES):
@@ -45,9 +48,9 @@ def read(body: bytes, dialect: Dialect, memory: Memory | None = None) -> Prompt:
         parsed = None
         if continued:
             with suppress(msgspec.MsgspecError):  # the whole body is read then, and says where it is wrong
-                parsed = _continued(body, dialect, *continued)
+                parsed = _continued(body, dialect, model, *continued)
         if parsed is None:
-            parsed = _whole(body, dialect)
+            parsed = _whole(body, dialect, model)
     if memory is not None:
         memory.keep(parsed, continued)
     return parsed.prompt
@@ -79,8 +82,9 @@ def refusing(body: bytes) -> Iterator[None]:
         raise PromptError(str(error), offset=error.offset) from error
 
 
-def _whole(body: bytes, dialect: Dialect) -> Parsed:
+def _whole(body: bytes, dialect: Dialect, model: str | None) -> Parsed:
     frame, items = dialect.decode(body)
+    frame.model = frame.model or model
     places: dict[bytes, int] = {}
     spans: list[ItemSpan] = []
     position = layout.space(body, 0)
@@ -146,7 +150,7 @@ def _list(body: bytes, start: int, values: Sequence[Raw]) -> int | None:
     return end + 1 if body[end : end + 1] == b"]" else None
 
 
-def _continued(body: bytes, dialect: Dialect, old: Parsed, count: int) -> Parsed | None:
+def _continued(body: bytes, dialect: Dialect, model: str | None, old: Parsed, count: int) -> Parsed | None:
     """Reads only what follows the first `count` items of `old`; None where that can't be done."""
     if old.compacted >= count:
         return None  # what was left out before the compaction block is sent now
@@ -167,11 +171,12 @@ def _continued(body: bytes, dialect: Dialect, old: Parsed, count: int) -> Parsed
     late = any(key in places or old.places.get(key, -1) > old.array_start for key in dialect.before)
     places[dialect.array] = old.array_start
     spans = [span.moved(shift) for span in spans]
-    for name in frame.__struct_fields__:
-        key = b'"' + name.encode() + b'"'
+    for name, member in zip(frame.__struct_fields__, frame.__struct_encode_fields__, strict=True):
+        key = b'"' + member.encode() + b'"'
         if key not in places and old.places.get(key, len(body)) < old.array_start:
             places[key] = old.places[key]
             setattr(frame, name, getattr(old.frame, name))
+    frame.model = frame.model or model
     family = dialect.family(frame.model or None)
     if family != dialect.family(old.frame.model or None) or (
         family == "openai" and frame.model != old.frame.model
