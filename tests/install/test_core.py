@@ -17,8 +17,20 @@ from support.packages import sizes
 from support.terminals import on_a_terminal
 
 MEGABYTES = 120
-LEFT_OUT = {"mlx", "mlx_lm", "huggingface_hub", "tokenizers", "transformers", "httpx", "pyarrow"}
-"""What a module of Anchorline may import that the core lacks. All of it belongs to the local model or the dataset."""
+LEFT_OUT = {
+    "anyio",
+    "mcp",
+    "mcp_types",
+    "opentelemetry",
+    "mlx",
+    "mlx_lm",
+    "huggingface_hub",
+    "tokenizers",
+    "transformers",
+    "httpx",
+    "pyarrow",
+}
+"""What a module of Anchorline may import that the core lacks. All of it belongs to the local model or an extra."""
 IMPORT_ALL = """
 import importlib, json, pkgutil, anchorline
 missing = {}
@@ -38,6 +50,7 @@ WORKING = (
 )  # fmt: skip
 REFUSED = {
     "train": "training needs MLX. MLX is not installed: ",
+    "mcp": "needs mcp, which the extra `mcp` installs: pip install 'anchorline[mcp]'",
     "dataset build": "needs pyarrow, which the extra `dataset` installs: pip install 'anchorline[dataset]'",
     "model pull smollm2-135m": "MLX is not installed: ",
     "model bench smollm2-135m": "MLX is not installed: ",
@@ -73,12 +86,12 @@ def test_it_is_small(core: Path):
     assert sum(by_name.values()) < MEGABYTES * 1e6, by_name
 
 
-def test_only_the_local_model_and_the_dataset_miss_a_package(core: Path):
+def test_only_the_local_model_and_extras_miss_a_package(core: Path):
     python = str(Path(anchorline(core)).with_name("python"))
     missing = json.loads(run([python, "-c", IMPORT_ALL]).stdout)
     assert set(missing.values()) <= LEFT_OUT, missing
     parts = {module.split(".")[1] for module in missing}
-    assert parts == {"cli", "engine", "learn"}, missing
+    assert parts == {"cli", "engine", "learn", "mcp"}, missing
     assert "anchorline.cli.dataset" in missing
 
 

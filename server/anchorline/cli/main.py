@@ -5,6 +5,7 @@ import importlib
 import os
 import sys
 import warnings
+from typing import NamedTuple
 
 import click
 
@@ -25,6 +26,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Editors and agents": {
         "lsp": ("lsp.command", "Run the language server over standard input and output."),
         "gateway": ("gateway.command", "Pass requests on to the provider, and record what they cost."),
+        "mcp": ("mcp.command", "Answer agents that ask what a prompt costs (Model Context Protocol)."),
         "connect": ("connect.command", "Point an editor or agent at the gateway."),
         "disconnect": ("connect.disconnect", "Point an editor or agent back at its provider."),
         "top": ("top.command", "Watch what goes through the gateway."),
@@ -57,7 +59,22 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
 """The commands by what they are for: the module and name of each, and a line of help."""
 COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
 
-EXTRAS = {"pyarrow": "dataset"}
+
+class Extra(NamedTuple):
+    """An extra of the package, and what it installs."""
+
+    name: str
+    packages: tuple[str, ...]
+
+
+_MCP = Extra("mcp", ("mcp",))
+EXTRAS = {
+    "anyio": _MCP,
+    "mcp": _MCP,
+    "mcp_types": _MCP,
+    "opentelemetry": Extra("otel", ("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http")),
+    "pyarrow": Extra("dataset", ("pyarrow",)),
+}
 """Packages that only some commands import, with the extra that installs each."""
 
 _UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -76,13 +93,14 @@ class _Lazy(click.Group):
         try:
             command: click.Command = getattr(importlib.import_module(f"anchorline.cli.{module}"), name)
         except ModuleNotFoundError as error:
-            if error.name not in EXTRAS:
+            package = (error.name or "").partition(".")[0]
+            if package not in EXTRAS:
                 raise
-            extra = EXTRAS[error.name]
+            extra, packages = EXTRAS[package]
             raise click.ClickException(
-                f"`anchorline {cmd_name}` needs {error.name}, which the extra `{extra}` installs: "
-                f"pip install 'anchorline[{extra}]' (pipx inject anchorline {error.name}; "
-                f"uv tool install --with {error.name} …)"
+                f"`anchorline {cmd_name}` needs {' and '.join(packages)}, which the extra `{extra}` installs: "
+                f"pip install 'anchorline[{extra}]' (pipx inject anchorline {' '.join(packages)}; "
+                f"uv tool install{''.join(f' --with {package}' for package in packages)} …)"
             ) from error
         return command
 
