@@ -73,7 +73,7 @@ def test_after_kill_9_the_next_event_starts_another(helper: HookHelper):
 
 def test_a_newer_version_replaces_the_helper(helper: HookHelper):
     helper.run("claude-code", STOP)
-    assert exchange(helper.folder, f"claude-code {NEWER} 0 plain\n{{}}".encode()) == client.OUTDATED
+    assert exchange(helper.folder, f"claude-code {NEWER} 0 plain\n\n{{}}".encode()) == client.OUTDATED
     helper.wait_until_ended()
     helper.run("claude-code", STOP)
     assert len(helper.processes()) == 1
@@ -122,7 +122,7 @@ def test_no_request_hurts(helper: HookHelper):
     )
     for request in lines:
         assert exchange(helper.folder, request) == b""
-    assert exchange(helper.folder, b"claude-code 0 0 plain\n{}") == client.ANSWERED
+    assert exchange(helper.folder, b"claude-code 0 0 plain\n\n{}") == client.ANSWERED
 
 
 def test_without_unix_sockets_it_is_a_port_whose_token_is_in_a_file(helper: HookHelper):
@@ -135,7 +135,7 @@ def test_without_unix_sockets_it_is_a_port_whose_token_is_in_a_file(helper: Hook
     port, token = address.read_text().split()
     with socket.create_connection(("127.0.0.1", int(port))) as connection:
         nonce = os.urandom(32).hex()
-        connection.sendall(f"{nonce}\nwrong\nclaude-code 0 0 plain\n{{}}".encode())
+        connection.sendall(f"{nonce}\nwrong\nclaude-code 0 0 plain\n\n{{}}".encode())
         connection.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
     assert answer.decode() == client.proof(token, int(port), nonce)

@@ -7,7 +7,7 @@ It takes the data folder, where the event comes from, and the event, which else 
 Nothing is imported but modules of C and those that Python brings frozen: so it takes half a millisecond longer than
 Python's own start, and `import socket` and `import json` would take twenty (docs/research/speed.md).
 Whatever breaks, it ends with exit code 0, prints nothing (a status line: what its own input tells), and leaves a line
-in the log. What it sends is one line and the event's bytes; `Request` in `server.py` reads it.
+in the log. What it sends is two lines and the event's bytes; `Request` in `server.py` reads it.
 """
 
 import _socket
@@ -39,6 +39,13 @@ START_S = 3.0
 START_AGAIN_S = 30.0
 """After so long another one is started."""
 LOOK_S = 0.02
+VARIABLES = (
+    "CLAUDE_CODE_ENTRYPOINT",
+    "CLAUDE_CODE_SESSION_ATTENDED",
+    "CLAUDE_CONFIG_DIR",
+    "CODEX_HOME",
+)
+"""Variables of the agent's that say who types, and where its files are."""
 PEER_CREDENTIALS = 1
 """LOCAL_PEERCRED of macOS and FreeBSD (unix(4)), at level 0."""
 
@@ -75,7 +82,7 @@ def ask(source: str, event: bytes) -> bytes:
     A hook waits for the one that it starts. The current folder is the data folder. Raises HelperError and OSError.
     """
     deadline = time.monotonic() + (STATUS_LINE_S if source == STATUS_LINE else HOOK_S)
-    request = header(source) + event
+    request = header(source) + environment() + event
     while True:
         connection = _connected(deadline)
         answer = b"" if connection is None else _exchanged(connection, request, deadline)
@@ -104,6 +111,13 @@ def header(source: str) -> bytes:
     is_plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     width = columns if columns.isascii() and columns.isdigit() and len(columns) < 5 else "0"
     return f"{source} {stamp()} {width} {'plain' if is_plain else 'color'}\n".encode()
+
+
+def environment() -> bytes:
+    """Returns a request's second line: those of `VARIABLES` that are set, as ``NAME=VALUE``, a tab between two."""
+    given = [(name, os.environ.get(name, "")) for name in VARIABLES]
+    safe = [f"{name}={value}" for name, value in given if value and not {"\t", "\n"} & set(value)]
+    return os.fsencode("\t".join(safe)) + b"\n"
 
 
 def stamp() -> int:

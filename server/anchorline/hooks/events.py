@@ -1,4 +1,4 @@
-"""The handlers of events, by where an event comes from and its name: one table.
+"""Events of agents, and what handles them.
 
 A handler gets the event as the agent wrote it and returns what the agent reads: a text, or an object that goes out as
 JSON; nothing (`""`) for silence. What it raises is logged, and the agent hears nothing.
@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 
 Event: TypeAlias = dict[str, Any]
+ENVIRONMENT = "environment"
+"""The member of an event that has variables of the agent's environment, by name; an agent's own is replaced."""
 Answer: TypeAlias = str | dict[str, Any]
 
 
@@ -29,11 +31,6 @@ class Handler(NamedTuple):
 
 Handlers: TypeAlias = dict[tuple[str, str], Handler]
 """By the source (`claude-code`, `codex`, `gemini-cli`) and the event's name."""
-
-
-def handlers() -> Handlers:
-    """Returns the handlers of one helper process."""
-    return {}
 
 
 def name(event: Event) -> str:

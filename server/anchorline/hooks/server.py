@@ -25,7 +25,7 @@ from typing import Any, Self
 import msgspec
 
 from anchorline import files
-from anchorline.hooks import client, events
+from anchorline.hooks import client, events, handlers
 from anchorline.hooks.events import Display, Handler
 from anchorline.live import logs
 
@@ -47,21 +47,25 @@ log = logging.getLogger("anchorline.hooks.server")  # `__name__` is `__main__` h
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What a client asks: `client.header` and the event's bytes."""
+    """What a client asks: `client.header`, `client.environment` and the event's bytes."""
 
     source: str
     stamp: int
     display: Display
+    environment: dict[str, str]
     event: bytes
 
     @classmethod
     def read(cls, raw: bytes) -> Self:
         """Reads a request. Raises ValueError."""
-        line, separator, event = raw.partition(b"\n")
+        line, _, rest = raw.partition(b"\n")
+        variables, separator, event = rest.partition(b"\n")
         if not separator or len(line) > HEADER_BYTES:
-            raise ValueError("a request begins with a line")
+            raise ValueError("a request begins with two lines")
+        given = [variable.partition("=") for variable in os.fsdecode(variables).split("\t") if variable]
+        environment = {name: value for name, _, value in given}
         source, stamp, columns, style = line.decode("ascii").split(" ")
-        return cls(source, int(stamp), Display(int(columns), style == "color"), event)
+        return cls(source, int(stamp), Display(int(columns), style == "color"), environment, event)
 
 
 class Entrance(msgspec.Struct, frozen=True):
@@ -83,7 +87,7 @@ class Helper:
 
     def __init__(self, entrance: Entrance) -> None:
         self._entrance = entrance
-        self._handlers = events.handlers()
+        self._handlers = handlers.handlers()
         self._stamp = client.stamp()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="hook")
         self._queue = ThreadPoolExecutor(1, thread_name_prefix="queue")
@@ -127,6 +131,7 @@ class Helper:
             return client.ANSWERED
         try:
             event = events.read(request.event)
+            event[events.ENVIRONMENT] = request.environment
         except (msgspec.DecodeError, RecursionError):
             log.warning("%s: an event that can't be read", request.source)
             return client.ANSWERED

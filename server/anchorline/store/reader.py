@@ -162,6 +162,13 @@ class Reader:
                 return []
             return _ledger(connection, now - database.LEDGER_KEPT_S)
 
+    def held(self, conversation: str, now: float) -> list[Entry]:
+        """Returns what has not expired of the conversation of that name. Raises StoreError."""
+        with self._connected() as connection:
+            if connection is None or not database.knows_answers(connection):
+                return []
+            return _ledger(connection, now, privacy.session(conversation))
+
     def instructions(self, now: float) -> WarmFiles:
         """Returns which instruction files are part of prefixes that are warm. Raises StoreError."""
         with self._connected() as connection:
@@ -251,12 +258,14 @@ class Watcher:
             connection.close()
 
 
-def _ledger(connection: sqlite3.Connection, expires_after: float) -> list[Entry]:
-    conversation = "coalesce(conversation, '')" if database.knows_answers(connection) else "''"
+def _ledger(
+    connection: sqlite3.Connection, expires_after: float, conversation: str | None = None
+) -> list[Entry]:
+    name = "coalesce(conversation, '')" if database.knows_answers(connection) else "''"
     rows = connection.execute(
-        f"SELECT provider, account, model, prefix, tokens, ttl, written_at, expires_at, source, {conversation} "  # noqa: S608
-        "FROM ledger WHERE expires_at >= ? ORDER BY written_at",
-        [expires_after],
+        f"SELECT provider, account, model, prefix, tokens, ttl, written_at, expires_at, source, {name} AS name "  # noqa: S608
+        "FROM ledger WHERE expires_at >= ? AND (? IS NULL OR name = ?) ORDER BY written_at",
+        [expires_after, conversation, conversation],
     )
     return [Entry(*row) for row in rows]
 

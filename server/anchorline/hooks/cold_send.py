@@ -1,0 +1,54 @@
+"""Whether the next prompt of a conversation finds its cache expired, and what writing it anew costs."""
+
+import msgspec
+
+from anchorline.figures import count, usd
+from anchorline.hooks.last_request import LastRequest
+from anchorline.route.pricing import Pricing, Unpriced
+from anchorline.route.target import Targets
+
+
+class ColdSend(msgspec.Struct, frozen=True):
+    """A prompt whose prefix expired: `tokens` are written anew for `usd`; read from the cache they cost `read_usd`.
+
+    `expired_s` is how long ago that was, in seconds.
+    """
+
+    tokens: int
+    usd: float
+    read_usd: float
+    expired_s: float
+
+
+def cold_send(request: LastRequest, targets: Targets, now: float) -> ColdSend | None:
+    """Returns what the prompt after a request costs; None where its cache is warm, or its price is not known."""
+    expires_at = request.expires_at(targets)
+    prices = Pricing(targets).prices(request.model)
+    if expires_at is None or now < expires_at or isinstance(prices, Unpriced):
+        return None
+    times = prices.times(request.usage)
+    if isinstance(times, Unpriced):
+        return None
+    tokens = request.cached
+    rates = prices.rates(now, tokens)
+    write = rates.write_1h if request.ttl == "1h" else rates.write
+    return ColdSend(tokens, tokens * write * times, tokens * rates.read * times, now - expires_at)
+
+
+def message(send: ColdSend) -> str:
+    """Returns what a developer is told who is about to send it."""
+    return (
+        f"Anchorline: this conversation's cache expired {_ago(send.expired_s)} ago. Sending now writes "
+        f"{count(send.tokens)} tokens anew for {usd(send.usd)}; from the cache they were {usd(send.read_usd)}.\n"
+        "Press Enter again to send it. /clear begins without them; /compact pays for them once and goes on with less."
+    )
+
+
+def _ago(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "less than a minute"
+    if minutes < 120:
+        return f"{minutes} minute{'s' * (minutes != 1)}"
+    hours = round(seconds / 3600)
+    return f"{hours} hours" if hours < 48 else f"{round(seconds / 86_400)} days"

@@ -1,0 +1,59 @@
+"""`UserPromptSubmit`: holds a prompt back once, with the figures, that its expired cache makes expensive."""
+
+import time
+
+from anchorline import files
+from anchorline.hooks import held_back, session_file
+from anchorline.hooks.cold_send import cold_send, message
+from anchorline.hooks.environment import claude_sessions, settings, targets, variable
+from anchorline.hooks.events import Answer, Event
+from anchorline.hooks.last_request import last_request
+from anchorline.store.database import locate
+from anchorline.store.reader import Reader
+
+SAME = 0.5
+"""A warm prefix of at least so much of the conversation is the conversation's own, not what all begin with."""
+COMMANDS = ("/", "!", "<")
+"""How a prompt begins that is a command, or that the client has written: `<task-notification>` and its like."""
+
+
+def claude_code(event: Event) -> Answer:
+    """Returns a block for the first prompt of a conversation that went cold; nothing for all others.
+
+    Raises OSError, PromptError and StoreError: then the prompt goes through.
+    """
+    config = settings(event)
+    session = event.get("session_id")
+    if not (config.hooks.block_usd and isinstance(session, str) and is_typed(event)):
+        return ""
+    file = session_file.named(event, claude_sessions(event))
+    request = last_request(file) if file is not None else None
+    if request is None or (request.scheduled and "source" not in event):
+        return ""
+    now = time.time()
+    send = cold_send(request, targets(config), now)
+    if send is None or send.usd < config.hooks.block_usd:
+        return ""
+    held = Reader(locate(config.store.path)).held(session, now)  # the gateway may have kept it warm
+    if any(entry.tokens >= send.tokens * SAME for entry in held):
+        return ""
+    if not held_back.note(files.data_folder(), session, request.sent_at):
+        return ""
+    return {"decision": "block", "reason": message(send)}
+
+
+def is_typed(event: Event) -> bool:
+    """Says whether a person has just typed the prompt, and can press Enter again.
+
+    Claude Code tells its hooks so by variables: `cli` is its own terminal (`sdk-cli` is `claude -p`), and a session is
+    attended by a person or not. `source` comes with later versions (its schema in 2.1.332 has it).
+    """
+    prompt = event.get("prompt")
+    return (
+        isinstance(prompt, str)
+        and not prompt.lstrip().startswith(COMMANDS)
+        and event.get("source", "user") == "user"
+        and "agent_id" not in event
+        and variable(event, "CLAUDE_CODE_ENTRYPOINT") == "cli"
+        and variable(event, "CLAUDE_CODE_SESSION_ATTENDED") != "0"
+    )
