@@ -7,6 +7,7 @@ RUN python -m venv /opt/anchorline \
 COPY pyproject.toml README.md LICENSE ./
 COPY server ./server
 COPY models ./models
+COPY client-claude-code ./client-claude-code
 RUN /opt/anchorline/bin/pip install --no-cache-dir --no-deps .
 
 FROM python:3.13-slim

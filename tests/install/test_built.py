@@ -12,8 +12,8 @@ import pytest
 from anchorline import __version__
 from support.builds import ROOT, build, run, uv
 
-SOURCES = ("server/anchorline/", "models/")
-SHIPPED = ("server/", "models/", "tests/", "docs/", "scripts/")
+SOURCES = ("server/anchorline/", "models/", "client-claude-code/")
+SHIPPED = ("server/", "models/", "client-claude-code/", "tests/", "docs/", "scripts/")
 PAGES = {f"{name}.md" for name in ("README", "ARCHITECTURE", "CONTRIBUTING", "SECURITY", "CHANGELOG")}
 LOCKS = {"requirements-core.txt", "requirements-dev.txt"}
 PROJECT = PAGES | LOCKS | {"LICENSE", "pyproject.toml", ".gitignore", "Dockerfile", ".dockerignore"}

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 import click
 
 from anchorline import files
-from anchorline.cli import reading
+from anchorline.cli import connect_plugin, reading
 from anchorline.client_settings.document import UnwritableError
 from anchorline.gateway import clients, connecting
 from anchorline.gateway import first_party as asserted
@@ -60,7 +60,12 @@ def _missing(what: str) -> click.UsageError:
     help="claude-code: have it take the gateway for Anthropic's own address, by a variable that it doesn't document. "
     "Only where the gateway passes everything on unchanged to Anthropic's API.",
 )
-def command(client: str | None, write: bool, first_party: bool) -> None:
+@click.option(
+    "--plugin",
+    is_flag=True,
+    help="claude-code: install its plugin and status line, instead of the gateway. Works without a network.",
+)
+def command(client: str | None, write: bool, first_party: bool, plugin: bool) -> None:
     """Show the setting that makes CLIENT use the gateway; with --write, make it.
 
     CLIENT is claude-code, codex, opencode, pi, qwen-code, cline-cli, zed, vscode, continue, cline, aider, llm or
@@ -71,9 +76,15 @@ def command(client: str | None, write: bool, first_party: bool) -> None:
       anchorline connect claude-code
       anchorline connect codex --write
       anchorline connect claude-code --write --first-party
+      anchorline connect claude-code --plugin --write
     """
     if client is None:
         raise _missing("connect")
+    if plugin:
+        if client != "claude-code" or first_party:
+            raise click.UsageError("--plugin is for claude-code, by itself")
+        (connect_plugin.install if write else connect_plugin.show)()
+        return
     entry = clients.clients(base(), first_party=first_party)[client]
     config = reading.settings(project=False).config
     note = f"{entry.note}\n{ROUTED}" if config.gateway.mode == "route" else entry.note
@@ -121,14 +132,18 @@ def disconnect(client: str | None) -> None:
         raise _missing("disconnect")
     entry = clients.clients(base())[client]
     try:
+        if client == "claude-code":
+            entry = connect_plugin.with_plugin(entry)
         done = connecting.disconnect(entry)
+        if client == "claude-code":
+            done |= connect_plugin.remove()
     except UnwritableError as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise reading.Unusable(f"{error.filename}: {error.strerror}") from error
     if not done:
         raise click.ClickException(f"{entry.title} was not connected by `anchorline connect --write`.")
-    click.echo(f"{entry.title} no longer uses the gateway ({entry.file}).")
+    click.echo(f"{entry.title} has nothing of `anchorline connect` in its settings any more ({entry.file}).")
 
 
 def base() -> str:

@@ -10,7 +10,7 @@ from anchorline import files
 from anchorline.cli import offers, reading, terminal
 from anchorline.client_settings import fixes
 from anchorline.client_settings.document import UnwritableError
-from anchorline.client_settings.edits import EditedFile, edited_files
+from anchorline.client_settings.edits import edited_files
 from anchorline.client_settings.fixes import AppliedFix, UndoError
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -46,7 +46,8 @@ def command(number: int, dry_run: bool, as_json: bool) -> None:
     if not made:
         click.echo("Nothing to change: your settings say so already.")
         return
-    _show(made)
+    for change in made:
+        terminal.show_diff(change.diff())
     if applied is None:
         click.echo(f"Nothing was changed. Without --dry-run, `anchorline fix {number}` does it.")
     else:
@@ -64,12 +65,6 @@ def _offered(number: int) -> offers.FixOffer:
         if offer.number == number:
             return offer
     raise click.ClickException(f"There is no fix {number}: `anchorline` has shown 1 to {len(shown)}.")
-
-
-def _show(made: list[EditedFile]) -> None:
-    styles = {"+": "green", "-": "red", "@": "cyan"}
-    for change in made:
-        terminal.show([(line, styles.get(line[:1], ""))] for line in change.diff().splitlines())
 
 
 @click.command(name="undo")

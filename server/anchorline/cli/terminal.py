@@ -116,6 +116,12 @@ def show(lines: Iterable[StyledLine]) -> None:
         click.echo(text.rstrip(), file=steered(sys.stdout), color=coloured)
 
 
+def show_diff(diff: str) -> None:
+    """Prints a unified diff."""
+    styles = {"+": "green", "-": "red", "@": "cyan"}
+    show([(line, styles.get(line[:1], ""))] for line in diff.splitlines())
+
+
 def _styled(text: str, style: str) -> str:
     words = style.split()
     colour = next((word for word in words if word not in _ATTRIBUTES), None)
