@@ -19,6 +19,21 @@ def codex() -> Path:
     return folder("CODEX_HOME", ".codex")
 
 
+def opencode() -> Path:
+    """Returns OpenCode's data folder, with its database."""
+    return folder("XDG_DATA_HOME", ".local/share") / "opencode"
+
+
+def pi() -> Path:
+    """Returns Pi's folder, with its `sessions`."""
+    return folder("PI_CODING_AGENT_DIR", ".pi/agent")
+
+
+def cline() -> Path:
+    """Returns the folder of Cline's command line, with its `data`."""
+    return folder("CLINE_DIR", ".cline")
+
+
 def gemini_cli() -> Path:
     """Returns Gemini CLI's folder, with its `settings.json`."""
     return Path.home() / ".gemini"

@@ -64,6 +64,29 @@ AGENTS: dict[str, Agent] = {
             "anchorline.sessions.codex:Codex",
             recognised="times",
         ),
+        Agent(
+            "opencode",
+            "OpenCode",
+            "XDG_DATA_HOME",
+            lambda: (locations.opencode(),),
+            "anchorline.sessions.opencode:OpenCode",
+            patterns=("opencode*.db",),
+        ),
+        Agent(
+            "pi",
+            "Pi",
+            "PI_CODING_AGENT_DIR",
+            lambda: (locations.pi() / "sessions",),
+            "anchorline.sessions.pi:Pi",
+        ),
+        Agent(
+            "cline",
+            "Cline",
+            "CLINE_DIR",
+            lambda: (locations.cline() / "data" / "sessions",),
+            "anchorline.sessions.cline:Cline",
+            patterns=("*.messages.json",),
+        ),
     )
 }
 """By their names, in the order in which they are shown."""

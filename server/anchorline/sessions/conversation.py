@@ -1,16 +1,26 @@
 """Makes requests of what an agent records of a conversation: input and answers with their usage, in order."""
 
+from typing import NamedTuple
+
 import msgspec
 from xxhash import xxh3_128_digest
 
 from anchorline.outcome import Usage
 from anchorline.prompt import tokens
-from anchorline.prompt.formats.history import Block, History
+from anchorline.prompt.formats.history import Block, History, Part
 from anchorline.prompt.model import Kind, Role
 from anchorline.sessions.facts import Facts
 from anchorline.sessions.messages import newest_message
 from anchorline.sessions.request import RecordedRequest, Trigger
 
+_MAKERS = frozenset(
+    {
+        *("anthropic", "openai", "openai-codex", "openai-native", "openai-compatible", "openai-responses"),
+        *("google", "gemini", "deepseek", "xai", "moonshot", "moonshotai", "qwen", "alibaba", "zai"),
+        *("minimax", "mistral"),
+    }
+)
+"""Providers that agents name whose models go by their own names, as they do on the wire."""
 _ROLES: dict[Kind, Role] = {"tool_result": "tool", "tool_use": "assistant", "thinking": "assistant"}
 
 
@@ -28,6 +38,18 @@ class RecordedAnswer(msgspec.Struct, frozen=True):
     first_at: float | None = None
     answer: str | None = None
     request: str | None = None
+
+
+class ConversationMark(NamedTuple):
+    """A moment of a conversation, to go back to."""
+
+    parts: list[Part]
+    length: int
+    turn: int
+    now: float | None
+    compacted: bool
+    asked: int
+    model: str | None
 
 
 class Conversation:
@@ -49,7 +71,6 @@ class Conversation:
         self.session = session
         self.chain = chain
         self.subagent = subagent if chain == "main" or subagent is not None else ""
-        self.branch = 0
         self._facts = facts
         self._history = History()
         self._turn = 0
@@ -101,7 +122,7 @@ class Conversation:
             id=answer.id,
             session=self.session,
             chain=self.chain,
-            branch=self.branch,
+            branch=0,
             model=answer.model,
             sent_at=answer.sent_at,
             first_at=answer.first_at,
@@ -124,6 +145,26 @@ class Conversation:
             usage=usage if usage != plain else None,
         )
 
+    def mark(self) -> ConversationMark:
+        """Returns this moment. It takes no copy."""
+        history = self._history
+        return ConversationMark(
+            history.parts,
+            len(history.parts),
+            history.turn,
+            history.now,
+            history.compacted,
+            self._turn,
+            self._model,
+        )
+
+    def go_back(self, mark: ConversationMark) -> None:
+        """Goes on from an earlier moment, as another branch does."""
+        history = self._history
+        history.parts = mark.parts[: mark.length]
+        history.turn, history.now, history.compacted = mark.turn, mark.now, mark.compacted
+        self._turn, self._model = mark.asked, mark.model
+
     def _come(self, at: float | None) -> None:
         if at is not None:
             self._history.now = at
@@ -142,3 +183,19 @@ class Conversation:
             kind, start, start + len(content), digest, tokens.unmeasured(content, kind), tool, *words
         )
         self._history.add(block, role, fresh=True)
+
+
+def qualified(provider: str, model: str) -> str:
+    """Returns a model's name as `route.target` finds it: with the provider's where that is not the maker's own."""
+    return model if not provider or provider.lower() in _MAKERS else f"{provider}/{model}"
+
+
+def usage(input_tokens: int, read: int, write: int, output: int, *, partial: bool = False) -> Usage | None:
+    """Returns what an agent recorded as billed, `input_tokens` without cached ones; None where nothing was.
+
+    What is below 0 counts as 0.
+    """
+    counts = Usage(max(input_tokens, 0), max(read, 0), max(write, 0), max(output, 0))
+    if counts == Usage():
+        return None
+    return msgspec.structs.replace(counts, partial=True) if partial else counts

@@ -172,6 +172,10 @@ class Facts:
         self._calls: dict[str, Call] = {}
         self._results: dict[int, Measured] = {}
 
+    def anew(self) -> "Facts":
+        """Returns facts of another session, under the same rules."""
+        return Facts(self._key, names=self._names)
+
     def visit(self, folder: object, branch: object) -> None:
         """Takes in where a line was written. The first folder is the session's."""
         if folder != self.folder and isinstance(folder, str):
