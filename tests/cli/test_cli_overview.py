@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from anchorline import files
 from anchorline.cli.main import cli
+from anchorline.sessions.agents import AGENTS
 from anchorline.store.database import locate
 from bench.make import sample_history
 from support.session_logs import ClaudeLog
@@ -71,10 +72,8 @@ def test_what_is_shown_is_what_the_report_has_been_billed(sessions: Path):
     shown = json.loads(run("--json").stdout)
     billed = json.loads(run("report", "--json").stdout)
     assert shown["imported"] == billed["requests"] > 300
-    assert [(agent["agent"], agent["files"]) for agent in shown["agents"]] == [
-        ("claude-code", 12),
-        ("codex", 4),
-    ]
+    files = {agent["agent"]: agent["files"] for agent in shown["agents"]}
+    assert files == {**dict.fromkeys(AGENTS, 0), "claude-code": 12, "codex": 4}
     overview = shown["overview"]
     parts = [*(finding["usd"] for finding in overview["findings"]), overview["rest"]]
     assert sum(parts) == pytest.approx(overview["usd"], abs=0.005)
