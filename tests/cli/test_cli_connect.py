@@ -19,7 +19,7 @@ def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
     for variable in ("CLAUDE_CONFIG_DIR", "CODEX_HOME", "XDG_CONFIG_HOME"):
         monkeypatch.setenv(variable, str(tmp_path / variable))
-    for variable in ("OPENCODE_CONFIG", "PI_CODING_AGENT_DIR", "QWEN_HOME"):
+    for variable in ("OPENCODE_CONFIG", "PI_CODING_AGENT_DIR", "QWEN_HOME", "GEMINI_CLI_HOME"):
         monkeypatch.delenv(variable, raising=False)
     return tmp_path
 
@@ -40,6 +40,10 @@ FILES = {
     ),
     "pi": (".pi/agent/models.json", '{\r\n    "providers": {}\r\n}\r\n'),
     "qwen-code": (".qwen/settings.json", "\ufeff{}"),
+    "gemini-cli": (
+        ".gemini/.env",
+        "# mine\nGEMINI_API_KEY=a # why\nexport GOOGLE_GEMINI_BASE_URL='https://old'\n",
+    ),
     "zed": (
         "XDG_CONFIG_HOME/zed/settings.json",
         '{"language_models": {"anthropic": {"api_url": "https://old"}}}',

@@ -18,7 +18,11 @@ NOWHERE = "http://127.0.0.1:9"
 OFFLINE = dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"), NOWHERE)
 OFFLINE |= dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost")
 """Whatever is not on this machine is refused at once, instead of being tried for a while."""
-KEYS = {"ANTHROPIC_API_KEY": "sk-ant-api03-made-up", "OPENAI_API_KEY": "sk-made-up"}
+KEYS = {
+    "ANTHROPIC_API_KEY": "sk-ant-api03-made-up",
+    "OPENAI_API_KEY": "sk-made-up",
+    "GEMINI_API_KEY": "AIza-made-up",
+}
 SEARCH = {"query": "select:mcp__register__lookup_1,mcp__register__lookup_2", "max_results": 5}
 CLAUDE_CALLS = (Call("ToolSearch", SEARCH), Call("mcp__register__lookup_1", {"key": "a"}))
 
@@ -39,7 +43,7 @@ class Program(NamedTuple):
     """One client. `client` is its name for `anchorline connect`, `command` starts it with a message.
 
     `command` gets the place, the message, and whether it goes on with the conversation before. `resumes` tells whether it
-    can, `names_sessions` whether its requests say which conversation they are of (Qwen Code also begins one anew where it
+    can, `is_changed` whether the gateway changes its requests in any mode, `names_sessions` whether its requests say which conversation they are of (Qwen Code also begins one anew where it
     goes on with it).
     """
 
@@ -51,6 +55,7 @@ class Program(NamedTuple):
     prepare: Callable[[Place, dict[str, str]], None] = lambda place, addresses: None
     calls: tuple[Call, ...] = ()
     resumes: bool = True
+    is_changed: bool = True
     names_sessions: bool = True
 
     def installed(self, clients: Path) -> bool:
@@ -157,6 +162,21 @@ def _qwen(place: Place, message: str, goes_on: bool) -> list[str]:
     return [*command, *(["--continue"] if goes_on else []), "-p", message]
 
 
+def _gemini_settings(place: Place, addresses: dict[str, str]) -> None:
+    settings = {
+        "security": {"auth": {"selectedType": "gemini-api-key"}},
+        "privacy": {"usageStatisticsEnabled": False},
+        "telemetry": {"enabled": False},
+        "general": {"enableAutoUpdate": False, "enableAutoUpdateNotification": False},
+    }
+    _write(place.home / ".gemini/settings.json", json.dumps(settings))
+
+
+def _gemini(place: Place, message: str, goes_on: bool) -> list[str]:
+    command = [place.program("gemini"), "--yolo", "-m", "gemini-3.1-pro-preview"]
+    return [*command, *(["--resume", "latest"] if goes_on else []), "-p", message]
+
+
 SET_UP = "2026-11-30T00:00:00.000Z"
 
 
@@ -181,6 +201,7 @@ PROGRAMS = (
         _claude,
         CLAUDE | {"_CLAUDE_CODE_ASSUME_FIRST_PARTY_BASE_URL": "1"},
         calls=CLAUDE_CALLS,
+        is_changed=False,
     ),
     Program(
         "claude-code, 1h",
@@ -211,6 +232,16 @@ PROGRAMS = (
         _continue,
         {"CONTINUE_TELEMETRY_ENABLED": "0", "CONTINUE_ALLOW_ANONYMOUS_TELEMETRY": "0"},
         _continue_settings,
+        names_sessions=False,
+    ),
+    Program(
+        "gemini-cli",
+        "gemini-cli",
+        "gemini",
+        _gemini,
+        {"GEMINI_CLI_TRUST_WORKSPACE": "true"},
+        _gemini_settings,
+        is_changed=False,
         names_sessions=False,
     ),
     Program("qwen-code", "qwen-code", "qwen", _qwen, {}, _qwen_settings, names_sessions=False),

@@ -1,4 +1,4 @@
-"""A provider for real clients: it answers in the three forms, has files read, and refuses what the APIs refuse.
+"""A provider for real clients: it answers in the four forms, has files read, and refuses what the APIs refuse.
 
 What it bills is the conformance upstream's. Its script: each turn (a user's message with `TASK` in it) it calls `steps` tools, the
 first ones as `calls` says and then whatever the client has for reading a file, and ends with a sentence. The files come
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from anchorline.route import catalog
+from support import gemini_wire
 from support.upstream import RefusedError, Upstream
 
 TASK = "MAIN-TASK"
@@ -69,8 +70,10 @@ class Provider(Upstream):
         self._signed: dict[str, str] = {}
         self._lock = threading.Lock()
 
-    def speak(self, path: str, request: dict, usage: dict[str, int]) -> tuple[dict, list[bytes]]:
+    def speak(self, path: str, request: dict, usage: dict[str, int]) -> tuple[dict, list[Any]]:
         """Answer a prompt, whole and as a stream."""
+        if gemini_wire.asked(path):
+            return self._gemini(request, usage)
         speak = {
             "/v1/messages": self._messages,
             "/v1/chat/completions": self._chat,
@@ -314,6 +317,16 @@ class Provider(Upstream):
             add("response.output_item.done", output_index=index, item=item)
         add("response.completed", response=whole)
         return whole, events
+
+    def _gemini(self, request: dict, usage: dict[str, int]) -> tuple[dict, list[dict]]:
+        said, call = self._next(request)
+        thought = f"I should look at the next file ({usage['output']}). " * 6
+        parts: list[dict] = [{"text": thought, "thought": True}, *({"text": piece} for piece in _cut(said))]
+        if call is not None:
+            signature = hashlib.sha256(thought.encode()).hexdigest() * 2
+            named = {"name": call.name, "args": call.arguments}
+            parts.append({"functionCall": named, "thoughtSignature": signature})
+        return gemini_wire.answer(request["model"], _id("resp-"), parts, usage, usage["output"])
 
 
 def _tools(request: dict) -> dict[str, dict]:

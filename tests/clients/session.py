@@ -121,6 +121,7 @@ def converse(
             tap.target = f"http://127.0.0.1:{running.port}"
             root = f"http://127.0.0.1:{front.port}/{running.token}"
             addresses = {"anthropic": f"{root}/anthropic", "openai": f"{root}/openai/v1"}
+            addresses["gemini"] = f"{root}/gemini"
             program.prepare(place, addresses)
             env = os.environ | {"ANCHORLINE_CONFIG": str(folder / "gate/anchorline.toml")}
             env |= {"ANCHORLINE_DATA_DIR": str(folder / "gate/data")}

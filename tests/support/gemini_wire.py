@@ -76,11 +76,16 @@ def refused(request: dict) -> str | None:
     for turn in contents:
         if not turn.get("parts"):
             return "* GenerateContentRequest.contents.parts: contents.parts must not be empty."
-    calls = [part for turn in contents for part in turn["parts"] if "functionCall" in part]
-    results = [part for turn in contents for part in turn["parts"] if "functionResponse" in part]
-    if len(calls) != len(results):
+    parts = [part for turn in contents for part in turn["parts"]]
+    answered = {_call(part["functionResponse"]) for part in parts if "functionResponse" in part}
+    # Whether a second result to one call is refused was not seen; Gemini CLI 0.61.0 sends one after --resume.
+    if not answered.issuperset(_call(part["functionCall"]) for part in parts if "functionCall" in part):
         return "Please ensure that the number of function response parts is equal to the number of function call parts"
     return None
+
+
+def _call(value: dict) -> tuple[str, str]:
+    return value.get("id", ""), value["name"]
 
 
 def error(status: int, message: str) -> dict:

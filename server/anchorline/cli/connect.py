@@ -16,6 +16,7 @@ NAMES = (
     "codex",
     "opencode",
     "pi",
+    "gemini-cli",
     "qwen-code",
     "cline-cli",
     "zed",

@@ -35,8 +35,13 @@ def cline() -> Path:
 
 
 def gemini_cli() -> Path:
-    """Returns Gemini CLI's folder, with its `settings.json`."""
-    return Path.home() / ".gemini"
+    """Returns Gemini CLI's folder, with its `settings.json`, its `.env` and its sessions."""
+    return Path(os.environ.get("GEMINI_CLI_HOME") or Path.home()) / ".gemini"
+
+
+def qwen_code() -> Path:
+    """Returns Qwen Code's folder, with its `settings.json` and its sessions."""
+    return folder("QWEN_HOME", ".qwen")
 
 
 def settings_file(client: str) -> Path:

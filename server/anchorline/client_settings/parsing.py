@@ -5,12 +5,15 @@ from typing import Any
 
 from anchorline.client_settings import jsonc
 from anchorline.client_settings.document import MARK, Document, Keys, UnwritableError
+from anchorline.client_settings.dotenv import Dotenv
 
 
 def read(file: Path, content: bytes) -> Document:
-    """Returns the document in a file, told by its name: TOML, or JSON with comments. Raises UnwritableError."""
+    """Returns the document in a file, told by its name: TOML, `.env`, or JSON with comments. Raises UnwritableError."""
     try:
         text = content.decode()
+        if file.name == ".env":
+            return Dotenv(text)
         if file.suffix != ".toml":
             return _Json(text)
         from anchorline.client_settings.toml_document import toml  # noqa: PLC0415  (40 ms: most agents keep JSON)

@@ -49,7 +49,7 @@ def clients(base: str, *, first_party: bool = False) -> dict[str, Client]:
 
     With `first_party`, Claude Code is told that this address is Anthropic's own.
     """
-    anthropic, openai = f"{base}/anthropic", f"{base}/openai/v1"
+    anthropic, openai, gemini = f"{base}/anthropic", f"{base}/openai/v1", f"{base}/gemini"
     entries = (
         _client(
             "claude-code",
@@ -103,9 +103,19 @@ def clients(base: str, *, first_party: bool = False) -> dict[str, Client]:
             "Models of other providers don't go through it.",
         ),
         _client(
+            "gemini-cli",
+            "Gemini CLI",
+            locations.gemini_cli() / ".env",
+            {("GOOGLE_GEMINI_BASE_URL",): gemini},
+            "This is for an API key (GEMINI_API_KEY, chosen with /auth). With a Google login Gemini CLI asks Google's\n"
+            "Code Assist, whatever this address is, and nothing goes through the gateway.\n"
+            "It reads one .env file, the nearest one above the folder that it works in: where a project has its own,\n"
+            "the same line belongs there, or into your shell.",
+        ),
+        _client(
             "qwen-code",
             "Qwen Code",
-            locations.folder("QWEN_HOME", ".qwen") / "settings.json",
+            locations.qwen_code() / "settings.json",
             {("env", "OPENAI_BASE_URL"): openai, ("env", "ANTHROPIC_BASE_URL"): anthropic},
             "The same variables in your shell or an .env file come first, and so does a model's own `baseUrl`.\n"
             "For Qwen's own models, `gateway.openai` names their address.",
@@ -199,7 +209,11 @@ def _client(
         for key in path[:-1]:
             table = table.setdefault(key, {})
         table[path[-1]] = value
-    text = tomlkit.dumps(document) if file.suffix == ".toml" else json.dumps(document, indent=2)
+    text = json.dumps(document, indent=2)
+    if file.suffix == ".toml":
+        text = tomlkit.dumps(document)
+    elif file.name == ".env":
+        text = "\n".join(f"{variable}={value}" for variable, value in document.items())
     return Client(name, title, file, values, text.rstrip(), note, defaults, former, unless, existing)
 
 

@@ -18,7 +18,7 @@ from anchorline.gateway.clients import Client
 BACKUP = ".before-anchorline"
 NO_FILE = b"There was no such file before `anchorline connect`.\n"
 """What the copy holds where there was nothing to copy."""
-ADDRESS = re.compile(r"^http://127\.0\.0\.1:\d+/[\w-]+(?=/(?:anthropic|openai)(?:/|$))")
+ADDRESS = re.compile(r"^http://127\.0\.0\.1:\d+/[\w-]+(?=/(?:anthropic|openai|gemini)(?:/|$))")
 """A gateway's address with its token, before the upstream's name."""
 
 
