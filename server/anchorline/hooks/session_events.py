@@ -47,5 +47,7 @@ def _import(agent: str, files: Sequence[Path], config: Config) -> None:
     except StoreError as error:
         log.warning("%s: a session is not recorded yet: %s", agent, error)
         return
+    if summary.notice is not None:
+        log.warning("%s", summary.notice)
     if summary.problems:
         log.warning("%s: %d lines of a session can't be read", agent, len(summary.problems))
