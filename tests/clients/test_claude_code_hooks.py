@@ -4,17 +4,21 @@ import json
 import os
 import re
 import sqlite3
+import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from anchorline import files
+from anchorline.hooks import server
 from clients.programs import KEYS, PROGRAMS, Place
-from clients.provider import TASK, Provider
+from clients.provider import TASK, Call, Provider
 from clients.session import anchorline, lay
+from support.gateways import gateway
 from support.hook_helpers import HookHelper
 from support.tmux import INSTALLED, Terminal
 from support.upstream import Running
@@ -40,27 +44,27 @@ class Later(Provider):
 
 
 class Desk:
-    """A developer's machine: Claude Code's home and folder, Anchorline's data, and the provider."""
+    """A developer's machine: Claude Code with the plugin, a private home, Anchorline's folder, and the provider.
 
-    def __init__(self, folder: Path, provider: Running) -> None:
+    `url` is where Claude Code sends its requests. `home` has Anchorline's settings and data.
+    """
+
+    def __init__(self, folder: Path, provider: Later, url: str, home: Path) -> None:
         self.place = Place(Path(FOLDER).resolve(), folder / "home", folder / "work")
         lay(self.place)
-        self.provider = provider.app
-        self.provider.files = self.place.work
-        self.data = folder / "data"
+        self.provider = provider
+        provider.files = self.place.work
+        self.data = home / "data"
         self.helper = HookHelper(self.data)
-        config = folder / "anchorline.toml"
-        config.write_text("[hooks]\nblock_usd = 0.01\n")
+        config = home / "anchorline.toml"
+        with config.open("a") as settings:
+            settings.write("[hooks]\nblock_usd = 0.01\n")
         own = {"ANCHORLINE_CONFIG": str(config), "ANCHORLINE_DATA_DIR": str(self.data)}
         claude = CLAUDE.environment(self.place) | {"TERM": "xterm-256color"}
         claude.pop("CI")
-        self.env = claude | own | {"ANTHROPIC_BASE_URL": provider.url, "CLAUDE_CODE_MAX_RETRIES": "0"}
+        self.env = claude | own | {"ANTHROPIC_BASE_URL": url, "CLAUDE_CODE_MAX_RETRIES": "0"}
         self._answer_questions()
-        command = {"type": "command", "command": "anchorline hook claude-code"}
-        events = ("SessionStart", "UserPromptSubmit", "Stop", "SubagentStop", "PreCompact", "SessionEnd")
-        (self.place.home / ".claude").mkdir()
-        hooks = {event: [{"hooks": [command]}] for event in events}
-        (self.place.home / ".claude" / "settings.json").write_text(json.dumps({"hooks": hooks}))
+        self.anchorline("connect", "claude-code", "--plugin", "--write")
 
     def _answer_questions(self) -> None:
         """Have Claude Code begin without asking for anything."""
@@ -72,9 +76,36 @@ class Desk:
         }
         (self.place.home / ".claude.json").write_text(json.dumps(settings))
 
-    def claude(self, *arguments: str) -> Terminal:
-        """Return a terminal with Claude Code on it."""
-        return Terminal([self.place.program("claude"), *arguments], self.place.work, self.env)
+    def anchorline(self, *arguments: str) -> str:
+        """Run the command; return what it prints."""
+        return anchorline(list(arguments), os.environ | self.env)
+
+    @contextmanager
+    def claude(self, *arguments: str) -> Iterator[Terminal]:
+        """Have Claude Code on a terminal, past its start."""
+        with Terminal([self.place.program("claude"), *arguments], self.place.work, self.env) as terminal:
+            terminal.until(PROMPT)
+            yield terminal
+
+    def ask_headless(self, what: str, *arguments: str) -> str:
+        """Return what `claude -p` prints."""
+        command = [self.place.program("claude"), "-p", f"{TASK}: {what}", *arguments]
+        done = subprocess.run(
+            command,
+            cwd=self.place.work,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=True,
+        )
+        return done.stdout.decode()
+
+    def say(self, terminal: Terminal, what: str) -> str:
+        """Send a prompt, and return the screen once its turn has ended."""
+        results = 1 + sum(bill.main for bill in self.provider.bills) // 2
+        terminal.type(f"{TASK}: {what}")
+        terminal.press("Enter")
+        return terminal.until(f"Done after {results} tool results")
 
     @property
     def transcripts(self) -> list[Path]:
@@ -92,28 +123,15 @@ class Desk:
             )
         self.provider.ahead_s += away
 
-    def recorded(self) -> dict[str, Any]:
-        """Return what the report says."""
-        report: dict[str, Any] = json.loads(anchorline(["report", "--json"], os.environ | self.env))
-        return report
-
     def check_recorded(self) -> None:
         """Assert that each request that was billed is recorded, once, and to the cent."""
         bills = self.provider.bills
-        wait_for(lambda: self.recorded()["requests"] >= len(bills))
-        report = self.recorded()
+        until = time.monotonic() + 20
+        while (report := json.loads(self.anchorline("report", "--json")))["requests"] < len(bills):
+            assert time.monotonic() < until, "it is not recorded"
         assert report["requests"] == len(bills)
         billed = sum(bill.usd for bill in bills)
         assert sum(cost["usd"] for cost in report["costs"]) == pytest.approx(billed, abs=0.005)
-
-
-def wait_for(condition):
-    import time
-
-    until = time.monotonic() + 15
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.2)
 
 
 def _earlier(stamp: re.Match[str]) -> str:
@@ -122,37 +140,33 @@ def _earlier(stamp: re.Match[str]) -> str:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def provider(tmp_path: Path) -> Iterator[Running]:
+    """The provider, at its address."""
+    with Running(Later(tmp_path, steps=1)) as running:
+        yield running
+
+
+@pytest.fixture
+def desk(tmp_path: Path, provider: Running) -> Iterator[Desk]:
+    """A desk without a gateway."""
     assert INSTALLED, "tmux is not here, on whose screen Claude Code runs"
-    with Running(Later(tmp_path, steps=1)) as provider:
-        desk = Desk(tmp_path / "desk", provider)
-        try:
-            yield desk
-        finally:
-            desk.helper.end()
-
-
-def say(terminal: Terminal, desk: Desk, what: str) -> None:
-    """Send a prompt and wait for the end of its turn."""
-    results = sum(bill.main for bill in desk.provider.bills) // 2 + 1
-    terminal.type(f"{TASK}: {what}")
-    terminal.press("Enter")
-    terminal.until(f"Done after {results} tool results")
+    desk = Desk(tmp_path / "desk", provider.app, provider.url, tmp_path / "home")
+    yield desk
+    desk.helper.end()
 
 
 def test_a_cold_prompt_is_held_back_once(desk: Desk):
     with desk.claude() as terminal:
-        terminal.until(PROMPT)
-        say(terminal, desk, "first")
-        say(terminal, desk, "second, warm")
+        desk.say(terminal, "first")
+        desk.say(terminal, "second, warm")
         desk.check_recorded()
         desk.pass_time()
         before = len(desk.provider.bills)
         terminal.type(f"{TASK}: third, cold")
         terminal.press("Enter")
         screen = " ".join(terminal.until(HELD_BACK).split())
-        assert "cache expired 115 minutes ago" in screen
         held = desk.provider.bills[-1]
+        assert "cache expired 115 minutes ago" in screen
         assert f"writes {held.read + held.write:,} tokens anew" in screen
         assert len(desk.provider.bills) == before
         terminal.until(rf"{PROMPT}\s+{TASK}: third, cold")  # it is still there
@@ -161,5 +175,49 @@ def test_a_cold_prompt_is_held_back_once(desk: Desk):
         cold = desk.provider.bills[before]
         assert cold.read == 0
         assert cold.write > held.read + held.write
-        say(terminal, desk, "fourth, warm")
-        desk.check_recorded()
+        desk.say(terminal, "fourth, warm")
+        desk.pass_time()
+        terminal.type(f"{TASK}: fifth, cold again")
+        terminal.press("Enter")
+        terminal.until(f"Original prompt: {TASK}: fifth, cold again")
+    desk.check_recorded()
+
+
+def test_nobody_is_asked_where_nobody_can_answer(desk: Desk):
+    look = {"description": "Look", "prompt": "Look at the files.", "subagent_type": "general-purpose"}
+    desk.provider.calls = (Call("Agent", look | {"run_in_background": False}),)
+    assert "Done after 1" in desk.ask_headless("first, by a sub-agent")
+    assert any("agent-" in file.name for file in desk.transcripts)
+    desk.check_recorded()
+    desk.pass_time()
+    before = len(desk.provider.bills)
+    assert "Done after 2" in desk.ask_headless("second, cold", "--continue")
+    assert desk.provider.bills[before].read == 0
+    desk.check_recorded()
+
+
+def test_with_the_gateway_beside_each_request_counts_once(tmp_path: Path, provider: Running):
+    with gateway(tmp_path / "gate", provider.url) as running:
+        desk = Desk(tmp_path / "desk", provider.app, running.anthropic, running.home)
+        try:
+            with desk.claude() as terminal:
+                desk.say(terminal, "first")
+                desk.say(terminal, "second")
+            desk.ask_headless("third", "--continue")
+            desk.check_recorded()
+            desk.anchorline("import", "claude-code", str(desk.place.home / ".claude" / "projects"))
+            desk.check_recorded()
+        finally:
+            desk.helper.end()
+
+
+def test_with_the_helper_killed_everything_goes_on(desk: Desk):
+    with desk.claude() as terminal:
+        desk.say(terminal, "first")
+        desk.helper.end()
+        with files.lock(desk.data / server.LOCK):  # so that no other one can start
+            desk.say(terminal, "second, without a helper")
+            screen = terminal.until(r"without a helper(.|\n)* done ")
+            assert not re.search("hook (error|failed)|[Ee]rror:|blocked by", screen)
+        desk.say(terminal, "third")
+    desk.check_recorded()
