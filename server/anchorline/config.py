@@ -303,6 +303,19 @@ class Hooks(msgspec.Struct, frozen=True):
     ] = 0.5
 
 
+class Otel(msgspec.Struct, frozen=True):
+    """The export of what was billed to an OpenTelemetry collector, `anchorline otel`."""
+
+    endpoint: Annotated[
+        str,
+        Meta(
+            max_length=2000,
+            description="Base URL of the OTLP/HTTP collector that `anchorline otel` sends to, such as "
+            "http://localhost:4318. Nothing is sent without that command.",
+        ),
+    ] = ""
+
+
 class Files(msgspec.Struct, frozen=True):
     """The user's own data files, merged over the built-in ones."""
 
@@ -336,12 +349,21 @@ class Config(msgspec.Struct, frozen=True):
     answers: Answers = Answers()
     budget: Budget = Budget()
     hooks: Hooks = Hooks()
+    otel: Otel = Otel()
     files: Files = Files()
     log: Log = Log()
 
 
 USER_ONLY = frozenset(
-    {"store.path", "files.providers", "files.models", "cache.account", "engine.model", "refine.templates"}
+    {
+        "store.path",
+        "files.providers",
+        "files.models",
+        "cache.account",
+        "engine.model",
+        "refine.templates",
+        "otel.endpoint",
+    }
     | {f"gateway.{field.name}" for field in msgspec.structs.fields(Gateway)}
     | {f"answers.{field.name}" for field in msgspec.structs.fields(Answers)}
 )
@@ -422,8 +444,8 @@ def documented() -> Iterator[Key]:
 
 
 def of_editors() -> Iterator[Key]:
-    """Yields the settings that an editor has: the hooks' helper reads no editor's settings."""
-    return (key for key in documented() if not key.name.startswith("hooks."))
+    """Yields the settings that an editor has: neither the hooks' helper nor an export reads an editor's settings."""
+    return (key for key in documented() if not key.name.startswith(("hooks.", "otel.")))
 
 
 def _type_name(base: type) -> str:

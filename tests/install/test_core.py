@@ -19,9 +19,11 @@ from support.terminals import on_a_terminal
 MEGABYTES = 120
 LEFT_OUT = {
     "anyio",
+    "google",
     "mcp",
     "mcp_types",
     "opentelemetry",
+    "requests",
     "mlx",
     "mlx_lm",
     "huggingface_hub",
@@ -51,6 +53,7 @@ WORKING = (
 REFUSED = {
     "train": "training needs MLX. MLX is not installed: ",
     "mcp": "needs mcp, which the extra `mcp` installs: pip install 'anchorline[mcp]'",
+    "otel": "which the extra `otel` installs: pip install 'anchorline[otel]'",
     "dataset build": "needs pyarrow, which the extra `dataset` installs: pip install 'anchorline[dataset]'",
     "model pull smollm2-135m": "MLX is not installed: ",
     "model bench smollm2-135m": "MLX is not installed: ",
@@ -91,7 +94,7 @@ def test_only_the_local_model_and_extras_miss_a_package(core: Path):
     missing = json.loads(run([python, "-c", IMPORT_ALL]).stdout)
     assert set(missing.values()) <= LEFT_OUT, missing
     parts = {module.split(".")[1] for module in missing}
-    assert parts == {"cli", "engine", "learn", "mcp"}, missing
+    assert parts == {"cli", "engine", "learn", "mcp", "otel"}, missing
     assert "anchorline.cli.dataset" in missing
 
 

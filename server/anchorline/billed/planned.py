@@ -16,7 +16,7 @@ from anchorline.store import billing, database, outcomes
 
 HOUR = "1h"
 _BILLED = """
-    SELECT coalesce({sent_at}, created_at), coalesce({target}, plans.target, ''), coalesce(input_tokens, 0),
+    SELECT plans.id, coalesce({sent_at}, created_at), coalesce({target}, plans.target, ''), coalesce(input_tokens, 0),
         coalesce(read_tokens, 0), coalesce(write_tokens, 0), coalesce(output_tokens, 0), {ids}, latency_ms / 1000,
         {passed} AS passed, p_hit, {beliefs}
     FROM plans JOIN outcomes ON outcomes.id = {billed}
@@ -65,8 +65,9 @@ _DECODE = msgspec.json.Decoder(_Plan).decode
 
 
 class PlannedRequest(SeenRequest, gc=False, kw_only=True):
-    """A planned request. `prefix_return` is None where nothing was left that it could have read."""
+    """A request by the id of its `plan`. `prefix_return` is None where nothing was left that it could have read."""
 
+    plan: str
     facts: ModelFacts
     tokens: BilledTokens
     prefix_return: PrefixReturn | None
@@ -109,6 +110,7 @@ def planned_requests(
         [since],
     )
     for (
+        plan,
         at,
         target,
         uncached,
@@ -145,6 +147,7 @@ def planned_requests(
             answer,
             request,
             bill,
+            plan=plan,
             facts=models.find(target),
             tokens=tokens,
             prefix_return=_return(beliefs, p_hit, tokens),

@@ -39,6 +39,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "report": ("report.command", "Show cost, cache hits and model choices; optionally as an HTML page."),
         "warm": ("warm.command", "List the prefixes that providers hold now."),
         "replay": ("replay.command", "Show what other caching policies would have cost on your history."),
+        "otel": ("otel.command", "Export what was billed to an OpenTelemetry collector."),
         "store": ("store.command", "Show, export and purge what is recorded."),
     },
     "Learning": {
@@ -68,12 +69,15 @@ class Extra(NamedTuple):
 
 
 _MCP = Extra("mcp", ("mcp",))
+_OTEL = Extra("otel", ("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"))
 EXTRAS = {
     "anyio": _MCP,
     "mcp": _MCP,
     "mcp_types": _MCP,
-    "opentelemetry": Extra("otel", ("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http")),
+    "google": _OTEL,
+    "opentelemetry": _OTEL,
     "pyarrow": Extra("dataset", ("pyarrow",)),
+    "requests": _OTEL,
 }
 """Packages that only some commands import, with the extra that installs each."""
 
