@@ -263,7 +263,10 @@ class Answers(msgspec.Struct, frozen=True):
 
 
 class Budget(msgspec.Struct, frozen=True):
-    """What may be spent before a warning is shown. Days and weeks are UTC; weeks begin on Monday."""
+    """What may be spent before a warning is shown: USD, or per cent of a plan's windows.
+
+    Days and weeks are UTC; weeks begin on Monday. A plan's windows begin and end as its provider says.
+    """
 
     day: Annotated[
         float, Meta(ge=0, le=1_000_000, description="USD a day before a warning. 0 sets no budget.")
@@ -279,14 +282,40 @@ class Budget(msgspec.Struct, frozen=True):
             description="USD a week in one project before a warning, of imported sessions. 0 sets no budget.",
         ),
     ] = 0.0
+    five_hour_percent: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=100,
+            description="Per cent of a plan's five-hour window before a warning. 0 sets no budget.",
+        ),
+    ] = 0.0
+    seven_day_percent: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=100,
+            description="Per cent of a plan's seven-day window before a warning. 0 sets no budget.",
+        ),
+    ] = 0.0
     block: Annotated[
         bool, Meta(description="Have the gateway refuse requests while a budget is used up, with status 402.")
     ] = False
 
     @property
+    def in_usd(self) -> bool:
+        """Whether there is a budget in USD."""
+        return bool(self.day or self.week or self.project)
+
+    @property
+    def in_percent(self) -> bool:
+        """Whether there is a budget in per cent of a plan's windows."""
+        return bool(self.five_hour_percent or self.seven_day_percent)
+
+    @property
     def is_set(self) -> bool:
         """Whether there is any budget."""
-        return bool(self.day or self.week or self.project)
+        return self.in_usd or self.in_percent
 
 
 class Hooks(msgspec.Struct, frozen=True):
@@ -397,6 +426,8 @@ _SIZES: dict[str, Callable[[Any], float]] = {
     "budget.day": lambda usd: usd or math.inf,  # 0 is none
     "budget.week": lambda usd: usd or math.inf,
     "budget.project": lambda usd: usd or math.inf,
+    "budget.five_hour_percent": lambda percent: percent or math.inf,
+    "budget.seven_day_percent": lambda percent: percent or math.inf,
     "hooks.block_usd": lambda usd: -usd if usd else -math.inf,  # the dearer, the less is blocked
 }
 """How much a value of a key is. A project file may set these keys, to a value that is not more than the user's own."""

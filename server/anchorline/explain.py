@@ -13,8 +13,8 @@ from anchorline.plan import Cost, InstructionCost, Plan, Policy, Refinement, Rou
 from anchorline.prompt.model import Prompt, Segment
 
 
-def line(plan: Plan) -> str:
-    """Returns the plan in one line."""
+def line(plan: Plan, taken: str = "") -> str:
+    """Returns the plan in one line. `taken` says what the request takes of a window of the developer's plan."""
     if plan.failure is not None:
         return f"Anchorline: no plan ({plan.failure})"
     if plan.instructions is not None:
@@ -26,7 +26,8 @@ def line(plan: Plan) -> str:
     own = _replaced(plan.route)
     model = f"{plan.route.target} instead of {own}" if own else plan.route.target
     price = "price not known" if plan.cost.request_usd is None else usd(plan.cost.request_usd)
-    return f"{model} · {count(plan.tokens.estimate)} tokens · {hit} · {anchors} · {price}"
+    of_plan = f" · {taken}" if taken else ""
+    return f"{model} · {count(plan.tokens.estimate)} tokens · {hit} · {anchors} · {price}{of_plan}"
 
 
 def nothing(prompt: Prompt) -> str:
@@ -118,8 +119,11 @@ def harmless(text: str) -> str:
     return "".join(parts)
 
 
-def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
-    """Returns the whole plan with its reasons, as Markdown. `prompt` adds where each anchor stands."""
+def markdown(plan: Plan, prompt: Prompt | None = None, taken: str = "") -> str:
+    """Returns the whole plan with its reasons, as Markdown. `prompt` adds where each anchor stands.
+
+    `taken` says what the request takes of a window of the developer's plan.
+    """
     if plan.failure is not None:
         return f"**No plan.** {plan.failure} The prompt is sent as it is.\n"
     if plan.instructions is not None:
@@ -131,7 +135,7 @@ def markdown(plan: Plan, prompt: Prompt | None = None) -> str:
         "",
         f"**Tokens** {count(tokens.estimate)} ({count(tokens.low)} to {count(tokens.high)})",
         "",
-        *_cost(cost, route),
+        *_cost(cost, route, taken),
         "",
     ]
     if cache.mode != "none":
@@ -237,13 +241,15 @@ def _edit(cost: InstructionCost) -> str:
 _UNPRICED = "the model catalogue has no price of it (`files.models` can name one)"
 
 
-def _cost(cost: Cost, route: Route) -> list[str]:
+def _cost(cost: Cost, route: Route, taken: str) -> list[str]:
+    of_plan = [f"- of your plan: {taken}"] if taken else []
     if cost.usd is None or cost.request_usd is None:
-        return [f"**Cost** not known: {_UNPRICED}"]
+        return [f"**Cost** not known: {_UNPRICED}", *([""] if taken else []), *of_plan]
     lines = [
         "**Cost**",
         "",
         f"- this request: {_about(cost.request_usd)}, with an answer of {OUTPUT_TOKENS} tokens",
+        *of_plan,
         f"- re-sending it with your next message: {_about(cost.usd - cost.request_usd)}",
     ]
     if cost.model_usd is None or cost.without_plan_usd is None:

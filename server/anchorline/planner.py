@@ -23,6 +23,7 @@ from anchorline.cache.rules import Provider
 from anchorline.config import Config
 from anchorline.instructions import findings as instructions
 from anchorline.instructions.warm_files import InstructionEdit, WarmFile
+from anchorline.lint.cache import Share, unknown_share
 from anchorline.lint.check import check
 from anchorline.lint.finding import Finding
 from anchorline.plan import Anchor, CachePlan, Cost, Plan, Policy, Refinement, Route, Tokens
@@ -154,10 +155,19 @@ class Planner:
         gaps = decider.gaps.after(moment)
         return self._quote(prompt, target, warmth, gaps, totals, now, judge).sent(anchors)
 
-    def lint(self, prompt: Prompt, plan: Plan, edits: Sequence[InstructionEdit] = ()) -> tuple[Finding, ...]:
-        """Returns what the rules find in a prompt. `edits` are those of an instruction file in warm prefixes."""
+    def lint(
+        self,
+        prompt: Prompt,
+        plan: Plan,
+        edits: Sequence[InstructionEdit] = (),
+        share: Share = unknown_share,
+    ) -> tuple[Finding, ...]:
+        """Returns what the rules find in a prompt. `edits` are those of an instruction file in warm prefixes.
+
+        `share` tells what a write takes of a plan's window.
+        """
         # The rules speak of the request as it stands, so of the model that it is set to use.
-        findings = check(prompt, plan, self.targets.find(self.model(prompt)))
+        findings = check(prompt, plan, self.targets.find(self.model(prompt)), share)
         if not edits:
             return findings
         return (*instructions.edit_findings(edits, self.targets, plan.created_at), *findings)

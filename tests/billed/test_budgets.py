@@ -11,7 +11,7 @@ from anchorline import config
 from anchorline.billed.budgets import BudgetUse, Spending, spending, uses
 from anchorline.cli.main import cli
 from anchorline.config import Budget
-from anchorline.lsp.budget_warnings import unseen
+from anchorline.lsp.budget_warnings import Notice, of_budgets, unseen
 from anchorline.outcome import Outcome, Usage
 from anchorline.route.target import load as load_targets
 from anchorline.sessions import facts
@@ -93,8 +93,12 @@ def test_only_budgets_that_are_set_are_watched():
 def test_each_level_is_warned_of_once_by_whichever_editor_is_first(tmp_path: Path):
     marks = tmp_path / "data" / "budget-warnings.json"
 
-    def use(spent: float, begins: str = "2026-09-21") -> tuple[BudgetUse, ...]:
-        return (BudgetUse("day", begins, 10.0, spent), BudgetUse("project", begins, 10.0, 1.0, "~/shop"))
+    def use(spent: float, begins: str = "2026-09-21") -> list[Notice]:
+        day, project = (
+            BudgetUse("day", begins, 10.0, spent),
+            BudgetUse("project", begins, 10.0, 1.0, "~/shop"),
+        )
+        return list(of_budgets((day, project)))
 
     assert unseen(marks, use(5.0)) == []
     assert unseen(marks, use(8.5)) == ["Budget nearly used up: $8.50 of $10.00 spent today (budget.day)."]
@@ -109,8 +113,9 @@ def test_each_level_is_warned_of_once_by_whichever_editor_is_first(tmp_path: Pat
 def test_a_damaged_file_of_marks_warns_anew(tmp_path: Path, content: str):
     marks = tmp_path / "budget-warnings.json"
     marks.write_text(content, "utf-8")
-    assert len(unseen(marks, (BudgetUse("day", "2026-09-21", 1.0, 2.0),))) == 1
-    assert unseen(marks, (BudgetUse("day", "2026-09-21", 1.0, 2.0),)) == []
+    notices = list(of_budgets([BudgetUse("day", "2026-09-21", 1.0, 2.0)]))
+    assert len(unseen(marks, notices)) == 1
+    assert unseen(marks, notices) == []
 
 
 def test_the_report_says_what_is_left(tmp_path: Path, isolated_home: Path, monkeypatch: pytest.MonkeyPatch):

@@ -8,7 +8,7 @@ import pytest
 
 from anchorline.rate_limits import LimitSample
 from anchorline.store.reader import Reader
-from support.gateways import MARKED_BODY, Gateway, call, gateway
+from support.gateways import MARKED_BODY, Gateway, call, gateway, state
 from support.upstream import Running, Upstream, plan_limits
 
 TOKEN = "sk-ant-oat01-" + "a" * 40
@@ -99,3 +99,87 @@ def test_without_such_headers_nothing_is_recorded(home: Path):
     with Running(Upstream()) as behind, gateway(home, behind.url) as running:
         assert ask(running)[0] == 200
         assert samples(running) == []
+
+
+def until(running: Gateway, name: str, token: str = TOKEN) -> str:
+    """Ask until an answer has a header: windows are read beside the requests, which wait for none of it."""
+    for _ in range(1000):
+        _, headers = ask(running, token)
+        if name in headers:
+            return headers[name]
+    raise AssertionError(f"no {name}")
+
+
+def test_near_the_wall_answers_and_log_warn_and_the_state_has_the_windows(home: Path):
+    with Running(Upstream()) as behind, gateway(home, behind.url) as running:
+        now = time.time()
+        behind.app.limits = plan_limits(0.87, 0.17, now=now)
+        warning = until(running, "anchorline-warning")
+        assert warning.startswith("your 5-hour window: 87% used, resets ")
+        windows = {one["window"]: one["used"] for one in state(running)["windows"]}
+        assert windows == {"five_hour": 87.0, "seven_day": 17.0}
+        running.stop()
+        assert running.log(home).count("limits: your 5-hour window: 87% used") == 1
+
+
+def test_far_from_the_wall_nothing_is_said(home: Path):
+    with Running(Upstream()) as behind, gateway(home, behind.url) as running:
+        behind.app.limits = plan_limits(0.12, 0.17, now=time.time())
+        ask(running)
+        while not state(running)["windows"]:
+            pass
+        assert "anchorline-warning" not in ask(running)[1]
+        running.stop()
+        assert "limits:" not in running.log(home)
+
+
+BUDGET = "[budget]\nfive_hour_percent = 50\n"
+
+
+def test_a_budget_in_per_cent_is_said_and_stops_nothing_by_itself(home: Path):
+    with Running(Upstream()) as behind, gateway(home, behind.url, settings=BUDGET) as running:
+        behind.app.limits = plan_limits(0.53, 0.17, now=time.time())
+        assert until(running, "x-anchorline-budget") == "five_hour=53%/50%"
+        (budget,) = state(running)["window_budgets"]
+        assert (budget["window"], budget["used_percent"], budget["limit_percent"]) == (
+            "five_hour",
+            53.0,
+            50.0,
+        )
+        assert ask(running)[0] == 200
+        running.stop()
+        said = (
+            "budget: 53% of Claude's 5-hour window used, of the 50% that you allow (budget.five_hour_percent)"
+        )
+        assert running.log(home).count(said) == 1
+
+
+def test_with_block_a_plan_is_held_back_and_an_api_key_is_not(home: Path):
+    with (
+        Running(Upstream()) as behind,
+        gateway(home, behind.url, settings=f"{BUDGET}block = true") as running,
+    ):
+        behind.app.limits = plan_limits(0.53, 0.17, now=time.time())
+        until_refused = (ask(running) for _ in range(1000))
+        status, headers = next(answer for answer in until_refused if answer[0] != 200)
+        assert status == 402
+        for words in ("budget.five_hour_percent", "53%", "budget.block = false", "go on at "):
+            assert words in headers["anchorline-error"]
+        behind.app.limits = {}
+        status, _, _ = call(f"{running.anthropic}/v1/messages", body=MARKED_BODY, x_api_key="sk-ant-api03-x")
+        assert status == 200
+
+
+def test_one_account_that_is_full_does_not_hold_back_another(home: Path):
+    with (
+        Running(Upstream()) as behind,
+        gateway(home, behind.url, settings=f"{BUDGET}block = true") as running,
+    ):
+        now = time.time()
+        behind.app.limits = plan_limits(0.53, 0.17, now=now)
+        while ask(running)[0] == 200:
+            pass
+        behind.app.limits = plan_limits(0.02, 0.01, now=now + 3600)
+        for _ in range(5):
+            assert ask(running, OTHER)[0] == 200
+        assert ask(running)[0] == 402

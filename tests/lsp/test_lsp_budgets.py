@@ -3,6 +3,9 @@
 import time
 from pathlib import Path
 
+from anchorline.rate_limits import LimitSample
+from anchorline.store.database import locate
+from anchorline.store.recorder import Recorder
 from support.history import billed, planned, recorded
 
 SHOWN = "window/showMessage"
@@ -31,5 +34,34 @@ def test_without_a_budget_nothing_is_said(start):
     recorded((planned("p1", at=time.time()), billed("p1")))
     client = start()
     client.initialize()
+    client.call("anchorline/status")
+    assert not [message for message in client.seen if message.get("method") == SHOWN]
+
+
+def told(used: float) -> None:
+    """Record what an answer's headers tell of a plan's five hours."""
+    now = time.time()
+    recorder = Recorder(locate())
+    recorder.limits([LimitSample(now, "anthropic", "five_hour", used, now + 7200, 18_000.0, "headers")])
+    assert recorder.close()
+
+
+def test_a_plan_s_window_that_is_nearly_used_up_is_warned_of_once(start):
+    told(86.0)
+    first = start()
+    first.initialize()
+    message = first.notification(SHOWN)["message"]
+    assert message.startswith("Your 5-hour window: 86% used, resets ")
+    second = start()
+    second.initialize(initializationOptions={"budget": {"five_hour_percent": 80}})
+    message = second.notification(SHOWN)["message"]
+    assert message.startswith("Budget used up: 86% of Claude's 5-hour window used, of the 80% that you allow")
+
+
+def test_a_window_with_room_is_not_warned_of(start):
+    told(12.0)
+    client = start()
+    client.initialize(initializationOptions={"budget": {"five_hour_percent": 80}})
+    client.call("anchorline/plan", {"prompt": {"body": "Fix the parser."}})
     client.call("anchorline/status")
     assert not [message for message in client.seen if message.get("method") == SHOWN]

@@ -161,15 +161,19 @@ def call(
         connection.close()
 
 
+def state(running: Gateway) -> dict:
+    """Return what the gateway tells of itself."""
+    status, _, body = call(f"{running.anthropic.removesuffix('/anthropic')}/status", "GET", b"")
+    assert status == 200
+    return json.loads(body)
+
+
 def settled(running: Gateway, requests: int) -> dict:
     """Return the state once so many requests are added up: that happens beside their way."""
-    root = running.anthropic.removesuffix("/anthropic")
     while True:
-        status, _, body = call(f"{root}/status", "GET", b"")
-        assert status == 200
-        state = json.loads(body)
-        if sum(state["requests"].values()) >= requests:
-            return state
+        told = state(running)
+        if sum(told["requests"].values()) >= requests:
+            return told
 
 
 def conversation(ask: str = "Go", turns: int = 0, **further: Any) -> bytes:

@@ -23,13 +23,14 @@ from anchorline.gateway.credential import credential
 from anchorline.gateway.exchange import Exchange, Sender, counted, format_of, model_of
 from anchorline.gateway.exchanges import Exchanges
 from anchorline.gateway.incoming import Incoming, LeftError, Receive, Send, SlowError
-from anchorline.gateway.limit_headers import LimitHeaders
+from anchorline.gateway.limit_watch import LimitWatch
 from anchorline.gateway.listeners import Listeners
 from anchorline.gateway.local import NAME, LocalAnswer, LocalTier, named
 from anchorline.gateway.refusals import Refusal
 from anchorline.gateway.response_cache import AnswerCopy, ResponseCache
 from anchorline.gateway.upstream import MARK, Upstream, Upstreams, answered
 from anchorline.gateway.usage import Meter, header
+from anchorline.limits.model import WindowState
 from anchorline.prompt.model import Format
 from anchorline.prompt.session import of_headers
 
@@ -68,7 +69,7 @@ class App:
     """Answers requests. `exchanges` plans and records them, None: they are only passed through. `clock`: epoch seconds.
 
     `answers` is the response cache, `local` the model on this machine, `listeners` the language servers that hear of
-    warnings, `budgets` tells what was spent of them, `limits` takes a plan's limits; None where there is none.
+    warnings, `budgets` tells what was spent of them, `limits` knows a plan's windows; None where there is none.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class App:
         local: LocalTier | None = None,
         listeners: Listeners | None = None,
         budgets: BudgetWatch | None = None,
-        limits: LimitHeaders | None = None,
+        limits: LimitWatch | None = None,
     ) -> None:
         self._budgets = budgets
         self._limits = limits
@@ -102,8 +103,11 @@ class App:
                 return
             if self._exchanges is not None and target.path == "" and target.name in ("metrics", "status"):
                 state = self._exchanges.state()
+                windows = self._limits.windows if self._limits is not None else ()
+                state = msgspec.structs.replace(state, windows=windows)
                 if self._budgets is not None:
-                    state = msgspec.structs.replace(state, budgets=self._budgets.uses())
+                    uses, of_windows = self._budgets.uses(), self._budgets.window_uses(windows)
+                    state = msgspec.structs.replace(state, budgets=uses, window_budgets=of_windows)
                 await _show(send, target.name, state)
                 return
             if self._listeners is not None and target.path == "" and target.name == "events":
@@ -160,7 +164,7 @@ class App:
         """Returns why a request that costs something is not sent; None where it is."""
         if self._budgets is None or call.format is None or (self._local is not None and named(call.body)):
             return None
-        return await self._budgets.refusal(call.sender.session)
+        return await self._budgets.refusal(call.sender.session, lambda: self._windows(call))
 
     async def _again(
         self, answers: ResponseCache, call: Call, body_format: Format, send: Send
@@ -199,9 +203,8 @@ class App:
                 headers = answered(answer.raw_headers, answer.status)
                 meter = _meter(answer.raw_headers)
                 if self._limits is not None and exchange is not None:
-                    told = answer.raw_headers
-                    self._limits.note(call.upstream, call.headers, call.body, told, self._clock())
-                shown = self._shown(exchange, answer.status, meter, _request_id(answer.raw_headers))
+                    self._limits.note(call.upstream, call.headers, call.body, answer.raw_headers)
+                shown = self._shown(call, exchange, answer.status, meter, _request_id(answer.raw_headers))
                 await send(
                     {"type": "http.response.start", "status": answer.status, "headers": [*headers, *shown]}
                 )
@@ -228,15 +231,24 @@ class App:
                 self._exchanges.close(exchange)
 
     def _shown(
-        self, exchange: Exchange | None, status: int, meter: Meter, request_id: str
+        self, call: Call, exchange: Exchange | None, status: int, meter: Meter, request_id: str
     ) -> list[tuple[bytes, bytes]]:
         """Returns the headers that say what was done with a request whose answer begins."""
         if exchange is None or self._exchanges is None:
             return []
         headers = self._exchanges.answered(exchange, status, meter, request_id)
+        windows = self._windows(call)
         if self._budgets is not None:
-            headers += self._budgets.headers(exchange.sender.session)
+            headers += self._budgets.headers(call.sender.session, windows)
+        if self._limits is not None:
+            headers += self._limits.warnings(windows)
         return headers
+
+    def _windows(self, call: Call) -> tuple[WindowState, ...]:
+        """Returns the windows of a plan that a request counts for."""
+        if self._limits is None:
+            return ()
+        return self._limits.of(call.upstream, call.headers, call.sender.credential)
 
     async def _answer(
         self, call: Call, exchange: Exchange | None, stack: AsyncExitStack

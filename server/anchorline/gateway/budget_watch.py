@@ -1,14 +1,17 @@
-"""What of the budgets was spent, for the requests that pass: read beside them, and never waited for without need."""
+"""What is left of the budgets, for the requests that pass: read beside them, and never waited for without need."""
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from anchorline import config
 from anchorline.billed import budgets
 from anchorline.billed.budgets import BudgetUse, Spending
 from anchorline.config import Config
+from anchorline.limits.budgets import WindowBudget, window_budgets
+from anchorline.limits.model import WindowState
+from anchorline.limits.wording import moment
 from anchorline.route.target import Targets
 from anchorline.store import database, privacy
 from anchorline.store.database import StoreError
@@ -49,13 +52,24 @@ class BudgetWatch:
         if self._reading is not None:
             await asyncio.wait({self._reading}, timeout=WAIT_S)
 
-    def headers(self, session: str | None) -> list[tuple[bytes, bytes]]:
-        """Returns the header that says what was spent, as far as it is known now."""
+    def headers(self, session: str | None, windows: Sequence[WindowState] = ()) -> list[tuple[bytes, bytes]]:
+        """Returns the header that says what was spent, as far as it is known now.
+
+        `windows` are those of the plan that the request is on.
+        """
         self.read()
-        shown = ", ".join(
-            f"{use.period}={use.spent_usd:.2f}/{use.limit_usd:.2f}" for use in self.uses(session)
-        )
-        return [(HEADER, shown.encode())] if shown else []
+        shown = [f"{use.period}={use.spent_usd:.2f}/{use.limit_usd:.2f}" for use in self.uses(session)]
+        shown += [
+            f"{use.window}={use.used_percent:.0f}%/{use.limit_percent:g}%"
+            for use in self.window_uses(windows)
+        ]
+        return [(HEADER, ", ".join(shown).encode())] if shown else []
+
+    def window_uses(self, windows: Sequence[WindowState]) -> tuple[WindowBudget, ...]:
+        """Returns what is used of the budgets in per cent, and tells of those that have reached a level."""
+        uses = window_budgets(self._budget, windows)
+        self._tell_of(uses)
+        return uses
 
     def uses(self, session: str | None = None) -> tuple[BudgetUse, ...]:
         """Returns what was spent, as far as it is known now; of the session's project where it is known."""
@@ -64,25 +78,36 @@ class BudgetWatch:
         project = self._spent.sessions.get(privacy.session(session), "") if session else ""
         return budgets.uses(self._budget, self._spent, self._clock(), project)
 
-    async def refusal(self, session: str | None) -> str | None:
-        """Returns why a request is refused; None where it is not: so it is unless `budget.block` asks for it."""
+    async def refusal(
+        self, session: str | None, windows: Callable[[], Sequence[WindowState]] = tuple
+    ) -> str | None:
+        """Returns why a request is refused; None where it is not: so it is unless `budget.block` asks for it.
+
+        `windows` returns those of the plan that the request is on.
+        """
         if not self._budget.block:
             return None
         reading = self.read()
         if reading is not None:
             await asyncio.wait({reading}, timeout=WAIT_S)
-        used = next((use for use in self.uses(session) if use.level >= 100), None)
+        uses: list[BudgetUse | WindowBudget] = [*self.uses(session), *self.window_uses(windows())]
+        used = next((use for use in uses if use.level >= 100), None)
         if used is None:
             return None
-        until = "tomorrow (UTC)" if used.period == "day" else "next Monday (UTC)"
         return (
             f"the budget is used up: {used}. Raise {used.key} or set budget.block = false in {config.user_file()} and "
-            f"restart the gateway, or go on {until}"
+            f"restart the gateway, or go on {self._until(used)}"
         )
 
+    def _until(self, used: BudgetUse | WindowBudget) -> str:
+        if isinstance(used, WindowBudget):
+            reset = used.resets_at
+            return "when the window resets" if reset is None else f"at {moment(reset, self._clock())}"
+        return "tomorrow (UTC)" if used.period == "day" else "next Monday (UTC)"
+
     def read(self) -> asyncio.Task[None] | None:
-        """Has the sums read where they are too old; returns what reads them."""
-        if self._reading is None and not 0 <= self._clock() - self._at < FRESH_S:
+        """Has the sums read where they are too old; returns what reads them. None where no budget is in USD."""
+        if self._budget.in_usd and self._reading is None and not 0 <= self._clock() - self._at < FRESH_S:
             self._reading = asyncio.ensure_future(self._renew())
         return self._reading
 
@@ -95,7 +120,10 @@ class BudgetWatch:
             self._tell("unread", f"budgets are not watched: {error}")
         finally:
             self._at, self._reading = now, None
-        for use in self.uses():
+        self._tell_of(self.uses())
+
+    def _tell_of(self, uses: Sequence[BudgetUse | WindowBudget]) -> None:
+        for use in uses:
             if use.level:
                 self._tell(f"{use.key} {use.begins} {use.level}", f"budget: {use}")
 

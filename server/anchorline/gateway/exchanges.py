@@ -22,11 +22,11 @@ from anchorline.gateway.refusals import ACCEPTED, NAMES, Change, Refusal, Refusa
 from anchorline.gateway.request_planner import RequestPlanner
 from anchorline.gateway.splice import as_sent
 from anchorline.gateway.usage import Meter
+from anchorline.lint.cache import Share
 from anchorline.live.journal import Journal
 from anchorline.live.recording import NotRecordedError
 from anchorline.outcome import Outcome
 from anchorline.prompt.model import Format, PromptError
-from anchorline.rate_limits import LimitSample
 from anchorline.route.pricing import Bill, Pricing
 from anchorline.store.answers import KeptAnswer
 
@@ -96,6 +96,10 @@ class Exchanges:
     def held(self, credential: Credential) -> bool:
         """Returns whether requests with a kind of credential are only observed, whatever the mode is."""
         return credential in PLANS and self._config.gateway.plans == "observe"
+
+    def price_in_windows(self, share: Share) -> None:
+        """Has warnings say what a cold send takes of a plan's window. `share` is called in the planner's thread."""
+        self._requests.share = share
 
     @property
     def _acts(self) -> bool:
@@ -269,10 +273,6 @@ class Exchanges:
         """Counts a request that was answered from the response cache; the provider gave the answer at `at`."""
         bill = self._pricing.bill(answer.usage, answer.model or "", at) if answer.usage is not None else None
         self.metrics.reused(bill.usd if isinstance(bill, Bill) else None)
-
-    def told_limits(self, samples: tuple[LimitSample, ...]) -> None:
-        """Records what answers have told of a plan's limits."""
-        self.journal.background(self.journal.recording.limits(samples))
 
     # What is shown of it
 

@@ -47,11 +47,11 @@ class LimitHeaders:
         body: bytes,
         answer: Iterable[tuple[bytes, bytes]],
         at: float,
-    ) -> str:
-        """Takes in an answer that begins at `at`; returns the account's hash, nothing where it tells of no limits."""
+    ) -> None:
+        """Takes in an answer that begins at `at`."""
         telling = [(name, value) for name, value in answer if name.lower().startswith(_TELLING)]
         if not telling:
-            return ""
+            return
         sender = fingerprint(upstream, headers, self._key)
         last = self._last.get(sender)
         if last is None:
@@ -69,7 +69,11 @@ class LimitHeaders:
             self._take(samples)
             last.taken_at = at
         last.headers, last.at = telling, at
-        return last.account
+
+    def account(self, upstream: Upstream, headers: Headers) -> str:
+        """Returns the hash of the account that a request is sent for; nothing before an answer has told of limits."""
+        last = self._last.get(fingerprint(upstream, headers, self._key)) if self._last else None
+        return last.account if last is not None else ""
 
 
 def _samples(headers: Headers, at: float, account_hash: str) -> tuple[LimitSample, ...]:

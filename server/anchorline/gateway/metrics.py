@@ -9,6 +9,8 @@ from anchorline.billed.budgets import BudgetUse
 from anchorline.cache import hits
 from anchorline.cache.ledger import Entry, longest
 from anchorline.gateway.credential import Credential
+from anchorline.limits.budgets import WindowBudget
+from anchorline.limits.model import WindowState
 from anchorline.outcome import Usage
 from anchorline.plan import CachePlan
 
@@ -91,7 +93,8 @@ class GatewayState(msgspec.Struct, frozen=True):
     keep-alive pings cost, which the other dollars and tokens do not hold; `kept_warm` how many prefixes wait for one.
     `credentials` counts requests by the kind of their credential, `plans` is how those on a plan are treated.
     Dollars are of what has a known price, None where nothing has; `unpriced` counts the billed requests that they leave
-    out, by what is not known. `budgets` are those of the settings that are set, as far as what was spent is known.
+    out, by what is not known. `budgets` and `window_budgets` are those of the settings that are set, as far as what
+    was spent is known, `windows` those of plans.
     """
 
     at: float
@@ -117,6 +120,8 @@ class GatewayState(msgspec.Struct, frozen=True):
     held: tuple[Unchanged, ...] = ()
     unpriced: dict[str, int] = {}
     budgets: tuple[BudgetUse, ...] = ()
+    windows: tuple[WindowState, ...] = ()
+    window_budgets: tuple[WindowBudget, ...] = ()
 
 
 class _Dollars:

@@ -8,10 +8,11 @@ import msgspec
 from anchorline.config import Config
 from anchorline.gateway import local
 from anchorline.gateway.conversations import ConversationRoute, Conversations, Routes, whole
+from anchorline.gateway.credential import PLANS
 from anchorline.gateway.exchange import Exchange, PlannedRequest
 from anchorline.gateway.refusals import NAMES, Change, Refusals
 from anchorline.gateway.splice import ChangedBody, as_sent, planned, routed
-from anchorline.lint.cache import expired
+from anchorline.lint.cache import Share, expired, unknown_share
 from anchorline.live.journal import Journal
 from anchorline.outcome import Outcome
 from anchorline.plan import Anchor
@@ -31,10 +32,12 @@ log = logging.getLogger(__name__)
 class RequestPlanner:
     """Plans requests, with what is known of their conversations.
 
-    `plan` and `warm_up` are called in the planner's thread, everything else on the event loop.
+    `plan` and `warm_up` are called in the planner's thread, everything else on the event loop. `share` returns what
+    writing tokens takes of a plan's window.
     """
 
     def __init__(self, config: Config, journal: Journal, refusals: Refusals) -> None:
+        self.share: Share = unknown_share
         # The draft is sent already, and in all modes but one the model is the client's choice.
         refine = msgspec.structs.replace(config.refine, enabled=False)
         enabled = config.route.enabled and config.gateway.mode == "route"
@@ -85,7 +88,8 @@ class RequestPlanner:
         current, course = self._course(prompt, decider) if routes else (None, None)
         plan = planner.plan(prompt, target=current, now=exchange.at, decider=decider, course=course)
         name = current or prompt.model or plan.route.target
-        findings = expired(prompt, plan, planner.targets.find(name))
+        share = self.share if exchange.sender.credential in PLANS else unknown_share
+        findings = expired(prompt, plan, planner.targets.find(name), share)
         warning = next((finding.message for finding in findings), "")
         if warning:
             log.warning("%s", warning)

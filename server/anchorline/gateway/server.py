@@ -23,7 +23,7 @@ from anchorline.gateway.app import App
 from anchorline.gateway.budget_watch import BudgetWatch
 from anchorline.gateway.exchanges import Exchanges
 from anchorline.gateway.incoming import Receive, Send
-from anchorline.gateway.limit_headers import LimitHeaders
+from anchorline.gateway.limit_watch import LimitWatch
 from anchorline.gateway.listeners import Listeners
 from anchorline.gateway.local import LocalTier
 from anchorline.gateway.metrics import FinishedRequest
@@ -256,7 +256,11 @@ async def _serve(
         listeners.tell(f"Anchorline's gateway: {message}")
 
     exchanges = Exchanges(config, warn, listeners.tell, show)
+    targets, recording = exchanges.planner.targets, exchanges.journal.recording
+    limits = LimitWatch(config, targets, access.token.encode(), recording.limits, report)
+    exchanges.price_in_windows(limits.share)
     await exchanges.start()
+    limits.read()
     kept = None
     if config.answers.reuse != "off":
         kept = ResponseCache(config.answers, answers.locate(config.store.path), warn)
@@ -265,9 +269,8 @@ async def _serve(
     local = LocalTier(engine) if engine is not None else None
     watch = None
     if config.budget.is_set:
-        watch = BudgetWatch(config, exchanges.planner.targets, report)
+        watch = BudgetWatch(config, targets, report)
         watch.read()
-    limits = LimitHeaders(access.token.encode(), exchanges.told_limits)
     settings.app = App(
         access, connections, exchanges, time.time, kept, local, listeners, budgets=watch, limits=limits
     )
@@ -282,6 +285,7 @@ async def _serve(
     finally:
         tidying.cancel()
         await connections.close()
+        await limits.end()
         await exchanges.end()
         if watch is not None:
             await watch.end()

@@ -1,7 +1,7 @@
 """The AL2xx rules, for what makes a prompt cache miss, or the provider refuse the request."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 
 from anchorline.cache.markers import Splice, accepted, splices
@@ -16,6 +16,13 @@ from anchorline.trim.duplicates import duplicates
 
 LARGE_TOKENS = 20_000
 """An expired prefix below this is no reason to interrupt a developer."""
+Share = Callable[[str, int, str], str]
+"""What writing so many tokens of a model for a lifetime takes of a plan's window; nothing where that is not known."""
+
+
+def unknown_share(_model: str, _tokens: int, _ttl: str) -> str:
+    """Says of no tokens what they take of a plan's window."""
+    return ""
 
 
 def check(prompt: Prompt, plan: Plan, target: Target) -> Iterator[Finding]:
@@ -50,8 +57,8 @@ def check(prompt: Prompt, plan: Plan, target: Target) -> Iterator[Finding]:
         yield Finding("AL205", message, "info", segment.start, segment.end, fix, title)
 
 
-def expired(prompt: Prompt, plan: Plan, target: Target) -> Iterator[Finding]:
-    """Warns before a large prompt is sent into an expired cache, with the dollars."""
+def expired(prompt: Prompt, plan: Plan, target: Target, share: Share = unknown_share) -> Iterator[Finding]:
+    """Warns before a large prompt is sent into an expired cache, with the dollars, and with what it takes of a plan."""
     for miss in plan.cache.miss_reasons:
         if (
             miss.code != "expired"
@@ -65,7 +72,15 @@ def expired(prompt: Prompt, plan: Plan, target: Target) -> Iterator[Finding]:
         again, warm = (price * share * miss.tokens for share in (write, read))
         last = prompt.segments[-1]
         message = f"{miss.text}: to have them again costs {cents(again)}; warm it was {cents(warm)}"
+        if taken := share(target.id, miss.tokens, _lifetime(prompt)):
+            message = f"{message}. It takes {taken}"
         yield Finding("AL208", message, "warning", last.start, last.end)
+
+
+def _lifetime(prompt: Prompt) -> str:
+    """Returns the lifetime that a client writes for: its markers', or its last request's."""
+    markers = [mark.ttl for mark in prompt.markers if mark.acts]
+    return "1h" if "1h" in (markers or [sent.ttl or "" for sent in prompt.sent[-1:]]) else "5m"
 
 
 def _uncached(prompt: Prompt, plan: Plan, provider: Provider) -> bool:

@@ -13,12 +13,17 @@ _SHOWN = 100
 _CLARITY = {hint.code for hint in CLARITY}
 
 
-def check(prompt: Prompt, plan: Plan, target: Target) -> tuple[Finding, ...]:
-    """Returns what the rules find, in the order of the text. `target` is the model that the request is set to use."""
+def check(
+    prompt: Prompt, plan: Plan, target: Target, share: cache.Share = cache.unknown_share
+) -> tuple[Finding, ...]:
+    """Returns what the rules find, in the order of the text. `target` is the model that the request is set to use.
+
+    `share` tells what a write takes of a plan's window.
+    """
     findings = [
         *clarity(prompt, plan),
         *cache.check(prompt, plan, target),
-        *cache.expired(prompt, plan, target),
+        *cache.expired(prompt, plan, target, share),
         *safety.check(prompt, plan, target),
         *format.check(prompt),
     ]

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -195,10 +196,12 @@ class Recording:
             recorder.replays(forms)
 
     async def limits(self, samples: Iterable[LimitSample]) -> None:
-        """Writes what was told of a plan's limits. Without an acknowledgement."""
+        """Returns once what was told of a plan's limits is on disk, or can't be."""
         recorder = await self._recorder()
         if recorder is not None:
             recorder.limits(samples)
+            with suppress(StoreError):  # the developer was told when recording stopped
+                await asyncio.wrap_future(recorder.open())  # what is queued is written in turn
 
     async def known_replays(self) -> dict[bytes, bytes]:
         """Returns in which form tool results were sent by earlier processes; nothing where that can't be read."""

@@ -13,6 +13,7 @@ import msgspec
 from pygls.exceptions import JsonRpcContentModified
 
 from anchorline.instructions.warm_files import WarmFiles
+from anchorline.lint.cache import Share
 from anchorline.lint.check import unreadable
 from anchorline.lint.finding import Finding
 from anchorline.lsp.documents import Document, to_path
@@ -83,11 +84,12 @@ def analyse(
     kind: Format | None,
     memory: formats.Memory | None,
     warm_files: WarmFiles,
+    share: Share,
 ) -> DocumentAnalysis:
     """Returns the analysis of a document. Reads files, so it is not for the event loop.
 
     `kind` is the format that the document has by its name, `memory` keeps its last version where it is a request body,
-    `warm_files` are the instruction files in what a provider holds.
+    `warm_files` are the instruction files in what a provider holds; `share` tells what a write takes of a plan.
     """
     try:
         model = planner.config.route.model
@@ -104,7 +106,7 @@ def analyse(
         warm_files=warm_files.warm(path.resolve(), now) if path is not None else (),
     )
     edits = warm_files.edits(path.resolve(), snapshot.data, now) if path is not None else ()
-    return DocumentAnalysis(prompt, plan, planner.lint(prompt, plan, edits))
+    return DocumentAnalysis(prompt, plan, planner.lint(prompt, plan, edits, share))
 
 
 def of_document(prompt: Prompt, uri: str | None) -> Prompt:

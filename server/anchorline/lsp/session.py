@@ -13,6 +13,7 @@ from anchorline.cache.ledger import Entry
 from anchorline.generation import LanguageModel
 from anchorline.instructions import in_requests
 from anchorline.instructions.warm_files import WarmFile, WarmFiles
+from anchorline.limits import shares
 from anchorline.live.gateway_client import GatewayClient
 from anchorline.live.journal import Journal
 from anchorline.live.plans import Remembered
@@ -196,7 +197,9 @@ class EditorSession:
         surroundings, sources, kind = self.surroundings(document), self.sources(), format_of(document)
         warm_files = self.warm_files
         return await self.in_thread(
-            lambda: analyse(snapshot, self.planner, surroundings, sources, kind, memory, warm_files)
+            lambda: analyse(
+                snapshot, self.planner, surroundings, sources, kind, memory, warm_files, self._share_of_write
+            )
         )
 
     # Plans and what is recorded of them
@@ -245,9 +248,18 @@ class EditorSession:
 
     # What changes by itself
 
+    def share(self, plan: Plan) -> str:
+        """Returns what a plan's request takes of a window of the developer's plan; nothing where that is not known."""
+        known = self._budget_warnings.limits
+        return shares.of_plan(known, plan) if known is not None else ""
+
+    def _share_of_write(self, model: str, tokens: int, ttl: str) -> str:
+        known = self._budget_warnings.limits
+        return shares.of_write(known, model, tokens, ttl) if known is not None else ""
+
     def _look_at_budgets(self) -> None:
-        """Warns where what was recorded has brought a budget to another level."""
-        if self._budget_warnings.due(self.config):
+        """Warns where what was recorded has brought a budget or a plan's window to another level."""
+        if self._budget_warnings.due:
             root = self.workspace.root
             work = self._budget_warnings.look(self.config, lambda: self.planner.targets, root)
             self.journal.background(work)

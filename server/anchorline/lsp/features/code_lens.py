@@ -16,6 +16,8 @@ async def code_lens(server: Server, params: types.CodeLensParams) -> list[types.
         return []
     server.session.remember(analysis.plan, analysis.prompt)
     command = types.Command(
-        explain.line(analysis.plan), "anchorline.explain", arguments=[{"planId": analysis.plan.id}]
+        explain.line(analysis.plan, server.session.share(analysis.plan)),
+        "anchorline.explain",
+        arguments=[{"planId": analysis.plan.id}],
     )
     return [types.CodeLens(document.range(0, 0), command)]

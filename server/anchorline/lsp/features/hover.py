@@ -21,7 +21,7 @@ async def hover(server: Server, params: types.HoverParams) -> types.Hover | None
         return None
     parts = []
     if _is_about_plan(document, analysis, offset):
-        parts.append(explain.markdown(analysis.plan, analysis.prompt))
+        parts.append(explain.markdown(analysis.plan, analysis.prompt, server.session.share(analysis.plan)))
         outcome = server.session.journal.plans.outcome_of(analysis.plan)
         if outcome is not None:
             parts.append(explain.happened(analysis.plan, outcome))

@@ -18,4 +18,4 @@ async def plan(server: Server, params: protocol.PlanParams) -> Plan:
 
 async def show(server: Server, plan: Plan) -> None:
     """Shows the plan in one line."""
-    server.inform(explain.line(plan))
+    server.inform(explain.line(plan, server.session.share(plan)))
