@@ -34,6 +34,11 @@ def cline() -> Path:
     return folder("CLINE_DIR", ".cline")
 
 
+def copilot() -> Path:
+    """Returns the folder of Copilot's command line, with its `session-state`."""
+    return folder("COPILOT_HOME", ".copilot")
+
+
 def gemini_cli() -> Path:
     """Returns Gemini CLI's folder, with its `settings.json`, its `.env` and its sessions."""
     return Path(os.environ.get("GEMINI_CLI_HOME") or Path.home()) / ".gemini"

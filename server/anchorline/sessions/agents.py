@@ -87,6 +87,14 @@ AGENTS: dict[str, Agent] = {
             "anchorline.sessions.cline:Cline",
             patterns=("*.messages.json",),
         ),
+        Agent(
+            "copilot-cli",
+            "Copilot CLI",
+            "COPILOT_HOME",
+            lambda: (locations.copilot() / "session-state",),
+            "anchorline.sessions.copilot:Copilot",
+            patterns=("events.jsonl",),
+        ),
     )
 }
 """By their names, in the order in which they are shown."""
