@@ -43,8 +43,9 @@ class Program(NamedTuple):
     """One client. `client` is its name for `anchorline connect`, `command` starts it with a message.
 
     `command` gets the place, the message, and whether it goes on with the conversation before. `resumes` tells whether it
-    can, `is_changed` whether the gateway changes its requests in any mode, `names_sessions` whether its requests say which conversation they are of (Qwen Code also begins one anew where it
-    goes on with it).
+    can, `is_changed` whether the gateway changes its requests in any mode, `names_sessions` whether its requests say which
+    conversation they are of (Qwen Code also begins one anew where it goes on with it). `history` is its name for `anchorline
+    import`, where its session files are to be imported.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Program(NamedTuple):
     resumes: bool = True
     is_changed: bool = True
     names_sessions: bool = True
+    history: str = ""
 
     def installed(self, clients: Path) -> bool:
         """Tell whether its program is in the folder of clients."""
@@ -192,6 +194,25 @@ def _cline(place: Place, message: str, goes_on: bool) -> list[str]:
     return [*command, message]
 
 
+COPILOT = {
+    "COPILOT_OFFLINE": "true",
+    "COPILOT_PROVIDER_TYPE": "anthropic",
+    "COPILOT_PROVIDER_API_KEY": KEYS["ANTHROPIC_API_KEY"],
+    "COPILOT_MODEL": "claude-sonnet-4.5",
+}
+
+
+def _copilot_settings(place: Place, addresses: dict[str, str]) -> None:
+    _write(place.home / "address", addresses["anthropic"])
+
+
+def _copilot(place: Place, message: str, goes_on: bool) -> list[str]:
+    """Copilot CLI is told by the environment alone where a provider of one's own is."""
+    command = ["env", f"COPILOT_PROVIDER_BASE_URL={(place.home / 'address').read_text()}"]
+    command += [place.program("copilot"), "--allow-all-tools", "--allow-all-paths"]
+    return [*command, *(["--continue"] if goes_on else []), "-p", message]
+
+
 PROGRAMS = (
     Program("claude-code", "claude-code", "claude", _claude, CLAUDE, calls=CLAUDE_CALLS),
     Program(
@@ -223,8 +244,9 @@ PROGRAMS = (
             "OPENCODE_DISABLE_LSP_DOWNLOAD": "1",
         },
         _opencode_settings,
+        history="opencode",
     ),
-    Program("pi", "pi", "pi", _pi, {"PI_OFFLINE": "1"}, names_sessions=False),
+    Program("pi", "pi", "pi", _pi, {"PI_OFFLINE": "1"}, names_sessions=False, history="pi"),
     Program(
         "continue",
         "continue",
@@ -254,5 +276,17 @@ PROGRAMS = (
         _cline_settings,
         resumes=False,
         names_sessions=False,
+        history="cline",
+    ),
+    Program(
+        "copilot-cli",
+        "",
+        "copilot",
+        _copilot,
+        COPILOT,
+        _copilot_settings,
+        is_changed=False,
+        names_sessions=False,
+        history="copilot-cli",
     ),
 )

@@ -42,6 +42,19 @@ class Record(NamedTuple):
     output: int
 
 
+class History(NamedTuple):
+    """What imports of the client's own session files have shown.
+
+    `alone`: imported into a database of its own; `both`: beside the gateway's rows, once in the middle of the run and once at
+    its end. `again` are the imports that had nothing new.
+    """
+
+    requests: list[tuple[int, ...]]
+    alone: dict[str, Any]
+    both: dict[str, Any]
+    again: list[dict[str, Any]]
+
+
 class Session(NamedTuple):
     """What a run has shown. `said` is what the client printed, turn by turn."""
 
@@ -55,6 +68,7 @@ class Session(NamedTuple):
     status: dict[str, Any]
     report: dict[str, Any]
     conversations: int
+    history: History | None = None
 
     @property
     def failed(self) -> list[Passed]:
@@ -125,18 +139,20 @@ def converse(
             program.prepare(place, addresses)
             env = os.environ | {"ANCHORLINE_CONFIG": str(folder / "gate/anchorline.toml")}
             env |= {"ANCHORLINE_DATA_DIR": str(folder / "gate/data")}
-            if program.client != "continue":
+            if program.client not in ("", "continue"):
                 anchorline(["connect", program.client, "--write"], env | program.environment(place))
-            said = [
-                say(program, place, SAID[turn % len(SAID)], goes_on=turn > 0 and program.resumes)
-                for turn in range(turns)
-            ]
+            said = []
+            for turn in range(turns):
+                said.append(say(program, place, SAID[turn % len(SAID)], goes_on=turn > 0 and program.resumes))
+                if program.history and again and turn == 0:
+                    anchorline(["import", program.history, str(place.home), "--json"], env)
             if again:
                 said.append(say(program, place, SAID[0], goes_on=False))
             status = settled(running, len(provider.bills) + len(provider.refusals))
             running.stop()
             report = json.loads(anchorline(["report", "--json"], env))
             records = _records(running.database)
+            history = _imported(program.history, place, folder, env) if program.history and again else None
     sent = [(one.method, one.path.decode().lstrip("/"), digest(one.body)) for one in provider.seen]
     return Session(
         said,
@@ -149,7 +165,23 @@ def converse(
         status,
         report,
         (1 if program.resumes else turns) + again,
+        history,
     )
+
+
+def _imported(agent: str, place: Place, folder: Path, env: dict[str, str]) -> History:
+    """Import what a client recorded, alone and beside what the gateway recorded, each twice."""
+    alone = env | {"ANCHORLINE_DATA_DIR": str(folder / "alone")}
+    command = ["import", agent, str(place.home), "--json"]
+    reports, again = [], []
+    for data in (alone, env):
+        anchorline(command, data)
+        again.append(json.loads(anchorline(command, data)))
+        reports.append(json.loads(anchorline(["report", "--json"], data)))
+    columns = "input_tokens, read_tokens, write_5m_tokens, write_1h_tokens, output_tokens"
+    with closing(sqlite3.connect(folder / "alone" / "anchorline.db")) as db:
+        requests = list(db.execute(f"SELECT {columns} FROM imported ORDER BY output_tokens"))
+    return History(requests, reports[0], reports[1], again)
 
 
 def lay(place: Place) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from clients.programs import PROGRAMS, Place, Program
 from clients.provider import TASK, Provider
-from clients.session import Session, anchorline, converse, lay, say, settled
+from clients.session import History, Session, anchorline, converse, lay, say, settled
 from support.gateways import gateway
 from support.upstream import Running
 
@@ -45,6 +45,8 @@ def test_a_conversation_goes_through(program: Program, mode: str, tmp_path: Path
     assert session.sessions >= 1
     if program.names_sessions:
         assert session.sessions == session.conversations
+    if session.history is not None:
+        check_imported(session, session.history, told)
     if mode == "observe":
         assert session.identical
     else:
@@ -70,6 +72,20 @@ def check_counted(session: Session) -> None:
     status = session.status
     assert status["predicted"] >= 1
     assert status["expected_hits"] == pytest.approx(status["hits"], abs=SURE * status["predicted"])
+
+
+def check_imported(session: Session, history: History, told: str) -> None:
+    """Assert that the client's own session files import as billed, once, and count once beside the gateway's rows."""
+    main = [bill for bill in session.bills if bill.main]  # a title is asked for beside the conversation
+    counts = [
+        (bill.input, bill.read, bill.write - bill.write_1h, bill.write_1h, bill.output) for bill in main
+    ]
+    assert history.requests == sorted(counts, key=lambda request: request[-1]), told
+    for report, bills in ((history.alone, main), (history.both, session.bills)):
+        assert report["requests"] == len(bills)
+        billed = sum(bill.usd for bill in bills)
+        assert sum(cost["usd"] for cost in report["costs"]) == pytest.approx(billed, abs=0.005)
+    assert [(summary["requests"], summary["problems"]) for summary in history.again] == [(0, [])] * 2
 
 
 def test_codex_finds_its_sessions_from_before_it_was_connected(tmp_path: Path):
