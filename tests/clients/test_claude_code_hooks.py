@@ -5,7 +5,6 @@ import os
 import re
 import sqlite3
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
@@ -18,6 +17,7 @@ from anchorline.hooks import server
 from clients.programs import KEYS, PROGRAMS, Place
 from clients.provider import TASK, Call, Provider
 from clients.session import anchorline, lay
+from support.claude_sessions import billed, wait_for_requests
 from support.gateways import gateway
 from support.hook_helpers import HookHelper
 from support.tmux import INSTALLED, Terminal
@@ -126,12 +126,11 @@ class Desk:
     def check_recorded(self) -> None:
         """Assert that each request that was billed is recorded, once, and to the cent."""
         bills = self.provider.bills
-        until = time.monotonic() + 20
-        while (report := json.loads(self.anchorline("report", "--json")))["requests"] < len(bills):
-            assert time.monotonic() < until, "it is not recorded"
-        assert report["requests"] == len(bills)
-        billed = sum(bill.usd for bill in bills)
-        assert sum(cost["usd"] for cost in report["costs"]) == pytest.approx(billed, abs=0.005)
+        database = self.data / "anchorline.db"
+        wait_for_requests(len(bills), database)
+        requests, usd = billed(database)
+        assert requests == len(bills)
+        assert usd == pytest.approx(sum(bill.usd for bill in bills), abs=0.005)
 
 
 def _earlier(stamp: re.Match[str]) -> str:

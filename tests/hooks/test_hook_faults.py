@@ -4,7 +4,7 @@ import resource
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pytest
 from anchorline.hooks import client
 from anchorline.store import database
 from support.claude_sessions import Session, recorded_requests, wait_for_requests
-from support.hook_helpers import HookHelper
+from support.hook_helpers import HookHelper, wait_for
 
 TERMINAL = {"CLAUDE_CODE_ENTRYPOINT": "cli", "CLAUDE_CODE_SESSION_ATTENDED": "1"}
 
@@ -34,14 +34,6 @@ class Hooked:
         event = {"session_id": "s1", "transcript_path": str(self.session.file), "hook_event_name": name}
         env = TERMINAL | {"CLAUDE_CONFIG_DIR": str(self.session.home)}
         return self.helper.run("claude-code", event | {"prompt": "And now?"} | more, **env)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Return once a condition holds that no event tells of."""
-    until = time.monotonic() + 15
-    while not condition():
-        assert time.monotonic() < until, "it has not come"
-        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from anchorline.route.pricing import Unpriced
 from anchorline.route.target import load
 from anchorline.store import database
 from support.history import planned, recorded
+from support.hook_helpers import wait_for
 from support.session_logs import ClaudeLog
 
 MODEL = "claude-opus-4-6"
@@ -89,25 +89,22 @@ class Session:
         )
 
 
-def billed() -> tuple[int, float]:
+def billed(path: Path | None = None) -> tuple[int, float]:
     """Return how many requests are recorded, and their bill in USD."""
-    with closing(sqlite3.connect(database.locate())) as connection:
+    with closing(sqlite3.connect(path or database.locate())) as connection:
         connection.row_factory = sqlite3.Row
         bills = [request.bill for request in billed_requests(connection, PricedModels(TARGETS), 0.0)]
     return len(bills), sum(bill.usd for bill in bills if not isinstance(bill, Unpriced))
 
 
-def wait_for_requests(count: int) -> None:
+def wait_for_requests(count: int, path: Path | None = None) -> None:
     """Return once so many requests are recorded."""
-    until = time.monotonic() + 15
-    while not database.locate().exists() or recorded_requests() < count:
-        assert time.monotonic() < until, "they are not recorded"
-        time.sleep(0.02)
+    wait_for(lambda: recorded_requests(path) >= count)
 
 
-def recorded_requests() -> int:
+def recorded_requests(path: Path | None = None) -> int:
     """Return how many requests are recorded by now."""
     try:
-        return billed()[0]
+        return billed(path)[0]
     except sqlite3.Error:  # it is just being made
         return 0

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -67,3 +69,11 @@ class HookHelper:
         for process in self.processes():
             process.kill()
             self.wait_until_ended()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Return once a condition holds that no event tells of."""
+    until = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < until, "it has not come"
+        time.sleep(0.02)

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 import click
 
 from anchorline import files
-from anchorline.cli import connect_plugin, reading
+from anchorline.cli import connect_notify, connect_plugin, reading
 from anchorline.client_settings.document import UnwritableError
 from anchorline.gateway import clients, connecting
 from anchorline.gateway import first_party as asserted
@@ -66,7 +66,10 @@ def _missing(what: str) -> click.UsageError:
     is_flag=True,
     help="claude-code: install its plugin and status line, instead of the gateway. Works without a network.",
 )
-def command(client: str | None, write: bool, first_party: bool, plugin: bool) -> None:
+@click.option(
+    "--notify", is_flag=True, help="codex: have it tell Anchorline when a turn ends, instead of the gateway."
+)
+def command(client: str | None, write: bool, first_party: bool, plugin: bool, notify: bool) -> None:
     """Show the setting that makes CLIENT use the gateway; with --write, make it.
 
     CLIENT is claude-code, codex, opencode, pi, qwen-code, cline-cli, zed, vscode, continue, cline, aider, llm or
@@ -78,6 +81,7 @@ def command(client: str | None, write: bool, first_party: bool, plugin: bool) ->
       anchorline connect codex --write
       anchorline connect claude-code --write --first-party
       anchorline connect claude-code --plugin --write
+      anchorline connect codex --notify --write
     """
     if client is None:
         raise _missing("connect")
@@ -85,6 +89,11 @@ def command(client: str | None, write: bool, first_party: bool, plugin: bool) ->
         if client != "claude-code" or first_party:
             raise click.UsageError("--plugin is for claude-code, by itself")
         (connect_plugin.install if write else connect_plugin.show)()
+        return
+    if notify:
+        if client != "codex" or first_party:
+            raise click.UsageError("--notify is for codex, by itself")
+        (connect_notify.install if write else connect_notify.show)()
         return
     entry = clients.clients(base(), first_party=first_party)[client]
     config = reading.settings(project=False).config
@@ -135,6 +144,8 @@ def disconnect(client: str | None) -> None:
     try:
         if client == "claude-code":
             entry = connect_plugin.with_plugin(entry)
+        elif client == "codex":
+            entry = connect_notify.with_notify(entry)
         done = connecting.disconnect(entry)
         if client == "claude-code":
             done |= connect_plugin.remove()

@@ -2,7 +2,9 @@
 
 It takes the data folder, where the event comes from, and the event, which else is read from standard input:
 
-    python -I -S client.py FOLDER status-line|claude-code|codex|gemini-cli|end [EVENT]
+    python -I -S client.py FOLDER status-line|claude-code|codex|gemini-cli|end [PROGRAM ...] [EVENT]
+
+A PROGRAM is started with the event first: Codex has room for one, which is the user's own then.
 
 Nothing is imported but modules of C and those that Python brings frozen: so it takes half a millisecond longer than
 Python's own start, and `import socket` and `import json` would take twenty (docs/research/speed.md).
@@ -58,12 +60,15 @@ def main(arguments: list[str]) -> None:
     """Answers one event. Never raises."""
     folder, source, *rest = arguments
     event = answer = b""
+    problem = _started(rest) if len(rest) > 1 else ""
     try:
         _enter(folder)
     except OSError:
         return
     try:
-        event = os.fsencode(rest[0]) if rest else _input()
+        if problem:
+            note(f"{source}: {rest[0]} can't be started: {problem}")
+        event = os.fsencode(rest[-1]) if rest else _input()
         answer = ask(source, event)
     except Exception as error:  # noqa: BLE001  (a hook must not fail)
         note(f"{source}: {type(error).__name__}: {error}")
@@ -181,6 +186,20 @@ def is_own(connection: "_socket.socket") -> bool:
     else:
         credentials = connection.getsockopt(0, PEER_CREDENTIALS, 76)
     return int.from_bytes(credentials[4:8], sys.byteorder) == os.geteuid()
+
+
+def _started(command: list[str]) -> str:
+    """Starts the user's own program, where the agent would have; returns what is wrong with it, if anything."""
+    try:
+        if hasattr(os, "posix_spawnp"):
+            os.posix_spawnp(command[0], command, os.environ)
+        else:
+            import subprocess  # noqa: PLC0415  (15 ms, which posix_spawnp does without)
+
+            subprocess.Popen(command)  # noqa: S603
+    except (OSError, ValueError) as error:
+        return str(error)
+    return ""
 
 
 def _enter(folder: str) -> None:
