@@ -1,12 +1,15 @@
 """What of the disk an agent may have planned: plain files in the folders that its user named, and nothing else."""
 
 import os
+import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
 from anchorline.mcp.roots import LARGEST, OutsideError, Roots
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="links, pipes and descriptors are POSIX's")
 
 
 @pytest.fixture
@@ -15,7 +18,8 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "docs").mkdir(parents=True)
     (folder / "docs" / "a.prompt.md").write_text("Fix it")
     (tmp_path / "secret.md").write_text("secret")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
     return folder
 
 
@@ -31,6 +35,7 @@ def test_a_file_is_read_by_its_path_from_the_folder_and_by_its_whole_one(workspa
     assert Roots([workspace]).read(str(path)) == (path, b"Fix it")
 
 
+@posix
 def test_a_folder_may_itself_be_named_by_a_link(workspace: Path, tmp_path: Path):
     (tmp_path / "link").symlink_to(workspace)
     roots = Roots([tmp_path / "link"])
@@ -46,6 +51,7 @@ def test_what_is_outside_or_no_file_is_refused(workspace: Path, name: str):
     assert "secret" not in refused(Roots([workspace]), name).replace("secret.md", "")
 
 
+@posix
 def test_no_link_is_followed_wherever_it_stands_in_the_path_or_leads(workspace: Path, tmp_path: Path):
     (workspace / "out.md").symlink_to(tmp_path / "secret.md")
     (workspace / "in.md").symlink_to(workspace / "docs" / "a.prompt.md")
@@ -56,6 +62,7 @@ def test_no_link_is_followed_wherever_it_stands_in_the_path_or_leads(workspace: 
         assert "links are not followed" in refused(roots, name)
 
 
+@posix
 def test_a_pipe_is_not_waited_for_and_a_folder_is_no_file(workspace: Path):
     os.mkfifo(workspace / "pipe")
     roots = Roots([workspace])
@@ -73,6 +80,7 @@ def opened() -> int:
     return psutil.Process().num_fds()
 
 
+@posix
 def test_nothing_is_left_open(workspace: Path):
     roots = Roots([workspace])
     before = opened()
@@ -91,6 +99,7 @@ def test_a_home_and_what_is_above_it_are_no_workspace(workspace: Path, tmp_path:
 
 
 def test_a_folder_in_the_home_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
     (tmp_path / "src").mkdir()
     assert Roots([tmp_path / "src"]).folders == (tmp_path / "src",)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mcp.client.stdio import stdio_client
 
 from mcp import Client, MCPError, StdioServerParameters
 from support import history
@@ -26,9 +27,11 @@ def work(tmp_path: Path) -> Path:
     return folder
 
 
-def server(work: Path, *words: str) -> StdioServerParameters:
+def server(work: Path, *words: str) -> Any:
     env = {name: os.environ[name] for name in ("ANCHORLINE_CONFIG", "ANCHORLINE_DATA_DIR")}
-    return StdioServerParameters(command=COMMAND[0], args=[*COMMAND[1:], *words], cwd=work, env=env)
+    return stdio_client(
+        StdioServerParameters(command=COMMAND[0], args=[*COMMAND[1:], *words], cwd=work, env=env)
+    )
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])

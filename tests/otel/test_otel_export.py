@@ -33,7 +33,7 @@ TOKENS = ("input", "output", "cache_read.input", "cache_write.input")
 
 @pytest.fixture
 def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    for name in os.environ:
+    for name in list(os.environ):
         if name.startswith("OTEL_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     with Receiver() as running:
@@ -222,9 +222,23 @@ def test_a_request_of_gateway_and_session_file_goes_once_whoever_came_first(
     assert receiver.total("anchorline.cost") == pytest.approx(billed_usd(), abs=1e-6)
 
 
-def test_what_was_just_answered_waits_until_it_is_written_down(receiver: Receiver):
-    through_the_gateway("g1", time.time() - 2, Usage(input=100, output=10))
-    assert "0 requests sent" in send(receiver)
+def test_what_was_just_answered_waits_until_it_is_written_down(receiver: Receiver, tmp_path: Path):
+    now = time.time()
+    through_the_gateway("g1", now - 30, Usage(input=100, output=10))
+    through_the_gateway("g2", now - 70, Usage(input=100, output=10))
+    (tmp_path / "sessions").mkdir()
+    for name, age in (("s1", 500), ("s2", 700)):
+        log = ClaudeLog(name, now - age)
+        log.user("first")
+        log.answer(name, read=20_000, write=(0, age))
+        (tmp_path / "sessions" / f"{name}.jsonl").write_bytes(log.bytes())
+    invoke("import", "claude-code", str(tmp_path / "sessions"))
+    send(receiver)
+    settled = {
+        (span.attributes["gen_ai.usage.cache_write.input_tokens"], round(now - span.start))
+        for span in receiver.spans
+    }
+    assert settled == {(0, 70), (700, 700)}
 
 
 def test_another_collector_gets_everything_and_since_is_heeded(receiver: Receiver, tmp_path: Path):

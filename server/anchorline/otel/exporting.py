@@ -15,8 +15,6 @@ BATCH = 512
 """Requests that are sent at once, as the SDK's own processor has it."""
 MOST = 20_000
 """Requests that are held in memory; what is more comes in the next round."""
-SETTLED_S = 60.0
-"""Requests younger than this wait: their answer may still be written down, and by two."""
 
 
 class Exported(NamedTuple):
@@ -45,7 +43,7 @@ def export(
     count = 0
     before = collector.rejected
     while True:
-        waiting = _waiting(path, targets, sent, since, names=names, until=clock() - SETTLED_S)
+        waiting = _waiting(path, targets, sent, since, names=names, now=clock())
         for start in range(0, len(waiting), BATCH):
             batch = waiting[start : start + BATCH]
             try:
@@ -59,14 +57,14 @@ def export(
 
 
 def _waiting(
-    path: Path, targets: Targets, sent: Sent, since: float, *, names: bool, until: float
+    path: Path, targets: Targets, sent: Sent, since: float, *, names: bool, now: float
 ) -> list[UsageRecord]:
     """Returns what is to be sent, oldest first. Of a request that was sent under one name the other is noted, too."""
     aliases: list[Key] = []
     unsent = (
         record
         for record in read(path, targets, since, names=names)
-        if not _is_sent(record, sent, aliases) and record.at <= until
+        if not _is_sent(record, sent, aliases) and record.settles_at <= now
     )
     waiting = nsmallest(MOST, unsent, key=lambda record: record.at)
     sent.add(aliases)

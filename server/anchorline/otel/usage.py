@@ -14,6 +14,10 @@ from anchorline.route.pricing import Bill, Unpriced
 from anchorline.route.target import Targets
 from anchorline.store import database
 
+NOTED_S = 60.0
+"""So long after an answer's end the gateway has recorded it, and nobody tells of it otherwise any more."""
+WRITTEN_S = 600.0
+"""So long after a request an agent may still be writing its answer down: a session file has part of its tokens."""
 Key = bytes
 """16 bytes that name a request: the same wherever and whenever it is read."""
 
@@ -42,7 +46,7 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     """A billed request. `key` names it, `keys` are all names that it may be met by again.
 
     It was sent at `at`, epoch seconds; the answer began after `first` seconds and ended after `seconds`, where that is
-    known. `bill` is None where the price is not known.
+    known. `bill` is None where the price is not known. Nothing of it changes any more from `settles_at` on.
     """
 
     key: Key
@@ -50,6 +54,7 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     at: float
     first: float | None
     seconds: float | None
+    settles_at: float
     provider: str
     model: str
     tokens: BilledTokens
@@ -100,12 +105,14 @@ def _record(
         if imported.began is not None and imported.began > request.at:
             first = imported.began - request.at
     provider = facts.provider.name
+    settles_at = request.at + (WRITTEN_S if planned is None else (seconds or 0.0) + NOTED_S)
     return UsageRecord(
         keys[0],
         tuple(keys),
         request.at,
         first,
         seconds,
+        settles_at,
         PROVIDERS.get(provider, provider),
         facts.name,
         tokens,
