@@ -95,6 +95,22 @@ AGENTS: dict[str, Agent] = {
             "anchorline.sessions.copilot:Copilot",
             patterns=("events.jsonl",),
         ),
+        Agent(
+            "gemini-cli",
+            "Gemini CLI",
+            "GEMINI_CLI_HOME",
+            lambda: (locations.gemini_cli() / "tmp",),
+            "anchorline.sessions.gemini_cli:GeminiCli",
+            patterns=("chats/*.jsonl", "chats/*/*.jsonl", "chats/*.json"),
+        ),
+        Agent(
+            "qwen-code",
+            "Qwen Code",
+            "QWEN_HOME",
+            lambda: (locations.qwen_code() / "projects",),
+            "anchorline.sessions.qwen_code:QwenCode",
+            patterns=("chats/*.jsonl",),
+        ),
     )
 }
 """By their names, in the order in which they are shown."""

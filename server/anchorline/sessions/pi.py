@@ -14,12 +14,11 @@ from msgspec import Raw
 
 from anchorline.prompt.model import Kind
 from anchorline.prompt.source import Line, value
-from anchorline.sessions.conversation import Conversation, ConversationMark, RecordedAnswer, qualified, usage
+from anchorline.sessions.branches import Branches
+from anchorline.sessions.conversation import Conversation, RecordedAnswer, qualified, usage
 from anchorline.sessions.facts import Facts
 from anchorline.sessions.request import RecordedRequest
 
-MAX_BRANCHES = 200
-"""Each branch copies what stands before it; no real session has so many."""
 _NULL = Raw(b"null")
 _KINDS: dict[str, Kind] = {"text": "text", "thinking": "thinking", "image": "image"}
 _BROKEN_OFF = ("aborted", "error")
@@ -67,12 +66,6 @@ class _Block(msgspec.Struct):
     arguments: Raw = Raw(b"{}")
 
 
-class _Node(msgspec.Struct, frozen=True, gc=False):
-    parent: str | None
-    run: int
-    mark: ConversationMark
-
-
 _decode = msgspec.json.Decoder(_Entry).decode
 _blocks = msgspec.json.Decoder(list[_Block]).decode
 
@@ -81,14 +74,14 @@ class Pi:
     """One file."""
 
     def __init__(self, facts: Facts, path: Path) -> None:
-        self.problem: str | None = None
         self._facts = facts
         self._talk = Conversation(facts, path.stem)
-        self._nodes: dict[str, _Node] = {}
-        self._start = self._talk.mark()
-        self._leaf: str | None = None
-        self._run = 0
-        self._requests: list[tuple[str | None, int, RecordedRequest]] = []
+        self._branches = Branches(self._talk)
+
+    @property
+    def problem(self) -> str | None:
+        """What was left out."""
+        return self._branches.problem
 
     def take(self, line: Line) -> None:
         """Takes in an entry."""
@@ -97,25 +90,11 @@ class Pi:
             if entry.id is not None:
                 self._talk.session = entry.id
             self._facts.visit(entry.cwd, None)
-            return
-        if entry.id is None:  # a file of before there was a tree
+        elif entry.id is None:  # a file of before there was a tree
             self._enter(entry, line)
-            return
-        if entry.parent != self._leaf and self._nodes and not self._branch(entry.parent):
-            return
-        self._enter(entry, line)
-        self._nodes[entry.id] = _Node(entry.parent, self._run, self._talk.mark())
-        self._leaf = entry.id
-
-    def _branch(self, parent: str | None) -> bool:
-        """Goes back to an earlier entry; returns False where that is one time too many."""
-        if self._run == MAX_BRANCHES:
-            self.problem = f"more than {MAX_BRANCHES} branches: the requests of further ones are left out"
-            return False
-        node = self._nodes.get(parent or "")
-        self._talk.go_back(self._start if node is None else node.mark)
-        self._run += 1
-        return True
+        elif self._branches.follow(entry.parent):
+            self._enter(entry, line)
+            self._branches.enter(entry.id, entry.parent)
 
     def _enter(self, entry: _Entry, line: Line) -> None:
         talk, message = self._talk, entry.message
@@ -163,7 +142,7 @@ class Pi:
             model = qualified(message.provider, message.model)
             name = f"pi:{key or ''}:{message.response or ''}@{sent}"
             answer = RecordedAnswer(name, model, sent, billed, answer=message.response)
-            self._requests.append((key, self._run, talk.answered(answer)))
+            self._branches.add(key, talk.answered(answer))
         blocks = _blocks(message.content) if bytes(message.content)[:1] == b"[" else []
         for block in blocks:
             if block.type == "toolCall":
@@ -174,16 +153,7 @@ class Pi:
 
     def requests(self) -> Iterator[RecordedRequest]:
         """Yields all requests of the file: those on the way to the newest entry as its branch 0."""
-        newest: set[str | None] = {None}
-        key = self._leaf
-        while key is not None and key not in newest:
-            newest.add(key)
-            node = self._nodes.get(key)
-            key = None if node is None else node.parent
-        left: dict[int, int] = {}
-        for key, run, request in self._requests:
-            branch = 0 if key in newest else left.setdefault(run, len(left) + 1)
-            yield request if branch == 0 else msgspec.structs.replace(request, branch=branch)
+        return self._branches.requests()
 
     def state(self) -> bytes:
         """Returns nothing: a file that grew is read anew, as a new entry may go back to any earlier one."""
