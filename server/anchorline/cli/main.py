@@ -24,6 +24,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "outcome": ("outcome.command", "Record what became of a plan."),
     },
     "Editors and agents": {
+        "run": ("run.command", "Run an agent through the gateway, without a change to its settings."),
         "lsp": ("lsp.command", "Run the language server over standard input and output."),
         "gateway": ("gateway.command", "Pass requests on to the provider, and record what they cost."),
         "mcp": ("mcp.command", "Answer agents that ask what a prompt costs (Model Context Protocol)."),

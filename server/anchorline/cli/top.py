@@ -2,9 +2,7 @@
 
 import re
 import time
-from contextlib import closing
 from datetime import datetime
-from http.client import HTTPConnection, HTTPException
 
 import click
 import msgspec
@@ -14,12 +12,10 @@ from rich.text import Text
 
 from anchorline.cli import reading, tables
 from anchorline.cli.connect import base
+from anchorline.cli.running import fetch
 from anchorline.cli.terminal import visible
 from anchorline.figures import count, duration, likely, span, usd
 from anchorline.gateway.metrics import FinishedRequest, GatewayState
-from anchorline.live import proof
-
-TIMEOUT_S = 5.0
 
 
 @click.command(name="top")
@@ -60,26 +56,12 @@ def command(every: float, once: bool, as_json: bool) -> None:
 def state(url: str) -> GatewayState:
     """Returns what the running gateway tells of itself at `url`, which holds the token.
 
-    The token is only said once the gateway has proven to be ours. Raises reading.Unusable where none answers.
+    Raises reading.Unusable where none answers.
     """
-    _, _, address, token, name = url.split("/", 4)
-    host, _, port = address.partition(":")
-    challenge = proof.nonce()
     try:
-        with closing(HTTPConnection(host, int(port), timeout=TIMEOUT_S)) as gateway:
-            gateway.request("GET", f"/{proof.NAME}/{challenge}")
-            answer = gateway.getresponse().read(proof.LENGTH + 1)
-            if not proof.proven(token, int(port), challenge, answer.decode("latin-1")):
-                raise reading.Unusable(
-                    f"another program answers at {address}: set gateway.port to a free one"
-                )
-            gateway.request("GET", f"/{token}/{name}")
-            return msgspec.json.decode(gateway.getresponse().read(), type=GatewayState)
-    except (OSError, HTTPException, msgspec.MsgspecError) as error:
-        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise reading.Unusable(
-            f"no gateway answers at {address} ({why}); start one with `anchorline gateway`"
-        ) from error
+        return msgspec.json.decode(fetch(url), type=GatewayState)
+    except msgspec.MsgspecError as error:
+        raise reading.Unusable(f"the gateway is another version's ({error}); start it anew") from error
 
 
 COLUMNS = (

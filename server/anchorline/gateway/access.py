@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from anchorline.gateway import addresses
 from anchorline.live import proof
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -17,12 +18,14 @@ Headers = Iterable[tuple[bytes, bytes]]
 class Admitted(msgspec.Struct, frozen=True):
     """What an admitted request asks for: the first part of its path after the token, and the rest as it was sent.
 
+    `run` is the id of the run whose address it is (`addresses.py`), empty for the address with the token.
     `proof` is the answer to a client that asks first whether this is the gateway (`live/proof.py`), without the token.
     """
 
     name: str
     path: str
     proof: str = ""
+    run: str = ""
 
 
 class Refused(Exception):  # noqa: N818  (an answer, not a failure)
@@ -52,9 +55,12 @@ class Access(msgspec.Struct, frozen=True):
         challenge = rest[0].decode("latin-1") if token == proof.NAME.encode() and len(rest) == 1 else ""
         if proof.NONCE.fullmatch(challenge):
             return Admitted("", "", proof.proof(self.token, self.port, challenge))
-        if not hmac.compare_digest(token, self.token.encode()) or not rest or not rest[0]:
+        run = addresses.run_of(self.token, token.decode("latin-1"))
+        is_known = bool(run) or hmac.compare_digest(token, self.token.encode())
+        if not is_known or not rest or not rest[0]:
             raise Refused(
                 404, "not found: the path begins with /TOKEN/anthropic, /TOKEN/openai or /TOKEN/gemini"
             )
         path = "/" + rest[1].decode("ascii") if len(rest) > 1 else ""
-        return Admitted(rest[0].decode("ascii"), f"{path}?{query.decode('ascii')}" if query else path)
+        path = f"{path}?{query.decode('ascii')}" if query else path
+        return Admitted(rest[0].decode("ascii"), path, run=run)

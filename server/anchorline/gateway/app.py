@@ -28,7 +28,7 @@ from anchorline.gateway.listeners import Listeners
 from anchorline.gateway.local import NAME, LocalAnswer, LocalTier, named
 from anchorline.gateway.refusals import Refusal
 from anchorline.gateway.response_cache import AnswerCopy, ResponseCache
-from anchorline.gateway.upstream import MARK, Upstream, Upstreams, answered
+from anchorline.gateway.upstream import CODEX, MARK, OPENAI, RawHeaders, Upstream, Upstreams, answered
 from anchorline.gateway.usage import Meter, header
 from anchorline.limits.model import WindowState
 from anchorline.prompt.model import Format
@@ -101,19 +101,9 @@ class App:
             if target.proof:
                 await _say(send, b"text/plain", target.proof.encode())
                 return
-            if self._exchanges is not None and target.path == "" and target.name in ("metrics", "status"):
-                state = self._exchanges.state()
-                windows = self._limits.windows if self._limits is not None else ()
-                state = msgspec.structs.replace(state, windows=windows)
-                if self._budgets is not None:
-                    uses, of_windows = self._budgets.uses(), self._budgets.window_uses(windows)
-                    state = msgspec.structs.replace(state, budgets=uses, window_budgets=of_windows)
-                await _show(send, target.name, state)
+            if target.run == "" and await self._own(target, receive, send):
                 return
-            if self._listeners is not None and target.path == "" and target.name == "events":
-                await self._listeners.listen(receive, send)
-                return
-            upstream = self._upstream(target)
+            upstream = self._upstream(target, scope["headers"])
             if b"websocket" in header(scope["headers"], b"upgrade").encode():
                 await refuse(send, 426, "WebSockets are not passed on; HTTP is", close=True)
                 return
@@ -127,12 +117,38 @@ class App:
             log.info("a client left before its request was complete")
         else:
             head = upstream, scope["method"], target.path, scope["headers"]
-            await self._exchange(await _looked_at(Call(*head, incoming, body, None, None)), send)
+            call = Call(*head, incoming, body, None, None, Sender(run=target.run))
+            await self._exchange(await _looked_at(call), send)
 
-    def _upstream(self, target: Admitted) -> Upstream:
-        upstream = self._upstreams.find(target.name)
+    async def _own(self, target: Admitted, receive: Receive, send: Send) -> bool:
+        """Answers a request that is for the gateway itself, of who has its token; returns whether it is one."""
+        if self._exchanges is not None and target.name == "status" and target.path:
+            await _show(send, target.name, await self._exchanges.state_of(target.path[1:]))
+        elif self._exchanges is not None and target.name in ("metrics", "status") and target.path == "":
+            state = self._exchanges.state()
+            windows = self._limits.windows if self._limits is not None else ()
+            state = msgspec.structs.replace(state, windows=windows)
+            if self._budgets is not None:
+                uses, of_windows = self._budgets.uses(), self._budgets.window_uses(windows)
+                state = msgspec.structs.replace(state, budgets=uses, window_budgets=of_windows)
+            await _show(send, target.name, state)
+        elif self._listeners is not None and target.name == "events":
+            await self._listeners.listen(receive, send, target.path[1:])
+        else:
+            return False
+        return True
+
+    def _upstream(self, target: Admitted, headers: RawHeaders) -> Upstream:
+        if target.run and (self._listeners is None or not self._listeners.holds(target.run)):
+            raise Refused(503, "the run of `anchorline run` that this address is of is over")
+        try:
+            upstream = self._upstreams.find(target.name)
+        except ValueError as error:
+            raise Refused(404, str(error)) from None
         if upstream is None:
             raise Refused(404, f"there is no upstream {target.name!r}")
+        if upstream.host == OPENAI and credential(upstream, headers) == "ChatGPT login":
+            return msgspec.structs.replace(upstream, base=CODEX)
         return upstream
 
     async def _exchange(self, call: Call, send: Send) -> None:
@@ -183,7 +199,7 @@ class App:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": kept.body})
         if self._exchanges is not None:
-            self._exchanges.reused(kept.answer, now - kept.age)
+            self._exchanges.reused(kept.answer, now - kept.age, call.sender.run)
         answers.used(kept)
         return None, True
 
@@ -316,7 +332,13 @@ async def _looked_at(call: Call) -> Call:
             return call
         call = call._replace(body=body, encoding=encoding, came=came)
     kind = credential(call.upstream, call.headers, call.body, call.path)
-    sender = Sender(header(call.headers, b"user-agent"), of_headers(call.headers), kind, model_of(call.path))
+    sender = Sender(
+        header(call.headers, b"user-agent"),
+        of_headers(call.headers),
+        kind,
+        model_of(call.path),
+        call.sender.run,
+    )
     return call._replace(format=body_format, counted=count, sender=sender)
 
 

@@ -26,6 +26,8 @@ _SHELL = "It reads its address from the environment, so the shell that starts it
 class Client(msgspec.Struct, frozen=True):
     """One client. `file` is its settings file (None: it keeps them elsewhere), `values` are set in it, by their path.
 
+    `program` is what a terminal agent is started by (`launches.py`); of one without a file, `values` below ``env`` are
+    environment variables.
     `defaults` are set where the developer has set nothing; `former` were set before, by another choice or version, and
     are taken out. `unless` are settings that must have these values, or none, for it to use the others. With
     `existing`, values are set only in objects that are there already. `shown` is what a developer is told to do, `note`
@@ -42,6 +44,7 @@ class Client(msgspec.Struct, frozen=True):
     former: Values = {}
     unless: Values = {}
     existing: bool = False
+    program: str = ""
 
 
 def clients(base: str, *, first_party: bool = False) -> dict[str, Client]:
@@ -63,6 +66,7 @@ def clients(base: str, *, first_party: bool = False) -> dict[str, Client]:
             "- in versions up to 2.1.235 the context window of 1 000 000 tokens (200 000 is left); 2.1.332 keeps it.",
             defaults=TOOL_SEARCH,
             former={} if first_party else FIRST_PARTY,
+            program="claude",
         ),
         _client(
             "codex",
@@ -81,6 +85,7 @@ def clients(base: str, *, first_party: bool = False) -> dict[str, Client]:
                 },
             },
             unless={("model_provider",): "openai"},
+            program="codex",
         ),
         _client(
             "opencode",
@@ -91,6 +96,7 @@ def clients(base: str, *, first_party: bool = False) -> dict[str, Client]:
                 ("provider", "openai", "options", "baseURL"): openai,
             },
             "Models of other providers don't go through it.",
+            program="opencode",
         ),
         _client(
             "pi",
@@ -101,6 +107,7 @@ def clients(base: str, *, first_party: bool = False) -> dict[str, Client]:
                 ("providers", "openai", "baseUrl"): openai,
             },
             "Models of other providers don't go through it.",
+            program="pi",
         ),
         _client(
             "gemini-cli",
@@ -111,6 +118,7 @@ def clients(base: str, *, first_party: bool = False) -> dict[str, Client]:
             "Code Assist, whatever this address is, and nothing goes through the gateway.\n"
             "It reads one .env file, the nearest one above the folder that it works in: where a project has its own,\n"
             "the same line belongs there, or into your shell.",
+            program="gemini",
         ),
         _client(
             "qwen-code",
@@ -119,6 +127,7 @@ def clients(base: str, *, first_party: bool = False) -> dict[str, Client]:
             {("env", "OPENAI_BASE_URL"): openai, ("env", "ANTHROPIC_BASE_URL"): anthropic},
             "The same variables in your shell or an .env file come first, and so does a model's own `baseUrl`.\n"
             "For Qwen's own models, `gateway.openai` names their address.",
+            program="qwen",
         ),
         _client(
             "cline-cli",
@@ -173,22 +182,20 @@ def clients(base: str, *, first_party: bool = False) -> dict[str, Client]:
             "Cline keeps its settings inside VS Code, where no program can change them. "
             f"Its CLI wants /v1 for Anthropic too ({anthropic}/v1): `anchorline connect cline-cli`.",
         ),
-        Client(
-            "aider", "aider", None, {}, _exports(ANTHROPIC_API_BASE=anthropic, OPENAI_API_BASE=openai), _SHELL
-        ),
-        Client(
-            "llm", "llm", None, {}, _exports(ANTHROPIC_BASE_URL=anthropic, OPENAI_BASE_URL=openai), _SHELL
-        ),
-        Client(
-            "mini-swe-agent",
-            "mini-swe-agent",
-            None,
-            {},
-            _exports(ANTHROPIC_API_BASE=anthropic, OPENAI_API_BASE=openai),
-            _SHELL,
-        ),
+        _in_shell("aider", "aider", ANTHROPIC_API_BASE=anthropic, OPENAI_API_BASE=openai),
+        _in_shell("llm", "llm", ANTHROPIC_BASE_URL=anthropic, OPENAI_BASE_URL=openai),
+        _in_shell("mini-swe-agent", "mini", ANTHROPIC_API_BASE=anthropic, OPENAI_API_BASE=openai),
     )
     return {client.name: client for client in entries}
+
+
+def of_program(program: str, base: str, *, first_party: bool = False) -> Client:
+    """Returns the client that a program is; of an unknown one what the providers' own libraries read."""
+    for client in clients(base, first_party=first_party).values():
+        if client.program == program:
+            return client
+    anthropic, openai = f"{base}/anthropic", f"{base}/openai/v1"
+    return _in_shell("", program, ANTHROPIC_BASE_URL=anthropic, OPENAI_BASE_URL=openai)
 
 
 def _client(
@@ -202,6 +209,7 @@ def _client(
     former: Values = {},  # noqa: B006
     unless: Values = {},  # noqa: B006
     existing: bool = False,
+    program: str = "",
 ) -> Client:
     document: dict[str, Any] = {}
     for path, value in (values | defaults).items():
@@ -214,11 +222,14 @@ def _client(
         text = tomlkit.dumps(document)
     elif file.name == ".env":
         text = "\n".join(f"{variable}={value}" for variable, value in document.items())
-    return Client(name, title, file, values, text.rstrip(), note, defaults, former, unless, existing)
+    return Client(name, title, file, values, text.rstrip(), note, defaults, former, unless, existing, program)
 
 
-def _exports(**variables: str) -> str:
-    return "\n".join(f"export {name}={value}" for name, value in variables.items())
+def _in_shell(name: str, program: str, **variables: str) -> Client:
+    """Returns a client that reads its address from the environment."""
+    values: Values = {("env", variable): value for variable, value in variables.items()}
+    exports = "\n".join(f"export {variable}={value}" for variable, value in variables.items())
+    return Client(name, name, None, values, exports, _SHELL, program=program)
 
 
 def _opencode() -> Path:

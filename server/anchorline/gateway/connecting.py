@@ -5,7 +5,6 @@ which leaves everything else as it is by then.
 """
 
 import json
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,13 +12,12 @@ from pathlib import Path
 from anchorline import files
 from anchorline.client_settings.document import Document, UnwritableError, restore
 from anchorline.client_settings.parsing import read
+from anchorline.gateway.addresses import ADDRESS
 from anchorline.gateway.clients import Client
 
 BACKUP = ".before-anchorline"
 NO_FILE = b"There was no such file before `anchorline connect`.\n"
 """What the copy holds where there was nothing to copy."""
-ADDRESS = re.compile(r"^http://127\.0\.0\.1:\d+/[\w-]+(?=/(?:anthropic|openai|gemini)(?:/|$))")
-"""A gateway's address with its token, before the upstream's name."""
 
 
 def connect(client: Client) -> Path:

@@ -56,12 +56,14 @@ class Sender(msgspec.Struct, frozen=True):
     """Who sends a request: its `client` (User-Agent), the `session` that its headers name, its kind of credential.
 
     `model` is what it asks for, where its path says that.
+    `run` is the id of the run of `anchorline run` that it is of, empty where it is of none.
     """
 
     client: str = ""
     session: str | None = None
     credential: Credential = "none"
     model: str | None = None
+    run: str = ""
 
 
 class PlannedRequest(msgspec.Struct, frozen=True):

@@ -8,9 +8,11 @@ it was really sent with.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 
+from anchorline.cache.ledger import Entry
 from anchorline.config import Config, Mode
 from anchorline.gateway.credential import PLANS, Credential
 from anchorline.gateway.exchange import Exchange, PlannedRequest, Sender
@@ -43,6 +45,10 @@ WHY_HELD = (
     "its terms keep it for the provider's own clients, and a changed request may be refused or billed as extra usage "
     "(gateway.plans)"
 )
+RUNS = 64
+"""Runs whose figures are kept, those with the newest requests."""
+SETTLING_S = 3.0
+"""How long the figures of a run wait for its last requests."""
 END_S = 10.0
 """How long the end waits for what is being written."""
 log = logging.getLogger(__name__)
@@ -64,6 +70,7 @@ class Exchanges:
     ) -> None:
         self.mode: Mode = config.gateway.mode
         self.metrics = Metrics()
+        self._runs: dict[str, Metrics] = {}
         self.journal = Journal(report)
         self._config = config
         self._report = report
@@ -78,6 +85,7 @@ class Exchanges:
         )
         self._queue = PlanQueue[Exchange, PlannedRequest](self._requests.plan)
         self._planning: dict[Exchange, asyncio.Future[PlannedRequest]] = {}
+        self._recorded = asyncio.Event()
 
     async def start(self) -> None:
         """Opens the store as the settings say, and reads what a plan needs, before the first request waits for it."""
@@ -112,7 +120,8 @@ class Exchanges:
     def open(self, body_format: Format, body: bytes, at: float, sender: Sender) -> Exchange:
         """Returns the exchange of a request that came at the epoch second `at`."""
         kind = sender.credential
-        self.metrics.credentials[kind] += 1
+        for metrics in self._metrics_of(sender.run):
+            metrics.credentials[kind] += 1
         if not self.held(kind):
             observed = OBSERVED.get(body_format, "")
             may = CHANGES[self.mode] if not observed else frozenset[Change]()
@@ -154,9 +163,10 @@ class Exchanges:
         if planning is None:
             planning = self._queue.put(exchange, len(exchange.body), held=bool(exchange.may))
             if planning is None:
-                self.metrics.counts.unplanned += 1
+                for metrics in self._metrics_of(exchange.sender.run):
+                    metrics.counts.unplanned += 1
                 return None
-            planning.add_done_callback(self._planned)
+            planning.add_done_callback(partial(self._planned, exchange.sender.run))
             self._planning[exchange] = planning
         return planning
 
@@ -167,28 +177,30 @@ class Exchanges:
             return None, "too many requests wait for a plan"
         await asyncio.wait({planning}, timeout=DEADLINE_S)
         if not planning.done():
-            self.metrics.counts.late += 1
+            for metrics in self._metrics_of(exchange.sender.run):
+                metrics.counts.late += 1
             return None, "planning takes too long"
         if planning.exception() is not None:
             return None, "the request can't be planned"
         planned = planning.result()
-        self.metrics.counts.changed += bool(planned.changed.splices)
+        for metrics in self._metrics_of(exchange.sender.run):
+            metrics.counts.changed += bool(planned.changed.splices)
         trims = self._requests.keep_trims(planned)
         if trims:
             self.journal.background(self.journal.recording.replays(trims))
         return planned, planned.changed.reason
 
-    def _planned(self, planning: "asyncio.Future[PlannedRequest]") -> None:
+    def _planned(self, run: str, planning: "asyncio.Future[PlannedRequest]") -> None:
         error = planning.exception()
         if error is None:
             planned = planning.result()
             self._keepalive.seen(planned.prompt)
             if planned.warning:
                 self._warn(planned.warning)
-        elif isinstance(error, PromptError):
-            self.metrics.counts.unread += 1
-        elif isinstance(error, FullError):
-            self.metrics.counts.unplanned += 1
+        else:
+            for metrics in self._metrics_of(run):
+                metrics.counts.unread += isinstance(error, PromptError)
+                metrics.counts.unplanned += isinstance(error, FullError)
 
     async def _all_read(self) -> None:
         if self._planning:
@@ -207,7 +219,8 @@ class Exchanges:
 
     def _refused(self, exchange: Exchange, planned: PlannedRequest, refusal: Refusal) -> str:
         """Notes that the provider took the original in the place of what was planned; returns that as a reason."""
-        self.metrics.counts.refused += 1
+        for metrics in self._metrics_of(exchange.sender.run):
+            metrics.counts.refused += 1
         conversation = exchange.conversation(planned.prompt)
         left_out = self._refusals.refused(
             conversation, planned.changed.kinds, refusal, planned.route, exchange.at
@@ -240,6 +253,7 @@ class Exchanges:
             log.exception("a request was not recorded")
         finally:
             self._planning.pop(exchange, None)
+            self._recorded.set()
 
     def _settle(self, exchange: Exchange, planned: PlannedRequest) -> Outcome | None:
         """Takes in how an exchange ended; returns its outcome, None where no answer began."""
@@ -255,7 +269,8 @@ class Exchanges:
         if planned.course is not None and exchange.planned is not None:
             self._requests.note_route(prompt, model, planned.course)
         over = finished(exchange, prompt, plan, cache, model, outcome, self._pricing, self.planner.targets)
-        self.metrics.add(over)
+        for metrics in self._metrics_of(exchange.sender.run):
+            metrics.add(over)
         self._show(over)
         if self._config.gateway.keepalive_usd > 0 and not self.held(exchange.sender.credential):
             kept = prefix_to_keep(exchange, planned, model, sent, outcome, self.planner, self._pricing)
@@ -269,31 +284,55 @@ class Exchanges:
         with suppress(NotRecordedError):  # the developer was told when recording stopped
             await self.journal.outcome(outcome)
 
-    def reused(self, answer: KeptAnswer, at: float) -> None:
-        """Counts a request that was answered from the response cache; the provider gave the answer at `at`."""
+    def reused(self, answer: KeptAnswer, at: float, run: str) -> None:
+        """Counts a request of a run that was answered from the response cache; the provider gave the answer at `at`."""
         bill = self._pricing.bill(answer.usage, answer.model or "", at) if answer.usage is not None else None
-        self.metrics.reused(bill.usd if isinstance(bill, Bill) else None)
+        for metrics in self._metrics_of(run):
+            metrics.reused(bill.usd if isinstance(bill, Bill) else None)
 
     # What is shown of it
 
     def state(self) -> GatewayState:
         """Returns what went through so far."""
         now = time.time()
-        return self.metrics.state(
-            now,
-            self.mode,
-            self.journal.warm,
-            len(self._keepalive),
-            self.journal.recording.problem,
-            self._config.gateway.plans,
-            self._unchanged(now),
-        )
+        unchanged = [*self._held(self.metrics), *self._refused_changes(now)]
+        return self._state(self.metrics, now, self.journal.warm, len(self._keepalive), unchanged)
 
-    def _unchanged(self, now: float) -> Iterator[Unchanged]:
-        """Yields what goes on as it comes: requests on a plan, and what was refused."""
-        for kind, requests in self.metrics.credentials.items():
+    async def state_of(self, run: str) -> GatewayState:
+        """Returns what went through of a run, once its requests are added up whose answers have ended."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLING_S):
+                while any(exchange.sender.run == run for exchange in self._planning):
+                    self._recorded.clear()
+                    await self._recorded.wait()
+        metrics = self._runs.get(run, Metrics())
+        return self._state(metrics, time.time(), (), 0, list(self._held(metrics)))
+
+    def _state(
+        self, metrics: Metrics, now: float, warm: Iterable[Entry], kept_warm: int, unchanged: list[Unchanged]
+    ) -> GatewayState:
+        problem = self.journal.recording.problem
+        plans = self._config.gateway.plans
+        return metrics.state(now, self.mode, warm, kept_warm, problem, plans, unchanged)
+
+    def _metrics_of(self, run: str) -> tuple[Metrics, ...]:
+        """Returns the metrics that a request counts in: of all, and of its run where it is of one."""
+        if not run:
+            return (self.metrics,)
+        metrics = self._runs.pop(run, None) or Metrics()
+        self._runs[run] = metrics  # the one used last is the last
+        if len(self._runs) > RUNS:
+            del self._runs[next(iter(self._runs))]
+        return self.metrics, metrics
+
+    def _held(self, metrics: Metrics) -> Iterator[Unchanged]:
+        """Yields the requests on a plan, which go on as they come."""
+        for kind, requests in metrics.credentials.items():
             if self.held(kind):
                 yield Unchanged(f"requests on a {kind}", WHY_HELD, requests)
+
+    def _refused_changes(self, now: float) -> Iterator[Unchanged]:
+        """Yields what is left out since a provider has refused it."""
         for conversation, change, pause in self._refusals.pauses(now):
             what = f"{NAMES[change]} in a conversation with {conversation.model or 'its model'}"
             yield Unchanged(

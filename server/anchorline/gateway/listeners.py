@@ -1,7 +1,8 @@
-"""Sends warnings to the language servers that listen to the gateway: each holds one request open.
+"""Sends warnings to the programs that listen to the gateway: each holds one request open.
 
-`/TOKEN/events` answers with server-sent events until one side goes. A gateway that a language server has started ends
-with the last of them; one that somebody has started by hand does not.
+They are language servers and runs of `anchorline run`. `/TOKEN/events` (`/TOKEN/events/RUN`) answers with server-sent
+events until one side goes. A gateway that one of them has started ends with the last of them; one that somebody has
+started by hand does not.
 """
 
 import asyncio
@@ -20,20 +21,20 @@ WAITING = 32
 
 
 class WarningEvent(msgspec.Struct, frozen=True):
-    """What a language server hears."""
+    """What a listener hears."""
 
     warning: str
 
 
 class Listeners:
-    """The language servers that listen. `ended` is called when the gateway is to end with them; None: it goes on.
+    """The programs that listen. `ended` is called when the gateway is to end with them; None: it goes on.
 
     Used on the event loop.
     """
 
     def __init__(self, ended: Callable[[], None] | None) -> None:
         self._ended = ended
-        self._there: set[asyncio.Queue[WarningEvent | None]] = set()
+        self._there: dict[asyncio.Queue[WarningEvent | None], str] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -53,10 +54,14 @@ class Listeners:
             if not queue.full():  # else its end is in it
                 queue.put_nowait(None)
 
-    async def listen(self, receive: Receive, send: Send) -> None:
-        """Serves one until it goes."""
+    def holds(self, run: str) -> bool:
+        """Returns whether a run listens."""
+        return run in self._there.values()
+
+    async def listen(self, receive: Receive, send: Send, run: str = "") -> None:
+        """Serves one until it goes; `run` is the id of the run that it is, empty for a language server."""
         queue: asyncio.Queue[WarningEvent | None] = asyncio.Queue(WAITING + 1)
-        self._there.add(queue)
+        self._there[queue] = run
         leaving = asyncio.ensure_future(_left(receive))
         leaving.add_done_callback(lambda _: queue.put_nowait(None) if not queue.full() else None)
         try:
@@ -69,7 +74,7 @@ class Listeners:
             await send({"type": "http.response.body", "body": b""})
         finally:
             leaving.cancel()
-            self._there.discard(queue)
+            del self._there[queue]
             if not self._there:
                 self._wait(LAST_S)
 

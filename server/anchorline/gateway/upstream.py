@@ -22,7 +22,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from anchorline.config import Gateway, KeySource
-from anchorline.gateway import coding
+from anchorline.gateway import addresses, coding
 
 CONNECT_S = 30.0
 KEEPALIVE_S = 30.0
@@ -56,8 +56,10 @@ MARK = b"anchorline-cache"
 """A header for the response cache: a client's `on` or `off`; in an answer, how it was found and how old it is."""
 _ONWARD = CONNECTION | {b"host", b"content-length", b"expect", MARK}
 _AUTOMATIC = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+OPENAI = "api.openai.com"
 CHATGPT = "chatgpt.com"
-"""Where Codex sends what is paid by a ChatGPT login, at ``/backend-api/codex``."""
+CODEX = f"https://{CHATGPT}/backend-api/codex"
+"""Where Codex itself sends what is paid by a ChatGPT login, which OpenAI's API does not take."""
 _ESCAPED = re.compile("[\udc80-\udcff]")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
@@ -131,11 +133,10 @@ def upstreams(settings: Gateway) -> dict[str, Upstream]:
         ("openai", settings.openai, settings.openai_key),
         ("gemini", settings.gemini, settings.gemini_key),
     ):
-        parts = urlsplit(base)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError(
-                f"gateway.{name}: {base!r} is not the base URL of an API, such as https://api.example.com"
-            )
+        try:
+            addresses.check(base)
+        except ValueError as error:
+            raise ValueError(f"gateway.{name}: {error}") from None
         providers[name] = Upstream(name, base.rstrip("/"), _key(name, source))
     return providers
 
@@ -174,13 +175,18 @@ class Upstreams:
 
     def __init__(self, providers: Mapping[str, Upstream]) -> None:
         self._found = providers
-        self._proxies = {name: _proxy(upstream.base) for name, upstream in providers.items()}
+        self._proxies = {upstream.base: _proxy(upstream.base) for upstream in providers.values()}
         self._session = _session(aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S))
         self._fresh = _session(aiohttp.TCPConnector(limit=0, force_close=True))
 
     def find(self, name: str) -> Upstream | None:
-        """Returns a provider by its name in a path."""
-        return self._found.get(name)
+        """Returns a provider by its name in a path, which may say its base URL (`addresses.py`). Raises ValueError.
+
+        Keys of the settings are sent to the upstreams of the settings alone.
+        """
+        name, _, base = name.partition(".")
+        upstream = self._found.get(name)
+        return upstream if upstream is None or not base else Upstream(name, addresses.upstream(base))
 
     @asynccontextmanager
     async def request(
@@ -208,7 +214,7 @@ class Upstreams:
                 headers=sent,
                 data=_pieces(body) if large and isinstance(body, bytes) else body or None,
                 allow_redirects=False,
-                proxy=self._proxies[upstream.name],
+                proxy=self._proxy(upstream.base),
                 trace_request_ctx=connection,
             )
 
@@ -224,6 +230,9 @@ class Upstreams:
             answer = await ask(self._fresh, connection)
         async with answer:
             yield answer
+
+    def _proxy(self, base: str) -> str | None:
+        return self._proxies[base] if base in self._proxies else _proxy(base)
 
     async def close(self) -> None:
         """Closes all connections."""

@@ -40,16 +40,24 @@ class GatewayEvent(msgspec.Struct):
 
 
 class GatewayClient:
-    """The gateway as one program sees it. Used on the event loop. `warn` shows a message to the developer."""
+    """The gateway as one program sees it. Used on the event loop. `warn` shows a message to the developer.
 
-    def __init__(self, warn: Callable[[str], None]) -> None:
+    `run` is the id of the run that the program is, empty for a language server; `starting_s` is how long a gateway may
+    take to answer.
+    """
+
+    def __init__(self, warn: Callable[[str], None], *, run: str = "", starting_s: float = STARTING_S) -> None:
         self._warn = warn
+        self._run = run
+        self._starting_s = starting_s
         self._config: Config | None = None
         self._attending: asyncio.Task[None] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self.state: State = "off"
         self.reason = ""
         self.address = ""
+        self.settled = asyncio.Event()
+        """Set while it runs or has failed."""
 
     def apply(self, config: Config) -> None:
         """Connects to a gateway, or leaves it, as the user's settings say (`gateway.start`)."""
@@ -65,9 +73,9 @@ class GatewayClient:
         self._config = new
         if self._attending is not None:
             self._attending.cancel()
-        self.state, self.reason, self.address = "off", "", ""
+        self._become("off")
         if new is not None:
-            self.state = "starting"
+            self._become("starting")
             self._attending = asyncio.ensure_future(self._attend(new))
 
     async def end(self) -> None:
@@ -82,13 +90,13 @@ class GatewayClient:
             while tries <= len(AGAIN_S):
                 await asyncio.sleep(AGAIN_S[tries - 1] if tries else 0.0)
                 reader, writer, address = await self._open(config)
-                self.state, self.reason, self.address = "running", "", address
+                self._become("running", address=address)
                 started_at = asyncio.get_running_loop().time()
                 try:
                     await self._listen(reader)
                 finally:
                     writer.close()
-                self.state, self.reason = "starting", "it has ended and is started again"
+                self._become("starting", "it has ended and is started again", self.address)
                 is_steady = asyncio.get_running_loop().time() - started_at > STEADY_S
                 tries = 1 if is_steady else tries + 1
             self._failed("it ends again and again; run `anchorline gateway` to see why")
@@ -100,18 +108,25 @@ class GatewayClient:
         except OSError as error:
             self._failed(error.strerror or type(error).__name__)
 
+    def _become(self, state: State, reason: str = "", address: str = "") -> None:
+        self.state, self.reason, self.address = state, reason, address
+        if state in ("running", "failed"):
+            self.settled.set()
+        else:
+            self.settled.clear()
+
     def _failed(self, reason: str) -> None:
-        self.state, self.reason, self.address = "failed", reason, ""
+        self._become("failed", reason)
         self._warn(f"Anchorline's gateway does not run: {reason}.")
 
     async def _open(self, config: Config) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, str]:
         """Returns a connection to the gateway that runs, or to the one that is started now, and its address."""
         secret = await asyncio.to_thread(lambda: token(files.data_folder()))
         is_started = False
-        async with asyncio.timeout(STARTING_S):
+        async with asyncio.timeout(self._starting_s):
             while True:
                 try:
-                    reader, writer = await _connect(config.gateway.port, secret)
+                    reader, writer = await _connect(config.gateway.port, secret, self._run)
                 except ConnectionError:
                     if not is_started:
                         is_started = True
@@ -128,7 +143,7 @@ class GatewayClient:
                         self._warn(msgspec.json.decode(line[5:], type=GatewayEvent).warning)
 
 
-async def _connect(port: int, secret: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _connect(port: int, secret: str, run: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Returns a connection on which events come, to a gateway that has proven to be ours before it is sent the token.
 
     Raises ConnectionError where nobody listens, StrangerError where another program does.
@@ -136,7 +151,7 @@ async def _connect(port: int, secret: str) -> tuple[asyncio.StreamReader, asynci
     reader, writer = await asyncio.open_connection(HOST, port, limit=LINE_BYTES)
     try:
         await _prove(reader, writer, port, secret)
-        await _get(reader, writer, port, f"/{secret}/events")
+        await _get(reader, writer, port, f"/{secret}/events/{run}".rstrip("/"))
     except (ValueError, asyncio.IncompleteReadError):  # a line without an end, or an answer
         writer.close()
         raise StrangerError from None

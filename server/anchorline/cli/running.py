@@ -1,0 +1,92 @@
+"""The gateway that runs, from a command: asks it what it tells of itself, and holds it while a command goes on."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection, HTTPException
+
+from anchorline.cli import reading
+from anchorline.config import Config
+from anchorline.live import proof
+from anchorline.live.gateway_client import GatewayClient
+
+TIMEOUT_S = 5.0
+STARTING_S = 10.0
+"""How long a command waits for a gateway that is started."""
+LEAVING_S = 2.0
+
+
+class UnheldError(Exception):
+    """There is no gateway; the message says why."""
+
+
+@contextmanager
+def held(config: Config, run: str) -> Iterator[None]:
+    """Holds the gateway for a run, and starts it where none runs, or where it ends meanwhile. Raises UnheldError."""
+    holder = _Holder(config, run)
+    holder.start()
+    try:
+        problem = holder.settled.result()
+        if problem:
+            raise UnheldError(problem)
+        yield
+    finally:
+        holder.leave()
+
+
+class _Holder(threading.Thread):
+    """Holds the connection to the gateway in an event loop of its own: the command's thread waits for its child."""
+
+    def __init__(self, config: Config, run: str) -> None:
+        super().__init__(name="gateway", daemon=True)
+        self.settled: Future[str] = Future()
+        self._config = config
+        self._run_id = run
+        self._loop = asyncio.new_event_loop()
+        self._leaving = asyncio.Event()
+
+    def run(self) -> None:
+        """Holds it until `leave`."""
+        with closing(self._loop):
+            self._loop.run_until_complete(self._hold())
+
+    async def _hold(self) -> None:
+        client = GatewayClient(lambda _: None, run=self._run_id, starting_s=STARTING_S)
+        client.attend(self._config)
+        await client.settled.wait()
+        self.settled.set_result(client.reason)
+        await self._leaving.wait()
+        await client.end()
+
+    def leave(self) -> None:
+        """Lets the gateway go."""
+        if self.is_alive():
+            self._loop.call_soon_threadsafe(self._leaving.set)
+            self.join(LEAVING_S)
+
+
+def fetch(url: str) -> bytes:
+    """Returns what the running gateway answers at `url`, which holds the token.
+
+    The token is only said once the gateway has proven to be ours. Raises reading.Unusable where none answers.
+    """
+    _, _, address, token, name = url.split("/", 4)
+    host, _, port = address.partition(":")
+    challenge = proof.nonce()
+    try:
+        with closing(HTTPConnection(host, int(port), timeout=TIMEOUT_S)) as gateway:
+            gateway.request("GET", f"/{proof.NAME}/{challenge}")
+            answer = gateway.getresponse().read(proof.LENGTH + 1)
+            if not proof.proven(token, int(port), challenge, answer.decode("latin-1")):
+                raise reading.Unusable(
+                    f"another program answers at {address}: set gateway.port to a free one"
+                )
+            gateway.request("GET", f"/{token}/{name}")
+            return gateway.getresponse().read()
+    except (OSError, HTTPException) as error:
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise reading.Unusable(
+            f"no gateway answers at {address} ({why}); start one with `anchorline gateway`"
+        ) from error
