@@ -194,8 +194,13 @@ def of_program(program: str, base: str, *, first_party: bool = False) -> Client:
     for client in clients(base, first_party=first_party).values():
         if client.program == program:
             return client
-    anthropic, openai = f"{base}/anthropic", f"{base}/openai/v1"
-    return _in_shell("", program, ANTHROPIC_BASE_URL=anthropic, OPENAI_BASE_URL=openai)
+    return _in_shell(
+        "",
+        program,
+        ANTHROPIC_BASE_URL=f"{base}/anthropic",
+        OPENAI_BASE_URL=f"{base}/openai/v1",
+        GOOGLE_GEMINI_BASE_URL=f"{base}/gemini",
+    )
 
 
 def _client(

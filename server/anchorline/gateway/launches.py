@@ -8,7 +8,7 @@ the version that tests/clients installs.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,6 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 _BARE = re.compile(r"[\w-]+")
 """A key of TOML that needs no quotes."""
 _THIS_MACHINE = "127.0.0.1,localhost"
-_LINE = re.compile(r"""^\s*(?:export\s+)?(\w+)\s*=\s*(?:"([^"\n]*)"|'([^'\n]*)'|([^\s#]*))""", re.MULTILINE)
-"""A variable in an `.env` file."""
 
 
 class UnusableError(Exception):
@@ -175,27 +173,41 @@ def _pi(start: Start) -> Launch:
 
 
 def _qwen_code(start: Start) -> Launch:
-    """By the environment, which comes before `.env` files and settings."""
-    home = start.client.file.parent if start.client.file is not None else Path.home() / ".qwen"
-    settings = [_settings(home / "settings.json"), _settings(start.folder / ".qwen" / "settings.json")]
+    """By the environment, which comes before its `.env` file and its settings."""
     own: dict[str, str] = {}
-    for each in settings:
-        own |= {"OPENAI_BASE_URL": _get(each, ("security", "auth", "baseUrl")) or ""}
-        own |= each.get("env") or {}
-    candidates = [
-        folder / sub / ".env" for folder in _upward(start.folder, Path("/")) for sub in (".qwen", ".")
-    ]
-    own |= _dotenv([*candidates, home / ".env", Path.home() / ".env"])
+    for settings in _settings_of(start, ".qwen"):
+        chosen = _get(settings, ("security", "auth", "baseUrl"))
+        own |= {"OPENAI_BASE_URL": chosen} if chosen else {}
+        own |= settings.get("env") or {}
+    own |= _dotenv(start, ".qwen")
     return Launch(_variables(start, {**own, **start.environment}))
 
 
+def _gemini_cli(start: Start) -> Launch:
+    """By the environment, which comes before its `.env` file. Without a key for it, it would lose its login."""
+    own = {**_dotenv(start, ".gemini"), **start.environment}
+    chosen = [
+        _get(settings, ("security", "auth", "selectedType")) for settings in _settings_of(start, ".gemini")
+    ]
+    kind = next(filter(None, reversed(chosen)), "")
+    if kind.startswith(("oauth", "compute", "cloud")) or own.get("GOOGLE_GENAI_USE_GCA") == "true":
+        raise UnusableError(
+            "with a Google login Gemini CLI asks Google's Code Assist, whatever its address is"
+        )
+    if kind == "vertex-ai" or own.get("GOOGLE_GENAI_USE_VERTEXAI") == "true":
+        raise UnusableError("Gemini CLI uses Vertex AI")
+    if not kind and not own.get("GEMINI_API_KEY"):
+        raise UnusableError("Gemini CLI has neither a key (GEMINI_API_KEY) nor a way to log in yet (/auth)")
+    return Launch(_variables(start, own))
+
+
 def _aider(start: Start) -> Launch:
-    """By the environment, which gives way to `.env` files."""
+    """By the environment, which gives way to its `.env` files."""
     ours = _variables(start, {})
     for file in (Path.home() / ".env", *(folder / ".env" for folder in _upward(start.folder))):
-        named = next((name for name in ours if _dotenv([file]).get(name)), "")
-        if named:
-            raise UnusableError(f"{named} is set in {file}, which counts before the environment")
+        variable = next((name for name in ours if _settings(file).get(name)), "")
+        if variable:
+            raise UnusableError(f"{variable} is set in {file}, which counts before the environment")
     return Launch(ours)
 
 
@@ -205,6 +217,7 @@ _LAUNCHES: dict[str, Callable[[Start], Launch]] = {
     "opencode": _opencode,
     "pi": _pi,
     "qwen-code": _qwen_code,
+    "gemini-cli": _gemini_cli,
     "aider": _aider,
 }
 
@@ -240,24 +253,29 @@ def _put(settings: dict[str, Any], path: Sequence[str], value: object) -> None:
     table[path[-1]] = value
 
 
-def _dotenv(candidates: Iterable[Path]) -> dict[str, str]:
-    """Returns the variables of the first `.env` file that is there."""
-    for file in candidates:
-        try:
-            text = file.read_text("utf-8", "replace")
-        except OSError:
-            continue
-        return {match[1]: match[2] or match[3] or match[4] or "" for match in _LINE.finditer(text)}
+def _settings_of(start: Start, name: str) -> list[dict[str, Any]]:
+    """Returns the settings of Gemini CLI, or of Qwen Code, which comes of it: the user's, and the project's."""
+    home = start.client.file.parent if start.client.file is not None else Path.home() / name
+    return [_settings(folder / "settings.json") for folder in (home, start.folder / name)]
+
+
+def _dotenv(start: Start, name: str) -> dict[str, Any]:
+    """Returns the variables of the one `.env` file that Gemini CLI, or Qwen Code, reads: the nearest one."""
+    home = start.client.file.parent if start.client.file is not None else Path.home() / name
+    around = [
+        folder / inside / ".env" for folder in (start.folder, *start.folder.parents) for inside in (name, "")
+    ]
+    for file in (*around, home / ".env", Path.home() / ".env"):
+        if file.is_file():
+            return _settings(file)
     return {}
 
 
-def _upward(folder: Path, last: Path | None = None) -> list[Path]:
-    """Returns a folder and those around it: up to `last`, else to the one with the repository, or itself alone."""
+def _upward(folder: Path) -> list[Path]:
+    """Returns a folder and those around it, up to the one with the repository; itself alone where there is none."""
     folders = [folder, *folder.parents]
-    for index, each in enumerate(folders):
-        if each == last or (last is None and (each / ".git").exists()):
-            return folders[: index + 1]
-    return folders if last is not None else folders[:1]
+    roots = [index for index, each in enumerate(folders) if (each / ".git").exists()]
+    return folders[: roots[0] + 1] if roots else [folder]
 
 
 def _is_on(value: object) -> bool:
