@@ -86,8 +86,8 @@ def command(
 
     It starts the gateway where none runs, and the agent with an environment (codex: with arguments, pi: with an
     extension) that points it there. AGENT is claude, codex, opencode, pi, gemini, qwen, aider, llm or mini, or any
-    other program that reads ANTHROPIC_BASE_URL or OPENAI_BASE_URL. Terminal, signals and exit code are the agent's. At the
-    end a line on standard error says what the run cost, and what the cache saved of it.
+    other program that reads ANTHROPIC_BASE_URL or OPENAI_BASE_URL. Terminal, signals and exit code are the agent's.
+    At the end a line on standard error says what the run cost, and what the cache saved of it.
 
     Where you have set another address (a relay), the gateway passes its requests on to that. Where the gateway can't
     be used, the agent runs without it, and you are told why.
