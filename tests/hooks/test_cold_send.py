@@ -143,7 +143,9 @@ def test_a_cold_send_costs_what_writing_all_of_it_does(tmp_path: Path):
     assert send.read_usd == pytest.approx(10_400 * price * TARGETS.find(MODEL).provider.read)
     text = message(send)
     assert "expired 42 minutes ago" in text
-    assert "writes 10,400 tokens anew" in text
+    assert "writes 10,400 tokens anew for $0.1040; from" in text
+    share = "about 1.2% [0.9, 1.6] of your 5-hour window"
+    assert f"anew for $0.1040, {share}; from" in message(send, share)
 
 
 def test_an_unknown_model_has_no_price(tmp_path: Path):

@@ -35,11 +35,12 @@ def cold_send(request: LastRequest, targets: Targets, now: float) -> ColdSend | 
     return ColdSend(tokens, tokens * write * times, tokens * rates.read * times, now - expires_at)
 
 
-def message(send: ColdSend) -> str:
-    """Returns what a developer is told who is about to send it."""
+def message(send: ColdSend, share: str = "") -> str:
+    """Returns what a developer is told who is about to send it; `share` is what that takes of a plan's window."""
+    price = f"{usd(send.usd)}, {share}" if share else usd(send.usd)
     return (
         f"Anchorline: this conversation's cache expired {_ago(send.expired_s)} ago. Sending now writes "
-        f"{count(send.tokens)} tokens anew for {usd(send.usd)}; from the cache they were {usd(send.read_usd)}.\n"
+        f"{count(send.tokens)} tokens anew for {price}; from the cache they were {usd(send.read_usd)}.\n"
         "Press Enter again to send it. /clear begins without them; /compact pays for them once and goes on with less."
     )
 

@@ -8,6 +8,8 @@ from anchorline.hooks.cold_send import cold_send, message
 from anchorline.hooks.environment import claude_sessions, settings, targets, variable
 from anchorline.hooks.events import Answer, Event
 from anchorline.hooks.last_request import last_request
+from anchorline.limits import shares
+from anchorline.limits.state import limits
 from anchorline.store.database import locate
 from anchorline.store.reader import Reader
 
@@ -31,15 +33,17 @@ def claude_code(event: Event) -> Answer:
     if request is None or (request.scheduled and "source" not in event):
         return ""
     now = time.time()
-    send = cold_send(request, targets(config), now)
+    models, database = targets(config), locate(config.store.path)
+    send = cold_send(request, models, now)
     if send is None or send.usd < config.hooks.block_usd:
         return ""
-    held = Reader(locate(config.store.path)).held(session, now)  # the gateway may have kept it warm
+    held = Reader(database).held(session, now)  # the gateway may have kept it warm
     if any(entry.tokens >= send.tokens * SAME for entry in held):
         return ""
+    share = shares.of_write(limits(database, models, now), request.model, send.tokens, request.ttl)
     if not held_back.note(files.data_folder(), session, request.sent_at):
         return ""
-    return {"decision": "block", "reason": message(send)}
+    return {"decision": "block", "reason": message(send, share)}
 
 
 def is_typed(event: Event) -> bool:
