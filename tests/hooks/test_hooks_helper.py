@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from anchorline.hooks import client
+from anchorline.hooks import client, client_aside
 from support.hook_helpers import HookHelper
 
 STOP = {"hook_event_name": "Stop", "session_id": "s"}
@@ -128,7 +128,7 @@ def test_no_request_hurts(helper: HookHelper):
 def test_without_unix_sockets_it_is_a_port_whose_token_is_in_a_file(helper: HookHelper):
     (helper.folder / client.SOCKET).mkdir()
     helper.run("claude-code", STOP)
-    address = helper.folder / client.ADDRESS
+    address = helper.folder / client_aside.ADDRESS
     assert stat.S_IMODE(address.stat().st_mode) == 0o600
     assert len(helper.processes()) == 1
     assert "a loopback port is used" in helper.log
@@ -138,14 +138,14 @@ def test_without_unix_sockets_it_is_a_port_whose_token_is_in_a_file(helper: Hook
         connection.sendall(f"{nonce}\nwrong\nclaude-code 0 0 plain\n\n{{}}".encode())
         connection.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
-    assert answer.decode() == client.proof(token, int(port), nonce)
+    assert answer.decode() == client_aside.proof(token, int(port), nonce)
 
 
 def test_a_stranger_at_the_port_hears_a_number_and_nothing_else(helper: HookHelper):
     (helper.folder / client.SOCKET).mkdir()
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         port = stranger.getsockname()[1]
-        (helper.folder / client.ADDRESS).write_text(f"{port} {'t' * 43}\n")
+        (helper.folder / client_aside.ADDRESS).write_text(f"{port} {'t' * 43}\n")
         with ThreadPoolExecutor(1) as pool:
             asking = pool.submit(helper.run, "claude-code", STOP)
             connection, _ = stranger.accept()
@@ -184,9 +184,9 @@ def test_a_helper_that_cannot_start_is_said_once_and_waited_for_once(helper: Hoo
     (helper.folder / "hooks.lock").mkdir()
     assert helper.run("claude-code", STOP) == ""
     assert "the helper does not start" in helper.log
-    before = (helper.folder / client.STARTING).stat().st_mtime
+    before = (helper.folder / client_aside.STARTING).stat().st_mtime
     assert helper.run("claude-code", STOP) == ""
-    assert (helper.folder / client.STARTING).stat().st_mtime == before
+    assert (helper.folder / client_aside.STARTING).stat().st_mtime == before
 
 
 def test_nothing_in_the_opened_folder_is_run(helper: HookHelper, tmp_path: Path):
@@ -201,10 +201,10 @@ def test_nothing_in_the_opened_folder_is_run(helper: HookHelper, tmp_path: Path)
 
 
 def test_a_long_log_is_set_aside(helper: HookHelper):
-    log = helper.folder / client.LOG
-    log.write_text("x" * (client.LOG_BYTES + 1))
+    log = helper.folder / client_aside.LOG
+    log.write_text("x" * (client_aside.LOG_BYTES + 1))
     helper.run("claude-code", b"z" * (client.EVENT_BYTES + 1))
     helper.run("claude-code", b"z" * (client.EVENT_BYTES + 1))
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
     assert log.read_text().count("\n") == 1
-    assert log.with_name(client.LOG + ".old").stat().st_size > client.LOG_BYTES
+    assert log.with_name(client_aside.LOG + ".old").stat().st_size > client_aside.LOG_BYTES

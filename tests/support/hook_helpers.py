@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from anchorline import files
-from anchorline.hooks import client, server
+from anchorline.hooks import client, client_aside, server
 
 CLIENT = [sys.executable, "-I", "-S", client.__file__]
 
@@ -56,7 +56,7 @@ class HookHelper:
     @property
     def log(self) -> str:
         """What stands in the log."""
-        path = self.folder / client.LOG
+        path = self.folder / client_aside.LOG
         return path.read_text() if path.exists() else ""
 
     def wait_until_ended(self) -> None:

@@ -4,6 +4,7 @@ import msgspec
 
 from anchorline.figures import count, usd
 from anchorline.hooks.last_request import LastRequest
+from anchorline.outcome import Usage
 from anchorline.route.pricing import Pricing, Unpriced
 from anchorline.route.target import Targets
 
@@ -20,19 +21,37 @@ class ColdSend(msgspec.Struct, frozen=True):
     expired_s: float
 
 
+class PrefixPrice(msgspec.Struct, frozen=True):
+    """What a prefix costs, in USD: to `write` it, and to `read` it."""
+
+    write: float
+    read: float
+
+
+def prefix_price(
+    model: str, tokens: int, ttl: str, usage: Usage, targets: Targets, now: float
+) -> PrefixPrice | None:
+    """Returns the price of a prefix of so many tokens, in the speed, tier and region of `usage`; None without one."""
+    prices = Pricing(targets).prices(model)
+    if isinstance(prices, Unpriced):
+        return None
+    times = prices.times(usage)
+    if isinstance(times, Unpriced):
+        return None
+    rates = prices.rates(now, tokens)
+    write = rates.write_1h if ttl == "1h" else rates.write
+    return PrefixPrice(tokens * write * times, tokens * rates.read * times)
+
+
 def cold_send(request: LastRequest, targets: Targets, now: float) -> ColdSend | None:
     """Returns what the prompt after a request costs; None where its cache is warm, or its price is not known."""
     expires_at = request.expires_at(targets)
-    prices = Pricing(targets).prices(request.model)
-    if expires_at is None or now < expires_at or isinstance(prices, Unpriced):
+    if expires_at is None or now < expires_at:
         return None
-    times = prices.times(request.usage)
-    if isinstance(times, Unpriced):
+    price = prefix_price(request.model, request.cached, request.ttl, request.usage, targets, now)
+    if price is None:
         return None
-    tokens = request.cached
-    rates = prices.rates(now, tokens)
-    write = rates.write_1h if request.ttl == "1h" else rates.write
-    return ColdSend(tokens, tokens * write * times, tokens * rates.read * times, now - expires_at)
+    return ColdSend(request.cached, price.write, price.read, now - expires_at)
 
 
 def message(send: ColdSend, share: str = "") -> str:

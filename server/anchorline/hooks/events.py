@@ -12,6 +12,8 @@ import msgspec
 Event: TypeAlias = dict[str, Any]
 ENVIRONMENT = "environment"
 """The member of an event that has variables of the agent's environment, by name; an agent's own is replaced."""
+DISPLAY = "display"
+"""The member of an event that has the `Display`; an agent's own is replaced."""
 Answer: TypeAlias = str | dict[str, Any]
 
 
@@ -30,7 +32,7 @@ class Handler(NamedTuple):
 
 
 Handlers: TypeAlias = dict[tuple[str, str], Handler]
-"""By the source (`claude-code`, `codex`, `gemini-cli`) and the event's name."""
+"""By the source (`claude-code`, `codex`, `gemini-cli`, `status-line`) and the event's name, which a status has not."""
 
 
 def name(event: Event) -> str:

@@ -1,17 +1,19 @@
 """The handlers of events, by where an event comes from and its name: one table."""
 
-from anchorline.hooks import prompt_submit, session_events
+from anchorline.hooks import client, prompt_submit, session_events
 from anchorline.hooks.events import Handler, Handlers
+from anchorline.hooks.status_line import StatusLine
 
 SESSION_EVENTS = ("SessionStart", "Stop", "SubagentStop", "PreCompact", "SessionEnd")
 """Events of Claude Code's after which its session file may have more than was imported."""
 
 
-def handlers() -> Handlers:
+def handlers(status_line: StatusLine) -> Handlers:
     """Returns the handlers of one helper process."""
     session_event = Handler(session_events.claude_code, is_awaited=False)
     return {
         ("claude-code", "UserPromptSubmit"): Handler(prompt_submit.claude_code),
         **{("claude-code", name): session_event for name in SESSION_EVENTS},
+        (client.STATUS_LINE, ""): Handler(status_line.line),
         ("codex", "agent-turn-complete"): Handler(session_events.codex, is_awaited=False),
     }

@@ -56,13 +56,14 @@ class LastRequest(msgspec.Struct, frozen=True):
         return None if held is None else held.expires_at
 
 
-def last_request(file: Path) -> LastRequest | None:
+def last_request(file: Path, tails: Sequence[int] = TAILS) -> LastRequest | None:
     """Returns the newest request; None where there is none, or where the conversation was compacted since.
 
-    Sub-agents' requests are not the conversation's. Raises OSError and PromptError.
+    Sub-agents' requests are not the conversation's. What is further from the end than the first of `tails` that has a
+    request counts for nothing. Raises OSError and PromptError.
     """
     size = file.stat().st_size
-    for tail in TAILS:
+    for tail in tails:
         session = Session(measure=tokens.unmeasured)
         scheduled = False
         for line in lines(file, max(size - tail, 0)):

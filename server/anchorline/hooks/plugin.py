@@ -129,7 +129,7 @@ def status_line_command(data: Path) -> str:
         sys.platform == "win32"
     ):  # bash or PowerShell: a quoted path is a command in one and a text in the other
         return "anchorline statusline"
-    return f"{shlex.quote(str(data / FOLDER / LAUNCHER))} {client.STATUS_LINE}"
+    return f"exec {shlex.quote(str(data / FOLDER / LAUNCHER))} {client.STATUS_LINE}"
 
 
 def _started_directly(hooks: dict[str, Any], data: Path) -> dict[str, Any]:

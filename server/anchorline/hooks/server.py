@@ -25,8 +25,9 @@ from typing import Any, Self
 import msgspec
 
 from anchorline import files
-from anchorline.hooks import client, events, handlers
+from anchorline.hooks import client, client_aside, events, handlers
 from anchorline.hooks.events import Display, Handler
+from anchorline.hooks.status_line import StatusLine
 from anchorline.live import logs
 
 LOCK = "hooks.lock"
@@ -41,7 +42,6 @@ CONNECTIONS = 64
 WAITING = 256
 """Events of which the agent does not wait for the end; further ones are dropped, and said in the log."""
 THREADS = 4
-HOST = "127.0.0.1"
 HEADER_BYTES = 200
 log = logging.getLogger("anchorline.hooks.server")  # `__name__` is `__main__` here
 
@@ -87,7 +87,8 @@ class Helper:
 
     def __init__(self, entrance: Entrance) -> None:
         self._entrance = entrance
-        self._handlers = handlers.handlers()
+        self._status_line = StatusLine()
+        self._handlers = handlers.handlers(self._status_line)
         self._stamp = client.stamp()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="hook")
         self._queue = ThreadPoolExecutor(1, thread_name_prefix="queue")
@@ -132,6 +133,7 @@ class Helper:
         try:
             event = events.read(request.event)
             event[events.ENVIRONMENT] = request.environment
+            event[events.DISPLAY] = request.display
         except (msgspec.DecodeError, RecursionError):
             log.warning("%s: an event that can't be read", request.source)
             return client.ANSWERED
@@ -165,6 +167,7 @@ class Helper:
             await asyncio.wait(unfinished, timeout=CLOSE_S)
         self._queue.shutdown(wait=False, cancel_futures=True)
         self._pool.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._status_line.close)
 
 
 def main() -> None:
@@ -202,10 +205,10 @@ def _opened() -> Entrance:
     """Opens the entrance, and says to those who wait for it that it is there."""
     entrance = _unix() or _loopback()
     if entrance.token:
-        files.write(Path(client.ADDRESS), f"{entrance.port} {entrance.token}\n")
+        files.write(Path(client_aside.ADDRESS), f"{entrance.port} {entrance.token}\n")
     else:
-        Path(client.ADDRESS).unlink(missing_ok=True)
-    Path(client.STARTING).unlink(missing_ok=True)
+        Path(client_aside.ADDRESS).unlink(missing_ok=True)
+    Path(client_aside.STARTING).unlink(missing_ok=True)
     return entrance
 
 
@@ -229,10 +232,10 @@ def _unix() -> Entrance | None:
 
 def _loopback() -> Entrance:
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.bind((HOST, 0))
+    listening.bind((client_aside.HOST, 0))
     listening.listen(CONNECTIONS)
     return Entrance(
-        listening, port=listening.getsockname()[1], token=secrets.token_urlsafe(client.NONCE_BYTES)
+        listening, port=listening.getsockname()[1], token=secrets.token_urlsafe(client_aside.NONCE_BYTES)
     )
 
 
@@ -247,9 +250,9 @@ def _is_own(writer: asyncio.StreamWriter) -> bool:
 async def _admit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: str, port: int) -> None:
     """Proves to know the token, and reads it. Raises ValueError where the client does not know it."""
     nonce = (await reader.readline()).strip().decode("ascii")
-    if len(nonce) != 2 * client.NONCE_BYTES:
+    if len(nonce) != 2 * client_aside.NONCE_BYTES:
         raise ValueError("no challenge")
-    writer.write(client.proof(token, port, nonce).encode())
+    writer.write(client_aside.proof(token, port, nonce).encode())
     if not hmac.compare_digest((await reader.readline()).strip(), token.encode()):
         raise ValueError("a wrong token")
 
@@ -296,7 +299,7 @@ class _LogFile(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes one record."""
-        client.append(self.format(record))
+        client_aside.append(self.format(record))
 
 
 if __name__ == "__main__":
