@@ -140,7 +140,8 @@ def test_budgets_that_are_set_are_answered(tools: Tools, tmp_path: Path, isolate
     assert budget["spent_usd"] == pytest.approx(value(tools, "cost")["usd"])
 
 
-def test_limits_of_a_plan_are_answered_in_per_cent(tools: Tools):
+def test_limits_of_a_plan_are_answered_in_per_cent(tools: Tools, isolated_home: Path):
+    (isolated_home / "anchorline.toml").write_text("[budget]\nfive_hour_percent = 70\n")
     now = time.time()
     recorder = Recorder(locate(), "off", on_notice=lambda notice: None)
     recorder.limits(
@@ -149,7 +150,11 @@ def test_limits_of_a_plan_are_answered_in_per_cent(tools: Tools):
     assert recorder.close(20)
     (window,) = value(tools, "cost")["limits"]
     assert (window["window"], window["used"]) == ("five_hour", 62)
-    assert "5-hour window: 62% used" in call(tools, "cost").text
+    (budget,) = value(tools, "cost")["limit_budgets"]
+    assert (budget["used_percent"], budget["limit_percent"]) == (62, 70)
+    text = call(tools, "cost").text
+    assert "5-hour window: 62% used, resets" in text
+    assert "of the 70% that you allow" in text
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from anchorline.billed.budgets import BudgetUse
+from anchorline.limits.budgets import WindowBudget
 from anchorline.limits.model import WindowState
 from anchorline.plan import Plan
 from anchorline.report.model import GroupCost, GroupKind
@@ -60,7 +61,8 @@ class WarmConversation(msgspec.Struct, frozen=True):
     """The longest prefix of a conversation that a provider holds for a model.
 
     It has `tokens`, lives `left_s` seconds more (until `until`, UTC), and writing it again costs `usd` more than
-    reading it (null: no price is known).
+    reading it (null: no price is known). `of_window` is what that takes of a plan's window, empty where that is not
+    known.
     """
 
     model: str
@@ -70,6 +72,7 @@ class WarmConversation(msgspec.Struct, frozen=True):
     left_s: int
     until: str
     usd: float | None
+    of_window: str = ""
 
 
 class WarmAnswer(msgspec.Struct, frozen=True):
@@ -85,7 +88,7 @@ class CostAnswer(msgspec.Struct, frozen=True):
     """What `requests` since then were billed, in `rows` that add up to it, and what is used of budgets and limits.
 
     Money is USD, dates are UTC, times of limits epoch seconds. Of `requests`, `unpriced` ones have no known price.
-    `limits` are the windows of a plan, in per cent.
+    `limits` are the windows of a plan, in per cent, `limit_budgets` what you allow of them.
     """
 
     since: str
@@ -97,6 +100,7 @@ class CostAnswer(msgspec.Struct, frozen=True):
     rows: tuple[GroupCost, ...]
     budgets: tuple[BudgetUse, ...]
     limits: tuple[WindowState, ...]
+    limit_budgets: tuple[WindowBudget, ...]
 
 
 def bounded(plan: Plan) -> tuple[Plan, tuple[str, ...]]:

@@ -12,7 +12,9 @@ from msgspec import UnsetType
 from anchorline import ages, config, explain, figures
 from anchorline.billed import budgets
 from anchorline.config import Config
-from anchorline.limits.state import limits
+from anchorline.limits import shares, wording
+from anchorline.limits.budgets import window_budgets
+from anchorline.limits.state import Limits, limits
 from anchorline.live import policies
 from anchorline.live.recorded import recorded
 from anchorline.mcp.answers import (
@@ -134,6 +136,8 @@ class Tools:
         notes = [explain.line(plan)]
         if plan.refinement.hints:
             notes.append(" ".join(hint.message for hint in plan.refinement.hints))
+        if window := self._of_window(settings, planner, plan, now):
+            notes.append(f"It takes {window}.")
         if plan.trims:
             saved = figures.count(sum(trim.tokens_saved for trim in plan.trims))
             notes.append(f"Trims save {saved} tokens.")
@@ -159,6 +163,13 @@ class Tools:
         except PromptError as error:
             raise RefusedError(f"no prompt that can be planned: {error}") from error
 
+    def _of_window(self, settings: Config, planner: Planner, plan: Plan, now: float) -> str:
+        """Returns what the request takes of a plan's window; nothing where that can't be read or is not known."""
+        try:
+            return shares.of_plan(limits(locate(settings.store.path), planner.targets, now), plan)
+        except StoreError:
+            return ""
+
     def _surroundings(self, prompt: Prompt) -> Surroundings:
         """Returns which files the draft names that the workspace does not have; nothing if looking fails."""
         if prompt.draft is None or not self._roots.folders:
@@ -170,14 +181,15 @@ class Tools:
 
     def _warm(self, _: WarmArguments) -> Answer:
         settings, now = self._settings(), time.time()
-        held = warm(locate(settings.store.path), load_targets(settings.files), now)
-        shown = tuple(_conversation(prefix, now) for prefix in held.warm[:MOST_ROWS])
+        path, targets = locate(settings.store.path), load_targets(settings.files)
+        held, known = warm(path, targets, now), limits(path, targets, now)
+        shown = tuple(_conversation(prefix, known, now) for prefix in held.warm[:MOST_ROWS])
         answer = WarmAnswer(shown, held.tokens, held.usd, len(held.warm) - len(shown))
         if not held.warm:
             return Answer(answer, "Nothing is warm.")
         lines = [
             f"{row.model}: {figures.count(row.tokens)} tokens, {figures.span(row.left_s)} left, "
-            f"{figures.usd(row.usd)} at stake"
+            f"{figures.usd(row.usd)} at stake{f', {row.of_window}' if row.of_window else ''}"
             for row in shown
         ]
         more = f"{answer.others:,} others. " if answer.others else ""
@@ -198,7 +210,8 @@ class Tools:
             uses = budgets.uses(settings.budget, budgets.spending(path, targets, now), now, project)
         windows = limits(path, targets, now).windows[:MOST_ROWS]
         sums = bill.by, bill.requests, bill.usd, bill.uncached_usd, bill.unpriced
-        answer = CostAnswer(_utc(since), *sums, bill.rows, uses, windows)
+        allowed = window_budgets(settings.budget, windows)
+        answer = CostAnswer(_utc(since), *sums, bill.rows, uses, windows, allowed)
         without = f"{figures.usd(bill.uncached_usd)} without a cache"
         lines = [
             f"{bill.requests:,} requests since {answer.since}: {figures.usd(bill.usd)} billed, {without}.",
@@ -207,7 +220,11 @@ class Tools:
                 for row in bill.rows
             ),
             *map(str, uses),
-            *(f"{window.title}: {window.used:.0f}% used" for window in windows if not window.over),
+            *(
+                f"{name}: {wording.state(window, now)}"
+                for name, window in zip(wording.names(windows), windows, strict=True)
+            ),
+            *map(str, allowed),
         ]
         return Answer(answer, "\n".join(lines))
 
@@ -219,10 +236,16 @@ def _encoded(text: str) -> bytes:
         raise RefusedError("text: half of a surrogate pair") from error
 
 
-def _conversation(prefix: WarmPrefix, now: float) -> WarmConversation:
-    until = _utc(now + prefix.left_s)
+def _conversation(prefix: WarmPrefix, known: Limits, now: float) -> WarmConversation:
     return WarmConversation(
-        prefix.model, prefix.provider, prefix.tokens, prefix.ttl, prefix.left_s, until, prefix.usd
+        prefix.model,
+        prefix.provider,
+        prefix.tokens,
+        prefix.ttl,
+        prefix.left_s,
+        _utc(now + prefix.left_s),
+        prefix.usd,
+        shares.of_write(known, prefix.model, prefix.tokens, prefix.ttl),
     )
 
 
