@@ -14,6 +14,8 @@ import msgspec
 
 from anchorline import config, plan
 from anchorline.cache.miss_causes import Cause
+from anchorline.limits.model import TITLES
+from anchorline.limits.wording import PLANS
 from anchorline.lsp import prompt_files, protocol
 from anchorline.report.model import Report
 
@@ -79,7 +81,7 @@ def properties() -> dict[str, dict[str, Any]]:
     return {**EXTENSION, **{f"anchorline.{key.name}": _setting(key) for key in config.of_editors()}}
 
 
-TITLES = {
+SECTIONS = {
     "refine": "Refinement",
     "route": "Model",
     "cache": "Prompt Cache",
@@ -97,10 +99,12 @@ TITLES = {
 
 def configuration() -> list[dict[str, Any]]:
     """Return the settings in groups, as VS Code shows them."""
-    groups: dict[str, dict[str, dict[str, Any]]] = {section: {} for section in TITLES}
+    groups: dict[str, dict[str, dict[str, Any]]] = {section: {} for section in SECTIONS}
     for key in config.of_editors():
         groups[key.name.partition(".")[0]][f"anchorline.{key.name}"] = _setting(key)
-    titled = [{"title": f"{TITLES[section]}", "properties": settings} for section, settings in groups.items()]
+    titled = [
+        {"title": f"{SECTIONS[section]}", "properties": settings} for section, settings in groups.items()
+    ]
     own = {"title": "Server", "properties": EXTENSION}
     shown = [*titled[:-1], own, titled[-1]]
     for number, group in enumerate(shown):
@@ -158,7 +162,13 @@ def report() -> str:
     """Return the TypeScript types of the report, for the dashboard."""
     known: dict[str, str] = {}
     _declare(Report, known, sent=False)
-    return MADE + "\n".join([*known.values(), f"export type Cause = {_type(Cause, known, False)};\n"])
+    cause = f"export type Cause = {_type(Cause, known, False)};\n"
+    titles = ("TITLES", TITLES, "What a person calls a plan's windows."), ("PLANS", PLANS, "And the plans.")
+    names = [
+        f"/** {doc} */\nexport const {name}: Record<string, string> = {json.dumps(values)};\n"
+        for name, values, doc in titles
+    ]
+    return MADE + "\n".join([*known.values(), cause, *names])
 
 
 def served_documents() -> str:

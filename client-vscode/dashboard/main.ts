@@ -1,17 +1,19 @@
 /** The dashboard: draws the report that lies in the page. The same page is written by `anchorline report --html`. */
 import { recolour } from "./charts";
 import { element } from "./elements";
-import type { BudgetUse, Report } from "./report";
+import { type BudgetUse, PLANS, type Report, TITLES, type WindowBudget } from "./report";
 import { costByDay, costByModel, expected } from "./sections/costs";
 import { decisions, experiments, routes } from "./sections/decisions";
 import { findings } from "./sections/findings";
 import { groups } from "./sections/groups";
 import { calibration, misses } from "./sections/hits";
+import { limits } from "./sections/limits";
 import { tiles } from "./sections/tiles";
 import { date, usd } from "./words";
 
 const SECTIONS = [
   findings,
+  limits,
   costByDay,
   costByModel,
   groups,
@@ -30,7 +32,7 @@ function draw(main: Element, report: Report): void {
   } else {
     main.append(tiles(report));
   }
-  main.append(...report.budgets.map(budget));
+  main.append(...report.budgets.map(budget), ...report.window_budgets.map(windowBudget));
   for (const section of SECTIONS) {
     const shown = section(report);
     if (shown !== undefined) {
@@ -65,6 +67,12 @@ function budget({ period, limit_usd, spent_usd }: BudgetUse): HTMLElement {
   const left = limit_usd - spent_usd;
   const rest = left > 0 ? `${usd(left)} left` : "used up";
   return element("p", `Budget: ${usd(spent_usd)} of ${usd(limit_usd)} spent ${SPANS[period]}, ${rest}.`);
+}
+
+function windowBudget({ provider, window, limit_percent, used_percent }: WindowBudget): HTMLElement {
+  const title = `${PLANS[provider] ?? provider}'s ${TITLES[window] ?? window}`;
+  const allowed = `of the ${limit_percent} % that you allow`;
+  return element("p", `Budget: ${used_percent.toFixed(0)} % of ${title} used, ${allowed}.`);
 }
 
 function period({ first_at, last_at, since, made_at }: Report): string {

@@ -21,6 +21,8 @@ export interface Report {
   pings_usd: number | null;
   groupings: readonly Grouping[];
   budgets: readonly BudgetUse[];
+  windows: readonly WindowState[];
+  window_budgets: readonly WindowBudget[];
   schema: 1;
 }
 
@@ -208,4 +210,51 @@ export interface BudgetUse {
   project: string;
 }
 
+/** A window of a plan, as its newest sample and the work since the window began tell it. */
+export interface WindowState {
+  provider: string;
+  window: string;
+  used: number;
+  at: number;
+  resets_at: number | null;
+  length: number | null;
+  plan: string;
+  account: string;
+  pace: Estimate | null;
+  at_reset: Estimate | null;
+  wall: Wall | null;
+  over: boolean;
+}
+
+/** A number that was estimated, with the interval that holds the true one nine times in ten. */
+export interface Estimate {
+  value: number;
+  low: number;
+  high: number;
+}
+
+/** When a window will be full, if it will be before it resets: `likely` is the probability of that. */
+export interface Wall {
+  likely: number;
+  earliest: number | null;
+  at: number | null;
+  latest: number | null;
+}
+
+/** What is used of a budget in per cent of a window. Both shares are per cent of the whole window. */
+export interface WindowBudget {
+  provider: string;
+  window: string;
+  limit_percent: number;
+  used_percent: number;
+  resets_at: number | null;
+  account: string;
+}
+
 export type Cause = "expired" | "model_changed" | "compacted" | "prefix_edited" | "thinking_stripped" | "history_changed" | "not_readable" | "dropped";
+
+/** What a person calls a plan's windows. */
+export const TITLES: Record<string, string> = {"five_hour": "5-hour window", "one_day": "daily window", "seven_day": "weekly window", "seven_day_overage_included": "weekly window of its own model", "seven_day_opus": "weekly window of Opus", "seven_day_sonnet": "weekly window of Sonnet", "overage": "extra usage"};
+
+/** And the plans. */
+export const PLANS: Record<string, string> = {"anthropic": "Claude", "openai": "Codex"};

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from anchorline.cli.main import cli
+from support.history import plan_limits
 
 
 def check(name: str) -> tuple[int, dict[str, str]]:
@@ -47,6 +48,16 @@ def test_another_programs_database_is_an_error_wherever_it_is_read(database: Pat
         done = CliRunner().invoke(cli, [command], catch_exceptions=False)
         assert done.exit_code == 2, command
         assert "another program's database" in done.stderr
+
+
+def test_it_says_what_tells_of_a_plan_s_limits_and_what_does_not(database: Path):
+    found = check("plan limits")[1]
+    assert (found["status"], found["message"]) == ("ok", "nothing has told of any for 14 days")
+    assert "status line" in found["advice"]
+    plan_limits(62.0)
+    found = check("plan limits")[1]
+    assert found["message"].startswith("Claude's are told by Claude Code's status line (")
+    assert found["advice"].startswith("what tokens take of them: ")
 
 
 def test_a_folder_that_can_not_be_made_is_an_error(isolated_home: Path):

@@ -18,6 +18,7 @@ from anchorline.cli.main import cli
 from anchorline.sessions.agents import AGENTS
 from anchorline.store.database import locate
 from bench.make import sample_history
+from support.history import plan_limits
 from support.session_logs import ClaudeLog
 
 SAMPLE = files.shipped() / "sample"
@@ -99,6 +100,20 @@ def test_what_is_new_is_added(sessions: Path):
     (sessions / ".claude" / "projects" / "app" / "new.jsonl").write_bytes(log.bytes())
     shown = json.loads(run("--json").stdout)
     assert (shown["imported"], shown["overview"]["requests"]) == (1, before + 1)
+
+
+def test_people_on_a_plan_see_its_windows(sessions: Path):
+    before = run().stdout
+    plan_limits(86.0)
+    screen = run().stdout
+    hours, week = screen.splitlines()[3:5]
+    assert re.match(r"5-hour window +86% used, resets \d\d:\d\d", hours)
+    assert re.match(r"weekly window +41% used, resets \w{3} \d\d:\d\d", week)
+    others = [line for line in screen.splitlines() if line not in (hours, week)]
+    assert [*others[:3], *others[4:]] == before.splitlines(), "all else stays as it was"
+    assert all(len(line) <= 80 for line in screen.splitlines())
+    shown = json.loads(run("--json").stdout)["windows"]
+    assert [(one["window"], one["used"]) for one in shown] == [("five_hour", 86.0), ("seven_day", 41.0)]
 
 
 def test_a_fix_is_made_by_its_number_and_marked_as_done(sessions: Path):

@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from anchorline.cli.main import cli
 from anchorline.outcome import Outcome
 from e2e import editors
-from support.history import billed, imported, planned, recorded
+from support.history import billed, imported, plan_limits, planned, recorded
 
 DRIVER = Path(__file__).with_name("vscode") / "dashboard.mjs"
-SECTIONS = ["Findings", "Cost by", "Cost by model", "Planned cost", "Cache misses"]
+SECTIONS = ["Findings", "Plan limits", "Cost by", "Cost by model", "Planned cost", "Cache misses"]
 
 
 @pytest.fixture
@@ -26,6 +26,7 @@ def seen(vscode: Path, isolated_home: Path, tmp_path: Path) -> dict[str, Any]:
         (planned("b", p_hit=0.6), billed("b", read=0, decision="rejected")),
         (planned("c"), Outcome("c", decision="modified", edit_distance=7)),
     )
+    plan_limits(41.0)
     page = tmp_path / "report.html"
     done = CliRunner().invoke(cli, ["report", "--html", str(page)])
     assert done.exit_code == 0, done.output
@@ -48,7 +49,7 @@ def test_the_dashboard_shuts_nobody_out(seen: dict[str, Any]):
         assert found["title"] == "Cost and cache usage"
         for words in (*SECTIONS, "Predicted and actual", "Model choices", "Suggestions", "Experiments"):
             assert any(words in section for section in found["sections"]), words
-        assert len(found["charts"]) == len(found["blank"]) == 8
+        assert len(found["charts"]) == len(found["blank"]) == 9
         assert not any(found["blank"]), "each chart is drawn"
         assert any("expired" in label for label in found["charts"]), "what is drawn is also said"
         assert found["first"] == "CANVAS", "the first thing that the keyboard reaches"

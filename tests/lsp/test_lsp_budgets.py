@@ -3,10 +3,7 @@
 import time
 from pathlib import Path
 
-from anchorline.rate_limits import LimitSample
-from anchorline.store.database import locate
-from anchorline.store.recorder import Recorder
-from support.history import billed, planned, recorded
+from support.history import billed, plan_limits, planned, recorded
 
 SHOWN = "window/showMessage"
 
@@ -38,16 +35,8 @@ def test_without_a_budget_nothing_is_said(start):
     assert not [message for message in client.seen if message.get("method") == SHOWN]
 
 
-def told(used: float) -> None:
-    """Record what an answer's headers tell of a plan's five hours."""
-    now = time.time()
-    recorder = Recorder(locate())
-    recorder.limits([LimitSample(now, "anthropic", "five_hour", used, now + 7200, 18_000.0, "headers")])
-    assert recorder.close()
-
-
 def test_a_plan_s_window_that_is_nearly_used_up_is_warned_of_once(start):
-    told(86.0)
+    plan_limits(86.0)
     first = start()
     first.initialize()
     message = first.notification(SHOWN)["message"]
@@ -59,7 +48,7 @@ def test_a_plan_s_window_that_is_nearly_used_up_is_warned_of_once(start):
 
 
 def test_a_window_with_room_is_not_warned_of(start):
-    told(12.0)
+    plan_limits(12.0)
     client = start()
     client.initialize(initializationOptions={"budget": {"five_hour_percent": 80}})
     client.call("anchorline/plan", {"prompt": {"body": "Fix the parser."}})

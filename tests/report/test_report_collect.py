@@ -20,7 +20,7 @@ from anchorline.report import sums
 from anchorline.sessions import importing
 from anchorline.sessions.request import RecordedRequest
 from anchorline.store import database, imports, rows
-from support.history import MODEL, billed, imported, planned, recorded
+from support.history import MODEL, billed, imported, plan_limits, planned, recorded
 
 
 def report(*words: str) -> dict:
@@ -302,3 +302,20 @@ def test_an_interval_holds_its_share(counts):
     low, high = sums.wilson(hits / n, n)
     assert 0 <= low <= hits / n + 1e-9
     assert hits / n - 1e-9 <= high <= 1
+
+
+def test_a_plan_s_windows_and_budgets_are_those_of_the_first_screen(tmp_path, monkeypatch):
+    settings = tmp_path / "own.toml"
+    settings.write_text("[budget]\nfive_hour_percent = 60\n")
+    monkeypatch.setenv("ANCHORLINE_CONFIG", str(settings))
+    imported(tmp_path / "sessions")
+    plan_limits(51.0)
+    found = report("--since", "1h")
+    assert [(one["window"], one["used"]) for one in found["windows"]] == [
+        ("five_hour", 51.0),
+        ("seven_day", 41.0),
+    ]
+    assert [(one["used_percent"], one["limit_percent"]) for one in found["window_budgets"]] == [(51.0, 60.0)]
+    text = CliRunner().invoke(cli, ["report"]).stdout
+    assert "Budget: 51% of Claude's 5-hour window used, of the 60% that you allow" in text
+    assert re.search(r"^Your 5-hour window: 51% used, resets \d\d:\d\d", text, re.MULTILINE)

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from anchorline.cli.main import cli
 from anchorline.outcome import Feedback, Outcome, Usage
 from anchorline.plan import Plan
+from anchorline.rate_limits import LimitSample
 from anchorline.store import database
 from anchorline.store.recorder import Recorder
 from support.samples import plan, prompt
@@ -80,6 +81,22 @@ def recorded(*happened: tuple[Plan, Outcome | None], feedback: tuple[Feedback, .
             future.result(20)
     finally:
         recorder.close()
+
+
+def plan_limits(five_hour: float, seven_day: float = 41.0, *, rising: float = 0.0) -> None:
+    """What a status line tells of a plan: per cent of both windows now, the first of them `rising` in half an hour."""
+    now = time.time()
+    windows = (("five_hour", five_hour, 7200.0, 18_000.0), ("seven_day", seven_day, 345_600.0, 604_800.0))
+    samples = [
+        LimitSample(
+            now - 60 - ago, "anthropic", name, used - rising * ago / 1800, now + left, length, "status_line"
+        )
+        for name, used, left, length in windows
+        for ago in ((1800.0, 1200.0, 600.0, 0.0) if name == "five_hour" and rising else (0.0,))
+    ]
+    recorder = Recorder(database.locate())
+    recorder.limits(samples)
+    assert recorder.close()
 
 
 def planned(

@@ -4,6 +4,7 @@ import asyncio
 import importlib.metadata
 import platform
 import sys
+import time
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -23,9 +24,14 @@ from anchorline.engine.measure import Speed, measure
 from anchorline.gateway import clients, connecting, first_party
 from anchorline.gateway.metrics import GatewayState
 from anchorline.generation import Unavailable
+from anchorline.limits import wording
+from anchorline.limits.model import TokenCounts
+from anchorline.limits.state import limits
 from anchorline.live import policies
+from anchorline.rate_limits import Source
 from anchorline.route.catalog import load as load_catalog
-from anchorline.store.database import locate, unwritable
+from anchorline.route.target import load as load_targets
+from anchorline.store.database import StoreError, locate, unwritable
 from anchorline.store.experiments import registry
 from anchorline.store.reader import Reader
 
@@ -33,6 +39,19 @@ STALE_DAYS = 90
 """Prices and cache rules change several times a year; older data is worth a warning."""
 SLOW_TOKENS_PER_S = 20.0
 """Below this a rewrite of a usual prompt, 50 tokens, takes longer than one likes to wait."""
+TOLD_S = 14 * 86_400.0
+"""What has told of a plan's limits before that is not looked at."""
+_SOURCES: dict[Source, str] = {
+    "status_line": "Claude Code's status line",
+    "headers": "answers through the gateway",
+    "rollout": "Codex's session files",
+}
+_MODELS = {"anthropic": "claude-sonnet-5", "openai": "gpt-5.5"}
+"""A model of each plan, to ask what its tokens take."""
+_TELLING = (
+    "on a plan, its status line (`anchorline connect claude-code --plugin`), the gateway (`anchorline connect`) or "
+    "Codex's sessions (`anchorline import codex`) tell them"
+)
 ANY = "http://127.0.0.1:8917/any"
 """An address of a gateway's shape, whichever one it is."""
 
@@ -77,6 +96,7 @@ def examine(*, measure: bool = False) -> list[Check]:
         *_settings(loaded),
         *_data(loaded.config),
         _store(loaded.config),
+        *_limits(loaded.config, time.time()),
         _policy(),
         *_engine(loaded.config.engine, measured=measure),
         *_clients(config.load().config),
@@ -153,6 +173,40 @@ def _store(settings: Config) -> Check:
         return Check("store", "error", problem, "plans go on, and nothing is recorded")
     text = {"off": "no prompt text", "redacted": "prompt text with secrets masked", "full": "prompt text"}
     return Check("store", "ok", f"{path}, keeps {text[settings.store.text]}")
+
+
+def _limits(settings: Config, now: float) -> list[Check]:
+    """Says what tells of a plan's limits on this machine, and what is missing to know what tokens take of them."""
+    path = locate(settings.store.path)
+    try:
+        samples = Reader(path).limit_samples(now - TOLD_S)
+        known = limits(path, load_targets(settings.files), now) if samples else None
+    except StoreError:
+        return []  # the check of the store says why
+    if known is None:
+        return [
+            Check("plan limits", "ok", f"nothing has told of any for {TOLD_S / 86_400:.0f} days", _TELLING)
+        ]
+    newest = {(sample.provider, sample.source): sample.newest for sample in samples}
+    for sample in samples:
+        key = sample.provider, sample.source
+        newest[key] = max(newest[key], sample.newest)
+    checks = []
+    for provider, plan in wording.PLANS.items():
+        told = [
+            f"{_SOURCES[source]} ({wording.moment(at, now)})"
+            for (of, source), at in newest.items()
+            if of == provider
+        ]
+        if not told:
+            continue
+        costs = known.cost(_MODELS[provider], TokenCounts(write_5m=1000))
+        missing = next((cost.missing for cost in costs if cost.missing), "")
+        message = f"{plan}'s are told by {', '.join(told)}"
+        checks.append(
+            Check("plan limits", "ok", message, f"what tokens take of them: {missing}" if missing else "")
+        )
+    return checks
 
 
 def _engine(settings: config.Engine, *, measured: bool) -> list[Check]:

@@ -1,5 +1,6 @@
 """`anchorline` without a command: imports what is new, and prints one screen of what it cost and what to do."""
 
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,10 +15,16 @@ from anchorline.client_settings.edits import edited_files
 from anchorline.config import Config, Store
 from anchorline.findings import kept
 from anchorline.findings.model import Overview
+from anchorline.limits import wording
+from anchorline.limits.model import WindowState
 from anchorline.sessions import session_files
 from anchorline.sessions.agents import AGENTS
 from anchorline.store.database import StoreError, locate
+from anchorline.store.limits_told import limits_told
 from anchorline.store.unread import unread
+
+LATELY_S = 14 * 86_400.0
+"""What was told of a plan's limits before that is not looked at."""
 
 
 class AgentFiles(msgspec.Struct, frozen=True):
@@ -31,7 +38,8 @@ class AgentFiles(msgspec.Struct, frozen=True):
 class FirstScreen(msgspec.Struct, frozen=True):
     """All that the screen shows. `imported` requests are new; `fixes` are what `anchorline fix N` makes.
 
-    `sample`: nothing is recorded on this machine, and the overview is that of the sample history.
+    `windows` are those of a plan, where its limits are known. `sample`: nothing is recorded on this machine, and the
+    overview is that of the sample history.
     """
 
     agents: list[AgentFiles]
@@ -39,6 +47,7 @@ class FirstScreen(msgspec.Struct, frozen=True):
     overview: Overview
     fixes: list[FixOffer]
     sample: bool = False
+    windows: tuple[WindowState, ...] = ()
 
 
 def show(*, as_json: bool, sample: bool) -> None:
@@ -49,12 +58,15 @@ def show(*, as_json: bool, sample: bool) -> None:
     settings = reading.settings().config
     agents: list[AgentFiles] = []
     imported, overview = 0, None
+    windows: tuple[WindowState, ...] = ()
     if not sample:
         sources = {agent: session_files.files(agent, session_files.homes(agent)) for agent in AGENTS}
         agents = [_files(agent, paths) for agent, paths in sources.items()]
         imported = _import(sources, settings, quiet=as_json)
         try:
-            overview = _overview(locate(settings.store.path), settings, quiet=as_json)
+            path = locate(settings.store.path)
+            overview = _overview(path, settings, quiet=as_json)
+            windows = _windows(path, settings)
         except StoreError as error:
             raise reading.Unusable(str(error)) from error
     if overview is None or not overview.requests:
@@ -66,9 +78,9 @@ def show(*, as_json: bool, sample: bool) -> None:
     except OSError as error:
         reading.notice(f"{error.filename}: {error.strerror}; so `anchorline fix` won't know these fixes")
     if as_json:
-        _print(FirstScreen(agents, imported, overview, offered))
+        _print(FirstScreen(agents, imported, overview, offered, windows=windows))
     else:
-        terminal.show(screen.lines(overview, offered, done, terminal.width()))
+        terminal.show(screen.lines(overview, offered, done, terminal.width(), windows, time.time()))
 
 
 def _show_sample(agents: list[AgentFiles], *, as_json: bool) -> None:
@@ -131,6 +143,16 @@ def _overview(path: Path, settings: Config, *, quiet: bool) -> Overview:
         overview = update.work_out(path, settings, quiet=quiet)
         kept.write(path, state, overview)
     return overview
+
+
+def _windows(path: Path, settings: Config) -> tuple[WindowState, ...]:
+    """Returns a plan's windows; none where nothing has told of them lately."""
+    now = time.time()
+    if not limits_told(path, now - LATELY_S):
+        return ()
+    from anchorline.cli import update  # noqa: PLC0415  (as above: many have no plan whose limits are known)
+
+    return wording.current(update.windows(path, settings, now), now)
 
 
 def _offers(overview: Overview) -> tuple[list[FixOffer], list[str]]:

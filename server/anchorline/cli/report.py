@@ -16,7 +16,8 @@ from anchorline.cli.grouping import table as table_of_groups
 from anchorline.cli.replay import Since, nothing_since
 from anchorline.config import here
 from anchorline.findings.model import Fix
-from anchorline.report.collect import collect, with_budgets
+from anchorline.limits import wording
+from anchorline.report.collect import collect, with_limits
 from anchorline.report.groups import GROUPS, grouped
 from anchorline.report.model import Cost, GroupKind, Report
 from anchorline.report.page import dashboard
@@ -75,6 +76,10 @@ def command(html: Path | None, since: float | None, by: GroupKind | None, as_jso
     for use in report.budgets:
         left = f"{figures.cents(use.left_usd)} left" if use.left_usd > 0 else "used up"
         click.echo(f"Budget: {use}, {left}.")
+    for window_budget in report.window_budgets:
+        click.echo(f"Budget: {window_budget}.")
+    for window, name in zip(report.windows, wording.names(report.windows), strict=True):
+        click.echo(f"Your {name}: {wording.state(window, report.made_at)}.")
     if html is not None:
         click.echo(f"Dashboard: {html}")
 
@@ -84,9 +89,7 @@ def _collect(since: float | None) -> Report:
     targets = load_targets(settings.files)
     try:
         path = locate(settings.store.path)
-        return with_budgets(
-            collect(path, targets, since, own=settings.files), path, targets, settings, here()
-        )
+        return with_limits(collect(path, targets, since, own=settings.files), path, targets, settings, here())
     except StoreError as error:
         raise reading.Unusable(str(error)) from error
 

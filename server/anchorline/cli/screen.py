@@ -12,6 +12,8 @@ from anchorline.cli.offers import FixOffer
 from anchorline.cli.terminal import Styled, StyledLine
 from anchorline.figures import cents, count, share
 from anchorline.findings.model import CostFinding, Fix, Overview
+from anchorline.limits import wording
+from anchorline.limits.model import WindowState
 from anchorline.sessions import agents
 
 MOST = 6
@@ -19,17 +21,26 @@ MOST = 6
 WIDEST = 100
 LONGEST = 24
 """Characters of a project's path that are shown whole."""
+_STYLES = {"": "", "near": "yellow", "full": "red"}
 
 
 def lines(
-    overview: Overview, offers: Sequence[FixOffer], done: Sequence[str], width: int
+    overview: Overview,
+    offers: Sequence[FixOffer],
+    done: Sequence[str],
+    width: int,
+    windows: Sequence[WindowState] = (),
+    now: float = 0.0,
 ) -> list[StyledLine]:
-    """Returns the screen of an overview that has requests.
+    """Returns the screen of an overview that has requests, at the epoch second `now`.
 
     `offers` are the fixes that `anchorline fix` makes; `done` are the codes of findings whose fix is in force already.
+    `windows` are those of a plan.
     """
     width = min(width, WIDEST)
     screen = [*_head(overview, width), []]
+    if windows:
+        screen += [*_windows(windows, now, width), []]
     if overview.unpriced < overview.requests:
         screen += [*_findings(overview, offers, done, width), []]
     return [*screen, *_plain(_next(offers), width)]
@@ -98,6 +109,18 @@ def _head(overview: Overview, width: int) -> list[StyledLine]:
         if overview.unpriced:
             parts.append(f"{count(overview.unpriced)} of unknown price")
     return [*_wrapped(spent, 0, width), *_plain(" · ".join(parts), width, "dim")]
+
+
+def _windows(windows: Sequence[WindowState], now: float, width: int) -> list[StyledLine]:
+    names = wording.names(windows)
+    indent = max(map(len, names)) + 2
+    screen: list[StyledLine] = []
+    for window, name in zip(windows, names, strict=True):
+        style = _STYLES[wording.nearness(window)]
+        screen += _wrapped(
+            [(f"{name:{indent}}", "bold"), (wording.state(window, now), style)], 0, width, hanging=indent
+        )
+    return screen
 
 
 def _row(

@@ -16,6 +16,7 @@ from anchorline.cli.running import fetch
 from anchorline.cli.terminal import visible
 from anchorline.figures import count, duration, likely, span, usd
 from anchorline.gateway.metrics import FinishedRequest, GatewayState
+from anchorline.limits import wording
 
 
 @click.command(name="top")
@@ -121,7 +122,12 @@ def _summary(state: GatewayState) -> list[str]:
         f"cache hits {count(state.hits)} of {count(state.predicted)} ({state.expected_hits:.1f} expected)",
     ]
     lines += [f"{count(number)} not in it: {what}" for what, number in state.unpriced.items()]
-    lines += [f"budget: {use}" for use in state.budgets]
+    lines += [f"budget: {use}" for use in (*state.budgets, *state.window_budgets)]
+    windows = wording.current(state.windows, state.at)
+    names = wording.names(windows)
+    lines += [
+        f"{name}: {wording.state(window, state.at)}" for window, name in zip(windows, names, strict=True)
+    ]
     if state.counts.reused:
         lines.append(
             f"{count(state.counts.reused)} more answered from the response cache, {usd(state.reused_usd)} not billed"

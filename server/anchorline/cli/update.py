@@ -1,4 +1,4 @@
-"""Imports session files and works out the overview, each with a progress bar."""
+"""Imports session files, and works out the overview and a plan's limits: what loads much."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +7,8 @@ from anchorline.cli import progress, reading
 from anchorline.config import Config
 from anchorline.findings.model import Overview
 from anchorline.findings.overview import overview
+from anchorline.limits.model import WindowState
+from anchorline.limits.state import limits
 from anchorline.route.target import load as load_targets
 from anchorline.store.session_import import import_sessions
 
@@ -35,6 +37,11 @@ def import_files(new: Mapping[str, list[Path]], settings: Config, *, quiet: bool
     if len(problems) > NAMED:
         reading.notice(f"{len(problems) - NAMED} more lines can't be read; the rest is imported")
     return requests
+
+
+def windows(path: Path, settings: Config, now: float) -> tuple[WindowState, ...]:
+    """Returns a plan's windows as they are known at the epoch second `now`. Raises StoreError."""
+    return limits(path, load_targets(settings.files), now).windows
 
 
 def work_out(path: Path, settings: Config, *, quiet: bool) -> Overview:

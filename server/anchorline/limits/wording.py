@@ -14,6 +14,7 @@ NEAR = 80.0
 HALF = 50.0
 """Per cent from which on a wall that is more likely than not is worth a warning: before, the pace says little."""
 FULL = 100.0
+_DAY_S = 86_400.0
 _OLD_S = 15 * 60.0
 """A figure that is older is shown with its age."""
 _NEXT_DAY_S = 18 * 3600.0
@@ -31,6 +32,11 @@ def nearness(window: WindowState) -> Nearness:
         return "full"
     comes = window.wall is not None and window.wall.at is not None and window.used >= HALF
     return "near" if comes or window.used >= NEAR else ""
+
+
+def current(windows: Iterable[WindowState], now: float) -> tuple[WindowState, ...]:
+    """Returns the windows that say something of now: not those that have reset long ago."""
+    return tuple(window for window in windows if not window.over or now - (window.resets_at or 0.0) < _DAY_S)
 
 
 def names(windows: Sequence[WindowState]) -> list[str]:

@@ -16,6 +16,9 @@ from anchorline.config import Config, Files
 from anchorline.findings import kept
 from anchorline.findings.model import Overview
 from anchorline.findings.overview import overview
+from anchorline.limits import wording
+from anchorline.limits.budgets import window_budgets
+from anchorline.limits.state import limits
 from anchorline.report.groups import GROUPS, Groups
 from anchorline.report.model import Arm, ExperimentStep, Grouping, Refinements, Report, Route
 from anchorline.report.sums import Sums
@@ -61,20 +64,23 @@ def collect(path: Path, targets: Targets, since: float | None = None, *, own: Fi
             gc.enable()
 
 
-def with_budgets(
+def with_limits(
     report: Report, path: Path, targets: Targets, settings: Config, folder: Path | None
 ) -> Report:
-    """Returns the report with what was spent of the budgets that are set, `folder`'s as well.
+    """Returns the report with a plan's windows, and with what is left of the budgets that are set, `folder`'s as well.
 
     Raises StoreError when the database can't be read.
     """
-    if not settings.budget.is_set:
-        return report
     now = time.time()
+    windows = wording.current(limits(path, targets, now).windows, now)
+    report = msgspec.structs.replace(
+        report, windows=windows, window_budgets=window_budgets(settings.budget, windows)
+    )
+    if not settings.budget.in_usd:
+        return report
     spent = budgets.spending(path, targets, now)
     project = facts.project(str(folder)) if folder is not None else ""
-    uses = budgets.uses(settings.budget, spent, now, project)
-    return msgspec.structs.replace(report, budgets=uses)
+    return msgspec.structs.replace(report, budgets=budgets.uses(settings.budget, spent, now, project))
 
 
 def _collected(path: Path, sums: Sums, since: float | None, shown: Overview) -> Report:

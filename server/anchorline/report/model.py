@@ -10,6 +10,8 @@ import msgspec
 from anchorline.billed.budgets import BudgetUse
 from anchorline.cache.miss_causes import Cause
 from anchorline.findings.model import Overview
+from anchorline.limits.budgets import WindowBudget
+from anchorline.limits.model import WindowState
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -158,7 +160,8 @@ class Report(msgspec.Struct, frozen=True):
     """Everything. `requests` have a bill; of `unpriced` ones the price is not known, `unknown` says what of it.
 
     `overview` divides what was billed among findings. `steps` are the newest ones, whenever they were taken, the last
-    one first. `pings` kept prefixes warm: their dollars are not in `costs`, and None where the price of none is known.
+    one first. `windows` are those of a plan as they are now, whatever `since` is. `pings` kept prefixes warm: their
+    dollars are not in `costs`, and None where the price of none is known.
     """
 
     made_at: float
@@ -180,4 +183,6 @@ class Report(msgspec.Struct, frozen=True):
     pings_usd: float | None = 0.0
     groupings: tuple[Grouping, ...] = ()
     budgets: tuple[BudgetUse, ...] = ()
+    windows: tuple[WindowState, ...] = ()
+    window_budgets: tuple[WindowBudget, ...] = ()
     schema: Literal[1] = 1

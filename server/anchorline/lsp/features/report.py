@@ -40,7 +40,7 @@ async def show(server: Server, report: protocol.ReportPage) -> protocol.ReportPa
 
 def _page(config: Config, root: Path | None, days: float | None) -> str:
     # They take a seventh of the time in which the features are loaded, and no plan needs them.
-    from anchorline.report.collect import collect, with_budgets  # noqa: PLC0415
+    from anchorline.report.collect import collect, with_limits  # noqa: PLC0415
     from anchorline.report.page import dashboard  # noqa: PLC0415
 
     targets = target.load(config.files)
@@ -48,7 +48,7 @@ def _page(config: Config, root: Path | None, days: float | None) -> str:
     path = locate(config.store.path)
     try:
         report = collect(path, targets, since, own=config.files)
-        return dashboard(with_budgets(report, path, targets, config, root))
+        return dashboard(with_limits(report, path, targets, config, root))
     except StoreError as error:
         raise RequestFailed(str(error)) from None
 
