@@ -56,7 +56,7 @@ async def test_the_official_client_lists_and_calls_the_tools(work: Path, tmp_pat
         warm = (await client.call_tool("warm")).structured_content
         assert len(warm["warm"]) == 1
         cost = (await client.call_tool("cost", {"by": "agent"})).structured_content
-        assert [(row["name"], row["requests"]) for row in cost["rows"]] == [("claude-code", 2)]
+        assert [(row["name"], row["requests"]) for row in cost["bill"]["rows"]] == [("claude-code", 2)]
         for arguments in ({"file": "link.md"}, {"file": str(tmp_path / "secret.md")}, {}):
             refused = await client.call_tool("plan", arguments)
             assert refused.is_error

@@ -122,7 +122,7 @@ def test_cost_is_the_report_in_as_many_rows_as_an_agent_should_pay_for(tools: To
     history.months(tmp_path / "sessions", count=40, turns=3)
     assert CliRunner().invoke(cli, ["import", "claude-code", str(tmp_path / "sessions")]).exit_code == 0
     whole = command("report", "--by", "session", "--since", "52w")
-    answered = value(tools, "cost", by="session", since="52w")
+    answered = value(tools, "cost", by="session", since="52w")["bill"]
     assert len(whole["rows"]) == 40
     assert len(answered["rows"]) == MOST_ROWS + 1
     assert answered["rows"][-1]["others"] == 20
@@ -137,7 +137,7 @@ def test_budgets_that_are_set_are_answered(tools: Tools, tmp_path: Path, isolate
     history.imported(tmp_path / "sessions", days_ago=0.001, gap=60)
     (budget,) = value(tools, "cost")["budgets"]
     assert (budget["period"], budget["limit_usd"]) == ("week", 50)
-    assert budget["spent_usd"] == pytest.approx(value(tools, "cost")["usd"])
+    assert budget["spent_usd"] == pytest.approx(value(tools, "cost")["bill"]["usd"])
 
 
 def test_limits_of_a_plan_are_answered_in_per_cent(tools: Tools, isolated_home: Path):

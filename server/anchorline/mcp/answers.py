@@ -9,7 +9,7 @@ from anchorline.billed.budgets import BudgetUse
 from anchorline.limits.budgets import WindowBudget
 from anchorline.limits.model import WindowState
 from anchorline.plan import Plan
-from anchorline.report.model import GroupCost, GroupKind
+from anchorline.report.model import Grouping, GroupKind
 
 MOST_ROWS = 20
 """Rows of a list, items of a plan; what is left out is said."""
@@ -85,19 +85,14 @@ class WarmAnswer(msgspec.Struct, frozen=True):
 
 
 class CostAnswer(msgspec.Struct, frozen=True):
-    """What `requests` since then were billed, in `rows` that add up to it, and what is used of budgets and limits.
+    """What was billed since then, and what is used of budgets and limits.
 
-    Money is USD, dates are UTC, times of limits epoch seconds. Of `requests`, `unpriced` ones have no known price.
-    `limits` are the windows of a plan, in per cent, `limit_budgets` what you allow of them.
+    Money is USD, dates are UTC, times of limits epoch seconds. `limits` are the windows of a plan, in per cent,
+    `limit_budgets` what you allow of them.
     """
 
     since: str
-    by: GroupKind
-    requests: int
-    usd: float | None
-    uncached_usd: float | None
-    unpriced: int
-    rows: tuple[GroupCost, ...]
+    bill: Grouping
     budgets: tuple[BudgetUse, ...]
     limits: tuple[WindowState, ...]
     limit_budgets: tuple[WindowBudget, ...]

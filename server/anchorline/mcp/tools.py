@@ -209,9 +209,8 @@ class Tools:
             project = str(self._roots.folders[0]) if self._roots.folders else ""
             uses = budgets.uses(settings.budget, budgets.spending(path, targets, now), now, project)
         windows = limits(path, targets, now).windows[:MOST_ROWS]
-        sums = bill.by, bill.requests, bill.usd, bill.uncached_usd, bill.unpriced
         allowed = window_budgets(settings.budget, windows)
-        answer = CostAnswer(_utc(since), *sums, bill.rows, uses, windows, allowed)
+        answer = CostAnswer(_utc(since), bill, uses, windows, allowed)
         without = f"{figures.usd(bill.uncached_usd)} without a cache"
         lines = [
             f"{bill.requests:,} requests since {answer.since}: {figures.usd(bill.usd)} billed, {without}.",
