@@ -164,6 +164,30 @@ def test_what_claude_code_has_noted_is_taken_out(claude: Path):
     assert not (claude / plugin.DATA).exists()
 
 
+def test_it_is_in_claude_codes_list(claude: Path):
+    listed = claude / plugin.INSTALLED
+    listed.parent.mkdir()
+    before = '{\n  "version": 2,\n  "plugins": {}\n}'
+    listed.write_text(before)
+    install()
+    install()
+    (entry,) = json.loads(listed.read_text())["plugins"][plugin.ID]
+    assert entry["installPath"] == str(files.data_folder() / plugin.FOLDER)
+    assert entry["version"] == __version__
+    assert run("disconnect", "claude-code").exit_code == 0
+    assert json.loads(listed.read_text()) == json.loads(before)
+
+
+@pytest.mark.parametrize("text", ['{"version": 3, "plugins": []}', "{ no", '{"version": 2}'])
+def test_a_list_of_another_form_stays_as_it_is(text: str, claude: Path):
+    listed = claude / plugin.INSTALLED
+    listed.parent.mkdir()
+    listed.write_text(text)
+    install()
+    assert run("disconnect", "claude-code").exit_code == 0
+    assert listed.read_text() == text
+
+
 def test_only_its_owner_may_read_the_plugin(claude: Path):
     os.umask(os.umask(0))
     install()

@@ -1,157 +1,17 @@
-"""Claude Code itself on a terminal, with the plugin's hooks and status line: what it shows, and what is recorded."""
+"""Claude Code itself on a terminal, with the plugin's hooks: what it shows, and what is recorded."""
 
-import json
-import os
 import re
-import sqlite3
-import subprocess
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from datetime import datetime, timedelta
 from pathlib import Path
-
-import pytest
 
 from anchorline import files
 from anchorline.hooks import server
-from clients.programs import KEYS, PROGRAMS, Place
-from clients.provider import TASK, Call, Provider
-from clients.session import anchorline, lay
-from support.claude_sessions import billed, wait_for_requests
+from clients.desk import PROMPT, Desk, needs_clients
+from clients.provider import TASK, Call
 from support.gateways import gateway
-from support.hook_helpers import HookHelper
-from support.tmux import INSTALLED, Terminal
 from support.upstream import Running
 
-FOLDER = os.environ.get("ANCHORLINE_TEST_CLIENTS", "")
-CLAUDE = next(program for program in PROGRAMS if program.name == "claude-code")
-AWAY = timedelta(hours=2)
-PROMPT = "\N{HEAVY RIGHT-POINTING ANGLE QUOTATION MARK ORNAMENT}"
 HELD_BACK = r"operation blocked by hook:\s+Anchorline: this conversation's cache expired"
-pytestmark = pytest.mark.skipif(
-    not FOLDER, reason="ANCHORLINE_TEST_CLIENTS names no folder of clients: .ci/clients FOLDER installs them"
-)
-
-
-class Later(Provider):
-    """The provider, with a clock that can be set forward."""
-
-    ahead_s = 0.0
-
-    def bill(self, request: dict, now: float) -> dict[str, int]:
-        """Return what a request is billed by that clock."""
-        return super().bill(request, now + self.ahead_s)
-
-
-class Desk:
-    """A developer's machine: Claude Code with the plugin, a private home, Anchorline's folder, and the provider.
-
-    `url` is where Claude Code sends its requests. `home` has Anchorline's settings and data.
-    """
-
-    def __init__(self, folder: Path, provider: Later, url: str, home: Path) -> None:
-        self.place = Place(Path(FOLDER).resolve(), folder / "home", folder / "work")
-        lay(self.place)
-        self.provider = provider
-        provider.files = self.place.work
-        self.data = home / "data"
-        self.helper = HookHelper(self.data)
-        config = home / "anchorline.toml"
-        with config.open("a") as settings:
-            settings.write("[hooks]\nblock_usd = 0.01\n")
-        own = {"ANCHORLINE_CONFIG": str(config), "ANCHORLINE_DATA_DIR": str(self.data)}
-        claude = CLAUDE.environment(self.place) | {"TERM": "xterm-256color"}
-        claude.pop("CI")
-        self.env = claude | own | {"ANTHROPIC_BASE_URL": url, "CLAUDE_CODE_MAX_RETRIES": "0"}
-        self._answer_questions()
-        self.anchorline("connect", "claude-code", "--plugin", "--write")
-
-    def _answer_questions(self) -> None:
-        """Have Claude Code begin without asking for anything."""
-        key = KEYS["ANTHROPIC_API_KEY"][-20:]
-        settings = {
-            "hasCompletedOnboarding": True,
-            "customApiKeyResponses": {"approved": [key], "rejected": []},
-            "projects": {str(self.place.work): {"hasTrustDialogAccepted": True}},
-        }
-        (self.place.home / ".claude.json").write_text(json.dumps(settings))
-
-    def anchorline(self, *arguments: str) -> str:
-        """Run the command; return what it prints."""
-        return anchorline(list(arguments), os.environ | self.env)
-
-    @contextmanager
-    def claude(self, *arguments: str) -> Iterator[Terminal]:
-        """Have Claude Code on a terminal, past its start."""
-        with Terminal([self.place.program("claude"), *arguments], self.place.work, self.env) as terminal:
-            terminal.until(PROMPT)
-            yield terminal
-
-    def ask_headless(self, what: str, *arguments: str) -> str:
-        """Return what `claude -p` prints."""
-        command = [self.place.program("claude"), "-p", f"{TASK}: {what}", *arguments]
-        done = subprocess.run(
-            command,
-            cwd=self.place.work,
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=True,
-        )
-        return done.stdout.decode()
-
-    def say(self, terminal: Terminal, what: str) -> str:
-        """Send a prompt, and return the screen once its turn has ended."""
-        results = 1 + sum(bill.main for bill in self.provider.bills) // 2
-        terminal.type(f"{TASK}: {what}")
-        terminal.press("Enter")
-        return terminal.until(f"Done after {results} tool results")
-
-    @property
-    def transcripts(self) -> list[Path]:
-        """The session files."""
-        return sorted((self.place.home / ".claude" / "projects").rglob("*.jsonl"))
-
-    def pass_time(self) -> None:
-        """Let two hours go by: all that is recorded was so much earlier, and the provider's clock goes on."""
-        for file in self.transcripts:
-            file.write_text(re.sub(r'(?<="timestamp":")[^"]+', _earlier, file.read_text()))
-        with closing(sqlite3.connect(self.data / "anchorline.db")) as db, db:
-            away = AWAY.total_seconds()
-            db.execute(
-                "UPDATE ledger SET written_at = written_at - ?, expires_at = expires_at - ?", [away, away]
-            )
-        self.provider.ahead_s += away
-
-    def check_recorded(self) -> None:
-        """Assert that each request that was billed is recorded, once, and to the cent."""
-        bills = self.provider.bills
-        database = self.data / "anchorline.db"
-        wait_for_requests(len(bills), database)
-        requests, usd = billed(database)
-        assert requests == len(bills)
-        assert usd == pytest.approx(sum(bill.usd for bill in bills), abs=0.005)
-
-
-def _earlier(stamp: re.Match[str]) -> str:
-    moment = datetime.fromisoformat(stamp[0]) - AWAY
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-@pytest.fixture
-def provider(tmp_path: Path) -> Iterator[Running]:
-    """The provider, at its address."""
-    with Running(Later(tmp_path, steps=1)) as running:
-        yield running
-
-
-@pytest.fixture
-def desk(tmp_path: Path, provider: Running) -> Iterator[Desk]:
-    """A desk without a gateway."""
-    assert INSTALLED, "tmux is not here, on whose screen Claude Code runs"
-    desk = Desk(tmp_path / "desk", provider.app, provider.url, tmp_path / "home")
-    yield desk
-    desk.helper.end()
+pytestmark = needs_clients
 
 
 def test_a_cold_prompt_is_held_back_once(desk: Desk):

@@ -46,6 +46,7 @@ def install() -> None:
         entry = with_plugin()
         plugin.write(_data())
         connecting.connect(entry)
+        plugin.register(_data(), locations.claude_code())
     except UnwritableError as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:

@@ -1,9 +1,9 @@
 """Claude Code's plugin: its files in the data folder, and the settings that switch it and the status line on.
 
 Claude Code (2.1.332) takes a plugin from a folder on this machine that its settings name: `extraKnownMarketplaces` with
-the source `directory`, and `enabledPlugins`. It reads the files where they are, and installs the plugin by itself at
-the next start. A plugin can't set `statusLine` (of its settings only `agent` and `subagentStatusLine` count), so that
-stands in the user's own.
+the source `directory`, and `enabledPlugins`. It reads the files where they are, and runs the hooks from its next start
+on; `claude plugin list` names what stands in its own list besides. A plugin can't set `statusLine` (of its settings
+only `agent` and `subagentStatusLine` count), so that stands in the user's own.
 """
 
 import json
@@ -12,11 +12,12 @@ import shlex
 import shutil
 import sys
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from anchorline import files
-from anchorline.client_settings.document import Document
+from anchorline import __version__, files
+from anchorline.client_settings.document import Document, UnwritableError
 from anchorline.client_settings.parsing import read
 from anchorline.hooks import client
 
@@ -27,11 +28,13 @@ ID = f"{NAME}@{NAME}"
 LAUNCHER = "launch"
 REFRESH_S = 10
 """How often Claude Code asks for the status line where nothing happens, so that the countdown goes on."""
-RECORDS = {
-    "plugins/installed_plugins.json": ("plugins", ID),
-    "plugins/known_marketplaces.json": (NAME,),
-}
-"""Where Claude Code keeps what it has installed, below its folder."""
+INSTALLED = "plugins/installed_plugins.json"
+"""Claude Code's list of installed plugins, below its folder."""
+INSTALLED_VERSION = 2
+NO_PLUGINS = '{"version": 2, "plugins": {}}\n'
+"""The list that is made where there is none; it goes again when nothing else is in it."""
+RECORDS = {INSTALLED: ("plugins", ID), "plugins/known_marketplaces.json": (NAME,)}
+"""Where Claude Code notes what it knows of the plugin."""
 DATA = f"plugins/data/{NAME}-{NAME}"
 _LAUNCH = """#!/bin/sh
 [ -x {python} ] && [ -f {client} ] || exit 0
@@ -78,6 +81,24 @@ def write(data: Path) -> Path:
     return folder
 
 
+def register(data: Path, home: Path) -> None:
+    """Adds the plugin to Claude Code's list in its folder. One of another form is not touched. Raises OSError."""
+    listed = home / INSTALLED
+    text = listed.read_bytes() if listed.exists() else NO_PLUGINS.encode()
+    try:
+        document = read(listed, text)
+    except UnwritableError:
+        return
+    entries, keys = document.get(("plugins",)), RECORDS[INSTALLED]
+    if document.get(("version",)) != INSTALLED_VERSION or not isinstance(entries, dict):
+        return
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    entry = {"scope": "user", "installPath": str(data / FOLDER), "version": __version__, "installedAt": now}
+    document.put(keys, [{**entry, "lastUpdated": now}])
+    files.make_folder(listed.parent)
+    files.write(listed, document.text, mode=listed.stat().st_mode & 0o777 if listed.exists() else 0o600)
+
+
 def remove(data: Path, home: Path) -> None:
     """Takes out the plugin's files, and what Claude Code has noted of it in its folder `home`. Raises OSError.
 
@@ -85,14 +106,26 @@ def remove(data: Path, home: Path) -> None:
     """
     for name, keys in RECORDS.items():
         record = home / name
-        if record.exists():
-            document = read(record, record.read_bytes())
-            if document.get(keys) is not None:
-                document.drop(keys)
-                files.write(record, document.text, mode=record.stat().st_mode & 0o777)
-    with suppress(OSError):  # something is in it
-        (home / DATA).rmdir()
+        with suppress(FileNotFoundError, UnwritableError):
+            _forget(record, keys)
+    for folder in (home / DATA, home / DATA.rpartition("/")[0], home / "plugins"):
+        with suppress(OSError):  # something is in it
+            folder.rmdir()
     shutil.rmtree(data / FOLDER, ignore_errors=True)
+
+
+def _forget(record: Path, keys: tuple[str, ...]) -> None:
+    document = read(record, record.read_bytes())
+    if document.get(keys) is None:
+        return
+    document.drop(keys)
+    ours = read(record, NO_PLUGINS.encode())
+    ours.put(keys, [])
+    ours.drop(keys)
+    if document.text == ours.text:  # made by `register`, and nothing has come to it since
+        record.unlink()
+    else:
+        files.write(record, document.text, mode=record.stat().st_mode & 0o777)
 
 
 def values(data: Path, settings: Document) -> Values:
