@@ -38,6 +38,10 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Cost and history": {
         "import": ("import_.command", "Import past sessions of coding agents."),
         "report": ("report.command", "Show cost, cache hits and model choices; optionally as an HTML page."),
+        "limits": (
+            "limits.command",
+            "Show your plan's limits: used, when full, and what tokens cost of them.",
+        ),
         "warm": ("warm.command", "List the prefixes that providers hold now."),
         "replay": ("replay.command", "Show what other caching policies would have cost on your history."),
         "otel": ("otel.command", "Export what was billed to an OpenTelemetry collector."),

@@ -97,10 +97,53 @@ class TokenCounts(msgspec.Struct, frozen=True):
     output: int = 0
 
 
+KINDS = TokenCounts.__struct_fields__
+"""Kinds of tokens, in the order in which they are counted everywhere here."""
+OTHER = ""
+"""Stands for every model of which nothing was learnt."""
+
+
+class Weights(msgspec.Struct, frozen=True):
+    """What a dollar of list price costs of a window, in per cent, by kind of token (`KINDS`), for one model.
+
+    `covariance` is that of the five.
+    """
+
+    mean: tuple[float, ...]
+    covariance: tuple[tuple[float, ...], ...]
+
+
+class Learnt(msgspec.Struct, frozen=True):
+    """What was learnt of one window, from `steps` of work over which its figure rose by `rise` per cent in all.
+
+    `models` has those that were told apart, and `OTHER`. `own_weights`: models have weights of their own, since these
+    predict better: `error` is the mean error of steps that were left out, in per cent a step, `error_by_prices` that
+    of prices alone. `elsewhere` is what is used elsewhere, in per cent an hour of work here, and `noise` the standard
+    deviation of a step's rise, in per cent.
+    """
+
+    models: dict[str, Weights]
+    own_weights: bool
+    steps: int
+    rise: float
+    error: float
+    error_by_prices: float
+    elsewhere: float
+    noise: float
+
+
+class PastUse(msgspec.Struct, frozen=True):
+    """Per cent of a window that were used in each `step` of seconds from `begins` on, an epoch second."""
+
+    begins: float
+    step: float
+    parts: list[float]
+
+
 class WindowCost(msgspec.Struct, frozen=True):
     """What some tokens cost of a window, in per cent of it; `percent` is None where that is not known yet.
 
-    `missing` says what it needs then, in a sentence. `samples` is how many rises of the window it was learnt from.
+    `missing` says why then, in a sentence. `samples` is how many steps of work it was learnt from.
     """
 
     provider: str

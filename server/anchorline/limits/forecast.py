@@ -1,0 +1,232 @@
+"""Forecasts a window's figure: by how one's own work went on, at the moments of the past that were most like now.
+
+What a person does next is no steady pace: work stops, pauses, speeds up. So the past moments with the most similar use
+in the last hour are looked up, and what was used after each is one way in which it may go on now. All quantiles
+(the interval, the wall, its probability) are those of these ways; there is no model of work behind them to be wrong.
+With little history, ways that a general rule makes up stand in for those that are missing.
+"""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from math import ceil, exp, log
+from random import Random
+from statistics import NormalDist
+from typing import NamedTuple
+
+from anchorline.limits.model import Estimate, PastUse, Wall
+from anchorline.limits.windows import WindowSpan
+from anchorline.rate_limits import DAY_S, HOUR_S
+
+WAYS = 60
+"""Past moments that a forecast goes by."""
+FEW = 25
+"""With fewer moments, made-up ways fill up to these."""
+TAIL = 0.05
+"""On either side of an interval."""
+SMALL = 0.5
+"""Per cent: paces that differ by less are alike."""
+BUSY_S = 300.0
+"""Whoever has sent something within so many seconds is at work."""
+FULL = 100.0
+ROUNDING = 0.5
+"""Per cent by which a figure may differ from what is used."""
+
+
+def recent_s(length: float | None) -> float:
+    """Returns the seconds that the pace is taken over: an hour, of a window of days one of its sevenths."""
+    return HOUR_S if length is None else max(HOUR_S, length / 7) if length > DAY_S else HOUR_S
+
+
+def figure(span: WindowSpan, at: float) -> float:
+    """Returns a window's figure at a time: 0 before it began, else the newest one that had been told."""
+    if span.begins is not None and at <= span.begins:
+        return 0.0
+    used = 0.0 if span.begins is not None else span.points[0].used
+    for point in span.points:
+        if point.at > at:
+            break
+        used = point.used
+    return used
+
+
+class Pace(NamedTuple):
+    """How a window was used of late: per cent in the recent hour and its last quarter, seconds since the last request.
+
+    In a window of days the hour is a seventh of it.
+    """
+
+    recent: float
+    last: float
+    idle: float
+
+
+class Forecast:
+    """The ways in which a window may go on from `now`: what is used more, by parts of time."""
+
+    def __init__(self, span: WindowSpan, past: PastUse, now: float) -> None:
+        self._used = span.points[-1].used
+        self._step = past.step
+        until = span.resets_at if span.resets_at is not None else now + (span.length or 5 * HOUR_S)
+        self._until = until
+        self._now = now
+        parts = max(ceil((until - now) / past.step), 1)
+        self.recent = max(figure(span, now) - figure(span, now - recent_s(span.length)), 0.0)
+        last = max(figure(span, now) - figure(span, now - recent_s(span.length) / 4), 0.0)
+        idle = now - span.newest
+        ways = _ways(past, now, Pace(self.recent, last, idle), parts, recent_s(span.length))
+        count = len(ways)
+        self._ways = [
+            # Where between two whole per cents the figure is, is as unknown as how it goes on.
+            [
+                self._used + ROUNDING * (2 * ((7 * number) % count + 0.5) / count - 1) + more
+                for more in accumulate(way)
+            ]
+            for number, way in enumerate(ways)
+        ]
+
+    def at(self, at: float) -> Estimate:
+        """Returns what will be used by then, as a figure: never more than the whole."""
+        place = min(max(ceil((at - self._now) / self._step), 1), len(self._ways[0])) - 1
+        part = (at - self._now) / self._step - place
+        ends = []
+        for way in self._ways:
+            before = way[place - 1] if place else self._used
+            ends.append(before + min(max(part, 0.0), 1.0) * (way[place] - before))
+        ends.sort()
+        value, low, high = (_quantile(ends, share) for share in (0.5, TAIL, 1 - TAIL))
+        low, high = max(low - ROUNDING, self._used), high + ROUNDING
+        return Estimate(*(min(max(end, self._used), FULL) for end in (value, low, high)))
+
+    def at_reset(self) -> Estimate:
+        """Returns what will be used when the window resets."""
+        return self.at(self._until)
+
+    def wall(self) -> Wall | None:
+        """Returns when the window will be full; None where none of the ways gets there before it resets."""
+        arrivals = [self._arrival(way) for way in self._ways]
+        times = sorted(arrival for arrival in arrivals if arrival is not None)
+        if not times:
+            return None
+        count = len(arrivals)
+
+        def time_of(share: float) -> float | None:
+            place = ceil(share * count) - 1
+            return times[max(place, 0)] if place < len(times) else None
+
+        return Wall(len(times) / count, time_of(TAIL), time_of(0.5), time_of(1 - TAIL))
+
+    def _arrival(self, way: Sequence[float]) -> float | None:
+        before = self._used
+        for number, used in enumerate(way):
+            if used >= FULL:
+                part = (FULL - before) / (used - before) if used > before else 0.0
+                at = self._now + self._step * (number + min(max(part, 0.0), 1.0))
+                return at if at <= self._until else None
+            before = used
+        return None
+
+
+def forecast(span: WindowSpan, past: PastUse, now: float) -> tuple[Estimate, Estimate, Wall | None]:
+    """Returns a window's pace in per cent an hour, what is used at its reset, and its wall."""
+    ahead = Forecast(span, past, now)
+    hours = recent_s(span.length) / HOUR_S
+    rounded = 2 * ROUNDING
+    pace = Estimate(
+        ahead.recent / hours, max(ahead.recent - rounded, 0.0) / hours, (ahead.recent + rounded) / hours
+    )
+    return pace, ahead.at_reset(), ahead.wall()
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    place = min(max(share * (len(ordered) + 1) - 1, 0.0), len(ordered) - 1.0)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+
+
+def _ways(past: PastUse, now: float, pace: Pace, parts: int, span_s: float) -> list[list[float]]:
+    """Returns ways to go on, each by what is used in each of the next `parts`."""
+    first = min(parts, ceil(max(5 * HOUR_S, span_s) / past.step))
+    moments = _alike(past, now, pace, first, span_s)
+    draw = Random(len(past.parts))  # noqa: S311  (the same each time: a forecast does not flicker)
+    ways = [_continued(past.parts[place : place + first], past, now, parts, draw) for place in moments]
+    missing = FEW - len(ways)
+    ways.extend(_made_up(pace.recent, span_s, past.step, parts, missing) if missing > 0 else ())
+    return ways
+
+
+def _alike(past: PastUse, now: float, pace: Pace, first: int, span_s: float) -> list[int]:
+    """Returns where in the past a moment was most like now."""
+    sums = [0.0, *accumulate(past.parts)]
+    long, short = int(span_s / past.step), max(int(span_s / past.step / 4), 1)
+    near = max(round(BUSY_S / past.step), 1)
+    busy = pace.idle <= near * past.step
+    recent, last = pace.recent, pace.last
+    clock = (now % DAY_S) / HOUR_S
+    end = min(len(past.parts), int((now - past.begins) // past.step)) - first
+    apart = max(long // 8, 6)
+    days = span_s >= DAY_S / 2
+    scored = []
+    for place in range(long, end + 1):
+        if (sums[place] > sums[place - near]) != busy:
+            continue
+        before, newest = sums[place] - sums[place - long], sums[place] - sums[place - short]
+        hour = ((past.begins + place * past.step) % DAY_S) / HOUR_S
+        away = abs(hour - clock)
+        away = min(away, 24 - away)
+        difference = (
+            abs(log((before + SMALL) / (recent + SMALL)))
+            + 0.5 * abs(log((newest + SMALL) / (last + SMALL)))
+            + away / 8
+            + (days and _weekend(past.begins + place * past.step) != _weekend(now))
+        )
+        scored.append((difference, place))
+    scored.sort()
+    chosen: list[int] = []
+    taken: set[int] = set()
+    for _, place in scored:
+        if place // apart in taken:
+            continue
+        taken.add(place // apart)
+        chosen.append(place)
+        if len(chosen) == WAYS:
+            break
+    return chosen
+
+
+def _weekend(at: float) -> bool:
+    return int(at // DAY_S + 3) % 7 >= 5  # 1970 began on a Thursday
+
+
+def _continued(way: list[float], past: PastUse, now: float, parts: int, draw: Random) -> list[float]:
+    """Returns a way with further days: each is one of the past, from the same time of the day on."""
+    day = int(DAY_S / past.step)
+    here = int((now - past.begins) // past.step)
+    while len(way) < parts:
+        ahead = len(way)
+        starts = [
+            here + ahead - day * back
+            for back in range(1, (here + ahead) // day + 1)
+            if here + ahead - day * back + day <= min(here, len(past.parts))
+        ]
+        if not starts:
+            way.extend([sum(way) / len(way)] * (parts - ahead))
+            break
+        start = draw.choice(starts)
+        way.extend(past.parts[start : start + day])
+    return way[:parts]
+
+
+def _made_up(recent: float, span_s: float, step: float, parts: int, count: int) -> list[list[float]]:
+    """Returns ways by a general rule: the pace changes by a factor, and work goes on for a time that is exponential.
+
+    The factor is between half and twice for two thirds of the ways; the mean of the time is one and a half times the
+    span that the pace is taken over. Both are guesses, to do until there is a past.
+    """
+    ways = []
+    for number in range(count):
+        factor = exp(0.7 * NormalDist().inv_cdf(((5 * number) % count + 0.5) / count))
+        lasts = -1.5 * span_s * log(1 - (number + 0.5) / count)
+        pace = max(recent, SMALL / 2) * factor * step / span_s
+        ways.append([pace * min(max(lasts / step - part, 0.0), 1.0) for part in range(parts)])
+    return ways
