@@ -164,8 +164,9 @@ class Copilot:
         return talk
 
     def _ask(self, talk: Conversation, message: _Message, at: float | None, line: Line) -> None:
-        content = bytes(message.content)
-        if message.source not in (None, "user"):  # what the client puts in by itself
+        content, source = bytes(message.content), message.source or "user"
+        told = talk is not self._main and source.startswith("agent-")  # what a sub-agent is to do
+        if source != "user" and not told:  # what the client puts in by itself
             talk.add("document", content, "user")
             return
         start = line.offset + value(line.text, b"content", content)

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw
+from xxhash import xxh3_128_digest
 
 from anchorline.outcome import Usage
 from anchorline.prompt.model import PromptError
@@ -78,9 +79,11 @@ class _Part(msgspec.Struct):
 
 
 class _Mark(msgspec.Struct, frozen=True):
-    """The newest change that was read, epoch milliseconds."""
+    """How far was read: the time of the newest change, epoch milliseconds, and the last row with the hash of its id."""
 
     updated: int = 0
+    row: int = 0
+    id: bytes = b""
 
 
 _decode_message = msgspec.json.Decoder(_Message).decode
@@ -103,14 +106,21 @@ class OpenCode:
         if not has_tables(connection, _TABLES):
             raise PromptError("no database of OpenCode: it has no sessions, messages and parts", offset=0)
         newest = connection.execute("SELECT max(CAST(time_updated AS INTEGER)) FROM message").fetchone()[0]
-        self._connection, self._now = connection, _Mark(newest or 0)
+        last = connection.execute("SELECT rowid, id FROM message ORDER BY rowid DESC LIMIT 1").fetchone()
+        row, key = last or (0, "")
+        self._connection, self._now = connection, _Mark(newest or 0, row, _digest(key))
+        before = connection.execute("SELECT id FROM message WHERE rowid = ?", [self._before.row]).fetchone()
+        if (
+            before is None or _digest(before[0]) != self._before.id
+        ):  # another database, or its rows are new ones
+            self._before = _Mark()
 
     def state(self) -> bytes:
-        """Returns the time of the newest change."""
+        """Returns how far `take` found the messages to go."""
         return msgspec.msgpack.encode(self._now)
 
     def resume(self, state: bytes) -> None:
-        """Goes on from that time."""
+        """Goes on from there."""
         self._before = msgspec.msgpack.decode(state, type=_Mark)
 
     def requests(self) -> Iterator[RecordedRequest]:
@@ -121,8 +131,8 @@ class OpenCode:
         # A message that is written at the same millisecond may follow, so this one is read again.
         changed = connection.execute(
             "SELECT id, parent_id, directory, agent FROM session WHERE id IN "
-            "(SELECT session_id FROM message WHERE time_updated >= ?) ORDER BY time_created, id",
-            [self._before.updated],
+            "(SELECT session_id FROM message WHERE time_updated >= ? OR rowid > ?) ORDER BY time_created, id",
+            [self._before.updated, self._before.row],
         ).fetchall()
         ids: set[str] = set()
         for session, parent, folder, agent in changed:
@@ -153,10 +163,11 @@ class OpenCode:
         self, connection: sqlite3.Connection, session: str, talk: Conversation
     ) -> Iterator[RecordedRequest]:
         messages = connection.execute(
-            "SELECT id, time_created, time_updated, data FROM message WHERE session_id = ? ORDER BY time_created, id",
-            [session],
+            "SELECT id, time_created, time_updated >= ? OR rowid > ?, data FROM message WHERE session_id = ? "
+            "ORDER BY time_created, id",
+            [self._before.updated, self._before.row, session],
         )
-        for key, created, updated, data in messages:
+        for key, created, is_new, data in messages:
             try:
                 message = _decode_message(data)
                 at = int(created)
@@ -168,7 +179,7 @@ class OpenCode:
                 _ask(talk, parts, at / 1000)
             elif message.role == "assistant":
                 for request in _answers(talk, message, parts, at):
-                    if updated >= self._before.updated:
+                    if is_new:
                         yield request
 
     def _parts(self, connection: sqlite3.Connection, message: str) -> Iterator[tuple[float, _Part]]:
@@ -180,6 +191,10 @@ class OpenCode:
                 yield int(created) / 1000, _decode_part(data)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError, ValueError):
                 self._left_out += 1
+
+
+def _digest(key: object) -> bytes:
+    return xxh3_128_digest(str(key).encode("utf-8", "surrogatepass"))
 
 
 def _ask(talk: Conversation, parts: Iterator[tuple[float, _Part]], at: float) -> None:
