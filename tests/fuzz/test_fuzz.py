@@ -32,6 +32,7 @@ from anchorline.prompt import formats
 from anchorline.prompt.formats import claude_code, codex
 from anchorline.prompt.model import PromptError
 from anchorline.sessions import importing
+from support import agent_sessions
 from support.session_logs import ClaudeLog, codex_log
 
 SECONDS = float(os.environ.get("ANCHORLINE_FUZZ_SECONDS", "1"))
@@ -228,6 +229,24 @@ def test_session_files(tmp_path: Path):
         ):
             with suppress(PromptError):
                 read(file)
+
+    fuzz(target)
+
+
+def test_session_files_of_other_agents(tmp_path: Path):
+    files = {
+        agent: agent_sessions.write(agent, tmp_path / agent)
+        for agent in ("opencode", "pi", "cline", "copilot-cli")
+    }
+    whole = {agent: file.read_bytes() for agent, file in files.items()}
+
+    def target(generator: random.Random) -> None:
+        agent = generator.choice(list(files))
+        files[agent].write_bytes(broken(whole[agent], generator))
+        with suppress(PromptError):
+            part = importing.read(files[agent], agent, None, 2e9, features=True)
+            for request in part.requests:
+                assert min(request.input, request.read, request.write_5m, request.output) >= 0
 
     fuzz(target)
 

@@ -29,7 +29,10 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
         with closing(_connected(path)) as connection:
             connection.execute("BEGIN")
             yield connection
-    except sqlite3.Error as error:
+    except (
+        sqlite3.Error,
+        UnicodeDecodeError,
+    ) as error:  # where the schema is damaged, its message is no text
         raise PromptError(f"SQLite can't read it ({error.__class__.__name__})", offset=0) from error
 
 
@@ -39,6 +42,7 @@ def _connected(path: Path) -> sqlite3.Connection:
     alone = _has_log(path) and not path.with_name(f"{path.name}-wal").exists()
     uri = f"file:{quote(str(path.absolute()))}?mode=ro{'&immutable=1' if alone else ''}"
     connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    connection.text_factory = lambda text: text.decode("utf-8", "replace")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_LINE)
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA trusted_schema = OFF")

@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from anchorline.outcome import Usage
 from anchorline.prompt.source import Line, read_bytes
-from anchorline.sessions.conversation import Conversation, RecordedAnswer, qualified, usage
+from anchorline.sessions.conversation import Conversation, RecordedAnswer, qualified, seconds, usage
 from anchorline.sessions.facts import Facts
 from anchorline.sessions.request import RecordedRequest
 
@@ -144,7 +144,7 @@ def _take(talk: Conversation, message: _Message) -> RecordedRequest | None:
     """Takes in a message, and returns the request that it answers."""
     content = bytes(message.content)
     blocks = _blocks(content) if content[:1] == b"[" else [_Block("text", Raw(content))]
-    at = None if message.at is None else message.at / 1000
+    at = seconds(message.at)
     if message.role != "assistant":
         _ask(talk, blocks, at)
         return None

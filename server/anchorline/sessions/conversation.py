@@ -21,6 +21,8 @@ _MAKERS = frozenset(
     }
 )
 """Providers that agents name whose models go by their own names, as they do on the wire."""
+_MOST_TOKENS = 1_000_000_000
+_YEAR_10_000_MS = 253_402_300_800_000
 _ROLES: dict[Kind, Role] = {"tool_result": "tool", "tool_use": "assistant", "thinking": "assistant"}
 
 
@@ -191,11 +193,18 @@ def qualified(provider: str, model: str) -> str:
 
 
 def usage(input_tokens: int, read: int, write: int, output: int, *, partial: bool = False) -> Usage | None:
-    """Returns what an agent recorded as billed, `input_tokens` without cached ones; None where nothing was.
+    """Returns what an agent recorded as billed, `input_tokens` without cached ones.
 
-    What is below 0 counts as 0.
+    What is below 0 counts as 0. None where nothing was billed, or a count is more than any request can have.
     """
     counts = Usage(max(input_tokens, 0), max(read, 0), max(write, 0), max(output, 0))
-    if counts == Usage():
+    if counts == Usage() or max(counts.prompt, counts.output) > _MOST_TOKENS:
         return None
     return msgspec.structs.replace(counts, partial=True) if partial else counts
+
+
+def seconds(milliseconds: float | None) -> float | None:
+    """Returns epoch seconds; None where it is no time between 1970 and 9999."""
+    if milliseconds is None or not 0 < milliseconds < _YEAR_10_000_MS:
+        return None
+    return milliseconds / 1000

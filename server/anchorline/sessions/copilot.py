@@ -176,8 +176,9 @@ class Copilot:
         billed = counts.billed
         if billed is None or at is None:
             return
-        sent = at - counts.duration_ms / 1000
-        first = None if counts.first_ms is None else sent + counts.first_ms / 1000
+        duration = max(counts.duration_ms, 0.0) / 1000
+        sent = max(at - duration, 0.0)
+        first = None if counts.first_ms is None else sent + min(max(counts.first_ms / 1000, 0.0), duration)
         own = counts.accounting
         self._requests.append(
             talk.answered(

@@ -6,7 +6,6 @@ was billed.
 
 import hashlib
 import os
-import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -126,19 +125,14 @@ def _database_part(
     problems: list[LineProblem] = []
     position = ReadPosition(REPLACED, stamped[1], 0, 0, b"", b"", None)
     requests: Iterator[RecordedRequest] = iter(())
-    with ExitStack() as stack:
-        try:
+    try:
+        with ExitStack() as stack:
             reader.take(stack.enter_context(agent_database.opened(path)))
-            state = zlib.compress(reader.state(), 1)
-            position = ReadPosition(*stamped, 0, 0, b"", b"", state)
+            position = ReadPosition(*stamped, 0, 0, b"", b"", zlib.compress(reader.state(), 1))
             requests = _of_database(path, reader, stack.pop_all(), problems)
-        except (PromptError, sqlite3.Error) as error:
-            problems.append(LineProblem(str(path), 0, _reason(error)))
+    except PromptError as error:
+        problems.append(LineProblem(str(path), 0, str(error)))
     return FilePart(requests, position, problems, anew=False, bytes=stamped[0])
-
-
-def _reason(error: PromptError | sqlite3.Error) -> str:
-    return str(error) if isinstance(error, PromptError) else f"SQLite can't read it ({type(error).__name__})"
 
 
 def _of_database(

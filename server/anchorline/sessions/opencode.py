@@ -17,7 +17,7 @@ from xxhash import xxh3_128_digest
 from anchorline.outcome import Usage
 from anchorline.prompt.model import PromptError
 from anchorline.sessions.agent_database import has_tables
-from anchorline.sessions.conversation import Conversation, RecordedAnswer, qualified, usage
+from anchorline.sessions.conversation import Conversation, RecordedAnswer, qualified, seconds, usage
 from anchorline.sessions.facts import Facts
 from anchorline.sessions.request import RecordedRequest
 
@@ -88,6 +88,8 @@ class _Mark(msgspec.Struct, frozen=True):
 
 _decode_message = msgspec.json.Decoder(_Message).decode
 _decode_part = msgspec.json.Decoder(_Part).decode
+_FAULTS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError)
+"""What decoding a value of a column raises, which may be of any type."""
 
 
 class OpenCode:
@@ -110,10 +112,8 @@ class OpenCode:
         row, key = last or (0, "")
         self._connection, self._now = connection, _Mark(newest or 0, row, _digest(key))
         before = connection.execute("SELECT id FROM message WHERE rowid = ?", [self._before.row]).fetchone()
-        if (
-            before is None or _digest(before[0]) != self._before.id
-        ):  # another database, or its rows are new ones
-            self._before = _Mark()
+        if before is None or _digest(before[0]) != self._before.id:
+            self._before = _Mark()  # another database, or all its rows are new ones
 
     def state(self) -> bytes:
         """Returns how far `take` found the messages to go."""
@@ -170,15 +170,17 @@ class OpenCode:
         for key, created, is_new, data in messages:
             try:
                 message = _decode_message(data)
-                at = int(created)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError, ValueError):
+                at = seconds(created)
+            except _FAULTS:
+                at = None
+            if at is None:
                 self._left_out += 1
                 continue
             parts = self._parts(connection, key)
             if message.role == "user":
-                _ask(talk, parts, at / 1000)
+                _ask(talk, parts, at)
             elif message.role == "assistant":
-                for request in _answers(talk, message, parts, at):
+                for request in _answers(talk, message, parts, at, created):
                     if is_new:
                         yield request
 
@@ -188,9 +190,13 @@ class OpenCode:
         )
         for created, data in rows:
             try:
-                yield int(created) / 1000, _decode_part(data)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError, ValueError):
+                at, part = seconds(created), _decode_part(data)
+            except _FAULTS:
+                at = None
+            if at is None:
                 self._left_out += 1
+            else:
+                yield at, part
 
 
 def _digest(key: object) -> bytes:
@@ -209,11 +215,11 @@ def _ask(talk: Conversation, parts: Iterator[tuple[float, _Part]], at: float) ->
 
 
 def _answers(
-    talk: Conversation, message: _Message, parts: Iterator[tuple[float, _Part]], created: int
+    talk: Conversation, message: _Message, parts: Iterator[tuple[float, _Part]], sent: float, created: int
 ) -> Iterator[RecordedRequest]:
     """Yields the requests of an assistant's message, one for each of its steps, and takes in what was answered."""
     model = qualified(message.provider, message.model)
-    sent, began = created / 1000, None
+    began: float | None = None
     step: list[tuple[float, _Part]] = []
     number = 0
     for at, part in parts:

@@ -15,7 +15,7 @@ from msgspec import Raw
 from anchorline.prompt.model import Kind
 from anchorline.prompt.source import Line, value
 from anchorline.sessions.branches import Branches
-from anchorline.sessions.conversation import Conversation, RecordedAnswer, qualified, usage
+from anchorline.sessions.conversation import Conversation, RecordedAnswer, qualified, seconds, usage
 from anchorline.sessions.facts import Facts
 from anchorline.sessions.request import RecordedRequest
 
@@ -113,12 +113,12 @@ class Pi:
             self._answer(entry.id, message)
         elif message.role == "toolResult":
             failed = message.failed is True
-            talk.returned(message.call, bytes(message.content), _seconds(message.timestamp), failed=failed)
+            talk.returned(message.call, bytes(message.content), seconds(message.timestamp), failed=failed)
         elif message.role == "bashExecution":
             talk.add("document", bytes(message.command) + bytes(message.output), "user")
 
     def _message(self, message: _Message, line: Line) -> None:
-        content, at = bytes(message.content), _seconds(message.timestamp)
+        content, at = bytes(message.content), seconds(message.timestamp)
         if content[:1] != b"[":
             start = line.offset + value(line.text, b"content", content)
             self._talk.message(content, at, start=start, words=(start, start + len(content)))
@@ -134,7 +134,7 @@ class Pi:
                 self._talk.add(_KINDS.get(block.type, "other"), text + bytes(block.data), "user")
 
     def _answer(self, key: str | None, message: _Message) -> None:
-        talk, counts, at = self._talk, message.usage or _Usage(), _seconds(message.timestamp)
+        talk, counts, at = self._talk, message.usage or _Usage(), seconds(message.timestamp)
         partial = message.stop in _BROKEN_OFF
         billed = usage(counts.input, counts.read, counts.write, counts.output, partial=partial)
         sent = at if at is not None else talk.now
@@ -162,7 +162,3 @@ class Pi:
     def resume(self, state: bytes) -> None:
         """Refuses any state."""
         raise msgspec.DecodeError(f"no state of {len(state)} bytes")
-
-
-def _seconds(milliseconds: float | None) -> float | None:
-    return None if milliseconds is None else milliseconds / 1000
