@@ -409,8 +409,7 @@ def test_follow_sends_what_is_new_and_ends_by_an_interrupt(receiver: Receiver, t
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert receiver.arrived.wait(60)
         assert "another `anchorline otel` is running" in send(receiver, code=1)
-        while "metrics" not in process.stdout.readline():  # type: ignore[union-attr]
-            pass
+        assert any("metrics" in line for line in process.stdout)  # type: ignore[union-attr]
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
         assert process.stderr.read() == ""  # type: ignore[union-attr]

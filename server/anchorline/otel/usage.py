@@ -26,10 +26,11 @@ PROVIDERS = {
     "gemini": "gcp.gemini",
     "mistral": "mistral_ai",
     "moonshot": "moonshot_ai",
+    "none": "unknown",
     "openai-before-5-6": "openai",
     "xai": "x_ai",
 }
-"""Well-known values of gen_ai.provider.name, where the rules call a provider otherwise.
+"""Values of gen_ai.provider.name, where the rules call a provider otherwise than the conventions.
 
 github.com/open-telemetry/semantic-conventions-genai, docs/registry/attributes/gen-ai.md (2026-11)
 """
