@@ -8,7 +8,7 @@ from anchorline.replay import history
 from anchorline.replay.changes import Lifetimes, OneModel, Unbroken
 from anchorline.replay.worth import WhatIf
 from anchorline.route.target import load
-from anchorline.store import database
+from anchorline.store import database, privacy
 from anchorline.store.reader import Reader
 from support.sessions_in_store import put, request
 
@@ -23,15 +23,27 @@ def worth(change):
     return WhatIf(history.load(database.locate(), TARGETS), TARGETS).worth(change)
 
 
-def _pauses(lifetime: str, seconds: float, sessions: int = 12) -> None:
+def _pauses(lifetime: str, seconds: float, sessions: int = 12, agent: str = "claude-code") -> None:
     """Sessions whose second half comes after a pause that the lifetime does not outlast."""
     for number in range(sessions):
-        name, begin = f"s{number}", number * 90_000
+        name, begin = f"{agent}-{number}", number * 90_000
         put([
             request(1, at=begin, session=name, **{f"write_{lifetime}": 50_000}),
             request(2, at=begin + 60, session=name, read=50_000, **{f"write_{lifetime}": 1000}),
             request(3, at=begin + 60 + seconds, session=name, **{f"write_{lifetime}": 52_000}),
-        ], file=name)  # fmt: skip
+        ], agent=agent, file=name)  # fmt: skip
+
+
+def test_a_setting_of_claude_code_is_offered_for_its_own_sessions_alone():
+    _pauses("5m", 1800, agent="opencode")
+    assert findings()["expired"].fix is None
+    _pauses("5m", 1800)
+    fix = findings()["expired"].fix
+    assert fix is not None
+    assert fix.changes != ()
+    own = frozenset(privacy.session(f"claude-code-{number}") for number in range(12))
+    assert fix.worth == worth(Lifetimes(main="1h", sessions=own))
+    assert 1.9 * fix.worth.value < worth(Lifetimes(main="1h")).value
 
 
 def test_a_longer_lifetime_is_offered_where_it_outlasts_the_pauses():

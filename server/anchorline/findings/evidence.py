@@ -5,6 +5,9 @@ import msgspec
 from anchorline.findings.attribution import Avoidable, Shares
 from anchorline.findings.model import Code
 
+CLAUDE_CODE = "claude-code"
+"""The agent whose settings fixes change."""
+
 
 class Evidence(msgspec.Struct):
     """The requests (by id) that `missed`, and what others `brought` that need not have been there."""
@@ -25,3 +28,10 @@ class Evidence(msgspec.Struct):
             self.missed.setdefault(code, set()).update(requests)
         for code, parts in other.brought.items():
             self.brought.setdefault(code, []).extend(parts)
+
+
+class ClaudeCode(msgspec.Struct):
+    """Claude Code's sessions, by name, and their evidence: other agents don't heed its settings."""
+
+    sessions: set[str] = set()
+    evidence: Evidence = msgspec.field(default_factory=Evidence)

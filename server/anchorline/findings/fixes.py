@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from anchorline.findings.attribution import LARGE_TOKENS, Avoidable
-from anchorline.findings.evidence import Evidence
+from anchorline.findings.evidence import CLAUDE_CODE, ClaudeCode, Evidence
 from anchorline.findings.model import Code, Fix, SettingChange
 from anchorline.replay.changes import (
     Change,
@@ -56,14 +56,15 @@ class Option(NamedTuple):
     settings: tuple[SettingChange, ...] = ()
 
 
-def best(code: Code, evidence: Evidence, worth: Worth) -> Fix | None:
+def best(code: Code, evidence: Evidence, own: ClaudeCode, worth: Worth) -> Fix | None:
     """Returns what to do about a finding, None where nothing surely saves: the setting that saves most, else advice.
 
-    A setting does what it says, and an agent may not: so advice comes first only where it saves many times as much.
+    `evidence` is that of all sessions, `own` that of Claude Code's: the settings are its own. A setting does what it
+    says, and an agent may not: so advice comes first only where it saves many times as much.
     """
     settings: list[Fix] = []
     advice: list[Fix] = []
-    for option in _options(code, evidence):
+    for option in _options(code, evidence, own):
         saved = worth(option.change)
         if saved.low > 0:
             (settings if option.settings else advice).append(Fix(option.title, saved, option.settings))
@@ -78,23 +79,23 @@ def _saved(fix: Fix) -> float:
     return fix.worth.value
 
 
-def _options(code: Code, evidence: Evidence) -> Iterator[Option]:
+def _options(code: Code, evidence: Evidence, own: ClaudeCode) -> Iterator[Option]:
     """Yields what may pay."""
     if code == "expired":
         yield Option(
             "Keep the cache of main conversations for an hour",
-            Lifetimes(main="1h"),
+            Lifetimes(main="1h", sessions=frozenset(own.sessions)),
             (_claude("promptCacheTtl", value="1h", source=PROMPT_CACHING),),
         )
         yield Option(
             "Let the gateway choose each lifetime: set `gateway.mode` to `anchors`, then "
             "`anchorline connect claude-code`",
-            ChosenLifetimes(),
+            ChosenLifetimes(frozenset(own.sessions)),
         )
     elif code == "subagent_starts":
         yield Option(
             "Keep the cache of sub-agents for an hour",
-            Lifetimes(subagents="1h"),
+            Lifetimes(subagents="1h", sessions=frozenset(own.sessions)),
             (_claude("subagentPromptCacheTtl", value="1h", source=PROMPT_CACHING),),
         )
     elif code == "model_switched":
@@ -104,7 +105,7 @@ def _options(code: Code, evidence: Evidence) -> Iterator[Option]:
     elif code in _UNBROKEN:
         yield Option(_UNBROKEN[code], Unbroken(frozenset(evidence.missed.get(code, ()))))
     elif code == "large_results":
-        yield from _capped(evidence.brought.get(code, []))
+        yield from _capped(evidence.brought.get(code, []), own.evidence.brought.get(code, []))
     elif code == "files_reread":
         yield Option(
             "Tell the agent in CLAUDE.md or AGENTS.md not to read a file again that it has read",
@@ -162,15 +163,17 @@ def _limits() -> Iterator[_Limit]:
     )
 
 
-def _capped(brought: Sequence[tuple[str, Avoidable]]) -> Iterator[Option]:
-    """Yields the limits that would have cut something, together, and the advice."""
+def _capped(
+    brought: Sequence[tuple[str, Avoidable]], own: Sequence[tuple[str, Avoidable]]
+) -> Iterator[Option]:
+    """Yields the limits that would have cut something of Claude Code's `own`, together, and the advice for all."""
     words: list[str] = []
     settings: list[SettingChange] = []
     cuts: list[tuple[str, int]] = []
     for limit in _limits():
         over = [
             (request, part.whole - limit.tokens)
-            for request, part in brought
+            for request, part in own
             if part.tool.startswith(limit.tools) and part.whole > limit.tokens
         ]
         if over:
@@ -195,4 +198,4 @@ def _cuts(parts: Iterable[tuple[str, int]]) -> dict[str, int]:
 
 
 def _claude(*keys: str, value: bool | int | str, source: str) -> SettingChange:
-    return SettingChange("claude-code", keys, value, source)
+    return SettingChange(CLAUDE_CODE, keys, value, source)

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from anchorline.billed.request import PricedModels
-from anchorline.findings.evidence import Evidence
+from anchorline.findings.evidence import CLAUDE_CODE, ClaudeCode, Evidence
 from anchorline.findings.fixes import best
 from anchorline.findings.kept_sessions import all_sessions
 from anchorline.findings.kinds import KINDS
@@ -40,31 +40,36 @@ def overview(
             connection.row_factory = None
             if "plans" not in database.tables(connection):
                 return EMPTY
-            evidence = Evidence()
+            evidence, own = Evidence(), ClaudeCode()
             if since is None:
                 sums = all_sessions(connection, path, targets)
             else:
                 sums = session_sums(connection, PricedModels(targets), since)
-            summary = summed(_days(sums, evidence))
+            summary = summed(_days(sums, evidence, own))
         return _with_fixes(
-            summary, evidence, WhatIf(history.load(path, targets, since or 0.0), targets), step
+            summary, evidence, own, WhatIf(history.load(path, targets, since or 0.0), targets), step
         )
     finally:
         if collecting:
             gc.enable()
 
 
-def _days(sums: Iterable[SessionSums], evidence: Evidence) -> Iterator[SessionDay]:
-    """Yields the days of all sessions, and takes in their evidence."""
+def _days(sums: Iterable[SessionSums], evidence: Evidence, own: ClaudeCode) -> Iterator[SessionDay]:
+    """Yields the days of all sessions, and takes in their evidence, with that of Claude Code's `own` apart."""
     for session in sums:
         evidence.add(session.evidence)
+        if any(day.agent == CLAUDE_CODE for day in session.days):
+            own.sessions.add(session.session)
+            own.evidence.add(session.evidence)
         yield from session.days
 
 
-def _with_fixes(summary: Overview, evidence: Evidence, what_if: WhatIf, step: Callable[[], None]) -> Overview:
+def _with_fixes(
+    summary: Overview, evidence: Evidence, own: ClaudeCode, what_if: WhatIf, step: Callable[[], None]
+) -> Overview:
     findings = []
     for finding in summary.findings:
-        fix = best(finding.code, evidence, what_if.worth)
+        fix = best(finding.code, evidence, own, what_if.worth)
         findings.append(msgspec.structs.replace(finding, fix=fix))
         step()
     return msgspec.structs.replace(summary, findings=tuple(findings))

@@ -31,19 +31,26 @@ class Change(Protocol):
 class Lifetimes(msgspec.Struct, frozen=True):
     """Other lifetimes for main conversations and for sub-agents: ``5m``, ``1h``; None leaves what was recorded.
 
-    Claude Code's settings for them are `promptCacheTtl` and `subagentPromptCacheTtl`.
+    Claude Code's settings for them are `promptCacheTtl` and `subagentPromptCacheTtl`: of other agents' sessions they
+    change nothing. `sessions` are those that are changed, None for all.
     """
 
     main: str | None = None
     subagents: str | None = None
+    sessions: frozenset[str] | None = None
 
     def sides(self, requests: Requests, rules: Rules) -> tuple[Requests, Requests]:  # noqa: ARG002  (`Change`'s)
         """Returns the requests with these lifetimes."""
         changed = []
         for request in requests:
             ttl = self.main if request.chain == "main" else self.subagents
-            changed.append(request if ttl is None else msgspec.structs.replace(request, ttl=ttl))
+            is_changed = ttl is not None and _is_changed(request, self.sessions)
+            changed.append(request if not is_changed else msgspec.structs.replace(request, ttl=ttl))
         return requests, changed
+
+
+def _is_changed(request: ReplayedRequest, sessions: frozenset[str] | None) -> bool:
+    return sessions is None or request.session in sessions
 
 
 class ChosenLifetimes(msgspec.Struct, frozen=True):
@@ -51,14 +58,17 @@ class ChosenLifetimes(msgspec.Struct, frozen=True):
 
     On a plan Claude Code writes main conversations for an hour, and the gateway changes nothing: a session in which
     one was written so stays as it is. A request after which Anchorline would set no breakpoint keeps its own.
+    `sessions` are those that are changed, None for all.
     """
+
+    sessions: frozenset[str] | None = None
 
     def sides(self, requests: Requests, rules: Rules) -> tuple[Requests, Requests]:
         """Returns the requests with these lifetimes."""
         on_plan = {request.session for request in requests if request.ttl == "1h" and request.chain == "main"}
         models: dict[str, list[int]] = defaultdict(list)
         for number, request in enumerate(requests):
-            if request.session not in on_plan:
+            if request.session not in on_plan and _is_changed(request, self.sessions):
                 models[request.model].append(number)
         rule = policies.named([policies.OWN])[policies.OWN]
         changed = list(requests)
