@@ -327,7 +327,7 @@ class Hooks(msgspec.Struct, frozen=True):
             ge=0,
             le=1000,
             description="Block a prompt once, with the figures, where its cache has expired and writing it anew costs "
-            "this many USD or more. Sending it again goes through. 0 never blocks.",
+            "this many USD or more. Sending it again goes through. In Gemini CLI it is only said. 0 never does.",
         ),
     ] = 0.5
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from anchorline import __version__, files
 from anchorline.cli.main import cli
 from anchorline.client_settings.parsing import read
-from anchorline.hooks import plugin
+from anchorline.hooks import launcher, plugin
 
 OWN = """{
   // mine
@@ -117,7 +117,7 @@ def test_the_users_own_status_line_is_printed_above(claude: Path):
     file = claude / "settings.json"
     file.write_text(OWN)
     install()
-    launch = files.data_folder() / plugin.FOLDER / plugin.LAUNCHER
+    launch = files.data_folder() / plugin.FOLDER / launcher.NAME
     launch.write_text("#!/bin/sh\necho $1; cat\n")
     status_line = read(file, file.read_bytes()).get(["statusLine"])
     assert status_line["padding"] == 2
@@ -135,15 +135,15 @@ def test_the_installed_hooks_reach_the_client_without_a_shell(claude: Path):
     assert {"SessionStart", "UserPromptSubmit", "Stop", "PreCompact"} <= hooks.keys()
     for hook in commands:
         assert hook["args"] == ["claude-code"]
-        assert Path(hook["command"].replace("${CLAUDE_PLUGIN_ROOT}", str(folder))) == folder / plugin.LAUNCHER
-    done = subprocess.run([folder / plugin.LAUNCHER, "end"], input=b"", capture_output=True, check=True)
+        assert Path(hook["command"].replace("${CLAUDE_PLUGIN_ROOT}", str(folder))) == folder / launcher.NAME
+    done = subprocess.run([folder / launcher.NAME, "end"], input=b"", capture_output=True, check=True)
     assert (done.stdout, done.stderr) == (b"", b"")
 
 
 def test_an_anchorline_that_was_uninstalled_fails_no_hook(claude: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("sys.executable", str(claude / "gone" / "python"))
     install()
-    launch = files.data_folder() / plugin.FOLDER / plugin.LAUNCHER
+    launch = files.data_folder() / plugin.FOLDER / launcher.NAME
     done = subprocess.run([launch, "claude-code"], input=b"{}", capture_output=True, check=True)
     assert (done.stdout, done.stderr) == (b"", b"")
 

@@ -5,10 +5,11 @@ from difflib import get_close_matches
 import click
 
 from anchorline import files
-from anchorline.cli import connect_notify, connect_plugin, reading
+from anchorline.cli import connect_hooks, connect_notify, connect_plugin, reading
 from anchorline.client_settings.document import UnwritableError
 from anchorline.gateway import clients, connecting
 from anchorline.gateway import first_party as asserted
+from anchorline.hooks import extension
 from anchorline.live import token
 
 NAMES = (
@@ -69,11 +70,20 @@ def _missing(what: str) -> click.UsageError:
 @click.option(
     "--notify", is_flag=True, help="codex: have it tell Anchorline when a turn ends, instead of the gateway."
 )
-def command(client: str | None, write: bool, first_party: bool, plugin: bool, notify: bool) -> None:
+@click.option(
+    "--hooks",
+    is_flag=True,
+    help="gemini-cli, qwen-code: install an extension whose hooks record each turn, instead of the gateway. Works "
+    "without a network.",
+)
+def command(
+    client: str | None, write: bool, first_party: bool, plugin: bool, notify: bool, hooks: bool
+) -> None:
     """Show the setting that makes CLIENT use the gateway; with --write, make it.
 
-    CLIENT is claude-code, codex, opencode, pi, qwen-code, cline-cli, zed, vscode, continue, cline, aider, llm or
-    mini-swe-agent. `anchorline disconnect CLIENT` takes it back. Exits with 1 where the setting has to be made by hand.
+    CLIENT is claude-code, codex, opencode, pi, gemini-cli, qwen-code, cline-cli, zed, vscode, continue, cline, aider,
+    llm or mini-swe-agent. `anchorline disconnect CLIENT` takes it back. Exits with 1 where the setting has to be made
+    by hand.
 
     \b
     Examples:
@@ -82,6 +92,7 @@ def command(client: str | None, write: bool, first_party: bool, plugin: bool, no
       anchorline connect claude-code --write --first-party
       anchorline connect claude-code --plugin --write
       anchorline connect codex --notify --write
+      anchorline connect gemini-cli --hooks --write
     """
     if client is None:
         raise _missing("connect")
@@ -94,6 +105,11 @@ def command(client: str | None, write: bool, first_party: bool, plugin: bool, no
         if client != "codex" or first_party:
             raise click.UsageError("--notify is for codex, by itself")
         (connect_notify.install if write else connect_notify.show)()
+        return
+    if hooks:
+        if client not in extension.SURFACES or first_party:
+            raise click.UsageError("--hooks is for gemini-cli and qwen-code, by itself")
+        (connect_hooks.install if write else connect_hooks.show)(client)
         return
     entry = clients.clients(base(), first_party=first_party)[client]
     config = reading.settings(project=False).config
@@ -149,6 +165,8 @@ def disconnect(client: str | None) -> None:
         done = connecting.disconnect(entry)
         if client == "claude-code":
             done |= connect_plugin.remove()
+        elif client in extension.SURFACES:
+            done |= extension.remove(client)
     except UnwritableError as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:

@@ -5,7 +5,7 @@ import click
 from anchorline import files
 from anchorline.hooks import client
 
-SOURCES = ("claude-code", "codex", "gemini-cli")
+SOURCES = ("claude-code", "codex", "gemini-cli", "qwen-code")
 
 
 @click.command(name="hook")

@@ -2,7 +2,7 @@
 
 It takes the data folder, where the event comes from, and the event, which else is read from standard input:
 
-    python -I -S client.py FOLDER status-line|claude-code|codex|gemini-cli|end [PROGRAM ...] [EVENT]
+    python -I -S client.py FOLDER status-line|AGENT|end [PROGRAM ...] [EVENT]
 
 A PROGRAM is started with the event first: Codex has room for one, which is the user's own then.
 
@@ -42,6 +42,8 @@ VARIABLES = (
     "CLAUDE_CODE_SESSION_ATTENDED",
     "CLAUDE_CONFIG_DIR",
     "CODEX_HOME",
+    "GEMINI_CLI_HOME",
+    "QWEN_HOME",
 )
 """Variables of the agent's that say who types, and where its files are."""
 PEER_CREDENTIALS = 1

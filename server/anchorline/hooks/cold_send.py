@@ -58,13 +58,14 @@ def message(send: ColdSend, share: str = "") -> str:
     """Returns what a developer is told who is about to send it; `share` is what that takes of a plan's window."""
     price = f"{usd(send.usd)}, {share}" if share else usd(send.usd)
     return (
-        f"Anchorline: this conversation's cache expired {_ago(send.expired_s)} ago. Sending now writes "
+        f"Anchorline: this conversation's cache expired {ago(send.expired_s)} ago. Sending now writes "
         f"{count(send.tokens)} tokens anew for {price}; from the cache they were {usd(send.read_usd)}.\n"
         "Press Enter again to send it. /clear begins without them; /compact pays for them once and goes on with less."
     )
 
 
-def _ago(seconds: float) -> str:
+def ago(seconds: float) -> str:
+    """Returns how long something took, in words."""
     minutes = round(seconds / 60)
     if minutes < 1:
         return "less than a minute"

@@ -47,6 +47,18 @@ def claude_sessions(event: Event) -> Path:
     return (Path(own) if own else Path.home() / ".claude") / "projects"
 
 
+def gemini_sessions(event: Event) -> Path:
+    """Returns the folder in which Gemini CLI keeps its sessions."""
+    own = variable(event, "GEMINI_CLI_HOME")
+    return (Path(own) if own else Path.home()) / ".gemini" / "tmp"
+
+
+def qwen_sessions(event: Event) -> Path:
+    """Returns the folder in which Qwen Code keeps its sessions."""
+    own = variable(event, "QWEN_HOME")
+    return (Path(own) if own else Path.home() / ".qwen") / "projects"
+
+
 def codex_sessions(event: Event) -> Path:
     """Returns the folder in which Codex keeps its sessions."""
     own = variable(event, "CODEX_HOME")

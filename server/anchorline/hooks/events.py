@@ -32,11 +32,14 @@ class Handler(NamedTuple):
 
 
 Handlers: TypeAlias = dict[tuple[str, str], Handler]
-"""By the source (`claude-code`, `codex`, `gemini-cli`, `status-line`) and the event's name, which a status has not."""
+"""By the source (`claude-code`, `codex`, `gemini-cli`, `qwen-code`, `status-line`) and the event's name.
+
+A status has no name.
+"""
 
 
 def name(event: Event) -> str:
-    """Returns an event's name: `hook_event_name` of Claude Code and Gemini CLI, `type` of Codex."""
+    """Returns an event's name: `hook_event_name` of Claude Code, Gemini CLI and Qwen Code, `type` of Codex."""
     value = event.get("hook_event_name", event.get("type"))
     return value if isinstance(value, str) else ""
 

@@ -19,13 +19,12 @@ from typing import Any
 from anchorline import __version__, files
 from anchorline.client_settings.document import Document, UnwritableError
 from anchorline.client_settings.parsing import read
-from anchorline.hooks import client
+from anchorline.hooks import client, launcher
 
 FOLDER = "claude-code"
 NAME = "anchorline"
 ID = f"{NAME}@{NAME}"
 """The plugin, at its marketplace."""
-LAUNCHER = "launch"
 REFRESH_S = 10
 """How often Claude Code asks for the status line where nothing happens, so that the countdown goes on."""
 INSTALLED = "plugins/installed_plugins.json"
@@ -36,10 +35,6 @@ NO_PLUGINS = '{"version": 2, "plugins": {}}\n'
 RECORDS = {INSTALLED: ("plugins", ID), "plugins/known_marketplaces.json": (NAME,)}
 """Where Claude Code notes what it knows of the plugin."""
 DATA = f"plugins/data/{NAME}-{NAME}"
-_LAUNCH = """#!/bin/sh
-[ -x {python} ] && [ -f {client} ] || exit 0
-exec {python} -I -S {client} {folder} "$@"
-"""
 _CHAINED = (
     'anchorline_input=$(cat); printf %s "$anchorline_input" | {{ {theirs}\n}}; '
     'printf %s "$anchorline_input" | {ours}'
@@ -72,12 +67,7 @@ def write(data: Path) -> Path:
         files.make_folder((folder / name).parent)
         files.write(folder / name, text)
     if sys.platform != "win32":
-        launch = _LAUNCH.format(
-            python=shlex.quote(sys.executable),
-            client=shlex.quote(client.__file__),
-            folder=shlex.quote(str(data)),
-        )
-        files.write(folder / LAUNCHER, launch, mode=0o700)
+        launcher.write(folder, data)
     return folder
 
 
@@ -162,7 +152,7 @@ def status_line_command(data: Path) -> str:
         sys.platform == "win32"
     ):  # bash or PowerShell: a quoted path is a command in one and a text in the other
         return "anchorline statusline"
-    return f"exec {shlex.quote(str(data / FOLDER / LAUNCHER))} {client.STATUS_LINE}"
+    return f"exec {shlex.quote(str(data / FOLDER / launcher.NAME))} {client.STATUS_LINE}"
 
 
 def _started_directly(hooks: dict[str, Any], data: Path) -> dict[str, Any]:
@@ -170,7 +160,7 @@ def _started_directly(hooks: dict[str, Any], data: Path) -> dict[str, Any]:
     if sys.platform == "win32":
         command, *arguments = [sys.executable, "-I", "-S", client.__file__, str(data), "claude-code"]
     else:
-        command, *arguments = ["${CLAUDE_PLUGIN_ROOT}/" + LAUNCHER, "claude-code"]
+        command, *arguments = ["${CLAUDE_PLUGIN_ROOT}/" + launcher.NAME, "claude-code"]
     for groups in hooks["hooks"].values():
         for group in groups:
             for hook in group["hooks"]:

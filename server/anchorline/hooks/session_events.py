@@ -10,7 +10,14 @@ from pathlib import Path
 
 from anchorline.config import Config
 from anchorline.hooks import session_file
-from anchorline.hooks.environment import claude_sessions, codex_sessions, settings, targets
+from anchorline.hooks.environment import (
+    claude_sessions,
+    codex_sessions,
+    gemini_sessions,
+    qwen_sessions,
+    settings,
+    targets,
+)
 from anchorline.hooks.events import Event
 from anchorline.store.database import StoreError
 from anchorline.store.session_import import import_sessions
@@ -36,6 +43,27 @@ def codex(event: Event) -> str:
     if isinstance(thread, str):
         time.sleep(SETTLE_S)
         _import("codex", session_file.of_thread(thread, codex_sessions(event)), settings(event))
+    return ""
+
+
+def gemini_cli(event: Event) -> str:
+    """Imports the session that an event of Gemini CLI's is of, with its sub-agents."""
+    folder = gemini_sessions(event)
+    file = session_file.named(event, folder)
+    if file is not None:
+        time.sleep(SETTLE_S)
+        _import(
+            "gemini-cli", session_file.with_own_folder(file, event.get("session_id"), folder), settings(event)
+        )
+    return ""
+
+
+def qwen_code(event: Event) -> str:
+    """Imports the session that an event of Qwen Code's is of: its file tells of sub-agents too."""
+    file = session_file.named(event, qwen_sessions(event))
+    if file is not None:
+        time.sleep(SETTLE_S)
+        _import("qwen-code", [file], settings(event))
     return ""
 
 

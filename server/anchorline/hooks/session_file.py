@@ -27,6 +27,17 @@ def with_agents(file: Path, folder: Path) -> list[Path]:
     return [path for path in every if _own(path, folder) is not None]
 
 
+def with_own_folder(file: Path, session: object, folder: Path) -> list[Path]:
+    """Returns a session file of Gemini CLI's, and those of its sub-agents in the folder of the session's name.
+
+    Raises OSError.
+    """
+    if not isinstance(session, str) or not _THREAD.fullmatch(session):
+        return [file]
+    agents = sorted((file.parent / session).glob("*.jsonl"))
+    return [file, *(path for path in agents if _own(path, folder) is not None)]
+
+
 def of_thread(thread: str, folder: Path) -> list[Path]:
     """Returns the session files of a thread of Codex's: `YEAR/MONTH/DAY/rollout-TIME-THREAD.jsonl`. Raises OSError."""
     if not _THREAD.fullmatch(thread):

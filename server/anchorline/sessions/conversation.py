@@ -83,6 +83,11 @@ class Conversation:
         """The time of the newest input, epoch seconds."""
         return self._history.now
 
+    @property
+    def is_compacted(self) -> bool:
+        """Whether a summary has taken the place of what was before, and no request was sent since."""
+        return self._history.compacted
+
     def message(
         self, content: bytes, at: float | None, *, start: int = 0, words: tuple[int, int] = (0, 0)
     ) -> None:

@@ -95,6 +95,11 @@ class GeminiCli:
         self._left: dict[str, int] = {}
         facts.visit(_project(path), None)
 
+    @property
+    def is_compacted(self) -> bool:
+        """Whether the conversation was summarised after its newest request."""
+        return self._talk.is_compacted
+
     def take(self, line: Line) -> None:
         """Takes in a line, or a whole document."""
         read = _decode(line.text)
