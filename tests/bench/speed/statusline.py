@@ -29,7 +29,7 @@ from typing import Any
 
 import psutil
 
-from anchorline.hooks import client, client_aside, plugin
+from anchorline.hooks import client, client_aside, launcher, plugin
 from bench.reporting import environment, interval, percentile, show
 
 UPDATES_S = 1 / 3
@@ -181,7 +181,7 @@ def measure(count: int, texts_: list[str], seconds: float, *, is_told: bool) -> 
             thread.join()
         cpu = sum(helper.cpu_times()[:2]) - cpu
         rss = helper.memory_info().rss / 1e6
-        start(f"{shlex.quote(str(data / plugin.FOLDER / plugin.LAUNCHER))} {client.END}", b"", env)
+        start(f"{shlex.quote(str(data / plugin.FOLDER / launcher.NAME))} {client.END}", b"", env)
         log = data / client_aside.LOG
         failures = len(log.read_text().splitlines()) if log.exists() else 0
     subset = f"{count} {'told' if is_told else 'untold'}"
