@@ -234,3 +234,10 @@ def test_what_the_list_of_tools_costs_an_agent_is_little(tools: Tools):
         for tool in tools.by_name.values()
     ]
     assert len(json.dumps(shown)) < 2500  # some 600 tokens in each session
+
+
+def test_a_body_of_gemini_is_planned_for_the_model_that_is_named(tools: Tools):
+    body = {"contents": [{"role": "user", "parts": [{"text": "Fix the flaky test."}]}]}
+    planned = value(tools, "plan", body=body, model="gemini-3-pro-preview")
+    assert planned["format"] == "gemini"
+    assert planned["cache"]["provider"] == "gemini"

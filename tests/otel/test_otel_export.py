@@ -145,6 +145,29 @@ def test_a_span_has_what_the_conventions_ask_for(receiver: Receiver):
     ] == "anchorline"
 
 
+@pytest.mark.parametrize(
+    ("model", "provider", "operation"),
+    [
+        ("gpt-5.5", "openai", "chat"),
+        ("gemini-3-pro-preview", "gcp.gemini", "generate_content"),
+        ("grok-4.5", "x_ai", "chat"),
+        ("mistral-large-latest", "mistral_ai", "chat"),
+        ("bedrock/anthropic.claude-opus-4-6-v1:0", "aws.bedrock", "chat"),
+        ("nobody-knows-1", "unknown", "chat"),
+    ],
+)
+def test_providers_have_the_names_of_the_conventions(
+    receiver: Receiver, model: str, provider: str, operation: str
+):
+    at = time.time() - DAY
+    usage = Usage(input=100, output=10)
+    outcome = Outcome("g1", target=model, usage=usage, signals={"status": 200}, sent_at=at)
+    history.recorded((history.planned("g1", at=at), outcome))
+    send(receiver, "--signal", "traces")
+    (span,) = receiver.spans
+    assert (span.attributes["gen_ai.provider.name"], span.name) == (provider, f"{operation} {model}")
+
+
 def test_metrics_are_differences_by_the_hour_in_the_conventions_buckets(receiver: Receiver):
     hour = (time.time() - DAY) // 3600 * 3600
     for number, minute in enumerate((5, 20, 61)):

@@ -28,7 +28,9 @@ class PlanArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body: (
         Annotated[
             dict[str, Any],
-            Meta(description="A request body: Anthropic Messages, OpenAI chat or Responses."),
+            Meta(
+                description="A request body: Anthropic Messages, OpenAI chat or Responses, Gemini generateContent."
+            ),
         ]
         | UnsetType
     ) = UNSET

@@ -10,7 +10,9 @@ from anchorline.otel.usage import UsageRecord
 Attributes = dict[str, str | int | float]
 
 SCOPE = "anchorline"
-OPERATION = "chat"
+CHAT = "chat"
+OPERATIONS = {"gcp.gemini": "generate_content"}
+"""What a request is called to a provider that has another name for it."""
 OPERATION_NAME = "gen_ai.operation.name"
 PROVIDER_NAME = "gen_ai.provider.name"
 REQUEST_MODEL = "gen_ai.request.model"
@@ -34,10 +36,15 @@ PROJECT = "anchorline.project"
 BRANCH = "anchorline.branch"
 
 
+def operation(record: UsageRecord) -> str:
+    """Returns what the conventions call a request to its provider."""
+    return OPERATIONS.get(record.provider, CHAT)
+
+
 def shared(record: UsageRecord) -> Attributes:
     """Returns what spans and metrics have in common: few values each."""
     attributes: Attributes = {
-        OPERATION_NAME: OPERATION,
+        OPERATION_NAME: operation(record),
         PROVIDER_NAME: record.provider,
         REQUEST_MODEL: record.model,
     }

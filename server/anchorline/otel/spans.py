@@ -51,7 +51,7 @@ def spans(records: Iterable[UsageRecord], resource: Resource) -> Sequence[Readab
     for record in records:
         ids.key = record.key
         span = tracer.start_span(
-            f"{attributes.OPERATION} {record.model}",
+            f"{attributes.operation(record)} {record.model}",
             kind=SpanKind.CLIENT,
             attributes=attributes.of_span(record),
             start_time=nanoseconds(record.at),
