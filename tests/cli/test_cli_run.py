@@ -1,22 +1,19 @@
 """`anchorline run` with small programs in the agent's place: environment, exit codes, signals, terminal, the summary."""
 
-import fcntl
 import json
 import os
-import pty
 import signal
-import struct
 import subprocess
 import sys
-import termios
-import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.gateways import MARKED_BODY, Gateway, free_port, gateway
+from support.terminal import Terminal
 from support.upstream import Running, Upstream
 
 pytestmark = pytest.mark.process
@@ -93,7 +90,7 @@ def test_the_summary_is_a_line_on_standard_error_where_it_is_asked_for(env):
     line = run(env, "--summary", "--", *asking).stderr
     assert line.startswith("anchorline: 1 request · ")
     assert line.count("\n") == 1
-    assert " read from the cache · " in line
+    assert " cached · " in line
     assert (
         run(env, "--summary", "--", *PYTHON, "").stderr == "anchorline: no request went through the gateway\n"
     )
@@ -173,46 +170,10 @@ def test_an_ignored_signal_stays_ignored(env):
     assert done.stdout == "True True\n"
 
 
-class Terminal:
-    """A terminal with a shell in it, as a person has one."""
-
-    def __init__(self, env: dict[str, str]) -> None:
-        self.pid, self._terminal = pty.fork()
-        if self.pid == 0:
-            os.execve(
-                "/bin/bash", ["bash", "--norc", "--noprofile", "-i"], env | {"PS1": "shell$ ", "TERM": "dumb"}
-            )
-        self._seen = b""
-
-    def type(self, keys: str) -> None:
-        os.write(self._terminal, keys.encode())
-
-    def resize(self, columns: int) -> None:
-        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-
-    def until(self, text: str) -> str:
-        """Return what is printed up to a text."""
-        while text.encode() not in self._seen:
-            self._seen += os.read(self._terminal, 65536)
-        shown, _, self._seen = self._seen.partition(text.encode())
-        return shown.decode()
-
-    def close(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        os.close(self._terminal)
-
-
 @pytest.fixture
 def terminal(env) -> Iterator[Terminal]:
-    terminal = Terminal(env)
-    alarm = threading.Timer(60, os.kill, (terminal.pid, signal.SIGKILL))
-    alarm.start()
-    try:
+    with closing(Terminal(env)) as terminal:
         yield terminal
-    finally:
-        alarm.cancel()
-        terminal.close()
 
 
 INTERACTIVE = """

@@ -92,7 +92,7 @@ def test_a_run_goes_on_to_the_upstream_that_its_address_names_with_the_clients_o
         Running(Upstream()) as behind,
         Running(Upstream()) as relay,
         gateway(tmp_path / "g", behind.url, settings=settings, env=key) as running,
-        run(running) as (_, address),
+        run(running) as (name, address),
     ):
         own = f"{relay.url}/anthropic"
         relayed = addresses.instead(f"{address}/anthropic", address, own)
@@ -103,6 +103,10 @@ def test_a_run_goes_on_to_the_upstream_that_its_address_names_with_the_clients_o
         assert not behind.app.seen
         call(f"{address}/anthropic/v1/messages", x_api_key="sk-mine")
         assert dict(behind.app.seen[0].headers)[b"x-api-key"] == b"sk-the-gateways-own"
+        versioned = addresses.instead(f"{address}/anthropic/v1", address, f"{relay.url}/v1")
+        call(f"{versioned}/messages", body=MARKED_BODY)
+        assert relay.app.seen[1].path == b"/v1/messages"
+        assert figures(running, name)["requests"] == {"200": 2, "404": 1}
         for wrong in ("anthropic.!", "anthropic.ZmlsZTovLy9ldGMvcGFzc3dk", "nobody.aHR0cDovL2E"):
             assert call(f"{address}/{wrong}/v1/messages")[0] == 404
 

@@ -179,10 +179,10 @@ def line(figures: RunFigures) -> str:
     parts = [f"{count(requests)} request{'s' * (requests != 1)}"]
     if sent:
         read = tokens.get("read", 0) / sent
-        parts.append(f"{count(sent)} tokens in, {share(read)} of them read from the cache")
+        parts.append(f"{count(sent)} tokens in, {share(read)} cached")
         parts.append(f"{count(tokens.get('output', 0))} out")
     if figures.usd is not None:
-        parts.append(f"{usd(figures.usd)}, {_saved(figures.saved_usd or 0.0)}")
+        parts += [usd(figures.usd), _saved(figures.saved_usd or 0.0)]
     parts += [f"{count(number)} not in it: {what}" for what, number in figures.unpriced.items()]
     if changed := figures.counts.get("changed", 0):
         parts.append(f"{count(changed)} changed ({figures.mode})")

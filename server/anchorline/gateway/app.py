@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -322,7 +323,8 @@ async def _looked_at(call: Call) -> Call:
     """Returns a request with what its body is: a prompt to answer, or to count, if it can be read at all."""
     if call.method != "POST" or not call.incoming.complete:
         return call
-    body_format, count = format_of(call.upstream.name, call.path), counted(call.upstream.name, call.path)
+    name, path = call.upstream.name, urlsplit(call.upstream.base).path + call.path
+    body_format, count = format_of(name, path), counted(name, path)
     if body_format is None and count is None:
         return call
     encoding, came = header(call.headers, b"content-encoding"), call.body
