@@ -23,6 +23,7 @@ export interface Report {
   budgets: readonly BudgetUse[];
   windows: readonly WindowState[];
   window_budgets: readonly WindowBudget[];
+  finding_shares: readonly FindingShare[];
   schema: 1;
 }
 
@@ -137,7 +138,7 @@ export interface AgentUse {
   usd: number;
 }
 
-/** `requests` in which something cost `usd` that it need not have. */
+/** `requests` in which something cost `usd` that it need not have: `tokens`, by model. */
 export interface CostFinding {
   code: "expired" | "history_changed" | "model_switched" | "tools_changed" | "compacted_cold" | "instructions_edited" | "not_readable" | "files_reread" | "large_results" | "subagent_starts" | "media_resent" | "no_commit";
   title: string;
@@ -147,6 +148,7 @@ export interface CostFinding {
   usd: number;
   worst: Example | null;
   fix: Fix | null;
+  tokens: readonly FindingTokens[];
 }
 
 /** Where a finding was worst: the dollars of one session on one day. */
@@ -177,6 +179,15 @@ export interface SettingChange {
   keys: readonly string[];
   value: boolean | number | string;
   source: string;
+}
+
+/** Tokens of a model that need not have been sent so. `read` is below 0 where they should have been read. */
+export interface FindingTokens {
+  model: string;
+  input: number;
+  read: number;
+  write_5m: number;
+  write_1h: number;
 }
 
 /** All that was billed, divided into `rows`, which add up to it: in the order of time, or the dearest one first. */
@@ -249,6 +260,14 @@ export interface WindowBudget {
   used_percent: number;
   resets_at: number | null;
   account: string;
+}
+
+/** What the finding with the `code` took of each `window` of a provider's plan, in per cent, on average. */
+export interface FindingShare {
+  code: string;
+  provider: string;
+  window: string;
+  percent: Estimate;
 }
 
 export type Cause = "expired" | "model_changed" | "compacted" | "prefix_edited" | "thinking_stripped" | "history_changed" | "not_readable" | "dropped";

@@ -51,6 +51,8 @@ def test_a_return_after_the_lifetime_costs_what_writing_costs_more_than_reading(
     expired = finding("expired")
     assert (expired.count, expired.unit, expired.requests) == (1, "return", 1)
     assert expired.usd == pytest.approx(40_500 * (2 - 0.1) * OPUS, abs=1e-6)
+    (tokens,) = expired.tokens
+    assert msgspec.structs.astuple(tokens) == ("claude-opus-4-6", 0, -40_500, 0, 40_500)
     assert expired.worst is not None
     assert (expired.worst.day, expired.worst.usd) == ("2026-01-05", expired.usd)
 
@@ -209,6 +211,25 @@ def test_all_findings_and_the_rest_are_the_bill(tmp_path_factory, history):
     assert [finding.usd for finding in known.findings] == sorted(
         (finding.usd for finding in known.findings), reverse=True
     )
+
+
+PRICES = {"claude-opus-4-6": OPUS, "claude-haiku-4-5": 1e-6}
+
+
+@given(history=_history())
+def test_a_finding_s_tokens_at_list_prices_are_its_dollars(tmp_path_factory, history):
+    folder = tmp_path_factory.mktemp("data")
+    with mock.patch.dict(os.environ, {"ANCHORLINE_DATA_DIR": str(folder)}):
+        put([_request(number, **values | {"billed": "plain"}) for number, values in enumerate(history)])
+        known = now()
+    shutil.rmtree(folder)
+    for found in known.findings:
+        if PRICES.keys() >= {tokens.model for tokens in found.tokens}:
+            usd = sum(
+                PRICES[sent.model] * (sent.input + 0.1 * sent.read + 1.25 * sent.write_5m + 2 * sent.write_1h)
+                for sent in found.tokens
+            )
+            assert usd == pytest.approx(found.usd, abs=2e-4), found
 
 
 def test_the_days_are_those_of_the_requests():

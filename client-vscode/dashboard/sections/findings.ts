@@ -1,14 +1,16 @@
 /** Where the money went: each dollar under one finding or none, and what to do about the costliest. */
 import { drawing } from "../charts";
 import { element } from "../elements";
-import type { CostFinding, Example, Fix, Report } from "../report";
-import { count, usd, usdTick } from "../words";
+import { type CostFinding, type Example, type FindingShare, type Fix, type Report, TITLES } from "../report";
+import { count, percent, usd, usdTick } from "../words";
 
-export function findings({ overview }: Report): HTMLElement | undefined {
+export function findings({ overview, finding_shares }: Report): HTMLElement | undefined {
   const all = overview.findings;
   if (all.length === 0) {
     return undefined;
   }
+  const shares = new Map(finding_shares.map((share) => [share.code, ofWindow(share)]));
+  const column = finding_shares.length > 0;
   const section = drawing({
     title: "Findings",
     text: `Of ${usd(overview.usd)} billed, what need not have been spent. Each dollar is under one finding, or under none: ${usd(overview.rest)}.`,
@@ -28,7 +30,8 @@ export function findings({ overview }: Report): HTMLElement | undefined {
             callbacks: {
               label: ({ dataIndex }) => {
                 const finding = all[dataIndex];
-                return finding ? `${often(finding)}, ${usd(finding.usd)}` : "";
+                const share = finding && shares.get(finding.code);
+                return finding ? `${often(finding)}, ${usd(finding.usd)}${share ? `, ${share}` : ""}` : "";
               },
             },
           },
@@ -37,16 +40,17 @@ export function findings({ overview }: Report): HTMLElement | undefined {
     },
     table: {
       caption: "Findings by cost",
-      head: ["Finding", "How often", "Cost", "Worst", "What to do"],
+      head: ["Finding", "How often", "Cost", ...(column ? ["Of your plan"] : []), "Worst", "What to do"],
       rows: [
         ...all.map((finding) => [
           finding.title,
           often(finding),
           usd(finding.usd),
+          ...(column ? [shares.get(finding.code) ?? "–"] : []),
           worst(finding.worst),
           finding.fix?.title ?? "–",
         ]),
-        ["(no finding)", "–", usd(overview.rest), "–", "–"],
+        ["(no finding)", "–", usd(overview.rest), ...(column ? ["–"] : []), "–", "–"],
       ],
     },
   });
@@ -70,6 +74,11 @@ export function findings({ overview }: Report): HTMLElement | undefined {
 
 function often(finding: CostFinding): string {
   return `${count(finding.count)} ${finding.unit}`;
+}
+
+function ofWindow({ percent: { value, low, high }, window }: FindingShare): string {
+  const [most, least, highest] = [value, low, high].map((each) => percent(each / 100, value < 10 ? 1 : 0));
+  return `about ${most} (${least} to ${highest}) of each ${TITLES[window] ?? window}`;
 }
 
 function worst(example: Example | null): string {

@@ -10,12 +10,13 @@ import msgspec
 from anchorline import files
 from anchorline.cli import offers, reading, screen, terminal
 from anchorline.cli.offers import FixOffer
+from anchorline.cli.screen import PlanLimits
 from anchorline.client_settings.document import UnwritableError
 from anchorline.client_settings.edits import edited_files
 from anchorline.config import Config, Store
 from anchorline.findings import kept
 from anchorline.findings.model import Overview
-from anchorline.limits import wording
+from anchorline.limits.finding_share import FindingShare
 from anchorline.limits.model import WindowState
 from anchorline.sessions import session_files
 from anchorline.sessions.agents import AGENTS
@@ -38,8 +39,8 @@ class AgentFiles(msgspec.Struct, frozen=True):
 class FirstScreen(msgspec.Struct, frozen=True):
     """All that the screen shows. `imported` requests are new; `fixes` are what `anchorline fix N` makes.
 
-    `windows` are those of a plan, where its limits are known. `sample`: nothing is recorded on this machine, and the
-    overview is that of the sample history.
+    `windows` are those of a plan, where its limits are known, and `finding_shares` what findings took of them.
+    `sample`: nothing is recorded on this machine, and the overview is that of the sample history.
     """
 
     agents: list[AgentFiles]
@@ -48,6 +49,7 @@ class FirstScreen(msgspec.Struct, frozen=True):
     fixes: list[FixOffer]
     sample: bool = False
     windows: tuple[WindowState, ...] = ()
+    finding_shares: tuple[FindingShare, ...] = ()
 
 
 def show(*, as_json: bool, sample: bool) -> None:
@@ -58,7 +60,7 @@ def show(*, as_json: bool, sample: bool) -> None:
     settings = reading.settings().config
     agents: list[AgentFiles] = []
     imported, overview = 0, None
-    windows: tuple[WindowState, ...] = ()
+    plan = PlanLimits()
     if not sample:
         sources = {agent: session_files.files(agent, session_files.homes(agent)) for agent in AGENTS}
         agents = [_files(agent, paths) for agent, paths in sources.items()]
@@ -66,7 +68,7 @@ def show(*, as_json: bool, sample: bool) -> None:
         try:
             path = locate(settings.store.path)
             overview = _overview(path, settings, quiet=as_json)
-            windows = _windows(path, settings)
+            plan = _plan_limits(path, settings, overview)
         except StoreError as error:
             raise reading.Unusable(str(error)) from error
     if overview is None or not overview.requests:
@@ -78,9 +80,11 @@ def show(*, as_json: bool, sample: bool) -> None:
     except OSError as error:
         reading.notice(f"{error.filename}: {error.strerror}; so `anchorline fix` won't know these fixes")
     if as_json:
-        _print(FirstScreen(agents, imported, overview, offered, windows=windows))
+        _print(
+            FirstScreen(agents, imported, overview, offered, windows=plan.windows, finding_shares=plan.shares)
+        )
     else:
-        terminal.show(screen.lines(overview, offered, done, terminal.width(), windows, time.time()))
+        terminal.show(screen.lines(overview, offered, done, terminal.width(), plan, time.time()))
 
 
 def _show_sample(agents: list[AgentFiles], *, as_json: bool) -> None:
@@ -145,14 +149,14 @@ def _overview(path: Path, settings: Config, *, quiet: bool) -> Overview:
     return overview
 
 
-def _windows(path: Path, settings: Config) -> tuple[WindowState, ...]:
-    """Returns a plan's windows; none where nothing has told of them lately."""
+def _plan_limits(path: Path, settings: Config, overview: Overview) -> PlanLimits:
+    """Returns a plan's windows, and what findings took of them; none where nothing has told of them lately."""
     now = time.time()
     if not limits_told(path, now - LATELY_S):
-        return ()
+        return PlanLimits()
     from anchorline.cli import update  # noqa: PLC0415  (as above: many have no plan whose limits are known)
 
-    return wording.current(update.windows(path, settings, now), now)
+    return update.plan_limits(path, settings, now, overview)
 
 
 def _offers(overview: Overview) -> tuple[list[FixOffer], list[str]]:

@@ -17,13 +17,16 @@ from anchorline.cli import reading, rendering
 from anchorline.config import Config
 from anchorline.explain import markdown, nothing
 from anchorline.gateway import splice
+from anchorline.limits import shares
+from anchorline.limits.state import limits
 from anchorline.live import policies
 from anchorline.live.recorded import recorded
 from anchorline.plan import Plan, schema
 from anchorline.planner import Planner
 from anchorline.prompt.formats import FORMATS
 from anchorline.prompt.model import EmptyPromptError, Format, Prompt
-from anchorline.store.database import locate
+from anchorline.route.target import Targets
+from anchorline.store.database import StoreError, locate
 from anchorline.store.experiments import registry
 from anchorline.store.recorder import Recorder
 from anchorline.surroundings import NOTHING, Surroundings
@@ -119,12 +122,20 @@ def command(
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(plan)).decode())
         return
-    rendering.show(markdown(plan, prompt))
+    rendering.show(markdown(plan, prompt, _share(config, planner.targets, plan)))
     if plan.refinement.text is not None and prompt.draft is not None:
         click.echo()
         rendering.show_diff(diff(prompt.draft.text, plan.refinement.text))
     if record:
         click.echo(f"plan {plan.id}", err=True)
+
+
+def _share(config: Config, targets: Targets, plan: Plan) -> str:
+    """Returns what the request takes of a window of the user's plan; nothing where that is not known."""
+    try:
+        return shares.of_plan(limits(locate(config.store.path), targets, plan.created_at), plan)
+    except StoreError:
+        return ""  # that the database can't be read was said
 
 
 def diff(before: str, after: str) -> str:

@@ -128,6 +128,9 @@ def _show(report: Report) -> None:
         for finding in report.overview.findings:
             if finding.fix is not None:
                 tables.say(f"{finding.title}: {_fix(finding.fix)}.")
+    titles: dict[str, str] = {finding.code: finding.title for finding in report.overview.findings}
+    for share in report.finding_shares:
+        tables.say(f"{titles.get(share.code, share.code)}: {share}.")
     if summary := _summary(report):
         tables.say(summary)
 

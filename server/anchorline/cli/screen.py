@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 from anchorline import files
 from anchorline.cli.offers import FixOffer
@@ -13,6 +14,7 @@ from anchorline.cli.terminal import Styled, StyledLine
 from anchorline.figures import cents, count, share
 from anchorline.findings.model import CostFinding, Fix, Overview
 from anchorline.limits import wording
+from anchorline.limits.finding_share import FindingShare
 from anchorline.limits.model import WindowState
 from anchorline.sessions import agents
 
@@ -24,25 +26,35 @@ LONGEST = 24
 _STYLES = {"": "", "near": "yellow", "full": "red"}
 
 
+class PlanLimits(NamedTuple):
+    """A plan's windows, and what findings took of them."""
+
+    windows: tuple[WindowState, ...] = ()
+    shares: tuple[FindingShare, ...] = ()
+
+
+NO_PLAN = PlanLimits()
+
+
 def lines(
     overview: Overview,
     offers: Sequence[FixOffer],
     done: Sequence[str],
     width: int,
-    windows: Sequence[WindowState] = (),
+    plan: PlanLimits = NO_PLAN,
     now: float = 0.0,
 ) -> list[StyledLine]:
     """Returns the screen of an overview that has requests, at the epoch second `now`.
 
     `offers` are the fixes that `anchorline fix` makes; `done` are the codes of findings whose fix is in force already.
-    `windows` are those of a plan.
+    `plan` are the windows of a plan.
     """
     width = min(width, WIDEST)
     screen = [*_head(overview, width), []]
-    if windows:
-        screen += [*_windows(windows, now, width), []]
+    if plan.windows:
+        screen += [*_windows(plan.windows, now, width), []]
     if overview.unpriced < overview.requests:
-        screen += [*_findings(overview, offers, done, width), []]
+        screen += [*_findings(overview, offers, done, width, plan.shares), []]
     return [*screen, *_plain(_next(offers), width)]
 
 
@@ -72,8 +84,13 @@ def sample(
 
 
 def _findings(
-    overview: Overview, offers: Sequence[FixOffer], done: Sequence[str], width: int
+    overview: Overview,
+    offers: Sequence[FixOffer],
+    done: Sequence[str],
+    width: int,
+    shares: Sequence[FindingShare] = (),
 ) -> list[StyledLine]:
+    taken = {of.code: f"; {of}" for of in shares}
     numbers: dict[str, int] = {offer.code: offer.number for offer in offers}
     shown, smaller = overview.findings[:MOST], overview.findings[MOST:]
     smaller_usd = sum(finding.usd for finding in smaller)
@@ -82,7 +99,7 @@ def _findings(
     screen: list[StyledLine] = []
     for finding in shown:
         screen += _row(cents(finding.usd), finding.usd, overview, (finding.title, "bold"), indent, width)
-        screen += _wrapped([(_details(finding), "dim")], indent, width)
+        screen += _wrapped([(_details(finding) + taken.get(finding.code, ""), "dim")], indent, width)
         if finding.fix is not None:
             screen += _wrapped(_action(finding, finding.fix, numbers, done), indent, width, hanging=2)
     if smaller:

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from anchorline.cli import progress, reading
+from anchorline.cli.screen import PlanLimits
 from anchorline.config import Config
 from anchorline.findings.model import Overview
-from anchorline.findings.overview import overview
-from anchorline.limits.model import WindowState
+from anchorline.findings.overview import overview as worked_out
+from anchorline.limits import wording
 from anchorline.limits.state import limits
+from anchorline.report.finding_shares import finding_shares
 from anchorline.route.target import load as load_targets
 from anchorline.store.session_import import import_sessions
 
@@ -39,12 +41,14 @@ def import_files(new: Mapping[str, list[Path]], settings: Config, *, quiet: bool
     return requests
 
 
-def windows(path: Path, settings: Config, now: float) -> tuple[WindowState, ...]:
-    """Returns a plan's windows as they are known at the epoch second `now`. Raises StoreError."""
-    return limits(path, load_targets(settings.files), now).windows
+def plan_limits(path: Path, settings: Config, now: float, overview: Overview) -> PlanLimits:
+    """Returns a plan's windows as they are at the epoch second `now`, and findings' shares. Raises StoreError."""
+    known = limits(path, load_targets(settings.files), now)
+    windows = wording.current(known.windows, now)
+    return PlanLimits(windows, finding_shares(overview, known) if windows else ())
 
 
 def work_out(path: Path, settings: Config, *, quiet: bool) -> Overview:
     """Returns the overview of the database at `path`. Raises StoreError."""
     with progress.bar("Looking for savings", None, quiet=quiet):
-        return overview(path, load_targets(settings.files))
+        return worked_out(path, load_targets(settings.files))

@@ -34,15 +34,19 @@ class Avoidable(NamedTuple):
 
 
 class Shares:
-    """What a request's bill is divided into: dollars and occurrences by finding.
+    """What a request's bill is divided into: dollars, tokens and occurrences by finding.
 
-    `missed` is the finding that its miss is, `brought` what it brings that need not be there: what a fix would change.
+    Tokens are those that were `unread` and those that were `read`; the ones that a miss should have read count against
+    the latter. `missed` is the finding that its miss is, `brought` what it brings that need not be there: what a fix
+    would change.
     """
 
-    __slots__ = ("brought", "counts", "missed", "usd")
+    __slots__ = ("brought", "counts", "missed", "read", "unread", "usd")
 
     def __init__(self) -> None:
         self.usd: defaultdict[Code, float] = defaultdict(float)
+        self.unread: defaultdict[Code, float] = defaultdict(float)
+        self.read: defaultdict[Code, float] = defaultdict(float)
         self.counts: defaultdict[Code, int] = defaultdict(int)
         self.missed: Code | None = None
         self.brought: list[Avoidable] = []
@@ -51,8 +55,9 @@ class Shares:
         """Keeps the sum of all shares within the bill, which estimates of tokens may exceed."""
         total = sum(self.usd.values())
         if total > bill:
-            for code in self.usd:
-                self.usd[code] *= bill / total
+            for parts in (self.usd, self.unread, self.read):
+                for code in parts:
+                    parts[code] *= bill / total
 
 
 class _Carried(NamedTuple):
@@ -118,6 +123,7 @@ class Conversation:
         reading = min(rates.read, rates.unread)
         if self._subagent and self._requests == 1:
             shares.usd["subagent_starts"] = rates.unread * (prompt - read) + rates.read * read
+            shares.unread["subagent_starts"], shares.read["subagent_starts"] = prompt - read, read
             shares.counts.clear()
             shares.counts["subagent_starts"] = 1
             return shares
@@ -126,15 +132,17 @@ class Conversation:
             lost = max(min(believed, prompt) - read, 0)
             shares.missed = code
             shares.usd[code] += lost * max(rates.unread - reading, 0.0)
+            shares.unread[code] += lost
+            shares.read[code] -= lost
             shares.counts[code] += 1
-        _share(shares, carried, reading, before)
+        _share(shares, shares.read, carried, reading, before)
         if resent:
             shares.counts["media_resent"] += resent
         new: defaultdict[Code, int] = defaultdict(int)
         for part in shares.brought:
             if part.code != "media_resent":  # an attachment has to be sent once
                 new[part.code] += part.tokens
-        _share(shares, new, rates.unread, max(prompt - max(before, read), 0))
+        _share(shares, shares.unread, new, rates.unread, max(prompt - max(before, read), 0))
         return shares
 
     def _lose(self, prompt: int) -> None:
@@ -194,13 +202,19 @@ def _finding(prefix_return: PrefixReturn, *, edited: bool) -> Code | None:
     return MISSES.get(cause)
 
 
-def _share(shares: Shares, parts: Mapping[Code, int], rate: float, most: int) -> None:
-    """Adds what `parts` of at most so many tokens cost: they are estimates, and count for less where they exceed it."""
+def _share(
+    shares: Shares, counted: defaultdict[Code, float], parts: Mapping[Code, int], rate: float, most: int
+) -> None:
+    """Adds what `parts` of at most so many tokens cost: they are estimates, and count for less where they exceed it.
+
+    Their tokens are added to `counted`.
+    """
     total = sum(parts.values())
     scale = min(1.0, most / total) if total else 0.0
     for code, tokens in parts.items():
         if tokens:
             shares.usd[code] += rate * scale * tokens
+            counted[code] += scale * tokens
 
 
 def _covers(earlier: Span, span: Span) -> bool:

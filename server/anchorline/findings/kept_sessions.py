@@ -16,7 +16,7 @@ from anchorline.findings.sessions import SessionSums, session_sums
 from anchorline.route.target import Targets
 from anchorline.store import database, worked_out
 
-FORM = 1
+FORM = 2
 """Sums that are counted in another way differ in this."""
 
 _REQUESTS = """

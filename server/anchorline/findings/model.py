@@ -63,8 +63,18 @@ class Fix(msgspec.Struct, frozen=True):
     changes: tuple[SettingChange, ...] = ()
 
 
+class FindingTokens(msgspec.Struct, frozen=True):
+    """Tokens of a model that need not have been sent so. `read` is below 0 where they should have been read."""
+
+    model: str
+    input: int
+    read: int
+    write_5m: int
+    write_1h: int
+
+
 class CostFinding(msgspec.Struct, frozen=True):
-    """`requests` in which something cost `usd` that it need not have.
+    """`requests` in which something cost `usd` that it need not have: `tokens`, by model.
 
     `count` is how often it occurred, in `unit` ("returns", "files", …). Of ``no_commit``, `usd` is all that its
     sessions cost: dollars that the other findings and the rest have already.
@@ -78,6 +88,7 @@ class CostFinding(msgspec.Struct, frozen=True):
     usd: float
     worst: Example | None = None
     fix: Fix | None = None
+    tokens: tuple[FindingTokens, ...] = ()
 
 
 class AgentUse(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from anchorline.findings.evidence import CLAUDE_CODE, ClaudeCode, Evidence
 from anchorline.findings.fixes import best
 from anchorline.findings.kept_sessions import all_sessions
 from anchorline.findings.kinds import KINDS
-from anchorline.findings.model import AgentUse, Code, CostFinding, Example, Overview
+from anchorline.findings.model import AgentUse, Code, CostFinding, Example, FindingTokens, Overview
 from anchorline.findings.sessions import DAY_S, FindingSum, SessionDay, SessionSums, session_sums
 from anchorline.replay import history
 from anchorline.replay.worth import WhatIf
@@ -145,9 +145,7 @@ class _Total:
         self.worst: tuple[float, SessionDay] | None = None
 
     def add(self, day: SessionDay, part: FindingSum) -> None:
-        self.sum.count += part.count
-        self.sum.requests += part.requests
-        self.sum.usd += part.usd
+        self.sum.include(part)
         self.sessions.add(day.session)
         if part.usd > (self.worst[0] if self.worst is not None else 0.0):
             self.worst = part.usd, day
@@ -169,4 +167,7 @@ def _finding(code: Code, total: _Total) -> CostFinding:
         total.sum.requests,
         round(total.sum.usd, 6),
         worst,
+        tokens=tuple(
+            FindingTokens(model, *map(round, tokens)) for model, tokens in sorted(total.sum.tokens.items())
+        ),
     )

@@ -3,10 +3,11 @@
 import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from operator import add
 
 import msgspec
 
-from anchorline.billed.request import PricedModels
+from anchorline.billed.request import BilledTokens, PricedModels
 from anchorline.billed.requests import BilledRequest, billed_requests
 from anchorline.findings.attribution import Conversation, Shares
 from anchorline.findings.evidence import Evidence
@@ -18,6 +19,8 @@ from anchorline.store import database
 GATEWAY = "gateway"
 """The agent of requests that no session file has."""
 DAY_S = 86_400
+Split = tuple[float, float, float]
+_PLAIN: Split = (1.0, 0.0, 0.0)
 
 
 class FindingSum(msgspec.Struct, gc=False):
@@ -26,6 +29,28 @@ class FindingSum(msgspec.Struct, gc=False):
     count: int = 0
     requests: int = 0
     usd: float = 0.0
+    tokens: dict[str, list[float]] = {}
+    """By model: tokens that were plain input, read, written for five minutes and for an hour."""
+
+    def count_tokens(self, model: str, unread: float, read: float, split: Split) -> None:
+        """Adds tokens of a request to a model, the unread ones as its prompt's were `split`."""
+        sums = self.tokens.get(model)
+        if sums is None:
+            sums = self.tokens[model] = [0.0] * 4
+        plain, short, long = split
+        sums[0] += unread * plain
+        sums[1] += read
+        sums[2] += unread * short
+        sums[3] += unread * long
+
+    def include(self, part: "FindingSum") -> None:
+        """Adds another sum."""
+        self.count += part.count
+        self.requests += part.requests
+        self.usd += part.usd
+        for model, tokens in part.tokens.items():
+            sums = self.tokens.get(model)
+            self.tokens[model] = tokens[:] if sums is None else list(map(add, sums, tokens))
 
 
 class SessionDay(msgspec.Struct):
@@ -46,8 +71,11 @@ class SessionDay(msgspec.Struct):
     usd: float = 0.0
     findings: dict[Code, FindingSum] = {}
 
-    def add(self, at: float, usd: float | None, shares: Shares) -> None:
-        """Adds a request that was sent then; `usd` is None where its price is not known."""
+    def add(self, at: float, usd: float | None, shares: Shares, model: str, split: Split) -> None:
+        """Adds a request that was sent then to a model; `usd` is None where its price is not known.
+
+        `split` is what part of its unread tokens was plain input, written for five minutes, and for an hour.
+        """
         self.first_at, self.last_at = min(self.first_at, at), max(self.last_at, at)
         self.requests += 1
         if usd is None:
@@ -62,6 +90,9 @@ class SessionDay(msgspec.Struct):
             total.count += shares.counts.get(code, 0)
             total.requests += 1
             total.usd += shares.usd.get(code, 0.0)
+            if code in shares.unread or code in shares.read:
+                unread, read = shares.unread.get(code, 0.0), shares.read.get(code, 0.0)
+                total.count_tokens(model, unread, read, split)
 
 
 class SessionSums(msgspec.Struct):
@@ -102,9 +133,23 @@ def session_sums(
             day = SessionDay(session, agent, number, billed.at, billed.at, project, current.committed)
             days[number] = day
             sums.days.append(day)
-        day.add(billed.at, None if isinstance(billed.bill, Unpriced) else billed.bill.usd, shares)
+        usd = None if isinstance(billed.bill, Unpriced) else billed.bill.usd
+        day.add(billed.at, usd, shares, billed.facts.shown, _split(billed.tokens))
     if current is not None:
         yield sums
+
+
+def _split(tokens: BilledTokens | None) -> Split:
+    """Returns what parts of a prompt's unread tokens were plain input, written for five minutes, and for an hour."""
+    if tokens is None:
+        return _PLAIN
+    if tokens.usage is not None:
+        first = tokens.usage.first
+        plain, written, long = first.input, first.write, first.write_1h
+    else:
+        plain, written, long = tokens.prompt - tokens.read - tokens.written, tokens.written, tokens.long
+    unread = plain + written
+    return (plain / unread, (written - long) / unread, long / unread) if unread else _PLAIN
 
 
 class _Session:

@@ -19,6 +19,7 @@ from anchorline.findings.overview import overview
 from anchorline.limits import wording
 from anchorline.limits.budgets import window_budgets
 from anchorline.limits.state import limits
+from anchorline.report.finding_shares import finding_shares
 from anchorline.report.groups import GROUPS, Groups
 from anchorline.report.model import Arm, ExperimentStep, Grouping, Refinements, Report, Route
 from anchorline.report.sums import Sums
@@ -72,9 +73,13 @@ def with_limits(
     Raises StoreError when the database can't be read.
     """
     now = time.time()
-    windows = wording.current(limits(path, targets, now).windows, now)
+    known = limits(path, targets, now)
+    windows = wording.current(known.windows, now)
     report = msgspec.structs.replace(
-        report, windows=windows, window_budgets=window_budgets(settings.budget, windows)
+        report,
+        windows=windows,
+        window_budgets=window_budgets(settings.budget, windows),
+        finding_shares=finding_shares(report.overview, known) if windows else (),
     )
     if not settings.budget.in_usd:
         return report

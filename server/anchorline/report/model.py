@@ -11,6 +11,7 @@ from anchorline.billed.budgets import BudgetUse
 from anchorline.cache.miss_causes import Cause
 from anchorline.findings.model import Overview
 from anchorline.limits.budgets import WindowBudget
+from anchorline.limits.finding_share import FindingShare
 from anchorline.limits.model import WindowState
 
 
@@ -160,7 +161,8 @@ class Report(msgspec.Struct, frozen=True):
     """Everything. `requests` have a bill; of `unpriced` ones the price is not known, `unknown` says what of it.
 
     `overview` divides what was billed among findings. `steps` are the newest ones, whenever they were taken, the last
-    one first. `windows` are those of a plan as they are now, whatever `since` is. `pings` kept prefixes warm: their
+    one first. `windows` are those of a plan as they are now, whatever `since` is, and `finding_shares` what findings
+    took of them. `pings` kept prefixes warm: their
     dollars are not in `costs`, and None where the price of none is known.
     """
 
@@ -185,4 +187,5 @@ class Report(msgspec.Struct, frozen=True):
     budgets: tuple[BudgetUse, ...] = ()
     windows: tuple[WindowState, ...] = ()
     window_budgets: tuple[WindowBudget, ...] = ()
+    finding_shares: tuple[FindingShare, ...] = ()
     schema: Literal[1] = 1
