@@ -40,14 +40,16 @@ def test_a_window_is_what_is_used_and_when_it_resets():
 
 def test_a_forecast_has_its_interval():
     wall = Wall(0.9, NOW + 0.5 * HOUR, NOW + HOUR, NOW + 1.5 * HOUR)
-    assert wording.forecast(window(wall=wall), NOW) == "full at about 17:00 (16:30 to 17:30) at this pace"
+    assert wording.forecast(window(wall=wall), NOW) == "full at about 17:00 (16:30 to 17:30)"
     open_end = msgspec.structs.replace(wall, latest=None)
-    assert (
-        wording.forecast(window(wall=open_end), NOW)
-        == "full at about 17:00 (16:30 to the reset) at this pace"
-    )
+    assert wording.forecast(window(wall=open_end), NOW) == "full at about 17:00 (16:30 to the reset)"
     end = Estimate(71.0, 66.0, 80.4)
-    assert wording.forecast(window(at_reset=end), NOW) == "71% (66 to 80) at the reset at this pace"
+    assert wording.forecast(window(at_reset=end), NOW) == "71% (66 to 80) at the reset"
+    risk = Wall(0.36, None, None, None)
+    assert (
+        wording.forecast(window(at_reset=end, wall=risk), NOW)
+        == "71% (66 to 80) at the reset, full before: 36%"
+    )
     assert wording.forecast(window(), NOW) == ""
     assert wording.forecast(window(100.0, at_reset=end), NOW) == ""
 

@@ -13,6 +13,8 @@ NEAR = 80.0
 """Per cent of a window from which on it is nearly used up."""
 HALF = 50.0
 """Per cent from which on a wall that is more likely than not is worth a warning: before, the pace says little."""
+RISK = 0.1
+"""The probability of a wall from which on it is told, where it is more likely not to come."""
 FULL = 100.0
 _DAY_S = 86_400.0
 _OLD_S = 15 * 60.0
@@ -78,13 +80,13 @@ def forecast(window: WindowState, now: float) -> str:
     if wall is not None and wall.at is not None:
         between = [moment(at, now) for at in (wall.earliest, wall.latest) if at is not None]
         span = f" ({between[0]} to {between[-1] if len(between) > 1 else 'the reset'})" if between else ""
-        return f"full at about {moment(wall.at, now)}{span} at this pace"
+        return f"full at about {moment(wall.at, now)}{span}"
     if window.at_reset is None:
         return ""
     end = window.at_reset
     text = f"{min(end.value, FULL):.0f}% ({min(end.low, FULL):.0f} to {min(end.high, FULL):.0f}) at the reset"
-    risk = f", full before with {share(wall.likely)}" if wall is not None else ""
-    return f"{text} at this pace{risk}"
+    risk = f", full before: {share(wall.likely)}" if wall is not None and wall.likely >= RISK else ""
+    return f"{text}{risk}"
 
 
 def warning(window: WindowState, name: str, now: float) -> str:
