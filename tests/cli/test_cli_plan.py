@@ -168,7 +168,7 @@ def test_a_compressed_body(tmp_path: Path):
     [
         (b'{"messages": 3}', "messages"),
         (b'{"messages": [', "JSON is cut off"),
-        (b'{"model": "x"}', "neither"),
+        (b'{"model": "x"}', "none of"),
     ],
 )
 def test_a_body_that_is_none_is_refused_with_its_name(tmp_path: Path, content: bytes, said: str):
@@ -387,7 +387,7 @@ def test_a_misspelt_command_names_the_one_that_is_meant():
 def test_an_unknown_command_of_a_group_names_those_that_it_has():
     result = CliRunner().invoke(cli, ["import", "cursor"])
     assert result.exit_code == 2
-    assert "No such command 'cursor'. Choose from 'claude-code', 'codex'." in result.stderr
+    assert "No such command 'cursor'. Choose from 'claude-code', 'cline', 'codex', " in result.stderr
     assert "Did you mean 'codex'?" in CliRunner().invoke(cli, ["import", "codx"]).stderr
 
 
