@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from clients.desk import Desk, Later
+from clients.desk import Desk
+from clients.provider import Provider
 from support.tmux import INSTALLED
 from support.upstream import Running
 
@@ -13,7 +14,7 @@ from support.upstream import Running
 @pytest.fixture
 def provider(tmp_path: Path) -> Iterator[Running]:
     """The provider, at its address."""
-    with Running(Later(tmp_path, steps=1)) as running:
+    with Running(Provider(tmp_path, steps=1)) as running:
         yield running
 
 

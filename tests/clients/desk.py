@@ -2,19 +2,17 @@
 
 import json
 import os
-import re
-import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from datetime import datetime, timedelta
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from clients.programs import KEYS, PROGRAMS, Place
 from clients.provider import TASK, Provider
-from clients.session import anchorline, lay
+from clients.session import anchorline, lay, pass_time
 from support.claude_sessions import billed, wait_for_requests
 from support.hook_helpers import HookHelper
 from support.tmux import Terminal
@@ -28,23 +26,13 @@ needs_clients = pytest.mark.skipif(
 )
 
 
-class Later(Provider):
-    """The provider, with a clock that can be set forward."""
-
-    ahead_s = 0.0
-
-    def bill(self, request: dict, now: float) -> dict[str, int]:
-        """Return what a request is billed by that clock."""
-        return super().bill(request, now + self.ahead_s)
-
-
 class Desk:
     """A developer's machine: Claude Code with the plugin, a private home, Anchorline's folder, and the provider.
 
     `url` is where Claude Code sends its requests. `home` has Anchorline's settings and data.
     """
 
-    def __init__(self, folder: Path, provider: Later, url: str, home: Path) -> None:
+    def __init__(self, folder: Path, provider: Provider, url: str, home: Path) -> None:
         self.place = Place(Path(FOLDER).resolve(), folder / "home", folder / "work")
         lay(self.place)
         self.provider = provider
@@ -108,15 +96,8 @@ class Desk:
         return sorted((self.place.home / ".claude" / "projects").rglob("*.jsonl"))
 
     def pass_time(self) -> None:
-        """Let two hours go by: all that is recorded was so much earlier, and the provider's clock goes on."""
-        for file in self.transcripts:
-            file.write_text(re.sub(r'(?<="timestamp":")[^"]+', _earlier, file.read_text()))
-        with closing(sqlite3.connect(self.data / "anchorline.db")) as db, db:
-            away = AWAY.total_seconds()
-            db.execute(
-                "UPDATE ledger SET written_at = written_at - ?, expires_at = expires_at - ?", [away, away]
-            )
-        self.provider.ahead_s += away
+        """Let two hours go by."""
+        pass_time(AWAY, self.transcripts, self.data / "anchorline.db", self.provider)
 
     def check_recorded(self) -> None:
         """Assert that each request that was billed is recorded, once, and to the cent."""
@@ -126,8 +107,3 @@ class Desk:
         requests, usd = billed(database)
         assert requests == len(bills)
         assert usd == pytest.approx(sum(bill.usd for bill in bills), abs=0.005)
-
-
-def _earlier(stamp: re.Match[str]) -> str:
-    moment = datetime.fromisoformat(stamp[0]) - AWAY
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

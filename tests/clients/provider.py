@@ -56,7 +56,10 @@ class Call(NamedTuple):
 
 
 class Provider(Upstream):
-    """The ASGI application. `bills` are the answered prompts, `refusals` those that were refused, with the reason."""
+    """The ASGI application. `bills` are the answered prompts, `refusals` those that were refused, with the reason.
+
+    `ahead_s` is by how much its clock is ahead.
+    """
 
     def __init__(self, files: Path, *, steps: int = 3, calls: tuple[Call, ...] = (), end: str = "") -> None:
         super().__init__()
@@ -66,6 +69,7 @@ class Provider(Upstream):
         self.end = end
         self.bills: list[Bill] = []
         self.refusals: list[str] = []
+        self.ahead_s = 0.0
         self._catalog = catalog.load()
         self._signed: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -89,7 +93,7 @@ class Provider(Upstream):
             if "messages" in request and "max_tokens" in request:
                 self._strict(request)
             before = self.usd
-            usage = super().bill(request, now)
+            usage = super().bill(request, now + self.ahead_s)
         except RefusedError as refusal:
             self.refusals.append(refusal.message)
             raise

@@ -6,12 +6,14 @@ scripted provider.
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -210,6 +212,21 @@ def say(program: Program, place: Place, message: str, *, goes_on: bool) -> str:
         check=False,
     )
     return done.stdout.decode("utf-8", "replace")
+
+
+def pass_time(away: timedelta, files: list[Path], database: Path, provider: Provider) -> None:
+    """Let time go by: what session files and ledger tell was so much earlier, and the provider's clock goes on."""
+
+    def earlier(written: re.Match[str]) -> str:
+        moment = datetime.fromisoformat(written[0]) - away
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    for file in files:
+        file.write_text(re.sub(r'(?<="timestamp":")[^"]+', earlier, file.read_text()))
+    with closing(sqlite3.connect(database)) as db, db:
+        moved = "written_at = written_at - :away, expires_at = expires_at - :away"
+        db.execute(f"UPDATE ledger SET {moved}", {"away": away.total_seconds()})
+    provider.ahead_s += away.total_seconds()
 
 
 def anchorline(arguments: list[str], env: dict[str, str]) -> str:

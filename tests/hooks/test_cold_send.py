@@ -84,6 +84,24 @@ def test_after_a_compaction_nothing_is_known_until_the_next_answer(tmp_path: Pat
     assert request.cached == 2900
 
 
+def test_a_conversation_that_waits_for_a_tool_sends_its_result_in_any_case(tmp_path: Path):
+    log = conversation()
+    assert not is_working(tmp_path, log)
+    log.user("And now?")
+    log.answer("m3", "make test", call="c3", model=MODEL)
+    assert is_working(tmp_path, log)
+    log.result("c3")
+    assert not is_working(tmp_path, log)
+    log.answer("m4", model=MODEL)
+    assert not is_working(tmp_path, log)
+
+
+def is_working(folder: Path, log: ClaudeLog) -> bool:
+    request = last_request(written(folder, log))
+    assert request is not None
+    return request.working
+
+
 @pytest.mark.parametrize("tool", ["CronCreate", "ScheduleWakeup"])
 def test_a_session_that_wakes_itself_up(tmp_path: Path, tool: str):
     log = conversation()

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 INSTALLED = shutil.which("tmux") is not None
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 LOOK_S = 0.05
 """How often the screen is looked at: tmux tells nobody that it has changed."""
 

@@ -59,8 +59,7 @@ def message(send: ColdSend, share: str = "") -> str:
     price = f"{usd(send.usd)}, {share}" if share else usd(send.usd)
     return (
         f"Anchorline: this conversation's cache expired {ago(send.expired_s)} ago. Sending now writes "
-        f"{count(send.tokens)} tokens anew for {price}; from the cache they were {usd(send.read_usd)}.\n"
-        "Press Enter again to send it. /clear begins without them; /compact pays for them once and goes on with less."
+        f"{count(send.tokens)} tokens anew for {price}; from the cache they were {usd(send.read_usd)}."
     )
 
 

@@ -26,5 +26,6 @@ def handlers(status_line: StatusLine) -> Handlers:
             ("qwen-code", name): Handler(session_events.qwen_code, is_awaited=False)
             for name in SESSION_EVENTS
         },
+        ("codex", "UserPromptSubmit"): Handler(prompt_submit.codex),
         ("codex", "agent-turn-complete"): Handler(session_events.codex, is_awaited=False),
     }

@@ -9,7 +9,7 @@ import msgspec
 from anchorline.cache import ledger
 from anchorline.outcome import Usage
 from anchorline.prompt import tokens
-from anchorline.prompt.formats.claude_code import Answer, Entry, Session
+from anchorline.prompt.formats.claude_code import Entry, Session
 from anchorline.prompt.source import lines, refused
 from anchorline.route.target import Targets
 
@@ -24,7 +24,8 @@ class LastRequest(msgspec.Struct, frozen=True):
 
     `ttl` names the lifetime of what the conversation wrote last. Its cache was used last at `sent_at`, when a message
     or a tool's result was there to be sent; `answered_at` is the first line of the answer (epoch seconds).
-    `scheduled`: the session may send prompts by itself.
+    `scheduled`: the session may send prompts by itself; `working`: a tool's result is still awaited, and sent in any
+    case.
     """
 
     model: str
@@ -32,7 +33,8 @@ class LastRequest(msgspec.Struct, frozen=True):
     ttl: str
     sent_at: float
     answered_at: float
-    scheduled: bool
+    scheduled: bool = False
+    working: bool = False
 
     @property
     def cached(self) -> int:
@@ -77,23 +79,27 @@ def last_request(file: Path, tails: Sequence[int] = TAILS) -> LastRequest | None
 
 
 def _newest(session: Session, branch: Sequence[Entry], *, scheduled: bool) -> LastRequest | None:
-    newest: Answer | None = None
-    ttl: str | None = None
-    sent_at: float | None = None
-    for entry in reversed(branch):
-        if newest is None and entry.summary:
-            return None
-        answer = session.answered(entry)
-        if answer is not None:
-            newest, ttl = newest or answer, ttl or answer.ttl
-        elif sent_at is None and _sent(entry):  # of a request that was interrupted there is this line alone
-            sent_at = entry.at
-        if newest is not None and ttl is not None and sent_at is not None:
-            break
-    if newest is None or newest.usage is None or newest.at is None:
+    answers = [session.answered(entry) for entry in branch]
+    last = next((index for index in reversed(range(len(branch))) if answers[index] is not None), None)
+    newest = answers[last] if last is not None else None
+    if last is None or newest is None or newest.usage is None or newest.at is None:
         return None
+    if any(entry.summary for entry in branch[last:]):
+        return None
+    begun = answers.index(newest)
+    blocks = [block for entry in branch[begun:] for block in entry.blocks]
+    results = {block.tool for block in blocks if block.kind == "tool_result"}
+    sent_at = next((entry.at for entry in reversed(branch) if _sent(entry)), None)
     return LastRequest(
-        newest.model, newest.usage, ttl or "default", sent_at or newest.at, newest.at, scheduled
+        newest.model,
+        newest.usage,
+        next((answer.ttl for answer in reversed(answers) if answer is not None and answer.ttl), "default"),
+        newest.at
+        if sent_at is None
+        else sent_at,  # of a request that was interrupted there is the input alone
+        newest.at,
+        scheduled,
+        any(block.kind == "tool_use" and block.tool not in results for block in blocks),
     )
 
 
