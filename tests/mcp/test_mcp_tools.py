@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from anchorline.cli.main import cli
 from anchorline.mcp.answers import LONGEST, MOST_ROWS, bounded, schema
 from anchorline.mcp.roots import Roots
-from anchorline.mcp.tools import Answer, RefusedError, Tools
+from anchorline.mcp.tools import CallError, ToolAnswer, Tools
 from anchorline.plan import Edit
 from anchorline.rate_limits import LimitSample
 from anchorline.store.database import locate
@@ -31,7 +31,7 @@ def tools(tmp_path: Path) -> Tools:
     return Tools(Roots([tmp_path / "work"]))
 
 
-def call(tools: Tools, name: str, **arguments: Any) -> Answer:
+def call(tools: Tools, name: str, **arguments: Any) -> ToolAnswer:
     answer = tools.by_name[name].call(arguments)
     jsonschema.validate(json.loads(msgspec.json.encode(answer.value)), schema(tools.by_name[name].answer))
     return answer
@@ -176,7 +176,7 @@ def test_limits_of_a_plan_are_answered_in_per_cent(tools: Tools, isolated_home: 
 def test_a_call_that_can_not_be_answered_is_refused_with_a_reason(
     tools: Tools, name: str, arguments: dict[str, Any], reason: str
 ):
-    with pytest.raises(RefusedError, match=reason):
+    with pytest.raises(CallError, match=reason):
         tools.by_name[name].call(arguments)
 
 
@@ -190,7 +190,7 @@ def test_a_damaged_database_is_said_and_plans_go_on(tools: Tools):
     path.write_bytes(b"no database" * 1000)
     assert "What is warm is not known" in call(tools, "plan", text=DRAFT).text
     for name in ("warm", "cost"):
-        with pytest.raises(RefusedError, match=r"anchorline\.db"):
+        with pytest.raises(CallError, match=r"anchorline\.db"):
             tools.by_name[name].call({})
 
 

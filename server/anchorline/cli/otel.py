@@ -14,7 +14,7 @@ from anchorline.cli.replay import Since
 from anchorline.config import Config
 from anchorline.otel.collector import SIGNALS, Collector, Signal, shown
 from anchorline.otel.exporting import Exported, export
-from anchorline.otel.sent import Sent, locate
+from anchorline.otel.sent import SentKeys, locate
 from anchorline.route.target import Targets
 from anchorline.route.target import load as load_targets
 from anchorline.store import database
@@ -82,7 +82,7 @@ def _once(url: str, signals: tuple[Signal, ...], path: Path, settings: Config, s
     problems = []
     for signal in signals:
         collector = Collector(url, signal)
-        sent = Sent(locate(path), collector.url)
+        sent = SentKeys(locate(path), collector.url)
         done = export(path, load_targets(settings.files), collector, sent, since, names=settings.store.names)
         collector.close()
         _say(signal, collector, done)
@@ -95,7 +95,7 @@ def _follow(url: str, signals: tuple[Signal, ...], path: Path, settings: Config,
     """Sends what is new until it is interrupted. A collector that takes nothing is said once, and tried less often."""
     targets, pause, whole, problem = load_targets(settings.files), EVERY_S, 0.0, None
     collectors = {signal: Collector(url, signal) for signal in signals}
-    sent = {signal: Sent(locate(path), collector.url) for signal, collector in collectors.items()}
+    sent = {signal: SentKeys(locate(path), collector.url) for signal, collector in collectors.items()}
     try:
         while True:
             now = time.time()
@@ -119,7 +119,7 @@ def _follow(url: str, signals: tuple[Signal, ...], path: Path, settings: Config,
 
 
 def _tried(
-    path: Path, targets: Targets, collector: Collector, sent: Sent, since: float, names: bool
+    path: Path, targets: Targets, collector: Collector, sent: SentKeys, since: float, names: bool
 ) -> Exported:
     """Exports, and says of a database that can't be read now what is said of a collector that takes nothing."""
     try:

@@ -30,7 +30,7 @@ class Evidence(msgspec.Struct):
             self.brought.setdefault(code, []).extend(parts)
 
 
-class ClaudeCode(msgspec.Struct):
+class ClaudeCodeEvidence(msgspec.Struct):
     """Claude Code's sessions, by name, and their evidence: other agents don't heed its settings."""
 
     sessions: set[str] = set()

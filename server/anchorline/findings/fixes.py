@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from anchorline.findings.attribution import LARGE_TOKENS, Avoidable
-from anchorline.findings.evidence import CLAUDE_CODE, ClaudeCode, Evidence
+from anchorline.findings.evidence import CLAUDE_CODE, ClaudeCodeEvidence, Evidence
 from anchorline.findings.model import Code, Fix, SettingChange
 from anchorline.replay.changes import (
     Change,
@@ -56,7 +56,7 @@ class Option(NamedTuple):
     settings: tuple[SettingChange, ...] = ()
 
 
-def best(code: Code, evidence: Evidence, own: ClaudeCode, worth: Worth) -> Fix | None:
+def best(code: Code, evidence: Evidence, own: ClaudeCodeEvidence, worth: Worth) -> Fix | None:
     """Returns what to do about a finding, None where nothing surely saves: the setting that saves most, else advice.
 
     `evidence` is that of all sessions, `own` that of Claude Code's: the settings are its own. A setting does what it
@@ -79,7 +79,7 @@ def _saved(fix: Fix) -> float:
     return fix.worth.value
 
 
-def _options(code: Code, evidence: Evidence, own: ClaudeCode) -> Iterator[Option]:
+def _options(code: Code, evidence: Evidence, own: ClaudeCodeEvidence) -> Iterator[Option]:
     """Yields what may pay."""
     if code == "expired":
         yield Option(

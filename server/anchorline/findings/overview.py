@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from anchorline.billed.request import PricedModels
-from anchorline.findings.evidence import CLAUDE_CODE, ClaudeCode, Evidence
+from anchorline.findings.evidence import CLAUDE_CODE, ClaudeCodeEvidence, Evidence
 from anchorline.findings.fixes import best
 from anchorline.findings.kept_sessions import all_sessions
 from anchorline.findings.kinds import KINDS
@@ -40,7 +40,7 @@ def overview(
             connection.row_factory = None
             if "plans" not in database.tables(connection):
                 return EMPTY
-            evidence, own = Evidence(), ClaudeCode()
+            evidence, own = Evidence(), ClaudeCodeEvidence()
             if since is None:
                 sums = all_sessions(connection, path, targets)
             else:
@@ -54,7 +54,7 @@ def overview(
             gc.enable()
 
 
-def _days(sums: Iterable[SessionSums], evidence: Evidence, own: ClaudeCode) -> Iterator[SessionDay]:
+def _days(sums: Iterable[SessionSums], evidence: Evidence, own: ClaudeCodeEvidence) -> Iterator[SessionDay]:
     """Yields the days of all sessions, and takes in their evidence, with that of Claude Code's `own` apart."""
     for session in sums:
         evidence.add(session.evidence)
@@ -65,7 +65,7 @@ def _days(sums: Iterable[SessionSums], evidence: Evidence, own: ClaudeCode) -> I
 
 
 def _with_fixes(
-    summary: Overview, evidence: Evidence, own: ClaudeCode, what_if: WhatIf, step: Callable[[], None]
+    summary: Overview, evidence: Evidence, own: ClaudeCodeEvidence, what_if: WhatIf, step: Callable[[], None]
 ) -> Overview:
     findings = []
     for finding in summary.findings:

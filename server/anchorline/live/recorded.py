@@ -9,7 +9,7 @@ from anchorline.store.database import StoreError, locate
 from anchorline.store.reader import Reader
 
 
-class Recorded(NamedTuple):
+class RecordedState(NamedTuple):
     """What plans are made from. `problem` says why nothing is known, where the database can't be read."""
 
     ledger: Ledger
@@ -18,13 +18,13 @@ class Recorded(NamedTuple):
     problem: str | None = None
 
 
-def recorded(settings: Store, now: float) -> Recorded:
+def recorded(settings: Store, now: float) -> RecordedState:
     """Returns what is recorded; nothing where there is no database, it can't be read or recording is off."""
-    nothing = Recorded(MemoryLedger(), {}, WarmFiles())
+    nothing = RecordedState(MemoryLedger(), {}, WarmFiles())
     if not settings.enabled:
         return nothing
     try:
         reader = Reader(locate(settings.path))
-        return Recorded(MemoryLedger(reader.ledger(now)), reader.replays(), reader.instructions(now))
+        return RecordedState(MemoryLedger(reader.ledger(now)), reader.replays(), reader.instructions(now))
     except StoreError as error:
         return nothing._replace(problem=str(error))

@@ -18,7 +18,7 @@ from anchorline import __version__
 from anchorline.live import logs
 from anchorline.mcp.answers import schema
 from anchorline.mcp.roots import Roots
-from anchorline.mcp.tools import RefusedError, Tool, Tools
+from anchorline.mcp.tools import CallError, Tool, Tools
 
 INSTRUCTIONS = (
     "Figures about prompts, prompt caches and cost on this machine. All tools only read: use `plan` before a large or "
@@ -71,7 +71,7 @@ def _described(tool: Tool) -> types.Tool:
 
 async def _call(
     tools: Tools,
-    one: anyio.CapacityLimiter,
+    limiter: anyio.CapacityLimiter,
     _: ServerRequestContext[object],
     call: types.CallToolRequestParams,
 ) -> types.CallToolResult:
@@ -80,8 +80,8 @@ async def _call(
     if tool is None:
         raise MCPError(types.INVALID_PARAMS, f"there is no tool {call.name!r}")
     try:
-        answer = await run_sync(tool.call, call.arguments or {}, limiter=one)
-    except RefusedError as error:
+        answer = await run_sync(tool.call, call.arguments or {}, limiter=limiter)
+    except CallError as error:
         return _text(str(error), is_error=True)
     except Exception as error:  # noqa: BLE001  (fail open: the agent goes on without the answer)
         log.warning("%s failed: %s", tool.name, type(error).__name__)

@@ -43,11 +43,11 @@ from anchorline.workspace.files import WorkspaceFiles
 from anchorline.workspace.look import Sources, look
 
 
-class RefusedError(Exception):
+class CallError(Exception):
     """A call that can't be answered; the message says what is wrong, for the agent to read."""
 
 
-class Answer(msgspec.Struct, frozen=True):
+class ToolAnswer(msgspec.Struct, frozen=True):
     """What a tool answers: a value by its schema, and the same in short for clients that show text."""
 
     value: msgspec.Struct
@@ -55,27 +55,27 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Tool(msgspec.Struct, frozen=True):
-    """A tool by its name, with the types of what it takes and answers. `run` raises RefusedError."""
+    """A tool by its name, with the types of what it takes and answers. `run` raises CallError."""
 
     name: str
     title: str
     description: str
     arguments: type[msgspec.Struct]
     answer: type[msgspec.Struct]
-    run: Callable[[Any], Answer]
+    run: Callable[[Any], ToolAnswer]
 
-    def call(self, arguments: dict[str, Any]) -> Answer:
-        """Answers a call. Raises RefusedError."""
+    def call(self, arguments: dict[str, Any]) -> ToolAnswer:
+        """Answers a call. Raises CallError."""
         try:
             given = msgspec.convert(
                 {name: value for name, value in arguments.items() if value is not None}, self.arguments
             )
         except msgspec.ValidationError as error:
-            raise RefusedError(str(error)) from error
+            raise CallError(str(error)) from error
         try:
             return self.run(given)
         except StoreError as error:
-            raise RefusedError(str(error)) from error
+            raise CallError(str(error)) from error
 
 
 class Tools:
@@ -121,12 +121,12 @@ class Tools:
         """Returns the user's settings, and those of the first folder, which can only ask for less."""
         return config.load(next(iter(self._roots.folders), None)).config
 
-    def _plan(self, given: PlanArguments) -> Answer:
+    def _plan(self, given: PlanArguments) -> ToolAnswer:
         settings, now = self._settings(), time.time()
         target = given.model or None
         prompt, path = self._prompt(given, target or settings.route.model)
         if not prompt.segments:
-            raise RefusedError(explain.nothing(prompt))
+            raise CallError(explain.nothing(prompt))
         stored = recorded(settings.store, now)
         in_force = policies.read(registry())
         planner = Planner(settings, stored.ledger, deciders=in_force.of, shortened=Shortened(stored.replays))
@@ -145,12 +145,12 @@ class Tools:
             notes.append(f"What is warm is not known: {stored.problem}")
         if left_out:
             notes.append(f"Left out: {', '.join(left_out)}.")
-        return Answer(answer, "\n".join(notes))
+        return ToolAnswer(answer, "\n".join(notes))
 
     def _prompt(self, given: PlanArguments, model: str) -> tuple[Prompt, Path | None]:
-        one = [what for what in (given.text, given.file, given.body) if not isinstance(what, UnsetType)]
-        if len(one) != 1:
-            raise RefusedError("give one of `text`, `file` and `body`")
+        sources = (given.text, given.file, given.body)
+        if sum(not isinstance(source, UnsetType) for source in sources) != 1:
+            raise CallError("give one of `text`, `file` and `body`")
         try:
             if isinstance(given.file, str):
                 path, data = self._roots.read(given.file)
@@ -159,9 +159,9 @@ class Tools:
                 return formats.read(_encoded(given.text), format="markdown", model=model), None
             return formats.read(msgspec.json.encode(given.body), name="body.json", model=model), None
         except OutsideError as error:
-            raise RefusedError(str(error)) from error
+            raise CallError(str(error)) from error
         except PromptError as error:
-            raise RefusedError(f"no prompt that can be planned: {error}") from error
+            raise CallError(f"no prompt that can be planned: {error}") from error
 
     def _of_window(self, settings: Config, planner: Planner, plan: Plan, now: float) -> str:
         """Returns what the request takes of a plan's window; nothing where that can't be read or is not known."""
@@ -179,14 +179,14 @@ class Tools:
         except Exception:  # noqa: BLE001  (fail open: a strange file must not cost the plan)
             return NOTHING
 
-    def _warm(self, _: WarmArguments) -> Answer:
+    def _warm(self, _: WarmArguments) -> ToolAnswer:
         settings, now = self._settings(), time.time()
         path, targets = locate(settings.store.path), load_targets(settings.files)
-        held, known = warm(path, targets, now), limits(path, targets, now)
-        shown = tuple(_conversation(prefix, known, now) for prefix in held.warm[:MOST_ROWS])
+        held, plan_limits = warm(path, targets, now), limits(path, targets, now)
+        shown = tuple(_conversation(prefix, plan_limits, now) for prefix in held.warm[:MOST_ROWS])
         answer = WarmAnswer(shown, held.tokens, held.usd, len(held.warm) - len(shown))
         if not held.warm:
-            return Answer(answer, "Nothing is warm.")
+            return ToolAnswer(answer, "Nothing is warm.")
         lines = [
             f"{row.model}: {figures.count(row.tokens)} tokens, {figures.span(row.left_s)} left, "
             f"{figures.usd(row.usd)} at stake{f', {row.of_window}' if row.of_window else ''}"
@@ -194,14 +194,14 @@ class Tools:
         ]
         more = f"{answer.others:,} others. " if answer.others else ""
         total = f"{more}All: {figures.count(held.tokens)} tokens, {figures.usd(held.usd)} at stake."
-        return Answer(answer, "\n".join([*lines, total]))
+        return ToolAnswer(answer, "\n".join([*lines, total]))
 
-    def _cost(self, given: CostArguments) -> Answer:
+    def _cost(self, given: CostArguments) -> ToolAnswer:
         settings, now = self._settings(), time.time()
         try:
             since = ages.since(given.since, now)
         except ValueError as error:
-            raise RefusedError(f"since: {error}") from error
+            raise CallError(f"since: {error}") from error
         path, targets = locate(settings.store.path), load_targets(settings.files)
         bill = grouped(path, targets, given.by, since, MOST_ROWS)
         uses: tuple[budgets.BudgetUse, ...] = ()
@@ -225,17 +225,17 @@ class Tools:
             ),
             *map(str, allowed),
         ]
-        return Answer(answer, "\n".join(lines))
+        return ToolAnswer(answer, "\n".join(lines))
 
 
 def _encoded(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        raise RefusedError("text: half of a surrogate pair") from error
+        raise CallError("text: half of a surrogate pair") from error
 
 
-def _conversation(prefix: WarmPrefix, known: Limits, now: float) -> WarmConversation:
+def _conversation(prefix: WarmPrefix, plan_limits: Limits, now: float) -> WarmConversation:
     return WarmConversation(
         prefix.model,
         prefix.provider,
@@ -244,7 +244,7 @@ def _conversation(prefix: WarmPrefix, known: Limits, now: float) -> WarmConversa
         prefix.left_s,
         _utc(now + prefix.left_s),
         prefix.usd,
-        shares.of_write(known, prefix.model, prefix.tokens, prefix.ttl),
+        shares.of_write(plan_limits, prefix.model, prefix.tokens, prefix.ttl),
     )
 
 

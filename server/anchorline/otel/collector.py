@@ -29,7 +29,7 @@ _LONGEST = 300
 """Characters of a collector's message that are shown."""
 
 
-class RefusedError(Exception):
+class ExportError(Exception):
     """A batch that the collector did not take; the message says why."""
 
 
@@ -52,14 +52,14 @@ class Collector:
         self._exporter = kind(self.url, timeout=TIMEOUT_S, compression=Compression.Gzip, session=session)
 
     def send(self, records: Sequence[UsageRecord]) -> None:
-        """Sends a batch. Raises RefusedError where the collector did not take it, or can't be reached."""
+        """Sends a batch. Raises ExportError where the collector did not take it, or can't be reached."""
         self._answer = None
         if isinstance(self._exporter, OTLPSpanExporter):
             taken = self._exporter.export(spans(records, self._resource)) is SpanExportResult.SUCCESS
         else:
             taken = self._exporter.export(metrics(records, self._resource)) is MetricExportResult.SUCCESS
         if not taken:
-            raise RefusedError(f"{shown(self.url)}: {self._reason()}")
+            raise ExportError(f"{shown(self.url)}: {self._reason()}")
         self.rejected += self._rejected()
 
     def close(self) -> None:

@@ -6,9 +6,9 @@ from heapq import nsmallest
 from pathlib import Path
 from typing import NamedTuple
 
-from anchorline.otel.collector import Collector, RefusedError
-from anchorline.otel.sent import Sent
-from anchorline.otel.usage import Key, UsageRecord, read
+from anchorline.otel.collector import Collector, ExportError
+from anchorline.otel.sent import SentKeys
+from anchorline.otel.usage import RequestKey, UsageRecord, read
 from anchorline.route.target import Targets
 
 BATCH = 512
@@ -29,7 +29,7 @@ def export(
     path: Path,
     targets: Targets,
     collector: Collector,
-    sent: Sent,
+    sent: SentKeys,
     since: float,
     *,
     names: bool,
@@ -48,7 +48,7 @@ def export(
             batch = waiting[start : start + BATCH]
             try:
                 collector.send(batch)
-            except RefusedError as error:
+            except ExportError as error:
                 return Exported(count, collector.rejected - before, str(error))
             sent.add(key for record in batch for key in record.keys)
             count += len(batch)
@@ -57,10 +57,10 @@ def export(
 
 
 def _waiting(
-    path: Path, targets: Targets, sent: Sent, since: float, *, names: bool, now: float
+    path: Path, targets: Targets, sent: SentKeys, since: float, *, names: bool, now: float
 ) -> list[UsageRecord]:
     """Returns what is to be sent, oldest first. Of a request that was sent under one name the other is noted, too."""
-    aliases: list[Key] = []
+    aliases: list[RequestKey] = []
     unsent = (
         record
         for record in read(path, targets, since, names=names)
@@ -71,7 +71,7 @@ def _waiting(
     return waiting
 
 
-def _is_sent(record: UsageRecord, sent: Sent, aliases: list[Key]) -> bool:
+def _is_sent(record: UsageRecord, sent: SentKeys, aliases: list[RequestKey]) -> bool:
     """Says whether a request was sent, and adds the names of it that are not noted yet."""
     unnoted = [key for key in record.keys if key not in sent]
     if len(unnoted) == len(record.keys):

@@ -153,7 +153,7 @@ def metrics(records: Iterable[UsageRecord], resource: Resource) -> MetricsData:
 
 def _sums(counter: _Counter, series: _Groups) -> Iterator[NumberDataPoint]:
     for key, group in series.items():
-        values = _known(counter.value, group)
+        values = _measured(counter.value, group)
         if values:
             yield NumberDataPoint(dict(key.labels) | counter.labels, *_span(key, group), sum(values))
 
@@ -161,12 +161,12 @@ def _sums(counter: _Counter, series: _Groups) -> Iterator[NumberDataPoint]:
 def _histograms(spread: _Distribution, series: _Groups) -> Iterator[HistogramDataPoint]:
     for key, group in series.items():
         for value, labels in spread.values:
-            values = _known(value, group)
+            values = _measured(value, group)
             if not values:
                 continue
             counts = [0] * (len(spread.bounds) + 1)
-            for one in values:
-                counts[bisect_left(spread.bounds, one)] += 1  # a bucket holds its upper bound
+            for measured in values:
+                counts[bisect_left(spread.bounds, measured)] += 1  # a bucket holds its upper bound
             yield HistogramDataPoint(
                 dict(key.labels) | labels,
                 *_span(key, group),
@@ -179,8 +179,8 @@ def _histograms(spread: _Distribution, series: _Groups) -> Iterator[HistogramDat
             )
 
 
-def _known(value: _Value, group: list[UsageRecord]) -> list[float]:
-    return [one for record in group if (one := value(record)) is not None]
+def _measured(value: _Value, group: list[UsageRecord]) -> list[float]:
+    return [measured for record in group if (measured := value(record)) is not None]
 
 
 def _span(key: _Series, group: list[UsageRecord]) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from anchorline import files
-from anchorline.otel.usage import Key
+from anchorline.otel.usage import RequestKey
 from anchorline.store import database
 from anchorline.store.database import StoreError
 
@@ -26,7 +26,7 @@ def locate(path: Path) -> Path:
     return path.parent / FILE_NAME
 
 
-class Sent:
+class SentKeys:
     """The keys that one collector has of one signal. Raises StoreError where the file can't be used."""
 
     def __init__(self, file: Path, collector: str) -> None:
@@ -34,15 +34,15 @@ class Sent:
         self._collector = hashlib.blake2b(collector.encode(), digest_size=16).digest()
         with self._connected() as connection:
             rows = connection.execute("SELECT key FROM sent WHERE collector = ?", [self._collector])
-            self._keys: set[Key] = {key for (key,) in rows}
+            self._keys: set[RequestKey] = {key for (key,) in rows}
 
-    def __contains__(self, key: Key) -> bool:
+    def __contains__(self, key: RequestKey) -> bool:
         return key in self._keys
 
     def __len__(self) -> int:
         return len(self._keys)
 
-    def add(self, keys: Iterable[Key]) -> None:
+    def add(self, keys: Iterable[RequestKey]) -> None:
         """Notes keys, on the disk before it returns."""
         new = [key for key in keys if key not in self._keys]
         if not new:

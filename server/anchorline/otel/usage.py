@@ -18,7 +18,7 @@ NOTED_S = 60.0
 """So long after an answer's end the gateway has recorded it, and nobody tells of it otherwise any more."""
 WRITTEN_S = 600.0
 """So long after a request an agent may still be writing its answer down: a session file has part of its tokens."""
-Key = bytes
+RequestKey = bytes
 """16 bytes that name a request: the same wherever and whenever it is read."""
 
 PROVIDERS = {
@@ -36,7 +36,7 @@ github.com/open-telemetry/semantic-conventions-genai, docs/registry/attributes/g
 """
 
 
-class Place(NamedTuple):
+class ProjectBranch(NamedTuple):
     """Where a request was made; None where that is not known or not to be told."""
 
     project: str | None = None
@@ -50,8 +50,8 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     known. `bill` is None where the price is not known. Nothing of it changes any more from `settles_at` on.
     """
 
-    key: Key
-    keys: tuple[Key, ...]
+    key: RequestKey
+    keys: tuple[RequestKey, ...]
     at: float
     first: float | None
     seconds: float | None
@@ -62,7 +62,7 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     bill: Bill | None
     agent: str | None
     conversation: str | None
-    place: Place
+    place: ProjectBranch
 
 
 def read(path: Path, targets: Targets, since: float, *, names: bool) -> Iterator[UsageRecord]:
@@ -77,22 +77,27 @@ def read(path: Path, targets: Targets, since: float, *, names: bool) -> Iterator
         tables = database.tables(connection)
         if "plans" not in tables:
             return
-        places: dict[int, Place] = {}
+        places: dict[int, ProjectBranch] = {}
         if names and "places" in tables:
             rows = connection.execute("SELECT id, project, branch FROM places")
-            places = {number: Place(project or None, branch or None) for number, project, branch in rows}
+            places = {
+                number: ProjectBranch(project or None, branch or None) for number, project, branch in rows
+            }
         for request in billed_requests(connection, PricedModels(targets), since):
             if request.tokens is not None:
                 yield _record(request, request.tokens, places, connection)
 
 
 def _record(
-    request: BilledRequest, tokens: BilledTokens, places: dict[int, Place], connection: sqlite3.Connection
+    request: BilledRequest,
+    tokens: BilledTokens,
+    places: dict[int, ProjectBranch],
+    connection: sqlite3.Connection,
 ) -> UsageRecord:
     planned, imported, facts = request.planned, request.imported, request.facts
     keys = []
     conversation = agent = first = seconds = None
-    place = Place()
+    place = ProjectBranch()
     if planned is not None:
         keys.append(_key("plan", planned.plan))
         seconds = planned.seconds
@@ -124,5 +129,5 @@ def _record(
     )
 
 
-def _key(kind: str, name: str) -> Key:
+def _key(kind: str, name: str) -> RequestKey:
     return hashlib.blake2b(f"{kind}:{name}".encode(), digest_size=16).digest()

@@ -26,7 +26,7 @@ class WarmPrefix(msgspec.Struct, frozen=True):
     source: str
 
 
-class Warm(msgspec.Struct, frozen=True):
+class WarmPrefixes(msgspec.Struct, frozen=True):
     """Warm prefixes, the one that expires first in front, and what is at stake: `usd` is None without any price."""
 
     warm: tuple[WarmPrefix, ...]
@@ -34,14 +34,14 @@ class Warm(msgspec.Struct, frozen=True):
     usd: float | None
 
 
-def warm(path: Path, targets: Targets, now: float) -> Warm:
+def warm(path: Path, targets: Targets, now: float) -> WarmPrefixes:
     """Returns of each conversation the longest prefix that each model holds. Raises StoreError."""
     pricing = Pricing(targets)
     entries = longest(entry for entry in Reader(path).ledger(now) if entry.is_warm(now))
     prefixes = sorted((_prefix(entry, pricing, now) for entry in entries), key=lambda prefix: prefix.left_s)
     prices = [prefix.usd for prefix in prefixes if prefix.usd is not None]
     total = round(sum(prices), _DIGITS) if prices or not prefixes else None
-    return Warm(tuple(prefixes), sum(prefix.tokens for prefix in prefixes), total)
+    return WarmPrefixes(tuple(prefixes), sum(prefix.tokens for prefix in prefixes), total)
 
 
 def _prefix(entry: Entry, pricing: Pricing, now: float) -> WarmPrefix:
