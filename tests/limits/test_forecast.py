@@ -98,6 +98,24 @@ def test_the_past_without_figures_is_what_work_weighs() -> None:
     assert sum(past_use([], work, lambda request: 0.5, 5 * HOUR, BEGIN + 3600).parts) == 0.5
 
 
+def test_of_a_window_of_days_the_last_hour_tells_the_pace_not_its_mean() -> None:
+    begins = BEGIN - 5 * DAY
+    told = span(
+        *((5 * DAY + 60.0 * minute, 19 + minute) for minute in range(30)), begins=begins, length=7 * DAY
+    )
+    now = BEGIN + 30 * 60
+    hourly, _, wall = forecast(told, NONE, now)
+    assert hourly.value == pytest.approx(60, rel=0.1)
+    assert Forecast(told, NONE, now).at(now + 600).value == pytest.approx(58, abs=3)
+    assert wall is not None
+    assert wall.earliest < now + 2 * HOUR
+
+
+def test_the_pace_of_a_window_that_has_just_begun_counts_from_its_beginning() -> None:
+    told = span(*((60.0 * minute, float(minute)) for minute in range(1, 16)))
+    assert forecast(told, NONE, BEGIN + 15 * 60)[0].value == pytest.approx(60)
+
+
 def test_the_figure_before_a_window_began_is_nothing() -> None:
     told = span((600, 1.0), (3000, 4.0))
-    assert [figure(told, BEGIN + at) for at in (-5, 10, 700, 4000)] == [0, 0, 1, 4]
+    assert [figure(told, BEGIN + at) for at in (-5, 10, 700, 4000)] == [0, 1, 1, 4]

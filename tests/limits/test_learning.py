@@ -73,6 +73,30 @@ def test_too_few_steps_teach_nothing() -> None:
     assert learn([Step(0, 60, 4, [Work(0, "unpriced", None)])] * 9) is None
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from((-1.0, 0.0, 0.0, 4.0, 5.0, 60.0)),
+            st.lists(
+                st.tuples(*(st.sampled_from((0.0, 1e-9, 0.1, 3.0, 500.0)) for _ in range(5))), max_size=3
+            ),
+            st.sampled_from("ab"),
+        ),
+        max_size=14,
+    )
+)
+def test_whatever_the_steps_are_it_learns_something_finite_or_nothing(rows) -> None:
+    made = [
+        Step(number, number + 60.0, rise, [Work(number, model, usd) for usd in sent])
+        for number, (rise, sent, model) in enumerate(rows)
+    ]
+    learnt = learn(made)
+    if learnt is not None:
+        for weights in learnt.models.values():
+            assert all(0 <= mean < np.inf for mean in weights.mean)
+            assert (np.linalg.eigvalsh(np.array(weights.covariance)) > -1e-6).all()
+
+
 @pytest.fixture(scope="module")
 def plain() -> World:
     return world(Nature("plain", days=10), 3)

@@ -126,8 +126,7 @@ def _print(name: str, window: ShownWindow, now: float) -> None:
     plan = f" (plan {state.plan})" if state.plan else ""
     tables.say(f"{name}{plan}: {wording.state(state, now)}")
     if state.pace is not None:
-        pace, span = state.pace, "hour" if (state.length or 0.0) <= 86_400 else "day"
-        tables.say(f"  pace: {pace.value:.1f}% an hour over the last {span}")
+        tables.say(f"  pace: {state.pace.value:.0f}% an hour over the last hour")
     costs = window.costs
     if any(shown.cost.percent is not None for shown in costs):
         kinds = list(dict.fromkeys(shown.kind for shown in costs))

@@ -27,21 +27,23 @@ SMALL = 0.5
 """Per cent: paces that differ by less are alike."""
 BUSY_S = 300.0
 """Whoever has sent something within so many seconds is at work."""
+SHORTEST_S = 600.0
+"""The pace of less time says nothing."""
 FULL = 100.0
 ROUNDING = 0.5
 """Per cent by which a figure may differ from what is used."""
 
 
 def recent_s(length: float | None) -> float:
-    """Returns the seconds that the pace is taken over: an hour, of a window of days one of its sevenths."""
-    return HOUR_S if length is None else max(HOUR_S, length / 7) if length > DAY_S else HOUR_S
+    """Returns the seconds over which moments are compared: an hour, of a window of days one of its sevenths."""
+    return HOUR_S if length is None or length <= DAY_S else length / 7
 
 
 def figure(span: WindowSpan, at: float) -> float:
-    """Returns a window's figure at a time: 0 before it began, else the newest one that had been told."""
+    """Returns a window's figure at a time: 0 before it began, else the newest one, at least the first one, told."""
     if span.begins is not None and at <= span.begins:
         return 0.0
-    used = 0.0 if span.begins is not None else span.points[0].used
+    used = span.points[0].used
     for point in span.points:
         if point.at > at:
             break
@@ -50,14 +52,38 @@ def figure(span: WindowSpan, at: float) -> float:
 
 
 class Pace(NamedTuple):
-    """How a window was used of late: per cent in the recent hour and its last quarter, seconds since the last request.
+    """How a window was used of late.
 
-    In a window of days the hour is a seventh of it.
+    `recent` and `last` are the per cent of the last `recent_s` and of its last part, `hourly` those of the last hour,
+    or of as much of it as was told of, as per cent an hour. `idle` are the seconds since the last request.
     """
 
     recent: float
     last: float
+    hourly: float
     idle: float
+
+
+def last_s(recent: float) -> float:
+    """Returns the seconds of the last part: a quarter of an hour, of a day an hour."""
+    return recent / 24 if recent >= DAY_S else recent / 4
+
+
+def pace(span: WindowSpan, past: PastUse, now: float) -> Pace:
+    """Returns how a window was used until `now`; before it began, by what was used of the one before."""
+    span_s = recent_s(span.length)
+
+    def used(seconds: float) -> float:
+        more = 0.0
+        if span.begins is not None and now - seconds < span.begins:
+            first, last = ((at - past.begins) / past.step for at in (now - seconds, span.begins))
+            more = sum(past.parts[max(int(first), 0) : max(int(last), 0)])
+        return max(figure(span, now) - figure(span, now - seconds), 0.0) + more
+
+    told = span.begins if span.begins is not None and now - span.begins <= HOUR_S else span.points[0].at
+    watched = min(max(now - told, SHORTEST_S), HOUR_S)
+    hourly = (figure(span, now) - figure(span, now - watched)) * HOUR_S / watched
+    return Pace(used(span_s), used(last_s(span_s)), max(hourly, 0.0), now - span.newest)
 
 
 class Forecast:
@@ -70,10 +96,8 @@ class Forecast:
         self._until = until
         self._now = now
         parts = max(ceil((until - now) / past.step), 1)
-        self.recent = max(figure(span, now) - figure(span, now - recent_s(span.length)), 0.0)
-        last = max(figure(span, now) - figure(span, now - recent_s(span.length) / 4), 0.0)
-        idle = now - span.newest
-        ways = _ways(past, now, Pace(self.recent, last, idle), parts, recent_s(span.length))
+        self.pace = pace(span, past, now)
+        ways = _ways(past, now, self.pace, parts, recent_s(span.length))
         count = len(ways)
         self._ways = [
             # Where between two whole per cents the figure is, is as unknown as how it goes on.
@@ -129,12 +153,9 @@ class Forecast:
 def forecast(span: WindowSpan, past: PastUse, now: float) -> tuple[Estimate, Estimate, Wall | None]:
     """Returns a window's pace in per cent an hour, what is used at its reset, and its wall."""
     ahead = Forecast(span, past, now)
-    hours = recent_s(span.length) / HOUR_S
-    rounded = 2 * ROUNDING
-    pace = Estimate(
-        ahead.recent / hours, max(ahead.recent - rounded, 0.0) / hours, (ahead.recent + rounded) / hours
-    )
-    return pace, ahead.at_reset(), ahead.wall()
+    hourly = ahead.pace.hourly
+    around = Estimate(hourly, max(hourly - 2 * ROUNDING, 0.0), hourly + 2 * ROUNDING)
+    return around, ahead.at_reset(), ahead.wall()
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:
@@ -151,14 +172,14 @@ def _ways(past: PastUse, now: float, pace: Pace, parts: int, span_s: float) -> l
     draw = Random(len(past.parts))  # noqa: S311  (the same each time: a forecast does not flicker)
     ways = [_continued(past.parts[place : place + first], past, now, parts, draw) for place in moments]
     missing = FEW - len(ways)
-    ways.extend(_made_up(pace.recent, span_s, past.step, parts, missing) if missing > 0 else ())
+    ways.extend(_made_up(pace, span_s, past.step, parts, missing) if missing > 0 else ())
     return ways
 
 
 def _alike(past: PastUse, now: float, pace: Pace, first: int, span_s: float) -> list[int]:
     """Returns where in the past a moment was most like now."""
     sums = [0.0, *accumulate(past.parts)]
-    long, short = int(span_s / past.step), max(int(span_s / past.step / 4), 1)
+    long, short = int(span_s / past.step), max(int(last_s(span_s) / past.step), 1)
     near = max(round(BUSY_S / past.step), 1)
     busy = pace.idle <= near * past.step
     recent, last = pace.recent, pace.last
@@ -217,16 +238,19 @@ def _continued(way: list[float], past: PastUse, now: float, parts: int, draw: Ra
     return way[:parts]
 
 
-def _made_up(recent: float, span_s: float, step: float, parts: int, count: int) -> list[list[float]]:
-    """Returns ways by a general rule: the pace changes by a factor, and work goes on for a time that is exponential.
+def _made_up(pace: Pace, span_s: float, step: float, parts: int, count: int) -> list[list[float]]:
+    """Returns ways by a general rule: work goes on for an exponential time at a pace that changes by a factor.
 
-    The factor is between half and twice for two thirds of the ways; the mean of the time is one and a half times the
-    span that the pace is taken over. Both are guesses, to do until there is a past.
+    The mean of the time is an hour and a half, and the factor is between half and twice for two thirds of the ways.
+    After that, in a window of days, it goes on as over the last day, or as four hours of such work a day would. All of
+    these are guesses, to do until there is a past.
     """
     ways = []
+    working = max(pace.hourly, SMALL / 2) * step / HOUR_S
+    daily = max(pace.recent * step / span_s, working / 6) if span_s >= DAY_S else 0.0
     for number in range(count):
         factor = exp(0.7 * NormalDist().inv_cdf(((5 * number) % count + 0.5) / count))
-        lasts = -1.5 * span_s * log(1 - (number + 0.5) / count)
-        pace = max(recent, SMALL / 2) * factor * step / span_s
-        ways.append([pace * min(max(lasts / step - part, 0.0), 1.0) for part in range(parts)])
+        lasts = -1.5 * HOUR_S * log(1 - (number + 0.5) / count) / step
+        busy = [min(max(lasts - part, 0.0), 1.0) for part in range(parts)]
+        ways.append([factor * (working * part + daily * (1 - part)) for part in busy])
     return ways

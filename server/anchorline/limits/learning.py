@@ -33,6 +33,8 @@ ROUNDING_VARIANCE = 1 / 6
 ELSEWHERE_SPREAD = 5.0
 """Per cent an hour that may well be used elsewhere."""
 HUBER = 1.5
+LEAST = 1e-3
+"""Per cent that a dollar costs at least, where the figure did not rise at all."""
 FOLDS = 5
 MODELS = 5
 """Models that have a coefficient of their own; of others, those that were used most."""
@@ -111,7 +113,7 @@ class _Problem:
         rows, rises = self._rows[taken], self._rises[taken]
         usd = rows[:, :-1].sum(axis=1)
         common = float(np.median(rises[usd > 0] / usd[usd > 0])) if (usd > 0).any() else 0.0
-        common = common or float(rises.sum()) / max(float(usd.sum()), 1e-12)
+        common = max(common, float(rises.sum()) / max(float(usd.sum()), 1e-12), LEAST)
         prior, factor = self._prior(common, spread)
         weights: Vector = np.ones(len(rises))
         noise = float(np.sqrt(ROUNDING_VARIANCE))

@@ -48,7 +48,7 @@ class Wall(msgspec.Struct, frozen=True):
 class WindowState(msgspec.Struct, frozen=True):
     """A window of a plan, as its newest sample and the work since the window began tell it.
 
-    `used` was told at `at`. `pace` is in per cent an hour, over the last hour of work; `at_reset` what will be used
+    `used` was told at `at`. `pace` is in per cent an hour, over the last hour; `at_reset` what will be used
     when the window resets, at this pace. They are None where not enough is known to say. `wall` is None where the
     window will not be full before it resets, or where that is not known. `over`: the window has reset since, so nothing
     is known of the one that runs now.
