@@ -20,6 +20,8 @@ from anchorline.store import database
 
 FRESH_S = 600.0
 """What was learnt counts for so long, whatever is recorded meanwhile: the newest samples always count."""
+OF_SOME = ("overage", "seven_day_overage_included", "seven_day_opus", "seven_day_sonnet")
+"""Windows that only some requests count for: others go on where one of these is full."""
 INTERVAL = 1.645
 """Standard deviations on either side that hold nine of ten values of a normal distribution."""
 VAGUE = 0.6
@@ -122,7 +124,7 @@ def _learn(samples: list[LimitSample], work: Mapping[str, list[Work]], now: floa
         provider: [
             (point.at, point.until)
             for series, group in by_series.items()
-            if series.provider == provider
+            if series.provider == provider and series.window not in OF_SOME
             for span in group
             for point in span.points
             if point.used >= FULL
