@@ -148,6 +148,23 @@ BODIES = [
     ).encode(),
     json.dumps(
         {
+            "contents": [
+                {"role": "user", "parts": [{"text": "Read it. " * 300}]},
+                {
+                    "role": "model",
+                    "parts": [{"functionCall": {"name": "read", "args": {}}, "thoughtSignature": "c2ln"}],
+                },
+                {
+                    "role": "user",
+                    "parts": [{"functionResponse": {"name": "read", "response": {"output": "x"}}}],
+                },
+            ],
+            "systemInstruction": {"parts": [{"text": "Be brief."}]},
+            "tools": [{"functionDeclarations": [{"name": "read"}]}],
+        }
+    ).encode(),
+    json.dumps(
+        {
             "model": "gpt-6.2-sol",
             "input": [{"role": "user", "content": [{"type": "input_text", "text": "x"}]}],
         }
@@ -182,6 +199,11 @@ STREAM = b"".join(
         {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "na\u00efve"}},
         {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 9}},
         {"type": "message_stop"},
+        {
+            "candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"}],
+            "usageMetadata": {"promptTokenCount": 9, "cachedContentTokenCount": 4, "thoughtsTokenCount": 2},
+            "responseId": "r",
+        },
     )
 )
 
@@ -236,7 +258,7 @@ def test_session_files(tmp_path: Path):
 def test_session_files_of_other_agents(tmp_path: Path):
     files = {
         agent: agent_sessions.write(agent, tmp_path / agent)
-        for agent in ("opencode", "pi", "cline", "copilot-cli")
+        for agent in ("opencode", "pi", "cline", "copilot-cli", "gemini-cli", "qwen-code")
     }
     whole = {agent: file.read_bytes() for agent, file in files.items()}
 

@@ -61,9 +61,8 @@ def test_where_nothing_is_set_each_is_given_the_gateways_addresses(home: Path):
     assert pi.arguments[0] == "--extension"
     assert Path(pi.arguments[1]).is_file()
     assert started("qwen", home).variables == {"ANTHROPIC_BASE_URL": anthropic, "OPENAI_BASE_URL": openai}
-    assert started("gemini", home, GEMINI_API_KEY="k").variables == {
-        "GOOGLE_GEMINI_BASE_URL": f"{BASE}/gemini"
-    }
+    write(home / ".gemini/settings.json", {"security": {"auth": {"selectedType": "gemini-api-key"}}})
+    assert started("gemini", home).variables == {"GOOGLE_GEMINI_BASE_URL": f"{BASE}/gemini"}
     for program in ("aider", "mini"):
         assert started(program, home).variables == {
             "ANTHROPIC_API_BASE": anthropic,
@@ -153,6 +152,8 @@ def test_pis_and_qwens_own_addresses_become_the_upstream(home: Path):
 
 
 def test_gemini_cli_keeps_its_login(home: Path):
+    with pytest.raises(UnusableError, match="no way to log in"):
+        started("gemini", home, GEMINI_API_KEY="k")
     write(home / ".gemini/settings.json", {"security": {"auth": {"selectedType": "oauth-personal"}}})
     with pytest.raises(UnusableError, match="Google login"):
         started("gemini", home, GEMINI_API_KEY="k")

@@ -329,8 +329,91 @@ def copilot() -> CopilotLog:
     return log
 
 
+def _gemini_call(number: int) -> dict[str, Any]:
+    name, arguments = TOOLS[number]
+    return {"id": f"c{number}", "name": name, "args": arguments}
+
+
+def _gemini_result(number: int) -> dict[str, Any]:
+    response = {"output": "x = 1\n" * 50}
+    return {"functionResponse": {"id": f"c{number}", "name": TOOLS[number][0], "response": response}}
+
+
+def gemini_cli() -> list[dict[str, Any]]:
+    """The conversation of three requests, in lines of Gemini CLI's; what was written is input there."""
+    lines: list[dict[str, Any]] = [
+        {"sessionId": "s1", "projectHash": "8", "startTime": timestamp(0), "kind": "main"},
+        {"id": "u", "timestamp": timestamp(0.5), "type": "user", "content": [{"text": "fix it"}]},
+    ]
+    for number, (uncached, read, written, output) in enumerate(COUNTS):
+        after = 2.0 * number + 1
+        tokens = {
+            "input": uncached + read + written,
+            "output": output - 5,
+            "cached": read,
+            "thoughts": 5,
+            "tool": 0,
+        }
+        line = {"id": f"g{number}", "timestamp": timestamp(after + 1), "type": "gemini", "content": "I look."}
+        line |= {"tokens": tokens, "model": "gemini-3.1-pro-preview"}
+        lines.append(line)
+        if number < len(TOOLS):
+            lines.append(line | {"toolCalls": [_gemini_call(number)]})
+            result = {"id": f"r{number}", "timestamp": timestamp(after + 1.5), "type": "user"}
+            lines.append(result | {"content": [_gemini_result(number)]})
+    return lines
+
+
+def qwen_code() -> list[dict[str, Any]]:
+    """The conversation of three requests, in records of Qwen Code's; what was written is input there."""
+    lines: list[dict[str, Any]] = []
+
+    def add(kind: str, after: float, **more: Any) -> None:
+        parent = lines[-1]["uuid"] if lines else None
+        record = {
+            "uuid": f"r{len(lines)}",
+            "parentUuid": parent,
+            "sessionId": "s1",
+            "timestamp": timestamp(after),
+        }
+        lines.append(record | {"type": kind, "cwd": FOLDER, "version": "0.24.4"} | more)
+
+    add("user", 0.5, message={"role": "user", "parts": [{"text": "fix it"}]})
+    for number, (uncached, read, written, output) in enumerate(COUNTS):
+        after = 2.0 * number + 1
+        event = {"event.name": "qwen-code.api_response", "event.timestamp": timestamp(after + 1)}
+        event |= {
+            "response_id": f"chatcmpl-{number}",
+            "model": "qwen3-coder-plus",
+            "duration_ms": 1000,
+            "ttft_ms": 250,
+        }
+        event |= {"input_token_count": uncached + read + written, "output_token_count": output}
+        event |= {"cached_content_token_count": read, "total_token_count": uncached + read + written + output}
+        add(
+            "system",
+            after + 1,
+            subtype="ui_telemetry",
+            systemPayload={"uiEvent": event | {"prompt_id": "s1########0"}},
+        )
+        parts: list[dict[str, Any]] = [{"text": "I look."}]
+        if number < len(TOOLS):
+            parts.append({"functionCall": _gemini_call(number)})
+        add("assistant", after + 1, model="qwen3-coder-plus", message={"role": "model", "parts": parts})
+        if number < len(TOOLS):
+            add("tool_result", after + 1.5, message={"role": "user", "parts": [_gemini_result(number)]})
+    return lines
+
+
 def write(agent: str, folder: Path) -> Path:
     """Writes the conversation of three requests as an agent does; returns the session file."""
+    if agent in ("gemini-cli", "qwen-code"):
+        path = folder / "p" / "chats" / "session-1.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = gemini_cli() if agent == "gemini-cli" else qwen_code()
+        path.write_bytes(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+        (folder / "p" / ".project_root").write_text(FOLDER)
+        return path
     folder.mkdir(parents=True, exist_ok=True)
     if agent == "opencode":
         return opencode(folder / "opencode.db")

@@ -76,8 +76,8 @@ def command(
 ) -> None:
     """Plan the prompt in FILE (``-``: standard input).
 
-    FILE is a prompt or instruction document in Markdown, a request body (Anthropic Messages, OpenAI chat or
-    Responses), or a session file of Claude Code or Codex. An instruction document (CLAUDE.md, AGENTS.md, …) gets no
+    FILE is a prompt or instruction document in Markdown, a request body (Anthropic Messages, OpenAI chat,
+    Responses or Gemini), or a session file of Claude Code or Codex. An instruction document (CLAUDE.md, …) gets no
     route: the plan says what it costs with each request, and what an edit of it costs. Exits with 1 where it is empty.
 
     \b

@@ -184,7 +184,10 @@ def _qwen_code(start: Start) -> Launch:
 
 
 def _gemini_cli(start: Start) -> Launch:
-    """By the environment, which comes before its `.env` file. Without a key for it, it would lose its login."""
+    """By the environment, which comes before its `.env` file.
+
+    It takes another address for a login of its own, which `gemini -p` refuses, where its settings choose none (0.61.0).
+    """
     own = {**_dotenv(start, ".gemini"), **start.environment}
     chosen = [
         _get(settings, ("security", "auth", "selectedType")) for settings in _settings_of(start, ".gemini")
@@ -196,8 +199,8 @@ def _gemini_cli(start: Start) -> Launch:
         )
     if kind == "vertex-ai" or own.get("GOOGLE_GENAI_USE_VERTEXAI") == "true":
         raise UnusableError("Gemini CLI uses Vertex AI")
-    if not kind and not own.get("GEMINI_API_KEY"):
-        raise UnusableError("Gemini CLI has neither a key (GEMINI_API_KEY) nor a way to log in yet (/auth)")
+    if not kind:
+        raise UnusableError("Gemini CLI has chosen no way to log in yet (/auth, security.auth.selectedType)")
     return Launch(_variables(start, own))
 
 

@@ -63,7 +63,7 @@ _OWN_HEADERS = CONNECTION | {
 }
 """Headers that tell requests apart and not what they ask. Every other one counts, the key's among them."""
 _LIBRARY = b"x-stainless-"
-_KEYS = (b"authorization", b"x-api-key")
+_KEYS = (b"authorization", b"x-api-key", b"x-goog-api-key")
 _EMPTY = (b"null", b"[]", b"{}", b"false")
 _LEFT_OUT = (b"date", b"set-cookie", b"content-length")
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

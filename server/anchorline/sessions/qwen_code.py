@@ -156,8 +156,9 @@ class QwenCode:
         if billed is None or at is None:
             return
         name = f"qwen-code:{event.response_id or key}@{at}"
-        sent = at - event.duration_ms / 1000
-        first = None if event.ttft_ms is None else sent + event.ttft_ms / 1000
+        duration = max(event.duration_ms, 0.0) / 1000
+        sent = max(at - duration, 0.0)
+        first = None if event.ttft_ms is None else sent + min(max(event.ttft_ms / 1000, 0.0), duration)
         answer = RecordedAnswer(name, event.model, sent, billed, first_at=first, answer=event.response_id)
         talk = self._of(event)
         if talk is self._talk:
