@@ -208,3 +208,18 @@ def test_a_long_log_is_set_aside(helper: HookHelper):
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
     assert log.read_text().count("\n") == 1
     assert log.with_name(client_aside.LOG + ".old").stat().st_size > client_aside.LOG_BYTES
+
+
+def test_the_fast_path_imports_modules_of_c_alone(helper: HookHelper):
+    helper.run("claude-code", STOP)
+    python, *options = helper.command("claude-code")
+    asked = subprocess.run(
+        [python, "-X", "importtime", *options],
+        input=json.dumps(STOP),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {line.rpartition("|")[2].strip() for line in asked.stderr.splitlines()}
+    assert "_socket" in imported
+    assert not {"os", "socket", "json", "re", "subprocess", "anchorline", "site"} & imported

@@ -256,6 +256,9 @@ def test_on_a_plan_the_stake_is_in_per_cent_of_the_window(
     )
     monkeypatch.setattr(status_line, "limits", lambda *_: known)
     asked = status(claude, rate_limits=given, prompt_cache=told(1800))
+    shown(asked)  # asks what the model's tokens cost, which the next look finds out
+    settle(shown)
+    shown.made._next_forecast_at = 0
     shown(asked)
     settle(shown)
     line = shown(asked)

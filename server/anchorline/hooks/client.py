@@ -7,7 +7,7 @@ It takes the data folder, where the event comes from, and the event, which else 
 A PROGRAM is started with the event first: Codex has room for one, which is the user's own then.
 
 This is the fast path, so nothing is imported but modules of C: it takes 2 ms longer than Python's own start, where
-`os` takes 2 more, and `socket` and `json` twenty (docs/research/speed.md). All else is in `client_aside.py`.
+`os` takes 2 more, `socket` and `json` twenty (docs/research/speed.md). All else is in `client_aside.py`.
 Whatever breaks, it ends with exit code 0, prints nothing (a status line: what its own input tells), and leaves a line
 in the log. What it sends is two lines and the event's bytes; `Request` in `server.py` reads it.
 """
@@ -56,6 +56,8 @@ class HelperError(Exception):
 
 def main(arguments: list[str]) -> None:
     """Answers one event. Never raises."""
+    if len(arguments) < 2:  # an agent that knows no `args` of hooks
+        return
     folder, source, *rest = arguments
     event = answer = b""
     problem = _aside().started(rest) if len(rest) > 1 else ""

@@ -39,6 +39,11 @@ SESSIONS = 256
 """Sessions that are remembered, those that were asked for last."""
 AGAIN_S = 15.0
 """How often settings, forecasts and what the gateway keeps warm are looked at."""
+REST = 50
+"""A forecast is made anew after so many times of what it took, so that it takes 2 % of one core at most."""
+MODELS = 32
+"""Models of which it is known what a token takes of a window."""
+MANY = 1_000_000
 RECORD_AGAIN_S = 60.0
 """After so long a database that could not be written is tried again."""
 CLOSE_S = 1.0
@@ -71,8 +76,9 @@ class StatusLine:
         self._lock = threading.Lock()
         self._background = ThreadPoolExecutor(1, thread_name_prefix="limits")
         self._forecast: Future[None] | None = None
-        self._forecast_at = -math.inf
+        self._next_forecast_at = -math.inf
         self._limits: Limits | None = None
+        self._shares: dict[tuple[str, str], tuple[float, float] | None] = {}
         self._recorder: Recorder | None = None
         self._recorder_at = -math.inf
         self._background.submit(_prices_read)
@@ -139,22 +145,19 @@ class StatusLine:
         """Returns what writing the cached tokens anew costs: in per cent of the plan's window, else in dollars."""
         model, ttl = _model(status), _ttl(status, session)
         is_warm = cache.is_warm(now)
-        if "rate_limits" in status and self._limits is not None:
-            written = self._percent(model, _written(cache.tokens, ttl))
-            read = self._percent(model, TokenCounts(read=cache.tokens)) if is_warm else 0.0
-            if written is not None and read is not None:
-                return f"{share(max(written - read, 0.0) / 100)} of 5h"
+        if "rate_limits" in status and (shares := self._share_of_window(model, ttl)) is not None:
+            write, read = shares
+            percent = cache.tokens * (max(write - read, 0.0) if is_warm else write)
+            return f"{share(percent / 100)} of 5h"
         usage = Usage(speed="fast" if status.get("fast_mode") is True else "")
         price = prefix_price(model, cache.tokens, ttl, usage, targets(session.config), now)
         return "" if price is None else cents(price.write - price.read if is_warm else price.write)
 
-    def _percent(self, model: str, tokens: TokenCounts) -> float | None:
-        if self._limits is None:
-            return None
-        for cost in self._limits.cost(model, tokens):
-            if cost.window == "five_hour" and cost.percent is not None:
-                return cost.percent.value
-        return None
+    def _share_of_window(self, model: str, ttl: str) -> tuple[float, float] | None:
+        """Returns the per cent of the 5-hour window that writing and reading a token takes; None until it is known."""
+        if len(self._shares) < MODELS:
+            self._shares.setdefault((model, ttl), None)
+        return self._shares.get((model, ttl))
 
     # The plan's windows
 
@@ -162,8 +165,7 @@ class StatusLine:
         self, windows: tuple[Window, ...], status: Event, session: _Session, now: float
     ) -> tuple[Window, ...]:
         """Returns the windows with what other sessions have told since, and their forecasts."""
-        if now - self._forecast_at >= AGAIN_S and (self._forecast is None or self._forecast.done()):
-            self._forecast_at = now
+        if now >= self._next_forecast_at and (self._forecast is None or self._forecast.done()):
             self._forecast = self._background.submit(self._look, session.config, now)
         states = {state.window: state for state in self._limits.windows} if self._limits is not None else {}
         resets = {sample.window: sample.resets_at for sample in rate_limits.from_status_line(status, now)}
@@ -174,10 +176,20 @@ class StatusLine:
         )
 
     def _look(self, config: Config, now: float) -> None:
+        began = time.perf_counter()
         try:
             self._limits = limits(locate(config.store.path), targets(config), now)
+            for model, ttl in list(self._shares):
+                write = _percent(self._limits, model, _written(MANY, ttl))
+                read = _percent(self._limits, model, TokenCounts(read=MANY))
+                self._shares[model, ttl] = (
+                    None if write is None or read is None else (write / MANY, read / MANY)
+                )
         except (OSError, StoreError) as error:
             log.warning("a plan's limits can't be read (%s)", type(error).__name__)
+        except Exception:
+            log.exception("a plan's limits can't be forecast")
+        self._next_forecast_at = now + max(AGAIN_S, REST * (time.perf_counter() - began))
 
     def _record(self, status: Event, session: _Session, now: float) -> None:
         """Records the plan's limits where this session tells others than before.
@@ -238,6 +250,14 @@ def _ttl(status: Event, session: _Session) -> str:
 
 def _written(tokens: int, ttl: str) -> TokenCounts:
     return TokenCounts(write_1h=tokens) if ttl == "1h" else TokenCounts(write_5m=tokens)
+
+
+def _percent(known: Limits, model: str, tokens: TokenCounts) -> float | None:
+    """Returns what tokens cost of the 5-hour window, in per cent; None where that is not known yet."""
+    for cost in known.cost(model, tokens):
+        if cost.window == "five_hour" and cost.percent is not None:
+            return cost.percent.value
+    return None
 
 
 def _read(status: Event, session: _Session) -> LastRequest | None:
