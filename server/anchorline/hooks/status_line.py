@@ -11,6 +11,7 @@ import math
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import msgspec
@@ -43,7 +44,8 @@ REST = 50
 """A forecast is made anew after so many times of what it took, so that it takes 2 % of one core at most."""
 MODELS = 32
 """Models of which it is known what a token takes of a window."""
-MANY = 1_000_000
+MANY = 100_000
+"""Tokens of which it is asked what they take of a window: an ordinary prompt, at its price."""
 RECORD_AGAIN_S = 60.0
 """After so long a database that could not be written is tried again."""
 CLOSE_S = 1.0
@@ -167,11 +169,11 @@ class StatusLine:
         """Returns the windows with what other sessions have told since, and their forecasts."""
         if now >= self._next_forecast_at and (self._forecast is None or self._forecast.done()):
             self._forecast = self._background.submit(self._look, session.config, now)
-        states = {state.window: state for state in self._limits.windows} if self._limits is not None else {}
+        states = self._limits.windows if self._limits is not None else ()
         resets = {sample.window: sample.resets_at for sample in rate_limits.from_status_line(status, now)}
         names = {name: window for window, name in status_text.WINDOWS}
         return tuple(
-            _forecast(window, states.get(names[window.name]), resets.get(names[window.name]), now)
+            _forecast(window, states, names[window.name], resets.get(names[window.name]), now)
             for window in windows
         )
 
@@ -181,10 +183,8 @@ class StatusLine:
             self._limits = limits(locate(config.store.path), targets(config), now)
             for model, ttl in list(self._shares):
                 write = _percent(self._limits, model, _written(MANY, ttl))
-                read = _percent(self._limits, model, TokenCounts(read=MANY))
-                self._shares[model, ttl] = (
-                    None if write is None or read is None else (write / MANY, read / MANY)
-                )
+                read = _percent(self._limits, model, TokenCounts(read=MANY)) or 0.0
+                self._shares[model, ttl] = None if write is None else (write / MANY, read / MANY)
         except (OSError, StoreError) as error:
             log.warning("a plan's limits can't be read (%s)", type(error).__name__)
         except Exception:
@@ -288,17 +288,20 @@ def _written_at(status: Event, now: float) -> float:
     return now if path is None else min(path.stat().st_mtime, now)
 
 
-def _forecast(window: Window, state: WindowState | None, resets_at: float | None, now: float) -> Window:
+def _forecast(
+    window: Window, states: Iterable[WindowState], name: str, resets_at: float | None, now: float
+) -> Window:
     """Returns a window with its forecast, where what is known is of the same one: it resets at the same time."""
-    if state is None or state.resets_at is None or resets_at is None:
+    if resets_at is None:
         return window
-    if state.over or abs(state.resets_at - resets_at) > SAME_RESET_S:
-        return window
-    text = ""
-    if state.wall is not None and state.wall.at is not None:
-        text = f", full {wording.moment(state.wall.at, now)}"
-    elif state.at_reset is not None:
-        text = f"→{min(state.at_reset.value, wording.FULL):.0f}%"
-    return Window(
-        window.name, max(window.used, state.used), text, bool(wording.nearness(state)) or window.is_near
-    )
+    for state in states:
+        is_same = state.window == name and state.resets_at is not None and not state.over
+        if is_same and abs((state.resets_at or 0.0) - resets_at) <= SAME_RESET_S:
+            text = ""
+            if state.wall is not None and state.wall.at is not None:
+                text = f", full {wording.moment(state.wall.at, now)}"
+            elif state.at_reset is not None:
+                text = f"→{min(state.at_reset.value, wording.FULL):.0f}%"
+            is_near = window.is_near or bool(wording.nearness(state))
+            return Window(window.name, max(window.used, state.used), text, is_near)
+    return window
