@@ -7,8 +7,13 @@ from typing import Any
 
 import pytest
 
+from anchorline import __version__
 from anchorline.cache.ledger import Entry
+from anchorline.limits.kept import Knowledge, WindowKnowledge, write
+from anchorline.limits.model import OTHER, Learnt, PastUse, Weights
+from anchorline.limits.windows import Series
 from anchorline.store import database, rows
+from support.history import plan_limits
 from support.hook_helpers import HookHelper
 from support.session_logs import ClaudeLog
 
@@ -28,11 +33,11 @@ class Conversation:
         self.file = home / "projects" / "-work" / "s1.jsonl"
         self.file.parent.mkdir(parents=True)
         self.log = ClaudeLog("s1", start=time.time() - ago_s)
-        self.log.user("Fix the parser.")
         self.answer(tokens)
 
     def answer(self, tokens: int, write: int = 400) -> None:
-        """Have the model answer, of so many cached tokens."""
+        """Have a message sent and answered, after which so many tokens are cached."""
+        self.log.user("Fix the parser.")
         self.log.answer(f"m{len(self.log.lines)}", model=MODEL, read=tokens - write, write=(0, write))
         self.file.write_bytes(self.log.bytes())
 
@@ -65,8 +70,6 @@ def test_a_cold_prompt_is_held_back_once_until_it_goes_cold_again(conversation: 
     assert "from the cache they were $0.1000" in answer["reason"]
     assert conversation.submit() == {}
     assert conversation.submit("Something else") == {}
-    conversation.log.lines.append(b"")
-    conversation.log.user("And the lexer?")
     conversation.answer(200_500)  # an hour and fifty-nine minutes ago
     assert conversation.submit()["decision"] == "block"
     assert conversation.submit() == {}
@@ -148,6 +151,23 @@ def test_one_that_the_gateway_has_kept_warm_goes_through(conversation: Conversat
         rows.put_ledger(handle.database, [pinged])
     database.close(handle.database)
     assert conversation.submit() == {}
+
+
+def test_on_a_plan_it_says_what_that_takes_by_what_was_learnt_last(conversation: Conversation):
+    plan_limits(30.0)
+    kept = database.worked_out_file(database.locate(), "limits")
+    assert "of your 5-hour window" not in conversation.submit()["reason"]
+    assert not kept.exists(), "nothing is learnt while somebody waits"
+    costs = Weights((4.0,) * 5, tuple((0.01,) * 5 for _ in range(5)))
+    learnt = Learnt(
+        {OTHER: costs}, own_weights=False, steps=9, rise=40, error=1, error_by_prices=1, elsewhere=0, noise=1
+    )
+    window = WindowKnowledge(Series("anthropic", "", "five_hour"), learnt, PastUse(0, 300, []), 9)
+    write(database.locate(), Knowledge(__version__, "long ago", 0.0, [window]))
+    conversation.answer(200_000)
+    assert (
+        "anew for $2.00, about 8.0% [7.7, 8.3] of your 5-hour window; from" in conversation.submit()["reason"]
+    )
 
 
 def test_only_the_agents_own_files_are_read(conversation: Conversation, tmp_path: Path):

@@ -61,7 +61,9 @@ def _once(event: Event, request: LastRequest, again: str) -> Answer:
     held = Reader(database).held(session, now)  # the gateway may have kept it warm
     if any(entry.tokens >= send.tokens * SAME for entry in held):
         return ""
-    share = shares.of_write(limits(database, models, now), request.model, send.tokens, request.ttl)
+    share = shares.of_write(
+        limits(database, models, now, learns=False), request.model, send.tokens, request.ttl
+    )
     if not held_back.note(files.data_folder(), session, request.sent_at):
         return ""
     return {"decision": "block", "reason": f"{message(send, share)}\n{again}"}

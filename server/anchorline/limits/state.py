@@ -96,10 +96,11 @@ def _missing(knowledge: WindowKnowledge | None) -> str:
     )
 
 
-def limits(path: Path, targets: Targets, now: float) -> Limits:
+def limits(path: Path, targets: Targets, now: float, *, learns: bool = True) -> Limits:
     """Returns what is known of all windows at the epoch second `now`. Raises StoreError.
 
-    What was learnt before is used again for ten minutes, and for as long as nothing was recorded since.
+    What was learnt before is used again for ten minutes, and for as long as nothing was recorded since; however old
+    with `learns` false, where somebody waits: learning takes a second and more.
     """
     models = PricedModels(targets)
     if not path.exists():
@@ -110,7 +111,10 @@ def limits(path: Path, targets: Targets, now: float) -> Limits:
         if not samples:
             return Limits((), None, models, now)
         knowledge = kept.read(path)
-        if knowledge is None or (knowledge.basis != basis and not 0 <= now - knowledge.made_at < FRESH_S):
+        is_fresh = knowledge is not None and (
+            knowledge.basis == basis or 0 <= now - knowledge.made_at < FRESH_S
+        )
+        if learns and not is_fresh:
             work = all_work(connection, models, now - kept.HISTORY_S)
             knowledge = Knowledge(__version__, basis, now, _learn(samples, work, now))
             kept.write(path, knowledge)
