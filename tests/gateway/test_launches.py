@@ -60,7 +60,11 @@ def test_where_nothing_is_set_each_is_given_the_gateways_addresses(home: Path):
     assert json.loads(pi.variables[PROVIDERS]) == {"anthropic": anthropic, "openai": openai}
     assert pi.arguments[0] == "--extension"
     assert Path(pi.arguments[1]).is_file()
-    assert started("qwen", home).variables == {"ANTHROPIC_BASE_URL": anthropic, "OPENAI_BASE_URL": openai}
+    assert started("qwen", home).variables == {
+        "ANTHROPIC_BASE_URL": anthropic,
+        "OPENAI_BASE_URL": openai,
+        "GOOGLE_GEMINI_BASE_URL": f"{BASE}/gemini",
+    }
     write(home / ".gemini/settings.json", {"security": {"auth": {"selectedType": "gemini-api-key"}}})
     assert started("gemini", home).variables == {"GOOGLE_GEMINI_BASE_URL": f"{BASE}/gemini"}
     for program in ("aider", "mini"):

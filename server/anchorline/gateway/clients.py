@@ -114,8 +114,8 @@ def clients(base: str, *, first_party: bool = False) -> dict[str, Client]:
             "Gemini CLI",
             locations.gemini_cli() / ".env",
             {("GOOGLE_GEMINI_BASE_URL",): gemini},
-            "This is for an API key (GEMINI_API_KEY, chosen with /auth). With a Google login Gemini CLI asks Google's\n"
-            "Code Assist, whatever this address is, and nothing goes through the gateway.\n"
+            "This is for an API key (GEMINI_API_KEY) that /auth has chosen: where nothing is, `gemini -p` refuses\n"
+            "another address. With a Google login it asks Google's Code Assist, and nothing goes through the gateway.\n"
             "It reads one .env file, the nearest one above the folder that it works in: where a project has its own,\n"
             "the same line belongs there, or into your shell.",
             program="gemini",
@@ -124,7 +124,11 @@ def clients(base: str, *, first_party: bool = False) -> dict[str, Client]:
             "qwen-code",
             "Qwen Code",
             locations.qwen_code() / "settings.json",
-            {("env", "OPENAI_BASE_URL"): openai, ("env", "ANTHROPIC_BASE_URL"): anthropic},
+            {
+                ("env", "OPENAI_BASE_URL"): openai,
+                ("env", "ANTHROPIC_BASE_URL"): anthropic,
+                ("env", "GOOGLE_GEMINI_BASE_URL"): gemini,
+            },
             "The same variables in your shell or an .env file come first, and so does a model's own `baseUrl`.\n"
             "For Qwen's own models, `gateway.openai` names their address.",
             program="qwen",
