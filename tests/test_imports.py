@@ -11,6 +11,8 @@ from pathlib import Path
 import grimp
 import pytest
 
+from support.history import plan_limits
+
 ROOT = Path(__file__).parents[1]
 SERVER = ROOT / "server" / "anchorline"
 LAZY = 60
@@ -78,7 +80,10 @@ def test_no_test_imports_another():
 
 
 @pytest.mark.process
-def test_where_nothing_is_new_the_first_screen_imports_little(tmp_path: Path):
+@pytest.mark.parametrize("on_plan", [False, True])
+def test_where_nothing_is_new_the_first_screen_imports_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_plan: bool
+):
     sessions = tmp_path / ".claude" / "projects"
     sessions.mkdir(parents=True)
     shutil.copy(next((ROOT / "models" / "sample" / "claude-code").iterdir()), sessions)
@@ -90,6 +95,9 @@ def test_where_nothing_is_new_the_first_screen_imports_little(tmp_path: Path):
     environment = {**os.environ, **folders}
     for name in ("CLAUDE_CONFIG_DIR", "CODEX_HOME"):
         environment.pop(name, None)
+    if on_plan:
+        monkeypatch.setenv("ANCHORLINE_DATA_DIR", folders["ANCHORLINE_DATA_DIR"])
+        plan_limits(41.0)
     code = "import sys; from anchorline.cli.main import cli; cli([], standalone_mode=False); print(*sys.modules, file=sys.stderr)"
     runs = [
         subprocess.run(
@@ -97,7 +105,8 @@ def test_where_nothing_is_new_the_first_screen_imports_little(tmp_path: Path):
         )
         for _ in range(2)
     ]
-    assert runs[0].stdout == runs[1].stdout
+    assert runs[0].stdout == runs[1].stdout or on_plan  # whose forecast moves with the time
+    assert ("5-hour window" in runs[1].stdout) == on_plan
     imported = set(runs[1].stderr.split())
     heavy = {
         "numpy",

@@ -16,6 +16,7 @@ from anchorline.client_settings.edits import edited_files
 from anchorline.config import Config, Store
 from anchorline.findings import kept
 from anchorline.findings.model import Overview
+from anchorline.limits import finding_share, wording
 from anchorline.limits.finding_share import FindingShare
 from anchorline.limits.model import WindowState
 from anchorline.sessions import session_files
@@ -154,9 +155,17 @@ def _plan_limits(path: Path, settings: Config, overview: Overview) -> PlanLimits
     now = time.time()
     if not limits_told(path, now - LATELY_S):
         return PlanLimits()
-    from anchorline.cli import update  # noqa: PLC0415  (as above: many have no plan whose limits are known)
+    state = kept.basis(path, settings.files)
+    shares = finding_share.read(path, state)
+    if shares is None:
+        from anchorline.cli import update  # noqa: PLC0415  (as above)
 
-    return update.plan_limits(path, settings, now, overview)
+        plan = update.plan_limits(path, settings, now, overview)
+        finding_share.write(path, state, plan.shares)
+        return plan
+    from anchorline.limits.kept import windows  # noqa: PLC0415  (20 ms, which those without a plan do without)
+
+    return PlanLimits(wording.current(windows(path, now), now), shares)
 
 
 def _offers(overview: Overview) -> tuple[list[FixOffer], list[str]]:

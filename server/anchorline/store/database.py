@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 FILE_NAME = "anchorline.db"
-Subject = Literal["replay", "findings", "limits"]
+Subject = Literal["replay", "findings", "limits", "shares"]
 NEVER = 9999
 """The number of a migration that has none, as only a newer Anchorline or another program may name them."""
 SCHEMA = 10
