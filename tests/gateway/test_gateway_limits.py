@@ -1,14 +1,18 @@
 """Plan limits in the gateway: headers of answers become samples, and pass on as they came."""
 
 import json
+import re
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from anchorline.rate_limits import LimitSample
 from anchorline.store.reader import Reader
-from support.gateways import MARKED_BODY, Gateway, call, gateway, state
+from support.gateways import MARKED_BODY, SYSTEM, Gateway, call, gateway, settled, state
+from support.sessions_in_store import MODEL, plan_work
 from support.upstream import Running, Upstream, plan_limits
 
 TOKEN = "sk-ant-oat01-" + "a" * 40
@@ -131,6 +135,34 @@ def test_far_from_the_wall_nothing_is_said(home: Path):
         assert "anchorline-warning" not in ask(running)[1]
         running.stop()
         assert "limits:" not in running.log(home)
+
+
+def test_a_cold_send_on_a_plan_says_what_it_takes_of_the_window(home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ANCHORLINE_DATA_DIR", str(home / "data"))
+    plan_work(time.time())
+    marker = {"type": "ephemeral", "ttl": "1h"}
+    system = [{"type": "text", "text": SYSTEM * 4, "cache_control": marker}]
+    large = json.dumps(json.loads(MARKED_BODY) | {"model": MODEL, "system": system}).encode()
+    with Running(Upstream()) as behind:
+        with gateway(home, behind.url) as running:
+            ask(running, body=large)
+            running.stop()
+        with closing(sqlite3.connect(running.database)) as database, database:  # an hour and a half passes
+            database.execute(
+                "UPDATE ledger SET written_at = written_at - 5400, expires_at = expires_at - 5400"
+            )
+        with gateway(home, behind.url) as running:
+            while not state(running)["windows"]:
+                pass
+            ask(running, body=large)
+            call(f"{running.anthropic}/v1/messages", body=large, x_api_key="sk-ant-api03-x")
+            settled(running, 2)
+            running.stop()
+    warnings = [line for line in running.log(home).splitlines() if "to have them again costs" in line]
+    assert re.search(
+        r"It takes about \d+(\.\d)?% \[\d+(\.\d)?, \d+(\.\d)?\] of your 5-hour window", warnings[0]
+    )
+    assert all("It takes" not in line for line in warnings[1:]), "an API key has no windows"
 
 
 BUDGET = "[budget]\nfive_hour_percent = 50\n"
