@@ -219,3 +219,32 @@ def test_the_manifests_are_of_this_version():
     assert manifest["version"] == __version__
     assert f"{market['plugins'][0]['name']}@{market['name']}" == plugin.ID
     assert shutil.which("anchorline") is None or manifest["name"] == plugin.NAME
+
+
+def told() -> list[tuple[str, str]]:
+    done = run("doctor", "--json")
+    return [
+        (check["status"], check["message"])
+        for check in json.loads(done.stdout)["checks"]
+        if check["name"] == "claude plugin"
+    ]
+
+
+def test_doctor_says_what_keeps_the_plugin_from_working(claude: Path, monkeypatch: pytest.MonkeyPatch):
+    assert told() == []
+    install()
+    assert told() == [("ok", "installed, and its client answers")]
+    HookHelper(files.data_folder()).end()
+    file = claude / "settings.json"
+    settings = json.loads(file.read_text())
+    for change, message in (
+        ({"disableAllHooks": True}, "disableAllHooks is true"),
+        ({"enabledPlugins": {}}, "does not switch it on"),
+    ):
+        file.write_text(json.dumps(settings | change))
+        ((status, said),) = told()
+        assert status == "warning"
+        assert message in said
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.executable", "/elsewhere/python")
+        assert "another installation" in told()[0][1]

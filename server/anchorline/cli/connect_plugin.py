@@ -1,5 +1,6 @@
 """`anchorline connect claude-code --plugin`: installs Claude Code's plugin and status line."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from anchorline.client_settings.parsing import read
 from anchorline.gateway import connecting
 from anchorline.gateway.clients import Client
 from anchorline.hooks import client as hook_client
-from anchorline.hooks import plugin
+from anchorline.hooks import client_aside, launcher, plugin
 
 SETTINGS_FILE = "settings.json"
 
@@ -69,6 +70,27 @@ def remove() -> bool:
     command = [sys.executable, "-I", "-S", hook_client.__file__, str(data), hook_client.END]
     subprocess.run(command, stdin=subprocess.DEVNULL, check=False)  # noqa: S603  (our own program)
     return True
+
+
+def problem() -> str | None:
+    """Returns what keeps the plugin from working, empty where nothing does; None where it is not installed."""
+    data = _data()
+    folder = data / plugin.FOLDER
+    if not folder.exists():
+        return None
+    if sys.platform != "win32" and not launcher.is_own(folder, data):
+        return "it starts another installation of Anchorline, or one that is gone"
+    entry = with_plugin()
+    settings = connecting.settings(entry)
+    switched_on = {keys: value for keys, value in entry.values.items() if keys[0] != "statusLine"}
+    if settings is None or any(settings.get(keys) != value for keys, value in switched_on.items()):
+        return f"{entry.file} does not switch it on any more"
+    if settings.get(("disableAllHooks",)) is True:
+        return "disableAllHooks is true in Claude Code's settings, so neither hooks nor status line run"
+    command = [sys.executable, "-I", "-S", hook_client.__file__, str(data), hook_client.STATUS_LINE]
+    asked = json.dumps({"model": {"display_name": "doctor"}})
+    done = subprocess.run(command, input=asked, capture_output=True, text=True, check=False)  # noqa: S603
+    return "" if "doctor" in done.stdout else f"its client answers nothing; see {data / client_aside.LOG}"
 
 
 def with_plugin(entry: Client | None = None) -> Client:

@@ -13,9 +13,10 @@ import msgspec
 
 from anchorline import __version__, config
 from anchorline.cache.rules import load as load_rules
-from anchorline.cli import reading
+from anchorline.cli import connect_plugin, reading
 from anchorline.cli.connect import base
 from anchorline.cli.top import state
+from anchorline.client_settings.document import UnwritableError
 from anchorline.config import Config
 from anchorline.engine import blas, installed, manifest, requirements
 from anchorline.engine.client import Engine
@@ -100,6 +101,7 @@ def examine(*, measure: bool = False) -> list[Check]:
         _policy(),
         *_engine(loaded.config.engine, measured=measure),
         *_clients(config.load().config),
+        *_plugin(),
     ]
 
 
@@ -302,6 +304,20 @@ def _clients(config: Config) -> list[Check]:
     now = clients.clients(address)
     held = _held(running) if running is not None else []
     return [*(_client(now[client.name], config, running) for client in connected), *held]
+
+
+def _plugin() -> list[Check]:
+    """Looks at Claude Code's plugin, where it is installed."""
+    try:
+        problem = connect_plugin.problem()
+    except (UnwritableError, OSError) as error:
+        problem = str(error)
+    if problem is None:
+        return []
+    if not problem:
+        return [Check("claude plugin", "ok", "installed, and its client answers")]
+    advice = "`anchorline connect claude-code --plugin --write` installs it anew; `disconnect` takes it out"
+    return [Check("claude plugin", "warning", problem, advice)]
 
 
 def _held(running: GatewayState) -> list[Check]:
