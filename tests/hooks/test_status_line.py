@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -301,7 +302,7 @@ def test_recorded_limits_are_forecast(shown, claude: Path):
     asked = status(claude, rate_limits=given)
     shown(asked)
     settle(shown)
-    assert "5h 50%" in shown(asked)
+    assert re.search(r"5h 50%(, full \d\d:\d\d|→\d+%) · 7d 12%$", shown(asked))
 
 
 def test_a_killed_helper_is_not_waited_for(helper: HookHelper, claude: Path):
