@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +22,7 @@ class Terminal:
     def __init__(
         self, command: list[str], cwd: Path, env: dict[str, str], *, columns: int = 100, rows: int = 40
     ) -> None:
-        self._socket = cwd.parent / "tmux"
+        self._folder = tempfile.TemporaryDirectory(prefix="tmux-")  # a socket's path has to be short
         self._start = ["new-session", "-d", "-x", str(columns), "-y", str(rows), "-c", str(cwd)]
         given = [f"{name}={value}" for name, value in env.items()]
         self._command = ["env", "-i", *given, *command]
@@ -37,9 +38,10 @@ class Terminal:
         if error is not None:
             error.add_note(self.screen())
         self._tmux("kill-server")
+        self._folder.cleanup()
 
     def _tmux(self, *arguments: str) -> str:
-        command = ["tmux", "-S", str(self._socket), "-f", os.devnull, *arguments]
+        command = ["tmux", "-S", f"{self._folder.name}/socket", "-f", os.devnull, *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def screen(self) -> str:
