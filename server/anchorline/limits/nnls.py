@@ -30,7 +30,8 @@ def nnls(matrix: Vector, target: Vector) -> Vector:
                 x = step
                 break
             blocked = free & (step <= 0)
-            reach = float((x[blocked] / (x[blocked] - step[blocked])).min())
+            down = x[blocked] - step[blocked]
+            reach = float(np.divide(x[blocked], down, out=np.zeros_like(down), where=down > 0).min())
             x = x + reach * (step - x)
             free &= x > 1e-15 * max(float(x.max()), 1e-300)
             x[~free] = 0.0
