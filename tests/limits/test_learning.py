@@ -68,6 +68,12 @@ def test_work_on_credits_is_in_no_step() -> None:
     assert steps([told], work, full=[(0.0, 600.0)]) == []
 
 
+def test_work_past_the_wall_is_in_no_step() -> None:
+    work = [request(60.0 * number) for number in range(20)]
+    told = span(*((60.0 * number + 2, 60.0 * number + 2, min(96.0 + number, 100.0)) for number in range(20)))
+    assert [(step.ends, step.rise) for step in steps([told], work)] == [(180, 3)]
+
+
 def test_too_few_steps_teach_nothing() -> None:
     assert learn([Step(0, 60, 4, [request(0)])] * 4) is None
     assert learn([Step(0, 60, 4, [Work(0, "unpriced", None)])] * 9) is None

@@ -118,7 +118,7 @@ class Forecast:
             ends.append(before + min(max(part, 0.0), 1.0) * (way[place] - before))
         ends.sort()
         value, low, high = (_quantile(ends, share) for share in (0.5, TAIL, 1 - TAIL))
-        low, high = max(low - ROUNDING, self._used), high + ROUNDING
+        low, high = max(low - ROUNDING / 2, self._used), high + ROUNDING / 2
         return Estimate(*(min(max(end, self._used), FULL) for end in (value, low, high)))
 
     def at_reset(self) -> Estimate:

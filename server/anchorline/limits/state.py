@@ -160,7 +160,8 @@ def _of_window(
     from anchorline.limits.learning import learn  # noqa: PLC0415  (NumPy, 0.1 s: only where there is something to learn)
 
     newest = group[-1]
-    cut = steps([span for span in group if span.plan == newest.plan], work, full)
+    of_plan = [span for span in group if span.plan == newest.plan]
+    cut = steps(of_plan, work, full)
     learnt = None if shared else learn(cut)
 
     def weigh(request: Work) -> float:
@@ -169,5 +170,6 @@ def _of_window(
         weights = learnt.models.get(request.model) or learnt.models[OTHER]
         return sum(weight * part for weight, part in zip(weights.mean, request.usd, strict=True))
 
-    past = past_use(group, work, weigh, newest.length, now)
+    # The figures of another plan are of a window of another size: what was sent then weighs as it does now.
+    past = past_use(of_plan if learnt is not None else group, work, weigh, newest.length, now)
     return WindowKnowledge(series, learnt, past, len(cut), shared)

@@ -68,9 +68,12 @@ def _told(span: WindowSpan, work: Sequence[Work], full: Sequence[tuple[float, fl
         following = work[index + 1].at if index + 1 < len(work) else inf
         place = bisect_left(points, following, key=lambda point: point.at) - 1
         apart = apart or at - work[index - 1].at > IDLE_S
-        if any(begin <= following and at <= end for begin, end in full):
+        told = place >= 0 and points[place].until >= at
+        if (told and points[place].used >= FULL) or any(
+            begin <= following and at <= end for begin, end in full
+        ):
             apart = True
-        elif place >= 0 and points[place].until >= at:
+        elif told:
             yield _Told(index, points[place].used, apart)
             apart = False
 
