@@ -46,6 +46,8 @@ class OpenCodeDatabase:
                 time_updated integer NOT NULL, data text NOT NULL);
             CREATE TABLE IF NOT EXISTS part (id text PRIMARY KEY, message_id text NOT NULL, session_id text NOT NULL,
                 time_created integer NOT NULL, time_updated integer NOT NULL, data text NOT NULL);
+            CREATE INDEX IF NOT EXISTS message_session ON message (session_id, time_created, id);
+            CREATE INDEX IF NOT EXISTS part_message ON part (message_id, id);
             """
         )
         self._parts = self.connection.execute("SELECT count(*) FROM part").fetchone()[0]
