@@ -1,7 +1,7 @@
 """Write what the extension takes from the server: the protocol's types, what is a prompt, and the settings.
 
 `python client-vscode/generate.py` after a change of `lsp/protocol.py`, `lsp/prompt_files.py`, `report/model.py`,
-`plan.py` or `config.py`; a test fails when the extension differs from the server.
+`sessions/agents.py`, `plan.py` or `config.py`; a test fails when the extension differs from the server.
 """
 
 import json
@@ -18,6 +18,7 @@ from anchorline.limits.model import TITLES
 from anchorline.limits.wording import PLANS
 from anchorline.lsp import prompt_files, protocol
 from anchorline.report.model import Report
+from anchorline.sessions.agents import AGENTS
 
 HERE = Path(__file__).parent
 MADE = "// Generated from the server by generate.py. Do not edit.\n\n"
@@ -227,6 +228,17 @@ def _type(kind: object, known: dict[str, str], sent: bool) -> str:
     return SCALARS[cast("type[Any]", kind)]
 
 
+def agents_read() -> str:
+    """Return the module that has the agents whose sessions can be imported."""
+    rows = "".join(
+        f"  {{ label: {json.dumps(agent.title)}, tool: {json.dumps(agent.name)} }},\n"
+        for agent in AGENTS.values()
+    )
+    return (
+        f"{MADE}/** Agents whose sessions `anchorline import` reads. */\nexport const AGENTS = [\n{rows}];\n"
+    )
+
+
 def files() -> dict[Path, str]:
     """Return all that is generated."""
     package = HERE / "package.json"
@@ -234,6 +246,7 @@ def files() -> dict[Path, str]:
         package: manifest(package.read_text("utf-8")),
         HERE / "src" / "protocol.ts": declarations(),
         HERE / "src" / "served.ts": served_documents(),
+        HERE / "src" / "agents.ts": agents_read(),
         HERE / "dashboard" / "report.ts": report(),
     }
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from anchorline.sessions.agents import AGENTS
 from support.examples import examples
 from support.recorded import data_folder
 
@@ -45,6 +46,8 @@ def isolated_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ANCHORLINE_CONFIG", str(home / "anchorline.toml"))
     monkeypatch.setenv("ANCHORLINE_DATA_DIR", str(home / "data"))
     monkeypatch.delenv("ANCHORLINE_MODELS_DIR", raising=False)
+    for agent in AGENTS.values():
+        monkeypatch.delenv(agent.variable, raising=False)
     return home
 
 

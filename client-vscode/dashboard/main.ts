@@ -46,7 +46,7 @@ function howToImport(): HTMLElement {
   if (!("acquireVsCodeApi" in window)) {
     return element(
       "p",
-      "Import past sessions: `anchorline import claude-code` or `anchorline import codex`. Record new ones: `anchorline gateway`.",
+      "Import past sessions: `anchorline import AGENT`. Record new ones: `anchorline gateway`.",
     );
   }
   const link = element("a", "Import Past Sessions");

@@ -1,12 +1,8 @@
 /** `anchorline import` in a terminal of its own, where its progress is seen. */
 import { ProcessExecution, Task, TaskScope, tasks, window } from "vscode";
+import { AGENTS } from "./agents";
 import { isolated, SAFE } from "./isolated";
 import { type Environment, locate, MissingError } from "./locate";
-
-const TOOLS = [
-  { label: "Claude Code", tool: "claude-code" },
-  { label: "Codex", tool: "codex" },
-];
 
 const DASHBOARD = "Show Dashboard";
 
@@ -19,7 +15,7 @@ export async function importSessions(
   if (program === undefined) {
     throw new MissingError();
   }
-  const chosen = await window.showQuickPick(TOOLS, { title: "Import past sessions of" });
+  const chosen = await window.showQuickPick(AGENTS, { title: "Import past sessions of" });
   if (chosen === undefined) {
     return;
   }

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from anchorline.cli.main import cli
+from support import agent_sessions
 from support.history import plan_limits
 
 
@@ -48,6 +49,16 @@ def test_another_programs_database_is_an_error_wherever_it_is_read(database: Pat
         done = CliRunner().invoke(cli, [command], catch_exceptions=False)
         assert done.exit_code == 2, command
         assert "another program's database" in done.stderr
+
+
+def test_it_says_whose_sessions_can_be_imported(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert "none of Claude Code, Codex, OpenCode" in check("sessions")[1]["message"]
+    agent_sessions.write("opencode", tmp_path / ".local" / "share" / "opencode")
+    agent_sessions.write("pi", tmp_path / ".pi" / "agent" / "sessions")
+    assert check("sessions")[1]["message"] == "OpenCode: 1, Pi: 1"
 
 
 def test_it_says_what_tells_of_a_plan_s_limits_and_what_does_not(database: Path):

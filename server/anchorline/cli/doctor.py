@@ -22,6 +22,7 @@ from anchorline.engine import blas, installed, manifest, requirements
 from anchorline.engine.client import Engine
 from anchorline.engine.errors import DamagedModelError
 from anchorline.engine.measure import Speed, measure
+from anchorline.figures import count
 from anchorline.gateway import clients, connecting, first_party
 from anchorline.gateway.metrics import GatewayState
 from anchorline.generation import Unavailable
@@ -32,6 +33,8 @@ from anchorline.live import policies
 from anchorline.rate_limits import Source
 from anchorline.route.catalog import load as load_catalog
 from anchorline.route.target import load as load_targets
+from anchorline.sessions import session_files
+from anchorline.sessions.agents import AGENTS
 from anchorline.store.database import StoreError, locate, unwritable
 from anchorline.store.experiments import registry
 from anchorline.store.reader import Reader
@@ -97,6 +100,7 @@ def examine(*, measure: bool = False) -> list[Check]:
         *_settings(loaded),
         *_data(loaded.config),
         _store(loaded.config),
+        _sessions(),
         *_limits(loaded.config, time.time()),
         _policy(),
         *_engine(loaded.config.engine, measured=measure),
@@ -175,6 +179,18 @@ def _store(settings: Config) -> Check:
         return Check("store", "error", problem, "plans go on, and nothing is recorded")
     text = {"off": "no prompt text", "redacted": "prompt text with secrets masked", "full": "prompt text"}
     return Check("store", "ok", f"{path}, keeps {text[settings.store.text]}")
+
+
+def _sessions() -> Check:
+    """Says of which agents there are sessions to import."""
+    counts = {
+        agent.title: number
+        for name, agent in AGENTS.items()
+        if (number := len(session_files.files(name, agent.homes())))
+    }
+    if not counts:
+        return Check("sessions", "ok", f"none of {', '.join(agent.title for agent in AGENTS.values())}")
+    return Check("sessions", "ok", ", ".join(f"{title}: {count(number)}" for title, number in counts.items()))
 
 
 def _limits(settings: Config, now: float) -> list[Check]:

@@ -13,8 +13,8 @@ NAMED = 10
 
 
 NOTHING_RECORDED = (
-    "No requests recorded yet. Import past sessions (`anchorline import claude-code`, `anchorline import codex`) or "
-    "record new ones (`anchorline gateway`)."
+    "No requests recorded yet. Import past sessions (`anchorline import claude-code`, or another agent's) or record "
+    "new ones (`anchorline gateway`)."
 )
 
 

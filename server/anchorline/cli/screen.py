@@ -77,7 +77,7 @@ def sample(
     screen += [*_plain(label, width, "bold yellow"), []]
     screen += [*_head(overview, width), [], *_findings(overview, offers, (), width), []]
     hint = (
-        "Next: use Claude Code or Codex, then run `anchorline` again. For any other agent, `anchorline gateway` "
+        "Next: use your agent, then run `anchorline` again. Of one that writes nothing down, `anchorline gateway` "
         "records requests as they pass."
     )
     return [*screen, *_plain(hint, width)]
