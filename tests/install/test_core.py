@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -145,3 +146,26 @@ def test_the_gateway_answers(core: Path, tmp_path: Path):
         finally:
             process.terminate()
     assert process.returncode == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the status line is a command for a shell")
+def test_claude_codes_plugin_shows_its_status_line(core: Path, tmp_path: Path):
+    env = private(tmp_path) | {"CLAUDE_CONFIG_DIR": str(tmp_path / ".claude"), "NO_COLOR": "1"}
+    run([anchorline(core), "connect", "claude-code", "--plugin", "--write"], env=env)
+    command = json.loads((tmp_path / ".claude/settings.json").read_text())["statusLine"]["command"]
+    told = {"expires_at": time.time() + 3000, "ttl": "1h", "requests": 1, "recache_tokens_if_cold": 100_000}
+    status = json.dumps({"model": {"id": "claude-sonnet-5", "display_name": "Sonnet"}, "prompt_cache": told})
+
+    def line() -> str:
+        asked = ["/bin/sh", "-c", command]
+        return subprocess.run(asked, input=status, env=env, capture_output=True, text=True, check=True).stdout
+
+    try:
+        assert line().startswith("Sonnet · cache 49m · 100k at stake"), "no helper runs yet"
+        event = json.dumps({"hook_event_name": "Stop"})
+        subprocess.run([anchorline(core), "hook", "claude-code"], input=event, env=env, text=True, check=True)
+        assert "100k $" in line()
+    finally:
+        run([anchorline(core), "disconnect", "claude-code"], env=env)
+    assert not (tmp_path / ".claude").exists() or not list((tmp_path / ".claude").iterdir())
+    assert not (tmp_path / "data" / "hooks.log").exists()
