@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-from anchorline import files
-from anchorline.hooks import server
 from clients.desk import PROMPT, Desk, needs_clients
 from clients.provider import TASK, Call
 from support.gateways import gateway
@@ -73,8 +71,7 @@ def test_with_the_gateway_beside_each_request_counts_once(tmp_path: Path, provid
 def test_with_the_helper_killed_everything_goes_on(desk: Desk):
     with desk.claude() as terminal:
         desk.say(terminal, "first")
-        desk.helper.end()
-        with files.lock(desk.data / server.LOCK):  # so that no other one can start
+        with desk.helper.kept_out():
             desk.say(terminal, "second, without a helper")
             screen = terminal.until(r"without a helper(.|\n)* done ")
             assert not re.search("hook (error|failed)|[Ee]rror:|blocked by", screen)

@@ -5,7 +5,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -63,6 +64,19 @@ class HookHelper:
         """Return when no helper has the folder any more."""
         with files.lock(self.folder / server.LOCK, 15):
             pass
+
+    @contextmanager
+    def kept_out(self) -> Iterator[None]:
+        """Kill the helper, and have no other one start: a status line starts one at any moment."""
+        with ExitStack() as stack:
+            while True:
+                for process in self.processes():
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
+                with suppress(TimeoutError):
+                    stack.enter_context(files.lock(self.folder / server.LOCK, 0.2))
+                    break
+            yield
 
     def end(self) -> None:
         """End the helper, whatever state it is in."""
