@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from anchorline.cli.run import RunFigures, UnchangedRequests, line
+from anchorline.limits.model import Estimate, WindowCost
 from support.gateways import MARKED_BODY, Gateway, free_port, gateway
 from support.terminal import Terminal
 from support.upstream import Running, Upstream
@@ -93,6 +95,24 @@ def test_the_summary_is_a_line_on_standard_error_where_it_is_asked_for(env):
     assert " cached · " in line
     assert (
         run(env, "--summary", "--", *PYTHON, "").stderr == "anchorline: no request went through the gateway\n"
+    )
+
+
+def test_the_line_says_what_a_run_on_a_plan_took_of_it():
+    taken = WindowCost("anthropic", "five_hour", Estimate(1.24, 0.9, 1.6))
+    figures = RunFigures(
+        "anchors",
+        {"200": 11, "529": 1},
+        {"input": 1000, "read": 93_000, "write": 6000, "output": 4321},
+        0.4211,
+        1.2,
+        {"changed": 2},
+        (UnchangedRequests("requests on a Claude plan"),),
+        spent=(taken,),
+    )
+    assert line(figures) == (
+        "12 requests · 100,000 tokens in, 93% cached · 4,321 out · $0.4211 at list prices · $1.20 saved by the cache · "
+        "about 1.2% [0.9, 1.6] of your 5-hour window · 2 changed (anchors) · requests on a Claude plan unchanged"
     )
 
 

@@ -20,6 +20,8 @@ from anchorline.figures import count, share, usd
 from anchorline.gateway import addresses, clients, launches
 from anchorline.gateway import first_party as asserted
 from anchorline.gateway.launches import Launch, Start, UnusableError
+from anchorline.limits import wording
+from anchorline.limits.model import WindowCost
 
 INTERRUPTED = 130
 """The exit code of a shell's command that Ctrl-C has ended."""
@@ -39,11 +41,10 @@ class RunFigures(msgspec.Struct, frozen=True):
     tokens: dict[str, int]
     usd: float | None
     saved_usd: float | None
-    predicted: int
-    hits: int
     counts: dict[str, int]
     held: tuple[UnchangedRequests, ...] = ()
     unpriced: dict[str, int] = {}
+    spent: tuple[WindowCost, ...] = ()
 
 
 class RunSummary(msgspec.Struct, frozen=True):
@@ -182,7 +183,10 @@ def line(figures: RunFigures) -> str:
         parts.append(f"{count(sent)} tokens in, {share(read)} cached")
         parts.append(f"{count(tokens.get('output', 0))} out")
     if figures.usd is not None:
-        parts += [usd(figures.usd), _saved(figures.saved_usd or 0.0)]
+        listed = " at list prices" if figures.held else ""
+        parts += [f"{usd(figures.usd)}{listed}", _saved(figures.saved_usd or 0.0)]
+    if taken := wording.costs(figures.spent):
+        parts.append(taken)
     parts += [f"{count(number)} not in it: {what}" for what, number in figures.unpriced.items()]
     if changed := figures.counts.get("changed", 0):
         parts.append(f"{count(changed)} changed ({figures.mode})")

@@ -124,7 +124,8 @@ class App:
     async def _own(self, target: Admitted, receive: Receive, send: Send) -> bool:
         """Answers a request that is for the gateway itself, of who has its token; returns whether it is one."""
         if self._exchanges is not None and target.name == "status" and target.path:
-            await _show(send, target.name, await self._exchanges.state_of(target.path[1:]))
+            spent = self._limits.spent if self._limits is not None else lambda _: ()
+            await _show(send, target.name, await self._exchanges.state_of(target.path[1:], spent))
         elif self._exchanges is not None and target.name in ("metrics", "status") and target.path == "":
             state = self._exchanges.state()
             windows = self._limits.windows if self._limits is not None else ()

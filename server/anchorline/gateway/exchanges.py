@@ -8,9 +8,11 @@ it was really sent with.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
+
+import msgspec
 
 from anchorline.cache.ledger import Entry
 from anchorline.config import Config, Mode
@@ -24,6 +26,7 @@ from anchorline.gateway.refusals import ACCEPTED, NAMES, Change, Refusal, Refusa
 from anchorline.gateway.request_planner import RequestPlanner
 from anchorline.gateway.splice import as_sent
 from anchorline.gateway.usage import Meter
+from anchorline.limits.model import TokenCounts, WindowCost
 from anchorline.lint.cache import Share
 from anchorline.live.journal import Journal
 from anchorline.live.recording import NotRecordedError
@@ -271,6 +274,8 @@ class Exchanges:
         over = finished(exchange, prompt, plan, cache, model, outcome, self._pricing, self.planner.targets)
         for metrics in self._metrics_of(exchange.sender.run):
             metrics.add(over)
+            if exchange.sender.credential in PLANS and outcome.usage is not None:
+                metrics.add_on_plan(outcome.target or model, outcome.usage)
         self._show(over)
         if self._config.gateway.keepalive_usd > 0 and not self.held(exchange.sender.credential):
             kept = prefix_to_keep(exchange, planned, model, sent, outcome, self.planner, self._pricing)
@@ -298,15 +303,21 @@ class Exchanges:
         unchanged = [*self._held(self.metrics), *self._refused_changes(now)]
         return self._state(self.metrics, now, self.journal.warm, len(self._keepalive), unchanged)
 
-    async def state_of(self, run: str) -> GatewayState:
-        """Returns what went through of a run, once its requests are added up whose answers have ended."""
+    async def state_of(
+        self, run: str, spent: Callable[[Mapping[str, TokenCounts]], tuple[WindowCost, ...]]
+    ) -> GatewayState:
+        """Returns what went through of a run, once its requests are added up whose answers have ended.
+
+        `spent` returns what tokens of a plan, by model, took of its windows.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLING_S):
                 while any(exchange.sender.run == run for exchange in self._planning):
                     self._recorded.clear()
                     await self._recorded.wait()
         metrics = self._runs.get(run, Metrics())
-        return self._state(metrics, time.time(), (), 0, list(self._held(metrics)))
+        state = self._state(metrics, time.time(), (), 0, list(self._held(metrics)))
+        return msgspec.structs.replace(state, spent=spent(metrics.on_plans))
 
     def _state(
         self, metrics: Metrics, now: float, warm: Iterable[Entry], kept_warm: int, unchanged: list[Unchanged]

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 
 from anchorline.config import Config
@@ -12,7 +12,7 @@ from anchorline.gateway.limit_headers import Headers, LimitHeaders
 from anchorline.gateway.upstream import Upstream
 from anchorline.limits import shares, wording
 from anchorline.limits.budgets import reset_time
-from anchorline.limits.model import WindowState
+from anchorline.limits.model import TokenCounts, WindowCost, WindowState
 from anchorline.limits.state import Limits, limits
 from anchorline.rate_limits import LimitSample
 from anchorline.route.target import Targets
@@ -87,6 +87,10 @@ class LimitWatch:
         """Returns what it takes of a window to write so many tokens. May be called in any thread."""
         known = self._limits
         return shares.of_write(known, model, tokens, ttl) if known is not None else ""
+
+    def spent(self, work: Mapping[str, TokenCounts]) -> tuple[WindowCost, ...]:
+        """Returns what the tokens of requests on a plan, by model, took of its windows."""
+        return shares.of_work(self._limits, work) if self._limits is not None else ()
 
     def read(self) -> asyncio.Task[None]:
         """Has the windows read where what is known is too old; returns what reads them."""

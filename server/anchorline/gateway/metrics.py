@@ -10,7 +10,7 @@ from anchorline.cache import hits
 from anchorline.cache.ledger import Entry, longest
 from anchorline.gateway.credential import Credential
 from anchorline.limits.budgets import WindowBudget
-from anchorline.limits.model import WindowState
+from anchorline.limits.model import TokenCounts, WindowCost, WindowState
 from anchorline.outcome import Usage
 from anchorline.plan import CachePlan
 
@@ -94,7 +94,8 @@ class GatewayState(msgspec.Struct, frozen=True):
     `credentials` counts requests by the kind of their credential, `plans` is how those on a plan are treated.
     Dollars are of what has a known price, None where nothing has; `unpriced` counts the billed requests that they leave
     out, by what is not known. `budgets` and `window_budgets` are those of the settings that are set, as far as what
-    was spent is known, `windows` those of plans.
+    was spent is known, `windows` those of plans. Of a run's state,
+    `spent` is what its requests on a plan took of the windows.
     """
 
     at: float
@@ -121,6 +122,7 @@ class GatewayState(msgspec.Struct, frozen=True):
     unpriced: dict[str, int] = {}
     budgets: tuple[BudgetUse, ...] = ()
     windows: tuple[WindowState, ...] = ()
+    spent: tuple[WindowCost, ...] = ()
     window_budgets: tuple[WindowBudget, ...] = ()
 
 
@@ -148,6 +150,7 @@ class Metrics:
     def __init__(self) -> None:
         self.counts = Counts()
         self.credentials: Counter[Credential] = Counter()
+        self.on_plans: dict[str, TokenCounts] = {}
         self._requests: Counter[str] = Counter()
         self._tokens: Counter[str] = Counter()
         self._usd, self._saved, self._reused, self._pings = (_Dollars() for _ in range(4))
@@ -174,6 +177,17 @@ class Metrics:
             self._first_bytes += 1
             self._first_byte_seconds += passed.first_byte
         self._last.append(passed)
+
+    def add_on_plan(self, model: str, usage: Usage) -> None:
+        """Takes in the tokens of a request that is paid by a plan."""
+        before = self.on_plans.get(model, TokenCounts())
+        self.on_plans[model] = TokenCounts(
+            before.input + usage.input,
+            before.read + usage.read,
+            before.write_5m + usage.write - usage.write_1h,
+            before.write_1h + usage.write_1h,
+            before.output + usage.output,
+        )
 
     def reused(self, usd: float | None) -> None:
         """Takes in a request that was answered from the response cache: what it would have cost."""
