@@ -73,7 +73,7 @@ def clients(base: str, *, first_party: bool = False) -> dict[str, Client]:
             "Codex",
             locations.codex() / "config.toml",
             {("openai_base_url",): openai},
-            "With a ChatGPT login requests go on to https://chatgpt.com/backend-api/codex, as Codex itself sends them.\n"
+            "With a ChatGPT login requests go on to https://chatgpt.com/backend-api/codex, where Codex sends them.\n"
             "The provider stays Codex's own, so `codex resume` finds the sessions from before.",
             former={
                 ("model_provider",): "anchorline",
