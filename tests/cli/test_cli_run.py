@@ -231,7 +231,7 @@ def test_keys_job_control_and_window_size_are_the_agents(terminal: Terminal, tmp
     terminal.until("heard two 1")
     terminal.type("\x1a")
     terminal.until("Stopped")
-    terminal.type("kill -CONT %1; fg\n")
+    terminal.type("fg\n")
     terminal.type("three\n")
     terminal.until("heard three 1")
     terminal.resize(77)

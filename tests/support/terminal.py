@@ -9,7 +9,7 @@ import termios
 import time
 from pathlib import Path
 
-PATIENCE_S = 45.0
+PATIENCE_S = 60.0
 
 
 class Terminal:

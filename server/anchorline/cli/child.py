@@ -112,15 +112,30 @@ else:
 
     def _ended(process: "subprocess.Popen[bytes]") -> int:
         """Returns the exit code of a process, below 0 for a signal; stops where it stops, under job control."""
-        while True:
-            _, status = os.waitpid(process.pid, os.WUNTRACED)
-            if not os.WIFSTOPPED(status):
-                process.returncode = os.waitstatus_to_exitcode(status)
-                return process.returncode
-            if _has_terminal():
-                os.kill(os.getpid(), signal.SIGSTOP)  # until `fg` or `bg`
-                with suppress(ProcessLookupError):
-                    os.kill(process.pid, signal.SIGCONT)
+        status = os.waitpid(process.pid, os.WUNTRACED)[1]
+        while os.WIFSTOPPED(status) or os.WIFCONTINUED(status):
+            change = _stop_with(process.pid) if os.WIFSTOPPED(status) and _has_terminal() else None
+            status = os.waitpid(process.pid, os.WUNTRACED)[1] if change is None else change
+        process.returncode = os.waitstatus_to_exitcode(status)
+        return process.returncode
+
+    def _stop_with(child: int) -> int | None:
+        """Stops until `fg` or `bg`, as the child has; returns what the child has done since, where it has.
+
+        They continue both. It may go on by now, and who would stop then would not be continued.
+        """
+        change = _change(child)
+        if change is None:
+            os.kill(os.getpid(), signal.SIGSTOP)
+            change = _change(child)
+            if change is None:  # this process alone was continued
+                os.kill(child, signal.SIGCONT)
+        return change
+
+    def _change(child: int) -> int | None:
+        """Returns the status of a child that has gone on, stopped again or ended since it was asked for."""
+        pid, status = os.waitpid(child, os.WUNTRACED | os.WCONTINUED | os.WNOHANG)
+        return status if pid else None
 
     def _has_terminal() -> bool:
         with suppress(OSError):
