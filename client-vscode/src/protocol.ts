@@ -333,6 +333,7 @@ export interface Status {
   policy: PolicyState;
   warm: readonly Warm[];
   gateway: Gateway;
+  windows: readonly PlanWindow[];
 }
 
 /** The local language model that helps to refine drafts, and where it stands; `reason` says why it is not ready. */
@@ -372,6 +373,14 @@ export interface Gateway {
   reason: string;
   anthropic: string | null;
   openai: string | null;
+}
+
+/** A window of the developer's plan: `used` per cent, its reset in epoch seconds, and a `text` with the forecast. */
+export interface PlanWindow {
+  name: string;
+  used: number;
+  resetsAt: number | null;
+  text: string;
 }
 
 /** The dashboard: a page that holds all it needs. The command writes it to the file `uri`. */

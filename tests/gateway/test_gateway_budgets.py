@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from anchorline.cli.main import cli
+from anchorline.gateway.budget_watch import FRESH_S
 from support.gateways import MARKED_BODY, Gateway, call, gateway, settled
 from support.history import billed, planned, recorded
 from support.session_logs import ClaudeLog
@@ -107,6 +108,18 @@ def test_with_block_it_refuses_and_names_the_key_and_the_way_out(home: Path):
         assert len(behind.app.seen) == before
         # What is no prompt costs nothing.
         assert call(running.anthropic + "/v1/models", "GET", b"")[0] != 402
+
+
+def test_with_block_what_was_spent_just_now_counts_at_once(tmp_path: Path):
+    settings = "[budget]\nday = 0.01\nblock = true"
+    with Running(Upstream()) as behind, gateway(tmp_path / "g", behind.url, settings=settings) as running:
+        assert ask(running)[0] == 200
+        assert settled(running, 1)["usd"] > 0.01
+        before = time.monotonic() + FRESH_S - 5  # else the sums are read anew
+        status, answer = 200, {}
+        while status == 200 and time.monotonic() < before:  # until its outcome is on disk
+            status, _, answer = ask(running)
+        assert (status, "budget.day" in answer["error"]["message"]) == (402, True)
 
 
 def test_with_block_and_something_left_requests_go_on(home: Path):

@@ -122,6 +122,8 @@ def test_near_the_wall_answers_and_log_warn_and_the_state_has_the_windows(home: 
         assert warning.startswith("your 5-hour window: 87% used, resets ")
         windows = {one["window"]: one["used"] for one in state(running)["windows"]}
         assert windows == {"five_hour": 87.0, "seven_day": 17.0}
+        _, _, metrics = call(f"{running.anthropic.removesuffix('/anthropic')}/metrics", "GET", b"")
+        assert re.search(rb'limit_used_percent\{provider="anthropic",window="five_hour",.*\} 87\n', metrics)
         running.stop()
         assert running.log(home).count("limits: your 5-hour window: 87% used") == 1
 

@@ -41,6 +41,9 @@ def test_a_plan_s_window_that_is_nearly_used_up_is_warned_of_once(start):
     first.initialize()
     message = first.notification(SHOWN)["message"]
     assert message.startswith("Your 5-hour window: 86% used, resets ")
+    hours, week = first.call("anchorline/status")["windows"]
+    assert (hours["name"], hours["used"], week["used"]) == ("5-hour window", 86.0, 41.0)
+    assert hours["text"].startswith("86% used, resets ")
     second = start()
     second.initialize(initializationOptions={"budget": {"five_hour_percent": 80}})
     message = second.notification(SHOWN)["message"]

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
+
 from anchorline import config
 from anchorline.billed import budgets
 from anchorline.billed.budgets import BudgetUse, Spending
@@ -18,7 +20,7 @@ from anchorline.store.database import StoreError
 
 HEADER = b"x-anchorline-budget"
 FRESH_S = 20.0
-"""How old the sums may be. What a request cost is known when its answer has ended and was written."""
+"""How old the sums may be; what this gateway has recorded since is added to them, but for a project's."""
 WAIT_S = 1.0
 """How long a request waits for them where it may be refused."""
 
@@ -43,9 +45,14 @@ class BudgetWatch:
         self._report = report
         self._clock = clock
         self._spent: Spending | None = None
+        self._since: list[float] = []
         self._at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
         self._reported: set[str] = set()
+
+    def add(self, usd: float) -> None:
+        """Counts a request whose outcome is on disk, until the sums are read that have it."""
+        self._since.append(usd)
 
     async def end(self) -> None:
         """Waits for what is being read."""
@@ -76,7 +83,11 @@ class BudgetWatch:
         if self._spent is None:
             return ()
         project = self._spent.sessions.get(privacy.session(session), "") if session else ""
-        return budgets.uses(self._budget, self._spent, self._clock(), project)
+        since = sum(self._since)
+        spent = msgspec.structs.replace(
+            self._spent, day=self._spent.day + since, week=self._spent.week + since
+        )
+        return budgets.uses(self._budget, spent, self._clock(), project)
 
     async def refusal(
         self, session: str | None, windows: Callable[[], Sequence[WindowState]] = tuple
@@ -112,7 +123,7 @@ class BudgetWatch:
         return self._reading
 
     async def _renew(self) -> None:
-        now = self._clock()
+        now, before = self._clock(), len(self._since)
         try:
             self._spent = await asyncio.to_thread(budgets.spending, self._path, self._targets, now)
         except StoreError as error:
@@ -120,6 +131,7 @@ class BudgetWatch:
             self._tell("unread", f"budgets are not watched: {error}")
         finally:
             self._at, self._reading = now, None
+            del self._since[:before]
         self._tell_of(self.uses())
 
     def _tell_of(self, uses: Sequence[BudgetUse | WindowBudget]) -> None:

@@ -79,6 +79,7 @@ class Exchanges:
         self._report = report
         self._warn = warn
         self._show = show
+        self._billed: Callable[[float], None] = lambda _: None
         self._refusals = Refusals()
         self._requests = RequestPlanner(config, self.journal, self._refusals)
         self.planner = self._requests.planner
@@ -111,6 +112,10 @@ class Exchanges:
     def price_in_windows(self, share: Share) -> None:
         """Has warnings say what a cold send takes of a plan's window. `share` is called in the planner's thread."""
         self._requests.share = share
+
+    def tell_bills(self, billed: Callable[[float], None]) -> None:
+        """Has `billed` called with the dollars of each request, once its outcome is on disk."""
+        self._billed = billed
 
     @property
     def _acts(self) -> bool:
@@ -242,12 +247,14 @@ class Exchanges:
     async def _record(self, exchange: Exchange, planning: "asyncio.Future[PlannedRequest]") -> None:
         try:
             await asyncio.wait({planning})  # `_planned` has run by then: it ends what `_settle` begins
-            outcome = self._settle(exchange, planning.result())
+            settled = self._settle(exchange, planning.result())
             # What waits for the disk from here on holds no bodies, and no place in the queue of plans.
             exchange.release()
             del planning, self._planning[exchange]
-            if outcome is not None:
-                await self.journal.outcome(outcome)
+            if settled is not None:
+                outcome, usd = settled
+                if await self.journal.outcome(outcome) and usd is not None:
+                    self._billed(usd)
         except (PromptError, FullError):
             pass  # it is counted
         except NotRecordedError:
@@ -258,8 +265,8 @@ class Exchanges:
             self._planning.pop(exchange, None)
             self._recorded.set()
 
-    def _settle(self, exchange: Exchange, planned: PlannedRequest) -> Outcome | None:
-        """Takes in how an exchange ended; returns its outcome, None where no answer began."""
+    def _settle(self, exchange: Exchange, planned: PlannedRequest) -> tuple[Outcome, float | None] | None:
+        """Takes in how an exchange ended; returns its outcome and its dollars, None where no answer began."""
         sent = exchange.planned.changed.anchors if exchange.planned else as_sent(planned.prompt)
         prompt, plan = planned.prompt, planned.plan
         model = exchange.route or prompt.model or plan.route.target
@@ -281,7 +288,7 @@ class Exchanges:
             kept = prefix_to_keep(exchange, planned, model, sent, outcome, self.planner, self._pricing)
             if kept is not None:
                 self._keepalive.begin(kept)
-        return outcome
+        return outcome, over.usd
 
     async def _pinged(self, outcome: Outcome, usd: float | None) -> None:
         """Records a ping: an outcome of its own, by which the prefix is warm for longer."""

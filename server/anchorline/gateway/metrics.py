@@ -307,6 +307,12 @@ def _lines(state: GatewayState) -> Iterator[str]:
     )
     for name, count in msgspec.structs.asdict(state.counts).items():
         yield from metric(f"{name}_total", "counter", f"Requests: {name}.", ("", count))
+    used = [
+        (f'{{provider="{window.provider}",window="{window.window}",account="{window.account}"}}', window.used)
+        for window in state.windows
+        if not window.over
+    ]
+    yield from metric("limit_used_percent", "gauge", "What is used of a plan's windows.", *used)
     yield from metric("warm_prefixes", "gauge", "Prefixes believed warm.", ("", len(state.warm)))
     yield from metric(
         "recording", "gauge", "1 while outcomes are recorded.", ("", float(state.problem is None))

@@ -270,6 +270,7 @@ async def _serve(
     watch = None
     if config.budget.is_set:
         watch = BudgetWatch(config, targets, report)
+        exchanges.tell_bills(watch.add)
         watch.read()
     settings.app = App(
         access, connections, exchanges, time.time, kept, local, listeners, budgets=watch, limits=limits

@@ -225,6 +225,15 @@ class Gateway(msgspec.Struct, frozen=True, rename="camel"):
     openai: str | None = None
 
 
+class PlanWindow(msgspec.Struct, frozen=True, rename="camel"):
+    """A window of the developer's plan: `used` per cent, its reset in epoch seconds, and a `text` with the forecast."""
+
+    name: str
+    used: float
+    resets_at: float | None
+    text: str
+
+
 class Status(msgspec.Struct, frozen=True, rename="camel"):
     """The state of the server."""
 
@@ -234,6 +243,7 @@ class Status(msgspec.Struct, frozen=True, rename="camel"):
     policy: PolicyState
     warm: tuple[Warm, ...]
     gateway: Gateway
+    windows: tuple[PlanWindow, ...] = ()
 
 
 class ReportPage(msgspec.Struct, frozen=True, rename="camel"):

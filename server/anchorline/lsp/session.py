@@ -14,6 +14,7 @@ from anchorline.generation import LanguageModel
 from anchorline.instructions import in_requests
 from anchorline.instructions.warm_files import WarmFile, WarmFiles
 from anchorline.limits import shares
+from anchorline.limits.model import WindowState
 from anchorline.live.gateway_client import GatewayClient
 from anchorline.live.journal import Journal
 from anchorline.live.plans import Remembered
@@ -247,6 +248,12 @@ class EditorSession:
         return files
 
     # What changes by itself
+
+    @property
+    def windows(self) -> tuple[WindowState, ...]:
+        """The windows of the developer's plan, as they were at the last look."""
+        known = self._budget_warnings.limits
+        return known.windows if known is not None else ()
 
     def share(self, plan: Plan) -> str:
         """Returns what a plan's request takes of a window of the developer's plan; nothing where that is not known."""

@@ -1,9 +1,12 @@
 """`anchorline/status`: what works, what is recorded, what is warm."""
 
 import time
+from collections.abc import Iterator
 
 from anchorline import __version__
 from anchorline.cache.ledger import longest
+from anchorline.limits import wording
+from anchorline.limits.model import WindowState
 from anchorline.live.gateway_client import GatewayClient
 from anchorline.lsp import protocol
 from anchorline.lsp.server import Server
@@ -29,7 +32,14 @@ async def status(server: Server, _params: protocol.StatusParams) -> protocol.Sta
             for entry in sorted(warm, key=lambda entry: -entry.tokens)[:MOST_WARM]
         ),
         gateway=_gateway(session.gateway),
+        windows=tuple(_windows(session.windows, now)),
     )
+
+
+def _windows(windows: tuple[WindowState, ...], now: float) -> Iterator[protocol.PlanWindow]:
+    shown = wording.current(windows, now)
+    for window, name in zip(shown, wording.names(shown), strict=True):
+        yield protocol.PlanWindow(name, window.used, window.resets_at, wording.state(window, now))
 
 
 def _gateway(gateway: GatewayClient) -> protocol.Gateway:
@@ -59,7 +69,8 @@ async def show(server: Server, status: protocol.Status) -> None:
         decider += f" ({policy.note})"
     port = f" at port {server.session.config.gateway.port}" if status.gateway.state == "running" else ""
     gateway = "" if status.gateway.state == "off" else f", gateway {status.gateway.state}{port}"
+    windows = "".join(f", {window.name} {window.used:.0f}% used" for window in status.windows)
     server.inform(
         f"Anchorline {status.version}: policy {decider}, local model {model}, {recording}, "
-        f"{len(status.warm)} warm prefixes{gateway}."
+        f"{len(status.warm)} warm prefixes{gateway}{windows}."
     )
