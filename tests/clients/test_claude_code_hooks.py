@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from anchorline.figures import usd
 from clients.desk import PROMPT, Desk, needs_clients
 from clients.provider import TASK, Call
 from support.gateways import gateway
@@ -24,14 +25,17 @@ def test_a_cold_prompt_is_held_back_once(desk: Desk):
         screen = " ".join(terminal.until(HELD_BACK).split())
         held = desk.provider.bills[-1]
         assert "cache expired 115 minutes ago" in screen
-        assert f"writes {held.read + held.write:,} tokens anew" in screen
+        tokens = held.read + held.write
+        assert f"writes {tokens:,} tokens anew" in screen
         assert len(desk.provider.bills) == before
         terminal.until(rf"{PROMPT}\s+{TASK}: third, cold")  # it is still there
         terminal.press("Enter")
         terminal.until("Done after 3 tool results")
         cold = desk.provider.bills[before]
-        assert cold.read == 0
-        assert cold.write > held.read + held.write
+        assert (cold.read, cold.input) == (0, 0)
+        assert cold.write > tokens
+        billed = usd(cold.input_usd * tokens / cold.write)
+        assert f"anew for {billed};" in screen
         desk.say(terminal, "fourth, warm")
         desk.pass_time()
         terminal.type(f"{TASK}: fifth, cold again")
