@@ -48,13 +48,15 @@ class History(NamedTuple):
     """What imports of the client's own session files have shown.
 
     `alone`: imported into a database of its own; `both`: beside the gateway's rows, once in the middle of the run and once at
-    its end. `again` are the imports that had nothing new.
+    its end. `again` are the imports that had nothing new. `costs` is what the client itself worked out, in USD; None where it
+    knows no price of the model.
     """
 
     requests: list[tuple[int, ...]]
     alone: dict[str, Any]
     both: dict[str, Any]
     again: list[dict[str, Any]]
+    costs: float | None
 
 
 class Session(NamedTuple):
@@ -183,7 +185,17 @@ def _imported(agent: str, place: Place, folder: Path, env: dict[str, str]) -> Hi
     columns = "input_tokens, read_tokens, write_5m_tokens, write_1h_tokens, output_tokens"
     with closing(sqlite3.connect(folder / "alone" / "anchorline.db")) as db:
         requests = list(db.execute(f"SELECT {columns} FROM imported ORDER BY output_tokens"))
-    return History(requests, reports[0], reports[1], again)
+    return History(requests, reports[0], reports[1], again, _costs(place) if agent == "pi" else None)
+
+
+def _costs(place: Place) -> float:
+    """Add up what Pi wrote down as the cost of its answers."""
+    total = 0.0
+    for file in (place.home / ".pi" / "agent" / "sessions").rglob("*.jsonl"):
+        for line in file.read_text().splitlines():
+            usage = json.loads(line).get("message", {}).get("usage")
+            total += usage["cost"]["total"] if usage else 0.0
+    return total
 
 
 def lay(place: Place) -> None:

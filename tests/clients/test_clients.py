@@ -85,6 +85,8 @@ def check_imported(session: Session, history: History, told: str) -> None:
         assert report["requests"] == len(bills)
         billed = sum(bill.usd for bill in bills)
         assert sum(cost["usd"] for cost in report["costs"]) == pytest.approx(billed, abs=0.005)
+    if history.costs is not None:
+        assert history.costs == pytest.approx(sum(bill.usd for bill in main), abs=0.005)
     assert [(summary["requests"], summary["problems"]) for summary in history.again] == [(0, [])] * 2
 
 
