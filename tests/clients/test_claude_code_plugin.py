@@ -2,15 +2,20 @@
 
 import json
 import subprocess
+import time
 from pathlib import Path
+
+import pytest
 
 from anchorline.hooks import plugin, status_text
 from anchorline.outcome import Usage
 from anchorline.route import target
 from anchorline.route.pricing import Pricing
+from anchorline.store.reader import Reader
 from clients.desk import Desk, needs_clients
 from clients.provider import TASK, Bill
 from support.tmux import PATIENCE_S
+from support.upstream import plan_limits
 
 pytestmark = needs_clients
 
@@ -46,6 +51,24 @@ def test_the_status_line_is_true_right_after_each_turn(desk: Desk):
         desk.helper.end()
         terminal.type(f"{TASK}: third, without a helper")
     assert desk.helper.log == ""
+
+
+def test_on_a_plan_its_windows_are_shown_and_recorded(desk: Desk):
+    """A made-up login: the client takes whatever it is given, and this provider any."""
+    del desk.env["ANTHROPIC_API_KEY"]
+    desk.env["CLAUDE_CODE_OAUTH_TOKEN"] = "sk-ant-oat01-MADEUP"
+    desk.env["_CLAUDE_CODE_ASSUME_FIRST_PARTY_BASE_URL"] = "1"  # behind another address there are no windows
+    began = time.time()
+    with desk.claude() as terminal:
+        for turn, used in (("first", 0.34), ("second", 0.36)):
+            desk.provider.limits = plan_limits(used, 0.12, now=began)
+            desk.say(terminal, turn)
+            terminal.until(rf"cache \d+m · .* at stake · 5h {100 * used:.0f}%.* · 7d 12%")
+    desk.anchorline("disconnect", "claude-code")
+    told = Reader(desk.data / "anchorline.db").limit_samples(began - 60)
+    five = [sample for sample in told if sample.window == "five_hour" and sample.source == "status_line"]
+    assert [sample.used for sample in five] == [34.0, 36.0]
+    assert five[0].resets_at == pytest.approx(began + 3 * 3600, abs=2)
 
 
 def test_the_plugin_is_installed_and_taken_out_without_a_network(desk: Desk):
