@@ -1,10 +1,14 @@
 """How agents are pointed at the gateway for one run, by what their users have set already."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomlkit
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from anchorline.gateway import addresses, clients
 from anchorline.gateway.launches import PROVIDERS, Launch, Start, UnusableError, launch
@@ -101,11 +105,11 @@ def test_claude_codes_settings_come_before_its_environment(home: Path):
         home / "work/.claude/settings.local.json",
         {"env": {"ANTHROPIC_BASE_URL": RELAY, "ENABLE_TOOL_SEARCH": "false"}},
     )
-    settings = json.loads(started("claude", home).private)
-    assert settings == {"env": {"ANTHROPIC_BASE_URL": relayed("anthropic")}}
-    for given in (("--settings", "{}"), ("--settings={}",)):
+    own = json.loads(started("claude", home).private)
+    assert own == {"env": {"ANTHROPIC_BASE_URL": relayed("anthropic")}}
+    for arguments in (("--settings", "{}"), ("--settings={}",)):
         with pytest.raises(UnusableError, match="--settings"):
-            started("claude", home, *given)
+            started("claude", home, *arguments)
 
 
 @pytest.mark.parametrize("cloud", ["BEDROCK", "VERTEX", "FOUNDRY"])
@@ -185,6 +189,53 @@ def test_requests_to_this_machine_pass_a_proxy_by(home: Path):
         }.items()
     )
     assert "NO_PROXY" not in started("llm", home).variables
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([RELAY, "http://[", "\x00", "oauth-personal", ""]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(
+                ["env", "provider", "providers", "anthropic", "openai", "options", "baseURL", "baseUrl"]
+            )
+            | st.sampled_from(["security", "auth", "selectedType", "ANTHROPIC_BASE_URL", "OPENAI_BASE_URL"])
+            | st.sampled_from(
+                ["model_provider", "model_providers", "openai_base_url", "CLAUDE_CODE_USE_VERTEX"]
+            ),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=8,
+)
+FILES = {
+    "claude": ".claude/settings.json",
+    "codex": ".codex/config.toml",
+    "opencode": ".config/opencode/opencode.json",
+    "pi": ".pi/agent/models.json",
+    "qwen": ".qwen/settings.json",
+    "gemini": ".gemini/settings.json",
+}
+
+
+@pytest.mark.parametrize("program", FILES)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=JSON, inline=JSON)
+def test_whatever_settings_hold_an_agent_is_started_or_it_is_said_why_not(
+    program: str, content: Any, inline: Any, home: Path
+):
+    try:
+        text = tomlkit.dumps(content) if program == "codex" else json.dumps(content)
+    except Exception:  # noqa: BLE001  (what TOML can't hold)
+        text = str(content)
+    write(home / FILES[program], text)
+    with suppress(UnusableError):
+        launched = started(program, home, OPENCODE_CONFIG_CONTENT=json.dumps(inline))
+        assert BASE in json.dumps([launched.variables, launched.arguments, launched.private])
 
 
 def test_settings_that_can_not_be_read_are_its_agents_to_complain_of(home: Path):

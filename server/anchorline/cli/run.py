@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
@@ -132,7 +132,6 @@ def _run(
 ) -> tuple[int, RunFigures | None, str]:
     """Returns the agent's exit code, what the gateway tells of the run, and why it ran without where it did."""
     run = addresses.run_id()
-    reason = ""
     try:
         gateway = base()
         root = addresses.of_run(gateway, run)
@@ -156,9 +155,13 @@ def _arguments(prepared: Launch) -> Iterator[tuple[str, ...]]:
     if not prepared.private:
         yield prepared.arguments
         return
-    with tempfile.TemporaryDirectory(prefix="anchorline-run-") as folder:
-        file = Path(folder) / "settings.json"
-        files.write(file, prepared.private)
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="anchorline-run-"))
+            file = Path(folder) / "settings.json"
+            files.write(file, prepared.private)
+        except OSError as error:
+            raise UnusableError(f"{error.filename}: {error.strerror or error}") from error
         yield (*prepared.arguments, str(file))
 
 

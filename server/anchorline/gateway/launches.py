@@ -107,8 +107,7 @@ def _claude_code(start: Start) -> Launch:
         project / "settings.json",
         project / "settings.local.json",
     ):
-        variables = _settings(file).get("env")
-        own |= variables if isinstance(variables, dict) else {}
+        own |= _texts(_settings(file).get("env"))
     everything = {**start.environment, **own}
     cloud = next((name for name in everything if CLOUDS.fullmatch(name) and _is_on(everything[name])), "")
     if cloud:
@@ -124,7 +123,7 @@ def _claude_code(start: Start) -> Launch:
 def _codex(start: Start) -> Launch:
     """By ``-c``, which comes before its files: it reads no address from the environment (0.171)."""
     settings = _settings(locations.codex() / "config.toml")
-    provider = settings.get("model_provider") or "openai"
+    provider = str(settings.get("model_provider") or "openai")
     values: Values = start.client.values
     if provider != "openai":
         (value,) = values.values()
@@ -176,9 +175,8 @@ def _qwen_code(start: Start) -> Launch:
     """By the environment, which comes before its `.env` file and its settings."""
     own: dict[str, str] = {}
     for settings in _settings_of(start, ".qwen"):
-        chosen = _get(settings, ("security", "auth", "baseUrl"))
-        own |= {"OPENAI_BASE_URL": chosen} if chosen else {}
-        own |= settings.get("env") or {}
+        own |= _texts({"OPENAI_BASE_URL": _get(settings, ("security", "auth", "baseUrl"))})
+        own |= _texts(settings.get("env"))
     own |= _dotenv(start, ".qwen")
     return Launch(_variables(start, {**own, **start.environment}))
 
@@ -192,7 +190,7 @@ def _gemini_cli(start: Start) -> Launch:
     chosen = [
         _get(settings, ("security", "auth", "selectedType")) for settings in _settings_of(start, ".gemini")
     ]
-    kind = next(filter(None, reversed(chosen)), "")
+    kind = str(next(filter(None, reversed(chosen)), ""))
     if kind.startswith(("oauth", "compute", "cloud")) or own.get("GOOGLE_GENAI_USE_GCA") == "true":
         raise UnusableError(
             "with a Google login Gemini CLI asks Google's Code Assist, whatever its address is"
@@ -235,9 +233,17 @@ def _settings(file: Path) -> dict[str, Any]:
 
 def _parsed(file: Path, content: bytes) -> dict[str, Any]:
     try:
-        return read(file, content).values()
+        values: Any = read(file, content).values()
     except UnwritableError:
         return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _texts(variables: object) -> dict[str, str]:
+    """Returns the variables that are set in an object of settings."""
+    if not isinstance(variables, dict):
+        return {}
+    return {str(name): str(value) for name, value in variables.items() if value}
 
 
 def _get(settings: Mapping[str, Any], path: Sequence[str]) -> Any:  # noqa: ANN401  (whatever is set)
