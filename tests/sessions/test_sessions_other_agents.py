@@ -160,6 +160,26 @@ def test_sessions_are_looked_for_where_the_agent_keeps_them(
     assert session_files.files(agent, session_files.homes(agent)) == [path.resolve()]
 
 
+@pytest.mark.parametrize(
+    ("agent", "variable", "value", "below"),
+    [
+        ("opencode", "OPENCODE_DB", "data/mine.db", "data"),
+        ("pi", "PI_CODING_AGENT_SESSION_DIR", "data", "data"),
+        ("cline", "CLINE_DATA_DIR", "data", "data/sessions"),
+        ("cline", "CLINE_SESSION_DATA_DIR", "data", "data"),
+    ],
+)
+def test_sessions_are_found_where_a_variable_of_the_agents_own_says(
+    agent: str, variable: str, value: str, below: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    path = write(agent, tmp_path / below)
+    if agent == "opencode":
+        path = path.rename(tmp_path / value)
+    monkeypatch.setenv(variable, str(tmp_path / value))
+    assert session_files.files(agent, session_files.homes(agent)) == [path.resolve()]
+
+
 @pytest.mark.parametrize("agent", AGENTS)
 def test_a_file_of_something_else_is_refused_by_name(agent: str, tmp_path: Path):
     path = write(agent, tmp_path)

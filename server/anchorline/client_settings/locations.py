@@ -24,14 +24,26 @@ def opencode() -> Path:
     return folder("XDG_DATA_HOME", ".local/share") / "opencode"
 
 
+def opencode_database() -> tuple[Path, ...]:
+    """Returns the database that OPENCODE_DB names, where that is a file elsewhere."""
+    path = Path(os.environ.get("OPENCODE_DB") or "").expanduser()
+    return (path,) if path.is_absolute() else ()
+
+
 def pi() -> Path:
-    """Returns Pi's folder, with its `sessions`."""
-    return folder("PI_CODING_AGENT_DIR", ".pi/agent")
+    """Returns Pi's folder, with its settings."""
+    return folder("PI_CODING_AGENT_DIR", ".pi/agent").expanduser()
 
 
-def cline() -> Path:
-    """Returns the folder of Cline's command line, with its `data`."""
-    return folder("CLINE_DIR", ".cline")
+def pi_sessions() -> Path:
+    """Returns the folder of Pi's sessions."""
+    return Path(os.environ.get("PI_CODING_AGENT_SESSION_DIR") or pi() / "sessions").expanduser()
+
+
+def cline_sessions() -> Path:
+    """Returns the folder of the sessions of Cline's command line."""
+    data = Path(os.environ.get("CLINE_DATA_DIR") or folder("CLINE_DIR", ".cline") / "data")
+    return Path(os.environ.get("CLINE_SESSION_DATA_DIR") or data / "sessions")
 
 
 def copilot() -> Path:

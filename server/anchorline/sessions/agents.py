@@ -3,9 +3,10 @@
 To add an agent:
 
 1. Write its reader in a module of its own here, as `anchorline.sessions.request.Transcript` (JSON lines, or one JSON
-   document a session) or `DatabaseTranscript` (SQLite) describe it; `anchorline.sessions.conversation.Conversation`
-   makes requests of what it reads. A file's name says how it is read: ``.json`` whole, ``.db`` as a database,
-   all else line by line, packed or not (`anchorline.sessions.session_files.form`).
+   document a session) or `DatabaseTranscript` (SQLite) describe it; `ReadAnew` is for one that can't go on from where
+   it ended. `anchorline.sessions.conversation.Conversation` makes requests of what it reads, and
+   `anchorline.sessions.branches.Branches` keeps those of a tree apart. A file's name says how it is read: ``.json``
+   whole, ``.db`` as a database, all else line by line, packed or not (`anchorline.sessions.session_files.form`).
 2. Add a row to `AGENTS`, with its folder in `anchorline.client_settings.locations`.
 3. Add its row to the table of docs/how-to/importing.md; tests/sessions/test_sessions_agents.py checks both.
 
@@ -68,7 +69,7 @@ AGENTS: dict[str, Agent] = {
             "opencode",
             "OpenCode",
             "XDG_DATA_HOME",
-            lambda: (locations.opencode(),),
+            lambda: (locations.opencode(), *locations.opencode_database()),
             "anchorline.sessions.opencode:OpenCode",
             patterns=("opencode*.db",),
         ),
@@ -76,14 +77,14 @@ AGENTS: dict[str, Agent] = {
             "pi",
             "Pi",
             "PI_CODING_AGENT_DIR",
-            lambda: (locations.pi() / "sessions",),
+            lambda: (locations.pi_sessions(),),
             "anchorline.sessions.pi:Pi",
         ),
         Agent(
             "cline",
             "Cline",
             "CLINE_DIR",
-            lambda: (locations.cline() / "data" / "sessions",),
+            lambda: (locations.cline_sessions(),),
             "anchorline.sessions.cline:Cline",
             patterns=("*.messages.json",),
         ),

@@ -17,7 +17,7 @@ from anchorline.outcome import Usage
 from anchorline.prompt.source import Line, read_bytes
 from anchorline.sessions.conversation import Conversation, RecordedAnswer, qualified, seconds, usage
 from anchorline.sessions.facts import Facts
-from anchorline.sessions.request import RecordedRequest
+from anchorline.sessions.request import ReadAnew, RecordedRequest
 
 _NULL = Raw(b"null")
 _SUFFIX = ".messages.json"
@@ -92,7 +92,7 @@ _manifest = msgspec.json.Decoder(_Manifest).decode
 _FAULTS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-class Cline:
+class Cline(ReadAnew):
     """One file."""
 
     def __init__(self, facts: Facts, path: Path) -> None:
@@ -130,14 +130,6 @@ class Cline:
                 yield request
         if left_out:
             self.problem = f"{left_out} messages can't be read"
-
-    def state(self) -> bytes:
-        """Returns nothing: a document is read as a whole."""
-        return b""
-
-    def resume(self, state: bytes) -> None:
-        """Refuses any state."""
-        raise msgspec.DecodeError(f"no state of {len(state)} bytes")
 
 
 def _take(talk: Conversation, message: _Message) -> RecordedRequest | None:

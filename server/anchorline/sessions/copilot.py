@@ -18,7 +18,7 @@ from anchorline.outcome import Usage
 from anchorline.prompt.source import Line, epoch, value
 from anchorline.sessions.conversation import Conversation, RecordedAnswer, qualified, usage
 from anchorline.sessions.facts import Facts
-from anchorline.sessions.request import RecordedRequest
+from anchorline.sessions.request import ReadAnew, RecordedRequest
 
 _NULL = Raw(b"null")
 _HOUR_S = 3600
@@ -108,7 +108,7 @@ _call = msgspec.json.Decoder(_Call).decode
 _started = msgspec.json.Decoder(_Started).decode
 
 
-class Copilot:
+class Copilot(ReadAnew):
     """One file."""
 
     problem: str | None = None
@@ -165,8 +165,8 @@ class Copilot:
 
     def _ask(self, talk: Conversation, message: _Message, at: float | None, line: Line) -> None:
         content, source = bytes(message.content), message.source or "user"
-        told = talk is not self._main and source.startswith("agent-")  # what a sub-agent is to do
-        if source != "user" and not told:  # what the client puts in by itself
+        is_task = talk is not self._main and source.startswith("agent-")  # what a sub-agent is to do
+        if source != "user" and not is_task:  # what the client puts in by itself
             talk.add("document", content, "user")
             return
         start = line.offset + value(line.text, b"content", content)
@@ -197,14 +197,6 @@ class Copilot:
     def requests(self) -> Iterator[RecordedRequest]:
         """Yields all requests of the file."""
         yield from self._requests
-
-    def state(self) -> bytes:
-        """Returns nothing: a file that grew is read anew."""
-        return b""
-
-    def resume(self, state: bytes) -> None:
-        """Refuses any state."""
-        raise msgspec.DecodeError(f"no state of {len(state)} bytes")
 
 
 def _answer(talk: Conversation, message: _Message) -> None:

@@ -18,7 +18,7 @@ from anchorline.prompt.source import Line, epoch
 from anchorline.sessions import gemini_parts
 from anchorline.sessions.conversation import Conversation, ConversationMark, RecordedAnswer, usage
 from anchorline.sessions.facts import Facts
-from anchorline.sessions.request import RecordedRequest
+from anchorline.sessions.request import ReadAnew, RecordedRequest
 
 ROOT = ".project_root"
 """A file beside the sessions' folder that holds the path of their project."""
@@ -79,7 +79,7 @@ class _Line(_Message):
 _decode = msgspec.json.Decoder(_Line).decode
 
 
-class GeminiCli:
+class GeminiCli(ReadAnew):
     """One file."""
 
     def __init__(self, facts: Facts, path: Path) -> None:
@@ -197,14 +197,6 @@ class GeminiCli:
         for name, request in self._requests.items():
             branch = self._left.get(name, 0)
             yield request if branch == 0 else msgspec.structs.replace(request, branch=branch)
-
-    def state(self) -> bytes:
-        """Returns nothing: a file that grew is read anew, since a new line may take back any earlier one."""
-        return b""
-
-    def resume(self, state: bytes) -> None:
-        """Refuses any state."""
-        raise msgspec.DecodeError(f"no state of {len(state)} bytes")
 
 
 def _project(path: Path) -> str | None:

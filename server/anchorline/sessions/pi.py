@@ -17,7 +17,7 @@ from anchorline.prompt.source import Line, value
 from anchorline.sessions.branches import Branches
 from anchorline.sessions.conversation import Conversation, RecordedAnswer, qualified, seconds, usage
 from anchorline.sessions.facts import Facts
-from anchorline.sessions.request import RecordedRequest
+from anchorline.sessions.request import ReadAnew, RecordedRequest
 
 _NULL = Raw(b"null")
 _KINDS: dict[str, Kind] = {"text": "text", "thinking": "thinking", "image": "image"}
@@ -70,7 +70,7 @@ _decode = msgspec.json.Decoder(_Entry).decode
 _blocks = msgspec.json.Decoder(list[_Block]).decode
 
 
-class Pi:
+class Pi(ReadAnew):
     """One file."""
 
     def __init__(self, facts: Facts, path: Path) -> None:
@@ -154,11 +154,3 @@ class Pi:
     def requests(self) -> Iterator[RecordedRequest]:
         """Yields all requests of the file: those on the way to the newest entry as its branch 0."""
         return self._branches.requests()
-
-    def state(self) -> bytes:
-        """Returns nothing: a file that grew is read anew, as a new entry may go back to any earlier one."""
-        return b""
-
-    def resume(self, state: bytes) -> None:
-        """Refuses any state."""
-        raise msgspec.DecodeError(f"no state of {len(state)} bytes")

@@ -20,7 +20,7 @@ from anchorline.sessions import gemini_parts
 from anchorline.sessions.branches import Branches
 from anchorline.sessions.conversation import Conversation, RecordedAnswer, usage
 from anchorline.sessions.facts import Facts
-from anchorline.sessions.request import RecordedRequest
+from anchorline.sessions.request import ReadAnew, RecordedRequest
 
 _NULL = Raw(b"null")
 _RESPONSE = "qwen-code.api_response"
@@ -102,7 +102,7 @@ _decode = msgspec.json.Decoder(_Record).decode
 _decode_payload = msgspec.json.Decoder(_Payload).decode
 
 
-class QwenCode:
+class QwenCode(ReadAnew):
     """One file."""
 
     def __init__(self, facts: Facts, path: Path) -> None:
@@ -191,14 +191,6 @@ class QwenCode:
     def requests(self) -> Iterator[RecordedRequest]:
         """Yields all requests of the file."""
         return self._branches.requests()
-
-    def state(self) -> bytes:
-        """Returns nothing: a file that grew is read anew, as a new record may go back to any earlier one."""
-        return b""
-
-    def resume(self, state: bytes) -> None:
-        """Refuses any state."""
-        raise msgspec.DecodeError(f"no state of {len(state)} bytes")
 
 
 def _payload(record: _Record) -> _Payload | None:

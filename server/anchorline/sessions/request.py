@@ -127,6 +127,18 @@ class TellsLimits(Protocol):
         ...
 
 
+class ReadAnew:
+    """A transcript that keeps no state: a file that grew is read anew, since what is new may go back to anything."""
+
+    def state(self) -> bytes:
+        """Returns nothing."""
+        return b""
+
+    def resume(self, state: bytes) -> None:
+        """Refuses any state."""
+        raise msgspec.DecodeError(f"no state of {len(state)} bytes")
+
+
 class DatabaseTranscript(Protocol):
     """An agent's SQLite database while it is read, made as a `Transcript` is.
 
