@@ -29,15 +29,15 @@ def test_it_says_that_it_runs_in_which_mode_and_how_to_connect(tmp_path: Path, m
     with subprocess.Popen(command, env=os.environ | own, stdout=subprocess.PIPE, text=True) as running:
         try:
             assert running.stdout is not None
-            lines = [running.stdout.readline().strip() for _ in range(4)]
+            lines = [running.stdout.readline().strip() for _ in range(5)]
             second = subprocess.run(
                 command, env=os.environ | own, capture_output=True, text=True, check=False
             )
         finally:
             running.terminate()
     assert lines[0] == f"Gateway running on port {port} (mode: {mode}, {does})."
-    assert [line.split()[0] for line in lines[1:3]] == ["anthropic", "openai"]
-    assert lines[3].startswith("Point a client at it: `anchorline connect claude-code`.")
+    assert [line.split()[0] for line in lines[1:4]] == ["anthropic", "openai", "gemini"]
+    assert lines[4].startswith("Point a client at it: `anchorline connect claude-code`.")
     assert second.returncode == 2
     assert second.stdout == ""
     assert second.stderr.startswith(f"Error: port {port} is in use, perhaps by a gateway that runs already.")
@@ -76,8 +76,8 @@ def test_each_request_is_a_line(tmp_path: Path):
         with subprocess.Popen(command, env=os.environ | own, stdout=subprocess.PIPE, text=True) as running:
             try:
                 assert running.stdout is not None
-                lines = [running.stdout.readline().strip() for _ in range(5)]
-                assert "gateway.mode" in lines[4], "what observing leaves undone"
+                lines = [running.stdout.readline().strip() for _ in range(6)]
+                assert "gateway.mode" in lines[5], "what observing leaves undone"
                 url = lines[1].split()[1] + "/v1/messages"
                 call(url, body=MARKED_BODY, user_agent="claude-cli/2.1 (external)")
                 call(url, body=MARKED_BODY, x_fault="429")
