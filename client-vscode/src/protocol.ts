@@ -373,6 +373,7 @@ export interface Gateway {
   reason: string;
   anthropic: string | null;
   openai: string | null;
+  gemini: string | null;
 }
 
 /** A window of the developer's plan: `used` per cent, its reset in epoch seconds, and a `text` with the forecast. */

@@ -54,7 +54,7 @@ def listens(port: int) -> bool:
 
 
 def test_it_is_not_started_by_default(client: RawClient):
-    off = {"state": "off", "reason": "", "anthropic": None, "openai": None}
+    off = {"state": "off", "reason": "", "anthropic": None, "openai": None, "gemini": None}
     assert client.call("anchorline/status")["gateway"] == off
 
 
@@ -66,7 +66,8 @@ def test_the_first_server_starts_it_the_second_finds_it_and_it_ends_with_the_las
         first, second = (running(client) for client in clients)
         assert first == second
         assert first["state"] == "running"
-        assert first["openai"].startswith(f"http://127.0.0.1:{port}/")
+        for name in ("openai", "gemini"):
+            assert first[name].startswith(f"http://127.0.0.1:{port}/")
         assert call(first["anthropic"] + "/v1/messages", body=BODY)[0] == 200
         clients[0].shutdown()
         assert call(first["anthropic"] + "/v1/messages", body=BODY)[0] == 200

@@ -223,6 +223,7 @@ class Gateway(msgspec.Struct, frozen=True, rename="camel"):
     reason: str = ""
     anthropic: str | None = None
     openai: str | None = None
+    gemini: str | None = None
 
 
 class PlanWindow(msgspec.Struct, frozen=True, rename="camel"):

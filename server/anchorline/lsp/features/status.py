@@ -45,7 +45,8 @@ def _windows(windows: tuple[WindowState, ...], now: float) -> Iterator[protocol.
 def _gateway(gateway: GatewayClient) -> protocol.Gateway:
     if gateway.state != "running":
         return protocol.Gateway(gateway.state, gateway.reason)
-    return protocol.Gateway("running", "", f"{gateway.address}/anthropic", f"{gateway.address}/openai/v1")
+    base = gateway.address
+    return protocol.Gateway("running", "", f"{base}/anthropic", f"{base}/openai/v1", f"{base}/gemini")
 
 
 def _engine(session: EditorSession) -> protocol.Engine:
