@@ -154,6 +154,37 @@ def test_a_gateway_that_can_not_start_keeps_no_agent_from_running(idle, isolated
         assert b"/proof/" in heard
 
 
+SURVIVING = """
+import http.client, os, sys, time, psutil
+host, path = os.environ["ANTHROPIC_BASE_URL"].removeprefix("http://").split("/", 1)
+def ask():
+    connection = http.client.HTTPConnection(host)
+    connection.request("POST", "/" + path + "/v1/messages", sys.argv[1].encode())
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
+assert ask() == 200
+for child in psutil.Process(os.getppid()).children():
+    if "gateway" in child.cmdline():
+        child.kill()
+deadline, status = time.monotonic() + 40, 0
+while status != 200 and time.monotonic() < deadline:
+    try:
+        status = ask()
+    except OSError:
+        time.sleep(0.05)
+print(status)
+"""
+
+
+def test_a_gateway_that_ends_meanwhile_is_started_again_at_the_same_address(idle):
+    done = run(idle, "--json", "--", *PYTHON, SURVIVING, MARKED_BODY.decode())
+    assert (done.returncode, done.stdout) == (0, "200\n"), done.stderr
+    summary = json.loads(done.stderr)
+    assert summary["since_restart"] is True
+    assert summary["figures"]["requests"]["200"] == 1
+
+
 WAITING = """
 import signal, sys
 def said(number, _):

@@ -6,6 +6,7 @@ shell's job control works. On Windows, where there are no such signals, Ctrl-C r
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,6 +37,8 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
     Raises NotStartedError.
     """
     with _Signals() as signals:
+        if sys.platform == "win32":  # which finds `claude.cmd` by no other way
+            command = [shutil.which(command[0]) or command[0], *command[1:]]
         try:
             process = subprocess.Popen(command, env=environment)  # noqa: S603  (what its user has asked for)
         except FileNotFoundError:

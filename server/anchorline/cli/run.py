@@ -48,13 +48,17 @@ class RunFigures(msgspec.Struct, frozen=True):
 
 
 class RunSummary(msgspec.Struct, frozen=True):
-    """What is printed with `--json`. `reason` says why the agent ran without the gateway; empty where it did not."""
+    """What is printed with `--json`. `reason` says why the agent ran without the gateway; empty where it did not.
+
+    `since_restart`: the gateway has ended meanwhile, and the figures are of what came after that.
+    """
 
     agent: str
     exit_code: int
     seconds: float
     figures: RunFigures | None
     reason: str = ""
+    since_restart: bool = False
 
 
 @click.command(
@@ -108,18 +112,18 @@ def command(
     program = name or _program(command[0])
     started_at = time.monotonic()
     try:
-        code, figures, reason = _run(program, command, config, quiet=quiet, first_party=first_party)
+        ended = _run(program, command, config, quiet=quiet, first_party=first_party)
     except child.NotStartedError as error:
         reading.notice(str(error))
         ctx.exit(error.code)
     except KeyboardInterrupt:  # before the agent was there
         ctx.exit(INTERRUPTED)
     if as_json:
-        summary = RunSummary(program, code, round(time.monotonic() - started_at, 3), figures, reason)
+        summary = msgspec.structs.replace(ended, seconds=round(time.monotonic() - started_at, 3))
         click.echo(msgspec.json.encode(summary).decode(), err=True)
-    elif figures is not None and not quiet and (wanted or sys.stderr.isatty()):
-        reading.notice(line(figures))
-    ctx.exit(code)
+    elif not ended.reason and not quiet and (wanted or sys.stderr.isatty()):
+        reading.notice(_summary(ended))
+    ctx.exit(ended.exit_code)
 
 
 def _program(path: str) -> str:
@@ -129,24 +133,25 @@ def _program(path: str) -> str:
 
 def _run(
     program: str, command: Sequence[str], config: Config, *, quiet: bool, first_party: bool
-) -> tuple[int, RunFigures | None, str]:
-    """Returns the agent's exit code, what the gateway tells of the run, and why it ran without where it did."""
+) -> RunSummary:
+    """Runs the agent; returns how that ended, without the time."""
     run = addresses.run_id()
     try:
         gateway = base()
         root = addresses.of_run(gateway, run)
         client = clients.of_program(program, root, first_party=first_party)
         prepared = launches.launch(Start(client, root, os.environ, here() or Path.home(), command[1:]))
-        with running.held(config, run):
+        with running.held(config, run) as holder:
             with _arguments(prepared) as arguments:
                 environment = {**os.environ, **prepared.variables}
                 code = child.run([command[0], *arguments, *command[1:]], environment)
-            return code, _figures(f"{gateway}/status/{run}"), ""
+            figures = _figures(f"{gateway}/status/{run}")
+            return RunSummary(program, code, 0.0, figures, since_restart=holder.is_another)
     except (UnusableError, reading.Unusable, running.UnheldError) as error:
         reason = str(error)
     if not quiet:
         reading.notice(f"{program} runs without the gateway: {reason}")
-    return child.run(command, os.environ), None, reason
+    return RunSummary(program, child.run(command, os.environ), 0.0, None, reason)
 
 
 @contextmanager
@@ -171,6 +176,13 @@ def _figures(url: str) -> RunFigures | None:
         return msgspec.json.decode(running.fetch(url), type=RunFigures)
     except (reading.Unusable, msgspec.MsgspecError):
         return None
+
+
+def _summary(ended: RunSummary) -> str:
+    if ended.figures is None:
+        return "the gateway has ended, so what the run cost is not known"
+    since = " · since the gateway was started again" if ended.since_restart else ""
+    return line(ended.figures) + since
 
 
 def line(figures: RunFigures) -> str:

@@ -23,20 +23,23 @@ class UnheldError(Exception):
 
 
 @contextmanager
-def held(config: Config, run: str) -> Iterator[None]:
+def held(config: Config, run: str) -> Iterator["Holder"]:
     """Holds the gateway for a run, and starts it where none runs, or where it ends meanwhile. Raises UnheldError."""
-    holder = _Holder(config, run)
+    holder = Holder(config, run)
     holder.start()
     try:
-        problem = holder.settled.result()
+        try:
+            problem = holder.settled.result(2 * STARTING_S)
+        except TimeoutError:
+            problem = "it does not start"
         if problem:
             raise UnheldError(problem)
-        yield
+        yield holder
     finally:
         holder.leave()
 
 
-class _Holder(threading.Thread):
+class Holder(threading.Thread):
     """Holds the connection to the gateway in an event loop of its own: the command's thread waits for its child."""
 
     def __init__(self, config: Config, run: str) -> None:
@@ -46,6 +49,7 @@ class _Holder(threading.Thread):
         self._run_id = run
         self._loop = asyncio.new_event_loop()
         self._leaving = asyncio.Event()
+        self._client: GatewayClient | None = None
 
     def run(self) -> None:
         """Holds it until `leave`."""
@@ -53,12 +57,17 @@ class _Holder(threading.Thread):
             self._loop.run_until_complete(self._hold())
 
     async def _hold(self) -> None:
-        client = GatewayClient(lambda _: None, run=self._run_id, starting_s=STARTING_S)
+        client = self._client = GatewayClient(lambda _: None, run=self._run_id, starting_s=STARTING_S)
         client.attend(self._config)
         await client.settled.wait()
         self.settled.set_result(client.reason)
         await self._leaving.wait()
         await client.end()
+
+    @property
+    def is_another(self) -> bool:
+        """Whether the gateway has ended meanwhile, and another one knows nothing of what went through it."""
+        return self._client is not None and self._client.connections > 1
 
     def leave(self) -> None:
         """Lets the gateway go."""

@@ -58,6 +58,8 @@ class GatewayClient:
         self.address = ""
         self.settled = asyncio.Event()
         """Set while it runs or has failed."""
+        self.connections = 0
+        """How often it was connected to: more than once where it has ended meanwhile."""
 
     def apply(self, config: Config) -> None:
         """Connects to a gateway, or leaves it, as the user's settings say (`gateway.start`)."""
@@ -90,6 +92,7 @@ class GatewayClient:
             while tries <= len(AGAIN_S):
                 await asyncio.sleep(AGAIN_S[tries - 1] if tries else 0.0)
                 reader, writer, address = await self._open(config)
+                self.connections += 1
                 self._become("running", address=address)
                 started_at = asyncio.get_running_loop().time()
                 try:
