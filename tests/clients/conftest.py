@@ -24,4 +24,4 @@ def desk(tmp_path: Path, provider: Running) -> Iterator[Desk]:
     assert INSTALLED, "tmux is not here, on whose screen Claude Code runs"
     desk = Desk(tmp_path / "desk", provider.app, provider.url, tmp_path / "home")
     yield desk
-    desk.helper.end()
+    desk.helper.retire()

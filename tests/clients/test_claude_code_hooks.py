@@ -69,7 +69,7 @@ def test_with_the_gateway_beside_each_request_counts_once(tmp_path: Path, provid
             desk.anchorline("import", "claude-code", str(desk.place.home / ".claude" / "projects"))
             desk.check_recorded()
         finally:
-            desk.helper.end()
+            desk.helper.retire()
 
 
 def test_with_the_helper_killed_everything_goes_on(desk: Desk):

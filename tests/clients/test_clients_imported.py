@@ -55,7 +55,7 @@ def test_an_agents_own_sessions_are_recorded_as_they_were_billed(program: Progra
     try:
         wait_for(lambda: rows(live) == billed)
     finally:
-        helper.end()
+        helper.retire()
     assert helper.log == ""
     anchorline(["disconnect", program.client], hooked)
     assert list(place.home.glob(".*/extensions/anchorline")) == []

@@ -59,7 +59,7 @@ def test_each_turn_is_recorded_as_it_was_billed(tmp_path: Path):
                 assert "Done after" in said
                 wait_for_requests(len(provider.app.bills))
         finally:
-            helper.end()
+            helper.retire()
         bills = provider.app.bills
     assert billed() == (len(bills), pytest.approx(sum(bill.usd for bill in bills), abs=0.005))
     assert helper.log == ""
@@ -106,7 +106,7 @@ def test_a_cold_prompt_is_held_back_once(tmp_path: Path):
                 terminal.until("Done after 2")
                 wait_for_requests(4)
         finally:
-            helper.end()
+            helper.retire()
 
 
 def ask(terminal: Terminal, what: str) -> None:

@@ -13,4 +13,4 @@ def helper(tmp_path: Path) -> Iterator[HookHelper]:
     """The helper of an empty data folder, which the first client starts."""
     running = HookHelper(tmp_path / "home" / "data")
     yield running
-    running.end()
+    running.retire()

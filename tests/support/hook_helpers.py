@@ -84,6 +84,12 @@ class HookHelper:
             process.kill()
             self.wait_until_ended()
 
+    def retire(self) -> None:
+        """End the helper, and have none start for a while: an agent that ends may still send an event."""
+        self.end()
+        (self.folder / client_aside.STARTING).touch()
+        self.end()
+
 
 def wait_for(condition: Callable[[], bool]) -> None:
     """Return once a condition holds that no event tells of."""
