@@ -54,6 +54,15 @@ def test_who_always_goes_on_is_told_when_the_wall_comes() -> None:
     assert wall.earliest <= wall.at <= wall.latest <= BEGIN + 5 * HOUR
 
 
+def test_who_has_just_sent_something_is_at_work_though_the_figure_stayed() -> None:
+    day = [1.0] * 12 + [0.0] * 276  # an hour a day, without a pause
+    past = PastUse(BEGIN - 20 * DAY, 300.0, day * 20)
+    told = span((60, 1.0), (120, 2.0))
+    now = BEGIN + 1500
+    assert Forecast(told, past, now).at(now + 1800).value < 3
+    assert Forecast(told, past, now, active_at=now - 20).at(now + 1800).value > 6
+
+
 def test_a_full_window_is_full() -> None:
     ahead = Forecast(span((60, 100.0)), NONE, BEGIN + 120)
     assert ahead.at_reset().value == 100

@@ -69,8 +69,11 @@ def last_s(recent: float) -> float:
     return recent / 24 if recent >= DAY_S else recent / 4
 
 
-def pace(span: WindowSpan, past: PastUse, now: float) -> Pace:
-    """Returns how a window was used until `now`; before it began, by what was used of the one before."""
+def pace(span: WindowSpan, past: PastUse, now: float, active_at: float) -> Pace:
+    """Returns how a window was used until `now`; before it began, by what was used of the one before.
+
+    `active_at` is when something was sent last.
+    """
     span_s = recent_s(span.length)
 
     def used(seconds: float) -> float:
@@ -83,20 +86,20 @@ def pace(span: WindowSpan, past: PastUse, now: float) -> Pace:
     told = span.begins if span.begins is not None and now - span.begins <= HOUR_S else span.points[0].at
     watched = min(max(now - told, SHORTEST_S), HOUR_S)
     hourly = (figure(span, now) - figure(span, now - watched)) * HOUR_S / watched
-    return Pace(used(span_s), used(last_s(span_s)), max(hourly, 0.0), now - span.newest)
+    return Pace(used(span_s), used(last_s(span_s)), max(hourly, 0.0), now - active_at)
 
 
 class Forecast:
     """The ways in which a window may go on from `now`: what is used more, by parts of time."""
 
-    def __init__(self, span: WindowSpan, past: PastUse, now: float) -> None:
+    def __init__(self, span: WindowSpan, past: PastUse, now: float, active_at: float | None = None) -> None:
         self._used = span.points[-1].used
         self._step = past.step
         until = span.resets_at if span.resets_at is not None else now + (span.length or 5 * HOUR_S)
         self._until = until
         self._now = now
         parts = max(ceil((until - now) / past.step), 1)
-        self.pace = pace(span, past, now)
+        self.pace = pace(span, past, now, span.newest if active_at is None else active_at)
         ways = _ways(past, now, self.pace, parts, recent_s(span.length))
         count = len(ways)
         self._ways = [
@@ -150,9 +153,14 @@ class Forecast:
         return None
 
 
-def forecast(span: WindowSpan, past: PastUse, now: float) -> tuple[Estimate, Estimate, Wall | None]:
-    """Returns a window's pace in per cent an hour, what is used at its reset, and its wall."""
-    ahead = Forecast(span, past, now)
+def forecast(
+    span: WindowSpan, past: PastUse, now: float, active_at: float | None = None
+) -> tuple[Estimate, Estimate, Wall | None]:
+    """Returns a window's pace in per cent an hour, what is used at its reset, and its wall.
+
+    `active_at` is when something was sent last: with the newest figure, where nothing is given.
+    """
+    ahead = Forecast(span, past, now, active_at)
     hourly = ahead.pace.hourly
     around = Estimate(hourly, max(hourly - 2 * ROUNDING, 0.0), hourly + 2 * ROUNDING)
     return around, ahead.at_reset(), ahead.wall()

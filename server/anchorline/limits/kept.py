@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,7 +15,7 @@ from anchorline import __version__, files
 from anchorline.limits.forecast import forecast
 from anchorline.limits.model import Learnt, PastUse, WindowState
 from anchorline.limits.windows import Series, WindowSpan, spans
-from anchorline.rate_limits import DAY_S, LimitSample
+from anchorline.rate_limits import DAY_S, HOUR_S, LimitSample
 from anchorline.store import database
 from anchorline.store import limits as rows
 from anchorline.store.database import worked_out_file
@@ -23,6 +24,14 @@ HISTORY_S = 60 * DAY_S
 """So far back goes what is learnt from."""
 FORGOTTEN_S = 14 * DAY_S
 """A window that nothing has told of for so long is not shown any more."""
+
+
+NEWEST = 50
+_SENT = {
+    table: f"SELECT max({column}) FROM (SELECT {column} FROM {table} ORDER BY rowid DESC LIMIT {NEWEST})"  # noqa: S608
+    for table, column in (("imported", "sent_at"), ("outcomes", "sent_at"))
+}
+"""When the newest of the rows that were written last was sent: a scan of all would take long."""
 
 
 class WindowKnowledge(msgspec.Struct, frozen=True):
@@ -67,8 +76,19 @@ def write(path: Path, knowledge: Knowledge) -> None:
         files.write(worked_out_file(path, "limits"), msgspec.msgpack.encode(knowledge))
 
 
-def told(connection: sqlite3.Connection, now: float) -> tuple[list[LimitSample], str]:
-    """Returns the samples of the database, and what tells its state from any other that would teach something else."""
+class Told(NamedTuple):
+    """The samples of a database, and when the newest requests in it were sent.
+
+    `basis` tells its state from any other that would teach something else.
+    """
+
+    samples: list[LimitSample]
+    sent_at: float
+    basis: str
+
+
+def told(connection: sqlite3.Connection, now: float) -> Told:
+    """Returns what a database tells of a plan's limits until the epoch second `now`."""
     samples = rows.read(connection, now - HISTORY_S)
     counts = [
         connection.execute(f"SELECT max(rowid) FROM {table}").fetchone()[0]  # noqa: S608  (constants)
@@ -76,15 +96,22 @@ def told(connection: sqlite3.Connection, now: float) -> tuple[list[LimitSample],
         if table in database.tables(connection)
     ]
     newest = max((sample.newest for sample in samples), default=0.0)
-    return samples, f"{counts} {len(samples)} {newest}"
+    sent = [
+        connection.execute(query).fetchone()[0]
+        for table, query in _SENT.items()
+        if table in database.tables(connection)
+    ]
+    return Told(
+        samples, max((at for at in sent if at is not None), default=0.0), f"{counts} {len(samples)} {newest}"
+    )
 
 
-def states(samples: list[LimitSample], knowledge: Knowledge | None, now: float) -> tuple[WindowState, ...]:
+def states(now_told: Told, knowledge: Knowledge | None, now: float) -> tuple[WindowState, ...]:
     """Returns the state of each window of which something was told of late."""
     learnt: Mapping[Series, WindowKnowledge] = {} if knowledge is None else knowledge.by_series()
     made = [
-        _state(newest, learnt.get(series), now)
-        for series, group in spans(samples).items()
+        _state(newest, learnt.get(series), now_told.sent_at, now)
+        for series, group in spans(now_told.samples).items()
         if (newest := group[-1]).newest > now - FORGOTTEN_S
     ]
     made.sort(key=lambda state: (state.provider, state.length or 0.0, state.window))
@@ -97,11 +124,11 @@ def windows(path: Path, now: float) -> tuple[WindowState, ...]:
         return ()
     with database.reading(path) as connection:
         connection.row_factory = None
-        samples, _ = told(connection, now)
-    return states(samples, read(path), now) if samples else ()
+        now_told = told(connection, now)
+    return states(now_told, read(path), now) if now_told.samples else ()
 
 
-def _state(span: WindowSpan, learnt: WindowKnowledge | None, now: float) -> WindowState:
+def _state(span: WindowSpan, learnt: WindowKnowledge | None, sent_at: float, now: float) -> WindowState:
     point = span.points[-1]
     state = WindowState(
         span.series.provider,
@@ -117,5 +144,7 @@ def _state(span: WindowSpan, learnt: WindowKnowledge | None, now: float) -> Wind
     if state.over or span.resets_at is None:
         return state
     past = learnt.past if learnt is not None else PastUse(now, 300.0, [])
-    pace, at_reset, wall = forecast(span, past, now)
+    # A figure that stays is not told again by everybody, so a request tells as well that somebody is at work.
+    active_at = max(span.newest, min(sent_at, now)) if sent_at - span.newest < HOUR_S else span.newest
+    pace, at_reset, wall = forecast(span, past, now, active_at)
     return msgspec.structs.replace(state, pace=pace, at_reset=at_reset, wall=wall)

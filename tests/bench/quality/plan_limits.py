@@ -160,6 +160,7 @@ def made_up(one: World) -> Iterator[Made]:
 
 def recorded(folder: Path) -> Iterator[Made]:
     """Yield the forecasts of the plans that Codex's session files tell of."""
+    folder = folder / "codex" if (folder / "codex").is_dir() else folder
     with tempfile.TemporaryDirectory() as home:
         files = [_unpacked(path, Path(home)) for path in sorted(folder.rglob("*.jsonl*"))]
         path = Path(home) / "a.db"
@@ -281,7 +282,9 @@ def cost_rows(case: str, learnt: Sequence[Cost]) -> Iterator[dict[str, Any]]:
 def main() -> None:
     """Run the bench."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--transcripts", type=Path, help="a folder with Codex's session files, packed or not")
+    parser.add_argument(
+        "--transcripts", type=Path, help="a folder with session files, packed or not; Codex's are read"
+    )
     parser.add_argument(
         "--worlds", type=int, default=2, help="made-up plans of each nature whose forecasts are measured"
     )
