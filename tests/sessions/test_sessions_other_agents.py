@@ -427,6 +427,33 @@ def test_sub_agents_of_one_file_are_chains_of_their_own(tmp_path: Path):
     assert (main.chain, main.results) == ("main", ())
 
 
+def test_an_events_file_that_grows_is_gone_on_with_wherever_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(importing, "STATE_BYTES", 0)
+    monkeypatch.setattr(importing, "STATE_S", 1e9)
+    log = copilot()
+    log.add("subagent.started", 8, agent="a1", toolCallId="x", agentName="explore", agentType="explore")
+    log.add("user.message", 8, agent="a1", content="look", source="agent-c0ffee")
+    log.answer(8, (5, 0, 0, 20), TOOLS[0], agent="a1")
+    log.answer(9, (6, 0, 0, 25), agent="a1")
+    log.add("session.compaction_complete", 10, success=True)
+    log.answer(12, (1, 5740, 9, 80))
+    lines = log.bytes().splitlines(keepends=True)
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"".join(lines))
+    whole = requests("copilot-cli", path)
+    assert len(whole) == 6
+    for cut in range(1, len(lines)):
+        path.write_bytes(b"".join(lines[:cut]))
+        first = read("copilot-cli", path)
+        assert first.position.state is not None
+        path.write_bytes(b"".join(lines))
+        second = read("copilot-cli", path, first.position)
+        assert not second.anew
+        assert [*first.requests, *second.requests] == whole
+
+
 def test_through_copilots_own_provider_the_ids_are_githubs(tmp_path: Path):
     log = CopilotLog()
     log.answer(1, (10, 0, 0, 10), isByok=False)

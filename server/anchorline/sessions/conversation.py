@@ -1,5 +1,6 @@
 """Makes requests of what an agent records of a conversation: input and answers with their usage, in order."""
 
+import re
 from typing import NamedTuple
 
 import msgspec
@@ -9,7 +10,7 @@ from anchorline.outcome import Usage
 from anchorline.prompt import tokens
 from anchorline.prompt.formats.history import Block, History, Part
 from anchorline.prompt.model import Kind, Role
-from anchorline.sessions.facts import Facts
+from anchorline.sessions.facts import Facts, FrozenFacts
 from anchorline.sessions.messages import newest_message
 from anchorline.sessions.request import RecordedRequest, Trigger
 
@@ -21,6 +22,7 @@ _MAKERS = frozenset(
     }
 )
 """Providers that agents name whose models go by their own names, as they do on the wire."""
+_ID = re.compile(r"[A-Za-z0-9_./:@|+-]{0,128}\Z")
 _MOST_TOKENS = 1_000_000_000
 _YEAR_10_000_MS = 253_402_300_800_000
 _ROLES: dict[Kind, Role] = {"tool_result": "tool", "tool_use": "assistant", "thinking": "assistant"}
@@ -52,6 +54,21 @@ class ConversationMark(NamedTuple):
     compacted: bool
     asked: int
     model: str | None
+
+
+class FrozenConversation(msgspec.Struct, frozen=True, array_like=True):
+    """A conversation at the end of a line, to go on from: hashes, places and counts, no text."""
+
+    session: str
+    chain: str
+    subagent: str | None
+    parts: tuple[Part, ...]
+    turn: int
+    now: float | None
+    compacted: bool
+    asked: int
+    model: str | None
+    facts: FrozenFacts
 
 
 class Conversation:
@@ -171,6 +188,34 @@ class Conversation:
         history.parts = mark.parts[: mark.length]
         history.turn, history.now, history.compacted = mark.turn, mark.now, mark.compacted
         self._turn, self._model = mark.asked, mark.model
+
+    def frozen(self) -> FrozenConversation | None:
+        """Returns what is needed to go on; None where an id has not the form of one and could be text."""
+        history, facts = self._history, self._facts.frozen()
+        names = (self.session, self.chain, self._model, *(part.block.tool for part in history.parts))
+        if facts is None or not all(_ID.match(name) for name in names if name is not None):
+            return None
+        return FrozenConversation(
+            self.session,
+            self.chain,
+            self.subagent,
+            tuple(history.parts),
+            history.turn,
+            history.now,
+            history.compacted,
+            self._turn,
+            self._model,
+            facts,
+        )
+
+    def resume(self, frozen: FrozenConversation) -> None:
+        """Goes on from what `frozen` returned."""
+        history = self._history
+        self.session, self.chain, self.subagent = frozen.session, frozen.chain, frozen.subagent
+        history.parts = list(frozen.parts)
+        history.turn, history.now, history.compacted = frozen.turn, frozen.now, frozen.compacted
+        self._turn, self._model = frozen.asked, frozen.model
+        self._facts.resume(frozen.facts)
 
     def _come(self, at: float | None) -> None:
         if at is not None:

@@ -16,9 +16,15 @@ from msgspec import Raw
 
 from anchorline.outcome import Usage
 from anchorline.prompt.source import Line, epoch, value
-from anchorline.sessions.conversation import Conversation, RecordedAnswer, qualified, usage
+from anchorline.sessions.conversation import (
+    Conversation,
+    FrozenConversation,
+    RecordedAnswer,
+    qualified,
+    usage,
+)
 from anchorline.sessions.facts import Facts
-from anchorline.sessions.request import ReadAnew, RecordedRequest
+from anchorline.sessions.request import RecordedRequest
 
 _NULL = Raw(b"null")
 _HOUR_S = 3600
@@ -99,6 +105,12 @@ class _Started(msgspec.Struct):
     type: Any = msgspec.field(name="agentType", default=None)
 
 
+class _State(msgspec.Struct, frozen=True):
+    main: FrozenConversation
+    agents: dict[str, FrozenConversation]
+    types: dict[str, str]
+
+
 _head = msgspec.json.Decoder(_Head).decode
 _session = msgspec.json.Decoder(_Session).decode
 _context = msgspec.json.Decoder(_Context).decode
@@ -108,7 +120,7 @@ _call = msgspec.json.Decoder(_Call).decode
 _started = msgspec.json.Decoder(_Started).decode
 
 
-class Copilot(ReadAnew):
+class Copilot:
     """One file."""
 
     problem: str | None = None
@@ -157,11 +169,11 @@ class Copilot(ReadAnew):
             return self._main
         talk = self._agents.get(head.agent)
         if talk is None:
-            facts = self._facts.anew()
-            facts.visit(self._facts.folder, self._facts.git_branch or None)
-            talk = Conversation(facts, self._session, head.agent, subagent=self._types.get(head.agent))
-            self._agents[head.agent] = talk
+            talk = self._agents[head.agent] = self._subagent(head.agent)
         return talk
+
+    def _subagent(self, name: str) -> Conversation:
+        return Conversation(self._facts.beside(), self._session, name, subagent=self._types.get(name))
 
     def _ask(self, talk: Conversation, message: _Message, at: float | None, line: Line) -> None:
         content, source = bytes(message.content), message.source or "user"
@@ -195,8 +207,26 @@ class Copilot(ReadAnew):
         )
 
     def requests(self) -> Iterator[RecordedRequest]:
-        """Yields all requests of the file."""
+        """Yields the requests since the state that was resumed."""
         yield from self._requests
+
+    def state(self) -> bytes:
+        """Returns what is needed to go on; nothing where an id has not the form of one and could be text."""
+        main = self._main.frozen()
+        agents = {name: talk.frozen() for name, talk in self._agents.items()}
+        whole = {name: frozen for name, frozen in agents.items() if frozen is not None}
+        if main is None or len(whole) < len(agents):
+            return b""
+        return msgspec.msgpack.encode(_State(main, whole, self._types))
+
+    def resume(self, state: bytes) -> None:
+        """Goes on from `state`."""
+        decoded = msgspec.msgpack.decode(state, type=_State)
+        self._main.resume(decoded.main)
+        self._session, self._types = decoded.main.session, decoded.types
+        for name, frozen in decoded.agents.items():
+            talk = self._agents[name] = self._subagent(name)
+            talk.resume(frozen)
 
 
 def _answer(talk: Conversation, message: _Message) -> None:

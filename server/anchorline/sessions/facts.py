@@ -176,6 +176,13 @@ class Facts:
         """Returns facts of another session, under the same rules."""
         return Facts(self._key, names=self._names)
 
+    def beside(self) -> "Facts":
+        """Returns facts of another conversation in the same place."""
+        facts = self.anew()
+        facts.folder, facts.git_branch = self.folder, self.git_branch
+        facts.project, facts.branch = self.project, self.branch
+        return facts
+
     def visit(self, folder: object, branch: object) -> None:
         """Takes in where a line was written. The first folder is the session's."""
         if folder != self.folder and isinstance(folder, str):
