@@ -60,6 +60,8 @@ OWN = {
 AGENTS = [program for program in PROGRAMS if program.name in OWN]
 NAMED = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{7,}|(?:ses|msg|prt)_\w+|[0-9]+")
 """What agents name files by: ids and times."""
+PASSING = (".lock", "-wal", "-shm", "-journal")
+"""Files that an agent leaves or not, as its end happens to go."""
 
 
 class Run(NamedTuple):
@@ -72,7 +74,7 @@ class Run(NamedTuple):
     @property
     def names(self) -> set[bytes]:
         """Return the names of the files, without what differs from run to run."""
-        return {NAMED.sub(b"#", name.encode()) for name in self.files}
+        return {NAMED.sub(b"#", name.encode()) for name in self.files if not name.endswith(PASSING)}
 
     @property
     def changed(self) -> set[str]:

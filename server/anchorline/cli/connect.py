@@ -4,13 +4,12 @@ from difflib import get_close_matches
 
 import click
 
-from anchorline import files
 from anchorline.cli import connect_hooks, connect_notify, connect_plugin, reading
+from anchorline.cli.running import base
 from anchorline.client_settings.document import UnwritableError
 from anchorline.gateway import clients, connecting
 from anchorline.gateway import first_party as asserted
 from anchorline.hooks import extension
-from anchorline.live import token
 
 NAMES = (
     "claude-code",
@@ -174,14 +173,3 @@ def disconnect(client: str | None) -> None:
     if not done:
         raise click.ClickException(f"{entry.title} was not connected by `anchorline connect --write`.")
     click.echo(f"{entry.title} has nothing of `anchorline connect` in its settings any more ({entry.file}).")
-
-
-def base() -> str:
-    """Returns the gateway's address, with its token."""
-    port = reading.settings(project=False).config.gateway.port
-    try:
-        return f"http://127.0.0.1:{port}/{token.token(files.data_folder())}"
-    except OSError as error:
-        raise reading.Unusable(
-            f"{error.filename or files.data_folder()}: {error.strerror or error}"
-        ) from error

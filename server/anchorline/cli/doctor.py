@@ -14,7 +14,7 @@ import msgspec
 from anchorline import __version__, config
 from anchorline.cache.rules import load as load_rules
 from anchorline.cli import connect_plugin, reading
-from anchorline.cli.connect import base
+from anchorline.cli.running import base
 from anchorline.cli.top import state
 from anchorline.client_settings.document import UnwritableError
 from anchorline.config import Config

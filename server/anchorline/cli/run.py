@@ -14,7 +14,7 @@ import msgspec
 
 from anchorline import files
 from anchorline.cli import child, reading, running
-from anchorline.cli.connect import base
+from anchorline.cli.running import base
 from anchorline.config import Config, here
 from anchorline.figures import count, share, usd
 from anchorline.gateway import addresses, clients, launches

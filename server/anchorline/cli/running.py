@@ -7,9 +7,10 @@ from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPException
 
+from anchorline import files
 from anchorline.cli import reading
 from anchorline.config import Config
-from anchorline.live import proof
+from anchorline.live import proof, token
 from anchorline.live.gateway_client import GatewayClient
 
 TIMEOUT_S = 5.0
@@ -74,6 +75,17 @@ class Holder(threading.Thread):
         if self.is_alive():
             self._loop.call_soon_threadsafe(self._leaving.set)
             self.join(LEAVING_S)
+
+
+def base() -> str:
+    """Returns the gateway's address, with its token."""
+    port = reading.settings(project=False).config.gateway.port
+    try:
+        return f"http://127.0.0.1:{port}/{token.token(files.data_folder())}"
+    except OSError as error:
+        raise reading.Unusable(
+            f"{error.filename or files.data_folder()}: {error.strerror or error}"
+        ) from error
 
 
 def fetch(url: str) -> bytes:

@@ -11,8 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from anchorline.cli import reading, tables
-from anchorline.cli.connect import base
-from anchorline.cli.running import fetch
+from anchorline.cli.running import base, fetch
 from anchorline.cli.terminal import visible
 from anchorline.figures import count, duration, likely, span, usd
 from anchorline.gateway.metrics import FinishedRequest, GatewayState

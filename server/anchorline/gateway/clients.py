@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import tomlkit
 
 from anchorline.client_settings import locations
 
@@ -228,7 +227,7 @@ def _client(
         table[path[-1]] = value
     text = json.dumps(document, indent=2)
     if file.suffix == ".toml":
-        text = tomlkit.dumps(document)
+        text = "\n".join(f"{key} = {json.dumps(value)}" for key, value in document.items())
     elif file.name == ".env":
         text = "\n".join(f"{variable}={value}" for variable, value in document.items())
     return Client(name, title, file, values, text.rstrip(), note, defaults, former, unless, existing, program)
