@@ -115,12 +115,12 @@ def _unified(values: Mapping[str, str], at: float, account: str) -> tuple[LimitS
         if match := _UNIFIED.match(name):
             windows.setdefault(match[1], {})[match[2]] = value
     samples = []
-    for name, told in windows.items():
-        fraction = _number(told.get("utilization"))
+    for name, fields in windows.items():
+        fraction = _number(fields.get("utilization"))
         if fraction is not None:
             used: float | None = round(100 * fraction, 4)
         else:
-            refused = told.get("status") == "rejected" and name != _OVERAGE
+            refused = fields.get("status") == "rejected" and name != _OVERAGE
             used = 100.0 if refused else None
         window = _claim(name)
         samples.append(
@@ -129,7 +129,7 @@ def _unified(values: Mapping[str, str], at: float, account: str) -> tuple[LimitS
                 "anthropic",
                 window,
                 used,
-                told.get("reset"),
+                fields.get("reset"),
                 _length(window),
                 "headers",
                 account=account,
@@ -156,13 +156,13 @@ def _codex_headers(values: Mapping[str, str], at: float, account: str) -> tuple[
             at,
             limit.replace("-", "_"),
             slot,
-            told.get("used-percent"),
-            told.get("window-minutes"),
-            _reset(told.get("reset-at"), told.get("reset-after-seconds"), at),
+            fields.get("used-percent"),
+            fields.get("window-minutes"),
+            _reset(fields.get("reset-at"), fields.get("reset-after-seconds"), at),
             "headers",
             account=account,
         )
-        for (limit, slot), told in windows.items()
+        for (limit, slot), fields in windows.items()
     ]
     return tuple(sample for sample in samples if sample is not None)
 

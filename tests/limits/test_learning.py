@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -79,6 +79,7 @@ def test_too_few_steps_teach_nothing() -> None:
     assert learn([Step(0, 60, 4, [Work(0, "unpriced", None)])] * 9) is None
 
 
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(

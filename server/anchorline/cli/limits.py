@@ -78,10 +78,10 @@ def command(as_json: bool) -> None:
     now = time.time()
     targets = load_targets(settings.files)
     try:
-        known = limits(locate(settings.store.path), targets, now)
+        plan_limits = limits(locate(settings.store.path), targets, now)
     except StoreError as error:
         raise reading.Unusable(str(error)) from error
-    shown = [_shown(known, window, targets) for window in known.windows]
+    shown = [_shown(plan_limits, window, targets) for window in plan_limits.windows]
     if as_json:
         click.echo(msgspec.json.encode({"at": now, "windows": shown}).decode())
         return
@@ -90,12 +90,12 @@ def command(as_json: bool) -> None:
         for line in _HOW.values():
             tables.say(line)
         return
-    for name, window in zip(wording.names(known.windows), shown, strict=True):
+    for name, window in zip(wording.names(plan_limits.windows), shown, strict=True):
         _print(name, window, now)
 
 
-def _shown(known: Limits, window: WindowState, targets: Targets) -> ShownWindow:
-    knowledge = known.learnt(window)
+def _shown(plan_limits: Limits, window: WindowState, targets: Targets) -> ShownWindow:
+    knowledge = plan_limits.learnt(window)
     learnt = knowledge.learnt if knowledge is not None else None
     models = [model for model in learnt.models if model] if learnt is not None else []
     costs = [
@@ -103,12 +103,12 @@ def _shown(known: Limits, window: WindowState, targets: Targets) -> ShownWindow:
         for model in models
         if plan_provider(targets.find(model).provider.name) == window.provider
         for kind, counts in _COLD.get(window.provider, {}).items()
-        for cost in known.cost(model, counts)
+        for cost in plan_limits.cost(model, counts)
         if cost.window == window.window
     ]
     steps = knowledge.steps if knowledge is not None else 0
     if learnt is None:
-        return ShownWindow(window, costs, steps, known.missing(window))
+        return ShownWindow(window, costs, steps, plan_limits.missing(window))
     return ShownWindow(
         window,
         costs,
@@ -135,7 +135,7 @@ def _print(name: str, window: ShownWindow, now: float) -> None:
             by_model.setdefault(shown.model, {})[shown.kind] = (
                 wording.percent(shown.cost.percent) if shown.cost.percent is not None else "not known yet"
             )
-        rows = [(model, *(told[kind] for kind in kinds)) for model, told in by_model.items()]
+        rows = [(model, *(cells[kind] for kind in kinds)) for model, cells in by_model.items()]
         output = tables.console()
         columns = (f"{count(TOKENS)} tokens", *kinds)
         output.print(tables.fitted(columns, rows, width=output.width, numbers=tuple(kinds)))

@@ -76,7 +76,7 @@ def write(path: Path, knowledge: Knowledge) -> None:
         files.write(worked_out_file(path, "limits"), msgspec.msgpack.encode(knowledge))
 
 
-class Told(NamedTuple):
+class StoredSamples(NamedTuple):
     """The samples of a database, and when the newest requests in it were sent.
 
     `basis` tells its state from any other that would teach something else.
@@ -87,7 +87,7 @@ class Told(NamedTuple):
     basis: str
 
 
-def told(connection: sqlite3.Connection, now: float) -> Told:
+def stored_samples(connection: sqlite3.Connection, now: float) -> StoredSamples:
     """Returns what a database tells of a plan's limits until the epoch second `now`."""
     samples = rows.read(connection, now - HISTORY_S)
     counts = [
@@ -101,17 +101,17 @@ def told(connection: sqlite3.Connection, now: float) -> Told:
         for table, query in _SENT.items()
         if table in database.tables(connection)
     ]
-    return Told(
+    return StoredSamples(
         samples, max((at for at in sent if at is not None), default=0.0), f"{counts} {len(samples)} {newest}"
     )
 
 
-def states(now_told: Told, knowledge: Knowledge | None, now: float) -> tuple[WindowState, ...]:
+def states(stored: StoredSamples, knowledge: Knowledge | None, now: float) -> tuple[WindowState, ...]:
     """Returns the state of each window of which something was told of late."""
     learnt: Mapping[Series, WindowKnowledge] = {} if knowledge is None else knowledge.by_series()
     made = [
-        _state(newest, learnt.get(series), now_told.sent_at, now)
-        for series, group in spans(now_told.samples).items()
+        _state(newest, learnt.get(series), stored.sent_at, now)
+        for series, group in spans(stored.samples).items()
         if (newest := group[-1]).newest > now - FORGOTTEN_S
     ]
     made.sort(key=lambda state: (state.provider, state.length or 0.0, state.window))
@@ -124,8 +124,8 @@ def windows(path: Path, now: float) -> tuple[WindowState, ...]:
         return ()
     with database.reading(path) as connection:
         connection.row_factory = None
-        now_told = told(connection, now)
-    return states(now_told, read(path), now) if now_told.samples else ()
+        stored = stored_samples(connection, now)
+    return states(stored, read(path), now) if stored.samples else ()
 
 
 def _state(span: WindowSpan, learnt: WindowKnowledge | None, sent_at: float, now: float) -> WindowState:

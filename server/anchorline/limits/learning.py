@@ -82,13 +82,13 @@ class _Problem:
             for request in step.work:
                 usd[request.model] = usd.get(request.model, 0.0) + sum(request.usd or ())
         self.models = [*sorted(usd, key=lambda model: -usd[model])[:MODELS], OTHER]
-        place = {model: number for number, model in enumerate(self.models)}
+        column = {model: number for number, model in enumerate(self.models)}
         width = len(KINDS)
         rows = np.zeros((len(steps), len(self.models) * width + 1))
         for row, step in zip(rows, steps, strict=True):
             row[-1] = (step.ends - step.begins) / 3600
             for request in step.work:
-                first = width * place.get(request.model, place[OTHER])
+                first = width * column.get(request.model, column[OTHER])
                 row[first : first + width] += request.usd or (0.0,) * width
         self._rows: Vector = rows
         self._rises: Vector = np.array([step.rise for step in steps])

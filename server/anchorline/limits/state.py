@@ -107,18 +107,18 @@ def limits(path: Path, targets: Targets, now: float, *, learns: bool = True) -> 
         return Limits((), None, models, now)
     with database.reading(path) as connection:
         connection.row_factory = None
-        told = kept.told(connection, now)
-        if not told.samples:
+        stored = kept.stored_samples(connection, now)
+        if not stored.samples:
             return Limits((), None, models, now)
         knowledge = kept.read(path)
         is_fresh = knowledge is not None and (
-            knowledge.basis == told.basis or 0 <= now - knowledge.made_at < FRESH_S
+            knowledge.basis == stored.basis or 0 <= now - knowledge.made_at < FRESH_S
         )
         if learns and not is_fresh:
             work = all_work(connection, models, now - kept.HISTORY_S)
-            knowledge = Knowledge(__version__, told.basis, now, _learn(told.samples, work, now))
+            knowledge = Knowledge(__version__, stored.basis, now, _learn(stored.samples, work, now))
             kept.write(path, knowledge)
-    return Limits(kept.states(told, knowledge, now), knowledge, models, now)
+    return Limits(kept.states(stored, knowledge, now), knowledge, models, now)
 
 
 def _learn(samples: list[LimitSample], work: Mapping[str, list[Work]], now: float) -> list[WindowKnowledge]:

@@ -29,14 +29,14 @@ class Step(msgspec.Struct, frozen=True):
     work: Sequence[Work]
 
 
-class _Told(NamedTuple):
-    """A request, by its place in all work, and the figure when it was sent.
+class _Reading(NamedTuple):
+    """A request, by its number in all work, and the figure when it was sent.
 
     `apart`: what was sent since the one before is no step, after a pause and where a window of the plan was full:
     such work is on credits, and counts for none.
     """
 
-    place: int
+    number: int
     used: float
     apart: bool
 
@@ -50,15 +50,17 @@ def steps(
     no noise but a bias. What answers say of a window was counted before their own request, so a figure that was told
     between a request and the next one has none of either. `full`: when any window of the plan was.
     """
-    cut = [list(_told(span, work, full)) for span in spans]
+    cut = [list(_readings(span, work, full)) for span in spans]
     per_dollar = _per_dollar(cut, work)
     if per_dollar <= 0:
         return []
-    made = [step for told in cut for step in _of_span(told, work, RISE / per_dollar)]
+    made = [step for readings in cut for step in _of_span(readings, work, RISE / per_dollar)]
     return sorted(made, key=lambda step: step.begins)
 
 
-def _told(span: WindowSpan, work: Sequence[Work], full: Sequence[tuple[float, float]]) -> Iterator[_Told]:
+def _readings(
+    span: WindowSpan, work: Sequence[Work], full: Sequence[tuple[float, float]]
+) -> Iterator[_Reading]:
     ends = min(span.newest, span.resets_at if span.resets_at is not None else inf)
     first = bisect_left(work, span.begins if span.begins is not None else span.points[0].at, key=_at)
     points = span.points
@@ -66,15 +68,15 @@ def _told(span: WindowSpan, work: Sequence[Work], full: Sequence[tuple[float, fl
     for index in range(first, bisect_right(work, ends, key=_at)):
         at = work[index].at
         following = work[index + 1].at if index + 1 < len(work) else inf
-        place = bisect_left(points, following, key=lambda point: point.at) - 1
+        position = bisect_left(points, following, key=lambda point: point.at) - 1
         apart = apart or at - work[index - 1].at > IDLE_S
-        told = place >= 0 and points[place].until >= at
-        if (told and points[place].used >= FULL) or any(
+        is_current = position >= 0 and points[position].until >= at
+        if (is_current and points[position].used >= FULL) or any(
             begin <= following and at <= end for begin, end in full
         ):
             apart = True
-        elif told:
-            yield _Told(index, points[place].used, apart)
+        elif is_current:
+            yield _Reading(index, points[position].used, apart)
             apart = False
 
 
@@ -86,15 +88,15 @@ def _usd(work: Iterable[Work]) -> float:
     return sum(sum(request.usd) for request in work if request.usd is not None)
 
 
-def _per_dollar(cut: Iterable[Sequence[_Told]], work: Sequence[Work]) -> float:
+def _per_dollar(cut: Iterable[Sequence[_Reading]], work: Sequence[Work]) -> float:
     """Returns about how many per cent a dollar's worth of work is: a median, since some rises come from elsewhere."""
     ratios: list[tuple[float, float]] = []
-    for told in cut:
+    for readings in cut:
         rise = usd = 0.0
-        for before, after in pairwise(told):
+        for before, after in pairwise(readings):
             if not after.apart:
                 rise += after.used - before.used
-                usd += _usd(work[before.place : after.place])
+                usd += _usd(work[before.number : after.number])
         if usd > 0 and rise > 0:
             ratios.append((rise / usd, usd))
     ratios.sort()
@@ -106,22 +108,22 @@ def _per_dollar(cut: Iterable[Sequence[_Told]], work: Sequence[Work]) -> float:
     return 0.0
 
 
-def _of_span(told: Iterable[_Told], work: Sequence[Work], enough: float) -> Iterator[Step]:
-    begin: _Told | None = None
-    end: _Told | None = None
+def _of_span(readings: Iterable[_Reading], work: Sequence[Work], enough: float) -> Iterator[Step]:
+    begin: _Reading | None = None
+    end: _Reading | None = None
     usd = 0.0
 
     def made() -> Iterator[Step]:
         if begin is not None and end is not None and usd >= LEAST * enough:
-            sent = work[begin.place : end.place]
-            yield Step(work[begin.place].at, work[end.place].at, end.used - begin.used, sent)
+            sent = work[begin.number : end.number]
+            yield Step(work[begin.number].at, work[end.number].at, end.used - begin.used, sent)
 
-    for request in told:
+    for request in readings:
         if end is None or request.apart:
             yield from made()
             begin, usd = request, 0.0
         else:
-            usd += _usd(work[end.place : request.place])
+            usd += _usd(work[end.number : request.number])
         end = request
         if usd >= enough:
             yield from made()

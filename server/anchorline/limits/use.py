@@ -38,9 +38,9 @@ def past_use(
     counted = bytearray(len(work))
 
     def put(at: float, per_cent: float) -> None:
-        place = int((at - begins) // step)
-        if 0 <= place < len(parts):
-            parts[place] += per_cent
+        index = int((at - begins) // step)
+        if 0 <= index < len(parts):
+            parts[index] += per_cent
 
     for span in spans:
         before_at = span.begins if span.begins is not None else span.points[0].at
@@ -50,8 +50,8 @@ def past_use(
             counted[first:last] = b"\1" * (last - first)
             rise, total = point.used - before_used, sum(weights[first:last])
             if total > 0:
-                for place in range(first, last):
-                    put(times[place], rise * weights[place] / total)
+                for index in range(first, last):
+                    put(times[index], rise * weights[index] / total)
             else:
                 _spread(put, before_until, point.at, rise, step)
             before_at, before_until, before_used = point.at, point.until, point.used

@@ -52,18 +52,18 @@ class WindowSpan(msgspec.Struct, frozen=True):
 
 def spans(samples: Iterable[LimitSample]) -> dict[Series, list[WindowSpan]]:
     """Returns the spans of each series, by the time of their newest figure."""
-    told: defaultdict[Series, list[LimitSample]] = defaultdict(list)
+    by_series: defaultdict[Series, list[LimitSample]] = defaultdict(list)
     samples = list(samples)
     accounts = _accounts(samples)
     for sample in samples:
         account = sample.account or accounts(sample)
-        told[Series(sample.provider, account, sample.window)].append(sample)
+        by_series[Series(sample.provider, account, sample.window)].append(sample)
     return {
         series: sorted(
             (span for group in _by_reset(group) for span in _rising(series, group)),
             key=lambda span: span.newest,
         )
-        for series, group in told.items()
+        for series, group in by_series.items()
     }
 
 
