@@ -83,12 +83,12 @@ def forecasts(
     learnt: dict[Series, Learnt | None] = {}
     for now in moments:
         sent = [request for request in work if request.at <= now]
-        told = [
+        samples_then = [
             sample if sample.newest <= now else msgspec.structs.replace(sample, until=now)
             for sample in samples
             if sample.at <= now
         ]
-        by_series = spans(told)
+        by_series = spans(samples_then)
         if day != now // DAY_S:
             day = now // DAY_S
             learnt = {series: learn(steps(of_plan(group), sent)) for series, group in by_series.items()}
@@ -97,9 +97,9 @@ def forecasts(
             used = span.points[-1].used
             if span.resets_at is None or span.resets_at <= now or used >= FULL:
                 continue
-            known = learnt.get(series)
-            of_now = group if known is None else of_plan(group)
-            past = past_use(of_now, sent, weigher(known), span.length, now)
+            learnt_then = learnt.get(series)
+            of_now = group if learnt_then is None else of_plan(group)
+            past = past_use(of_now, sent, weigher(learnt_then), span.length, now)
             ahead = Forecast(span, past, now)
             for seconds in ahead_s(series.window):
                 if now + seconds > span.resets_at or (came := truth(span, now + seconds)) is None:
@@ -145,17 +145,17 @@ def moments_of(samples: Sequence[LimitSample], since: float, apart: float) -> It
             yield sample.at + 1.0
 
 
-def made_up(one: World) -> Iterator[Made]:
+def made_up(plan: World) -> Iterator[Made]:
     """Yield the forecasts of a made-up plan."""
 
     def truth(span: WindowSpan, at: float) -> float | None:
-        used, _ = one.used(span.series.window, at)
-        return min(float(floor(used) if one.nature.floors else round(used)), FULL)
+        used, _ = plan.used(span.series.window, at)
+        return min(float(floor(used) if plan.nature.floors else round(used)), FULL)
 
-    begin = one.work[0].at
-    since = begin + FROM * (one.ends - begin)
-    moments = moments_of(one.samples, since, MADE_UP_APART_S)
-    return forecasts(one.samples, one.work, truth, moments, lambda window: AHEAD_S[window])
+    begin = plan.work[0].at
+    since = begin + FROM * (plan.ends - begin)
+    moments = moments_of(plan.samples, since, MADE_UP_APART_S)
+    return forecasts(plan.samples, plan.work, truth, moments, lambda window: AHEAD_S[window])
 
 
 def recorded(folder: Path) -> Iterator[Made]:
@@ -213,11 +213,11 @@ class Cost(NamedTuple):
     truth: float
 
 
-def costs(one: World) -> Iterator[Cost]:
+def costs(plan: World) -> Iterator[Cost]:
     """Yield what was learnt of a made-up plan."""
-    for series, group in spans(one.samples).items():
-        learnt = learn(steps(of_plan(group), one.work))
-        for model, true in one.weights[series.window].items():
+    for series, group in spans(plan.samples).items():
+        learnt = learn(steps(of_plan(group), plan.work))
+        for model, true in plan.weights[series.window].items():
             if learnt is None:
                 continue
             weights = learnt.models.get(model) or learnt.models[OTHER]
@@ -251,32 +251,34 @@ def share(case: str, metric: str, hits: Sequence[bool], subset: str) -> dict[str
 def forecast_rows(case: str, made: Sequence[Made]) -> Iterator[dict[str, Any]]:
     """Yield the rows of some forecasts, by window and by how far they look ahead."""
     groups: defaultdict[tuple[str, float], list[Made]] = defaultdict(list)
-    for one in made:
-        groups[one.window, one.ahead].append(one)
+    for forecast in made:
+        groups[forecast.window, forecast.ahead].append(forecast)
     for (window, ahead), group in sorted(groups.items()):
         subset = f"{window} {ahead / 60:.0f} min"
         for metric, values in (
-            ("error", [abs(one.value - one.truth) for one in group]),
-            ("error last pace", [abs(one.last_pace - one.truth) for one in group]),
-            ("error mean pace", [abs(one.mean_pace - one.truth) for one in group]),
-            ("interval width", [one.high - one.low for one in group]),
+            ("error", [abs(forecast.value - forecast.truth) for forecast in group]),
+            ("error last pace", [abs(forecast.last_pace - forecast.truth) for forecast in group]),
+            ("error mean pace", [abs(forecast.mean_pace - forecast.truth) for forecast in group]),
+            ("interval width", [forecast.high - forecast.low for forecast in group]),
         ):
             yield reporting.interval(case, metric, values, mean(values), subset)
-        yield share(case, "coverage", [one.low <= one.truth <= one.high for one in group], subset)
+        yield share(
+            case, "coverage", [forecast.low <= forecast.truth <= forecast.high for forecast in group], subset
+        )
 
 
 def cost_rows(case: str, learnt: Sequence[Cost]) -> Iterator[dict[str, Any]]:
     """Yield the rows of learnt costs, by window and by what was asked."""
     groups: defaultdict[tuple[str, str], list[Cost]] = defaultdict(list)
-    for one in learnt:
-        groups[one.window, one.query].append(one)
+    for cost in learnt:
+        groups[cost.window, cost.query].append(cost)
     for (window, query), group in sorted(groups.items()):
         subset = f"{window} {query}"
-        errors = [abs(one.value - one.truth) / one.truth for one in group]
-        widths = [(one.high - one.low) / one.truth for one in group]
+        errors = [abs(cost.value - cost.truth) / cost.truth for cost in group]
+        widths = [(cost.high - cost.low) / cost.truth for cost in group]
         yield reporting.interval(case, "cost error", errors, median(errors), subset)
         yield reporting.interval(case, "cost width", widths, median(widths), subset)
-        yield share(case, "cost coverage", [one.low <= one.truth <= one.high for one in group], subset)
+        yield share(case, "cost coverage", [cost.low <= cost.truth <= cost.high for cost in group], subset)
 
 
 def main() -> None:
@@ -300,7 +302,7 @@ def main() -> None:
         made = [forecast for plan in worlds[: options.worlds] for forecast in made_up(plan)]
         learnt = [cost for plan in worlds for cost in costs(plan)]
         rows.extend(forecast_rows(nature.name, made))
-        rows.extend(cost_rows(nature.name, [one for one in learnt if one.query in ("cold", "warm")]))
+        rows.extend(cost_rows(nature.name, [cost for cost in learnt if cost.query in ("cold", "warm")]))
         every.extend(made)
         every_cost.extend(learnt)
         print(f"{nature.name}: {len(made)} forecasts", file=sys.stderr)
