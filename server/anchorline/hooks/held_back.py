@@ -7,20 +7,20 @@ import msgspec
 
 from anchorline import files
 from anchorline.store import tags
+from anchorline.store.database import held_back_file
 
-FILE = "hooks.held-back.json"
 MOST = 200
 """Conversations that are remembered, the newest ones."""
 _LOCK = threading.Lock()
 
 
-def note(folder: Path, session: str, sent_at: float) -> bool:
+def note(session: str, sent_at: float) -> bool:
     """Notes that a prompt is held back that follows the request of `sent_at`; False where one was already.
 
-    It is kept in the data `folder`, under the hash of the session's name, and so outlives the helper: a second Enter
+    It is kept in the data folder, under the hash of the session's name, and so outlives the helper: a second Enter
     always goes through. Raises OSError where it can't be kept.
     """
-    file = folder / FILE
+    file = held_back_file()
     with _LOCK:
         noted = _noted(file)
         key = tags.tag(session)

@@ -2,7 +2,6 @@
 
 import time
 
-from anchorline import files
 from anchorline.hooks import codex_request, held_back, session_file
 from anchorline.hooks.cold_send import cold_send, message
 from anchorline.hooks.environment import claude_sessions, codex_sessions, settings, targets, variable
@@ -64,7 +63,7 @@ def _once(event: Event, request: LastRequest, again: str) -> Answer:
     share = shares.of_write(
         limits(database, models, now, learns=False), request.model, send.tokens, request.ttl
     )
-    if not held_back.note(files.data_folder(), session, request.sent_at):
+    if not held_back.note(session, request.sent_at):
         return ""
     return {"decision": "block", "reason": f"{message(send, share)}\n{again}"}
 

@@ -21,8 +21,6 @@ from anchorline.sessions import facts
 from anchorline.store import database, tags
 from anchorline.store.database import StoreError
 
-FILE = "budget-warnings.json"
-"""In the data folder: the level of each budget that was warned of, so that no other editor does it again."""
 PAUSE_S = 60.0
 """The least time between two looks: each reads a week of requests."""
 KEPT = 100
@@ -99,7 +97,7 @@ def _look(config: Config, targets: Targets, root: Path | None, now: float) -> Lo
         project = facts.project(str(root)) if root is not None else ""
         notices += of_budgets(budgets.uses(config.budget, spent, now, project))
     due = any(notice.level for notice in notices)
-    return Look(unseen(files.data_folder() / FILE, notices) if due else [], known)
+    return Look(unseen(database.budget_warnings_file(), notices) if due else [], known)
 
 
 def of_budgets(uses: Iterable[BudgetUse | WindowBudget]) -> Iterator[Notice]:

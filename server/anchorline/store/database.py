@@ -111,6 +111,16 @@ def overview_file(path: Path) -> Path:
     return path.parent / "overview.json"
 
 
+def budget_warnings_file() -> Path:
+    """Returns where editors note which level of a budget was warned of, so that no other one does it again."""
+    return files.data_folder() / "budget-warnings.json"
+
+
+def held_back_file() -> Path:
+    """Returns where hooks note which conversations' prompts were held back, so that each is once."""
+    return files.data_folder() / "hooks.held-back.json"
+
+
 WORKED_OUT: tuple[Subject, ...] = get_args(Subject)
 """Subjects of which results are kept beside the database."""
 

@@ -74,7 +74,10 @@ def dashboard_file() -> Path:
 
 
 def _purge_derived(path: Path) -> tuple[str, ...]:
-    """Removes dataset, unfinished training, dashboard and what was worked out: what is left makes all of it again."""
+    """Removes dataset, unfinished training, dashboard and what was worked out: what is left makes all of it again.
+
+    What was said of conversations and budgets goes too: it may be said once more.
+    """
     folder, dashboard = dataset_folder(path), dashboard_file()
     removed = []
     try:
@@ -82,7 +85,8 @@ def _purge_derived(path: Path) -> tuple[str, ...]:
         unfinished = dashboard.parent.glob(f".{dashboard.name}.*")
         worked_out = (database.worked_out_file(path, subject) for subject in database.WORKED_OUT)
         kept = (database.overview_file(path), *worked_out)
-        for file in (*built, dashboard, *unfinished, *kept):
+        said = (database.budget_warnings_file(), database.held_back_file())
+        for file in (*built, dashboard, *unfinished, *kept, *said):
             with suppress(FileNotFoundError):  # another purge may be faster
                 file.unlink()
                 removed.append(str(file))
