@@ -227,4 +227,5 @@ def _aside() -> "ModuleType":
 
 if __name__ == "__main__":
     main(sys.argv[1:])
-    system._exit(0)  # nothing is left to do: tidying up takes Python 2 ms  # noqa: SLF001
+    if sys.platform != "win32":
+        system._exit(0)  # nothing is left to do: tidying up takes Python 2 ms  # noqa: SLF001

@@ -11,6 +11,7 @@ LARGEST = 8 * 1024 * 1024
 _FLAGS = (
     os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 )
+_FOLDER = _FLAGS | getattr(os, "O_DIRECTORY", 0)
 _STEPS = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 """Whether a path can be opened step by step, so that nobody can put a link there between look and use."""
 
@@ -76,10 +77,10 @@ def _open(folder: Path, inner: PurePath) -> int:
         if os.path.normcase(os.path.realpath(path)) != os.path.normcase(path):
             raise OSError(0, "links are not followed", str(path))
         return os.open(path, _FLAGS | getattr(os, "O_BINARY", 0))
-    held = os.open(folder, _FLAGS | os.O_DIRECTORY)
+    held = os.open(folder, _FOLDER)
     try:
         for part in inner.parts[:-1]:
-            below = os.open(part, _FLAGS | os.O_DIRECTORY, dir_fd=held)
+            below = os.open(part, _FOLDER, dir_fd=held)
             os.close(held)
             held = below
         return os.open(inner.name, _FLAGS, dir_fd=held)
