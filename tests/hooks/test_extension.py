@@ -18,7 +18,6 @@ AGENTS = ("gemini-cli", "qwen-code")
 HOMES = {"gemini-cli": ".gemini", "qwen-code": ".qwen"}
 SESSION = "2d13c1cb-8997-4ca8-8b96-20f717d02bd2"
 MODEL = "gemini-3.1-pro-preview"
-NOW = datetime.now(UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +97,7 @@ def test_hooks_do_nothing_once_the_client_is_gone(home: Path, tmp_path: Path):
 
 def session(home: Path, idle: timedelta, tokens: int = 400_000, *more: dict[str, Any]) -> dict[str, Any]:
     """Write a session whose last request was so long ago; return an event of it."""
-    at = (NOW - idle).isoformat().replace("+00:00", "Z")
+    at = (datetime.now(UTC) - idle).isoformat().replace("+00:00", "Z")
     counts = {"input": tokens, "output": 9, "cached": 0, "thoughts": 1, "tool": 0}
     lines = [
         {"sessionId": SESSION, "projectHash": "8", "startTime": at, "kind": "main"},
