@@ -1,6 +1,7 @@
 """Shared fixtures: an isolated home for settings and database, and what is real: the data, a language model."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,17 @@ FOLDERS = {
 
 settings.register_profile("untimed", examples())
 settings.load_profile("untimed")
+
+
+def pytest_configure() -> None:
+    """Give the programs under test the signals that `nohup`, or a shell's background, has this process ignore.
+
+    Programs inherit what is ignored, but no function: this process goes on ignoring them.
+    """
+    for name in ("SIGINT", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

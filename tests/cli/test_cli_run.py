@@ -199,15 +199,6 @@ while True:
 """
 
 
-@pytest.fixture
-def not_ignored() -> Iterator[None]:
-    """Has SIGHUP end a process, as it does but for those that `nohup` started."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
-
-
-@pytest.mark.usefixtures("not_ignored")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_what_is_sent_to_this_process_reaches_the_agent(name: str, env):
     process = subprocess.Popen(
