@@ -96,7 +96,7 @@ def test_what_tools_returned_is_told_without_a_word_of_it(agent: str, tmp_path: 
     first, second, third = requests(agent, write(agent, tmp_path))
     assert first.results == ()
     (result,) = second.results
-    assert result.target == Facts(KEY, names=True)._target("/work/app/a.py")
+    assert result.target == Facts(KEY, names=True)._target("/src/app/a.py")
     assert result.tokens > 100
     if agent != "cline":
         assert (result.first_line, result.lines) == (5, 20)

@@ -14,10 +14,10 @@ START = 1_796_000_000.0
 COUNTS = ((10, 0, 5000, 50), (0, 5010, 700, 60), (20, 5710, 30, 70))
 """Of each request: uncached, read, written, output."""
 TOOLS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("read", {"filePath": "/work/app/a.py", "path": "/work/app/a.py", "offset": 5, "limit": 20}),
+    ("read", {"filePath": "/src/app/a.py", "path": "/src/app/a.py", "offset": 5, "limit": 20}),
     ("bash", {"command": "git commit -m done"}),
 )
-FOLDER = "/work/app"
+FOLDER = "/src/app"
 
 
 def milliseconds(after: float) -> int:
@@ -224,7 +224,7 @@ def cline() -> dict[str, Any]:
         }
     ]
     calls: tuple[tuple[str, dict[str, Any]], ...] = (
-        ("read_files", {"files": [{"path": "/work/app/a.py"}]}),
+        ("read_files", {"files": [{"path": "/src/app/a.py"}]}),
         ("run_commands", {"commands": ["git commit -m done"]}),
     )
     for number, (uncached, read, written, output) in enumerate(COUNTS):

@@ -18,7 +18,7 @@ from support import agent_sessions
 from support.agent_sessions import CopilotLog, OpenCodeDatabase, PiLog
 
 TEXT = 'def part(value):\n    return value * 3  # "x"\n' * 450
-CALL = ("read", {"filePath": "/work/app/a.py", "path": "/work/app/a.py"})
+CALL = ("read", {"filePath": "/src/app/a.py", "path": "/src/app/a.py"})
 
 
 def opencode(folder: Path, turns: int) -> None:
