@@ -187,6 +187,14 @@ export class Workbench {
     return this.saved(path);
   }
 
+  /** Read an element once its words are there to be seen: one that is just being drawn anew reads as empty. */
+  words(element, expected) {
+    return this.until(`the words "${expected}"`, async () => {
+      const text = await element.innerText();
+      return text.includes(expected) && text;
+    });
+  }
+
   /** Keep a picture. */
   picture(name) {
     return picture(this.page, name);

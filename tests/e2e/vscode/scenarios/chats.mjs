@@ -46,7 +46,7 @@ export async function picked(window, seen, provider) {
   await chat.pick("Anchorline Auto");
   await chat.ask("@asker", "Why does the parser stop?", "The parser stops at the empty line.");
   const usage = window.page.locator('[id="anchorline.anchorline.usage"]');
-  seen.picked = { usage: await usage.innerText(), asked: provider.asked };
+  seen.picked = { usage: await window.words(usage, "$"), asked: provider.asked };
   await window.picture("answer");
   await window.focus();
 }

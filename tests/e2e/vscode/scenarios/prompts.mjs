@@ -8,19 +8,19 @@ const { E2E_FOLDER } = process.env;
 export async function prompt(window, seen) {
   const { page, status } = window;
   await status.waitFor();
-  seen.status = await status.innerText();
-  seen.lens = await page.locator(".codelens-decoration a", { hasText: "P(hit)" }).first().innerText();
+  seen.status = await window.words(status, "P(hit)");
+  seen.lens = await window.words(page.locator(".codelens-decoration a", { hasText: "P(hit)" }).first(), "P(hit)");
   await page.locator(".squiggly-warning, .squiggly-error, .squiggly-info").first().waitFor();
   seen.problems = await window.problems("AL402");
   const reasons = page.locator(".monaco-hover:visible", { hasText: "Model" });
   await window.act("the reasons of the plan", () => status.hover(), reasons);
-  seen.reasons = await reasons.innerText();
+  seen.reasons = await window.words(reasons, "Model");
   await window.picture("prompt");
   await page.mouse.move(640, 500);
   await reasons.waitFor({ state: "hidden" });
   await window.focus();
   await window.act("the hover", () => window.run("Show or Focus Hover"), reasons);
-  seen.hover = await reasons.innerText();
+  seen.hover = await window.words(reasons, "Model");
   await window.picture("hover");
   await window.keys.press("Escape");
 }
@@ -31,7 +31,7 @@ export async function body(window, seen) {
   const file = join(E2E_FOLDER, "agent.request.json");
   const hint = page.locator(".view-line", { hasText: "P(hit)" }).first();
   await window.go("agent.request.json");
-  seen.hint = await hint.innerText();
+  seen.hint = await window.words(hint, "P(hit)");
   await window.picture("body");
   await window.chord("b");
   seen.anchored = await window.saved(file);
@@ -62,7 +62,7 @@ export async function pinned(window, seen) {
   await window.picture("route");
   await window.choose(other);
   await window.status.filter({ hasText: other }).waitFor();
-  seen.pinned = await window.status.innerText();
+  seen.pinned = await window.words(window.status, other);
   await window.chord("m");
   await window.choose("Automatic");
   await window.status.filter({ hasNotText: other }).waitFor();
@@ -81,7 +81,7 @@ export async function restarted(window, seen) {
   await window.until("a third server", () => servers().some((pid) => pid !== second && !first.includes(pid)));
   await window.until("the end of the second", () => !servers().includes(second));
   await window.status.waitFor();
-  seen.servers = { first: first.length, last: servers().length, told: await window.status.innerText() };
+  seen.servers = { first: first.length, last: servers().length, told: await window.words(window.status, "P(hit)") };
 }
 
 /** What the extension costs when VS Code starts, by VS Code's own account of it. */

@@ -7,7 +7,7 @@ const { E2E_STRANGE } = process.env;
 /** It brings a server and settings of its own: neither counts before it is trusted. */
 export async function untrusted(window, seen) {
   await window.status.waitFor();
-  seen.untrusted = await window.status.innerText();
+  seen.untrusted = await window.words(window.status, "P(hit)");
   await window.picture("untrusted");
   seen.strangers = { before: readdirSync(E2E_STRANGE).includes("started") };
   await window.run("Workspaces: Manage Workspace Trust");
