@@ -174,6 +174,8 @@ export interface Refinement {
   hints: readonly Hint[];
   questions: readonly Question[];
   engine: string;
+  additions: readonly Addition[];
+  structure: Edit | null;
 }
 
 /** Replace the draft's characters `start:end` by `text`, because of `reason`. */
@@ -196,6 +198,18 @@ export interface Hint {
 export interface Question {
   slot: string;
   text: string;
+}
+
+/** A fact of the workspace that could stand in the draft, accepted or rejected by itself. */
+export interface Addition {
+  id: string;
+  kind: "file" | "symbol" | "command";
+  text: string;
+  reason: string;
+  probability: number;
+  path: string | null;
+  line: number | null;
+  symbol: string | null;
 }
 
 /** A saving: what the gateway's mode ``trim`` sends shorter, or in a document a block that stands there twice. */

@@ -72,11 +72,32 @@ class Question(msgspec.Struct, frozen=True):
     text: str
 
 
+class Addition(msgspec.Struct, frozen=True):
+    """A fact of the workspace that could stand in the draft, accepted or rejected by itself.
+
+    `text` is the line as it would stand at the draft's end: a file, a symbol with its definition, or the command that
+    runs the tests of what is proposed. `probability` is calibrated: for a file, that it is among those that the
+    task will edit. `path` is relative to the workspace, with slashes; `line` counts from 1. A command has neither.
+    `id` is unique within a plan.
+    """
+
+    id: str
+    kind: Literal["file", "symbol", "command"]
+    text: str
+    reason: str
+    probability: float
+    path: str | None = None
+    line: int | None = None
+    symbol: str | None = None
+
+
 class Refinement(msgspec.Struct, frozen=True):
     """A proposed rewrite of the draft: never applied without the developer's consent.
 
     `text` is the whole refined draft, and is present only when `status` is ``proposed``. Applying `edits`
-    to the draft gives `text`. With any other status `reason` says why nothing is proposed.
+    to the draft gives `text`. With any other status `reason` says why nothing is proposed. Neither has `additions`,
+    which are proposed apart, whatever `status` is, most probable first of each kind. `structure` is an alternative to
+    all of them: the draft's own sentences, ordered under headings.
     """
 
     status: RefinementStatus
@@ -86,6 +107,8 @@ class Refinement(msgspec.Struct, frozen=True):
     hints: tuple[Hint, ...] = ()
     questions: tuple[Question, ...] = ()
     engine: str = "rules"
+    additions: tuple[Addition, ...] = ()
+    structure: Edit | None = None
 
 
 TrimKind = Literal["line_numbers", "equal_lines", "found_path", "earlier_lines", "terminal_rendering"]

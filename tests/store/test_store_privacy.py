@@ -133,6 +133,8 @@ def test_strip_keeps_what_learning_needs() -> None:
     assert stripped.cache.anchors[0].pointer == "/messages/3/content/0"
     assert stripped.cache.miss_reasons[0].code == "expired"
     assert stripped.refinement.hints[0].code == "AL101"
+    addition = stripped.refinement.additions[0]
+    assert (addition.id, addition.kind, addition.probability) == ("a1", "file", 0.8)
     assert stripped.failure == "ValueError"
 
 

@@ -4,6 +4,7 @@ import hashlib
 
 from anchorline.cache.ledger import Entry
 from anchorline.plan import (
+    Addition,
     Alternative,
     Anchor,
     CachePlan,
@@ -44,6 +45,12 @@ def plan(
             edits=(Edit(0, 3, word, f"{word} is clearer"),),
             hints=(Hint("AL101", f"what is {word}?", 0, 3),),
             questions=(Question(word, f"Which {word}?"),),
+            additions=(
+                Addition(
+                    "a1", "file", f"Context: `src/{word}.py`", f"matches “{word}”", 0.8, f"src/{word}.py"
+                ),
+            ),
+            structure=Edit(0, 3, f"Goal\n{word}", f"ordered around {word}"),
         ),
         trims=(Trim(1, "#1", "reference", 0, 120, f"same as {word}"),),
         cache=CachePlan(

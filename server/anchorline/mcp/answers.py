@@ -107,6 +107,9 @@ def bounded(plan: Plan) -> tuple[Plan, tuple[str, ...]]:
     if refinement.text is not None and len(refinement.text) > LONGEST:
         left_out.append(f"the refined text of {len(refinement.text):,} characters")
         refinement = msgspec.structs.replace(refinement, text=None)
+    if refinement.structure is not None and len(refinement.structure.text) > LONGEST:
+        left_out.append(f"the structured text of {len(refinement.structure.text):,} characters")
+        refinement = msgspec.structs.replace(refinement, structure=None)
     if len(refinement.edits) > MOST_ROWS:
         left_out.append(f"{len(refinement.edits) - MOST_ROWS:,} edits")
     if len(plan.trims) > MOST_ROWS:

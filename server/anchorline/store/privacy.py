@@ -20,6 +20,7 @@ _STAGE = re.compile(r"[a-z][a-z0-9_.]{0,31}\Z")
 _POINTER = re.compile(r"(?:#\d{1,9}|(?:/(?:tools|system|messages|input|content|\d{1,9}))*)\Z")
 _HASH = re.compile(r"(?:b2:|[a-z0-9]{2,8}:)?[0-9a-f]{8,128}\Z")
 _CODE = re.compile(r"AL\d{3}\Z")
+_ADDITION = re.compile(r"a\d{1,4}\Z")
 _TTL = re.compile(r"\d{1,6}[smhd]?\Z|auto\Z")
 _FAILURE = re.compile(r"[A-Za-z_]{1,48}(?:Error|Exception|Timeout)\b")
 
@@ -51,8 +52,8 @@ def strip(plan: Plan) -> Plan:
     """Returns `plan` without anything that could quote a prompt. Stripping twice changes nothing more.
 
     Numbers, positions, codes and statuses stay, and so do names of models and providers. Emptied: the refined
-    text, the text and reason of each edit, messages of hints, questions, and all reasons. Of a failure only
-    the type of the error stays; the session becomes a hash.
+    text, the text and reason of each edit, messages of hints, questions, what additions name, and all reasons. Of a
+    failure only the type of the error stays; the session becomes a hash.
     """
     replace = msgspec.structs.replace
     cache, route = plan.cache, plan.route
@@ -120,6 +121,19 @@ def _strip_refinement(refinement: Refinement) -> Refinement:
         hints=tuple(replace(hint, code=_fits(_CODE, hint.code), message="") for hint in refinement.hints),
         questions=tuple(replace(question, slot="", text="") for question in refinement.questions),
         engine=name(refinement.engine),
+        additions=tuple(
+            replace(
+                addition,
+                id=_fits(_ADDITION, addition.id),
+                text="",
+                reason="",
+                path=None,
+                line=None,
+                symbol=None,
+            )
+            for addition in refinement.additions
+        ),
+        structure=None,
     )
 
 
