@@ -84,6 +84,7 @@ def properties() -> dict[str, dict[str, Any]]:
 
 SECTIONS = {
     "refine": "Refinement",
+    "ground": "Context from the Workspace",
     "route": "Model",
     "cache": "Prompt Cache",
     "editor": "Editor",

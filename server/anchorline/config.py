@@ -47,6 +47,17 @@ class Refine(msgspec.Struct, frozen=True):
     ] = ""
 
 
+class Ground(msgspec.Struct, frozen=True):
+    """Files and symbols of the workspace that a draft is about."""
+
+    enabled: Annotated[
+        bool,
+        Meta(
+            description="Index the workspace and propose files, symbols and the test command that a prompt is about."
+        ),
+    ] = True
+
+
 class Cache(msgspec.Struct, frozen=True):
     """Prompt-cache anchors."""
 
@@ -369,6 +380,7 @@ class Config(msgspec.Struct, frozen=True):
     """All settings."""
 
     refine: Refine = Refine()
+    ground: Ground = Ground()
     cache: Cache = Cache()
     route: Route = Route()
     store: Store = Store()
@@ -408,6 +420,7 @@ _SIZES: dict[str, Callable[[Any], float]] = {
     "refine.enabled": bool,
     "refine.max_hints": float,
     "refine.model_seconds": float,
+    "ground.enabled": bool,
     "cache.anchors": ("respect", "extend", "replace").index,
     "route.enabled": bool,
     "store.enabled": bool,
