@@ -84,6 +84,7 @@ export interface Outcome {
   answerId?: string | null;
   requestId?: string | null;
   ping?: number | null;
+  additions?: Record<string, "accepted" | "modified" | "rejected">;
 }
 
 /** Tokens that the provider billed. `input` excludes what was read from or written to the cache. */

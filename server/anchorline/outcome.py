@@ -11,6 +11,8 @@ from msgspec import Meta
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 PlanId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 AnswerId = Annotated[str, Meta(min_length=1, max_length=256)]
+AdditionId = Annotated[str, Meta(max_length=4, pattern=r"^[a-z][0-9]+$")]
+Decision = Literal["accepted", "modified", "rejected"]
 MESSAGES = ("message", "fallback_message")
 """Kinds of an iteration that reads the conversation itself: Anthropic's `usage.iterations`."""
 
@@ -78,6 +80,8 @@ class Usage(msgspec.Struct, frozen=True, rename="camel"):
 class Outcome(msgspec.Struct, frozen=True, rename="camel"):
     """What became of a plan. `edit_distance` is characters between the proposal and what was kept.
 
+    `additions` are the decisions about single additions of the plan's refinement, by their ids; one that is not named
+    was left undecided.
     `target` is the model that really answered, where it is known: what is warm now is warm for that one.
     `signals` are what could be observed afterwards, such as ``{"tests_passed": true, "asked_again": false}``.
     `answer_id` is the answer's own id as the provider gave it (``msg_…``, ``resp_…``, ``chatcmpl-…``) and `request_id`
@@ -87,7 +91,7 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel"):
 
     plan_id: PlanId
     target: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
-    decision: Literal["accepted", "modified", "rejected"] | None = None
+    decision: Decision | None = None
     edit_distance: Count | None = None
     usage: Usage | None = None
     latency_ms: Annotated[float, Meta(ge=0, le=86_400_000)] | None = None
@@ -96,6 +100,7 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel"):
     answer_id: AnswerId | None = None
     request_id: AnswerId | None = None
     ping: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    additions: Annotated[dict[AdditionId, Decision], Meta(max_length=32)] = {}
 
 
 class Feedback(msgspec.Struct, frozen=True, rename="camel"):

@@ -315,6 +315,7 @@ def test_export_writes_a_file_a_table(recorded: Path, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["rows"]["plans"] == 1
     files = sorted(file.name for file in (tmp_path / "out").iterdir())
     tables = [
+        "additions",
         "features",
         "feedback",
         "imported",

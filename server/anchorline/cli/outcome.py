@@ -3,13 +3,14 @@
 import re
 import time
 from datetime import datetime
+from typing import get_args
 
 import click
 import msgspec
 
 from anchorline.cli import reading, tables
 from anchorline.cli.store import settings
-from anchorline.outcome import Feedback, Outcome, PlanId, Usage
+from anchorline.outcome import AdditionId, Decision, Feedback, Outcome, PlanId, Usage
 from anchorline.store import database
 from anchorline.store.database import StoreError
 from anchorline.store.reader import Reader
@@ -19,6 +20,7 @@ TIMEOUT_S = 30.0
 _SIGNAL = re.compile(r"([A-Za-z][A-Za-z0-9_.-]{0,63})=(true|false|-?\d{1,15}(?:\.\d{1,15})?)\Z")
 
 
+DECISIONS = get_args(Decision)
 LISTED = 20
 """Plans that are listed."""
 
@@ -48,10 +50,28 @@ def _signals(
     return signals
 
 
+def _additions(
+    context: click.Context,  # noqa: ARG001  (click's signature)
+    parameter: click.Parameter,  # noqa: ARG001
+    values: tuple[str, ...],
+) -> dict[AdditionId, Decision]:
+    pairs = dict(value.partition("=")[::2] for value in values)
+    try:
+        return msgspec.convert(pairs, dict[AdditionId, Decision])
+    except msgspec.ValidationError:
+        raise click.BadParameter(f"each is ID=DECISION, such as a1={' or '.join(DECISIONS)}") from None
+
+
 @click.command(name="outcome")
 @click.argument("plan_id", required=False, callback=_id)
+@click.option("--decision", type=click.Choice(DECISIONS), help="The developer's choice.")
 @click.option(
-    "--decision", type=click.Choice(["accepted", "modified", "rejected"]), help="The developer's choice."
+    "--addition",
+    "additions",
+    multiple=True,
+    callback=_additions,
+    metavar="ID=DECISION",
+    help="The choice about one addition.",
 )
 @click.option("--target", metavar="MODEL", help="The model that answered.")
 @click.option(
@@ -95,6 +115,7 @@ def command(
     listed: bool,
     target: str | None,
     decision: str | None,
+    additions: dict[AdditionId, Decision],
     edit_distance: int | None,
     input_tokens: int | None,
     read_tokens: int | None,
@@ -129,6 +150,7 @@ def command(
         has_outcome = (
             any(value is not None for value in (target, decision, edit_distance, usage, latency_ms))
             or signals
+            or additions
         )
         outcome = _outcome(
             {
@@ -139,6 +161,7 @@ def command(
                 "usage": msgspec.to_builtins(usage) if usage else None,
                 "latencyMs": latency_ms,
                 "signals": signals,
+                "additions": additions,
             }
         )
         feedback = _feedback(plan_id, thumbs, note)

@@ -26,7 +26,7 @@ FILE_NAME = "anchorline.db"
 Subject = Literal["replay", "findings", "limits", "shares"]
 NEVER = 9999
 """The number of a migration that has none, as only a newer Anchorline or another program may name them."""
-SCHEMA = 10
+SCHEMA = 11
 """Number of the newest migration that this program knows."""
 BELIEFS = 7
 """The schema from which on plans have in columns what was to be expected of the cache."""
@@ -40,6 +40,7 @@ TABLES = (
     "requests",
     "plans",
     "outcomes",
+    "additions",
     "feedback",
     "ledger",
     "texts",

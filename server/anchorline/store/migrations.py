@@ -413,3 +413,22 @@ def limits(db: Database) -> None:
     )
     db.table("limit_samples").create_index(["until"])
     db.execute("DELETE FROM imports WHERE agent = 'codex'")
+
+
+@migrations(name="0011_additions")
+def additions(db: Database) -> None:
+    """Creates the table for the additions that a refinement proposed, and what the developer made of each."""
+    db.table("additions").create(
+        {
+            "plan": str,
+            "addition": str,
+            "kind": str,
+            "probability": float,
+            "shown_at": float,
+            "shown_in": str,
+            "decision": str,
+            "decided_at": float,
+        },
+        pk=("plan", "addition"),
+    )
+    db.table("additions").create_index(["decided_at"])

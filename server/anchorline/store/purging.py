@@ -120,6 +120,7 @@ def _delete(db: "Database", before: float | None) -> dict[str, int]:
     conditions = {
         "texts": f"created_at < :limit OR plan IN ({old_plans})",
         "outcomes": f"recorded_at < :limit OR plan IN ({old_plans})",
+        "additions": f"shown_at < :limit OR decided_at < :limit OR plan IN ({old_plans})",
         "feedback": f"recorded_at < :limit OR plan IN ({old_plans})",
         "requests": f"at < :limit OR plan IN ({old_plans})",
         "features": f"at < :limit OR id IN ({old_plans})",

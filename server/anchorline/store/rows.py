@@ -20,7 +20,7 @@ from anchorline.learn.features import of as features_of
 from anchorline.outcome import Feedback, Outcome
 from anchorline.plan import CachePlan, Plan
 from anchorline.prompt.model import Prompt, Segment
-from anchorline.store import billing, database, privacy, tags
+from anchorline.store import additions, billing, database, privacy, tags
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -303,6 +303,7 @@ def put_outcome(db: "Database", outcome: Outcome, now: float) -> None:
             "ping": outcome.ping,
         },
     )
+    additions.decide(db, plan, outcome.additions, now)
 
 
 def put_feedback(db: "Database", feedback: Feedback, mode: TextMode, now: float) -> None:
