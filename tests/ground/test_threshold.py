@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anchorline.ground.threshold import HALF_LIFE_S, LEAST, Decision, threshold
+from anchorline.ground.threshold import HALF_LIFE_S, LEAST, AdditionDecision, threshold
 
 NOW = 1_790_000_000.0
 SHIPPED = 0.5
@@ -14,12 +14,12 @@ EXACT = 1e-6
 
 probabilities = st.floats(0.0, 1.0)
 shipped_ones = st.floats(0.05, 0.95)
-decisions = st.builds(Decision, probabilities, st.booleans(), st.floats(NOW - 3 * HALF_LIFE_S, NOW))
+decisions = st.builds(AdditionDecision, probabilities, st.booleans(), st.floats(NOW - 3 * HALF_LIFE_S, NOW))
 histories = st.lists(decisions, max_size=30)
 
 
-def rejected(count: int, probability: float = 0.7, at: float = NOW) -> list[Decision]:
-    return [Decision(probability, accepted=False, at=at)] * count
+def rejected(count: int, probability: float = 0.7, at: float = NOW) -> list[AdditionDecision]:
+    return [AdditionDecision(probability, accepted=False, at=at)] * count
 
 
 @given(shipped_ones)
@@ -28,16 +28,16 @@ def test_without_decisions_it_is_the_shipped_one(shipped: float) -> None:
 
 
 @given(shipped_ones, histories)
-def test_it_is_bounded(shipped: float, history: list[Decision]) -> None:
+def test_it_is_bounded(shipped: float, history: list[AdditionDecision]) -> None:
     assert LEAST * shipped <= threshold(shipped, history, NOW) <= 1
 
 
 @given(shipped_ones, histories, decisions)
 def test_an_acceptance_never_raises_it_and_a_rejection_never_lowers_it(
-    shipped: float, history: list[Decision], other: Decision
+    shipped: float, history: list[AdditionDecision], other: AdditionDecision
 ) -> None:
-    accepted = Decision(other.probability, accepted=True, at=other.at)
-    refused = Decision(other.probability, accepted=False, at=other.at)
+    accepted = AdditionDecision(other.probability, accepted=True, at=other.at)
+    refused = AdditionDecision(other.probability, accepted=False, at=other.at)
     before = threshold(shipped, history, NOW)
     assert threshold(shipped, [*history, accepted], NOW) <= before + EXACT
     assert threshold(shipped, [*history, refused], NOW) >= before - EXACT
@@ -45,7 +45,7 @@ def test_an_acceptance_never_raises_it_and_a_rejection_never_lowers_it(
 
 @given(shipped_ones, histories, st.randoms(use_true_random=False))
 def test_the_order_of_decisions_does_not_count(
-    shipped: float, history: list[Decision], order: random.Random
+    shipped: float, history: list[AdditionDecision], order: random.Random
 ) -> None:
     mixed = order.sample(history, len(history))
     assert threshold(shipped, mixed, NOW) == pytest.approx(threshold(shipped, history, NOW), abs=EXACT)
@@ -58,7 +58,7 @@ def test_one_decision_hardly_moves_it() -> None:
 def test_a_developer_who_accepts_what_is_right_keeps_the_shipped_one() -> None:
     chance = random.Random(1)
     history = [
-        Decision(probability, accepted=chance.random() < probability, at=NOW)
+        AdditionDecision(probability, accepted=chance.random() < probability, at=NOW)
         for probability in (chance.uniform(SHIPPED, 1.0) for _ in range(2000))
     ]
     assert threshold(SHIPPED, history, NOW) == pytest.approx(SHIPPED, abs=0.04)
@@ -67,13 +67,13 @@ def test_a_developer_who_accepts_what_is_right_keeps_the_shipped_one() -> None:
 def simulate(accepts_from: float, rounds: int = 400, seed: int = 1) -> tuple[float, float]:
     """Return the threshold in the end, and the share accepted of the last quarter of what was shown."""
     chance = random.Random(seed)
-    history: list[Decision] = []
+    history: list[AdditionDecision] = []
     at = NOW
     for _ in range(rounds):
         at += 3600.0
         probability = chance.random()
         if probability >= threshold(SHIPPED, history, at):
-            history.append(Decision(probability, accepted=probability >= accepts_from, at=at))
+            history.append(AdditionDecision(probability, accepted=probability >= accepts_from, at=at))
     last = history[-len(history) // 4 :]
     return threshold(SHIPPED, history, at), sum(decision.accepted for decision in last) / len(last)
 

@@ -211,7 +211,7 @@ def test_purging_the_old_leaves_the_new(path: Path) -> None:
         "requests": 1,
         "plans": 1,
         "outcomes": 1,
-        "additions": 0,
+        "additions": 1,
         "feedback": 0,
         "ledger": 1,
         "texts": 3,

@@ -188,6 +188,7 @@ def _record(config: Config, plan: Plan, prompt: Prompt, shadow: Plan | None, ver
         on_problem=_warn,
         on_notice=reading.notice,
         features=config.store.features,
+        shown_in="cli",
     )
     recorder.plan(plan, prompt)
     if shadow is not None:

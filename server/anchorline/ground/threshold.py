@@ -1,18 +1,18 @@
 """The probability from which an addition is shown, learnt from what the developer accepted and rejected.
 
 Shown is what is accepted at least as often as a calibrated file is right at the shipped threshold `s`. How often a
-developer accepts at a probability `p` is taken as `σ(b + logit p)`: Platt's recalibration with the slope 1 ("Probabilistic
-outputs for support vector machines", 1999), so `b` is 0 for one who accepts what is right, and says by how much another
-is pickier or laxer. The threshold is where that rate is `s`: `σ(logit s - b)`.
+developer accepts at a probability `p` is taken as `sigmoid(b + logit p)`: Platt's recalibration with the slope 1
+("Probabilistic outputs for support vector machines", 1999). So `b` is 0 for a developer who accepts what is right, less
+for a pickier one, more for a laxer one. The threshold is where that rate is `s`: `sigmoid(logit s - b)`.
 
-`b` is the mode under a Beta(K·s, K·(1-s)) prior of the rate at `s`, which counts as `K` decisions that agree with the
+`b` is the mode under a Beta(K s, K (1 - s)) prior of the rate at `s`, which counts as `K` decisions that agree with the
 shipped threshold (a conditional means prior: Bedrick, Christensen and Johnson, JASA 91, 1996). It solves
 
-    Σ wᵢ (yᵢ - σ(b + logit pᵢ)) + K (s - σ(b + logit s)) = 0
+    sum over decisions of  w (y - sigmoid(b + logit p))  +  K (s - sigmoid(b + logit s))  =  0
 
-whose left side falls with `b`: each acceptance lowers the threshold, each rejection raises it. A decision's weight `w`
-halves every `HALF_LIFE_S`. So whoever has rejected all that was shown until nothing is shown any more sees
-proposals again after a time, as there are no decisions meanwhile.
+with `y` 1 for what was accepted. The left side falls with `b`: each acceptance lowers the threshold, each rejection
+raises it. A decision's weight `w` halves every `HALF_LIFE_S`. So a developer who has rejected all that was shown until
+nothing is shown any more sees proposals again after a time, as there are no decisions meanwhile.
 """
 
 import math
@@ -34,7 +34,7 @@ _WIDEST = 20.0
 """Bounds of `b`: beyond it every rate is 0 or 1."""
 
 
-class Decision(msgspec.Struct, frozen=True):
+class AdditionDecision(msgspec.Struct, frozen=True):
     """What a developer made of an addition that was proposed with `probability`; `at` is in epoch seconds."""
 
     probability: float
@@ -42,7 +42,7 @@ class Decision(msgspec.Struct, frozen=True):
     at: float
 
 
-def threshold(shipped: float, decisions: Iterable[Decision], now: float) -> float:
+def threshold(shipped: float, decisions: Iterable[AdditionDecision], now: float) -> float:
     """Returns the threshold of a developer, between `LEAST` of the shipped one and 1 (nothing is shown)."""
     if not _CLEAR <= shipped <= 1 - _CLEAR:
         return shipped

@@ -14,11 +14,12 @@ import msgspec
 
 from anchorline.cache.ledger import Entry
 from anchorline.cache.rules import load as load_rules
+from anchorline.ground.threshold import AdditionDecision
 from anchorline.instructions.warm_files import WarmFiles
 from anchorline.plan import Plan
 from anchorline.rate_limits import LimitSample
 from anchorline.sessions.request import RecordedRequest
-from anchorline.store import billing, database, instructions, limits, privacy
+from anchorline.store import additions, billing, database, instructions, limits, privacy
 from anchorline.store.database import SCHEMA, StoreError
 
 
@@ -188,6 +189,11 @@ class Reader:
         """Returns what was told of a plan's limits from `since` on, in order. Raises StoreError."""
         with self._connected() as connection:
             return [] if connection is None else limits.read(connection, since)
+
+    def addition_decisions(self, since: float) -> list[AdditionDecision]:
+        """Returns the newest decisions about additions, from `since` on. Raises StoreError."""
+        with self._connected() as connection:
+            return [] if connection is None else additions.decisions(connection, since)
 
     def imported(self, since: float) -> list[RecordedRequest]:
         """Returns the recorded requests that were sent from `since` on, in order. Raises StoreError."""

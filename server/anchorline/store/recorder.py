@@ -26,6 +26,7 @@ from anchorline.plan import CachePlan, Plan
 from anchorline.prompt.model import Prompt
 from anchorline.rate_limits import LimitSample
 from anchorline.store import database, instructions, limits, rows
+from anchorline.store.additions import ShownIn
 from anchorline.store.database import StoreError
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ class Recorder:
     """Writes to the database at `path` from a thread of its own, which starts with the first thing to write.
 
     `text` says what prompt text may be kept, `features` whether what is learnt from a draft is; both may be changed at
-    any time. `on_problem` is called once, with
-    the reason, when recording stops; `on_notice` when a damaged database was set aside and recording goes on.
+    any time. `shown_in` is where the plans are shown. `on_problem` is called once, with the reason,
+    when recording stops; `on_notice` when a damaged database was set aside and recording goes on.
     Both are called in that thread. Call `close` before the process ends.
     """
 
@@ -65,10 +66,12 @@ class Recorder:
         capacity: int = CAPACITY,
         *,
         features: bool = True,
+        shown_in: ShownIn = "editor",
     ) -> None:
         self.path = path
         self.features = features
         self.text: TextMode = text
+        self._shown_in = shown_in
         self._on_problem = on_problem
         self._on_notice = on_notice
         self._capacity = capacity
@@ -96,7 +99,7 @@ class Recorder:
     def plan(self, plan: Plan, prompt: Prompt, cache: CachePlan | None = None) -> None:
         """Records a plan, if there is room; `cache` is what to expect as the request is sent, if not by the plan."""
         note = rows.note(plan, prompt, self.text, cache, features=self.features)
-        self._offer(lambda db, key: rows.put_plan(db, key, note))
+        self._offer(lambda db, key: rows.put_plan(db, key, note, self._shown_in))
 
     def shadow(self, plan: Plan, shadow: Plan, version: str) -> None:
         """Records what the policy `version` decided in shadow where `plan` was made, if there is room."""

@@ -95,8 +95,11 @@ def insert(db: "Database", table: str, row: Mapping[str, object], conflict: str 
     db.execute(statement, tuple(row.values()))
 
 
-def put_plan(db: "Database", key: bytes, note: PlanNote) -> None:
-    """Records a plan, its request and the segments that are new. A plan recorded before is replaced."""
+def put_plan(db: "Database", key: bytes, note: PlanNote, shown_in: additions.ShownIn = "editor") -> None:
+    """Records a plan, its request and the segments that are new. A plan recorded before is replaced.
+
+    `shown_in` is where what it proposes was shown.
+    """
     whole = note.plan
     plan = privacy.strip(whole)
     route, cost = plan.route, plan.cost
@@ -177,6 +180,7 @@ def put_plan(db: "Database", key: bytes, note: PlanNote) -> None:
                 "text": text,
             },
         )
+    additions.put(db, plan, shown_in)
     if note.features is not None:
         put_features(db, plan.id, plan.created_at, note.features)
     for table in ("outcomes", "feedback"):  # another program may have been faster
