@@ -160,8 +160,11 @@ def _depth(path: str) -> tuple[int, str]:
     return path.count("/"), path
 
 
-def walk(root: Path) -> Iterator[str]:
-    """Yields the regular files below `root`, breadth first, without following a link."""
+def walk(root: Path, closed: Callable[[Path], bool] | None = None) -> Iterator[str]:
+    """Yields the regular files below `root`, breadth first, without following a link.
+
+    A folder that is `closed` is not entered: it is yielded itself, with a slash at its end.
+    """
     waiting = [(str(root), "")]
     while waiting:
         following: list[tuple[str, str]] = []
@@ -172,7 +175,11 @@ def walk(root: Path) -> Iterator[str]:
                 continue
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    if entry.name not in SKIPPED:
+                    if entry.name in SKIPPED:
+                        continue
+                    if closed is not None and closed(Path(entry.path)):
+                        yield f"{prefix}{entry.name}/"
+                    else:
                         following.append((entry.path, f"{prefix}{entry.name}/"))
                 elif entry.is_file(follow_symlinks=False):
                     yield prefix + entry.name
@@ -187,8 +194,8 @@ def inside(root: Path, path: Path) -> bool:
         return False
 
 
-def read(path: Path) -> bytes | None:
-    """Returns the bytes of a regular file of at most `LARGEST` bytes that is no link."""
+def read(path: Path, largest: int = LARGEST) -> bytes | None:
+    """Returns the bytes of a regular file of at most `largest` bytes that is no link."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except (OSError, ValueError):
@@ -197,9 +204,9 @@ def read(path: Path) -> bytes | None:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            data = file.read(LARGEST + 1)
+            data = file.read(largest + 1)
     except OSError:
         return None
     finally:
         os.close(descriptor)
-    return data if len(data) <= LARGEST else None
+    return data if len(data) <= largest else None

@@ -10,10 +10,11 @@ import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple
+from types import ModuleType
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
-    from tree_sitter import Language, Node, Tree
+    from tree_sitter import Language, Node, Query, Tree
 
 LANGUAGES = {
     ".py": "python", ".pyi": "python", ".js": "javascript", ".jsx": "javascript", ".mjs": "javascript",
@@ -63,12 +64,16 @@ def language(path: str) -> str | None:
 def _grammar(name: str) -> "Language | None":
     module, function = GRAMMARS.get(name, (f"tree_sitter_{name}", "language"))
     try:
-        from tree_sitter import Language  # noqa: PLC0415  (13 ms, and a grammar each: only where symbols are told)
-
         grammar = importlib.import_module(module)
+        language = _tree_sitter().Language(getattr(grammar, function)())
     except ImportError:  # the smallest installation is without them
         return None
-    return Language(getattr(grammar, function)())
+    return cast("Language", language)
+
+
+def _tree_sitter() -> ModuleType:
+    """Imports the library: it takes 13 ms, and a grammar each, so only where symbols are told."""
+    return importlib.import_module("tree_sitter")
 
 
 def _tree(data: bytes, path: str) -> "Tree | None":
@@ -77,16 +82,19 @@ def _tree(data: bytes, path: str) -> "Tree | None":
     grammar = _grammar(name) if name is not None else None
     if grammar is None:
         return None
-    from tree_sitter import Parser  # noqa: PLC0415  (13 ms, and a grammar each: only where symbols are told)
-
     until = time.monotonic() + PARSE_S
     try:
-        return Parser(grammar).parse(
-            lambda offset, _point: data[offset : offset + 65_536],
-            progress_callback=lambda _offset, _error: time.monotonic() > until,
+        tree = (
+            _tree_sitter()
+            .Parser(grammar)
+            .parse(
+                lambda offset, _point: data[offset : offset + 65_536],
+                progress_callback=lambda _offset, _error: time.monotonic() > until,
+            )
         )
     except ValueError:
         return None
+    return cast("Tree", tree)
 
 
 def definitions(data: bytes, path: str, name: str) -> list[Symbol]:
@@ -102,6 +110,35 @@ def definitions(data: bytes, path: str, name: str) -> list[Symbol]:
         if definition is not None:
             symbols.append(Symbol(name, definition.start_point[0] + 1, definition.end_point[0] + 1))
     return symbols
+
+
+def outline(data: bytes, path: str) -> list[Symbol] | None:
+    """Returns all definitions of a file in the order of their lines; None if its language is not known."""
+    tree = _tree(data, path)
+    query = _definition_query(language(path)) if tree is not None else None
+    if tree is None or query is None:
+        return None
+    symbols = []
+    for node in _tree_sitter().QueryCursor(query).captures(tree.root_node).get("definition", ()):
+        named = _name(node)
+        if named is not None and named.text:
+            name = named.text.decode("utf-8", "replace")
+            symbols.append(Symbol(name, node.start_point[0] + 1, node.end_point[0] + 1))
+    return sorted(symbols, key=lambda symbol: symbol.line)
+
+
+@cache
+def _definition_query(name: str | None) -> "Query | None":
+    """Returns the query for the definitions that a language's grammar has."""
+    grammar = _grammar(name) if name is not None else None
+    if grammar is None:
+        return None
+    kinds = sorted({*DEFINITIONS, "variable_declarator"})
+    existing = (kind for kind in kinds if grammar.id_for_node_kind(kind, True) is not None)
+    return cast(
+        "Query",
+        _tree_sitter().Query(grammar, "[" + " ".join(f"({kind})" for kind in existing) + "] @definition"),
+    )
 
 
 def enclosing(data: bytes, path: str, line: int) -> Symbol | None:

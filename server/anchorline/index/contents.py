@@ -1,0 +1,126 @@
+"""What the index keeps of one file: the terms of its text, what it defines on which line, what it imports."""
+
+import re
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from anchorline import redact
+from anchorline.index import words
+from anchorline.index.words import Terms
+from anchorline.workspace import symbols
+from anchorline.workspace.symbols import Symbol
+
+MOST_SYMBOLS = 4000
+LONGEST_NAME = 120
+PARSED = 131_072
+"""Bytes of a file that a grammar reads; of a larger one the definitions are told by a pattern."""
+IMPORTED = 20_000
+"""Characters of a file in which its imports are looked for."""
+_MINIFIED = 20_000
+_LONG_LINES = 500
+"""A text of more characters than the first, with more than the second a line, was made by a program for a program."""
+_MODIFIERS = (
+    r"(?:(?:export|default|pub(?:\([^)\n]*\))?|async|static|public|private|protected|internal|abstract|final|unsafe|override"
+    r"|declare)[ \t]+)*"
+)
+_NAME = r"([^\W\d][\w$]*)"
+_DEFINITION = re.compile(
+    rf"^[ \t]*{_MODIFIERS}(?:def|class|func|fn|fun|function\*?|struct|enum|trait|interface|type|impl|mod|module|package"
+    rf"|object|protocol|extension|defmodule|defp?|sub|proc)[ \t]+(?:\([^)\n]*\)[ \t]*)?{_NAME}",
+    re.MULTILINE,
+)
+_VALUE = re.compile(
+    rf"^{_MODIFIERS}(?:const|let|var|val|static)[ \t]+{_NAME}|^([A-Z][A-Z0-9_]{{2,}})[ \t]*(?::[^=\n]+)?=",
+    re.MULTILINE,
+)
+_HEADING = re.compile(r"^#{1,6}[ \t]+(\S.*)$", re.MULTILINE)
+_UNDERLINED = re.compile(r"^(\S.*)\n([=\-~^\"'`#*+.])\2{2,}[ \t]*$", re.MULTILINE)
+_HEADED = {".md": _HEADING, ".mdx": _HEADING, ".markdown": _HEADING, ".rst": _UNDERLINED}
+_IMPORT = re.compile(
+    r"^\s*(?:from\s+([.\w]+)\s+import|import\s+([.\w]+)|use\s+([\w:]+)|.*?from\s+['\"]([^'\"\n]+)['\"]"
+    r"|.*?require\(['\"]([^'\"\n]+)['\"]\)|\s*\"([\w./-]+)\"$|#include\s+[<\"]([^>\"\n]+)[>\"])",
+    re.MULTILINE,
+)
+_SEPARATORS = re.compile(r"[./:]+")
+_UNSURE = frozenset({"jwt", "authorization-header", "bearer-token", "assigned-secret", "connection-password"})
+"""Kinds of secrets that code has, too, where nothing is secret: tests, examples, defaults."""
+
+
+class Contents(NamedTuple):
+    """What is kept of a file. `size` is bytes, `names` are its symbols' names as they are written.
+
+    `imports` are the last parts of what it imports, in lower case.
+    """
+
+    size: int
+    text: Terms
+    definitions: Terms
+    names: Terms
+    imports: tuple[str, ...]
+
+
+def contents(path: str, raw: bytes) -> tuple[Contents, tuple[Symbol, ...]] | None:
+    """Returns what is kept of a file and its symbols, or None for one that is binary, minified or holds a key."""
+    if b"\0" in raw:
+        return None
+    text = raw.decode("utf-8", "replace")
+    if _minified(text) or holds_key(text):
+        return None
+    defined = outline(path, raw, text)
+    kept = Contents(
+        len(raw),
+        words.count(text),
+        words.count("\n".join(symbol.name for symbol in defined)),
+        words.distinct(symbol.name for symbol in defined),
+        _imports(text[:IMPORTED]),
+    )
+    return kept, defined
+
+
+def outline(path: str, raw: bytes, text: str) -> tuple[Symbol, ...]:
+    """Returns what a file defines in the order of its lines; of a document its headings."""
+    heading = _HEADED.get(PurePosixPath(path).suffix.lower())
+    if heading is not None:
+        return _matches(text, heading)
+    parsed = symbols.outline(raw, path) if len(raw) <= PARSED else None
+    if parsed is None:
+        return _matches(text, _DEFINITION, _VALUE)
+    told = {(symbol.name, symbol.line) for symbol in parsed}
+    values = (symbol for symbol in _matches(text, _VALUE) if (symbol.name, symbol.line) not in told)
+    both = sorted((*parsed, *values), key=lambda symbol: symbol.line)
+    return tuple(symbol for symbol in both if len(symbol.name) <= LONGEST_NAME)[:MOST_SYMBOLS]
+
+
+def _matches(text: str, *patterns: re.Pattern[str]) -> tuple[Symbol, ...]:
+    """Returns what the first group that matched names, with its line."""
+    named = [
+        (match.start(match.lastindex), match[match.lastindex].strip()[:LONGEST_NAME])
+        for pattern in patterns
+        for match in pattern.finditer(text)
+        if match.lastindex is not None
+    ]
+    line, start = 1, 0
+    result = []
+    for at, name in sorted(named)[:MOST_SYMBOLS]:
+        line += text.count("\n", start, at)
+        start = at
+        result.append(Symbol(name, line, line))
+    return tuple(result)
+
+
+def _imports(text: str) -> tuple[str, ...]:
+    imported = (next(filter(None, match.groups()), "") for match in _IMPORT.finditer(text))
+    last = (_SEPARATORS.split(name.strip("./:"))[-1].lower() for name in imported)
+    return tuple(dict.fromkeys(name for name in last if name))
+
+
+def _minified(text: str) -> bool:
+    """Says whether a text has hardly any lines."""
+    return len(text) > _MINIFIED and len(text) > _LONG_LINES * (text.count("\n") + 1)
+
+
+def holds_key(text: str) -> bool:
+    """Says whether a text holds a private key or a provider's token that is nobody's example."""
+    return any(
+        secret.name not in _UNSURE and not redact.example(secret, text) for secret in redact.find(text)
+    )
