@@ -39,7 +39,7 @@ INSTRUCTIONS = frozenset({"CLAUDE.md", "CLAUDE.local.md", "AGENTS.md", "AGENTS.o
 _INSTRUCTIONS = tuple(INSTRUCTIONS)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}\Z")
-_EDITS = frozenset(
+EDITS = frozenset(
     {
         *("Edit", "MultiEdit", "Write", "NotebookEdit", "edit", "multiedit", "write", "editor", "replace"),
         *("write_file", "write_to_file", "replace_in_file", "create", "str_replace_editor", "apply_patch"),
@@ -317,7 +317,7 @@ class Facts:
         if not isinstance(path, str):
             return self._command(tool, given.command, self.folder)
         effect: Effect | None = None
-        if tool in _EDITS and path.endswith(_INSTRUCTIONS) and PurePath(path).name in INSTRUCTIONS:
+        if tool in EDITS and path.endswith(_INSTRUCTIONS) and PurePath(path).name in INSTRUCTIONS:
             effect = "instructions"
         inside = not path.startswith(("/", "\\", "~")) and path[1:2] != ":"
         target = self._target(f"{self.folder}/{path}" if inside else path)
