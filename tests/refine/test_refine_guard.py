@@ -88,3 +88,9 @@ def test_facts_of_the_editor_may_come_in_others_may_not() -> None:
 def test_a_corrected_modal_is_no_new_one() -> None:
     assert check("It shoud return a list of users.", "It should return a list of users.").ok
     assert check("It dont return the list of users.", "It don't return the list of users.").ok
+
+
+def test_a_name_with_a_negation_in_it_obliges_to_nothing() -> None:
+    assert check("fix the page", "fix the page `app/not-found.tsx`", allowed=["app/not-found.tsx"]).ok
+    assert not check("fix the page", "fix the page not `app/found.tsx`", allowed=["app/found.tsx"]).ok
+    assert not check("fix `no` and do not stop", "fix `no` and do stop").ok

@@ -56,6 +56,12 @@ def context_lines(draft: str) -> tuple[str, ...]:
     return _block(draft).lines
 
 
+def own_words(draft: str) -> str:
+    """Returns the draft without the lines of facts that it ends with: what the developer wrote."""
+    block = _block(draft)
+    return draft[: block.start].rstrip(_BLANK) if block.lines else draft
+
+
 def insertion(draft: str, addition: Addition) -> Edit | None:
     """Returns the edit that adds a line, None where the draft is empty or has it already."""
     block, line = _block(draft), addition.text

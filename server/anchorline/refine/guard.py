@@ -15,7 +15,7 @@ from anchorline.refine import mentions
 from anchorline.refine.filler import fillers
 from anchorline.refine.ground import facts
 from anchorline.refine.language import english, language, script
-from anchorline.refine.mask import ORDERED, Masked
+from anchorline.refine.mask import ORDERED, Masked, view
 from anchorline.refine.spelling import correction
 from anchorline.refine.words import common, known, technologies
 from anchorline.surroundings import NOTHING, Surroundings
@@ -140,8 +140,10 @@ def _corrections(draft: Masked) -> frozenset[str]:
 
 
 def _obliging(subject: Masked) -> Counter[str]:
+    """Counts negations and modals; one in a name (`not-found.tsx`) is none, and stands as long as the name does."""
     words = []
-    for match in _OBLIGATIONS.finditer(subject.text):
+    names = [entity for entity in subject.entities if entity.kind in ("code", "path")]
+    for match in _OBLIGATIONS.finditer(view(subject.text, names)):
         word = match[0].lower()
         words.append("not" if word.endswith(("n't", "n\u2019t", "nt")) or word == "cannot" else word)
     return Counter(words)
