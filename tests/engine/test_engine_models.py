@@ -184,7 +184,7 @@ def test_a_full_disk_is_said_and_nothing_is_left_on_it(folder: Path):
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, 4 << 20))
 
-    refused = anchorline("model", "pull", f"path:{folder}", preexec_fn=small_files)
+    refused = anchorline("model", "pull", "--copy", f"path:{folder}", preexec_fn=small_files)
     assert refused.returncode == 1
     assert "ANCHORLINE_MODELS_DIR" in refused.stderr
     assert not list(installed.root().rglob("*.safetensors"))

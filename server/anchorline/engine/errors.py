@@ -5,6 +5,10 @@ class PullError(Exception):
     """A model could not be fetched. The message says why and what to do."""
 
 
+class UnreachableError(PullError):
+    """Where a model comes from can't be reached, or is not to be (offline mode)."""
+
+
 class UnservableError(Exception):
     """A request that can't be served as it is. The message quotes nothing of it."""
 

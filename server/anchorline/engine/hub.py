@@ -15,23 +15,34 @@ from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers, disable_progress_bars, filter_repo_objects
 
 from anchorline.engine import installed
-from anchorline.engine.errors import PullError
+from anchorline.engine.errors import PullError, UnreachableError
 from anchorline.engine.manifest import FILES, LocalModel
 
 PARTS = ".parts"
 
 
 def fetch(model: LocalModel, folder: Path) -> LocalModel:
-    """Fetches the model's files into `folder`. Returns the model with their commit. Raises PullError."""
+    """Fetches the model's files, or the one that it names, into `folder`. Returns it with their commit.
+
+    Raises PullError.
+    """
     try:
         info = HfApi().model_info(model.location, revision=model.revision or None, files_metadata=True)
         stated = {file.rfilename: file for file in info.siblings or () if "/" not in file.rfilename}
-        for name in filter_repo_objects(stated, allow_patterns=list(FILES)):
+        if model.file and model.file not in stated:
+            raise PullError(f"{model.id}: {model.location} has no file {model.file}")
+        wanted = [model.file] if model.file else filter_repo_objects(stated, allow_patterns=list(FILES))
+        for name in wanted:
             file = stated[name]
             expected = file.lfs.sha256 if file.lfs is not None else file.blob_id
+            if model.sha256 and expected != model.sha256:
+                raise PullError(
+                    f"{model.id}: {name} on the hub is another file than the one that is known (SHA-256 {expected} "
+                    f"instead of {model.sha256}); it was not fetched"
+                )
             _fetch(model, name, info.sha, file.size, expected, folder)
     except (OfflineModeIsEnabled, httpx.TransportError) as error:
-        raise PullError(
+        raise UnreachableError(
             f"{model.id}: the hub can't be reached ({type(error).__name__}). What has come is kept: pull again when "
             "you are online, or install a folder that you have with `anchorline model pull path:FOLDER`"
         ) from error

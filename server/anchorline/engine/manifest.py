@@ -1,7 +1,7 @@
 """The language models that are known by name: `models/manifest.toml`, and how to name any other.
 
-A model that is not in the manifest is named by its source: `hf:OWNER/NAME`, `pypi:PACKAGE==VERSION` or
-`path:FOLDER`.
+A model that is not in the manifest is named by its source: `hf:OWNER/NAME`, `hf:OWNER/NAME/FILE.gguf`,
+`pypi:PACKAGE==VERSION`, `path:FILE.gguf`, `path:FOLDER` or `ollama:NAME:TAG`.
 """
 
 import platform
@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from anchorline import files
+from anchorline.engine import elsewhere
 
 MANIFEST = "manifest.toml"
 FILES = (
@@ -30,6 +31,7 @@ Device = Literal["metal", "cpu"]
 Kind = Literal["hf", "pypi", "path"]
 
 _KINDS: tuple[Kind, ...] = ("hf", "pypi", "path")
+_GGUF = ".gguf"
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _PACKAGE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION = re.compile(r"[A-Za-z0-9.!+_-]*")
@@ -108,22 +110,50 @@ def find(name: str) -> LocalModel:
     if name in entries:
         return entries[name]
     kind, colon, location = name.partition(":")
+    if kind == "ollama" and location:
+        return _ollama(location)
     if not colon or kind not in _KINDS or not location:
         raise UnknownModelError(
             f"no model is called {name!r}; there are {', '.join(entries)}, or name a source: "
-            "hf:OWNER/NAME, pypi:PACKAGE==VERSION, path:FOLDER"
+            "hf:OWNER/NAME, pypi:PACKAGE==VERSION, path:FILE.gguf, path:FOLDER, ollama:NAME:TAG"
         )
-    location, _, revision = location.partition("==" if kind == "pypi" else "@")
+    revision = file = ""
+    if kind != "path":
+        location, _, revision = location.partition("==" if kind == "pypi" else "@")
     if kind == "pypi" and not (_PACKAGE.fullmatch(location) and _VERSION.fullmatch(revision)):
         raise UnknownModelError(
             f"{name!r}: a package is named by its name and version, as in pypi:PACKAGE==VERSION"
         )
-    own = re.sub(r"[^a-z0-9._-]+", "-", Path(location).name.lower()).strip("-._")[:64]
+    if kind == "hf" and location.endswith(_GGUF) and location.count("/") == 2:
+        location, _, file = location.rpartition("/")
+    own = _own_id(file or (str(Path(location).expanduser().absolute()) if kind == "path" else location), name)
+    if kind == "path":
+        location = str(Path(location).expanduser().absolute())  # also from another folder
+    return LocalModel(
+        source=f"{kind}:{location}", revision=revision, file=file, id=own, title=file or location
+    )
+
+
+def _ollama(name: str) -> LocalModel:
+    manifest = elsewhere.ollama(name)
+    if manifest is None:
+        raise UnknownModelError(f"Ollama has no model {name!r} here: `ollama list` shows those that it has")
+    own = _own_id(name.removesuffix(":latest").replace(":", "-"), name)
+    return LocalModel(source=f"path:{manifest}", id=own, title=name)
+
+
+def _own_id(location: str, name: str) -> str:
+    """Returns an id by the last part of where a model is, which no model of the manifest has."""
+    last = next(
+        (part.rpartition("--")[2] for part in reversed(Path(location).parts) if part.startswith("models--")),
+        Path(location).name,
+    )
+    if location.endswith(_GGUF):
+        last = Path(location).name.removesuffix(_GGUF)
+    own = re.sub(r"[^a-z0-9._-]+", "-", last.lower()).strip("-._")[:64]
     if not _ID.fullmatch(own):
         raise UnknownModelError(f"{name!r}: its last part gives no name for the model")
-    if own in entries:
-        own = f"{own}-{kind}"
-    return LocalModel(source=f"{kind}:{location}", revision=revision, id=own, title=location)
+    return f"{own[:58]}-own" if own in models() else own
 
 
 def default() -> str:

