@@ -1,7 +1,7 @@
 """The index of a workspace: brought up to date file by file, asked by words, names and paths."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -173,6 +173,14 @@ class WorkspaceIndex:
     def paths(self) -> tuple[str, ...]:
         """The indexed files, in no order."""
         return self._documents().paths
+
+    def read(self, path: str) -> bytes | None:
+        """Returns the bytes of a file of the workspace, None where it is gone or does not count."""
+        return self._snapshot.read(path)
+
+    def together(self, paths: Collection[str]) -> dict[str, float]:
+        """Returns how often files were committed together with these, as `History.together`."""
+        return self.history.together(paths)
 
     def matched(self, path: str, query: str) -> tuple[str, ...]:
         """Returns the words of a text that a file has in it, in its path or its definitions, the rarest first."""
