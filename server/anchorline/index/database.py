@@ -1,12 +1,20 @@
-"""The file that an index is kept in: a row for each file of the workspace, and its git history."""
+"""The file that an index is kept in: a row for each file of the workspace, and its git history.
+
+It holds nothing that can't be read again from the workspace: one that is damaged, of another version or too old to be
+of use is removed.
+"""
 
 import hashlib
+import logging
+import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from zlib import crc32
 
 import msgspec
 
@@ -17,8 +25,12 @@ from anchorline.workspace.symbols import Symbol
 
 FOLDER = "index"
 VERSION = 1
-"""Another number is another form: what was kept in an earlier one is thrown away."""
-BUSY_S = 2.0
+"""Another number is another form of the rows."""
+BUSY_S = 1.0
+UNUSED_S = 60 * 86_400
+"""After so many seconds the index of a workspace that was not opened is removed."""
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_CHECKSUM = 4
 _TABLES = """
 CREATE TABLE IF NOT EXISTS files (
   path TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, contents BLOB, symbols BLOB
@@ -29,6 +41,11 @@ _encode = msgspec.msgpack.Encoder().encode
 _contents = msgspec.msgpack.Decoder(Contents).decode
 _symbols = msgspec.msgpack.Decoder(tuple[Symbol, ...]).decode
 _history = msgspec.msgpack.Decoder(History).decode
+log = logging.getLogger(__name__)
+
+
+class DamagedIndexError(Exception):
+    """A row does not hold what was written."""
 
 
 class FileRow(NamedTuple):
@@ -40,17 +57,24 @@ class FileRow(NamedTuple):
     symbols: tuple[Symbol, ...] = ()
 
 
+def folder() -> Path:
+    """Returns where the indexes of all workspaces are kept."""
+    return files.data_folder() / FOLDER
+
+
 def locate(root: Path) -> Path:
     """Returns where the index of a workspace is kept."""
-    name = hashlib.blake2b(str(root).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
-    return files.data_folder() / FOLDER / f"{name}.db"
+    name = hashlib.blake2b(os.fsencode(os.path.realpath(root)), digest_size=16).hexdigest()
+    return folder() / f"{name}.db"
 
 
 class IndexDatabase:
-    """The open file, or a database in memory. May be used in any thread; every method may raise sqlite3.Error."""
+    """The open file, or without one a database in memory. May be used in any thread.
 
-    def __init__(self, path: Path | None) -> None:
-        """Opens the file and makes what is missing of it. Raises sqlite3.Error and OSError."""
+    Every method may raise sqlite3.Error and DamagedIndexError; opening it OSError, too.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
         self.path = path
         self._using = threading.Lock()
         if path is not None:
@@ -67,41 +91,45 @@ class IndexDatabase:
 
     def _prepare(self) -> None:
         execute = self._connection.execute
+        version = execute("PRAGMA user_version").fetchone()[0]
+        if version not in {0, VERSION}:
+            raise DamagedIndexError("another version of Anchorline made it")
         execute("PRAGMA journal_mode = WAL")
         execute("PRAGMA synchronous = NORMAL")
-        execute("PRAGMA journal_size_limit = 16777216")
-        version = execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, VERSION):
-            raise sqlite3.DatabaseError("it is of another version")
+        execute("PRAGMA journal_size_limit = 4194304")
         self._connection.executescript(_TABLES)
         execute(f"PRAGMA user_version = {VERSION}")
 
-    def all(self) -> Iterator[FileRow]:
+    def rows(self) -> Iterator[FileRow]:
         """Yields what is kept of every file, without its symbols."""
-        with self._using:
-            rows = self._connection.execute("SELECT path, fingerprint, contents FROM files").fetchall()
-        for path, fingerprint, contents in rows:
-            yield FileRow(path, fingerprint, None if contents is None else _contents(contents))
+        for path, fingerprint, contents in self._select("SELECT path, fingerprint, contents FROM files"):
+            yield FileRow(path, fingerprint, None if contents is None else _contents(_checked(contents)))
 
     def find(self, path: str, fingerprint: str) -> FileRow | None:
-        """Returns what is kept of a file with this fingerprint."""
-        with self._using:
-            row = self._connection.execute(
-                "SELECT contents FROM files WHERE path = ? AND fingerprint = ?", (path, fingerprint)
-            ).fetchone()
-        return row and FileRow(path, fingerprint, None if row[0] is None else _contents(row[0]))
+        """Returns what is kept of a file with this fingerprint, without its symbols."""
+        query = "SELECT contents FROM files WHERE path = ? AND fingerprint = ?"
+        for (contents,) in self._select(query, path, fingerprint):
+            return FileRow(path, fingerprint, None if contents is None else _contents(_checked(contents)))
+        return None
 
     def imports(self, path: str) -> tuple[str, ...]:
         """Returns what a file imports."""
-        with self._using:
-            row = self._connection.execute("SELECT contents FROM files WHERE path = ?", (path,)).fetchone()
-        return _contents(row[0]).imports if row and row[0] is not None else ()
+        query = "SELECT contents FROM files WHERE path = ? AND contents IS NOT NULL"
+        return next((_contents(_checked(row[0])).imports for row in self._select(query, path)), ())
 
     def symbols(self, path: str) -> tuple[Symbol, ...]:
         """Returns what a file defines."""
+        query = "SELECT symbols FROM files WHERE path = ? AND symbols IS NOT NULL"
+        return next((_symbols(_checked(row[0])) for row in self._select(query, path)), ())
+
+    def history(self) -> History:
+        """Returns the git history that is kept."""
+        query = "SELECT value FROM about WHERE name = 'history'"
+        return next((_history(_checked(row[0])) for row in self._select(query)), History())
+
+    def _select(self, query: str, *values: str) -> list[tuple[Any, ...]]:
         with self._using:
-            row = self._connection.execute("SELECT symbols FROM files WHERE path = ?", (path,)).fetchone()
-        return _symbols(row[0]) if row and row[0] is not None else ()
+            return self._connection.execute(query, values).fetchall()
 
     def change(self, put: Iterable[FileRow], remove: Iterable[str] = ()) -> None:
         """Writes and removes files in one transaction."""
@@ -109,7 +137,8 @@ class IndexDatabase:
             (
                 row.path,
                 row.fingerprint,
-                *((_encode(row.contents), _encode(row.symbols)) if row.contents else (None, None)),
+                row.contents and _sealed(row.contents),
+                row.contents and _sealed(row.symbols),
             )
             for row in put
         ]
@@ -118,21 +147,59 @@ class IndexDatabase:
             self._connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
             self._connection.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in remove])
 
-    def history(self) -> History:
-        """Returns the git history that is kept."""
-        with self._using:
-            row = self._connection.execute("SELECT value FROM about WHERE name = 'history'").fetchone()
-        return _history(row[0]) if row else History()
-
     def keep_history(self, history: History) -> None:
         """Keeps the git history."""
         with self._using:
-            self._connection.execute("INSERT OR REPLACE INTO about VALUES ('history', ?)", [_encode(history)])
+            self._connection.execute("INSERT OR REPLACE INTO about VALUES ('history', ?)", [_sealed(history)])
 
     def close(self) -> None:
         """Closes the file."""
-        with self._using:
+        with self._using, suppress(sqlite3.Error):
             self._connection.close()
+
+
+def _sealed(value: object) -> bytes:
+    """Returns a value with its checksum: SQLite has none of its own."""
+    raw = _encode(value)
+    return crc32(raw).to_bytes(_CHECKSUM, "big") + raw
+
+
+def _checked(sealed: bytes) -> bytes:
+    raw = sealed[_CHECKSUM:]
+    if crc32(raw).to_bytes(_CHECKSUM, "big") != sealed[:_CHECKSUM]:
+        raise DamagedIndexError("what it holds is not what was written")
+    return raw
+
+
+def opened(path: Path | None) -> IndexDatabase:
+    """Opens an index's file; one that is damaged is made anew, and where none can be made it is in memory."""
+    if path is None:
+        return IndexDatabase()
+    try:
+        _remove_unused(path)
+        return IndexDatabase(path)
+    except (DamagedIndexError, sqlite3.Error, OSError) as error:
+        return renewed(path, error)
+
+
+def renewed(path: Path | None, error: Exception) -> IndexDatabase:
+    """Returns an empty database in the place of one that failed: a file again if it was damaged, else in memory."""
+    if path is not None and is_damaged(error):
+        log.warning("the index %s is damaged (%s): it is made anew", path, error)
+        discard(path)
+        try:
+            return IndexDatabase(path)
+        except (DamagedIndexError, sqlite3.Error, OSError) as second:
+            error = second
+    log.warning("the index of this workspace is in memory alone: %s can't be written (%s)", path, error)
+    return IndexDatabase()
+
+
+def is_damaged(error: Exception) -> bool:
+    """Says whether an error is the file's, and not the disk's or another program's."""
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+    return isinstance(error, DamagedIndexError | msgspec.MsgspecError)
 
 
 def discard(path: Path) -> None:
@@ -140,3 +207,13 @@ def discard(path: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
         with suppress(OSError):
             path.with_name(path.name + suffix).unlink()
+
+
+def _remove_unused(path: Path) -> None:
+    """Notes that an index is used, and removes those beside it that were not for `UNUSED_S`."""
+    now = time.time()
+    with suppress(OSError):
+        os.utime(path)
+        for other in path.parent.glob("*.db"):
+            if now - other.stat().st_mtime > UNUSED_S:
+                discard(other)

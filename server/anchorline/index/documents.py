@@ -13,6 +13,8 @@ from anchorline.index.words import Terms
 
 Field = Literal["text", "definitions", "path", "names", "imports"]
 FIELDS: tuple[Field, ...] = get_args(Field)
+UNSETTLED = 256
+"""Changed files that are kept apart from the large part of the arrays: with each change they are put together anew."""
 
 
 class Hits(NamedTuple):
@@ -145,13 +147,14 @@ class Collected:
     def __contains__(self, path: str) -> bool:
         return path in self._rows or path in self._changed
 
-    @property
-    def changed(self) -> int:
-        """How many files have changed since the large part was made."""
-        return len(self._changed)
+    def __len__(self) -> int:
+        return len(self._rows) + len(self._changed)
 
-    def settle(self) -> None:
-        """Makes what has changed part of the large part."""
+    def settle(self, share: int | None = None) -> None:
+        """Makes what has changed part of the large part if it is more than `UNSETTLED`, or one in `share` of that."""
+        many = len(self._rows) // share if share else 0
+        if len(self._changed) <= max(UNSETTLED, many):
+            return
         self._first = joined(self._first, self._live, part(self._changed))
         self._rows = {path: row for row, path in enumerate(self._first.paths)}
         self._live = np.ones(len(self._first.paths), np.bool_)

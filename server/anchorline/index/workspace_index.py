@@ -1,14 +1,18 @@
 """The index of a workspace: brought up to date file by file, asked by words, names and paths."""
 
+import logging
+import sqlite3
 import threading
 from collections.abc import Callable, Collection
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from anchorline.index import documents, words
+from msgspec import MsgspecError
+
+from anchorline.index import database, documents, words
 from anchorline.index.contents import contents
-from anchorline.index.database import FileRow, IndexDatabase
+from anchorline.index.database import DamagedIndexError, FileRow
 from anchorline.index.documents import Collected, Hits
 from anchorline.index.history import History
 from anchorline.index.snapshot import Listed, Snapshot
@@ -16,12 +20,16 @@ from anchorline.workspace.symbols import Symbol
 
 CHUNK = 64
 """Files that are read before they are written, all together."""
-UNSETTLED = 256
-"""Changed files above which they are put into the large part of the arrays."""
 PASSES = 3
 """How often the files are listed again because some have changed meanwhile."""
+UNSETTLED_SHARE = 8
+"""While many files are read, one in so many may be unsettled."""
+DATABASES = 2
+"""How often another database is taken for one that fails: a new file, then one in memory."""
 MOST_READ = 60
 """Files that are searched for a literal text, at most."""
+T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 class Bounds(NamedTuple):
@@ -52,76 +60,150 @@ class Place(NamedTuple):
 
 
 class WorkspaceIndex:
-    """The index of a workspace. May be used in any thread: a question is answered while a refresh goes on."""
+    """The index of a workspace. May be used in any thread.
+
+    A question does not wait for a refresh: it is answered from the files as they were known before its last step.
+    """
 
     def __init__(self, snapshot: Snapshot, file: Path | None = None, bounds: Bounds | None = None) -> None:
-        """Keeps the index in a file; without one in memory alone."""
+        """Keeps the index in a file; without one, or where it can't be written, in memory alone."""
         self._snapshot = snapshot
         self._bounds = bounds or Bounds()
         self._changing = threading.RLock()
-        self._database = IndexDatabase(file)
+        self._database = database.opened(file)
+        self._failure: Exception | None = None
+        self._forget()
+
+    def _forget(self) -> None:
         self._collected = Collected()
+        self._published = self._collected.documents()
         self._fingerprints: dict[str, str] = {}
         self._loaded = False
         self.history = History()
 
     def refresh(self, stop: Callable[[], bool] = bool) -> Refreshed:
-        """Brings the index up to date, as far as `stop` lets it. Raises OSError where the folder can't be listed."""
+        """Brings the index up to date, as far as `stop` lets it. Raises OSError where the folder can't be listed.
+
+        What was done until then is kept: the next refresh goes on there.
+        """
+        for _ in range(DATABASES):
+            try:
+                if self._failure is None:
+                    return self._refresh(stop)
+            except (sqlite3.Error, DamagedIndexError, MsgspecError) as error:
+                self._failure = error
+            self._start_anew()
+        return self._refresh(stop)
+
+    def _start_anew(self) -> None:
+        """Takes another database for the one that failed, and forgets what was in it."""
+        with self._changing:
+            if self._failure is not None:
+                self._database.close()
+                self._database = database.renewed(self._database.path, self._failure)
+                self._failure = None
+                self._forget()
+
+    def _refresh(self, stop: Callable[[], bool]) -> Refreshed:
         self._load()
-        read = removed = 0
-        chosen: dict[str, Listed] = {}
-        listed: dict[str, Listed] = {}
+        read = removed = beyond = 0
+        complete = True
         for _ in range(PASSES):
             listed = self._snapshot.files()
-            history = self._snapshot.history(self.history)
-            if history != self.history:
-                self.history = history
-                self._database.keep_history(history)
+            self._follow_history()
             chosen = self._chosen(listed)
+            beyond = len(listed) - len(chosen)
             gone = [path for path in self._fingerprints if path not in chosen]
             changed = [
                 path for path, file in chosen.items() if self._fingerprints.get(path) != file.fingerprint
             ]
-            with self._changing:
-                self._remove(gone)
+            self._apply([], gone)
             removed += len(gone)
             remaining = iter(changed)
             while chunk := list(islice(remaining, CHUNK)):
-                if stop():
-                    return Refreshed(read, removed, len(self._fingerprints), len(listed) - len(chosen), False)
-                with self._changing:
-                    self._take({path: chosen[path] for path in chunk})
-                read += len(chunk)
-            if not changed:
+                rows = []
+                for path in chunk:
+                    if stop():
+                        complete = False
+                        break
+                    rows.append(self._row(path, chosen[path]))
+                self._apply(rows, [])
+                read += len(rows)
+                if not complete:
+                    break
+            if not changed or not complete:
                 break
         with self._changing:
-            if self._collected.changed > UNSETTLED:
-                self._collected.settle()
-        return Refreshed(read, removed, len(self._fingerprints), len(listed) - len(chosen), True)
+            self._collected.settle()
+        return Refreshed(read, removed, len(self._collected), beyond, complete)
 
     def update(self, path: str) -> bool:
-        """Takes another version of one file that is or was indexed; says whether it is."""
-        with self._changing:
-            self._load()
-            file = self._snapshot.file(path)
-            if file is None:
-                self._remove([path])
-                return False
-            self._take({path: file})
-            return path in self._collected
+        """Takes a file as it is now, or out where it is gone; says whether it is indexed.
+
+        It is for files that were indexed before: a new one may be one that git ignores, which `refresh` asks for.
+        """
+        if path not in self._fingerprints:
+            return False
+        file = self._snapshot.file(path)
+        try:
+            self._apply(
+                [self._row(path, file)] if file is not None else [], [] if file is not None else [path]
+            )
+        except (sqlite3.Error, DamagedIndexError, MsgspecError) as error:
+            self._failure = error
+        return path in self._collected
 
     def _load(self) -> None:
+        """Reads what is kept, once."""
         with self._changing:
             if self._loaded:
                 return
-            self._loaded = True
             rows = {}
-            for row in self._database.all():
+            for row in self._database.rows():
                 self._fingerprints[row.path] = row.fingerprint
                 if row.contents is not None:
                     rows[row.path] = row.contents
-            self._collected = Collected(rows)
             self.history = self._database.history()
+            self._collected = Collected(rows)
+            self._loaded = True
+
+    def _follow_history(self) -> None:
+        history = self._snapshot.history(self.history)
+        if history.head != self.history.head:
+            self.history = history
+            self._database.keep_history(history)
+
+    def _row(self, path: str, file: Listed) -> FileRow:
+        """Returns what there is to keep of a file: another program may have kept it already."""
+        kept = self._database.find(path, file.fingerprint)
+        if kept is not None and self._fingerprints.get(path) != file.fingerprint:
+            return kept._replace(symbols=self._database.symbols(path))
+        raw = self._snapshot.read(path)
+        both = contents(path, raw) if raw is not None else None
+        return FileRow(path, file.fingerprint, *(both or (None,)))
+
+    def _apply(self, rows: list[FileRow], gone: list[str]) -> None:
+        with self._changing:
+            for row in rows:
+                self._fingerprints[row.path] = row.fingerprint
+                if row.contents is not None:
+                    self._collected.put(row.path, row.contents)
+                else:
+                    self._collected.remove(row.path)
+            for path in gone:
+                self._fingerprints.pop(path, None)
+                self._collected.remove(path)
+            if rows or gone:
+                self._collected.settle(UNSETTLED_SHARE)
+                self._write(rows, gone)
+
+    def _write(self, rows: list[FileRow], gone: list[str]) -> None:
+        try:
+            self._database.change(rows, gone)
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            log.debug("another program writes the index: %s", error)  # it has the same files to write
 
     def _chosen(self, listed: dict[str, Listed]) -> dict[str, Listed]:
         """Returns the files within the bounds: those committed last come first, then those nearest to the root."""
@@ -138,36 +220,17 @@ class WorkspaceIndex:
             chosen[path] = file
         return chosen
 
-    def _take(self, listed: dict[str, Listed]) -> None:
-        rows = []
-        for path, file in listed.items():
-            kept = self._database.find(path, file.fingerprint)
-            if kept is None:
-                raw = self._snapshot.read(path)
-                both = contents(path, raw) if raw is not None else None
-                kept = FileRow(path, file.fingerprint, *(both or (None,)))
-                rows.append(kept)
-            self._fingerprints[path] = kept.fingerprint
-            if kept.contents is not None:
-                self._collected.put(path, kept.contents)
-            else:
-                self._collected.remove(path)
-        self._database.change(rows)
-
-    def _remove(self, paths: list[str]) -> None:
-        if paths:
-            self._database.change((), paths)
-        for path in paths:
-            self._fingerprints.pop(path, None)
-            self._collected.remove(path)
-
     def search(self, query: str) -> Hits:
         """Returns how well each indexed file fits a text."""
         return self._documents().search(documents.query(words.terms(query)))
 
     def _documents(self) -> documents.Documents:
-        with self._changing:
-            return self._collected.documents()
+        if self._changing.acquire(blocking=False):
+            try:
+                self._published = self._collected.documents()
+            finally:
+                self._changing.release()
+        return self._published
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -196,7 +259,7 @@ class WorkspaceIndex:
 
     def symbols(self, path: str) -> tuple[Symbol, ...]:
         """Returns what a file defines in the order of its lines; of a document its headings."""
-        return self._database.symbols(path)
+        return self._asked(self._database.symbols, path)
 
     def definers(self, name: str) -> frozenset[str]:
         """Returns the files that define a name, written as it is."""
@@ -213,7 +276,15 @@ class WorkspaceIndex:
 
     def imports(self, path: str) -> tuple[str, ...]:
         """Returns the last parts of what a file imports, in lower case."""
-        return self._database.imports(path)
+        return self._asked(self._database.imports, path)
+
+    def _asked(self, question: Callable[[str], tuple[T, ...]], path: str) -> tuple[T, ...]:
+        """Returns what the database answers; nothing if it fails, and then the next refresh makes another one."""
+        try:
+            return question(path)
+        except (sqlite3.Error, DamagedIndexError, MsgspecError) as error:
+            self._failure = error
+            return ()
 
     def importing(self, name: str) -> frozenset[str]:
         """Returns the files that import something whose last part is `name`, in lower case."""
