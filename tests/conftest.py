@@ -20,6 +20,7 @@ FOLDERS = {
     "fuzz": "process",
     "gateway": "process",
     "hooks": "process",
+    "index": "process",
     "install": "process",
     "lsp": "process",
 }

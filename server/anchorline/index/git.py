@@ -55,7 +55,7 @@ class GitError(Exception):
 
 
 @cache
-def _program() -> str:
+def program() -> str:
     """Returns where git is. A relative entry of PATH is left out: it could lead into the opened folder."""
     absolute = [folder for folder in os.get_exec_path() if Path(folder).is_absolute()]
     program = shutil.which("git", path=os.pathsep.join(absolute))
@@ -83,7 +83,7 @@ def run(where: Path, *arguments: str, git_dir: bool = False, given: bytes = b"")
     Raises GitError, also after `TIMEOUT_S` seconds.
     """
     place = ("--git-dir", str(where)) if git_dir else ("-C", str(where))
-    command = [_program(), *place, *_OPTIONS, *arguments]
+    command = [program(), *place, *_OPTIONS, *arguments]
     try:
         done = subprocess.run(  # noqa: S603  (git, with what is switched off above)
             command,
@@ -118,18 +118,21 @@ def history(where: Path, known: History, *, commit: str = "HEAD", git_dir: bool 
     A repository without a commit has none. Raises GitError.
     """
     try:
-        head = (
-            run(where, "rev-parse", "--verify", "-q", f"{commit}^{{commit}}", git_dir=git_dir)
-            .decode()
-            .strip()
-        )
+        head = _resolved(where, f"{commit}^{{commit}}", git_dir=git_dir)
     except GitError:
         return History()
     if head == known.head:
         return known
+    below = (
+        () if git_dir or not run(where, "rev-parse", "--show-prefix").strip() else ("--relative", "--", ".")
+    )
     if known.head and _is_ancestor(where, known.head, head, git_dir=git_dir):
-        return known.extended(head, _log(where, f"{known.head}..{head}", git_dir=git_dir))
-    return History().extended(head, _log(where, head, git_dir=git_dir))
+        return known.extended(head, _log(where, f"{known.head}..{head}", *below, git_dir=git_dir))
+    return History().extended(head, _log(where, head, *below, git_dir=git_dir))
+
+
+def _resolved(where: Path, revision: str, *, git_dir: bool) -> str:
+    return run(where, "rev-parse", "--verify", "-q", revision, git_dir=git_dir).decode("ascii").strip()
 
 
 def _is_ancestor(where: Path, older: str, newer: str, *, git_dir: bool) -> bool:
@@ -140,8 +143,7 @@ def _is_ancestor(where: Path, older: str, newer: str, *, git_dir: bool) -> bool:
     return True
 
 
-def _log(where: Path, revisions: str, *, git_dir: bool) -> list[Commit]:
-    below = () if git_dir else ("--relative", "--", ".")
+def _log(where: Path, revisions: str, *below: str, git_dir: bool) -> list[Commit]:
     raw = run(where, "log", "-n", str(MOST_COMMITS), *_LOG, revisions, *below, git_dir=git_dir)
     return list(_commits(raw))
 
