@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from anchorline.engine import blas, loading
+from anchorline.engine import blas
+from anchorline.engine.mlx import loading
 from bench.data.refiner_task import INSTRUCTION, Example, examples
 
 PLACE = "\ue000"
