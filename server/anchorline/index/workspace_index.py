@@ -8,11 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from msgspec import MsgspecError
-
 from anchorline.index import database, documents, words
 from anchorline.index.contents import contents
-from anchorline.index.database import DamagedIndexError, FileRow
+from anchorline.index.database import FAILURES, FileRow
 from anchorline.index.documents import Collected, Hits
 from anchorline.index.history import History
 from anchorline.index.snapshot import Listed, Snapshot
@@ -90,7 +88,7 @@ class WorkspaceIndex:
             try:
                 if self._failure is None:
                     return self._refresh(stop)
-            except (sqlite3.Error, DamagedIndexError, MsgspecError) as error:
+            except FAILURES as error:
                 self._failure = error
             self._start_anew()
         return self._refresh(stop)
@@ -149,7 +147,7 @@ class WorkspaceIndex:
             self._apply(
                 [self._row(path, file)] if file is not None else [], [] if file is not None else [path]
             )
-        except (sqlite3.Error, DamagedIndexError, MsgspecError) as error:
+        except FAILURES as error:
             self._failure = error
         return path in self._collected
 
@@ -282,7 +280,7 @@ class WorkspaceIndex:
         """Returns what the database answers; nothing if it fails, and then the next refresh makes another one."""
         try:
             return question(path)
-        except (sqlite3.Error, DamagedIndexError, MsgspecError) as error:
+        except FAILURES as error:
             self._failure = error
             return ()
 
