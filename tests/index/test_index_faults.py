@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anchorline.index import database, workspace_index
+from anchorline.index import database, location, workspace_index
 from anchorline.index.folder import FolderSnapshot
 from anchorline.index.history import Commit, History
 from anchorline.index.snapshot import Listed
 from anchorline.index.workspace_index import Bounds, WorkspaceIndex
+from anchorline.store import purging
 from support.repositories import Repository
 
 COUNT = 150
@@ -180,6 +181,18 @@ def test_a_program_that_keeps_the_file_locked_stops_nobody(tmp_path: Path, monke
     holder._database._connection.execute("ROLLBACK")
 
 
+def test_a_closed_index_leaves_its_file(tmp_path: Path):
+    snapshot, file = MadeSnapshot(), tmp_path / "index.db"
+    index = WorkspaceIndex(snapshot, file)
+    index.refresh()
+    index.close()
+    assert index.symbols("pkg0/file_7.py") == ()
+    index.refresh()
+    reads = len(snapshot.reads)
+    WorkspaceIndex(snapshot, file).refresh()
+    assert len(snapshot.reads) == reads
+
+
 def test_of_too_many_files_the_newest_and_nearest_are_indexed():
     snapshot = MadeSnapshot(0)
     snapshot.texts = {f"{'deep/' * (number % 5)}file_{number}.py": "x = 1\n" for number in range(200_000)}
@@ -246,8 +259,17 @@ def test_indexes_that_nobody_uses_are_removed(tmp_path: Path):
     unused, used = tmp_path / "unused.db", tmp_path / "used.db"
     for file in (unused, used):
         WorkspaceIndex(MadeSnapshot(1), file).close()
-    long_ago = time.time() - database.UNUSED_S - 60
+    long_ago = time.time() - location.UNUSED_S - 60
     for file in (unused, used):
         os.utime(file, (long_ago, long_ago))
     WorkspaceIndex(MadeSnapshot(1), used)
     assert (unused.exists(), used.exists()) == (False, True)
+
+
+def test_a_purge_of_everything_removes_the_indexes(tmp_path: Path):
+    file = database.locate(tmp_path)
+    WorkspaceIndex(MadeSnapshot(), file).refresh()
+    purging.purge(tmp_path / "anchorline.db", before=time.time())
+    assert file.exists()
+    assert purging.purge(tmp_path / "anchorline.db").files == (str(file),)
+    assert list(location.folder().iterdir()) == []

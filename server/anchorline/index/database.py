@@ -9,7 +9,6 @@ import logging
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,16 +18,14 @@ from zlib import crc32
 import msgspec
 
 from anchorline import files
+from anchorline.index import location
 from anchorline.index.contents import Contents
 from anchorline.index.history import History
 from anchorline.workspace.symbols import Symbol
 
-FOLDER = "index"
 VERSION = 1
 """Another number is another form of the rows."""
 BUSY_S = 1.0
-UNUSED_S = 60 * 86_400
-"""After so many seconds the index of a workspace that was not opened is removed."""
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _CHECKSUM = 4
 _TABLES = """
@@ -61,15 +58,10 @@ class FileRow(NamedTuple):
     symbols: tuple[Symbol, ...] = ()
 
 
-def folder() -> Path:
-    """Returns where the indexes of all workspaces are kept."""
-    return files.data_folder() / FOLDER
-
-
 def locate(root: Path) -> Path:
     """Returns where the index of a workspace is kept."""
     name = hashlib.blake2b(os.fsencode(os.path.realpath(root)), digest_size=16).hexdigest()
-    return folder() / f"{name}.db"
+    return location.folder() / f"{name}.db"
 
 
 class IndexDatabase:
@@ -183,7 +175,9 @@ def opened(path: Path | None) -> IndexDatabase:
     if path is None:
         return IndexDatabase()
     try:
-        _remove_unused(path)
+        with suppress(OSError):
+            os.utime(path)
+        location.remove_unused(path.parent)
         return IndexDatabase(path)
     except (*FAILURES, OSError) as error:
         return renewed(path, error)
@@ -193,7 +187,7 @@ def renewed(path: Path | None, error: Exception) -> IndexDatabase:
     """Returns an empty database in the place of one that failed: a file again if it was damaged, else in memory."""
     if path is not None and is_damaged(error):
         log.warning("the index %s is damaged (%s): it is made anew", path, error)
-        discard(path)
+        location.discard(path)
         try:
             return IndexDatabase(path)
         except (*FAILURES, OSError) as second:
@@ -206,22 +200,7 @@ def is_damaged(error: Exception) -> bool:
     """Says whether an error is the file's, and not the disk's or another program's."""
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", None)  # none where a text is not UTF-8
-        return code is None or code & 0xFF in _DAMAGED
+        if code is None:
+            return isinstance(error, sqlite3.OperationalError)
+        return code & 0xFF in _DAMAGED
     return isinstance(error, FAILURES)
-
-
-def discard(path: Path) -> None:
-    """Removes an index's file and what SQLite has beside it."""
-    for suffix in ("", "-wal", "-shm"):
-        with suppress(OSError):
-            path.with_name(path.name + suffix).unlink()
-
-
-def _remove_unused(path: Path) -> None:
-    """Notes that an index is used, and removes those beside it that were not for `UNUSED_S`."""
-    now = time.time()
-    with suppress(OSError):
-        os.utime(path)
-        for other in path.parent.glob("*.db"):
-            if now - other.stat().st_mtime > UNUSED_S:
-                discard(other)
