@@ -39,8 +39,8 @@ def purge(path: Path, before: float | None = None) -> Purged:
     Networks that were trained on any of it go as well; what they decided falls back to what was there before. So do
     dataset, dashboard and overview, which were built from the database. With everything the indexes of workspaces go.
     Rows are overwritten with zeros, the file is rebuilt, the write-ahead log emptied. Other editors may go on: they
-    wait. Databases that were set aside as damaged are removed where all in them is old enough. Raises StoreError when another program keeps the log in use, or a
-    file can't be written.
+    wait. Databases that were set aside as damaged are removed where all in them is old enough. Raises StoreError when
+    another program keeps the log in use, or a file can't be written.
     """
     indexes = location.remove_all() if before is None else ()
     if not path.exists():
