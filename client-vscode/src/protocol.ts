@@ -313,11 +313,12 @@ export interface InstructionCost {
   edit_free_at: number | null;
 }
 
-/** The proposed refinement (as in a plan) and, where the prompt is a document, the edit for it. */
+/** The proposed refinement (as in a plan) and, where the prompt is a document, the edits for it. */
 export interface RefineResult {
   planId: string;
   refinement: Refinement;
   edit: WorkspaceEdit | null;
+  context: WorkspaceEdit | null;
 }
 
 /** A refinement in words, and where the client can show it as a document. */

@@ -6,7 +6,8 @@ waited for, and keeps what it would have said itself: greedy output is the same,
 A. Saxena: Prompt Lookup Decoding, https://github.com/apoorvumang/prompt-lookup-decoding
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
+from typing import Any
 
 KEY = 2
 """Tokens that must agree before a continuation is proposed: one proposes too much, three too late."""
@@ -40,24 +41,28 @@ class CopySource:
 
 
 def generate(
-    first: int,
-    read: Callable[[list[int]], list[int]],
-    drop: Callable[[int], None],
+    model: Any,  # noqa: ANN401  (a model of mlx_lm)
+    cache: list[Any],
+    prompt: Sequence[int],
     source: CopySource,
     max_tokens: int,
 ) -> Generator[tuple[int, bool], None, None]:
-    """Yields `first` and the greedy tokens after it, and of each whether it was proposed by lookup.
+    """Yields greedy tokens, and of each whether it was proposed by lookup.
 
-    `read` has the model read tokens and returns its greedy token after each; `drop` takes the last ones back.
+    `cache` holds what comes before `prompt` (at least one token) and must be trimmable.
     """
-    answer = [first]
-    yield first, False
+    import mlx.core as mx  # noqa: PLC0415  (MLX, which must find the BLAS loaded; the same below)
+    from mlx_lm.models.cache import trim_prompt_cache  # noqa: PLC0415
+
+    answer = [int(mx.argmax(model(mx.array([prompt]), cache=cache)[0, -1]).item())]
+    yield answer[0], False
     reach = SHORTEST
     while len(answer) < max_tokens:
         guess = source.continuation(answer)[: min(reach, max_tokens - len(answer) - 1)]
-        tokens = read([answer[-1], *guess])
+        logits = model(mx.array([[answer[-1], *guess]]), cache=cache)[0]
+        tokens: list[int] = mx.argmax(logits, axis=-1).tolist()
         right = next((at for at, guessed in enumerate(guess) if tokens[at] != guessed), len(guess))
-        drop(len(guess) - right)
+        trim_prompt_cache(cache, len(guess) - right)
         if guess:
             reach = min(2 * reach, LONGEST) if right == len(guess) else SHORTEST
         answer.extend(tokens[: right + 1])

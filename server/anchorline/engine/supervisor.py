@@ -139,10 +139,9 @@ class Supervisor:
         """Says what is missing for an engine at all."""
         if not self._settings.enabled:
             return "the local model is switched off (engine.enabled)"
-        receipt = installed.receipt(self._folder)
-        if lacks := requirements.missing(None if receipt is None else receipt.format):
+        if lacks := requirements.missing():
             return lacks
-        if receipt is None:
+        if installed.receipt(self._folder) is None:
             name = self.status.model
             return f"the model {name} is not installed: run `anchorline model pull {name}`"
         return ""

@@ -70,7 +70,8 @@ class Ready(Message, frozen=True):
     """The model has generated its first token. Times in seconds, sizes in bytes."""
 
     device: str
-    library: str
+    blas: str
+    fast_blas: bool
     threads: int
     load_s: float
     id: int = 0

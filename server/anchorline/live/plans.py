@@ -73,6 +73,8 @@ class Plans:
         remembered = self._plans.get(plan.id)
         if remembered is not None:
             self._plans.move_to_end(plan.id)
+            if plan.refinement.additions and remembered.recording is None:  # which come after the rest
+                remembered.plan = plan
             return remembered
         own = planner.model(prompt, target)
         added = Remembered(

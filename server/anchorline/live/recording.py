@@ -14,6 +14,7 @@ from typing import TypeAlias, TypeVar
 
 from anchorline.cache.ledger import Entry
 from anchorline.config import Store
+from anchorline.ground.threshold import KEPT_S, AdditionDecision
 from anchorline.instructions.warm_files import WarmFile, WarmFiles
 from anchorline.outcome import Feedback, Outcome
 from anchorline.plan import CachePlan, Plan
@@ -213,6 +214,18 @@ class Recording:
         except StoreError as error:
             log.warning("what was sent before can't be read (%s)", type(error).__name__)
             return {}
+
+    async def addition_decisions(self) -> list[AdditionDecision]:
+        """Returns what the developer made of earlier additions; nothing where that can't be read."""
+        recorder = await self._recorder()
+        if recorder is None:
+            return []
+        reader, since = Reader(recorder.path), time.time() - KEPT_S
+        try:
+            return await self._in_thread(lambda: reader.addition_decisions(since))
+        except StoreError as error:
+            log.warning("earlier decisions can't be read (%s)", type(error).__name__)
+            return []
 
     async def _written(self, write: Callable[[Recorder], Future[None]]) -> None:
         recorder = await self._recorder()

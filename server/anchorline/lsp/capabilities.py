@@ -13,7 +13,7 @@ DIAGNOSTICS = types.DiagnosticOptions(
     identifier="anchorline", inter_file_dependencies=False, workspace_diagnostics=False
 )
 CODE_ACTIONS = types.CodeActionOptions(
-    code_action_kinds=[types.CodeActionKind.QuickFix, types.CodeActionKind.RefactorRewrite],
+    code_action_kinds=[types.CodeActionKind.QuickFix, types.CodeActionKind.Refactor],
     resolve_provider=True,
 )
 

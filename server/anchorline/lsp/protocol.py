@@ -128,11 +128,15 @@ class ReportParams(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RefineResult(msgspec.Struct, frozen=True, rename="camel"):
-    """The proposed refinement (as in a plan) and, where the prompt is a document, the edit for it."""
+    """The proposed refinement (as in a plan) and, where the prompt is a document, the edits for it.
+
+    `context` has a change for each of the refinement's additions, to be made with `edit` or alone.
+    """
 
     plan_id: str
     refinement: dict[str, Any]
     edit: dict[str, Any] | None
+    context: dict[str, Any] | None = None
 
 
 class Recorded(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

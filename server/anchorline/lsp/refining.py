@@ -5,7 +5,7 @@ What the model writes streams to the client while it writes.
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,8 +18,11 @@ from anchorline.lsp import edits, planning, protocol
 from anchorline.lsp.documents import Document
 from anchorline.lsp.planning import PlannedPrompt, PlanRequest
 from anchorline.lsp.server import Server
+from anchorline.plan import Addition, Plan
+from anchorline.prompt.model import Prompt
 from anchorline.refine import candidate, templates
 from anchorline.refine.templates import Template
+from anchorline.workspace import symbols
 
 TITLE = "Refining the prompt"
 Report = Callable[[str], None]
@@ -32,7 +35,7 @@ async def refine(server: Server, request: PlanRequest, params: protocol.RefinePa
     """
     session = server.session
     async with progress(server, params.work_done_token) as report:
-        planned = await planning.decide(session, request)
+        planned = await grounded(server, await planning.decide(session, request))
         template, model = _template(server), session.model
         if template is not None and model is not None and planned.prompt.draft is not None:
             planned = await _improved(server, planned, model, template, params.partial_result_token, report)
@@ -86,7 +89,43 @@ async def _improved(
         forget()
         for future in awaited:
             future.cancel()
+    refinement = msgspec.structs.replace(refinement, additions=planned.plan.refinement.additions)
     return planned._replace(plan=msgspec.structs.replace(planned.plan, refinement=refinement))
+
+
+async def grounded(server: Server, planned: PlannedPrompt) -> PlannedPrompt:
+    """Returns a plan with what the workspace has to add to its draft; as it is where that is not known in time.
+
+    Raises JsonRpcContentModified when the document changes meanwhile.
+    """
+    document, recent = planned.request.document, planned.surroundings.recent_edits
+    if not _takes_additions(planned):
+        return planned
+    additions = await additions_to(server, planned.plan, planned.prompt, document, recent)
+    planning.check_version(server.session, planned.request)
+    refinement = msgspec.structs.replace(planned.plan.refinement, additions=additions)
+    return planned._replace(plan=msgspec.structs.replace(planned.plan, refinement=refinement))
+
+
+def _takes_additions(planned: PlannedPrompt) -> bool:
+    """Whether lines may be added to a prompt: not within source code, where they would be no comment."""
+    document, at = planned.request.document, planned.request.at
+    return document is None or at is None or symbols.language(at.path) is None
+
+
+async def additions_to(
+    server: Server, plan: Plan, prompt: Prompt, document: Document | None, recent: Sequence[str] = ()
+) -> tuple[Addition, ...]:
+    """Returns what could be added to a prompt's draft: nothing to standing instructions, which are no task."""
+    session = server.session
+    if prompt.draft is None or plan.instructions is not None or not session.config.refine.enabled:
+        return ()
+    if not session.grounding.is_on:
+        return ()
+    decisions = await session.journal.recording.addition_decisions()
+    return await session.grounding.additions(
+        prompt.draft.text, document, recent, decisions, refined=plan.refinement.text
+    )
 
 
 def asks_model(server: Server) -> bool:
@@ -125,6 +164,15 @@ def _changes(planned: PlannedPrompt) -> list[types.TextEdit]:
     if document is None or draft is None:
         return []
     return edits.of_refinement(document, draft, planned.plan.refinement, planned.request.base)
+
+
+def context(server: Server, planned: PlannedPrompt) -> types.WorkspaceEdit | None:
+    """Returns the edit that adds each of a refinement's additions, a change each; None where nothing can be added."""
+    document, draft = planned.request.document, planned.prompt.draft
+    if document is None or draft is None:
+        return None
+    changes = edits.beside_refinement(document, draft, planned.plan.refinement, planned.request.base)
+    return edits.workspace_edit(document, changes, server.client_capabilities) if changes else None
 
 
 def watch(server: Server, planned: PlannedPrompt) -> None:

@@ -23,6 +23,7 @@ from anchorline.lsp.analysis import Analyses, DocumentAnalysis, PendingAnalysis,
 from anchorline.lsp.budget_warnings import BudgetWarnings
 from anchorline.lsp.documents import Document, Documents, to_path
 from anchorline.lsp.expiry import Expiry
+from anchorline.lsp.grounding import Grounding
 from anchorline.lsp.local_model import LocalModel
 from anchorline.lsp.prompt_files import Serving, format_of, name_of, serving
 from anchorline.lsp.proposals import Proposals
@@ -58,6 +59,7 @@ class EditorSession:
         self.workspace = WorkspaceFolders()
         self.documents = Documents()
         self.proposals = Proposals(self._record_decision)
+        self.grounding = Grounding()
         self.journal = Journal(
             warn,
             warmed=self._warmed,
@@ -128,11 +130,17 @@ class EditorSession:
         """Puts the settings in force: opens the store as they say, and reports each problem once."""
         self.ready = True
         self.journal.begin(self.config)
+        self.follow_folders()
         self.gateway.apply(self.settings.user_config)  # it is there for all projects
         self._budget_warnings.renew()
         self._look_at_budgets()
         for problem in self.settings.problems():
             self.report(problem)
+
+    def follow_folders(self) -> None:
+        """Has the workspace's folders indexed, as the settings say; none of a workspace that is not trusted."""
+        is_on = self.config.ground.enabled and self.settings.trusted
+        self.grounding.follow(self.workspace.roots if is_on else ())
 
     def report(self, message: str) -> None:
         """Shows a warning to the developer, once."""
@@ -166,7 +174,7 @@ class EditorSession:
         """Forgets a document."""
         document = self.documents.remove(uri)
         if document is not None:
-            self.proposals.settle(document)
+            self.proposals.close(document)
             self._analyses.forget(document.uri)
             self._memories.pop(document.uri, None)
 
@@ -303,6 +311,7 @@ class EditorSession:
     async def end(self) -> None:
         """Closes what is open."""
         self._expiry.cancel()
+        self.grounding.close()
         for document in self.documents:
             self.proposals.settle(document)
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -36,7 +36,7 @@ from anchorline.lsp.session import EditorSession
 METHODS: dict[str, Callable[[Server, Any], Any]] = {
     types.INITIALIZED: initialized.initialized,
     types.WORKSPACE_DID_CHANGE_CONFIGURATION: configuration.did_change,
-    types.WORKSPACE_DID_CHANGE_WATCHED_FILES: configuration.file_changed,
+    types.WORKSPACE_DID_CHANGE_WATCHED_FILES: configuration.files_changed,
     types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: configuration.folders_changed,
     types.TEXT_DOCUMENT_DID_OPEN: sync.did_open,
     types.TEXT_DOCUMENT_DID_CHANGE: sync.did_change,

@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from anchorline.engine import blas
-from anchorline.engine.mlx import loading
+from anchorline.engine import blas, loading
 from bench.data.refiner_task import INSTRUCTION, Example, examples
 
 PLACE = "\ue000"

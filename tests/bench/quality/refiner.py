@@ -28,8 +28,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from anchorline.engine import blas, lookup
-from anchorline.engine.mlx import loading
+from anchorline.engine import blas, loading, lookup
 from anchorline.plan import Refinement
 from anchorline.refine import guard
 from anchorline.refine.candidate import PassageAnswer, asked, chosen, judged, off_track, words_of

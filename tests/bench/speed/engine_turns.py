@@ -204,8 +204,7 @@ async def cancels(name: str, count: int) -> list[dict[str, Any]]:
 
 def work(kind: str) -> None:
     """Be a worker of one kind."""
-    from anchorline.engine import blas, worker
-    from anchorline.engine.mlx import stopping
+    from anchorline.engine import blas, stopping, worker
 
     step, layers = KINDS[kind]
     load = blas.load

@@ -7,6 +7,7 @@ instead: it takes seconds, shows progress, can be cancelled, and applies its edi
 
 from collections.abc import Sequence
 
+import msgspec
 from lsprotocol import types
 from pygls.capabilities import get_capability
 from pygls.exceptions import JsonRpcContentModified, JsonRpcInvalidParams
@@ -17,12 +18,19 @@ from anchorline.lsp.analysis import DocumentAnalysis
 from anchorline.lsp.documents import Document
 from anchorline.lsp.protocol import JSON
 from anchorline.lsp.server import Server
-from anchorline.prompt.model import Prompt
+from anchorline.plan import Addition, Plan
+from anchorline.prompt.model import Draft, Prompt
+from anchorline.refine import context_lines
 
 REFINE = "Refine prompt"
 SELECTION = "Refine selection as a prompt"
 PREVIEW = "Preview the refined prompt"
 BREAKPOINTS = "Insert cache breakpoints"
+ALL_CONTEXT = "Add all context"
+STRUCTURE = "Structure the prompt"
+CONTEXT_KIND = "refactor.context"
+STRUCTURE_KIND = "refactor.structure"
+"""Kinds of their own: who asks for `refactor.rewrite` gets the one refinement, and need not choose."""
 
 
 async def code_action(server: Server, params: types.CodeActionParams) -> list[types.CodeAction]:
@@ -33,6 +41,10 @@ async def code_action(server: Server, params: types.CodeActionParams) -> list[ty
     start, end = document.offset(params.range.start), document.offset(params.range.end)
     analysis = await server.session.analysis(document)
     actions = _actions(server, document, analysis, start, end)
+    if analysis is not None and _is_here(server, document, analysis, start, end):
+        actions += _structure(document, analysis)
+        if _is_wanted(CONTEXT_KIND, params.context.only):
+            actions += await _context(server, document, analysis)
     in_prompt = server.session.serving(document) == "prompt"
     if start < end and (analysis is None or (in_prompt and _is_part(analysis.prompt, start, end))):
         actions.append(_about_selection(server, document, params.range))
@@ -116,13 +128,8 @@ def _rewrites(
     if plan is None or prompt is None:
         return []
     actions = []
-    draft, is_proposed = prompt.draft, plan.refinement.status == "proposed"
-    asks_model = refining.asks_model(server)
-    in_prompt = (
-        server.session.serving(document) == "prompt"
-    )  # its front matter too; a body has much that is no draft
-    is_here = draft is not None and (in_prompt or (draft.start <= end and draft.end >= start))
-    if (is_proposed or asks_model) and is_here:
+    asks_model, is_proposed = refining.asks_model(server), plan.refinement.status == "proposed"
+    if (is_proposed or asks_model) and _is_here(server, document, analysis, start, end):
         if asks_model:
             actions.append(_command(REFINE, "anchorline.refine", document))
         else:
@@ -142,7 +149,53 @@ def _rewrites(
     return actions
 
 
-def _action(title: str, kind: types.CodeActionKind, document: Document, **data: JSON) -> types.CodeAction:
+def _is_here(server: Server, document: Document, analysis: DocumentAnalysis, start: int, end: int) -> bool:
+    """Whether a range is in the draft. Of a prompt its front matter counts too; a body has much that is no draft."""
+    draft = analysis.prompt.draft if analysis.prompt is not None else None
+    if draft is None:
+        return False
+    return server.session.serving(document) == "prompt" or (draft.start <= end and draft.end >= start)
+
+
+def _structure(document: Document, analysis: DocumentAnalysis) -> list[types.CodeAction]:
+    plan = analysis.plan
+    if plan is None or plan.refinement.structure is None:
+        return []
+    return [_action(STRUCTURE, STRUCTURE_KIND, document, structure=plan.id)]
+
+
+async def _context(server: Server, document: Document, analysis: DocumentAnalysis) -> list[types.CodeAction]:
+    """Returns an action for each line that the workspace has to add to the draft, and one for all of them."""
+    plan, prompt = analysis.plan, analysis.prompt
+    if plan is None or prompt is None:
+        return []
+    version = document.version
+    additions = await refining.additions_to(server, plan, prompt, document)
+    if not server.session.is_current(document, version):
+        raise JsonRpcContentModified("the document has changed")
+    if not additions:
+        return []
+    refinement = msgspec.structs.replace(plan.refinement, additions=additions)
+    server.session.remember(msgspec.structs.replace(plan, refinement=refinement), prompt)
+    actions = [
+        _action(_title(addition), CONTEXT_KIND, document, plan=plan.id, add=[addition.id])
+        for addition in additions
+    ]
+    if len(additions) > 1:
+        ids = [addition.id for addition in additions]
+        actions.append(_action(ALL_CONTEXT, CONTEXT_KIND, document, plan=plan.id, add=ids))
+    return actions
+
+
+def _title(addition: Addition) -> str:
+    what = "check" if addition.kind == "command" else "context"
+    fact = addition.text.removeprefix(context_lines.CONTEXT).removeprefix(context_lines.CHECK)
+    return f"Add {what}: {fact} ({addition.reason})"
+
+
+def _action(
+    title: str, kind: types.CodeActionKind | str, document: Document, **data: JSON
+) -> types.CodeAction:
     return types.CodeAction(
         title=title, kind=kind, data={"uri": document.uri, "version": document.version, **data}
     )
@@ -158,7 +211,10 @@ def _command(title: str, command: str, document: Document, **more: JSON) -> type
 
 
 def _is_asked_for(action: types.CodeAction, only: Sequence[types.CodeActionKind | str] | None) -> bool:
-    kind = _value(action.kind)
+    return _is_wanted(_value(action.kind), only)
+
+
+def _is_wanted(kind: str, only: Sequence[types.CodeActionKind | str] | None) -> bool:
     return not only or any(kind == base or kind.startswith(f"{base}.") for base in map(_value, only))
 
 
@@ -186,10 +242,28 @@ async def _edit(
         if isinstance(number, int) and 0 <= number < len(analysis.findings):
             changes = edits.of_splices(document, analysis.findings[number].fix)
     elif analysis.plan is not None and analysis.prompt is not None:
-        if "refine" in data and analysis.prompt.draft is not None:
-            draft = analysis.prompt.draft
-            changes = edits.of_refinement(document, draft, analysis.plan.refinement)
-            server.session.proposals.offer(analysis.plan.id, document, (draft.start, draft.end), changes)
-        elif "anchors" in data:
+        if analysis.prompt.draft is not None and "anchors" not in data:
+            changes = _of_draft(server, document, analysis.plan, analysis.prompt.draft, data)
+        else:
             changes = edits.of_splices(document, edits.splices_of_plan(analysis.prompt, analysis.plan))
     return edits.workspace_edit(document, changes, server.client_capabilities) if changes else None
+
+
+def _of_draft(
+    server: Server, document: Document, plan: Plan, draft: Draft, data: JSON
+) -> list[types.TextEdit]:
+    """Returns the edits of the draft that an action is about, and watches what becomes of them."""
+    chosen: tuple[Addition, ...] = ()
+    if "refine" in data:
+        changes = edits.of_refinement(document, draft, plan.refinement)
+    elif "structure" in data:
+        changes = edits.of_structure(document, draft, plan.refinement)
+    else:
+        remembered = server.session.journal.plans.get(plan.id)
+        additions = remembered.plan.refinement.additions if remembered is not None else ()
+        ids = data.get("add")
+        chosen = tuple(each for each in additions if isinstance(ids, list) and each.id in ids)
+        changes = edits.of_additions(document, draft, chosen)
+    span = draft.start, draft.end
+    server.session.proposals.offer(plan.id, document, span, changes, chosen, is_structure="structure" in data)
+    return changes

@@ -1,7 +1,8 @@
-"""`workspace/didChange{Configuration,WatchedFiles,WorkspaceFolders}`: settings that change."""
+"""`workspace/didChange{Configuration,WatchedFiles,WorkspaceFolders}`: settings, files and folders that change."""
 
 from lsprotocol import types
 
+from anchorline.config import FILE_NAME
 from anchorline.lsp import configuring, settings
 from anchorline.lsp.documents import to_path
 from anchorline.lsp.server import Server
@@ -13,9 +14,13 @@ async def did_change(server: Server, params: types.DidChangeConfigurationParams)
     await configuring.ask_client(server)
 
 
-def file_changed(server: Server, _params: types.DidChangeWatchedFilesParams) -> None:
-    """Reads an `anchorline.toml` that was changed."""
-    configuring.read_again(server)
+def files_changed(server: Server, params: types.DidChangeWatchedFilesParams) -> None:
+    """Takes in files that were changed, and reads the settings again where their file is among them."""
+    session = server.session
+    paths = [path for change in params.changes if (path := to_path(change.uri)) is not None]
+    session.grounding.changed(paths)
+    if any(path.name == FILE_NAME for path in paths):
+        configuring.read_again(server)
 
 
 def folders_changed(server: Server, params: types.DidChangeWorkspaceFoldersParams) -> None:
@@ -27,3 +32,5 @@ def folders_changed(server: Server, params: types.DidChangeWorkspaceFoldersParam
     workspace.follow([*(root for root in workspace.roots if root not in removed), *added])
     if workspace.root != before:
         configuring.read_again(server)
+    else:
+        server.session.follow_folders()

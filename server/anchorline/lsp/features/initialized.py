@@ -11,6 +11,10 @@ from anchorline.config import FILE_NAME
 from anchorline.lsp import configuring, protocol, settings
 from anchorline.lsp.server import Server
 
+FILES = "anchorline-files"
+SETTINGS = (f"**/{FILE_NAME}",)
+INDEXED = ("**/*", "**/.git/HEAD", "**/.git/index")
+"""What is watched: the settings alone, or with them what is indexed and what git writes as the branch changes."""
 log = logging.getLogger(__name__)
 
 
@@ -36,11 +40,10 @@ async def _register(server: Server) -> None:
             types.Registration("anchorline-settings", types.WORKSPACE_DID_CHANGE_CONFIGURATION, options)
         )
     if server.client_can("workspace.did_change_watched_files.dynamic_registration"):
-        watcher = types.FileSystemWatcher(glob_pattern=f"**/{FILE_NAME}")
-        options = types.DidChangeWatchedFilesRegistrationOptions([watcher])
-        registrations.append(
-            types.Registration("anchorline-files", types.WORKSPACE_DID_CHANGE_WATCHED_FILES, options)
-        )
+        patterns = INDEXED if server.session.grounding.is_on else SETTINGS
+        watchers = [types.FileSystemWatcher(glob_pattern=pattern) for pattern in patterns]
+        options = types.DidChangeWatchedFilesRegistrationOptions(watchers)
+        registrations.append(types.Registration(FILES, types.WORKSPACE_DID_CHANGE_WATCHED_FILES, options))
     if server.shows_documents:
         options = types.TextDocumentContentRegistrationOptions(schemes=[protocol.PREVIEW_SCHEME])
         registrations.append(
@@ -50,4 +53,7 @@ async def _register(server: Server) -> None:
         try:
             await server.client_register_capability_async(types.RegistrationParams(registrations))
         except JsonRpcException:
-            log.warning("the client refuses to register for changes of the settings")
+            log.warning("the client refuses to tell what changes")
+        else:
+            if any(each.id == FILES for each in registrations):
+                server.session.grounding.watch()

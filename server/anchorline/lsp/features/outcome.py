@@ -11,8 +11,7 @@ from anchorline.outcome import Outcome
 async def outcome(server: Server, params: Outcome) -> Recorded:
     """Answers once the outcome is on disk; what it tells about the cache holds from the next plan on."""
     session = server.session
-    if params.decision is not None:
-        session.proposals.drop(params.plan_id)
+    session.proposals.drop(params)
     generation = session.generation
     try:
         is_recorded = await session.journal.outcome(params)

@@ -11,11 +11,12 @@ from anchorline.lsp.server import Server
 async def refine(server: Server, params: protocol.RefineParams) -> protocol.RefineResult:
     """Returns the refinement of a document's draft, of a range of one, or of a body."""
     planned = await refining.refine(server, planning.resolve(server.session, params), params)
-    edit = refining.edit(server, planned)
+    edit, context = refining.edit(server, planned), refining.context(server, planned)
     return protocol.RefineResult(
         plan_id=planned.plan.id,
         refinement=msgspec.to_builtins(planned.plan.refinement),
         edit=server.protocol.plain(edit) if edit is not None else None,
+        context=server.protocol.plain(context) if context is not None else None,
     )
 
 

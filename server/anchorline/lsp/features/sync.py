@@ -6,7 +6,7 @@ from lsprotocol import types
 
 from anchorline.config import FILE_NAME
 from anchorline.lsp import configuring, publishing
-from anchorline.lsp.documents import Document
+from anchorline.lsp.documents import Document, to_path
 from anchorline.lsp.server import Server
 
 log = logging.getLogger(__name__)
@@ -34,15 +34,21 @@ def did_change(server: Server, params: types.DidChangeTextDocumentParams) -> Non
         return
     document.change(params.content_changes, params.text_document.version)
     server.session.proposals.changed(document)
+    path = to_path(document.uri)
+    if path is not None and server.session.serving(document) is None:
+        server.session.grounding.recent.add(path)
     publishing.schedule(server, document)
 
 
 def did_save(server: Server, params: types.DidSaveTextDocumentParams) -> None:
     """Decides about a proposal, lists the files anew, and reads the settings again if they were saved."""
-    document = server.session.documents.get(params.text_document.uri)
+    session, path = server.session, to_path(params.text_document.uri)
+    document = session.documents.get(params.text_document.uri)
     if document is not None:
-        server.session.proposals.settle(document)
-    server.session.workspace.files.forget()
+        session.proposals.settle(document)
+    session.workspace.files.forget()
+    if path is not None:
+        session.grounding.changed([path])
     if params.text_document.uri.endswith("/" + FILE_NAME):
         configuring.read_again(server)
 

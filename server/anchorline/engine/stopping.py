@@ -8,7 +8,9 @@ measured. A GPU would wait for each layer, and has done its passes sooner: there
 from collections.abc import Callable
 from typing import Any
 
-from anchorline.engine.backend import StoppedError
+
+class StoppedError(Exception):
+    """A request was cancelled; the pass that was made for it is not complete."""
 
 
 def watch(model: Any, stopped: Callable[[], bool]) -> None:  # noqa: ANN401  (a model of mlx_lm)
