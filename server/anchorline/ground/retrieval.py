@@ -19,6 +19,9 @@ class Recent(msgspec.Struct, frozen=True):
     origin: Literal["edits", "commits"] = "commits"
 
 
+NO_RECENT = Recent()
+
+
 class SymbolMatch(msgspec.Struct, frozen=True):
     """A definition that matches the draft. `line` counts from 1; `exact`: the draft holds the whole name."""
 
@@ -63,12 +66,15 @@ class Evidence(msgspec.Struct, frozen=True):
     imported_by: str | None = None
 
 
+NO_EVIDENCE = Evidence()
+
+
 class RankedFile(msgspec.Struct, frozen=True):
     """A file of the workspace, and the calibrated probability that it is among those that will be edited."""
 
     path: str
     probability: float
-    evidence: Evidence = Evidence()
+    evidence: Evidence = NO_EVIDENCE
 
 
 class Retrieval(msgspec.Struct, frozen=True):

@@ -18,6 +18,11 @@ class GitTreeSnapshot:
         self._listed: dict[str, Listed] | None = None
         self._blobs = _blobs(repository)
 
+    def move(self, commit: str) -> None:
+        """Go to another commit of the repository."""
+        self.commit = commit
+        self._listed = None
+
     def files(self) -> dict[str, Listed]:
         """Return the files that count."""
         if self._listed is None:
