@@ -45,7 +45,7 @@ def part(files: Mapping[str, Contents]) -> Part:
     columns: dict[Field, list[Terms]] = {
         "text": [each.text for each in files.values()],
         "definitions": [each.definitions for each in files.values()],
-        "path": [words.count(path) for path in paths],
+        "path": [words.count(path.encode()) for path in paths],
         "names": [each.names for each in files.values()],
         "imports": [words.distinct(each.imports) for each in files.values()],
     }

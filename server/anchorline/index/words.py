@@ -29,7 +29,13 @@ STOP = frozenset({
 MOST_TERMS = 8192
 """Different terms that are kept of one text: those that are in it most often."""
 PIECE = 65_536
-"""Characters of a text that are looked at in one go, so that other threads are not held up."""
+"""Bytes of a text that are looked at in one go, so that other threads are not held up."""
+LONGEST = 100
+"""Characters of a word: a longer one is data."""
+_DIGITS = "0123456789"
+_WITHOUT_SEPARATORS = bytes(
+    byte if byte >= 128 or chr(byte).isalnum() or byte == ord("_") else ord(" ") for byte in range(256)
+)
 
 
 class Terms(NamedTuple):
@@ -51,6 +57,8 @@ def stem(word: str) -> str:
 
     A final e goes, too, so that ``parse`` and ``parsing`` are one.
     """
+    if word.endswith("ss"):
+        return word
     for ending, instead in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= _SHORTEST_STEM:
             word = word[: -len(ending)] + instead
@@ -66,6 +74,8 @@ def stem(word: str) -> str:
 
 def split(word: str) -> Iterator[str]:
     """Yields the terms of one word."""
+    if len(word) > LONGEST:
+        return
     if not word.isascii():
         yield stem(word.lower())
         return
@@ -90,18 +100,21 @@ def key(term: str) -> int:
 
 
 @lru_cache(maxsize=PIECE)
-def _keys(word: str) -> tuple[int, ...]:
-    return tuple(key(term) for term in split(word))
+def _keys(token: bytes) -> tuple[int, ...]:
+    """Returns the terms of a run of letters, digits and what is not ASCII."""
+    if token.isascii():
+        return tuple(map(key, split(token.decode("ascii").lstrip(_DIGITS))))
+    return tuple(map(key, terms(token.decode("utf-8", "replace"))))
 
 
-def count(text: str) -> Terms:
-    """Returns the terms of a text."""
-    words: Counter[str] = Counter()
-    for piece in _pieces(text):
-        words.update(WORD.findall(piece))
+def count(raw: bytes) -> Terms:
+    """Returns the terms of a text in UTF-8: those that `terms` yields."""
+    tokens: Counter[bytes] = Counter()
+    for piece in _pieces(raw):
+        tokens.update(piece.translate(_WITHOUT_SEPARATORS).split())  # four times as fast as `WORD`
     counts: dict[int, int] = {}
-    for word, times in words.items():
-        for term in _keys(word):
+    for token, times in tokens.items():
+        for term in _keys(token):
             counts[term] = counts.get(term, 0) + times
     return packed(counts)
 
@@ -123,11 +136,11 @@ def distinct(names: Iterable[str]) -> Terms:
     return packed(dict.fromkeys(map(key, names), 1))
 
 
-def _pieces(text: str) -> Iterator[str]:
+def _pieces(raw: bytes) -> Iterator[bytes]:
     """Yields a text in pieces that end at a line's end or are one long line."""
     start = 0
-    while len(text) - start > PIECE:
-        end = text.find("\n", start + PIECE) + 1 or len(text)
-        yield text[start:end]
+    while len(raw) - start > PIECE:
+        end = raw.find(b"\n", start + PIECE) + 1 or len(raw)
+        yield raw[start:end]
         start = end
-    yield text[start:]
+    yield raw[start:]

@@ -301,6 +301,11 @@ class WorkspaceIndex:
         wanted = literal.encode()
         return tuple(path for path in candidates if wanted in (self._snapshot.read(path) or b""))
 
+    @property
+    def size(self) -> int:
+        """Bytes that the postings take in memory."""
+        return self._documents().size
+
     def close(self) -> None:
         """Closes the file."""
         self._database.close()
