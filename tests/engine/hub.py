@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+WEIGHTS = (".safetensors", ".gguf")
+"""Of what the hub keeps as large files, by their SHA-256."""
 
 
 class Hub:
@@ -28,7 +30,7 @@ class Hub:
             data = file.read_bytes()
             blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
             entry = {"rfilename": file.name, "size": len(data), "blobId": blob}
-            if file.suffix == ".safetensors":
+            if file.suffix in WEIGHTS:
                 digest = hashlib.sha256(data if self.lie_about != file.name else b"").hexdigest()
                 entry["lfs"] = {"sha256": digest, "size": len(data), "pointerSize": 130}
             yield entry
@@ -73,7 +75,7 @@ def serving(hub: Hub) -> Iterator[str]:
                 headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
                 self._send(206, data[start:], headers, body=body)
             else:
-                self._send(200, data, headers, body=body, weights=file.suffix == ".safetensors")
+                self._send(200, data, headers, body=body, weights=file.suffix in WEIGHTS)
 
         def _send(
             self, status: int, data: bytes, headers: dict, *, body: bool, weights: bool = False

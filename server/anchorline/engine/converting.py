@@ -1,4 +1,4 @@
-"""Converts a GGUF file in a process of its own: MLX's reader trusts the file, and what it says of sizes.
+"""Converts a GGUF file in a process of its own: what reads it trusts the file, and what it says of sizes.
 
 A file of a stranger may end that process, or fill it up to its limits, and nothing else:
 `python -m anchorline.engine.converting FILE FOLDER` converts; where it can't, it says why on standard error.
@@ -59,7 +59,7 @@ def main() -> None:
     try:
         gguf.convert(file, folder)
     except ImportError as error:
-        reason = f"converting it needs MLX, which is not installed ({error})"
+        reason = f"converting it needs MLX and the package gguf, which are not installed ({error})"
     except ConversionError as error:
         reason = str(error)
     except MemoryError:
