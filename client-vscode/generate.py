@@ -32,7 +32,7 @@ RESULTS: dict[str, type[Any]] = {
     protocol.STATUS: protocol.Status,
     protocol.REPORT: protocol.ReportPage,
 }
-PARTS = (protocol.Proposal, protocol.Written)
+PARTS = (protocol.Proposal,)
 """What streams while a refinement is made."""
 PLAIN = {"plan": "Plan", "refinement": "Refinement", "edit": "WorkspaceEdit | null", "context": "WorkspaceEdit | null"}
 """Fields that the server sends as plain data, and what that is."""

@@ -406,16 +406,10 @@ export interface ReportPage {
   uri: string | null;
 }
 
-/** The first part of a refinement that streams: the rules' proposal, which stands unless a better one comes. */
+/** What streams of a refinement: the rules' proposal at once, which stands unless a better one comes. */
 export interface Proposal {
   refinement: Refinement;
   kind: "proposal";
-}
-
-/** A further part: a piece of what the local model writes; joined, they are its whole text. */
-export interface Written {
-  text: string;
-  kind: "text";
 }
 
 /** What is sent with each request, and what comes back. */

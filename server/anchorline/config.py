@@ -39,12 +39,6 @@ class Refine(msgspec.Struct, frozen=True):
             description="Seconds that a requested refinement waits for the local model. 0 never asks it.",
         ),
     ] = 10.0
-    templates: Annotated[
-        str,
-        Meta(
-            description="Folder with your own templates for the local model. See docs/explain/refinement.md."
-        ),
-    ] = ""
 
 
 class Ground(msgspec.Struct, frozen=True):
@@ -402,7 +396,6 @@ USER_ONLY = frozenset(
         "files.models",
         "cache.account",
         "engine.model",
-        "refine.templates",
         "otel.endpoint",
     }
     | {f"gateway.{field.name}" for field in msgspec.structs.fields(Gateway)}

@@ -3,10 +3,14 @@
 import json
 import os
 import platform
+import random
 import statistics
 import sys
 from collections.abc import Sequence
 from typing import Any
+
+DRAWS = 2000
+"""Samples of a bootstrap."""
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -28,6 +32,23 @@ def interval(
         "high": round(percentile(values, 0.975), 4),
         "n": len(values),
     }
+
+
+def mean_interval(
+    case: str, metric: str, values: Sequence[float], subset: str = "all", groups: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Return a row: the mean of the values with its 95 % interval, bootstrapped over them, or over their groups."""
+    by_group: dict[str, list[float]] = {}
+    for number, value in enumerate(values):
+        by_group.setdefault(groups[number] if groups is not None else str(number), []).append(value)
+    sums = [(sum(group), len(group)) for group in by_group.values()]
+    chance = random.Random(0)
+    means = []
+    for _ in range(DRAWS):
+        drawn = chance.choices(sums, k=len(sums))
+        means.append(sum(total for total, _ in drawn) / sum(count for _, count in drawn))
+    mean = sum(values) / len(values)
+    return {**interval(case, metric, means, mean, subset), "n": len(values)}
 
 
 def environment() -> dict[str, Any]:

@@ -141,7 +141,7 @@ def test_the_benches_are_listed_and_an_unknown_one_is_refused():
 
 @pytest.mark.parametrize(
     "program",
-    sorted(name for name, path in PROGRAMS.items() if path.parent.name == "make" and name != "train_refiner"),
+    sorted(name for name, path in PROGRAMS.items() if path.parent.name == "make"),
 )
 def test_a_program_that_makes_a_shipped_file_says_which(program: str):
     first = PROGRAMS[program].read_text("utf-8").partition("\n")[0]

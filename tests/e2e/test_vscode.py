@@ -145,8 +145,7 @@ def check_training(seen: dict[str, Any]) -> None:
 
 
 def check_model(seen: dict[str, Any]) -> None:
-    """Assert that the local model's text was seen as it came, and what became of it."""
-    assert len(set(seen["written"])) > 1, "it comes piece by piece"
+    """Assert what became of a refinement for which the local model may be asked."""
     assert seen["rewritten"].startswith("Fix the crash of the importer")
     assert seen["restored"] == CRASH
 

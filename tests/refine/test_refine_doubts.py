@@ -1,5 +1,6 @@
 """Misspellings that only their sentence can settle: which are asked about, and what an answer does."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,13 @@ from hypothesis import strategies as st
 
 from anchorline import config
 from anchorline.engine.client import Engine
-from anchorline.refine.doubts import CLEAR, MOST, SURE, doubts, settle, settled
+from anchorline.plan import Refinement
+from anchorline.refine.doubts import CLEAR, MOST, SURE, correct, doubts, settle, settled
 from anchorline.refine.mask import Masked
+from anchorline.refine.propose import propose
 from anchorline.refine.rewrite import apply
+from anchorline.surroundings import NOTHING
+from support.scripted_model import Scripted
 
 DRAFT = "Read the whole fiel `src/config.py` and print what it says about the default value."
 
@@ -65,6 +70,56 @@ def test_positions_are_the_drafts(noise: str) -> None:
     text = f"Read the file that is here and print what it says. {noise}"
     for doubt in doubts(Masked(text)):
         assert text[doubt.start : doubt.end] == doubt.word
+
+
+# The proposal with the corrections
+
+
+def corrected(draft: str, model: Scripted, seconds: float = 20) -> Refinement:
+    return asyncio.run(correct(draft, propose(draft), NOTHING, model, seconds=seconds))
+
+
+def applied(draft: str, refinement: Refinement) -> str:
+    for edit in reversed(refinement.edits):
+        draft = draft[: edit.start] + edit.text + draft[edit.end :]
+    return draft
+
+
+def test_the_choices_come_on_top_of_what_the_rules_propose() -> None:
+    draft = "Please could you read the whole fiel `a.py`, it has no tests yet?"
+    rules = propose(draft)
+    assert rules.text == "Read the whole fiel `a.py`, it has no tests yet."
+    refined = corrected(draft, Scripted("file"))
+    assert refined.text == applied(draft, refined) == "Read the whole file `a.py`, it has no tests yet."
+    assert (refined.status, refined.engine) == ("proposed", "scripted")
+    assert refined.reason == f"{rules.reason}; corrected by scripted"
+    assert "spelling: fiel \u2192 file" in {edit.reason for edit in refined.edits}
+    assert corrected(draft, Scripted()) == rules, "nothing is clear to it"
+
+
+def test_a_correction_that_the_rules_can_not_make_is_a_proposal() -> None:
+    refined = corrected(DRAFT, Scripted("file"))
+    assert propose(DRAFT).text is None
+    assert refined.text == applied(DRAFT, refined) == DRAFT.replace("fiel", "file")
+    assert refined.reason == "corrected by scripted"
+
+
+@pytest.mark.parametrize(
+    "draft", ["Read the file.", "Behebe den Fehler in der fiel, die nicht geladen wird.", ""]
+)
+def test_a_draft_without_doubts_asks_nothing(draft: str) -> None:
+    model = Scripted("file")
+    assert corrected(draft, model) == propose(draft)
+    assert model.texts == []
+
+
+def test_a_model_that_is_late_or_breaks_leaves_the_rules_proposal_with_the_reason() -> None:
+    late = corrected(DRAFT, Scripted(hangs=True), seconds=0.05)
+    assert (late.status, late.text) == ("unchanged", None)
+    assert "scripted was not done within 0.05 s" in late.reason
+    broken = corrected(DRAFT, Scripted(broken="the worker was ended by SIGKILL"))
+    assert (broken.status, broken.text) == ("unchanged", None)
+    assert "the worker was ended by SIGKILL" in broken.reason
 
 
 async def test_the_small_model_settles_real_doubts(model: Path) -> None:

@@ -1,4 +1,4 @@
-"""A language model that writes what a test says: for what a real one can't be made to do at will."""
+"""A language model that likes what a test says: for what a real one can't be made to do at will."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -7,14 +7,11 @@ from anchorline.generation import Chunk, Request, State, Status, Unavailable
 
 
 class Scripted:
-    """A model that writes what the test says, by what it is asked; `requests` are those it got."""
+    """A model to which labels that begin with one of `likes` are the likeliest; `texts` are those that it read."""
 
-    def __init__(
-        self, write: Callable[[str], str], broken: str = "", hangs: bool = False, likes: str = ""
-    ) -> None:
-        self.write, self.broken, self.hangs, self.likes = write, broken, hangs, likes
-        self.requests: list[Request] = []
-        self.closed = 0
+    def __init__(self, *likes: str, broken: str = "", hangs: bool = False) -> None:
+        self.likes, self.broken, self.hangs = likes, broken, hangs
+        self.texts: list[str] = []
 
     @property
     def status(self) -> Status:
@@ -25,23 +22,18 @@ class Scripted:
         return lambda: None
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
-        self.requests.append(request)
-        text = self.write(request.text)
-        try:
-            for start in range(0, len(text), 3):
-                yield Chunk(text[start : start + 3])
-                if self.broken:
-                    raise Unavailable(self.broken, self.status)
-                if self.hangs:
-                    await asyncio.Event().wait()
-            yield Chunk("", "stop")
-        finally:
-            self.closed += 1
+        raise NotImplementedError
+        yield Chunk("")
 
     async def score(
         self, text: str, labels: Sequence[str], *, instruction: str = "", chat: bool = True
     ) -> list[float]:
-        return [-40.0 if self.likes and label.lstrip().startswith(self.likes) else -60.0 for label in labels]
+        self.texts.append(text)
+        if self.broken:
+            raise Unavailable(self.broken, self.status)
+        if self.hangs:
+            await asyncio.Event().wait()
+        return [-40.0 if label.lstrip().startswith(self.likes) else -60.0 for label in labels]
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         raise NotImplementedError

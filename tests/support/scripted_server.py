@@ -1,14 +1,12 @@
-"""The real server with a language model that does what the draft says, until `test/go` comes.
+"""The real server with a language model that corrects "crsh" and "lins".
 
-It corrects "crsh" and "lins". Where the draft has the word "waiting", it stops after its first words and goes on at
-`test/go`. `test/model` tells how many requests were made, once they have ended.
+Of a sentence with the word "waiting" it waits for `test/go`. `test/model` tells how often it was asked, once that has
+ended.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import Sequence
 
-from anchorline.generation import Chunk, Request
 from anchorline.lsp.main import create, run
 from anchorline.lsp.session import EditorSession
 from support.scripted_model import Scripted
@@ -16,15 +14,20 @@ from support.scripted_model import Scripted
 
 class Waiting(Scripted):
     def __init__(self) -> None:
-        super().__init__(lambda text: text.replace("crsh", "crash").replace("lins", "lines"))
+        super().__init__("crash", "lines")
+        self.asked, self.answered = 0, 0
         self.go = asyncio.Event()
 
-    async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
-        async with aclosing(super().generate(request)) as chunks:
-            async for chunk in chunks:
-                yield chunk
-                if "waiting" in request.text:
-                    await self.go.wait()
+    async def score(
+        self, text: str, labels: Sequence[str], *, instruction: str = "", chat: bool = True
+    ) -> list[float]:
+        self.asked += 1
+        try:
+            if "waiting" in labels[0]:
+                await self.go.wait()
+            return await super().score(text, labels, instruction=instruction, chat=chat)
+        finally:
+            self.answered += 1
 
 
 model = Waiting()
@@ -40,9 +43,9 @@ def go(_params):
 
 @server.feature("test/model")
 async def state(_params):
-    while model.closed < len(model.requests):  # noqa: ASYNC110  (one turn of the loop)
+    while model.answered < model.asked:  # noqa: ASYNC110  (one turn of the loop)
         await asyncio.sleep(0)
-    return {"requests": len(model.requests), "closed": model.closed}
+    return {"asked": model.asked, "answered": model.answered}
 
 
 if __name__ == "__main__":

@@ -158,17 +158,10 @@ class Explanation(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Proposal(msgspec.Struct, frozen=True, rename="camel"):
-    """The first part of a refinement that streams: the rules' proposal, which stands unless a better one comes."""
+    """What streams of a refinement: the rules' proposal at once, which stands unless a better one comes."""
 
     refinement: dict[str, Any]
     kind: Literal["proposal"] = "proposal"
-
-
-class Written(msgspec.Struct, frozen=True, rename="camel"):
-    """A further part: a piece of what the local model writes; joined, they are its whole text."""
-
-    text: str
-    kind: Literal["text"] = "text"
 
 
 class Preview(msgspec.Struct, frozen=True, rename="camel"):

@@ -1,7 +1,4 @@
-"""Refines drafts: the rules' proposal at once, and the local model's where that is better.
-
-What the model writes streams to the client while it writes.
-"""
+"""Refines drafts: the rules' proposal at once, then the same with the corrections that the local model chooses."""
 
 import asyncio
 import uuid
@@ -20,8 +17,7 @@ from anchorline.lsp.planning import PlannedPrompt, PlanRequest
 from anchorline.lsp.server import Server
 from anchorline.plan import Addition, Plan
 from anchorline.prompt.model import Prompt
-from anchorline.refine import candidate, templates
-from anchorline.refine.templates import Template
+from anchorline.refine import doubts
 from anchorline.workspace import symbols
 
 TITLE = "Refining the prompt"
@@ -36,60 +32,48 @@ async def refine(server: Server, request: PlanRequest, params: protocol.RefinePa
     session = server.session
     async with progress(server, params.work_done_token) as report:
         planned = await grounded(server, await planning.decide(session, request))
-        template, model = _template(server), session.model
-        if template is not None and model is not None and planned.prompt.draft is not None:
-            planned = await _improved(server, planned, model, template, params.partial_result_token, report)
+        model = _model(server)
+        if model is not None and planned.prompt.draft is not None:
+            planned = await _corrected(server, planned, model, params.partial_result_token, report)
     planning.keep(session, planned)
     watch(server, planned)
     return planned
 
 
-async def _improved(
+async def _corrected(
     server: Server,
     planned: PlannedPrompt,
     model: LanguageModel,
-    template: Template,
     token: protocol.Token | None,
     report: Report,
 ) -> PlannedPrompt:
     draft, request = planned.prompt.draft, planned.request
     if draft is None:
         return planned
-
-    def stream(part: protocol.Proposal | protocol.Written) -> None:
-        if token is not None:
-            server.progress(types.ProgressParams(token, msgspec.to_builtins(part)))
-
-    def write(text: str) -> None:
-        if text:
-            report(f"{model.status.model} writes")
-            stream(protocol.Written(text))
-
-    stream(protocol.Proposal(msgspec.to_builtins(planned.plan.refinement)))
+    if token is not None:
+        first = protocol.Proposal(msgspec.to_builtins(planned.plan.refinement))
+        server.progress(types.ProgressParams(token, msgspec.to_builtins(first)))
     forget = model.observe(lambda status: report(f"{status.model} {status.state}"))
-    improving = asyncio.ensure_future(
-        candidate.improve(
+    correcting = asyncio.ensure_future(
+        doubts.correct(
             draft.text,
             planned.plan.refinement,
             planned.surroundings,
             model,
-            template,
             seconds=server.session.config.refine.model_seconds,
-            on_text=write,
         )
     )
-    awaited: list[asyncio.Future[Any]] = [improving]
+    awaited: list[asyncio.Future[Any]] = [correcting]
     if request.document is not None:
         awaited.append(request.document.next_version())
     try:
         await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
         planning.check_version(server.session, request)
-        refinement = await improving
+        refinement = await correcting
     finally:
         forget()
         for future in awaited:
             future.cancel()
-    refinement = msgspec.structs.replace(refinement, additions=planned.plan.refinement.additions)
     return planned._replace(plan=msgspec.structs.replace(planned.plan, refinement=refinement))
 
 
@@ -130,25 +114,14 @@ async def additions_to(
 
 def asks_model(server: Server) -> bool:
     """Whether a refinement takes a local model's time."""
-    settings, model = server.session.config.refine, server.session.model
-    return (
-        settings.enabled
-        and settings.model_seconds > 0
-        and model is not None
-        and model.status.state not in ("absent", "failed")
-    )
+    model = _model(server)
+    return model is not None and model.status.state not in ("absent", "failed")
 
 
-def _template(server: Server) -> Template | None:
-    """Returns the model's instructions; None where it is not to be asked."""
-    settings, model = server.session.config.refine, server.session.model
-    if model is None or not settings.enabled or not settings.model_seconds:
-        return None
-    try:
-        return templates.load(model.status.model, settings.templates)
-    except templates.TemplateError as error:
-        server.session.report(f"Anchorline uses its own template instead of yours: {error}")
-        return templates.load(model.status.model)
+def _model(server: Server) -> LanguageModel | None:
+    """Returns the local model; None where it is not to be asked."""
+    settings = server.session.config.refine
+    return server.session.model if settings.enabled and settings.model_seconds > 0 else None
 
 
 def edit(server: Server, planned: PlannedPrompt) -> types.WorkspaceEdit | None:

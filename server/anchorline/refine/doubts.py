@@ -5,19 +5,26 @@ choose among them, and only among them: the draft is scored with each choice in 
 included (Kernighan, Church and Gale 1990: a noisy channel, here with equal chances for all slips).
 """
 
+import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from string import ascii_lowercase
 from typing import NamedTuple
 
-from anchorline.generation import LanguageModel
+import msgspec
+
+from anchorline.generation import LanguageModel, Unavailable
+from anchorline.plan import Edit, Refinement
+from anchorline.refine import guard
 from anchorline.refine.language import english
 from anchorline.refine.mask import Masked
 from anchorline.refine.mentions import mentioned, touches
 from anchorline.refine.passages import passages
-from anchorline.refine.rewrite import Change
+from anchorline.refine.propose import compose
+from anchorline.refine.rewrite import Change, apply
 from anchorline.refine.spelling import one_slip
 from anchorline.refine.words import common, known
+from anchorline.surroundings import Surroundings
 
 MOST = 8
 """Doubts of one draft that a model is asked about, the first ones."""
@@ -105,3 +112,47 @@ def settled(doubt: Doubt, scores: Sequence[float]) -> Change | None:
     if best - stands < SURE or best - second < CLEAR:
         return None
     return Change(doubt.start, doubt.end, choice, f"spelling: {doubt.word} \u2192 {choice}", "doubt")
+
+
+async def correct(
+    draft: str, proposed: Refinement, surroundings: Surroundings, model: LanguageModel, *, seconds: float
+) -> Refinement:
+    """Returns the rules' proposal with the corrections that the model is sure of, asked for `seconds` at most.
+
+    A draft without doubts asks nothing. Whatever happens to the model, the proposal stands and its reason says what
+    happened; of a model that is not installed nothing is said.
+    """
+    base = Masked(proposed.text if proposed.text is not None else draft)
+    if proposed.status not in ("proposed", "unchanged") or not doubts(base):
+        return proposed
+    name = model.status.model or "the local model"
+    try:
+        async with asyncio.timeout(seconds):
+            changes = await settle(base, model)
+    except TimeoutError:
+        return _explained(proposed, f"{name} was not done within {seconds:g} s")
+    except Unavailable as error:
+        if error.status.state == "absent":
+            return proposed
+        return _explained(proposed, f"{name} did not answer ({error})")
+    if not changes or not guard.check(draft, apply(base.text, changes), surroundings).ok:
+        return proposed
+    return _corrected(draft, proposed, changes, name)
+
+
+def _corrected(draft: str, proposed: Refinement, changes: list[Change], name: str) -> Refinement:
+    by_rules = [Change(edit.start, edit.end, edit.text, edit.reason, "rules") for edit in proposed.edits]
+    composed = compose(draft, by_rules, changes)
+    reason = f"corrected by {name}"
+    return msgspec.structs.replace(
+        proposed,
+        status="proposed",
+        reason=f"{proposed.reason}; {reason}" if proposed.status == "proposed" else reason,
+        text=apply(draft, composed),
+        edits=tuple(Edit(change.start, change.end, change.text, change.reason) for change in composed),
+        engine=name,
+    )
+
+
+def _explained(refinement: Refinement, trouble: str) -> Refinement:
+    return msgspec.structs.replace(refinement, reason=f"{refinement.reason}; {trouble}")

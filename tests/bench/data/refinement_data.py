@@ -59,6 +59,26 @@ class Case(NamedTuple):
     surroundings: Surroundings = NOTHING
 
 
+KEPT_SHARE = 0.4
+"""Share of sessions, files and problems that nothing is tuned on."""
+
+
+def kept_for_measuring(case: Case) -> bool:
+    """Tell whether nothing may be tuned on a case: by session, file, problem or repository."""
+    match case.source:
+        case "specstory":
+            group = case.name.split()[0]
+        case "humaneval_xl":
+            group = case.name.split("/")[1].split()[0]
+        case "swebench_lite":
+            group = case.name.split("__")[0]
+        case "humanevalcomm":
+            return True
+        case _:
+            group = case.name
+    return zlib.crc32(f"refiner {group}".encode()) % 1000 < KEPT_SHARE * 1000
+
+
 def prompts(folder: Path) -> Iterator[Case]:
     """Yield every prompt of `folder` (laid out as `refine/` of the data)."""
     for path in sorted((folder / "awesome_copilot").rglob("*.md")):

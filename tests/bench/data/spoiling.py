@@ -1,6 +1,6 @@
 """What can be wrong with a passage: functions that spoil a clean one, each in one way, or return None.
 
-They share no code and no phrase with the seeding of refinement_data.py. Slips of the finger (a letter swapped, lost,
+`SPOILERS` has them all. They share no code and no phrase with the seeding of refinement_data.py. Slips of the finger (a letter swapped, lost,
 doubled) are what they are in both; here keys are replaced by their neighbours on the keyboard, letters are
 slipped in, vowels confused and spaces lost, several at a time, in words of any length.
 """

@@ -341,7 +341,7 @@ def main() -> None:
 
         try:
             measured += refinement_engine.measure(
-                folder, arguments.engine, arguments.sample, preservation, repairs, share
+                folder, arguments.engine, arguments.sample, preservation, repairs, repaired
             )
         except Unavailable as error:
             parser.error(f"--engine {arguments.engine}: {error}")
