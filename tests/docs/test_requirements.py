@@ -76,5 +76,5 @@ def test_the_core_is_locked_in_the_same_versions_without_what_only_a_model_or_a_
     names = {canonicalize_name(Requirement(pin).name) for pin in pinned(CORE)}
     wanted = {canonicalize_name(Requirement(one).name) for one in PROJECT["dependencies"]}
     left_out = {name for name in wanted - names if not name.startswith("tree-sitter")}
-    assert left_out == {"brotli", "gguf", "huggingface-hub", "mlx", "mlx-lm", "uvloop"}
+    assert left_out == {"brotli", "gguf", "huggingface-hub", "jinja2", "mlx", "mlx-lm", "uvloop", "xllamacpp"}
     assert CORE.count("--hash=sha256:") >= len(pinned(CORE))

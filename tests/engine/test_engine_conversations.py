@@ -163,7 +163,7 @@ histories = st.lists(
 def test_whatever_is_asked_in_whatever_order_what_is_found_is_a_prefix(steps, most_bytes):
     """Conversations that share beginnings, are cut anywhere and go on otherwise, within the bytes allowed."""
     pytest.importorskip("mlx_lm")
-    from anchorline.engine.conversations import MOST, SHORTEST, ConversationCache
+    from anchorline.engine.mlx.conversations import MOST, SHORTEST, ConversationCache
 
     kept = ConversationCache(most_bytes)
     talks: list[list[int]] = [[0] * 20 for _ in range(4)]
@@ -184,7 +184,7 @@ def test_whatever_is_asked_in_whatever_order_what_is_found_is_a_prefix(steps, mo
 
 def test_the_conversation_that_was_longest_without_a_turn_goes_first_and_a_further_turn_takes_its_place():
     pytest.importorskip("mlx_lm")
-    from anchorline.engine.conversations import MOST, ConversationCache
+    from anchorline.engine.mlx.conversations import MOST, ConversationCache
 
     kept = ConversationCache(1 << 30)
     talks = [[number] * 20 for number in range(MOST + 1)]

@@ -195,11 +195,28 @@ def test_variables_of_a_hook_lead_nowhere_else(tmp_path: Path, monkeypatch: pyte
     assert snapshot.history(History()).last == {"a.py": 0}
 
 
-def test_a_repository_that_git_refuses_has_no_files(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_where_git_refuses_the_index_stays_as_it_was(tmp_path: Path):
     repository = Repository(tmp_path / "project")
     repository.commit({"a.py": "A = 1\n"})
+    index = WorkspaceIndex(FolderSnapshot(repository.folder))
+    index.refresh()
+    head = (repository.folder / ".git" / "HEAD").read_text()
     (repository.folder / ".git" / "HEAD").write_text("nonsense\n")
-    assert FolderSnapshot(repository.folder).files() == {}
+    repository.write({"b.py": "B = 1\n"})
+    with pytest.raises(OSError, match="not a git repository"):
+        index.refresh()
+    assert index.paths == ("a.py",)
+    (repository.folder / ".git" / "HEAD").write_text(head)
+    assert index.refresh().read == 1
+
+
+def test_a_repository_in_the_folder_that_git_refuses_has_no_files(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    for name in ("one", "two"):
+        Repository(tmp_path / name).commit({"a.py": "A = 1\n"})
+    (tmp_path / "two" / ".git" / "HEAD").write_text("nonsense\n")
+    assert set(FolderSnapshot(tmp_path).files()) == {"one/a.py"}
     assert "is not indexed" in caplog.text
 
 

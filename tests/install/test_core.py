@@ -27,6 +27,7 @@ LEFT_OUT = {
     "requests",
     "mlx",
     "mlx_lm",
+    "jinja2",
     "huggingface_hub",
     "tokenizers",
     "transformers",
@@ -56,8 +57,8 @@ REFUSED = {
     "mcp": "needs mcp, which the extra `mcp` installs: pip install 'anchorline[mcp]'",
     "otel": "which the extra `otel` installs: pip install 'anchorline[otel]'",
     "dataset build": "needs pyarrow, which the extra `dataset` installs: pip install 'anchorline[dataset]'",
-    "model pull smollm2-135m": "MLX is not installed: ",
-    "model bench smollm2-135m": "MLX is not installed: ",
+    "model pull smollm2-135m": "llama.cpp is not installed: ",
+    "model bench smollm2-135m": "llama.cpp is not installed: ",
 }
 
 

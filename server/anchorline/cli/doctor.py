@@ -21,7 +21,9 @@ from anchorline.config import Config
 from anchorline.engine import blas, installed, manifest, requirements
 from anchorline.engine.client import Engine
 from anchorline.engine.errors import DamagedModelError
+from anchorline.engine.llama import library
 from anchorline.engine.measure import Speed, measure
+from anchorline.engine.requirements import Format
 from anchorline.figures import count
 from anchorline.gateway import clients, connecting, first_party
 from anchorline.gateway.metrics import GatewayState
@@ -232,13 +234,15 @@ def _engine(settings: config.Engine, *, measured: bool) -> list[Check]:
     if not settings.enabled:
         off = Check("engine", "ok", "switched off (engine.enabled)")
         return [off, *_unmeasured(measured, "the engine is off", "engine.enabled = true turns it on")]
-    if lacks := requirements.missing():
+    name = settings.model or manifest.default()
+    receipt = installed.receipt(installed.folder(name))
+    form = None if receipt is None else receipt.format
+    if lacks := requirements.missing(form):
         none = Check("engine", "ok", f"no local model: {lacks}", "refinement goes by its rules without")
         return [none, *_unmeasured(measured, "there is no local model", lacks)]
-    name = settings.model or manifest.default()
     model = _model(name)
-    checks = [_device(), model]
-    if installed.receipt(installed.folder(name)) is None:
+    checks = [_device(form), model]
+    if receipt is None:
         advice = f"run `anchorline model pull {name}`, then `anchorline doctor --measure` again"
         return [*checks, *_unmeasured(measured, "no local model is installed", advice)]
     if measured and model.status == "ok":
@@ -250,21 +254,26 @@ def _unmeasured(measured: bool, reason: str, advice: str) -> list[Check]:
     return [Check("model speed", "warning", f"not measured: {reason}", advice)] if measured else []
 
 
-def _device() -> Check:
+def _device(form: Format | None) -> Check:
+    """Says what a model of this format, or this machine's own, is computed with."""
+    if form == "gguf" or (form is None and requirements.keeps_gguf()):
+        return Check("engine", "ok", f"llama.cpp ({library.version()}) on the CPU, {blas.threads()} threads")
     version = f"MLX {importlib.metadata.version('mlx')}"
     if sys.platform == "darwin":
         return Check(
             "engine", "ok", f"{version} on {'Metal' if platform.machine() == 'arm64' else 'the CPU'}"
         )
-    library = blas.find()
-    if library is None:
+    blas_library = blas.find()
+    if blas_library is None:
         return Check(
             "engine",
             "warning",
             f"{version} on the CPU with its own, unoptimised BLAS: many times slower",
             blas.ADVICE,
         )
-    return Check("engine", "ok", f"{version} on the CPU, BLAS {blas.file(library)}, {blas.threads()} threads")
+    return Check(
+        "engine", "ok", f"{version} on the CPU, BLAS {blas.file(blas_library)}, {blas.threads()} threads"
+    )
 
 
 def _model(name: str) -> Check:

@@ -321,7 +321,7 @@ def bench(name: str | None, as_json: bool) -> None:
         try:
             speed = await measure(engine)
             ready = engine.ready
-            return speed, f"{ready.device}, {ready.blas}, {ready.threads} threads" if ready else ""
+            return speed, f"{ready.device}, {ready.library}, {ready.threads} threads" if ready else ""
         finally:
             await engine.close()
 

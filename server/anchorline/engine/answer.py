@@ -1,17 +1,18 @@
 """An answer as it grows from tokens to text, and where it ends."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
+from anchorline.engine.backend import Tokenizer
 from anchorline.generation import Request
 
 
 class GeneratedAnswer:
     """What has been generated: its new text, and how many tokens (of them `proposed` by lookup)."""
 
-    def __init__(self, tokenizer: Any, request: Request) -> None:  # noqa: ANN401  (mlx_lm's wrapper)
-        self._ends: set[int] = tokenizer.eos_token_ids
-        self._detokenizer = tokenizer.detokenizer
+    def __init__(self, tokenizer: Tokenizer, request: Request) -> None:
+        self._ends = tokenizer.ends
+        self._detokenizer = tokenizer.detokenizer()
         self._stops = Stops(request.stop)
         self._most = request.max_tokens
         self.count = 0
@@ -27,8 +28,7 @@ class GeneratedAnswer:
             return True
         self.count += 1
         self.proposed += proposed
-        self._detokenizer.add_token(token)
-        self.text = self._stops.feed(self._detokenizer.last_segment)
+        self.text = self._stops.feed(self._detokenizer.add(token))
         if self._stops.reached:
             self.finish = "stop"
         elif self.count >= self._most:
@@ -37,8 +37,7 @@ class GeneratedAnswer:
         return bool(self.finish)
 
     def _rest(self) -> str:
-        self._detokenizer.finalize()
-        return self._stops.feed(self._detokenizer.last_segment) + self._stops.rest()
+        return self._stops.feed(self._detokenizer.rest()) + self._stops.rest()
 
 
 class Stops:

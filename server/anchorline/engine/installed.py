@@ -9,20 +9,19 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from anchorline import files
 from anchorline.engine.errors import DamagedModelError
 from anchorline.engine.manifest import LocalModel
+from anchorline.engine.requirements import Format
 
 RECEIPT = "installed.json"
 GGUF = "model.gguf"
 """The only file of a model that stays as it is: for llama.cpp."""
 STAGING = ".staging-"
 _CHUNK = 1 << 20
-Format = Literal["gguf", "mlx"]
 
 
 class InstalledFile(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -6,8 +6,7 @@ waited for, and keeps what it would have said itself: greedy output is the same,
 A. Saxena: Prompt Lookup Decoding, https://github.com/apoorvumang/prompt-lookup-decoding
 """
 
-from collections.abc import Generator, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Sequence
 
 KEY = 2
 """Tokens that must agree before a continuation is proposed: one proposes too much, three too late."""
@@ -41,28 +40,24 @@ class CopySource:
 
 
 def generate(
-    model: Any,  # noqa: ANN401  (a model of mlx_lm)
-    cache: list[Any],
-    prompt: Sequence[int],
+    first: int,
+    read: Callable[[list[int]], list[int]],
+    drop: Callable[[int], None],
     source: CopySource,
     max_tokens: int,
 ) -> Generator[tuple[int, bool], None, None]:
-    """Yields greedy tokens, and of each whether it was proposed by lookup.
+    """Yields `first` and the greedy tokens after it, and of each whether it was proposed by lookup.
 
-    `cache` holds what comes before `prompt` (at least one token) and must be trimmable.
+    `read` has the model read tokens and returns its greedy token after each; `drop` takes the last ones back.
     """
-    import mlx.core as mx  # noqa: PLC0415  (MLX, which must find the BLAS loaded; the same below)
-    from mlx_lm.models.cache import trim_prompt_cache  # noqa: PLC0415
-
-    answer = [int(mx.argmax(model(mx.array([prompt]), cache=cache)[0, -1]).item())]
-    yield answer[0], False
+    answer = [first]
+    yield first, False
     reach = SHORTEST
     while len(answer) < max_tokens:
         guess = source.continuation(answer)[: min(reach, max_tokens - len(answer) - 1)]
-        logits = model(mx.array([[answer[-1], *guess]]), cache=cache)[0]
-        tokens: list[int] = mx.argmax(logits, axis=-1).tolist()
+        tokens = read([answer[-1], *guess])
         right = next((at for at, guessed in enumerate(guess) if tokens[at] != guessed), len(guess))
-        trim_prompt_cache(cache, len(guess) - right)
+        drop(len(guess) - right)
         if guess:
             reach = min(2 * reach, LONGEST) if right == len(guess) else SHORTEST
         answer.extend(tokens[: right + 1])

@@ -139,9 +139,10 @@ class Supervisor:
         """Says what is missing for an engine at all."""
         if not self._settings.enabled:
             return "the local model is switched off (engine.enabled)"
-        if lacks := requirements.missing():
+        receipt = installed.receipt(self._folder)
+        if lacks := requirements.missing(None if receipt is None else receipt.format):
             return lacks
-        if installed.receipt(self._folder) is None:
+        if receipt is None:
             name = self.status.model
             return f"the model {name} is not installed: run `anchorline model pull {name}`"
         return ""

@@ -70,8 +70,7 @@ class Ready(Message, frozen=True):
     """The model has generated its first token. Times in seconds, sizes in bytes."""
 
     device: str
-    blas: str
-    fast_blas: bool
+    library: str
     threads: int
     load_s: float
     id: int = 0

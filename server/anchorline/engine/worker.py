@@ -1,7 +1,7 @@
-"""The worker: the process that holds MLX and a model. Started by `Engine`, which it talks to over its pipes.
+"""The worker: the process that holds a model and its engine. Started by `Engine`, which it talks to over its pipes.
 
-One thread owns MLX and does one request at a time; another reads what comes in, so that a request can be cancelled
-between two tokens, and ends the process when the other side is gone.
+One thread owns the model and does one request at a time; another reads what comes in, so that a request can be
+cancelled between two tokens, and ends the process when the other side is gone.
 """
 
 import os
@@ -12,11 +12,12 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from anchorline.engine import blas, installed
+from anchorline.engine.backend import Backend, StoppedError
 from anchorline.engine.errors import DamagedModelError, UnservableError
-from anchorline.engine.stopping import StoppedError
+from anchorline.engine.inference import Inference
 from anchorline.engine.wire import (
     LENGTH,
     LONGEST,
@@ -35,9 +36,6 @@ from anchorline.engine.wire import (
     to_worker,
 )
 from anchorline.generation import Request
-
-if TYPE_CHECKING:
-    from anchorline.engine.inference import Inference
 
 FIRST = Request("a", max_tokens=1)
 """A model is ready when it has generated one token."""
@@ -137,23 +135,47 @@ def _go_first() -> None:
         Path("/proc/self/oom_score_adj").write_text("800")
 
 
-def _load(message: Load, inbox: Inbox) -> "tuple[Inference, Ready]":
+def _load(message: Load, inbox: Inbox) -> tuple[Inference, Ready]:
+    """Loads the model with the engine that its format asks for. What an engine imports, only its own models need."""
     started = time.perf_counter()
     folder = Path(message.folder)
     with ThreadPoolExecutor(1) as beside:  # hashing takes as long as importing
-        verified = beside.submit(installed.verify, folder)
-        fast = blas.load()
-        from anchorline.engine.inference import load  # noqa: PLC0415  (MLX, which must find the BLAS loaded)
+        verifying = beside.submit(installed.verify, folder)
+        receipt = installed.receipt(folder) or verifying.result()
 
-        inference = load(folder, verified.result, inbox.is_cancelled, message.conversation_bytes)
+        def stamp() -> str:
+            return verifying.result().stamp
+
+        backend: Backend
+        if receipt.format == "gguf":
+            from anchorline.engine.llama import backend as llama  # noqa: PLC0415
+            from anchorline.engine.llama import library  # noqa: PLC0415
+
+            threads = blas.threads()
+            backend = llama.load(
+                folder,
+                installed.GGUF,
+                stamp,
+                inbox.is_cancelled,
+                threads=threads,
+                conversation_bytes=message.conversation_bytes,
+            )
+            computing = f"llama.cpp ({library.version()})"
+        else:
+            fast = blas.load()
+            from anchorline.engine.mlx import backend as mlx  # noqa: PLC0415  (which must find the BLAS loaded)
+
+            backend = mlx.load(folder, stamp, inbox.is_cancelled, message.conversation_bytes)
+            computing, threads = f"MLX, {fast.library}", fast.threads
+        inference = Inference(backend, receipt.model.template)
     for _ in inference.generate(Generate(0, FIRST)):
         pass
-    took = time.perf_counter() - started
-    return inference, Ready(inference.device, fast.library, fast.fast, fast.threads, took)
+    inference.rest()
+    return inference, Ready(inference.device, computing, threads, time.perf_counter() - started)
 
 
 def _serve(
-    inference: "Inference", message: Generate | Score | Embed | Count, pipes: Pipes, inbox: Inbox
+    inference: Inference, message: Generate | Score | Embed | Count, pipes: Pipes, inbox: Inbox
 ) -> None:
     answers: Generator[FromWorker, None, None]
     if isinstance(message, Generate):

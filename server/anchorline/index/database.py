@@ -9,7 +9,6 @@ import logging
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,21 +18,19 @@ from zlib import crc32
 import msgspec
 
 from anchorline import files
+from anchorline.index import location
 from anchorline.index.contents import Contents
 from anchorline.index.history import History
 from anchorline.workspace.symbols import Symbol
 
-FOLDER = "index"
 VERSION = 1
 """Another number is another form of the rows."""
 BUSY_S = 1.0
-UNUSED_S = 60 * 86_400
-"""After so many seconds the index of a workspace that was not opened is removed."""
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _CHECKSUM = 4
 _TABLES = """
 CREATE TABLE IF NOT EXISTS files (
-  path TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, contents BLOB, symbols BLOB
+  path TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, contents BLOB NOT NULL, symbols BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 """
@@ -45,7 +42,11 @@ log = logging.getLogger(__name__)
 
 
 class DamagedIndexError(Exception):
-    """A row does not hold what was written."""
+    """The file is not as it was written."""
+
+
+FAILURES = (sqlite3.Error, DamagedIndexError, msgspec.MsgspecError, UnicodeDecodeError)
+"""What may be raised where a file is damaged, locked, or can't be written."""
 
 
 class FileRow(NamedTuple):
@@ -57,21 +58,16 @@ class FileRow(NamedTuple):
     symbols: tuple[Symbol, ...] = ()
 
 
-def folder() -> Path:
-    """Returns where the indexes of all workspaces are kept."""
-    return files.data_folder() / FOLDER
-
-
 def locate(root: Path) -> Path:
     """Returns where the index of a workspace is kept."""
     name = hashlib.blake2b(os.fsencode(os.path.realpath(root)), digest_size=16).hexdigest()
-    return folder() / f"{name}.db"
+    return location.folder() / f"{name}.db"
 
 
 class IndexDatabase:
     """The open file, or without one a database in memory. May be used in any thread.
 
-    Every method may raise sqlite3.Error and DamagedIndexError; opening it OSError, too.
+    Every method may raise one of `FAILURES`; opening it OSError, too.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -101,25 +97,29 @@ class IndexDatabase:
         execute(f"PRAGMA user_version = {VERSION}")
 
     def rows(self) -> Iterator[FileRow]:
-        """Yields what is kept of every file, without its symbols."""
+        """Yields what is kept of every file, without its symbols, after the whole database was checked."""
+        if self._select("PRAGMA integrity_check(1)") != [("ok",)]:
+            raise DamagedIndexError("its parts do not fit together")
         for path, fingerprint, contents in self._select("SELECT path, fingerprint, contents FROM files"):
-            yield FileRow(path, fingerprint, None if contents is None else _contents(_checked(contents)))
+            if not isinstance(path, str) or not isinstance(fingerprint, str):
+                raise DamagedIndexError("a file has no name")
+            yield FileRow(path, fingerprint, _contents(_checked(contents)) if contents else None)
 
     def find(self, path: str, fingerprint: str) -> FileRow | None:
         """Returns what is kept of a file with this fingerprint, without its symbols."""
         query = "SELECT contents FROM files WHERE path = ? AND fingerprint = ?"
         for (contents,) in self._select(query, path, fingerprint):
-            return FileRow(path, fingerprint, None if contents is None else _contents(_checked(contents)))
+            return FileRow(path, fingerprint, _contents(_checked(contents)) if contents else None)
         return None
 
     def imports(self, path: str) -> tuple[str, ...]:
         """Returns what a file imports."""
-        query = "SELECT contents FROM files WHERE path = ? AND contents IS NOT NULL"
+        query = "SELECT contents FROM files WHERE path = ? AND contents <> x''"
         return next((_contents(_checked(row[0])).imports for row in self._select(query, path)), ())
 
     def symbols(self, path: str) -> tuple[Symbol, ...]:
         """Returns what a file defines."""
-        query = "SELECT symbols FROM files WHERE path = ? AND symbols IS NOT NULL"
+        query = "SELECT symbols FROM files WHERE path = ? AND symbols <> x''"
         return next((_symbols(_checked(row[0])) for row in self._select(query, path)), ())
 
     def history(self) -> History:
@@ -137,8 +137,7 @@ class IndexDatabase:
             (
                 row.path,
                 row.fingerprint,
-                row.contents and _sealed(row.contents),
-                row.contents and _sealed(row.symbols),
+                *((_sealed(row.contents), _sealed(row.symbols)) if row.contents else (b"", b"")),
             )
             for row in put
         ]
@@ -164,9 +163,9 @@ def _sealed(value: object) -> bytes:
     return crc32(raw).to_bytes(_CHECKSUM, "big") + raw
 
 
-def _checked(sealed: bytes) -> bytes:
-    raw = sealed[_CHECKSUM:]
-    if crc32(raw).to_bytes(_CHECKSUM, "big") != sealed[:_CHECKSUM]:
+def _checked(sealed: object) -> bytes:
+    raw = sealed[_CHECKSUM:] if isinstance(sealed, bytes) else b""
+    if not isinstance(sealed, bytes) or crc32(raw).to_bytes(_CHECKSUM, "big") != sealed[:_CHECKSUM]:
         raise DamagedIndexError("what it holds is not what was written")
     return raw
 
@@ -176,9 +175,11 @@ def opened(path: Path | None) -> IndexDatabase:
     if path is None:
         return IndexDatabase()
     try:
-        _remove_unused(path)
+        with suppress(OSError):
+            os.utime(path)
+        location.remove_unused(path.parent)
         return IndexDatabase(path)
-    except (DamagedIndexError, sqlite3.Error, OSError) as error:
+    except (*FAILURES, OSError) as error:
         return renewed(path, error)
 
 
@@ -186,10 +187,10 @@ def renewed(path: Path | None, error: Exception) -> IndexDatabase:
     """Returns an empty database in the place of one that failed: a file again if it was damaged, else in memory."""
     if path is not None and is_damaged(error):
         log.warning("the index %s is damaged (%s): it is made anew", path, error)
-        discard(path)
+        location.discard(path)
         try:
             return IndexDatabase(path)
-        except (DamagedIndexError, sqlite3.Error, OSError) as second:
+        except (*FAILURES, OSError) as second:
             error = second
     log.warning("the index of this workspace is in memory alone: %s can't be written (%s)", path, error)
     return IndexDatabase()
@@ -198,22 +199,8 @@ def renewed(path: Path | None, error: Exception) -> IndexDatabase:
 def is_damaged(error: Exception) -> bool:
     """Says whether an error is the file's, and not the disk's or another program's."""
     if isinstance(error, sqlite3.Error):
-        return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
-    return isinstance(error, DamagedIndexError | msgspec.MsgspecError)
-
-
-def discard(path: Path) -> None:
-    """Removes an index's file and what SQLite has beside it."""
-    for suffix in ("", "-wal", "-shm"):
-        with suppress(OSError):
-            path.with_name(path.name + suffix).unlink()
-
-
-def _remove_unused(path: Path) -> None:
-    """Notes that an index is used, and removes those beside it that were not for `UNUSED_S`."""
-    now = time.time()
-    with suppress(OSError):
-        os.utime(path)
-        for other in path.parent.glob("*.db"):
-            if now - other.stat().st_mtime > UNUSED_S:
-                discard(other)
+        code = getattr(error, "sqlite_errorcode", None)  # none where a text is not UTF-8
+        if code is None:
+            return isinstance(error, sqlite3.OperationalError)
+        return code & 0xFF in _DAMAGED
+    return isinstance(error, FAILURES)

@@ -1,6 +1,7 @@
 """The indexed files in memory: postings of each field, a large part that stays and a small one that changes."""
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import cached_property
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -102,6 +103,19 @@ class Documents:
         """Returns the paths of the files that have a term in a field."""
         rows = (offset + at for offset, part in self._postings(field) for at in part.find(term)[0])
         return frozenset(self._every[row] for row in rows if self._live[row])
+
+    def files_if(self, path: str, field: Field, term: int) -> int:
+        """Returns how many files have a term in a field; 0 if the file at `path` is none of them."""
+        row = self._row_of.get(path)
+        if row is None:
+            return 0
+        postings = self._postings(field)
+        count = sum(len(part.find(term)[0]) for _, part in postings)
+        return count if any(part.has(term, row - offset) for offset, part in postings) else 0
+
+    @cached_property
+    def _row_of(self) -> dict[str, int]:
+        return {self._every[row]: row for row in self._rows.tolist()}
 
     def having_all(self, field: Field, terms: Collection[int]) -> list[str]:
         """Returns the paths of the files that have all of some terms in a field."""

@@ -21,10 +21,10 @@ log = logging.getLogger(__name__)
 
 
 class FolderSnapshot:
-    """The files below a folder. A repository in it is listed by git; one that git can't list has no files.
+    """The files below a folder. Repositories are listed by git.
 
     Submodules and clones below the folder are part of it, linked work trees are not: they hold the same files again.
-    Links are not followed. May be used in any thread.
+    One that git can't list has no files. Links are not followed. May be used in any thread.
     """
 
     def __init__(self, root: Path) -> None:
@@ -63,6 +63,8 @@ class FolderSnapshot:
         try:
             names = git.listing(self.root / prefix)
         except GitError as error:
+            if not prefix:
+                raise
             log.warning("%s is not indexed: %s", self.root / prefix, error)
             return []
         return [name for name in names if _plain(name)]

@@ -50,7 +50,7 @@ _LOG = ("--name-only", "-z", "--no-merges", "--no-renames", "--no-ext-diff", "--
         "--no-color", "--no-notes", "--no-mailmap", "--format=format:%x00%H %ct")  # fmt: skip
 
 
-class GitError(Exception):
+class GitError(OSError):
     """Git is not there, does not answer, or refuses. The message says which."""
 
 

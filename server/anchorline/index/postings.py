@@ -80,6 +80,12 @@ class Postings:
         start, end = self._starts[at], self._starts[at + 1]
         return self._rows[start:end], self._counts[start:end]
 
+    def has(self, term: int, row: int) -> bool:
+        """Says whether a document has a term."""
+        rows, _ = self.find(term)  # in their order
+        at = int(np.searchsorted(rows, np.int32(row)))
+        return at < len(rows) and int(rows[at]) == row
+
     @property
     def size(self) -> int:
         """Bytes of the arrays."""

@@ -16,7 +16,7 @@ _LEFT_OUT = re.compile(
     r"|\.(?:png|jpe?g|gif|ico|bmp|tiff?|svg|webp|avif|pdf|zip|gz|xz|bz2|zst|7z|rar|tar|tgz|jar|war|whl|woff2?|ttf|otf|eot"
     r"|mp[34]|m4a|ogg|wav|flac|mov|avi|mkv|webm|wasm|ipynb|po|mo|pot|snap|fits|npy|npz|pkl|parquet|h5|onnx|pt|bin"
     r"|safetensors|gguf|sqlite3?|db|exe|dll|so|dylib|a|o|obj|lib|class|pyc|pyd|map|min\.js|min\.css|bundle\.js"
-    r"|pb\.go|_pb2\.py|_pb2_grpc\.py|g\.dart|designer\.cs)$",
+    r"|pb\.go|g\.dart|designer\.cs)$|_pb2(?:_grpc)?\.pyi?$",
     re.IGNORECASE,
 )
 _SECRET = re.compile(

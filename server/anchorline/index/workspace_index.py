@@ -8,12 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from msgspec import MsgspecError
-
 from anchorline.index import database, documents, words
 from anchorline.index.contents import contents
-from anchorline.index.database import DamagedIndexError, FileRow
-from anchorline.index.documents import Collected, Hits
+from anchorline.index.database import FAILURES, FileRow
+from anchorline.index.documents import Collected, Field, Hits
 from anchorline.index.history import History
 from anchorline.index.snapshot import Listed, Snapshot
 from anchorline.workspace.symbols import Symbol
@@ -28,6 +26,8 @@ DATABASES = 2
 """How often another database is taken for one that fails: a new file, then one in memory."""
 MOST_READ = 60
 """Files that are searched for a literal text, at most."""
+IN_FILE: tuple[Field, ...] = ("text", "path")
+"""Where a word may be that a file has: its definitions are part of its text."""
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
@@ -72,6 +72,7 @@ class WorkspaceIndex:
         self._changing = threading.RLock()
         self._database = database.opened(file)
         self._failure: Exception | None = None
+        self._bounds_told = False
         self._forget()
 
     def _forget(self) -> None:
@@ -90,7 +91,7 @@ class WorkspaceIndex:
             try:
                 if self._failure is None:
                     return self._refresh(stop)
-            except (sqlite3.Error, DamagedIndexError, MsgspecError) as error:
+            except FAILURES as error:
                 self._failure = error
             self._start_anew()
         return self._refresh(stop)
@@ -113,10 +114,9 @@ class WorkspaceIndex:
             self._follow_history()
             chosen = self._chosen(listed)
             beyond = len(listed) - len(chosen)
-            gone = [path for path in self._fingerprints if path not in chosen]
-            changed = [
-                path for path, file in chosen.items() if self._fingerprints.get(path) != file.fingerprint
-            ]
+            known = self._fingerprints.copy()
+            gone = [path for path in known if path not in chosen]
+            changed = [path for path, file in chosen.items() if known.get(path) != file.fingerprint]
             self._apply([], gone)
             removed += len(gone)
             remaining = iter(changed)
@@ -135,6 +135,9 @@ class WorkspaceIndex:
                 break
         with self._changing:
             self._collected.settle()
+        if beyond and not self._bounds_told:
+            self._bounds_told = True
+            log.warning("of this workspace's files %d are not indexed: it has too many", beyond)
         return Refreshed(read, removed, len(self._collected), beyond, complete)
 
     def update(self, path: str) -> bool:
@@ -149,7 +152,7 @@ class WorkspaceIndex:
             self._apply(
                 [self._row(path, file)] if file is not None else [], [] if file is not None else [path]
             )
-        except (sqlite3.Error, DamagedIndexError, MsgspecError) as error:
+        except FAILURES as error:
             self._failure = error
         return path in self._collected
 
@@ -171,7 +174,7 @@ class WorkspaceIndex:
         history = self._snapshot.history(self.history)
         if history.head != self.history.head:
             self.history = history
-            self._database.keep_history(history)
+            self._write(lambda: self._database.keep_history(history))
 
     def _row(self, path: str, file: Listed) -> FileRow:
         """Returns what there is to keep of a file: another program may have kept it already."""
@@ -195,15 +198,15 @@ class WorkspaceIndex:
                 self._collected.remove(path)
             if rows or gone:
                 self._collected.settle(UNSETTLED_SHARE)
-                self._write(rows, gone)
+                self._write(lambda: self._database.change(rows, gone))
 
-    def _write(self, rows: list[FileRow], gone: list[str]) -> None:
+    def _write(self, write: Callable[[], None]) -> None:
         try:
-            self._database.change(rows, gone)
+            write()
         except sqlite3.OperationalError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
                 raise
-            log.debug("another program writes the index: %s", error)  # it has the same files to write
+            log.debug("another program writes the index: %s", error)  # it has the same to write
 
     def _chosen(self, listed: dict[str, Listed]) -> dict[str, Listed]:
         """Returns the files within the bounds: those committed last come first, then those nearest to the root."""
@@ -246,15 +249,16 @@ class WorkspaceIndex:
         return self.history.together(paths)
 
     def matched(self, path: str, query: str) -> tuple[str, ...]:
-        """Returns the words of a text that a file has in it, in its path or its definitions, the rarest first."""
+        """Returns the words of a text that a file has in it or in its path, the rarest first."""
         held = self._documents()
         rarity: dict[str, int] = {}
         for word in dict.fromkeys(words.WORD.findall(query)):
-            for term in words.split(word):
-                number = words.key(term)
-                having = held.having("text", number) | held.having("path", number)
-                if path in having:
-                    rarity[word] = min(rarity.get(word, len(having)), len(having))
+            terms = [words.key(term) for term in words.split(word)]
+            files = [
+                count for term in terms for field in IN_FILE if (count := held.files_if(path, field, term))
+            ]
+            if files:
+                rarity[word] = min(files)
         return tuple(sorted(rarity, key=lambda word: (rarity[word], word)))
 
     def symbols(self, path: str) -> tuple[Symbol, ...]:
@@ -282,7 +286,7 @@ class WorkspaceIndex:
         """Returns what the database answers; nothing if it fails, and then the next refresh makes another one."""
         try:
             return question(path)
-        except (sqlite3.Error, DamagedIndexError, MsgspecError) as error:
+        except FAILURES as error:
             self._failure = error
             return ()
 

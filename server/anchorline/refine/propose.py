@@ -1,5 +1,7 @@
 """The way from a draft to a proposal: analyse, ground, rewrite, guard. Synchronous, deterministic, never raises."""
 
+import msgspec
+
 from anchorline.plan import Edit, Hint, Question, Refinement
 from anchorline.refine import guard
 from anchorline.refine.analyse import analyse
@@ -7,6 +9,7 @@ from anchorline.refine.ground import ground, locate
 from anchorline.refine.hints import hints
 from anchorline.refine.mask import TARGETS, Masked
 from anchorline.refine.rewrite import Change, apply, rewrite, settle
+from anchorline.refine.structure import structure
 from anchorline.surroundings import NOTHING, Surroundings
 
 LONGEST = 65_536
@@ -48,11 +51,14 @@ def _propose(draft: str, surroundings: Surroundings, max_hints: int, follow_up: 
     shown, asked = hints(subject, analysis, surroundings, most=max_hints, follow_up=follow_up)
     questions = (*questions, *asked)
     if kept:
-        return _proposed(draft, kept, dropped, shown, questions)
-    if dropped:
-        return Refinement("refused", _because(dropped), hints=shown, questions=questions)
-    reason = "no changes suggested" + ("; something is unclear" if shown else "")
-    return Refinement("unchanged", reason, hints=shown, questions=questions)
+        refinement = _proposed(draft, kept, dropped, shown, questions)
+    elif dropped:
+        refinement = Refinement("refused", _because(dropped), hints=shown, questions=questions)
+    else:
+        reason = "no changes suggested" + ("; something is unclear" if shown else "")
+        refinement = Refinement("unchanged", reason, hints=shown, questions=questions)
+    ordered = structure(subject)
+    return refinement if ordered is None else msgspec.structs.replace(refinement, structure=ordered)
 
 
 def _proposed(

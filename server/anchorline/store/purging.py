@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from anchorline import files
+from anchorline.index import location
 from anchorline.store import database
 from anchorline.store.database import StoreError
 from anchorline.trial.versions import FOLDER, Registry
@@ -36,15 +37,16 @@ def purge(path: Path, before: float | None = None) -> Purged:
     """Removes what was recorded before the epoch second `before`, or everything, from every byte on disk.
 
     Networks that were trained on any of it go as well; what they decided falls back to what was there before. So do
-    dataset, dashboard and overview, which were built from the database. Rows are overwritten with zeros, the file is
-    rebuilt, the write-ahead log emptied. Other editors may go on: they wait. Databases that were set aside as damaged
-    are removed where all in them is old enough. Raises StoreError when another program keeps the log in use, or a
-    file can't be written.
+    dataset, dashboard and overview, which were built from the database. With everything the indexes of workspaces go.
+    Rows are overwritten with zeros, the file is rebuilt, the write-ahead log emptied. Other editors may go on: they
+    wait. Databases that were set aside as damaged are removed where all in them is old enough. Raises StoreError when
+    another program keeps the log in use, or a file can't be written.
     """
+    indexes = location.remove_all() if before is None else ()
     if not path.exists():
         derived, versions = _purge_derived(path), _purge_versions(before)
         gone, left = _purge_damaged(path, before)
-        return Purged({}, (*derived, *gone), left, versions)
+        return Purged({}, (*derived, *indexes, *gone), left, versions)
     opened = database.open_for_writing(path)
     try:
         db = opened.database
@@ -60,7 +62,7 @@ def purge(path: Path, before: float | None = None) -> Purged:
     finally:
         database.close(opened.database)
     gone, left = _purge_damaged(path, before)
-    return Purged(rows, (*derived, *gone), left, versions)
+    return Purged(rows, (*derived, *indexes, *gone), left, versions)
 
 
 def dataset_folder(path: Path) -> Path:

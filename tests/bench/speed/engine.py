@@ -105,7 +105,7 @@ def draft_like(generator: random.Random) -> str:
 def peer(folder: Path, *, with_blas: bool) -> None:
     """Answer lines of JSON with plain mlx_lm: the other process of this bench."""
     from anchorline.engine import blas
-    from anchorline.engine.loading import load
+    from anchorline.engine.mlx.loading import load
 
     if with_blas:
         blas.load()

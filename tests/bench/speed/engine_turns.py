@@ -204,7 +204,8 @@ async def cancels(name: str, count: int) -> list[dict[str, Any]]:
 
 def work(kind: str) -> None:
     """Be a worker of one kind."""
-    from anchorline.engine import blas, stopping, worker
+    from anchorline.engine import blas, worker
+    from anchorline.engine.mlx import stopping
 
     step, layers = KINDS[kind]
     load = blas.load

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from mlx_lm.models.cache import KVCache, LRUPromptCache
 
-from anchorline.engine.prefix import Cache
+from anchorline.engine.mlx.prefix import Cache
 
 MOST = 8
 """Conversations that are kept: the one that was longest without a turn goes first."""

@@ -8,9 +8,7 @@ measured. A GPU would wait for each layer, and has done its passes sooner: there
 from collections.abc import Callable
 from typing import Any
 
-
-class StoppedError(Exception):
-    """A request was cancelled; the pass that was made for it is not complete."""
+from anchorline.engine.backend import StoppedError
 
 
 def watch(model: Any, stopped: Callable[[], bool]) -> None:  # noqa: ANN401  (a model of mlx_lm)
