@@ -335,6 +335,13 @@ class Hooks(msgspec.Struct, frozen=True):
             "this many USD or more. Sending it again goes through. In Gemini CLI it is only said. 0 never does.",
         ),
     ] = 0.5
+    ground: Annotated[
+        bool,
+        Meta(
+            description="Tell the agent with each prompt which files and symbols of its folder it is about, and which "
+            "command runs their tests, where that is likely enough."
+        ),
+    ] = False
 
 
 class Otel(msgspec.Struct, frozen=True):
@@ -397,6 +404,7 @@ USER_ONLY = frozenset(
         "cache.account",
         "engine.model",
         "otel.endpoint",
+        "hooks.ground",
     }
     | {f"gateway.{field.name}" for field in msgspec.structs.fields(Gateway)}
     | {f"answers.{field.name}" for field in msgspec.structs.fields(Answers)}

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from anchorline import files
 from anchorline.cli.main import cli
 from anchorline.hooks import handlers, plugin, session_events
+from anchorline.hooks.grounding import Grounding
 from anchorline.hooks.status_line import StatusLine
 from anchorline.store import database
 from support.claude_sessions import MODEL, START, Session, billed, recorded_requests, wait_for_requests
@@ -167,4 +168,6 @@ def test_where_recording_is_off_nothing_is_imported(tmp_path: Path):
 
 def test_the_plugin_asks_for_the_events_that_are_handled():
     hooks = json.loads((plugin.shipped() / "hooks" / "hooks.json").read_text())["hooks"]
-    assert set(hooks) == {name for source, name in handlers.handlers(StatusLine()) if source == "claude-code"}
+    assert set(hooks) == {
+        name for source, name in handlers.handlers(StatusLine(), Grounding()) if source == "claude-code"
+    }

@@ -39,7 +39,7 @@ async def test_the_official_client_lists_and_calls_the_tools(work: Path, tmp_pat
     history.imported(tmp_path / "sessions", days_ago=600 / 86_400, gap=60)
     async with Client(server(work), mode=mode, read_timeout_seconds=60) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-        assert set(tools) == {"plan", "warm", "cost"}
+        assert set(tools) == {"plan", "ground", "warm", "cost"}
         for tool in tools.values():
             assert tool.annotations is not None
             assert tool.annotations.read_only_hint is True

@@ -19,6 +19,8 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Prompts": {
         "plan": ("plan.command", "Plan a prompt: refinement, trims, cache anchors, route and cost."),
+        "refine": ("refine.command", "Suggest a clearer prompt, and the files and symbols that it is about."),
+        "ground": ("ground.command", "List the files, symbols and tests that a prompt is about."),
         "lint": ("lint.command", "Check prompts against the rules."),
         "rules": ("rules.command", "List the rules, or explain one."),
         "outcome": ("outcome.command", "Record what became of a plan."),

@@ -18,11 +18,11 @@ from anchorline.mcp.server import serve
     help="Folder from which an agent may have files planned; several with several --root (default: the current one).",
 )
 def command(roots: tuple[Path, ...]) -> None:
-    """Serve agents over standard input and output (Model Context Protocol): plan, warm and cost.
+    """Serve agents over standard input and output (Model Context Protocol): plan, ground, warm and cost.
 
     Agents start this themselves (docs/how-to/mcp.md says how to add it to each). The tools only read: nothing is
-    recorded, written or sent. Files are read in the folders of --root alone, and never through a link; your home
-    folder and a disk's root are none.
+    recorded or sent, and nothing is written but the index of a folder. Files are read in the folders of --root
+    alone, and never through a link; your home folder and a disk's root are none.
 
     \b
     Examples:

@@ -13,7 +13,7 @@ import msgspec
 from anchorline import files
 from anchorline.cache import markers
 from anchorline.cache.markers import Splice
-from anchorline.cli import reading, rendering
+from anchorline.cli import reading, recording, rendering
 from anchorline.config import Config
 from anchorline.explain import markdown, nothing
 from anchorline.gateway import splice
@@ -28,13 +28,9 @@ from anchorline.prompt.model import EmptyPromptError, Format, Prompt
 from anchorline.route.target import Targets
 from anchorline.store.database import StoreError, locate
 from anchorline.store.experiments import registry
-from anchorline.store.recorder import Recorder
 from anchorline.surroundings import NOTHING, Surroundings
 from anchorline.trim.results import Shortened
 from anchorline.trim.trims import trims
-
-WRITE_S = 10.0
-"""How long the end of the command waits for the database, seconds."""
 
 
 @click.command(name="plan")
@@ -114,11 +110,11 @@ def command(
         _write(prompt, splice.shortened(prompt, trims(prompt, shortened, warm).results), apply_trims)
     record = record and config.store.enabled and plan.instructions is None
     if record:
-        decider = in_force.shadow(plan)
-        shadow = (
-            planner.plan(prompt, target=target, now=plan.created_at, decider=decider) if decider else None
-        )
-        _record(config, plan, prompt, shadow, decider.policy.version if decider else "")
+        shadow = None
+        if (decider := in_force.shadow(plan)) is not None:
+            decided = planner.plan(prompt, target=target, now=plan.created_at, decider=decider)
+            shadow = decider.policy.version, decided
+        recording.record(config, plan, prompt, shadow=shadow)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(plan)).decode())
         return
@@ -179,26 +175,6 @@ def _surroundings(path: Path | None) -> Surroundings:
         return msgspec.json.decode(path.read_bytes().removeprefix(BOM_UTF8), type=Surroundings)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise reading.Unusable(f"{path}: {error}") from error
-
-
-def _record(config: Config, plan: Plan, prompt: Prompt, shadow: Plan | None, version: str) -> None:
-    recorder = Recorder(
-        locate(config.store.path),
-        config.store.text,
-        on_problem=_warn,
-        on_notice=reading.notice,
-        features=config.store.features,
-        shown_in="cli",
-    )
-    recorder.plan(plan, prompt)
-    if shadow is not None:
-        recorder.shadow(plan, shadow, version)
-    if not recorder.close(timeout=WRITE_S) and recorder.state.status == "ok":
-        _warn(f"{recorder.path}: another program keeps it locked")
-
-
-def _warn(message: str) -> None:
-    click.echo(f"anchorline: not recorded: {message}", err=True)
 
 
 def _apply(prompt: Prompt, plan: Plan, source: str, target: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from anchorline.config import Loaded, here, load
+from anchorline.config import Config, Loaded, here, load
 from anchorline.prompt.model import Format, Prompt, PromptError
 
 NAMED = 10
@@ -41,6 +41,14 @@ def prompt(path: str, file_format: Format | None, model: str | None = None) -> P
     if len(contents.left_out) > NAMED:
         click.echo(f"{path}: {len(contents.left_out) - NAMED} more lines are left out", err=True)
     return contents
+
+
+def draft(path: str, config: Config) -> str:
+    """Reads the newest instruction of a prompt. Raises ClickException where there is none."""
+    contents = prompt(path, None, config.route.model)
+    if contents.draft is None or not contents.draft.text.strip():
+        raise click.ClickException(f"{path}: there is no prompt in it")
+    return contents.draft.text
 
 
 def position(error: PromptError) -> str:

@@ -46,7 +46,7 @@ SURFACES: dict[str, Surface] = {
         "Qwen Code",
         locations.qwen_code,
         "qwen-extension.json",
-        ("SessionStart", "Stop", "SubagentStop", "PreCompact", "SessionEnd"),
+        ("SessionStart", "UserPromptSubmit", "Stop", "SubagentStop", "PreCompact", "SessionEnd"),
     ),
 }
 TIMEOUT_S = 10

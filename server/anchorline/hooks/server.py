@@ -27,6 +27,7 @@ import msgspec
 from anchorline import files
 from anchorline.hooks import client, client_aside, events, handlers
 from anchorline.hooks.events import Display, Handler
+from anchorline.hooks.grounding import Grounding
 from anchorline.hooks.status_line import StatusLine
 from anchorline.live import logs
 
@@ -88,7 +89,8 @@ class Helper:
     def __init__(self, entrance: Entrance) -> None:
         self._entrance = entrance
         self._status_line = StatusLine()
-        self._handlers = handlers.handlers(self._status_line)
+        self._grounding = Grounding()
+        self._handlers = handlers.handlers(self._status_line, self._grounding)
         self._stamp = client.stamp()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="hook")
         self._queue = ThreadPoolExecutor(1, thread_name_prefix="queue")
@@ -167,6 +169,7 @@ class Helper:
             await asyncio.wait(unfinished, timeout=CLOSE_S)
         self._queue.shutdown(wait=False, cancel_futures=True)
         self._pool.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._grounding.close)
         await asyncio.to_thread(self._status_line.close)
 
 

@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 from anchorline.billed.budgets import BudgetUse
 from anchorline.limits.budgets import WindowBudget
 from anchorline.limits.model import WindowState
-from anchorline.plan import Plan
+from anchorline.plan import Addition, Plan
 from anchorline.report.model import Grouping, GroupKind
 
 MOST_ROWS = 20
@@ -57,6 +57,21 @@ class CostArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     since: Annotated[
         str, Meta(description="An age (12h, 30d, 2w) or a date (2026-11-23).", max_length=40)
     ] = "7d"
+
+
+class GroundArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to look up."""
+
+    text: Annotated[
+        str, Meta(description="A task or question about the code, as it was asked.", max_length=65_536)
+    ]
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What in the folder `root` a text is about: files, symbols and the command that runs their tests."""
+
+    root: str
+    facts: tuple[Addition, ...]
 
 
 class WarmConversation(msgspec.Struct, frozen=True):

@@ -22,7 +22,8 @@ from anchorline.mcp.tools import CallError, Tool, Tools
 
 INSTRUCTIONS = (
     "Figures about prompts, prompt caches and cost on this machine. All tools only read: use `plan` before a large or "
-    "expensive prompt, `warm` to see what is cached and until when, `cost` for what was spent."
+    "expensive prompt, `ground` to find where in the workspace a task is, `warm` to see what is cached and until when, "
+    "`cost` for what was spent."
 )
 log = logging.getLogger(__name__)
 

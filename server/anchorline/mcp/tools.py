@@ -1,4 +1,4 @@
-"""The tools `plan`, `warm` and `cost`: each reads what is recorded and answers, and none writes or sends anything."""
+"""The tools `plan`, `ground`, `warm` and `cost`: each reads and answers, and none records or sends anything."""
 
 import time
 from collections.abc import Callable
@@ -12,6 +12,10 @@ from msgspec import UnsetType
 from anchorline import ages, config, explain, figures
 from anchorline.billed import budgets
 from anchorline.config import Config
+from anchorline.ground.propose import UnindexableError, open_index, propose
+from anchorline.ground.recents import recents
+from anchorline.ground.threshold import KEPT_S
+from anchorline.index.workspace_index import WorkspaceIndex
 from anchorline.limits import shares, wording
 from anchorline.limits.budgets import window_budgets
 from anchorline.limits.state import Limits, limits
@@ -21,6 +25,8 @@ from anchorline.mcp.answers import (
     MOST_ROWS,
     CostAnswer,
     CostArguments,
+    Facts,
+    GroundArguments,
     PlanArguments,
     WarmAnswer,
     WarmArguments,
@@ -37,6 +43,7 @@ from anchorline.report.warm import WarmPrefix, warm
 from anchorline.route.target import load as load_targets
 from anchorline.store.database import StoreError, locate
 from anchorline.store.experiments import registry
+from anchorline.store.reader import Reader
 from anchorline.surroundings import NOTHING, Surroundings
 from anchorline.trim.results import Shortened
 from anchorline.workspace.files import WorkspaceFiles
@@ -84,6 +91,7 @@ class Tools:
     def __init__(self, roots: Roots) -> None:
         self._roots = roots
         self._files = WorkspaceFiles(roots.folders)
+        self._index: WorkspaceIndex | None = None
         self.by_name = {
             tool.name: tool
             for tool in (
@@ -95,6 +103,15 @@ class Tools:
                     PlanArguments,
                     Plan,
                     self._plan,
+                ),
+                Tool(
+                    "ground",
+                    "Find where a task is",
+                    "Find the files and symbols of the workspace that a task is likely about, with probabilities and "
+                    "reasons, and the command that runs their tests. Nothing where nothing is likely enough.",
+                    GroundArguments,
+                    Facts,
+                    self._ground,
                 ),
                 Tool(
                     "warm",
@@ -178,6 +195,27 @@ class Tools:
             return look(prompt.draft.text, NOTHING, Sources(self._files, {}), search=False)
         except Exception:  # noqa: BLE001  (fail open: a strange file must not cost the plan)
             return NOTHING
+
+    def _ground(self, given: GroundArguments) -> ToolAnswer:
+        settings, now = self._settings(), time.time()
+        if not self._roots.folders:
+            raise CallError("no folder is open to this server: start it in a project, or with --root FOLDER")
+        if not settings.ground.enabled:
+            raise CallError("grounding is off (ground.enabled)")
+        root = self._roots.folders[0]
+        try:
+            if self._index is None:
+                self._index = open_index(root)
+            self._index.refresh()
+            recent = recents(root, self._index, now)
+            decisions = Reader(locate(settings.store.path)).addition_decisions(now - KEPT_S)
+            facts = propose(self._index, given.text, recent, decisions, now=now)
+        except UnindexableError as error:
+            raise CallError(str(error)) from error
+        except OSError as error:
+            raise CallError(f"{root}: {error.strerror or error}") from error
+        lines = [f"{fact.text} ({fact.probability:.0%}; {fact.reason})" for fact in facts]
+        return ToolAnswer(Facts(str(root), facts), "\n".join(lines) or "Nothing is likely enough.")
 
     def _warm(self, _: WarmArguments) -> ToolAnswer:
         settings, now = self._settings(), time.time()

@@ -51,12 +51,15 @@ def decide(db: "Database", plan: str, decisions: Mapping[str, Decision], now: fl
 
 
 def decisions(connection: sqlite3.Connection, since: float) -> list[AdditionDecision]:
-    """Returns the newest decisions about files and symbols, from the epoch second `since` on."""
+    """Returns the newest decisions about files, from the epoch second `since` on.
+
+    The threshold is one of files: a symbol or a command is proposed with its file.
+    """
     if "additions" not in database.tables(connection):
         return []
     rows = connection.execute(
         "SELECT probability, decision != 'rejected', decided_at FROM additions "
-        "WHERE decided_at >= ? AND kind IN ('file', 'symbol') ORDER BY decided_at DESC LIMIT ?",
+        "WHERE decided_at >= ? AND kind = 'file' ORDER BY decided_at DESC LIMIT ?",
         [since, MOST_DECISIONS],
     )
     return [AdditionDecision(probability, bool(accepted), at) for probability, accepted, at in rows]
