@@ -1,5 +1,6 @@
 """What is retrieved for a draft in a small workspace with a history, as its developer would expect it."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -194,13 +195,12 @@ def test_recent_files_are_those_of_the_most_trusted_source_first():
     assert recents.recent() == Recent()
 
 
-def test_changed_files_are_those_that_git_has_not_committed(root: Path, tmp_path: Path):
-    clone = tmp_path / "clone"
-    git(tmp_path, "clone", "-q", str(root), "clone")
-    assert recents.changed(clone) == ()
-    (clone / "shop" / "mail.py").write_text("x = 1\n", "utf-8")
-    (clone / "new file.py").write_text("", "utf-8")
-    (clone / "shop" / "parcel.py").unlink()
-    assert set(recents.changed(clone)) == {"shop/mail.py", "new file.py"}
-    assert set(recents.changed(clone / "shop")) == {"mail.py"}
-    assert recents.changed(tmp_path / "clone" / "none") == ()
+def test_files_that_were_written_lately_are_edits_unless_they_are_many_at_once(tmp_path: Path):
+    now = 1_790_000_000.0
+    ages = {"new.py": 5, "older.py": 3000, "yesterday.py": 100_000, "later.py": -50}
+    ages |= {f"switched{number}.py": 600 + number for number in range(recents.BURST)}
+    for name, age in ages.items():
+        (tmp_path / name).write_text("", "utf-8")
+        os.utime(tmp_path / name, (now - age, now - age))
+    assert recents.written(tmp_path, [*ages, "gone.py", "nul\0"], now) == ("new.py", "older.py")
+    assert recents.written(tmp_path / "none", ages, now) == ()

@@ -20,6 +20,7 @@ from anchorline.store.database import locate
 from anchorline.store.recorder import Recorder
 from support import history, samples
 from support.builds import ROOT
+from support.grounded import FILE, PROMPT, shop
 
 PLAIN = "Fix the flaky test, and say why it failed."
 DRAFT = "Fix the flaky test in tests/parser_test.py, and say why it failed."
@@ -73,6 +74,23 @@ def test_a_plan_of_a_draft_names_the_file_that_the_workspace_does_not_have(tools
     (tmp_path / "work" / "tests" / "test_parser.py").write_text("")
     hints = value(tools, "plan", text=DRAFT)["refinement"]["hints"]
     assert any("tests/parser_test.py" in hint["message"] for hint in hints)
+
+
+def test_a_task_is_looked_up_in_the_first_folder(tmp_path: Path):
+    root = shop(tmp_path / "shop").folder
+    tools = Tools(Roots([root]))
+    answer = value(tools, "ground", text=PROMPT)
+    assert answer["root"] == str(root)
+    assert FILE in {fact["path"] for fact in answer["facts"]}
+    assert FILE in call(tools, "ground", text=PROMPT).text
+    (root / FILE).unlink()
+    assert FILE not in {fact["path"] for fact in value(tools, "ground", text=PROMPT)["facts"]}
+    assert value(tools, "ground", text="What is the capital of France?")["facts"] == []
+
+
+def test_without_a_folder_nothing_is_looked_up():
+    with pytest.raises(CallError, match="no folder is open"):
+        call(Tools(Roots([Path.home(), Path("/")])), "ground", text=PROMPT)
 
 
 def test_the_model_that_is_named_is_planned_for(tools: Tools):

@@ -11,7 +11,7 @@ from anchorline.cli import reading
 from anchorline.cli.progress import bar
 from anchorline.config import Config, here
 from anchorline.ground.propose import open_index, propose
-from anchorline.ground.recents import recents
+from anchorline.ground.recent import recent, written
 from anchorline.ground.threshold import KEPT_S, AdditionDecision
 from anchorline.index.workspace_index import WorkspaceIndex
 from anchorline.plan import Addition
@@ -49,9 +49,11 @@ def ground(
         _refresh(index, root, quiet=quiet)
         own = [path.resolve() for path in without]
         beside = {path.relative_to(root).as_posix() for path in own if path.is_relative_to(root)}
-        recent = recents(root, index, now, _edited(session, root), beside)
+        edits = _edited(session, root)
+        lately = () if edits else tuple(p for p in written(root, index.paths, now) if p not in beside)
+        worked_on = recent(session=edits, lately=lately, history=index.history)
         decisions = _decisions(config, now)
-        return propose(index, draft, recent, decisions, now=now, refined=refined, without=beside)
+        return propose(index, draft, worked_on, decisions, now=now, refined=refined, without=beside)
 
 
 def _refresh(index: WorkspaceIndex, root: Path, *, quiet: bool) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import msgspec
 
+from anchorline.ground import reasons
 from anchorline.ground.additions import additions
-from anchorline.ground.retrieval import NOTHING, Recent, Retrieval
+from anchorline.ground.retrieval import Recent
+from anchorline.ground.retrieve import retrieve
 from anchorline.ground.threshold import AdditionDecision, threshold
 from anchorline.index import database
 from anchorline.index.folder import FolderSnapshot
@@ -60,20 +62,20 @@ def propose(
 
     `recent` are the files that were worked on last, `decisions` what the developer made of earlier additions, `refined`
     is the refined draft, where there is one. The file that the draft stands in is nothing to add, nor are those in
-    `without`. Reads the index as it is; `now` is in epoch seconds. Raises OSError.
+    `without`, nor one of which nothing can be said that a developer could check. Reads the index as it is; `now` is in
+    epoch seconds. Raises OSError.
     """
     own = own_words(draft)
     retrieval = retrieve(index, own, recent)
     least = threshold(retrieval.threshold, decisions, now)
     likely = (file for file in retrieval.files if file.probability >= least and file.path not in without)
-    files = tuple(file for file in islice(likely, MOST_LIKELY) if not _holds(index.read(file.path), own))
+    files = tuple(
+        file
+        for file in islice(likely, MOST_LIKELY)
+        if reasons.are_there(file.evidence, now) and not _holds(index.read(file.path), own)
+    )
     retrieval = msgspec.structs.replace(retrieval, files=files)
     return additions(draft, retrieval, index, now=now, threshold=least, refined=refined)
-
-
-def retrieve(index: WorkspaceIndex, draft: str, recent: Recent) -> Retrieval:  # noqa: ARG001
-    """Returns nothing, until the ranking is here."""
-    return NOTHING
 
 
 def _holds(raw: bytes | None, draft: str) -> bool:

@@ -20,6 +20,11 @@ def of_file(evidence: Evidence, now: float) -> str:
     )
 
 
+def are_there(evidence: Evidence, now: float) -> bool:
+    """Says whether there is a reason that can be checked."""
+    return next(_facts(evidence, now), None) is not None
+
+
 def of_symbol(symbol: SymbolMatch, evidence: Evidence) -> str:
     """Returns what speaks for a definition in a file."""
     if symbol.exact:

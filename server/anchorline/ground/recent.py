@@ -1,34 +1,36 @@
 """The files that were worked on last, from what can be known of it, the most trusted first."""
 
-import logging
+import os
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from anchorline.ground.retrieval import Recent
-from anchorline.index import git
-from anchorline.index.git import GitError
 from anchorline.index.history import History
 
 COMMITS = 5
 """The newest commits that stand in where no edit is known."""
 MOST = 40
-log = logging.getLogger(__name__)
+LATELY_S = 86_400.0
+"""Files that were written before belong to another task."""
+BURST = 10
+BURST_S = 2.0
+"""So many files, with no more seconds between two of them, are no one's edits."""
 
 
 def recent(
     session: Iterable[str] = (),
     editor: Iterable[str] = (),
-    uncommitted: Iterable[str] = (),
+    lately: Iterable[str] = (),
     history: History | None = None,
 ) -> Recent:
     """Returns the recent files, relative to the workspace and newest first.
 
     `session` are those that the agent's session has edited in its newest tasks (`sessions.edited`), `editor` those that
-    were edited in the editor, `uncommitted` what git says has changed (`changed`). Where there are none of these they
-    are the files of the newest commits.
+    were edited in the editor, `lately` what was written lately (`written`). Where there are none of these they are the
+    files of the newest commits.
     """
-    edits = tuple(dict.fromkeys(path for path in chain(session, editor, uncommitted) if _inside(path)))[:MOST]
+    edits = tuple(dict.fromkeys(path for path in chain(session, editor, lately) if _inside(path)))[:MOST]
     if edits:
         return Recent(edits, "edits")
     commits = history.commits[:COMMITS] if history is not None else ()
@@ -41,33 +43,32 @@ def _inside(path: str) -> bool:
     return bool(path) and not parts.is_absolute() and ".." not in parts.parts and "\0" not in path
 
 
-def changed(root: Path) -> tuple[str, ...]:
-    """Returns the files below a folder that git says are changed and not committed, those written last first.
+def written(root: Path, paths: Iterable[str], now: float) -> tuple[str, ...]:
+    """Returns those of the files below a folder that somebody has written within a day, newest first.
 
-    Without a repository there are none.
+    By their times alone: git would compare contents, and so start what a stranger's repository names as a filter. Many
+    files at once were written by a program, such as git at a branch switch. `now` is in epoch seconds.
     """
-    try:
-        raw = git.run(
-            root,
-            "diff",
-            "--name-only",
-            "--relative",
-            "--no-ext-diff",
-            "--no-textconv",
-            "--no-renames",
-            "-z",
-            "HEAD",
-        )
-        new = git.run(root, "ls-files", "--others", "--exclude-standard", "-z")
-    except GitError as error:
-        log.debug("no changed files of %s: %s", root, error)
-        return ()
-    names = dict.fromkeys((raw + new).decode("utf-8", "surrogateescape").split("\0"))
-    times: dict[str, float] = {}
-    for name in names:
+    times = []
+    for path in paths:
         try:
-            times[name] = (root / name).lstat().st_mtime
+            at = os.lstat(root / path).st_mtime
         except (OSError, ValueError):
             continue
-    times.pop("", None)
-    return tuple(sorted(times, key=lambda name: (-times[name], name)))[:MOST]
+        if now - LATELY_S < at <= now:
+            times.append((at, path))
+    times.sort(key=lambda file: (-file[0], file[1]))
+    edits = (burst for burst in _bursts(times) if len(burst) < BURST)
+    return tuple(chain.from_iterable(edits))[:MOST]
+
+
+def _bursts(times: Iterable[tuple[float, str]]) -> list[list[str]]:
+    """Divides files, newest first, where more than `BURST_S` lie between two of them."""
+    bursts: list[list[str]] = []
+    before = float("inf")
+    for at, path in times:
+        if before - at > BURST_S:
+            bursts.append([])
+        bursts[-1].append(path)
+        before = at
+    return bursts

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from anchorline.ground.propose import UnindexableError, open_index, propose
-from anchorline.ground.recents import recents
+from anchorline.ground.recent import recent, written
 from anchorline.ground.threshold import KEPT_S, AdditionDecision
 from anchorline.index.workspace_index import WorkspaceIndex
 from anchorline.plan import Addition
@@ -119,5 +119,7 @@ def _facts(folder: _Folder, prompt: str, session: Path | None, database: Path) -
         decisions = Reader(database).addition_decisions(now - KEPT_S)
     except (OSError, PromptError, StoreError) as error:
         log.warning("a prompt is looked up without what was done before: %s", type(error).__name__)
-    recent = recents(folder.root, folder.index, now, newest)
-    return propose(folder.index, prompt, recent, decisions, now=now)
+    index = folder.index
+    lately = () if newest else written(folder.root, index.paths, now)
+    worked_on = recent(session=newest, lately=lately, history=index.history)
+    return propose(index, prompt, worked_on, decisions, now=now)

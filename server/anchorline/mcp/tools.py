@@ -13,7 +13,7 @@ from anchorline import ages, config, explain, figures
 from anchorline.billed import budgets
 from anchorline.config import Config
 from anchorline.ground.propose import UnindexableError, open_index, propose
-from anchorline.ground.recents import recents
+from anchorline.ground.recent import recent, written
 from anchorline.ground.threshold import KEPT_S
 from anchorline.index.workspace_index import WorkspaceIndex
 from anchorline.limits import shares, wording
@@ -207,9 +207,10 @@ class Tools:
             if self._index is None:
                 self._index = open_index(root)
             self._index.refresh()
-            recent = recents(root, self._index, now)
+            lately = written(root, self._index.paths, now)
+            worked_on = recent(lately=lately, history=self._index.history)
             decisions = Reader(locate(settings.store.path)).addition_decisions(now - KEPT_S)
-            facts = propose(self._index, given.text, recent, decisions, now=now)
+            facts = propose(self._index, given.text, worked_on, decisions, now=now)
         except UnindexableError as error:
             raise CallError(str(error)) from error
         except OSError as error:
