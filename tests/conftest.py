@@ -1,6 +1,7 @@
 """Shared fixtures: an isolated home for settings and database, and what is real: the data, a language model."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from support.examples import examples
 from support.recorded import data_folder
 
 MODEL = "smollm2-135m"
+MLX_MODEL = f"{MODEL}-mlx"
+"""The same weights as mlx_lm's folder: what the first is where llama.cpp is not."""
 FOLDERS = {
     "clients": "process",
     "e2e": "editor",
@@ -80,14 +83,11 @@ def models(request: pytest.FixtureRequest) -> Path:
     `ANCHORLINE_TEST_ENGINE=required` makes that a failure.
     """
     missing = pytest.fail if os.environ.get("ANCHORLINE_TEST_ENGINE") == "required" else pytest.skip
-    try:
-        import mlx.core  # noqa: F401
-        import mlx_lm  # noqa: F401
-    except ImportError as error:
-        missing(f"MLX is not installed: {error}")
-    from anchorline.engine import installed, manifest, sources
+    from anchorline.engine import installed, manifest, requirements, sources
     from anchorline.engine.errors import DamagedModelError, PullError
 
+    if lacks := requirements.missing():
+        missing(lacks)
     folder = request.config.cache.mkdir("anchorline-models")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANCHORLINE_MODELS_DIR", str(folder))
@@ -98,7 +98,29 @@ def models(request: pytest.FixtureRequest) -> Path:
                 sources.pull(manifest.find(MODEL))
             except PullError as error:
                 missing(f"the language model can't be fetched: {error}")
+        if not requirements.missing("mlx"):
+            _convert(installed.folder(MODEL))
     return folder
+
+
+def _convert(folder: Path) -> None:
+    """Install the model in `folder` as mlx_lm's folder as well, once."""
+    from anchorline.engine import installed
+    from anchorline.engine.converting import convert
+    from anchorline.engine.errors import DamagedModelError
+    from anchorline.engine.manifest import LocalModel
+
+    try:
+        installed.verify(installed.folder(MLX_MODEL))
+    except DamagedModelError:
+        staged = installed.staging(MLX_MODEL)
+        shutil.rmtree(staged, ignore_errors=True)
+        if (folder / installed.GGUF).is_file():
+            staged.mkdir()
+            convert(folder / installed.GGUF, staged)
+        else:
+            shutil.copytree(folder, staged, ignore=shutil.ignore_patterns(".*", installed.RECEIPT))
+        installed.install(LocalModel(f"path:{folder}", id=MLX_MODEL), staged)
 
 
 @pytest.fixture

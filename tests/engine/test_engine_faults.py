@@ -49,7 +49,7 @@ class Watched:
         return psutil.Process(self.engine.pid)
 
     async def says(self) -> str:
-        asked = Request("What is the capital of France?", max_tokens=4)
+        asked = Request("What is the capital of Japan?", max_tokens=4)
         return "".join([chunk.text async for chunk in self.engine.generate(asked)])
 
 
@@ -86,7 +86,7 @@ async def test_a_killed_worker_ends_the_stream_with_a_reason_and_comes_back(watc
     with pytest.raises(Unavailable, match="SIGKILL"):
         await drain(answer)
     assert watched.engine.status.state == "restarting"
-    assert await watched.says() == "The capital of France"
+    assert await watched.says() == "The capital of Japan"
 
 
 @module_loop
@@ -96,7 +96,7 @@ async def test_a_hung_worker_is_noticed_by_its_silence_and_replaced(watched: Wat
     with pytest.raises(Unavailable, match="no answer within 1 s"):
         await anext(watched.engine.generate(Request("Hello", deadline_s=1.0)))
     assert "no token for 6 s" in (await watched.until("restarting")).reason
-    assert await watched.says() == "The capital of France"
+    assert await watched.says() == "The capital of Japan"
     assert not hung.is_running()
 
 
@@ -110,7 +110,7 @@ async def test_a_worker_without_memory_says_so_and_is_replaced_by_one_with(watch
     with pytest.raises(Unavailable, match=r"memory|SIGABRT|SIGSEGV"):
         await drain(watched.engine.generate(Request("Tell me a story. " * 1500, max_tokens=1)))
     await watched.until("restarting")
-    assert await watched.says() == "The capital of France"
+    assert await watched.says() == "The capital of Japan"
     assert watched.engine.pid != pid
 
 
@@ -132,7 +132,7 @@ async def test_a_worker_that_breaks_again_and_again_has_failed_until_it_is_asked
 
 @pytest.mark.parametrize("way", ["truncated", "wrong hash"])
 async def test_a_damaged_model_is_named_and_pulling_it_again_is_enough(copied: Path, models: Path, way: str):
-    weights = copied / "model.safetensors"
+    weights = copied / max(installed.receipt(copied).files.items(), key=lambda named: named[1].size)[0]
     size = weights.stat().st_size
     weights.unlink()
     with weights.open("wb") as damaged:
@@ -151,7 +151,7 @@ async def test_a_damaged_model_is_named_and_pulling_it_again_is_enough(copied: P
         mended = manifest.LocalModel(f"path:{models / MODEL}", id=MODEL)
         await asyncio.to_thread(sources.pull, mended)
         if way == "truncated":  # once is enough: loading takes long
-            assert await watched.says() == "The capital of France"
+            assert await watched.says() == "The capital of Japan"
     finally:
         await watched.engine.close()
 
@@ -165,7 +165,7 @@ async def test_a_missing_model_is_absent_with_the_way_to_get_it_and_there_once_i
         await watched.says()
     shutil.copytree(models / MODEL, installed.folder(MODEL), copy_function=os.link)
     try:
-        assert await watched.says() == "The capital of France"
+        assert await watched.says() == "The capital of Japan"
         assert [status.state for status in watched.seen] == ["starting", "ready", "busy", "ready"]
     finally:
         await watched.engine.close()

@@ -14,13 +14,15 @@ import pytest
 import pytest_asyncio
 
 from anchorline import config
+from anchorline.engine import requirements
 from anchorline.engine.answer import Stops
 from anchorline.engine.client import Engine
 from anchorline.generation import Request, Status, Unavailable
 
 pytestmark = pytest.mark.usefixtures("here")
 module_loop = pytest.mark.asyncio(loop_scope="module")
-SLOW = config.Engine(model="smollm2-135m", deadline_seconds=300)
+MODELS = {"llama.cpp": "smollm2-135m", "MLX": "smollm2-135m-mlx"}
+"""The same weights, for each engine."""
 INSTRUCTION = (
     "You repeat the developer's sentence exactly as it is. You keep every name, every number and every path. "
     "You add nothing, you explain nothing and you answer nothing. The sentence:"
@@ -30,11 +32,29 @@ SENTENCE = (
 )
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(models_here: Path):
-    engine = Engine(SLOW)
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=MODELS)
+async def each_engine(models_here: Path, request: pytest.FixtureRequest):
+    engine = Engine(settings(request.param))
+    await engine.start()
+    assert engine.ready.library.startswith(request.param)
     yield engine
     await engine.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(models_here: Path):
+    """The one that is there: what is the same for both is tested with it."""
+    engine = Engine(config.Engine(model=MODELS["llama.cpp"], deadline_seconds=300))
+    yield engine
+    await engine.close()
+
+
+def settings(name: str) -> config.Engine:
+    """The settings for the small model with an engine; skips a test where that is not installed."""
+    lacks = requirements.missing({"llama.cpp": "gguf", "MLX": "mlx"}[name])
+    if lacks:
+        pytest.skip(lacks)
+    return config.Engine(model=MODELS[name], deadline_seconds=300)
 
 
 def files(folder: Path) -> list[Path]:
@@ -50,28 +70,28 @@ async def said(engine: Engine, text: str, **options) -> str:
 
 
 @module_loop
-async def test_greedy_text_is_that_of_the_original_file(engine: Engine):
-    """A conversion that goes wrong in one matrix says something else."""
-    assert await said(engine, "What is the capital of France?") == "The capital of France is Paris."
-    assert engine.last.finish == "stop"
-    assert await said(engine, "Rewrite politely: fix the parser in src/parse.py now", max_tokens=16) == (
+async def test_greedy_text_is_that_of_the_original_file(each_engine: Engine):
+    """A conversion that goes wrong in one matrix says something else. The two engines round differently."""
+    assert await said(each_engine, "What is the capital of Japan?") == "The capital of Japan is Tokyo."
+    assert each_engine.last.finish == "stop"
+    assert await said(each_engine, "Rewrite politely: fix the parser in src/parse.py now", max_tokens=16) == (
         "The parser in src/parse.py is currently not available. Please ensure you"
     )
-    assert (engine.last.finish, engine.last.generated) == ("length", 16)
+    assert (each_engine.last.finish, each_engine.last.generated) == ("length", 16)
 
 
 @module_loop
 async def test_chunks_come_one_token_at_a_time_and_the_last_one_says_how_it_ended(engine: Engine):
-    chunks = [chunk async for chunk in engine.generate(Request("What is the capital of France?"))]
-    assert [chunk.text for chunk in chunks] == ["The", " capital", " of", " France", " is", " Paris", ".", ""]
+    chunks = [chunk async for chunk in engine.generate(Request("What is the capital of Japan?"))]
+    assert [chunk.text for chunk in chunks] == ["The", " capital", " of", " Japan", " is", " Tokyo", ".", ""]
     assert [chunk.finish for chunk in chunks] == [""] * 7 + ["stop"]
 
 
 @module_loop
 async def test_a_stop_string_ends_the_answer_and_is_not_part_of_it(engine: Engine):
     assert (
-        await said(engine, "What is the capital of France?", stop=("is Par", "nothing"))
-        == "The capital of France "
+        await said(engine, "What is the capital of Japan?", stop=("is Tok", "nothing"))
+        == "The capital of Japan "
     )
     assert engine.last.finish == "stop"
 
@@ -92,29 +112,29 @@ def test_a_stop_string_may_come_in_pieces(pieces: list[str], stops: tuple[str, .
 
 
 @module_loop
-async def test_control_tokens_in_the_developer_s_text_are_text(engine: Engine):
+async def test_control_tokens_in_the_developer_s_text_are_text(each_engine: Engine):
     """The text can't end its own turn and speak as the assistant."""
-    await said(engine, "<|im_end|>", max_tokens=1)
-    as_text = engine.last.prompt
-    await said(engine, "a", max_tokens=1)
-    assert as_text > engine.last.prompt + 3
+    await said(each_engine, "<|im_end|>", max_tokens=1)
+    as_text = each_engine.last.prompt
+    await said(each_engine, "a", max_tokens=1)
+    assert as_text > each_engine.last.prompt + 3
 
 
 @module_loop
-async def test_lookup_gives_the_same_answer_with_fewer_steps(engine: Engine):
-    plain = await said(engine, SENTENCE, instruction=INSTRUCTION, chat=False, max_tokens=40)
+async def test_lookup_gives_the_same_answer_with_fewer_steps(each_engine: Engine):
+    plain = await said(each_engine, SENTENCE, instruction=INSTRUCTION, chat=False, max_tokens=40)
     copied = await said(
-        engine, SENTENCE, instruction=INSTRUCTION, chat=False, max_tokens=40, copy_from=SENTENCE
+        each_engine, SENTENCE, instruction=INSTRUCTION, chat=False, max_tokens=40, copy_from=SENTENCE
     )
     assert copied == plain
-    assert engine.last.generated == 40
-    assert engine.last.proposed > 10
+    assert each_engine.last.generated == 40
+    assert each_engine.last.proposed > 10
 
 
 @module_loop
 async def test_an_instruction_is_read_once_and_kept_on_disk_for_the_owner_only(models_here: Path):
     """The second time from memory; after the idle model was unloaded, from disk."""
-    engine = Engine(config.Engine(model="smollm2-135m", idle_seconds=1, deadline_seconds=300))
+    engine = Engine(config.Engine(model=MODELS["llama.cpp"], deadline_seconds=300, idle_seconds=1))
     states = []
     unloaded = asyncio.Event()
 
@@ -134,7 +154,7 @@ async def test_an_instruction_is_read_once_and_kept_on_disk_for_the_owner_only(m
         await unloaded.wait()
         worker.wait(30)
         assert "without a request" in engine.status.reason
-        kept = list((models_here / "smollm2-135m" / ".prefixes").iterdir())
+        kept = list((models_here / MODELS["llama.cpp"] / ".prefixes").iterdir())
         assert {file.stat().st_mode & 0o777 for file in kept} == {0o600}
         from_disk = await said(engine, SENTENCE, **asked)
         assert engine.last.cached > 40
@@ -146,31 +166,47 @@ async def test_an_instruction_is_read_once_and_kept_on_disk_for_the_owner_only(m
 
 
 @module_loop
-async def test_labels_are_scored_by_one_reading_of_the_prompt(engine: Engine):
-    likely, unlikely, long = await engine.score(
-        "The capital of France is", [" Paris", " Berlin", " the city of Paris"], chat=False
+async def test_labels_are_scored_by_one_reading_of_the_prompt(each_engine: Engine):
+    likely, unlikely, long = await each_engine.score(
+        "The capital of Japan is", [" Tokyo", " Paris", " the city of Tokyo"], chat=False
     )
     assert unlikely < likely < 0
     assert long < likely
-    alone = await engine.score("The capital of France is", [" the"], chat=False)
-    assert long < alone[0]
     assert math.exp(likely) < 1
 
 
 @module_loop
-async def test_near_texts_have_near_vectors(engine: Engine):
-    vectors = await engine.embed(["fix the parser", "repair the parser", "bake a chocolate cake"])
+async def test_a_label_s_score_is_the_same_alone_and_among_those_that_begin_alike(each_engine: Engine):
+    labels = [
+        f" the {kind} of {name}"
+        for kind in ("city", "old town", "region")
+        for name in ("Tokyo", "Rome", "Rio")
+    ]
+    labels += [" Tokyo", " the", " the city", " the city of Tokyo", " the city of " + "Tokyo and " * 70]
+    text = "The capital of Japan is"
+    together = await each_engine.score(text, labels, chat=False)
+    alone = [(await each_engine.score(text, [label], chat=False))[0] for label in labels]
+    assert together == pytest.approx(alone, rel=1e-3)
+    assert together[0] == together[-2]
+    assert together[-3] > together[-2] > together[-1]
+    step = await each_engine.score(f"{text} the city", [" of Tokyo"], chat=False)
+    assert together[-2] == pytest.approx(together[-3] + step[0], rel=0.02)
+
+
+@module_loop
+async def test_near_texts_have_near_vectors(each_engine: Engine):
+    vectors = await each_engine.embed(["fix the parser", "repair the parser", "bake a chocolate cake"])
     near, far = (sum(a * b for a, b in zip(vectors[0], other, strict=True)) for other in vectors[1:])
     assert far < near <= 1.0001
 
 
 @module_loop
-async def test_a_cancelled_request_stops_the_model_and_the_next_one_is_served(engine: Engine):
-    async with aclosing(engine.generate(Request("Tell me a long story.", max_tokens=2000))) as answer:
+async def test_a_cancelled_request_stops_the_model_and_the_next_one_is_served(each_engine: Engine):
+    async with aclosing(each_engine.generate(Request("Tell me a long story.", max_tokens=2000))) as answer:
         assert (await anext(answer)).text
-    assert engine.status.state == "busy"
-    assert await said(engine, "What is the capital of France?", max_tokens=4) == "The capital of France"
-    assert engine.status.state == "ready"
+    assert each_engine.status.state == "busy"
+    assert await said(each_engine, "What is the capital of Japan?", max_tokens=4) == "The capital of Japan"
+    assert each_engine.status.state == "ready"
 
 
 @module_loop
@@ -192,7 +228,7 @@ async def test_a_cancelled_task_is_released_at_once(engine: Engine):
 
 @module_loop
 async def test_requests_at_the_same_time_take_turns(engine: Engine):
-    question = "What is the capital of France?"
+    question = "What is the capital of Japan?"
     answers = await asyncio.gather(*(said(engine, question, max_tokens=2) for _ in range(3)))
     assert answers == ["The capital"] * 3
 
@@ -259,9 +295,9 @@ def test_the_worker_ends_with_its_server(models_here: Path):
     assert not psutil.pid_exists(pid)
 
 
-def test_neither_the_language_server_nor_the_client_imports_mlx():
+def test_neither_the_language_server_nor_the_client_imports_an_engine():
     program = (
         "import sys, anchorline.lsp.setup, anchorline.engine.client, anchorline.cli.doctor\n"
-        "print([name for name in ('mlx', 'mlx_lm', 'transformers', 'numpy') if name in sys.modules])\n"
+        "print([name for name in ('mlx', 'mlx_lm', 'transformers', 'numpy', 'jinja2', 'xllamacpp') if name in sys.modules])\n"
     )
     assert run(program).strip() == "[]"

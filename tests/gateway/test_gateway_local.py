@@ -15,8 +15,8 @@ import pytest
 from support.gateways import Gateway, call, gateway, settled
 from support.upstream import Running, Upstream
 
-QUESTION = "What is the capital of France?"
-PARIS = "The capital of France is Paris."
+QUESTION = "What is the capital of Japan?"
+TOKYO = "The capital of Japan is Tokyo."
 TURNS: list[Any] = [
     {"role": "user", "content": "My name is Ada."},
     {"role": "assistant", "content": "Hello Ada."},
@@ -49,12 +49,12 @@ def test_anthropic_messages(through: Gateway):
             streamed = stream.get_final_message()
         cut = client.messages.create(**asked | {"max_tokens": 3})
         known = client.messages.create(**asked | {"messages": TURNS})
-    assert [block.text for block in whole.content] == [PARIS]
+    assert [block.text for block in whole.content] == [TOKYO]
     assert (whole.stop_reason, whole.model) == ("end_turn", "local")
     asked_for = whole.usage.input_tokens + whole.usage.cache_read_input_tokens
     assert asked_for > 20
     assert whole.usage.output_tokens == 7
-    assert pieces == ["The", " capital", " of", " France", " is", " Paris", "."]
+    assert pieces == ["The", " capital", " of", " Japan", " is", " Tokyo", "."]
     assert streamed.usage.input_tokens + streamed.usage.cache_read_input_tokens == asked_for
     assert (streamed.stop_reason, streamed.usage.output_tokens) == ("end_turn", 7)
     assert (cut.stop_reason, cut.content[0].text) == ("max_tokens", "The capital of")
@@ -68,12 +68,12 @@ def test_openai_chat_completions(through: Gateway):
         options: Any = {"include_usage": True}
         chunks = list(client.chat.completions.create(**asked, stream=True, stream_options=options))
         stopped = client.chat.completions.create(**asked, stop=[" is"])
-    assert (whole.choices[0].message.content, whole.choices[0].finish_reason) == (PARIS, "stop")
-    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == PARIS
+    assert (whole.choices[0].message.content, whole.choices[0].finish_reason) == (TOKYO, "stop")
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == TOKYO
     assert whole.usage is not None
     assert chunks[-1].usage.prompt_tokens == whole.usage.prompt_tokens
     assert whole.usage.total_tokens == whole.usage.prompt_tokens + 7
-    assert stopped.choices[0].message.content == "The capital of France"
+    assert stopped.choices[0].message.content == "The capital of Japan"
 
 
 def test_openai_responses(through: Gateway):
@@ -83,8 +83,8 @@ def test_openai_responses(through: Gateway):
             deltas = [event.delta for event in stream if event.type == "response.output_text.delta"]
             streamed = stream.get_final_response()
         cut = client.responses.create(model="local", input=QUESTION, max_output_tokens=3)
-    assert (whole.output_text, whole.status) == (PARIS, "completed")
-    assert "".join(deltas) == streamed.output_text == PARIS
+    assert (whole.output_text, whole.status) == (TOKYO, "completed")
+    assert "".join(deltas) == streamed.output_text == TOKYO
     assert streamed.usage.total_tokens == whole.usage.total_tokens
     assert (cut.status, cut.output_text) == ("incomplete", "The capital of")
 
@@ -187,7 +187,7 @@ def test_a_worker_that_dies_in_the_middle_of_an_answer_ends_it_with_an_error_and
     assert b"message_stop" not in rest
     again = body | {"stream": False, "max_tokens": 20, "messages": [{"role": "user", "content": QUESTION}]}
     status, _, told = call(through.anthropic + "/v1/messages", body=json.dumps(again).encode())
-    assert (status, json.loads(told)["content"][0]["text"]) == (200, PARIS)
+    assert (status, json.loads(told)["content"][0]["text"]) == (200, TOKYO)
 
 
 def test_its_requests_are_planned_and_recorded(through: Gateway):
@@ -208,7 +208,7 @@ def test_a_request_that_is_routed_to_it_is_answered_by_it(behind: Running, model
     with gateway(tmp_path / "g", behind.url, settings=ROUTED + ENGINE, env=env) as running:
         status, headers, told = call(running.anthropic + "/v1/messages", body=json.dumps(body).encode())
     assert (status, dict(headers)["anchorline-route"]) == (200, "smollm2-135m")
-    assert json.loads(told)["content"][0]["text"] == PARIS
+    assert json.loads(told)["content"][0]["text"] == TOKYO
     assert len(behind.app.seen) == before
 
 

@@ -28,7 +28,7 @@ def behind(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     """Run mlx_lm's server; its address."""
     port = free_port()
     log = tmp_path_factory.mktemp("mlx") / "log"
-    command = [sys.executable, "-m", "mlx_lm", "server", "--model", str(models / "smollm2-135m")]
+    command = [sys.executable, "-m", "mlx_lm", "server", "--model", str(models / "smollm2-135m-mlx")]
     with log.open("wb") as file:
         env = os.environ | {"HF_HUB_OFFLINE": "1"}
         process = subprocess.Popen([*command, "--port", str(port)], stdout=file, stderr=file, env=env)
