@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         if folder in FOLDERS:
             item.add_marker(FOLDERS[folder])
-        if isinstance(item, pytest.Function) and "models" in item.fixturenames:
+        if isinstance(item, pytest.Function) and {"models", "coder"} & set(item.fixturenames):
             item.add_marker("model")
 
 
@@ -128,3 +128,23 @@ def model(models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the small model, which is installed for this test."""
     monkeypatch.setenv("ANCHORLINE_MODELS_DIR", str(models))
     return models / MODEL
+
+
+@pytest.fixture(scope="session")
+def coder() -> Path:
+    """The folder of Qwen2.5 Coder 0.5B, or a skip: nobody has to fetch 491 MB for the tests.
+
+    It is in the folder that `ANCHORLINE_TEST_MODELS` names, as `anchorline model pull` installs it there.
+    """
+    from anchorline.engine import installed
+    from anchorline.engine.errors import DamagedModelError
+
+    name = "qwen2.5-coder-0.5b"
+    folder = os.environ.get("ANCHORLINE_TEST_MODELS")
+    if not folder:
+        pytest.skip(f"ANCHORLINE_TEST_MODELS names no folder with {name}")
+    try:
+        installed.verify(Path(folder, name))
+    except DamagedModelError as error:
+        pytest.skip(str(error))
+    return Path(folder, name)

@@ -8,8 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anchorline.engine import gguf_header
+from anchorline import config
+from anchorline.engine import gguf_header, installed
+from anchorline.engine.client import Engine
+from anchorline.engine.converting import convert
 from anchorline.engine.errors import ConversionError
+from anchorline.engine.manifest import LocalModel
+from anchorline.generation import Request
 from support.gguf_files import blocks, header, tiny_qwen
 
 EXACT = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K"]
@@ -64,7 +69,6 @@ def test_large_matrices_are_converted_in_parts(monkeypatch: pytest.MonkeyPatch):
 def converted(tmp_path: Path) -> tuple[Path, dict]:
     pytest.importorskip("mlx.core")
     pytest.importorskip("gguf")
-    from anchorline.engine.converting import convert
 
     tensors = tiny_qwen(tmp_path / "tiny.gguf")
     folder = tmp_path / "mlx"
@@ -114,7 +118,6 @@ def test_a_qwen_model_loads_and_its_tokens_are_qwen_s(converted: tuple[Path, dic
 def test_another_architecture_is_refused_by_name(tmp_path: Path):
     pytest.importorskip("mlx.core")
     pytest.importorskip("gguf")
-    from anchorline.engine.converting import convert
 
     tiny_qwen(tmp_path / "tiny.gguf", architecture="mamba")
     with pytest.raises(ConversionError, match="architecture mamba"):
@@ -146,3 +149,25 @@ def test_no_header_does_more_than_be_refused(tmp_path_factory: pytest.TempPathFa
     except ConversionError:
         return
     assert read.architecture
+
+
+async def test_the_coder_converted_for_mlx_says_what_llama_cpp_says_with_the_same_file(
+    coder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Greedy, until the end of the answer, as llama.cpp answered it (llama.cpp of November 2026, one thread)."""
+    pytest.importorskip("mlx_lm")
+    pytest.importorskip("gguf")
+    if not (coder / installed.GGUF).exists():
+        pytest.skip("the model is installed as it was converted")
+    monkeypatch.setenv("ANCHORLINE_MODELS_DIR", str(tmp_path))
+    staged = tmp_path / ".staging-coder"
+    staged.mkdir()
+    convert(coder / installed.GGUF, staged)
+    installed.install(LocalModel(f"path:{coder}", id="coder"), staged)
+    engine = Engine(config.Engine(model="coder", deadline_seconds=300))
+    try:
+        request = Request("Why is the sky blue? Answer in one sentence.", max_tokens=32)
+        answer = "".join([chunk.text async for chunk in engine.generate(request)])
+    finally:
+        await engine.close()
+    assert answer == "The sky is blue because it is a shade of blue."
