@@ -139,20 +139,31 @@ HEADINGS = re.compile(r"^(?:Goal|Context|Constraints|Checks):\n", re.MULTILINE)
 
 @given(
     st.permutations(SENTENCES),
-    st.integers(6, 13),
     st.lists(st.sampled_from([" ", "\n", "\n\n", "  "]), min_size=13, max_size=13),
+    st.data(),
 )
 def test_every_sentence_stands_once_in_the_drafts_order_within_its_section(
-    sentences: list[str], number: int, gaps: list[str]
+    sentences: list[str], gaps: list[str], data: st.DataObject
 ) -> None:
-    used = sentences[:number]
-    draft = "".join(sentence + gap for sentence, gap in zip(used, gaps, strict=False))
-    text = structured(draft)
-    if text is None:
+    draft = "".join(
+        sentence + (gap if sentence[-1] != "`" else "\n")
+        for sentence, gap in zip(sentences, gaps, strict=True)
+    )
+    last = iter(
+        [
+            "Goal",
+            "Checks",
+            "Context",
+            *data.draw(st.lists(st.sampled_from(SECTIONS[1:]), min_size=13, max_size=13)),
+        ]
+    )
+    edit = structure(Masked(draft), lambda _: next(last))
+    if edit is None:  # the code or the quotation would change places
         return
-    assert [text.count(sentence) for sentence in used] == [1] * number
+    text = edit.text
+    assert [text.count(sentence) for sentence in sentences] == [1] * len(sentences)
     assert sorted(HEADINGS.sub("", text).split()) == sorted(draft.split())
     for part in HEADINGS.split(text):
-        places = [part.index(sentence) for sentence in used if sentence in part]
+        places = [part.index(sentence) for sentence in sentences if sentence in part]
         assert places == sorted(places)
-    assert text.endswith(gaps[number - 1])
+    assert text.endswith(draft[len(draft.rstrip()) :])

@@ -44,12 +44,13 @@ _CONTINUES = re.compile(
 )
 """A beginning that leans on the sentence before: without it nobody knows what is meant."""
 _STRUCTURED = re.compile(
-    r"^\s{0,3}(?:#{1,6} |\*\*[^*\n]{2,40}\*\*:?[ \t]*$|[A-Z][\w /-]{2,40}:[ \t]*$"
-    r"|(?:Goal|Context|Constraints?|Checks?|Task|Background|Requirements?|Acceptance criteria)\b ?:)",
+    r"^\s{0,3}(?:#{1,6} |\*\*[^*\n]{2,40}\*\*:?[ \t]*$|[A-Z]\w+:[ \t]*$"
+    r"|(?:Goal|Context|Constraints?|Checks?|Task|Background|Requirements?|(?:Acceptance|Current|Expected|Actual)"
+    r" \w+|Steps to \w+)\b ?:)",
     re.MULTILINE,
 )
 """Headings, or labels that do their work."""
-_LABELLED = re.compile(r"(?:\S+ ){0,2}[\w.#-]+:\s|\(?\w{1,2}[.)]\s")
+_LABELLED = re.compile(r"(?:\S+ )?[\w.#-]+:[ \t]+\S|\(?\w{1,2}[.)]\s")
 """A statement that begins with a label of its own ("Bug: …")."""
 _CHECKS = re.compile(
     r"\b(?:run|re-?run|execute|verify|confirm|validate|make sure|ensure|check|pass(?:es)?|green|succeeds?)\b"
