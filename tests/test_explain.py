@@ -3,6 +3,7 @@
 import json
 import re
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 from anchorline.cache.ledger import MemoryLedger
 from anchorline.config import Config
 from anchorline.explain import harmless, markdown
+from anchorline.plan import Addition
 from anchorline.planner import Planner
 from anchorline.prompt import formats
+from support import samples
 
 IMAGE = "![x](https://evil.example/t.png)"
 
@@ -52,3 +55,18 @@ def active(text: str) -> list[str]:
     """Return the images, links and tags that stand outside of code spans."""
     plain = re.sub(r"(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)", " ", re.sub(r"\\`", "", text))
     return re.findall(r"(?<!\\)(?:\\\\)*(!\[|\]\(|<[A-Za-z])", plain)
+
+
+def test_additions_and_the_ordered_draft_are_shown_with_their_reasons() -> None:
+    text = markdown(msgspec.structs.replace(samples.plan(), failure=None))
+    assert "- Context: `src/parser.py` (80%): matches “parser”" in text
+    assert "**Structure** ordered around parser" in text
+
+
+def test_a_path_in_an_addition_is_no_image() -> None:
+    addition = Addition("a1", "file", f"Context: `x`{IMAGE}`", f"matches {IMAGE}", 0.8, IMAGE)
+    plan = msgspec.structs.replace(samples.plan(), failure=None)
+    hostile = msgspec.structs.replace(
+        plan, refinement=msgspec.structs.replace(plan.refinement, additions=(addition,))
+    )
+    assert IMAGE not in re.sub(r"`[^`]*`", "", markdown(hostile))

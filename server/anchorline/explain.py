@@ -165,6 +165,7 @@ def markdown(plan: Plan, prompt: Prompt | None = None, taken: str = "") -> str:
         for question in plan.refinement.questions
         if question.text not in hinted
     ]
+    lines += _offers(plan.refinement)
     if plan.trims:
         by = " in the gateway's mode `trim`" if any(trim.action == "shorten" for trim in plan.trims) else ""
         lines += ["", f"**Trims** {count(sum(trim.tokens_saved for trim in plan.trims))} tokens{by}"]
@@ -173,6 +174,20 @@ def markdown(plan: Plan, prompt: Prompt | None = None, taken: str = "") -> str:
         lines += ["", *_models(route)]
     text = "\n".join(map(harmless, lines)).rstrip() + "\n"
     return text.replace("\n\n\n", "\n\n")
+
+
+def _offers(refinement: Refinement) -> list[str]:
+    """Returns what is proposed apart from the edits: facts of the workspace, and the draft in order."""
+    lines = []
+    if refinement.additions:
+        lines += ["", "**Additions** facts of the workspace, each accepted by itself"]
+        lines += [
+            f"- {addition.text} ({likely(addition.probability)}): {addition.reason}"
+            for addition in refinement.additions
+        ]
+    if refinement.structure is not None:
+        lines += ["", f"**Structure** {refinement.structure.reason}"]
+    return lines
 
 
 def _models(route: Route) -> list[str]:
