@@ -15,13 +15,17 @@ from anchorline.refine.context_lines import own_words, with_additions, without_a
 from anchorline.refine.propose import propose
 
 NOW = 1_790_000_000.0
-DRAFT = "Make the timeout of the config loader an option, and keep the default."
+DRAFT = "Make the timeout of load_config and Loader an option, and keep the default."
 CONFIG = RankedFile(
     "src/config.py",
     0.8,
     Evidence(
         words=("timeout", "config"),
-        symbols=(SymbolMatch("load_config", 40, exact=False), SymbolMatch("Loader", 7, exact=False)),
+        symbols=(
+            SymbolMatch("load_config", 40, exact=True),
+            SymbolMatch("Loader", 7, exact=True),
+            SymbolMatch("timeouts", 9, exact=False),
+        ),
         committed=NOW - 100_000,
     ),
 )
@@ -59,10 +63,14 @@ def texts(given: tuple[Addition, ...]) -> list[str]:
 
 def test_files_symbols_and_a_command_each_with_a_reason() -> None:
     assert [(each.id, each.text, each.reason) for each in offered(DRAFT)] == [
-        ("a1", "Context: `src/config.py`", "matches “timeout”, “config”, committed yesterday"),
+        (
+            "a1",
+            "Context: `src/config.py`",
+            "defines “load_config”, “Loader”, matches “timeout”, “config”, committed yesterday",
+        ),
         ("a2", "Context: `src/cli.py`", "changed together with `src/config.py` in 7 commits"),
-        ("a3", "Context: `load_config` in `src/config.py:40`", "its name matches “config”"),
-        ("a4", "Context: `Loader` in `src/config.py:7`", "its name matches the draft"),
+        ("a3", "Context: `load_config` in `src/config.py:40`", "the draft names “load_config”"),
+        ("a4", "Context: `Loader` in `src/config.py:7`", "the draft names “Loader”"),
         ("a5", "Check: `pytest tests/test_config.py`", "runs the tests of `src/config.py`"),
     ]
     kinds = [(each.kind, each.path, each.line, each.symbol) for each in offered(DRAFT)]
@@ -78,7 +86,7 @@ def test_nothing_below_the_threshold() -> None:
 
 
 def test_at_most_three_files_and_five_symbols() -> None:
-    symbols = tuple(SymbolMatch(f"load_{number}", number, exact=False) for number in range(1, 9))
+    symbols = tuple(SymbolMatch(f"load_{number}", number, exact=True) for number in range(1, 9))
     ranked = tuple(RankedFile(f"src/m{number}.py", 0.9, Evidence(symbols=symbols)) for number in range(6))
     kinds = [each.kind for each in offered(DRAFT, Retrieval(ranked, 0.5))]
     assert (kinds.count("file"), kinds.count("symbol")) == (3, 5)
@@ -136,7 +144,7 @@ def test_code_to_complete_and_an_open_fence_are_left_alone() -> None:
 
 
 def test_another_language_gets_the_references_alone() -> None:
-    draft = "Das Zeitlimit beim Laden der Konfiguration soll eine Option werden, und der Standard ist nicht zu ändern."
+    draft = "Das Zeitlimit von load_config beim Laden der Konfiguration soll eine Option werden, und der Standard ist nicht zu ändern."
     given = texts(offered(draft))
     assert given[0] == "`src/config.py`"
     assert "`load_config` (`src/config.py:40`)" in given

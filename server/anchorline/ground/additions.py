@@ -13,7 +13,7 @@ import msgspec
 
 from anchorline.ground import reasons
 from anchorline.ground.checks import check
-from anchorline.ground.retrieval import MOST_SHOWN, RankedFile, Retrieval, SymbolMatch
+from anchorline.ground.retrieval import MOST_SHOWN, RankedFile, Retrieval
 from anchorline.plan import Addition
 from anchorline.refine import guard
 from anchorline.refine.context_lines import (
@@ -32,8 +32,12 @@ from anchorline.refine.specification import unfinished
 
 MOST_SYMBOLS = 5
 SYMBOLS_OF_FILE = 3
-P_EXACT, P_MATCH = 0.5, 0.25
-"""That a definition is edited, given that its file is: one that the draft names whole, one that shares its words."""
+P_SYMBOL = 0.3
+"""That a definition which the draft names whole is edited, given that its file is.
+
+Measured on fixes of public projects: 12 of 42. Of those that only share words with the draft 2 of 53 were edited, so
+these are not offered.
+"""
 FEWEST_WORDS = 2
 """Words of a draft that are more than an answer, at least; with fewer it says nothing of where."""
 
@@ -148,28 +152,23 @@ def _files(shown: list[RankedFile], now: float, *, worded: bool) -> Iterator[Add
 def _symbols(files: list[RankedFile], *, worded: bool) -> list[Addition]:
     matches = [
         (file, symbol)
-        for file in files
-        for symbol in file.evidence.symbols[:SYMBOLS_OF_FILE]
+        for file in sorted(files, key=lambda file: -file.probability)
+        for symbol in [each for each in file.evidence.symbols if each.exact][:SYMBOLS_OF_FILE]
         if _SYMBOL.fullmatch(symbol.name) and usable(f"{file.path}:{symbol.line}")
     ]
-    matches.sort(key=lambda match: -_probability(*match))
     return [
         Addition(
             "",
             "symbol",
             symbol_line(symbol.name, file.path, symbol.line, english=worded),
-            reasons.of_symbol(symbol, file.evidence),
-            round(_probability(file, symbol), 4),
+            reasons.of_symbol(symbol),
+            round(file.probability * P_SYMBOL, 4),
             file.path,
             symbol.line,
             symbol.name,
         )
         for file, symbol in matches
     ][:MOST_SYMBOLS]
-
-
-def _probability(file: RankedFile, symbol: SymbolMatch) -> float:
-    return file.probability * (P_EXACT if symbol.exact else P_MATCH)
 
 
 def _command(files: list[RankedFile], workspace: Workspace, *, worded: bool) -> Iterator[Addition]:

@@ -25,13 +25,9 @@ def are_there(evidence: Evidence, now: float) -> bool:
     return next(_facts(evidence, now), None) is not None
 
 
-def of_symbol(symbol: SymbolMatch, evidence: Evidence) -> str:
-    """Returns what speaks for a definition in a file."""
-    if symbol.exact:
-        return "the draft names it"
-    name = symbol.name.lower()
-    words = [word for word in (*evidence.words, *evidence.path_words) if word.lower().rstrip("s") in name]
-    return f"its name matches {_quoted(words)}" if words else "its name matches the draft"
+def of_symbol(symbol: SymbolMatch) -> str:
+    """Returns what speaks for a definition: the draft holds its name."""
+    return f"the draft names {_quoted((symbol.name,))}"
 
 
 def _facts(evidence: Evidence, now: float) -> Iterator[str]:
