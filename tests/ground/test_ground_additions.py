@@ -20,7 +20,7 @@ CONFIG = RankedFile(
     "src/config.py",
     0.8,
     Evidence(
-        words=("timeout", "config"),
+        words=("Timeout", "timeout", "config"),
         symbols=(
             SymbolMatch("load_config", 40, exact=True),
             SymbolMatch("Loader", 7, exact=True),

@@ -38,9 +38,9 @@ def _facts(evidence: Evidence, now: float) -> Iterator[str]:
     exact = [symbol.name for symbol in evidence.symbols if symbol.exact]
     if exact:
         yield f"defines {_quoted(exact)}"
-    words = dict.fromkeys((*evidence.path_words, *evidence.words))
+    words = {word.lower(): word for word in (*evidence.words, *evidence.path_words)}
     if words:
-        yield f"matches {_quoted(words)}"
+        yield f"matches {_quoted(words.values())}"
     if evidence.recent is not None and evidence.recent_origin == "edits":
         yield "edited last" if evidence.recent == 0 else "edited lately"
     if evidence.tests is not None:
