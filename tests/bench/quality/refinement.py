@@ -1,10 +1,11 @@
 """Does refinement keep what it must, does it help? R1 to R8 and L1 to L3 of docs/research/refinement.md, and what it costs.
 
-    python tests/bench refinement --data DIR [--engine smollm2 [--sample 20]] [--json]
+    python tests/bench refinement --data DIR [--repositories DIR [--every 4]] [--engine smollm2 [--sample 20]] [--json]
 
-DIR holds `refine/` (or is it). Cases: `ours`; `do-nothing`, which returns the draft; `regex-only`, the same
-corrections as plain substitutions over the whole draft, with no mask and no guard. Shares have Wilson's 95 %
-interval, times a bootstrap interval over prompts.
+DIR holds `refine/` (or is it), and `localize/` for what is refined with its repository at hand. Cases: `ours`;
+`do-nothing`, which returns the draft; `regex-only`, the same corrections as plain substitutions over the whole draft,
+with no mask and no guard; `structure`, the draft in order; `grounded`, the draft with every addition. Shares have
+Wilson's 95 % interval, times a bootstrap interval over prompts.
 """
 
 import argparse
@@ -187,6 +188,23 @@ def passes(cases: list[Case]) -> Row:
     return share("ours", "all", "raw_pass_rate", ("Left out by the guard" not in one.reason for one in tried))
 
 
+def ordered(cases: list[Case]) -> list[Row]:
+    """Return R1 to R4 of the drafts that are offered in order, and how many are."""
+    out: list[Row] = []
+    offered = [(case.source, case.text, propose(case.text).structure) for case in cases]
+    for subset in ("all", *sorted({case.source for case in cases})):
+        own = [(text, edit) for source, text, edit in offered if subset in ("all", source)]
+        out.append(share("structure", subset, "offered", (edit is not None for _, edit in own)))
+    pairs = [(text, edit.text) for _, text, edit in offered if edit is not None]
+    return [
+        *out,
+        share("structure", "emitted", "R1", (kept(before, after) for before, after in pairs)),
+        count("structure", "emitted", "R2", [invented(before, after) for before, after in pairs]),
+        share("structure", "emitted", "R3", (obliged(before, after) for before, after in pairs)),
+        share("structure", "emitted", "R4", (spoken(before, after) for before, after in pairs)),
+    ]
+
+
 def repairs(name: str, refine: Refiner, seeds: list[Seeded]) -> list[Row]:
     """Return R6 by kind of defect, and how many repairs left everything else within 5 %."""
     outcomes: dict[str, list[bool]] = defaultdict(list)
@@ -308,6 +326,7 @@ def measure(folder: Path) -> list[Row]:
         out += preservation(name, refine, cases)
         out += repairs(name, refine, seeds)
     out.append(passes(cases))
+    out += ordered(cases)
     out += missing_facts(folder)
     out += refinement_hints.measure(folder)
     out += times(cases)
@@ -324,6 +343,12 @@ def main() -> None:
                         help="none, or an installed model (smollm2): the rules and the model on a sample")  # fmt: skip
     parser.add_argument("--sample", type=int, default=20, metavar="N",
                         help="with --engine: drafts of each source and seeds of each kind")  # fmt: skip
+    parser.add_argument("--repositories", type=Path, metavar="DIR",
+                        help="clones, as localize/README.md has it: R5 with the repository at hand")  # fmt: skip
+    parser.add_argument(
+        "--every", type=int, default=4, metavar="N", help="with --repositories: each Nth message"
+    )
+    parser.add_argument("--grounding-only", action="store_true", help="with --repositories: nothing else")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--misses", action="store_true", help="print the seeds that were not repaired")
     arguments = parser.parse_args()
@@ -335,7 +360,13 @@ def main() -> None:
                     f"{seed.kind}: {seed.draft[:300]!r}\n   -> {ours(seed.draft, seed.surroundings)[:300]!r}"
                 )
         return
-    measured = measure(folder)
+    measured = [] if arguments.grounding_only else measure(folder)
+    if arguments.repositories is not None:
+        from bench.quality import refinement_grounding
+
+        measured += refinement_grounding.measure(
+            arguments.data / "localize", arguments.repositories, arguments.every, share, count, spoken
+        )
     if arguments.engine != "none":
         from bench.quality import refinement_engine
 
