@@ -1,5 +1,6 @@
 """A GGUF file becomes a folder of mlx_lm that says the same: weights, tokens, chat template."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anchorline import config
-from anchorline.engine import gguf_header, installed
+from anchorline.engine import gguf_header, installed, manifest, requirements, sources
 from anchorline.engine.client import Engine
 from anchorline.engine.converting import convert
 from anchorline.engine.errors import ConversionError
@@ -171,3 +172,21 @@ async def test_the_coder_converted_for_mlx_says_what_llama_cpp_says_with_the_sam
     finally:
         await engine.close()
     assert answer == "The sky is blue because it is a shade of blue."
+
+
+async def test_a_linked_file_of_the_user_s_own_answers(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    if requirements.missing("gguf") or not (model / installed.GGUF).exists():
+        pytest.skip("llama.cpp is not here")
+    monkeypatch.setenv("ANCHORLINE_MODELS_DIR", str(tmp_path / "models"))
+    own = tmp_path / "own.gguf"
+    own.symlink_to(model / installed.GGUF)
+    receipt = await asyncio.to_thread(sources.pull, manifest.find(f"path:{own}"))
+    assert receipt.files[installed.GGUF].link == str((model / installed.GGUF).resolve())
+    engine = Engine(config.Engine(model="own"))
+    try:
+        chunks = [chunk async for chunk in engine.generate(Request("Say hello.", max_tokens=4))]
+    finally:
+        await engine.close()
+    assert "".join(chunk.text for chunk in chunks)

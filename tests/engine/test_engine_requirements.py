@@ -11,8 +11,13 @@ from anchorline.engine import requirements
 @pytest.mark.parametrize(
     ("system", "machine", "mlx", "llama"),
     [
-        ("linux", "x86_64", "pip install 'mlx[cpu]' mlx-lm huggingface-hub", "pip install xllamacpp jinja2"),
-        ("darwin", "arm64", "pip install mlx mlx-lm huggingface-hub", "pip install xllamacpp jinja2"),
+        (
+            "linux",
+            "x86_64",
+            "pip install 'mlx[cpu]' mlx-lm gguf huggingface-hub",
+            "pip install xllamacpp jinja2",
+        ),
+        ("darwin", "arm64", "pip install mlx mlx-lm gguf huggingface-hub", "pip install xllamacpp jinja2"),
         ("darwin", "x86_64", "no build for darwin on x86_64", "pip install xllamacpp jinja2"),
         ("win32", "AMD64", "no build for win32 on AMD64", "no build for win32 on AMD64"),
     ],

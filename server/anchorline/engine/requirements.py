@@ -59,7 +59,7 @@ def _no_mlx(*, training: bool = False) -> str:
             "and ARM64"
         )
     mlx = "mlx" if sys.platform == "darwin" else "'mlx[cpu]'"
-    return f"MLX is not installed: pip install {mlx if training else f'{mlx} mlx-lm huggingface-hub'}"
+    return f"MLX is not installed: pip install {mlx if training else f'{mlx} mlx-lm gguf huggingface-hub'}"
 
 
 def _machine() -> str:
