@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -26,6 +27,8 @@ from anchorline.workspace.symbols import Symbol
 VERSION = 1
 """Another number is another form of the rows."""
 BUSY_S = 1.0
+FETCHED = 256
+"""Rows that are read in one go."""
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _CHECKSUM = 4
 _TABLES = """
@@ -100,10 +103,16 @@ class IndexDatabase:
         """Yields what is kept of every file, without its symbols, after the whole database was checked."""
         if self._select("PRAGMA integrity_check(1)") != [("ok",)]:
             raise DamagedIndexError("its parts do not fit together")
-        for path, fingerprint, contents in self._select("SELECT path, fingerprint, contents FROM files"):
+        with self._using:
+            cursor = self._connection.execute("SELECT path, fingerprint, contents FROM files")
+        for path, fingerprint, contents in chain.from_iterable(iter(lambda: self._fetch(cursor), [])):
             if not isinstance(path, str) or not isinstance(fingerprint, str):
                 raise DamagedIndexError("a file has no name")
             yield FileRow(path, fingerprint, _contents(_checked(contents)) if contents else None)
+
+    def _fetch(self, cursor: sqlite3.Cursor) -> list[tuple[Any, ...]]:
+        with self._using:
+            return cursor.fetchmany(FETCHED)
 
     def find(self, path: str, fingerprint: str) -> FileRow | None:
         """Returns what is kept of a file with this fingerprint, without its symbols."""

@@ -4,12 +4,13 @@
 
 DIR are work trees or git directories; each is cloned first and stays as it is. `--made N` makes a repository of N files
 from stretches of lines of the first DIR's, about 9 kB a file. Queries are the prompts that `--data` (a folder with
-tasks.jsonl.gz) has for the repository, else the messages of its newest commits.
+tasks.jsonl.gz) has for the repository, else the messages of its newest commits;
+of the made one those of the last DIR.
 
 Peers in the same run: SQLite's FTS5 with the text of the same files in it (bm25 of the OR of the query's words), and
 `git grep` for the files that have any of the query's words, which needs no index. `update_ms`: a file was saved, until the
 index has it. `cold_query_ms`: the first query after a file was saved. `again_ms`: a refresh that finds nothing changed.
-`open_s`: a kept index, until it can be asked. `cpu_ms`
+`open_ms`: a kept index, until it can be asked. `cpu_ms`
 is what the thread worked, which a busy machine changes less. `pause_ms`: how late a thread wakes that sleeps for 1 ms, while all is
 indexed; of `idle` nothing else goes on, of `python` a loop in Python does. `memory_mb` is what a process takes more with
 the index open, `arrays_mb` what of it are the postings.
@@ -58,13 +59,14 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        roots = {_name(path): _cloned(path, folder) for path in arguments.repo}
+        repositories = {_name(path): _cloned(path, folder) for path in arguments.repo}
+        roots = dict(repositories)
         if arguments.made:
-            roots[f"made-{arguments.made}"] = _made(
-                folder / "made", arguments.made, next(iter(roots.values()))
-            )
+            like = next(iter(repositories.values()))
+            roots[f"made-{arguments.made}"] = _made(folder / "made", arguments.made, like)
         for case, root in roots.items():
-            queries = _prompts(arguments.data, case) or _messages(root)
+            if case in repositories:
+                queries = _prompts(arguments.data, case) or _messages(root)
             rows += _measured(case, root, queries, folder / f"{case}.db")
     show("index", rows, environment(), as_json=arguments.json)
 
@@ -165,7 +167,7 @@ def _measured(case: str, root: Path, queries: list[str], file: Path) -> list[dic
     )
     add("memory_mb", float(held.stdout))
     index = WorkspaceIndex(FolderSnapshot(root), file)
-    add("open_s", _times(index.refresh).wall)
+    spread("open_ms", [_times(index.refresh)])
     add("arrays_mb", index.size / MEGABYTE)
     index.search(queries[0])
     spread("query_ms", [_times(index.search, query) for query in queries])
