@@ -24,6 +24,7 @@ export interface Report {
   windows: readonly WindowState[];
   window_budgets: readonly WindowBudget[];
   finding_shares: readonly FindingShare[];
+  additions: AdditionDecisions;
   schema: 1;
 }
 
@@ -268,6 +269,16 @@ export interface FindingShare {
   provider: string;
   window: string;
   percent: Estimate;
+}
+
+/** What became of files and symbols that were proposed to be added to drafts. */
+export interface AdditionDecisions {
+  shown: number;
+  accepted: number;
+  modified: number;
+  rejected: number;
+  predicted: number | null;
+  observed: number | null;
 }
 
 export type Cause = "expired" | "model_changed" | "compacted" | "prefix_edited" | "thinking_stripped" | "history_changed" | "not_readable" | "dropped";

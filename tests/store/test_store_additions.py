@@ -7,9 +7,13 @@ from typing import Literal
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
-from anchorline.outcome import Outcome
+from anchorline.cli.main import cli
+from anchorline.outcome import Outcome, Usage
 from anchorline.plan import Addition, Plan
+from anchorline.report.collect import collect
+from anchorline.route.target import load as load_targets
 from anchorline.store import purging
 from anchorline.store.reader import Reader
 from anchorline.store.recorder import Recorder
@@ -114,6 +118,29 @@ def test_of_what_was_proposed_no_word_is_kept(path: Path) -> None:
     assert PRIVATE.encode() not in written
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT count(*) FROM additions").fetchone() == (1,)
+
+
+def test_the_report_says_what_became_of_them_and_how_calibrated_they_were(path: Path) -> None:
+    recorder = Recorder(path, shown_in="cli")
+    for number, decision in enumerate(("accepted", "accepted", "rejected", None)):
+        plan_id, at = f"p{number}", AT + number
+        additions = (
+            proposed(1, 0.9 if number else 0.6),
+            proposed(2, 0.2, "symbol"),
+            proposed(3, 0.9, "command"),
+        )
+        recorder.plan(plan_with(*additions, plan_id=plan_id, at=at), samples.prompt())
+        if decision is not None:
+            decided = Outcome(plan_id, usage=Usage(input=9), additions={"a1": decision, "a2": "modified"})
+            recorder.outcome(decided).result(60)
+    assert recorder.close()
+    added = collect(path, load_targets()).additions
+    assert (added.shown, added.accepted, added.modified, added.rejected) == (8, 2, 3, 1)
+    assert (added.predicted, added.observed) == (pytest.approx(0.8), pytest.approx(2 / 3))
+    done = CliRunner().invoke(cli, ["report"], env={"ANCHORLINE_DATA_DIR": str(path.parent)})
+    assert "Additions: 8, of which 2 accepted, 3 edited, 1 rejected; of files 67% taken, 80% predicted." in (
+        " ".join(done.output.split())
+    )
 
 
 def test_what_is_purged_is_not_learnt_from(path: Path) -> None:

@@ -263,4 +263,12 @@ def _summary(report: Report) -> str:
             f"Suggestions: {refined.proposed:,}, of which {refined.accepted:,} accepted, {refined.modified:,} edited, "
             f"{refined.rejected:,} rejected."
         )
+    if (added := report.additions).shown:
+        calibration = ""
+        if added.predicted is not None and added.observed is not None:
+            calibration = f"; of files {added.observed:.0%} taken, {added.predicted:.0%} predicted"
+        parts.append(
+            f"Additions: {added.shown:,}, of which {added.accepted:,} accepted, {added.modified:,} edited, "
+            f"{added.rejected:,} rejected{calibration}."
+        )
     return " ".join(parts)

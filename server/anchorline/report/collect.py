@@ -21,11 +21,19 @@ from anchorline.limits.budgets import window_budgets
 from anchorline.limits.state import limits
 from anchorline.report.finding_shares import finding_shares
 from anchorline.report.groups import GROUPS, Groups
-from anchorline.report.model import Arm, ExperimentStep, Grouping, Refinements, Report, Route
+from anchorline.report.model import (
+    AdditionDecisions,
+    Arm,
+    ExperimentStep,
+    Grouping,
+    Refinements,
+    Report,
+    Route,
+)
 from anchorline.report.sums import Sums
 from anchorline.route.target import Targets
 from anchorline.sessions import facts
-from anchorline.store import billing, database, outcomes
+from anchorline.store import additions, billing, database, outcomes
 
 STEPS = 20
 """Of experiments, that are shown."""
@@ -95,6 +103,7 @@ def _collected(path: Path, sums: Sums, since: float | None, shown: Overview) -> 
     arms: tuple[Arm, ...] = ()
     steps: tuple[ExperimentStep, ...] = ()
     groupings: tuple[Grouping, ...] = ()
+    added = AdditionDecisions()
     if path.exists():
         with database.reading(path) as connection:
             connection.row_factory = None  # plain tuples: there may be a hundred thousand
@@ -106,6 +115,8 @@ def _collected(path: Path, sums: Sums, since: float | None, shown: Overview) -> 
                 groupings = groups.groupings(MOST)
                 routes = _routes(plans, answered)
                 refinements = _refinements(connection, begin, proposed)
+                if "additions" in tables:
+                    added = AdditionDecisions(*additions.added_up(connection, begin))
                 steps = _steps(connection) if "policy_events" in tables else ()
     return Report(
         made_at=time.time(),
@@ -126,6 +137,7 @@ def _collected(path: Path, sums: Sums, since: float | None, shown: Overview) -> 
         pings=sums.pings,
         pings_usd=sums.pings_usd,
         groupings=groupings,
+        additions=added,
     )
 
 

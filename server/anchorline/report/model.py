@@ -92,6 +92,21 @@ class Refinements(msgspec.Struct, frozen=True):
     thumbs_down: int
 
 
+class AdditionDecisions(msgspec.Struct, frozen=True):
+    """What became of files and symbols that were proposed to be added to drafts.
+
+    Of the files that were decided about, `predicted` is the mean probability that they were proposed with and
+    `observed` the share that was taken, None without a decision.
+    """
+
+    shown: int = 0
+    accepted: int = 0
+    modified: int = 0
+    rejected: int = 0
+    predicted: float | None = None
+    observed: float | None = None
+
+
 class Arm(msgspec.Struct, frozen=True):
     """A policy, and the arm of an experiment that plans fell on; `propensity` is the mean probability of that."""
 
@@ -188,4 +203,5 @@ class Report(msgspec.Struct, frozen=True):
     windows: tuple[WindowState, ...] = ()
     window_budgets: tuple[WindowBudget, ...] = ()
     finding_shares: tuple[FindingShare, ...] = ()
+    additions: AdditionDecisions = AdditionDecisions()
     schema: Literal[1] = 1

@@ -63,3 +63,21 @@ def decisions(connection: sqlite3.Connection, since: float) -> list[AdditionDeci
         [since, MOST_DECISIONS],
     )
     return [AdditionDecision(probability, bool(accepted), at) for probability, accepted, at in rows]
+
+
+def added_up(
+    connection: sqlite3.Connection, since: float
+) -> tuple[int, int, int, int, float | None, float | None]:
+    """Returns how many were shown, accepted, modified and rejected from `since` on, commands left out.
+
+    Then, of the files that were decided about, the mean probability and the share that was taken.
+    """
+    row = connection.execute(
+        "SELECT count(*), coalesce(sum(decision = 'accepted'), 0), coalesce(sum(decision = 'modified'), 0), "
+        "coalesce(sum(decision = 'rejected'), 0), "
+        "avg(probability) FILTER (WHERE kind = 'file' AND decision IS NOT NULL), "
+        "avg(decision != 'rejected') FILTER (WHERE kind = 'file' AND decision IS NOT NULL) "
+        "FROM additions WHERE shown_at >= ? AND kind IN ('file', 'symbol')",
+        [since],
+    ).fetchone()
+    return tuple(row)
