@@ -7,6 +7,7 @@ import stat
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -228,6 +229,48 @@ def test_a_question_does_not_wait_for_a_refresh():
     go_on.set()
     thread.join(30)
     assert len(index.paths) == COUNT
+
+
+def test_files_are_saved_and_asked_about_while_all_is_read(tmp_path: Path):
+    repository = Repository(tmp_path / "project")
+    repository.write({f"file_{number}.py": f"def old_{number}(): pass\n" for number in range(300)})
+    index = WorkspaceIndex(FolderSnapshot(repository.folder), tmp_path / "index.db")
+    ended, failures = threading.Event(), []
+
+    def until_the_end(work: Callable[[int], object]) -> None:
+        try:
+            for number in itertools.cycle(range(300)):
+                work(number)
+                if ended.is_set():
+                    return
+        except Exception as error:  # noqa: BLE001  (told at the end)
+            failures.append(error)
+
+    def save(number: int) -> None:
+        repository.write({f"file_{number}.py": f"def new_{number}(): pass\n"})
+        index.update(f"file_{number}.py")
+
+    def ask(number: int) -> None:
+        index.search(f"old_{number} new_{number}")
+        index.matched(f"file_{number}.py", "old new")
+        assert len(index.defining(f"new_{number}")) <= 1
+
+    threads = [threading.Thread(target=until_the_end, args=(work,)) for work in (save, ask)]
+    for thread in threads:
+        thread.start()
+    for _ in range(4):
+        index.refresh()
+    ended.set()
+    for thread in threads:
+        thread.join(30)
+    index.refresh()
+    assert failures == []
+    anew = WorkspaceIndex(FolderSnapshot(repository.folder))
+    anew.refresh()
+    assert len(anew.paths) == 300
+    for number in range(300):
+        for name in (f"old_{number}", f"new_{number}"):
+            assert index.defining(name) == anew.defining(name)
 
 
 def test_a_branch_that_changes_meanwhile_is_what_is_indexed(tmp_path: Path):
