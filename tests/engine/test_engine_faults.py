@@ -195,3 +195,32 @@ async def test_a_damaged_prefix_file_is_made_anew(copied: Path):
         assert texts[0] == texts[1]
     finally:
         await engine.close()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "no tensors", "huge tensor"])
+async def test_a_file_of_the_user_s_that_llama_cpp_can_not_load_is_named_with_its_reason(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+):
+    """It passed the look at its header; what it ends is the worker at most, and it is not tried again and again."""
+    whole = model / installed.GGUF
+    if not whole.is_file():
+        pytest.skip("llama.cpp is not installed")
+    data = await asyncio.to_thread(whole.read_bytes)
+    if damage == "truncated":
+        data = data[: len(data) // 2]
+    elif damage == "no tensors":
+        data = data[:8] + bytes(8) + data[16:]
+    else:
+        at = data.index(b"blk.0.attn_q.weight") + len(b"blk.0.attn_q.weight") + 4
+        data = data[:at] + b"\xff\xff\xff\xff\xff\xff\xff\x7f" + data[at + 8 :]
+    own = tmp_path / "own.gguf"
+    await asyncio.to_thread(own.write_bytes, data)
+    monkeypatch.setenv("ANCHORLINE_MODELS_DIR", str(tmp_path / "models"))
+    await asyncio.to_thread(sources.pull, manifest.find(f"path:{own}"))
+    watched = Watched(config.Engine(model="own", deadline_seconds=60), Patience(again=()))
+    try:
+        with pytest.raises(Unavailable, match=r"llama\.cpp can't load .*own\.gguf: \S+"):
+            await watched.says()
+        assert watched.engine.status.state == "failed"
+    finally:
+        await watched.engine.close()
