@@ -94,8 +94,9 @@ def llama_server(file: Path) -> Generate:
             "ignore_eos": True,
         }
         timings = server.handle_completions(asked)["timings"]
-        per_token = timings["predicted_ms"] / timings["predicted_n"] / 1000
-        return timings["prompt_ms"] / 1000 + per_token, per_token * (tokens - 1), timings["predicted_n"]
+        rest_s = timings["predicted_ms"] / 1000  # from the first token to the last
+        count = timings["predicted_n"]
+        return timings["prompt_ms"] / 1000, rest_s, count
 
     return generate
 
