@@ -14,12 +14,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from anchorline.ground.additions import additions
-from anchorline.ground.retrieve import retrieve
+from anchorline.ground.propose import propose
 from anchorline.index.workspace_index import WorkspaceIndex
 from anchorline.plan import Addition
-from anchorline.refine.context_lines import own_words, with_additions, without_additions
-from anchorline.refine.propose import propose
+from anchorline.refine.context_lines import with_additions, without_additions
+from anchorline.refine.propose import propose as refine
 from bench.data import localization
 from bench.data.git_trees import GitTreeSnapshot
 from bench.data.refinement_data import blocks, entities, obligations
@@ -53,17 +52,10 @@ def proposals(folder: Path, repositories: Path, every: int) -> Iterator[Proposal
 def _proposal(row: dict, index: WorkspaceIndex) -> Proposal:
     draft = row["prompt"]
     now = datetime.datetime.fromisoformat(row["at"]).timestamp()
-    refined = propose(draft).text
-    retrieval = retrieve(index, own_words(draft), localization.recent(row))
-    given = additions(draft, retrieval, index, now=now, refined=refined)
-    accepted = with_additions(draft, given)
-    again = additions(
-        accepted,
-        retrieve(index, own_words(accepted), localization.recent(row)),
-        index,
-        now=now,
-        refined=refined,
-    )
+    refined = refine(draft).text
+    recent = localization.recent(row)
+    given = propose(index, draft, recent, now=now, refined=refined)
+    again = propose(index, with_additions(draft, given), recent, now=now, refined=refined)
     tree = GitTreeSnapshot(Path(row["git"]), row["commit"])
     untrue = sum(not _true(each, tree) for each in given)
     return Proposal(
