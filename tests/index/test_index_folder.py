@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from anchorline import redact
+from anchorline.index import folder
 from anchorline.index.contents import contents
 from anchorline.index.folder import FolderSnapshot
 from anchorline.index.history import History
@@ -123,6 +124,16 @@ def test_without_a_repository_the_folder_is_walked(tmp_path: Path):
     snapshot = FolderSnapshot(tmp_path)
     assert set(snapshot.files()) == {"a.py", "deep/er/b.py"}
     assert snapshot.history(History()) == History()
+
+
+def test_of_a_folder_without_end_the_nearest_files_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(folder, "MOST_WALKED", 3)
+    for name in ("a.py", "b.py", "deep/c.py", "deep/er/d.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n")
+    assert set(FolderSnapshot(tmp_path).files()) == {"a.py", "b.py", "deep/c.py"}
 
 
 def test_a_folder_that_is_gone_is_an_error_and_not_empty(tmp_path: Path):

@@ -4,6 +4,7 @@ import logging
 import os
 import stat
 import time
+from itertools import islice
 from pathlib import Path
 
 from anchorline.index import git
@@ -14,6 +15,8 @@ from anchorline.workspace import files
 
 MOST_REPOSITORIES = 64
 """Repositories in one workspace that are listed: submodules, and clones beside each other."""
+MOST_WALKED = 200_000
+"""Files of a folder without a repository that are looked at: those nearest to the folder."""
 LONGEST_PATH = 400
 RACY_NS = 100_000_000
 """A file that was written so shortly before it was listed may be written again without another time of change."""
@@ -36,13 +39,14 @@ class FolderSnapshot:
         os.stat(self.root)  # noqa: PTH116  (a folder that is gone is not one without files)
         listed: dict[str, Listed] = {}
         plain_folders: dict[str, bool] = {}
+        walked = files.walk(self.root, _has_repository)
         waiting = [""]
         for _ in range(MOST_REPOSITORIES):
             if not waiting:
                 break
             prefix = waiting.pop()
             by_git = bool(prefix) or _in_repository(self.root)
-            for name in self._by_git(prefix) if by_git else files.walk(self.root, _has_repository):
+            for name in self._by_git(prefix) if by_git else islice(walked, MOST_WALKED):
                 path = prefix + name
                 if not counts(path):
                     continue
