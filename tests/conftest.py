@@ -1,7 +1,6 @@
 """Shared fixtures: an isolated home for settings and database, and what is real: the data, a language model."""
 
 import os
-import shutil
 import signal
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from support.examples import examples
 from support.recorded import data_folder
 
 MODEL = "smollm2-135m"
-MLX_MODEL = f"{MODEL}-mlx"
-"""The same weights as mlx_lm's folder: what the first is where llama.cpp is not."""
 FOLDERS = {
     "clients": "process",
     "e2e": "editor",
@@ -85,6 +82,7 @@ def models(request: pytest.FixtureRequest) -> Path:
     missing = pytest.fail if os.environ.get("ANCHORLINE_TEST_ENGINE") == "required" else pytest.skip
     from anchorline.engine import installed, manifest, requirements, sources
     from anchorline.engine.errors import DamagedModelError, PullError
+    from support import mlx_models
 
     if lacks := requirements.missing():
         missing(lacks)
@@ -99,28 +97,8 @@ def models(request: pytest.FixtureRequest) -> Path:
             except PullError as error:
                 missing(f"the language model can't be fetched: {error}")
         if not requirements.missing("mlx"):
-            _convert(installed.folder(MODEL))
+            mlx_models.converted(MODEL)
     return folder
-
-
-def _convert(folder: Path) -> None:
-    """Install the model in `folder` as mlx_lm's folder as well, once."""
-    from anchorline.engine import installed
-    from anchorline.engine.converting import convert
-    from anchorline.engine.errors import DamagedModelError
-    from anchorline.engine.manifest import LocalModel
-
-    try:
-        installed.verify(installed.folder(MLX_MODEL))
-    except DamagedModelError:
-        staged = installed.staging(MLX_MODEL)
-        shutil.rmtree(staged, ignore_errors=True)
-        if (folder / installed.GGUF).is_file():
-            staged.mkdir()
-            convert(folder / installed.GGUF, staged)
-        else:
-            shutil.copytree(folder, staged, ignore=shutil.ignore_patterns(".*", installed.RECEIPT))
-        installed.install(LocalModel(f"path:{folder}", id=MLX_MODEL), staged)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The interface of a local language model: its requests, answers and status.
 
-Whoever decides knows only this; `anchorline.engine` implements it with MLX in a process of its own. A model may be
+Whoever decides knows only this; `anchorline.engine` implements it in a process of its own. A model may be
 absent, still loading or broken at any moment: then `Unavailable` is raised within the deadline, with the
 reason, and the caller goes on without it.
 """
@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import msgspec
 
 State = Literal["absent", "idle", "starting", "ready", "busy", "restarting", "failed"]
-"""absent: there is no model, or no MLX, or it is switched off. idle: not loaded, the next request loads it.
+"""absent: there is no model, or no engine for it, or it is switched off. idle: not loaded, the next request loads it.
 restarting: it broke and is being loaded again. failed: it broke too often; a later request tries again."""
 
 

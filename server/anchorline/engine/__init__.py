@@ -1,1 +1,1 @@
-"""The local language model: MLX in a process of its own. Nothing here imports MLX until a model is used."""
+"""The local language model: MLX or llama.cpp in a process of its own. Nothing imports either until a model is used."""

@@ -28,10 +28,13 @@ from typing import Any
 import psutil
 
 from anchorline import config
+from anchorline.engine import installed
 from anchorline.engine.client import Engine
+from anchorline.engine.errors import DamagedModelError
 from anchorline.generation import Request
 from bench import BENCH
 from bench.reporting import environment, interval, show
+from support.mlx_models import converted
 
 WORDS = [
     "the",
@@ -191,12 +194,12 @@ async def ask(engine: Engine, text: str, **options: Any) -> dict[str, Any]:
 
 async def measure(name: str, runs: int, subsets: list[str]) -> list[dict[str, Any]]:
     """Return the rows."""
-    from anchorline.engine import installed
-
     generator = random.Random(7)
+    try:
+        name = converted(name)
+    except DamagedModelError as error:
+        sys.exit(str(error))
     folder = installed.folder(name)
-    if installed.receipt(folder) is None:
-        sys.exit(f"{name} is not installed: run `anchorline model pull {name}`")
     engine = Engine(config.Engine(model=name))
     plain = Peer(folder)
     got: dict[tuple[str, str], list[dict[str, Any]]] = {}

@@ -9,7 +9,7 @@
 
 `cancel`: from the message that cancels to the one that says the worker is free, at random moments of the reading of a prompt of
 about 350 tokens (`prefill`) and of an answer (`decode`); `cancel_ms` is the median, `cancel_p99_ms` the 99th percentile.
-`ours` stops between two layers and reads 128 tokens at once, `layers-64` reads 64; `passes-128` and `passes-32` stop only after so many
+With MLX, `ours` stops between two layers and reads 128 tokens at once, `layers-64` reads 64; `passes-128` and `passes-32` stop only after so many
 tokens. `prefill_ratio` and `decode_ratio` are the tokens that are read and said in a second over those of `passes-128`.
 """
 
@@ -23,13 +23,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from anchorline import config
-from anchorline.engine import process
+from anchorline.engine import installed, process
 from anchorline.engine.client import Engine
 from anchorline.engine.wire import Cancel, Finished, FromWorker, Generate, Load, Ready, Token
 from anchorline.generation import Request, Turn
 from bench import BENCH
 from bench.reporting import environment, interval, percentile, show
 from bench.speed.engine import sentence
+from support.mlx_models import converted
 
 TURNS = 10
 ASKED = (2, 5, 10)
@@ -116,8 +117,6 @@ class Worker:
 
     async def start(self, name: str) -> None:
         """Load the model."""
-        from anchorline.engine import installed
-
         usual = process.COMMAND
         process.COMMAND = (sys.executable, str(BENCH), "engine_turns", "--worker", self._kind)
         try:
@@ -212,9 +211,9 @@ def work(kind: str) -> None:
 
     def loaded() -> blas.Blas:
         found = load()
-        from anchorline.engine import inference  # which needs the BLAS to be there
+        from anchorline.engine.mlx import backend  # which needs the BLAS to be there
 
-        inference.PREFILL["cpu"] = step
+        backend.PREFILL["cpu"] = step
         return found
 
     blas.load = loaded
@@ -225,12 +224,10 @@ def work(kind: str) -> None:
 
 async def measure(name: str, talks: int, count: int, subsets: list[str]) -> list[dict[str, Any]]:
     """Return the rows."""
-    from anchorline.engine import installed
-
     if installed.receipt(installed.folder(name)) is None:
         sys.exit(f"{name} is not installed: run `anchorline model pull {name}`")
     rows = await turns(name, talks) if "turns" in subsets else []
-    return rows + (await cancels(name, count) if "cancel" in subsets else [])
+    return rows + (await cancels(converted(name), count) if "cancel" in subsets else [])
 
 
 def main() -> None:
