@@ -374,19 +374,14 @@ def _relations(rows: Rows, clues: Clues, folders: dict[str, float]) -> dict[str,
     for place, row in enumerate(clues.seeds):
         seed_subjects.setdefault(layout.facts[row].subject, (place, row))
     columns = {name: np.zeros(len(rows)) for name in _RELATIONS}
+    nearest: dict[str, float] = {}
     for at, row in enumerate(rows.tolist()):
         fact = layout.facts[row]
         columns["folder"][at] = share = folders.get(fact.folder, 0.0)
         columns["folder of edits"][at] = share * clues.edits * (row not in recent)
-        columns["nearest folder"][at] = max(
-            (
-                _shared(fact.parts, layout.facts[other].parts)
-                / max(len(fact.parts), len(layout.facts[other].parts), 1)
-                * _fade(place)
-                for place, other in enumerate(newest)
-            ),
-            default=0.0,
-        )
+        if fact.folder not in nearest:
+            nearest[fact.folder] = _nearest(fact.parts, clues, newest)
+        columns["nearest folder"][at] = nearest[fact.folder]
         pair = by_subject.get(fact.subject)
         if pair is not None and row not in recent and len(fact.subject) > 2:
             other = layout.facts[pair[1]]
@@ -406,6 +401,15 @@ def _relations(rows: Rows, clues: Clues, folders: dict[str, float]) -> dict[str,
         if row in clues.importing:
             columns["imports recent"][at] = _fade(clues.importing[row])
     return columns
+
+
+def _nearest(parts: tuple[str, ...], clues: Clues, newest: list[int]) -> float:
+    """Returns which share of a folder's path that of a recent file has, at most, the newest counting most."""
+    shares = (
+        _shared(parts, other) / max(len(parts), len(other), 1) * _fade(place)
+        for place, other in enumerate(clues.layout.facts[row].parts for row in newest)
+    )
+    return max(shares, default=0.0)
 
 
 _RELATIONS = (

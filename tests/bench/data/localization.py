@@ -16,7 +16,7 @@ import numpy as np
 
 from anchorline.ground import draft as drafts
 from anchorline.ground import features
-from anchorline.ground.retrieval import Recent
+from anchorline.ground.retrieval import NO_RECENT, Recent
 from anchorline.index.workspace_index import WorkspaceIndex
 from bench.data.git_trees import GitTreeSnapshot
 
@@ -24,7 +24,7 @@ from bench.data.git_trees import GitTreeSnapshot
 class Task(NamedTuple):
     """A task with its candidates: their paths and features, and which of them were edited.
 
-    `gold` counts the files that were edited, candidates or not. `recent` says whether what was edited before is given.
+    `gold` counts the files that were edited, candidates or not.
     """
 
     id: str
@@ -55,41 +55,61 @@ def rows(folder: Path, repositories: Path) -> list[dict]:
     return sorted(found, key=lambda row: (row["repo"], row["at"], row["id"]))
 
 
-def tasks(folder: Path, repositories: Path, kept: Path | None = None, *, recency: bool = True) -> list[Task]:
+class Tasks(NamedTuple):
+    """The tasks, and the same as if nothing was known of what was worked on before."""
+
+    given: list[Task]
+    plain: list[Task]
+
+
+def tasks(folder: Path, repositories: Path, kept: Path | None = None) -> Tasks:
     """Return the tasks; those of a repository are kept in a file of the folder `kept`, where it is given."""
-    result: list[Task] = []
+    result = Tasks([], [])
     for repo, own in groupby(rows(folder, repositories), key=lambda row: row["repo"]):
         group = list(own)
-        file = (
-            kept / f"{repo.replace('/', '__')}{'' if recency else '-plain'}.pkl" if kept is not None else None
-        )
-        if file is not None and file.exists():
-            names, done = pickle.loads(file.read_bytes())
-            if names == features.NAMES and [each[0] for each in done] == [row["id"] for row in group]:
-                result += [Task(*each) for each in done]
-                continue
-        made = list(made_of(group, recency=recency))
-        if file is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(pickle.dumps((features.NAMES, [tuple(each) for each in made])))
-        print(f"{repo}: {len(made)} tasks", file=sys.stderr, flush=True)
-        result += made
+        file = kept / f"{repo.replace('/', '__')}.pkl" if kept is not None else None
+        made = _kept(file, group) if file is not None else None
+        if made is None:
+            made = list(made_of(group))
+            if file is not None:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(
+                    pickle.dumps((features.NAMES, [(tuple(one), tuple(other)) for one, other in made]))
+                )
+            print(f"{repo}: {len(made)} tasks", file=sys.stderr, flush=True)
+        result.given.extend(one for one, _ in made)
+        result.plain.extend(other for _, other in made)
     return result
 
 
-def made_of(group: Sequence[dict], *, recency: bool = True) -> Iterator[Task]:
-    """Yield the tasks of one repository with their candidates."""
+def _kept(file: Path, group: Sequence[dict]) -> list[tuple[Task, Task]] | None:
+    """Return what was kept of these tasks, if it is of these features."""
+    if not file.exists():
+        return None
+    names, made = pickle.loads(file.read_bytes())
+    if names != features.NAMES or [one[0] for one, _ in made] != [row["id"] for row in group]:
+        return None
+    return [(Task(*one), Task(*other)) for one, other in made]
+
+
+def made_of(group: Sequence[dict]) -> Iterator[tuple[Task, Task]]:
+    """Yield the tasks of one repository with their candidates, with what was recent and without."""
     for row, index in indexed(group):
         draft = drafts.read(row["prompt"])
         hits = index.search(draft.text)
         known = features.tables(hits.paths, index.history)
-        found = features.candidates(index, hits, known, draft, recent(row) if recency else Recent())
-        paths = tuple(known.layout.paths[at] for at in found.rows)
         gold = set(row["gold"])
-        yield Task(
-            row["id"], row["source"], row["repo"], row["split"], row["named"], row["kind"], len(gold), paths,
-            found.features, np.array([path in gold for path in paths], bool),
-        )  # fmt: skip
+        both = []
+        for before in (recent(row), NO_RECENT):
+            found = features.candidates(index, hits, known, draft, before)
+            paths = tuple(known.layout.paths[at] for at in found.rows)
+            both.append(
+                Task(
+                    row["id"], row["source"], row["repo"], row["split"], row["named"], row["kind"], len(gold), paths,
+                    found.features, np.array([path in gold for path in paths], bool),
+                )
+            )  # fmt: skip
+        yield both[0], both[1]
 
 
 def indexed(group: Iterable[dict]) -> Iterator[tuple[dict, WorkspaceIndex]]:

@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="a folder where the features are kept")
     parser.add_argument("--to", type=Path, default=files.shipped() / FILE)
     options = parser.parse_args()
-    every = localization.tasks(options.data, options.repositories, options.cache)
+    every = localization.tasks(options.data, options.repositories, options.cache).given
     tasks = [task for task in every if task.split in options.splits]
     scores = localization_fit.left_out(tasks)
     model = localization_fit.calibrated(localization_fit.fit_scores(tasks), tasks, scores)
