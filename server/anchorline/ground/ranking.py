@@ -54,7 +54,7 @@ class Ranking(msgspec.Struct, frozen=True, dict=True, forbid_unknown_fields=True
 
     def scores(self, features: NDArray[np.float32]) -> Floats:
         """Returns the score of each candidate of one draft; only differences count."""
-        return (linear_scores(self.linear, features) + tree_scores(self.trees, features)) / 2
+        return (linear_scores(self.linear, features) + 2 * tree_scores(self.trees, features)) / 3
 
     def probabilities(self, features: NDArray[np.float32]) -> Floats:
         """Returns for each candidate the probability that it will be edited."""

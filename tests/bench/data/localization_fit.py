@@ -27,7 +27,7 @@ BINS = 32
 LEAF_RIDGE = 10.0
 LEAST_MASS = 0.5
 """Hessian that a leaf has at least."""
-COLUMNS, ROWS = 0.4, 0.7
+COLUMNS, ROWS = 0.25, 0.7
 """Shares of the features and of the tasks that a tree sees."""
 HARD, EASY = 40, 20
 """Candidates of a task that the trees learn from besides the edited ones: those the linear score puts first, and others."""
