@@ -20,9 +20,9 @@ from anchorline.ground.retrieval import MOST_SHOWN
 from bench.data.localization import Task
 
 RIDGE = 0.03
-TREES = 90
+TREES = 60
 DEPTH = 4
-RATE = 0.08
+RATE = 0.1
 BINS = 32
 LEAF_RIDGE = 10.0
 LEAST_MASS = 0.5
@@ -31,9 +31,10 @@ COLUMNS, ROWS = 0.25, 0.7
 """Shares of the features and of the tasks that a tree sees."""
 HARD, EASY = 40, 20
 """Candidates of a task that the trees learn from besides the edited ones: those the linear score puts first, and others."""
+FOLDS = 5
 CALIBRATION_RIDGE = 1e-3
-GOAL = 0.78
-"""Share of the shown proposals that hold an edited file at which the threshold is put."""
+GOAL, FEWEST = 0.77, 0.1
+"""Share of the shown proposals that hold an edited file at which the threshold is put; and of the tasks, at least."""
 
 
 class Stacked(NamedTuple):
@@ -104,7 +105,7 @@ def fit_linear(table: Stacked) -> Linear:
         value = -(weight * target * np.log(np.maximum(shares, 1e-12))).sum() + RIDGE / 2 * (factors @ factors)
         return value, rows.T @ (weight * (shares - target)) + RIDGE * factors
 
-    factors = minimize(loss, np.zeros(rows.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 300}).x
+    factors = minimize(loss, np.zeros(rows.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 100}).x
     return Linear(*(tuple(np.round(values, 6).tolist()) for values in (mean, scale, factors)))
 
 
@@ -192,15 +193,12 @@ def fit_scores(tasks: Sequence[Task], trees: int = TREES) -> Ranking:
 
 
 def folds(tasks: Iterable[Task]) -> list[frozenset[str]]:
-    """Return the repositories as they are left out: those of many tasks by themselves, small ones of a source together."""
-    count = Counter((task.source, task.repo) for task in tasks)
-    large = [frozenset([repo]) for (_, repo), tasks_ in count.items() if tasks_ >= 20]
-    small: dict[str, list[str]] = {}
-    for (source, repo), tasks_ in sorted(count.items()):
-        if tasks_ < 20:
-            small.setdefault(source, []).append(repo)
-    halves = [frozenset(repos[at::2]) for repos in small.values() for at in (0, 1)]
-    return sorted((fold for fold in [*large, *halves] if fold), key=sorted)
+    """Return the repositories as they are left out, in `FOLDS` groups of about as many tasks."""
+    count = Counter(task.repo for task in tasks)
+    groups: list[list[str]] = [[] for _ in range(min(FOLDS, len(count)))]
+    for repo in sorted(count, key=lambda repo: (-count[repo], repo)):
+        min(groups, key=lambda group: sum(count[each] for each in group)).append(repo)
+    return [frozenset(group) for group in groups]
 
 
 def left_out(tasks: Sequence[Task], fit=fit_scores) -> dict[str, np.ndarray]:
@@ -258,8 +256,6 @@ def threshold(tasks: Sequence[Task], by_task: dict[str, np.ndarray]) -> float:
             kept = order[by_task[task.id][order] >= least]
             shown += counts * bool(len(kept))
             right += counts * bool(task.edited[kept].any())
-        if shown and right < GOAL * shown:
-            break
-        if shown:
+        if shown >= FEWEST * weight.sum() and right >= GOAL * shown:
             best = round(float(least), 2)
     return best

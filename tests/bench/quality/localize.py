@@ -89,8 +89,8 @@ def baselines(tasks: Sequence[Task]) -> dict[str, Score]:
     linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
     linear.fit(rows, edited, logisticregression__sample_weight=weight)
     trees = HistGradientBoostingClassifier(
-        learning_rate=0.05,
-        max_iter=150,
+        learning_rate=0.08,
+        max_iter=90,
         max_leaf_nodes=12,
         min_samples_leaf=60,
         l2_regularization=10,
