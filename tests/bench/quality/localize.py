@@ -23,6 +23,7 @@ from anchorline.ground.retrieval import MOST_SHOWN
 from bench import reporting
 from bench.data import localization, localization_fit
 from bench.data.localization import Task
+from bench.quality import reranking
 
 SOURCES = {"swebench": "issues", "session": "sessions"}
 PLACES = (1, 5, 10)
@@ -162,6 +163,27 @@ def paired(tasks: Sequence[Task], rankers: Rankers) -> list[dict[str, Any]]:
     return rows
 
 
+def informed(
+    engine: str, tasks: Sequence[Task], drafts: dict[str, str], ours: dict[str, np.ndarray]
+) -> list[dict[str, Any]]:
+    """Return what a language model adds to the ranking of these tasks, and the seconds that it took."""
+    scores, seconds = reranking.reranked(engine, tasks, drafts, ours)
+    rows = []
+    for source, title in (*SOURCES.items(), ("", "all")):
+        own = [task for task in tasks if source in ("", task.source)]
+        for places in PLACES if own else ():
+            before = [recall(task, ours[task.id], places) for task in own]
+            after = [recall(task, scores[task.id], places) for task in own]
+            gain = [one - other for one, other in zip(after, before, strict=True)]
+            case, metric = f"reranked/{title}/dev/unnamed", f"recall@{places}"
+            rows += [
+                row(case, "ours", metric, own, before),
+                row(case, engine, metric, own, after),
+                row(case, f"{engine} - ours", metric, own, gain),
+            ]
+    return [*rows, reporting.interval("reranked", "seconds", seconds, subset=engine)]
+
+
 def shown(
     tasks: Sequence[Task], chances: dict[str, np.ndarray], least: dict[str, float]
 ) -> list[dict[str, Any]]:
@@ -213,7 +235,19 @@ def main() -> None:
     parser.add_argument(
         "--repositories", type=Path, required=True, help="the folder of the tasks' repositories"
     )
-    parser.add_argument("--engine", choices=["none"], default="none", help="the model that reranks")
+    parser.add_argument(
+        "--engine",
+        default="none",
+        metavar="MODEL",
+        help="qwen0.5, qwen1.5 or an installed model: what it adds by ranking the first files anew",
+    )
+    parser.add_argument(
+        "--sample",
+        type=int,
+        default=100,
+        metavar="N",
+        help="with --engine: unnamed tasks of dev that it is asked about",
+    )
     parser.add_argument("--cache", type=Path, help="a folder where the features are kept")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -259,6 +293,11 @@ def main() -> None:
         rows += paired(known, {**left_out, **{name: rankers[name] for name in SIMPLE}})
         rows += recalls([task._replace(split="train+dev left out") for task in known], left_out)
     rows += shown(given, by_chance, least)
+    if options.engine != "none":
+        drafts = reranking.read_drafts(localization.rows(options.data, options.repositories))
+        rows += informed(
+            options.engine, reranking.sample(given, "dev", options.sample), drafts, rankers["ours"]
+        )
     reporting.show(
         "localize",
         rows,
