@@ -1,5 +1,6 @@
 /** What VS Code loads at its start: the commands, and a look whether a prompt is open. The rest comes when it is needed. */
 import {
+  type CommentThread,
   commands,
   EventEmitter,
   type ExtensionContext,
@@ -18,6 +19,8 @@ const COMMANDS = {
   "anchorline.acceptRefinement": (session) => session.review.accept(),
   "anchorline.modifyRefinement": (session) => session.review.modify(),
   "anchorline.rejectRefinement": (session) => session.review.reject(),
+  "anchorline.acceptAddition": (session, thread?: CommentThread) => session.review.acceptAddition(thread),
+  "anchorline.rejectAddition": (session, thread?: CommentThread) => session.review.rejectAddition(thread),
   "anchorline.answerQuestion": (session, reply) => session.review.answer(reply),
   "anchorline.planPrompt": (session) => session.plan(),
   "anchorline.insertAnchors": (session) => session.insertAnchors(),

@@ -350,6 +350,7 @@ export interface Status {
   warm: readonly Warm[];
   gateway: Gateway;
   windows: readonly PlanWindow[];
+  index: Index;
 }
 
 /** The local language model that helps to refine drafts, and where it stands; `reason` says why it is not ready. */
@@ -398,6 +399,13 @@ export interface PlanWindow {
   used: number;
   resetsAt: number | null;
   text: string;
+}
+
+/** The index of the first folder, and where it stands; `reason` says why it is not ready. Additions come from it. */
+export interface Index {
+  state: "off" | "indexing" | "ready" | "failed";
+  reason: string;
+  files: number;
 }
 
 /** The dashboard: a page that holds all it needs. The command writes it to the file `uri`. */

@@ -1,10 +1,12 @@
 /**
  * The review of a refinement: the text as it is beside the text as proposed, the reason at each change, questions to
- * answer; then Accept, Modify or Reject. Nothing is changed before it is accepted, and one undo takes it back.
+ * answer, lines that the workspace has to add, each accepted or rejected by itself; then Accept, Modify or Reject.
+ * Nothing is changed before it is accepted, and one undo takes it back.
  */
 import { distance } from "fastest-levenshtein";
 import {
   type CommentReply,
+  type CommentThread,
   commands,
   Disposable,
   type TextDocument,
@@ -18,20 +20,29 @@ import { isChat, rewriteChat } from "./chat";
 import { name } from "./documents";
 import { Notice } from "./notice";
 import { Proposals } from "./proposals";
-import type { RefineResult } from "./protocol";
+import type { Addition, Outcome, RefineResult } from "./protocol";
 import { between } from "./ranges";
 import { Reasons } from "./reasons";
 import type { Server } from "./server";
-import { changed, difference } from "./texts";
+import { type Change, changed, difference, withoutLine } from "./texts";
 
 type Decision = "accepted" | "modified" | "rejected";
 
-/** What is being reviewed. */
+/** A change with its reason, and the addition that it is, if it is one. */
+interface Explained extends Change {
+  reason: string;
+  addition?: Addition;
+}
+
+/** What is being reviewed. `refined` says whether there is more than additions, `decided` has those decided so far. */
 interface Open {
   planId: string;
   document: TextDocument;
   original: string;
   proposed: string;
+  refined: boolean;
+  additions: readonly Addition[];
+  decided: Map<string, Decision>;
   left: Uri;
   right: Uri;
 }
@@ -59,27 +70,26 @@ export class Review extends Disposable {
   }
 
   /** Show a proposal; where there is none, say why. */
-  async open(document: TextDocument, { planId, refinement, edit }: RefineResult): Promise<void> {
-    const client = await this.server.running();
-    const edits = (await client.protocol2CodeConverter.asWorkspaceEdit(edit))?.get(document.uri) ?? [];
-    if (edits.length === 0) {
+  async open(document: TextDocument, result: RefineResult): Promise<void> {
+    const { planId, refinement } = result;
+    const changes = await this.changes(document, result);
+    if (changes.length === 0) {
       const asked = refinement.questions.map((question) => question.text);
       window.showInformationMessage(["No changes suggested.", refinement.reason, ...asked].join(" "));
       return;
     }
     await this.close();
     const original = document.getText();
-    const changes = edits.map(({ range, newText }) => ({
-      start: document.offsetAt(range.start),
-      end: document.offsetAt(range.end),
-      text: newText,
-    }));
     const { text: proposed, places } = changed(original, changes);
     const title = isChat(document) ? "chat-draft.md" : name(document.uri);
     const { left, right } = this.proposals.put(title, original, proposed);
-    this.current = { planId, document, original, proposed, left, right };
+    const additions = changes.flatMap(({ addition }) => (addition === undefined ? [] : [addition]));
+    const refined = additions.length < changes.length;
+    const decided = new Map<string, Decision>();
+    this.current = { planId, document, original, proposed, refined, additions, decided, left, right };
     await commands.executeCommand("setContext", "anchorline.reviewing", true);
-    const count = edits.length === 1 ? "1 change" : `${edits.length} changes`;
+    await commands.executeCommand("setContext", "anchorline.reviewingAdditions", additions.length > 0);
+    const count = changes.length === 1 ? "1 change" : `${changes.length} changes`;
     await commands.executeCommand("vscode.diff", left, right, `${title}: refined, ${count}`, {
       preview: true,
     });
@@ -88,12 +98,13 @@ export class Review extends Disposable {
       return;
     }
     const shown = await workspace.openTextDocument(right);
-    this.reasons.show(shown, places, refinement);
+    const explained = places.map(({ end, change }) => ({ ...change, end }));
+    this.reasons.show(shown, explained, refinement.questions);
   }
 
   /** Take the text on the right over. */
   async accept(): Promise<void> {
-    const { document, original, proposed, right, planId } = this.reviewed();
+    const { document, original, right, ...reviewed } = this.reviewed();
     const kept = (await workspace.openTextDocument(right)).getText();
     await this.close();
     const isGone = document.isClosed && !isChat(document); // of a closed chat, the text is put into another
@@ -111,8 +122,40 @@ export class Review extends Disposable {
         throw new Error("the editor did not apply the refined text");
       }
     }
-    const decision = kept === proposed ? "accepted" : "modified";
-    await this.record(planId, decision, apart(proposed, kept));
+    const { planId, refined, additions, decided } = reviewed;
+    const rejected = additions.filter(({ id }) => decided.get(id) === "rejected");
+    const expected = rejected.reduce((text, { text: line }) => withoutLine(text, line), reviewed.proposed);
+    const of = ({ id, text, path }: Addition): Decision => {
+      const stands = decided.get(id) !== "rejected" && path != null && kept.includes(path);
+      return kept.includes(text) ? "accepted" : stands ? "modified" : "rejected";
+    };
+    await this.record({
+      planId,
+      ...(refined && {
+        decision: kept === expected ? "accepted" : "modified",
+        editDistance: apart(expected, kept),
+      }),
+      additions: Object.fromEntries(additions.map((addition) => [addition.id, of(addition)])),
+    });
+  }
+
+  /** Accept an addition: that of a thread, else the one at the cursor or the first that is not decided. */
+  async acceptAddition(thread?: CommentThread): Promise<void> {
+    const { id } = await this.addition(thread);
+    await this.decide(id, "accepted");
+  }
+
+  /** Reject an addition, likewise: its line goes from the proposal. */
+  async rejectAddition(thread?: CommentThread): Promise<void> {
+    const { right } = this.reviewed();
+    const { id, text } = await this.addition(thread);
+    this.proposals.unlock(right);
+    const shown = await workspace.openTextDocument(right);
+    const { start, end, text: replaced } = difference(shown.getText(), withoutLine(shown.getText(), text));
+    const edit = new WorkspaceEdit();
+    edit.replace(right, between(shown, start, end), replaced);
+    await workspace.applyEdit(edit);
+    await this.decide(id, "rejected");
   }
 
   /** Let the developer edit the text on the right; Accept takes it as it is then. */
@@ -124,9 +167,14 @@ export class Review extends Disposable {
 
   /** Close the review and leave everything as it is. */
   async reject(): Promise<void> {
-    const { planId, original, proposed } = this.reviewed();
+    const { planId, original, proposed, refined, additions } = this.reviewed();
     await this.close();
-    await this.record(planId, "rejected", apart(original, proposed));
+    const unchanged = additions.reduce((text, { text: line }) => withoutLine(text, line), proposed);
+    await this.record({
+      planId,
+      ...(refined && { decision: "rejected", editDistance: apart(original, unchanged) }),
+      additions: Object.fromEntries(additions.map(({ id }) => [id, "rejected"])),
+    });
   }
 
   /** Add an answer to the proposal, below the line that its question stands at. */
@@ -139,6 +187,67 @@ export class Review extends Disposable {
     edit.insert(right, line.range.end, `\n${reply.text}`);
     await workspace.applyEdit(edit);
     reply.thread.dispose();
+  }
+
+  /** The changes of a refinement, each with its reason. */
+  private async changes(document: TextDocument, result: RefineResult): Promise<Explained[]> {
+    const { protocol2CodeConverter: converter } = await this.server.running();
+    const of = async (edit: RefineResult["edit"]): Promise<Change[]> => {
+      const edits = (await converter.asWorkspaceEdit(edit))?.get(document.uri) ?? [];
+      return edits.map(({ range, newText }) => ({
+        start: document.offsetAt(range.start),
+        end: document.offsetAt(range.end),
+        text: newText,
+      }));
+    };
+    const { edits, reason, additions } = result.refinement;
+    const refined = (await of(result.edit)).sort(
+      (one, other) => one.start - other.start || one.end - other.end,
+    );
+    const reasons = [...edits].sort((one, other) => one.start - other.start || one.end - other.end);
+    const same = reasons.length === refined.length; // a draft inside a JSON string is changed as a whole
+    const added = (await of(result.context)).flatMap((change) => {
+      const addition = additions.find(({ text }) => text === change.text.trim());
+      return addition === undefined ? [] : [{ ...change, reason: addition.reason, addition }];
+    });
+    return [
+      ...refined.map((change, index) => ({
+        ...change,
+        reason: (same ? reasons[index]?.reason : undefined) ?? reason,
+      })),
+      ...added,
+    ];
+  }
+
+  /** The addition that a thread is about, that the cursor is at, or the first that is not decided. */
+  private async addition(thread: CommentThread | undefined): Promise<Addition> {
+    const { additions, decided, right } = this.reviewed();
+    const open = additions.filter(({ id }) => !decided.has(id));
+    const id = thread === undefined ? undefined : this.reasons.additionOf(thread);
+    const editor = window.activeTextEditor;
+    const line =
+      editor?.document.uri.toString() === right.toString()
+        ? editor.document.lineAt(editor.selection.active.line).text
+        : undefined;
+    const chosen = open.find((addition) => addition.id === id || addition.text === line) ?? open[0];
+    if (chosen === undefined) {
+      throw new Notice("There is no line to add that is not decided.");
+    }
+    return chosen;
+  }
+
+  /** Take a decision in. Where all are taken and there is nothing else to accept, the review ends. */
+  private async decide(id: string, decision: Decision): Promise<void> {
+    const { additions, decided, refined } = this.reviewed();
+    decided.set(id, decision);
+    this.reasons.decided(id);
+    if (decided.size < additions.length) {
+      return;
+    }
+    await commands.executeCommand("setContext", "anchorline.reviewingAdditions", false);
+    if (!refined) {
+      await ([...decided.values()].includes("accepted") ? this.accept() : this.reject());
+    }
   }
 
   private reviewed(): Open {
@@ -170,10 +279,11 @@ export class Review extends Disposable {
     this.current = undefined;
     this.reasons.clear();
     commands.executeCommand("setContext", "anchorline.reviewing", false);
+    commands.executeCommand("setContext", "anchorline.reviewingAdditions", false);
   }
 
-  private async record(planId: string, decision: Decision, editDistance: number): Promise<void> {
-    await this.server.request("anchorline/outcome", { planId, decision, editDistance });
+  private async record(outcome: Outcome): Promise<void> {
+    await this.server.request("anchorline/outcome", outcome);
   }
 }
 

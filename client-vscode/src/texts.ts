@@ -7,21 +7,28 @@ export interface Change {
   text: string;
 }
 
+/** Where a change stands in the text that it was made in. */
+export interface Place<Kind extends Change = Change> {
+  start: number;
+  end: number;
+  change: Kind;
+}
+
 /** A text with changes made, and where each of them stands in it. */
-export interface Changed {
+export interface Changed<Kind extends Change> {
   text: string;
-  places: { start: number; end: number }[];
+  places: Place<Kind>[];
 }
 
 /** Make changes that do not overlap, in the order in which they stand. */
-export function changed(text: string, changes: readonly Change[]): Changed {
+export function changed<Kind extends Change>(text: string, changes: readonly Kind[]): Changed<Kind> {
   const ordered = [...changes].sort((one, other) => one.start - other.start || one.end - other.end);
-  const places = [];
+  const places: Place<Kind>[] = [];
   let result = "";
   let done = 0;
   for (const change of ordered) {
     result += text.slice(done, change.start);
-    places.push({ start: result.length, end: result.length + change.text.length });
+    places.push({ start: result.length, end: result.length + change.text.length, change });
     result += change.text;
     done = change.end;
   }
@@ -46,6 +53,20 @@ export function difference(before: string, after: string): Change {
     tail--;
   }
   return { start: head, end: before.length - tail, text: after.slice(head, after.length - tail) };
+}
+
+/** Take a line out of the last paragraph that has it; with its last line the paragraph goes. */
+export function withoutLine(text: string, line: string): string {
+  const lines = text.split("\n");
+  const at = lines.findLastIndex((other) => other.replace(/\r$/, "") === line);
+  if (at < 0) {
+    return text;
+  }
+  const isBlank = (other: string | undefined): boolean => other === undefined || other.trim() === "";
+  const alone = isBlank(lines[at - 1]) && isBlank(lines[at + 1]);
+  lines.splice(alone && at > 0 ? at - 1 : at, alone && at > 0 ? 2 : 1);
+  const without = lines.join("\n");
+  return text.endsWith("\n") ? without : without.replace(/\r$/, "");
 }
 
 function splits(text: string, offset: number): boolean {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { changed, difference } from "../src/texts";
+import { changed, difference, withoutLine } from "../src/texts";
 
 test("changes are made wherever they stand, and each is found again", () => {
   const { text, places } = changed("one two three", [
@@ -42,4 +42,12 @@ test("the difference makes one text of the other, and never splits a character",
 
 test("equal texts differ in nothing", () => {
   assert.equal(difference("same", "same").text, "");
+});
+
+test("a line goes from the last paragraph, and its last line takes the paragraph along", () => {
+  const both = "Fix it.\n\nContext: `a.py`\nContext: `b.py`\n";
+  assert.equal(withoutLine(both, "Context: `a.py`"), "Fix it.\n\nContext: `b.py`\n");
+  assert.equal(withoutLine(withoutLine(both, "Context: `b.py`"), "Context: `a.py`"), "Fix it.\n");
+  assert.equal(withoutLine("Fix it.\r\n\r\nContext: `a.py`", "Context: `a.py`"), "Fix it.");
+  assert.equal(withoutLine(both, "Context: `c.py`"), both);
 });

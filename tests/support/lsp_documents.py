@@ -69,3 +69,10 @@ def edited(edit: dict, text: str, encoding: str = "utf-16") -> str:
 
 def codes(diagnostics: list[dict]) -> list[str]:
     return [diagnostic["code"] for diagnostic in diagnostics]
+
+
+def indexed(client) -> dict:
+    """Wait until the workspace is indexed; return what the server says of it."""
+    while (index := client.call("anchorline/status")["index"])["state"] == "indexing":
+        pass
+    return index

@@ -13,8 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, TypeVar, cast
 
-from anchorline.index import database
-from anchorline.index.folder import FolderSnapshot
+from anchorline.ground.propose import UnindexableError, open_index
 from anchorline.index.workspace_index import WorkspaceIndex
 
 Result = TypeVar("Result")
@@ -98,8 +97,9 @@ class FolderIndex:
 
     def _may_have_changed(self) -> bool:
         """Whether git says so, or nobody would tell."""
-        if not self.watched or self.state == "failed":
-            return time.monotonic() - self._looked_at > FRESH_S
+        is_old = time.monotonic() - self._looked_at > FRESH_S
+        if is_old and (not self.watched or self.state == "failed"):
+            return True
         return self._index is not None and git_state(self.root) != self._git
 
     async def _keep(self) -> None:
@@ -114,6 +114,8 @@ class FolderIndex:
                 await asyncio.get_running_loop().run_in_executor(
                     self._keeping, self._bring_up_to_date, listing, changed
                 )
+            except UnindexableError as error:  # a home folder: nothing is wrong
+                self.state, self.reason = "failed", str(error)
             except Exception as error:  # whatever is wrong with a folder, prompts are planned
                 self.state, self.reason = "failed", str(error) or type(error).__name__
                 log.warning("a folder can't be indexed (%s)", type(error).__name__, exc_info=True)
@@ -125,7 +127,7 @@ class FolderIndex:
         """Works in the thread that keeps the index."""
         self._looked_at = time.monotonic()
         if self._index is None:
-            self._index = WorkspaceIndex(FolderSnapshot(self.root), database.locate(self.root))
+            self._index = open_index(self.root)
         index = self._index
         if not listing and len(changed) <= MOST_UPDATES and changed <= set(index.paths):
             for path in changed:

@@ -4,9 +4,9 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from anchorline.ground import additions as ground
-from anchorline.ground.retrieval import NOTHING
-from anchorline.ground.threshold import AdditionDecision, threshold
+from anchorline.ground.propose import propose
+from anchorline.ground.recent import recent, written
+from anchorline.ground.threshold import AdditionDecision
 from anchorline.index.snapshot import counts
 from anchorline.index.workspace_index import WorkspaceIndex
 from anchorline.lsp.documents import Document, to_path
@@ -89,12 +89,15 @@ class Grounding:
         if folder is None:
             return ()
         root = folder.root
+        own = to_path(document.uri) if document is not None else None
+        without = {own.relative_to(root).as_posix()} if own is not None and own.is_relative_to(root) else ()
         worked_on = tuple(dict.fromkeys((*edited, *self.recent.below(root))))
 
         def question(index: WorkspaceIndex) -> tuple[Addition, ...]:
             now = time.time()
-            least = threshold(NOTHING.threshold, decisions, now)
-            return ground.additions(draft, NOTHING, index, now=now, threshold=least, refined=refined)
+            lately = written(root, index.paths, now)
+            newest = recent(editor=worked_on, lately=lately, history=index.history)
+            return propose(index, draft, newest, decisions, now=now, refined=refined, without=without)
 
         return await folder.ask(question, (draft, refined, worked_on)) or ()
 

@@ -232,6 +232,14 @@ class PlanWindow(msgspec.Struct, frozen=True, rename="camel"):
     text: str
 
 
+class Index(msgspec.Struct, frozen=True, rename="camel"):
+    """The index of the first folder, and where it stands; `reason` says why it is not ready. Additions come from it."""
+
+    state: Literal["off", "indexing", "ready", "failed"]
+    reason: str = ""
+    files: int = 0
+
+
 class Status(msgspec.Struct, frozen=True, rename="camel"):
     """The state of the server."""
 
@@ -242,6 +250,7 @@ class Status(msgspec.Struct, frozen=True, rename="camel"):
     warm: tuple[Warm, ...]
     gateway: Gateway
     windows: tuple[PlanWindow, ...] = ()
+    index: Index = Index("off")
 
 
 class ReportPage(msgspec.Struct, frozen=True, rename="camel"):

@@ -253,13 +253,14 @@ def _of_draft(
     server: Server, document: Document, plan: Plan, draft: Draft, data: JSON
 ) -> list[types.TextEdit]:
     """Returns the edits of the draft that an action is about, and watches what becomes of them."""
-    chosen: tuple[Addition, ...] = ()
+    plan_id, chosen = plan.id, tuple[Addition, ...]()
     if "refine" in data:
         changes = edits.of_refinement(document, draft, plan.refinement)
     elif "structure" in data:
         changes = edits.of_structure(document, draft, plan.refinement)
     else:
-        remembered = server.session.journal.plans.get(plan.id)
+        plan_id = str(data.get("plan"))  # the newest one may have been made since, of the same text
+        remembered = server.session.journal.plans.get(plan_id)
         additions = remembered.plan.refinement.additions if remembered is not None else ()
         ids = data.get("add")
         chosen = tuple(each for each in additions if isinstance(ids, list) and each.id in ids)

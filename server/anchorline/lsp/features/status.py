@@ -33,6 +33,7 @@ async def status(server: Server, _params: protocol.StatusParams) -> protocol.Sta
         ),
         gateway=_gateway(session.gateway),
         windows=tuple(_windows(session.windows, now)),
+        index=_index(session),
     )
 
 
@@ -47,6 +48,15 @@ def _gateway(gateway: GatewayClient) -> protocol.Gateway:
         return protocol.Gateway(gateway.state, gateway.reason)
     base = gateway.address
     return protocol.Gateway("running", "", f"{base}/anthropic", f"{base}/openai/v1", f"{base}/gemini")
+
+
+def _index(session: EditorSession) -> protocol.Index:
+    folder = session.grounding.of(None)
+    if folder is not None:
+        return protocol.Index(folder.state, folder.reason, folder.files)
+    if not session.config.ground.enabled:
+        return protocol.Index("off", "the workspace is not indexed (ground.enabled)")
+    return protocol.Index("off", "no folder is open" if session.settings.trusted else "it is not trusted")
 
 
 def _engine(session: EditorSession) -> protocol.Engine:
@@ -71,7 +81,10 @@ async def show(server: Server, status: protocol.Status) -> None:
     port = f" at port {server.session.config.gateway.port}" if status.gateway.state == "running" else ""
     gateway = "" if status.gateway.state == "off" else f", gateway {status.gateway.state}{port}"
     windows = "".join(f", {window.name} {window.used:.0f}% used" for window in status.windows)
+    index = {"ready": f"{status.index.files} files indexed", "indexing": "indexing"}.get(
+        status.index.state, f"no index ({status.index.reason})"
+    )
     server.inform(
-        f"Anchorline {status.version}: policy {decider}, local model {model}, {recording}, "
+        f"Anchorline {status.version}: policy {decider}, local model {model}, {index}, {recording}, "
         f"{len(status.warm)} warm prefixes{gateway}{windows}."
     )
