@@ -34,7 +34,12 @@ RESULTS: dict[str, type[Any]] = {
 }
 PARTS = (protocol.Proposal,)
 """What streams while a refinement is made."""
-PLAIN = {"plan": "Plan", "refinement": "Refinement", "edit": "WorkspaceEdit | null", "context": "WorkspaceEdit | null"}
+PLAIN = {
+    "plan": "Plan",
+    "refinement": "Refinement",
+    "edit": "WorkspaceEdit | null",
+    "context": "WorkspaceEdit | null",
+}
 """Fields that the server sends as plain data, and what that is."""
 
 SCALARS = {str: "string", int: "number", float: "number", bool: "boolean", type(None): "null", Any: "unknown"}
