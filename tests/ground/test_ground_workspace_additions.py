@@ -65,3 +65,22 @@ def test_nothing_that_is_secret_ignored_or_elsewhere(index: WorkspaceIndex) -> N
 
 def test_an_answer_gets_nothing(index: WorkspaceIndex) -> None:
     assert offered(index, "yes, continue") == ()
+
+
+def test_another_prompt_is_no_place_that_a_prompt_is_about(index: WorkspaceIndex, tmp_path: Path) -> None:
+    prompts = ("locate_parcel.prompt.md", "locate_parcel.request.json")
+    for name in prompts:
+        (tmp_path / "shop" / name).write_text(f"{DRAFT} Say which parcel tracker it asked.", "utf-8")
+    index.refresh()
+    assert set(prompts) <= set(index.paths)
+    given = propose(index, DRAFT, Recent((*prompts, "shop/parcel.py"), "edits"), now=1_790_000_000.0)
+    assert given
+    assert not [each for each in given if each.path in prompts]
+
+
+def test_a_handful_of_files_needs_no_search(tmp_path: Path) -> None:
+    for name in ("parcel.py", "carrier.py", "notes.md"):
+        (tmp_path / name).write_text(PARCEL, "utf-8")
+    handful = WorkspaceIndex(FolderSnapshot(tmp_path))
+    handful.refresh()
+    assert propose(handful, DRAFT, Recent(("parcel.py",), "edits"), now=1_790_000_000.0) == ()

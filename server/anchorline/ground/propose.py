@@ -20,6 +20,10 @@ from anchorline.refine.context_lines import own_words
 
 MOST_LIKELY = 10
 """Files above the threshold that are looked at: more than are shown, as a draft may name some of them."""
+FEWEST_FILES = 10
+"""Files of a workspace in which there is something to find; how likely a place is was measured on 11 files and more."""
+DRAFTS = (".prompt.md", ".request.json", ".chat.json")
+"""How the names of files end that are prompts themselves."""
 FEWEST_CHARACTERS = 40
 """A shorter draft may stand in any file."""
 
@@ -61,10 +65,12 @@ def propose(
     """Returns what the workspace has to add to a draft: nothing where nothing is likely enough.
 
     `recent` are the files that were worked on last, `decisions` what the developer made of earlier additions, `refined`
-    is the refined draft, where there is one. The file that the draft stands in is nothing to add, nor are those in
-    `without`, nor one of which nothing can be said that a developer could check. Reads the index as it is; `now` is in
-    epoch seconds. Raises OSError.
+    is the refined draft, where there is one. The file that the draft stands in is nothing to add, nor are other prompts
+    and those in `without`, nor one of which nothing can be said that a developer could check. Reads the index as it is;
+    `now` is in epoch seconds. Raises OSError.
     """
+    if len(index.paths) < FEWEST_FILES:
+        return ()
     own = own_words(draft)
     retrieval = retrieve(index, own, recent)
     least = threshold(retrieval.threshold, decisions, now)
@@ -72,7 +78,9 @@ def propose(
     files = tuple(
         file
         for file in islice(likely, MOST_LIKELY)
-        if reasons.are_there(file.evidence, now) and not _holds(index.read(file.path), own)
+        if not file.path.endswith(DRAFTS)
+        and reasons.are_there(file.evidence, now)
+        and not _holds(index.read(file.path), own)
     )
     retrieval = msgspec.structs.replace(retrieval, files=files)
     return additions(draft, retrieval, index, now=now, threshold=least, refined=refined)
