@@ -20,8 +20,8 @@ from anchorline.refine.context_lines import own_words
 
 MOST_LIKELY = 10
 """Files above the threshold that are looked at: more than are shown, as a draft may name some of them."""
-FEWEST_FILES = 20
-"""Files of a workspace in which there is something to find. Of smaller ones one measured repository began with 11."""
+FEWEST_FILES = 10
+"""Files of a workspace in which there is something to find; how likely a place is was measured on 11 files and more."""
 DRAFTS = (".prompt.md", ".request.json", ".chat.json")
 """How the names of files end that are prompts themselves."""
 FEWEST_CHARACTERS = 40
