@@ -23,6 +23,7 @@ async function main() {
   settle(data, {
     "anchorline.editor.code_lens": true,
     "anchorline.engine.deadline_seconds": 100,
+    "anchorline.ground.enabled": false, // these scenarios are about the words of a draft
     "anchorline.refine.model_seconds": 0,
     "chat.disableAIFeatures": false,
     "chat.agent.enabled": false,
