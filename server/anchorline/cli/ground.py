@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from anchorline.cli import grounding, reading
-from anchorline.ground.propose import UnindexableError
+from anchorline.index.folder import UnindexableError
 from anchorline.plan import Addition
 
 

@@ -15,7 +15,7 @@ from anchorline.cli import grounding, reading, recording, rendering
 from anchorline.cli.ground import show
 from anchorline.cli.plan import diff
 from anchorline.config import Config
-from anchorline.ground.propose import UnindexableError
+from anchorline.index.folder import UnindexableError
 from anchorline.live import policies
 from anchorline.live.recorded import recorded
 from anchorline.outcome import Decision, Outcome

@@ -13,7 +13,7 @@ from anchorline.ground.retrieval import Recent
 from anchorline.ground.retrieve import retrieve
 from anchorline.ground.threshold import AdditionDecision, threshold
 from anchorline.index import database
-from anchorline.index.folder import FolderSnapshot
+from anchorline.index.folder import FolderSnapshot, UnindexableError
 from anchorline.index.workspace_index import WorkspaceIndex
 from anchorline.plan import Addition
 from anchorline.refine.context_lines import own_words
@@ -26,10 +26,6 @@ DRAFTS = (".prompt.md", ".request.json", ".chat.json")
 """How the names of files end that are prompts themselves."""
 FEWEST_CHARACTERS = 40
 """A shorter draft may stand in any file."""
-
-
-class UnindexableError(Exception):
-    """A folder that is not indexed; the message names it and says why, for the developer to read."""
 
 
 def open_index(root: Path) -> WorkspaceIndex:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from anchorline.ground.propose import UnindexableError, open_index, propose
+from anchorline.ground.propose import open_index, propose
 from anchorline.ground.recent import recent, written
 from anchorline.ground.threshold import KEPT_S, AdditionDecision
+from anchorline.index.folder import UnindexableError
 from anchorline.index.workspace_index import WorkspaceIndex
 from anchorline.plan import Addition
 from anchorline.prompt.model import PromptError

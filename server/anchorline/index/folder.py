@@ -23,6 +23,10 @@ RACY_NS = 100_000_000
 log = logging.getLogger(__name__)
 
 
+class UnindexableError(Exception):
+    """A folder that is not indexed; the message names it and says why, for the developer to read."""
+
+
 class FolderSnapshot:
     """The files below a folder. Repositories are listed by git.
 

@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
-from anchorline.ground.propose import UnindexableError, open_index
-from anchorline.index.workspace_index import WorkspaceIndex
+from anchorline.index.folder import UnindexableError
+
+if TYPE_CHECKING:
+    from anchorline.index.workspace_index import WorkspaceIndex
 
 Result = TypeVar("Result")
 State = Literal["indexing", "ready", "failed"]
@@ -69,7 +71,7 @@ class FolderIndex:
         if self._keeper is None or self._keeper.done():
             self._keeper = asyncio.ensure_future(self._keep())
 
-    async def ask(self, question: Callable[[WorkspaceIndex], Result], key: object) -> Result | None:
+    async def ask(self, question: "Callable[[WorkspaceIndex], Result]", key: object) -> Result | None:
         """Returns what `question` finds in the index; None where it is not ready or takes too long.
 
         Editors ask the same at each move of the cursor: with the same `key` the last answer is given again, until the
@@ -127,6 +129,8 @@ class FolderIndex:
         """Works in the thread that keeps the index."""
         self._looked_at = time.monotonic()
         if self._index is None:
+            from anchorline.ground.propose import open_index  # noqa: PLC0415  (NumPy: 0.1 s, and not for the start)
+
             self._index = open_index(self.root)
         index = self._index
         if not listing and len(changed) <= MOST_UPDATES and changed <= set(index.paths):

@@ -3,16 +3,18 @@
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from anchorline.ground.propose import propose
 from anchorline.ground.recent import recent, written
 from anchorline.ground.threshold import AdditionDecision
 from anchorline.index.snapshot import counts
-from anchorline.index.workspace_index import WorkspaceIndex
 from anchorline.lsp.documents import Document, to_path
 from anchorline.lsp.folder_index import FolderIndex
 from anchorline.lsp.recent_files import RecentFiles
 from anchorline.plan import Addition
+
+if TYPE_CHECKING:
+    from anchorline.index.workspace_index import WorkspaceIndex
 
 GIT_STATE = frozenset({"HEAD", "index"})
 """Files that git writes as it changes others."""
@@ -93,7 +95,9 @@ class Grounding:
         without = {own.relative_to(root).as_posix()} if own is not None and own.is_relative_to(root) else ()
         worked_on = tuple(dict.fromkeys((*edited, *self.recent.below(root))))
 
-        def question(index: WorkspaceIndex) -> tuple[Addition, ...]:
+        def question(index: "WorkspaceIndex") -> tuple[Addition, ...]:
+            from anchorline.ground.propose import propose  # noqa: PLC0415  (NumPy, which the index has loaded)
+
             now = time.time()
             lately = written(root, index.paths, now)
             newest = recent(editor=worked_on, lately=lately, history=index.history)

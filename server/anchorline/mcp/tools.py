@@ -12,9 +12,10 @@ from msgspec import UnsetType
 from anchorline import ages, config, explain, figures
 from anchorline.billed import budgets
 from anchorline.config import Config
-from anchorline.ground.propose import UnindexableError, open_index, propose
+from anchorline.ground.propose import open_index, propose
 from anchorline.ground.recent import recent, written
 from anchorline.ground.threshold import KEPT_S
+from anchorline.index.folder import UnindexableError
 from anchorline.index.workspace_index import WorkspaceIndex
 from anchorline.limits import shares, wording
 from anchorline.limits.budgets import window_budgets
