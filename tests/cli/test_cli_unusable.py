@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from anchorline.cli import plan as plan_command
+from anchorline.cli import recording
 from anchorline.cli.main import cli
 from anchorline.store import database as opening
 from support.session_logs import ClaudeLog
@@ -37,7 +37,7 @@ def test_a_plan_that_another_program_keeps_from_being_recorded_says_so(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ):
     assert run("plan", PROMPT).exit_code == 0
-    monkeypatch.setattr(plan_command, "WRITE_S", 0.05)
+    monkeypatch.setattr(recording, "WRITE_S", 0.05)
     with closing(sqlite3.connect(database, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         result = run("plan", PROMPT)
