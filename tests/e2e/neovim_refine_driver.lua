@@ -1,4 +1,4 @@
--- What a user of Neovim does with a prompt and a local model: watch it being refined, cancel, accept, undo.
+-- What a user of Neovim does with a prompt and a local model: have it refined, cancel, accept, undo.
 local seen = {}
 local PATIENCE = 100000
 
@@ -20,17 +20,13 @@ local function press(keys)
   vim.api.nvim_feedkeys(vim.api.nvim_replace_termcodes(keys, true, true, true), 'mx', false)
 end
 
--- What streams under each token, with the time at which it came.
+-- What streams under each token.
 local streamed = { cancelled = {}, whole = {} }
 local progress = vim.lsp.handlers['$/progress']
 vim.lsp.handlers['$/progress'] = function(err, params, ctx, config)
   local parts = streamed[params.token]
   if not parts then return progress(err, params, ctx, config) end
-  table.insert(parts, { kind = params.value.kind, text = params.value.text, ms = vim.uv.hrtime() / 1e6 })
-end
-
-local function texts(token)
-  return vim.tbl_filter(function(part) return part.kind == 'text' end, streamed[token])
+  table.insert(parts, params.value)
 end
 
 local function refine(client, token)
@@ -74,7 +70,7 @@ local ok, problem = xpcall(function()
   local original = text()
 
   local id, never = refine(client, 'cancelled')
-  wait_for('the first token', function() return texts('cancelled')[1] end)
+  wait_for("the rules' proposal", function() return streamed.cancelled[1] end)
   client:cancel_request(id)
   -- Neovim forgets a cancelled request when it is answered, and does not call back.
   wait_for('the answer to the cancellation', function() return client.requests[id] == nil end)
