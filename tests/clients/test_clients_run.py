@@ -25,6 +25,8 @@ from support.upstream import Running
 
 FOLDER = os.environ.get("ANCHORLINE_TEST_CLIENTS", "")
 NOWHERE = "http://127.0.0.1:9"
+READY = "shift+tab"
+"""What stands below Claude Code's input, whatever tip it shows there."""
 pytestmark = pytest.mark.skipif(
     not FOLDER, reason="ANCHORLINE_TEST_CLIENTS names no folder of clients: .ci/clients FOLDER installs them"
 )
@@ -171,7 +173,7 @@ def test_keys_and_the_terminal_are_claude_codes_own(tmp_path: Path):
     ):
         terminal.until("shell$ ")
         terminal.type(f"{sys.executable} -m anchorline run -- {place.program('claude')}\r")
-        terminal.until("/effort")
+        terminal.until(READY)
         terminal.type(f"{TASK}: go.")
         terminal.type("\r")
         terminal.until("drops")
@@ -179,7 +181,7 @@ def test_keys_and_the_terminal_are_claude_codes_own(tmp_path: Path):
         terminal.until("shell$ ")
         terminal.type("jobs; fg\r")
         terminal.until("Stopped")
-        terminal.until("/effort")
+        terminal.until(READY)
         terminal.type("\x03")
         terminal.type("\x03")
         terminal.until("anchorline: 1 request · ")
