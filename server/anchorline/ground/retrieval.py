@@ -83,10 +83,5 @@ class Retrieval(msgspec.Struct, frozen=True):
     files: tuple[RankedFile, ...] = ()
     threshold: float = 1.0
 
-    def shown(self, threshold: float | None = None) -> tuple[RankedFile, ...]:
-        """Returns the files that are worth a proposal: at most `MOST_SHOWN`, none below the threshold."""
-        least = self.threshold if threshold is None else threshold
-        return tuple(file for file in self.files[:MOST_SHOWN] if file.probability >= least)
-
 
 NOTHING = Retrieval()

@@ -49,9 +49,6 @@ class Terms(NamedTuple):
     length: int
 
 
-NO_TERMS = Terms(b"", b"", 0)
-
-
 def stem(word: str) -> str:
     """Returns a word without its ending: ``query`` for ``queries``, ``stop`` for ``stopping``.
 

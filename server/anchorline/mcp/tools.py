@@ -1,5 +1,6 @@
 """The tools `plan`, `ground`, `warm` and `cost`: each reads and answers, and none records or sends anything."""
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -93,6 +94,7 @@ class Tools:
         self._roots = roots
         self._files = WorkspaceFiles(roots.folders)
         self._index: WorkspaceIndex | None = None
+        self._opening = threading.Lock()
         self.by_name = {
             tool.name: tool
             for tool in (
@@ -205,13 +207,13 @@ class Tools:
             raise CallError("grounding is off (ground.enabled)")
         root = self._roots.folders[0]
         try:
-            if self._index is None:
-                self._index = open_index(root)
-            self._index.refresh()
-            lately = written(root, self._index.paths, now)
-            worked_on = recent(lately=lately, history=self._index.history)
+            with self._opening:
+                index = self._index = self._index or open_index(root)
+            index.refresh()
+            lately = written(root, index.paths, now)
+            worked_on = recent(lately=lately, history=index.history)
             decisions = Reader(locate(settings.store.path)).addition_decisions(now - KEPT_S)
-            facts = propose(self._index, given.text, worked_on, decisions, now=now)
+            facts = propose(index, given.text, worked_on, decisions, now=now)
         except UnindexableError as error:
             raise CallError(str(error)) from error
         except OSError as error:
